@@ -1,0 +1,1 @@
+"""What every service process starts with: settings, server, errors, Kafka, PostgreSQL, telemetry."""

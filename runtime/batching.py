@@ -1,0 +1,81 @@
+"""
+Group commit: what arrives while one batch is in flight goes together in the next.
+
+There is no timer, so an idle system adds no wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+from runtime.errors import ResourceExhausted
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Work = Callable[[Sequence[Item]], Awaitable[Sequence[Result | Exception]]]
+
+
+class Gatherer(Generic[Item, Result]):
+    """
+    Hands items to *work* in batches of at most *batch_limit*, one batch in flight at a time.
+
+    *work* returns a result or an exception for each item, in their order; if it
+    raises, every item of its batch gets that. At most *queue_limit* items wait;
+    more are refused with `ResourceExhausted`.
+    """
+
+    def __init__(self, work: Work[Item, Result], *, batch_limit: int = 256, queue_limit: int = 4096) -> None:
+        self._work = work
+        self._batch_limit = batch_limit
+        self._queue_limit = queue_limit
+        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._running: asyncio.Task[None] | None = None
+
+    async def submit(self, item: Item) -> Result:
+        """
+        Return what *work* returned for *item*, or raise what it raised.
+
+        If the caller is cancelled before its batch starts, the item is not worked on.
+        """
+        if len(self._waiting) >= self._queue_limit:
+            raise ResourceExhausted("too much is waiting here", reason="QUEUE_FULL", retry_after_s=1)
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if self._running is None:
+            self._running = asyncio.create_task(self._run())
+        return await future
+
+    async def _run(self) -> None:
+        try:
+            # One turn of the loop, so that calls which arrived together go together.
+            await asyncio.sleep(0)
+            while batch := self._take():
+                await self._process(batch)
+        finally:
+            self._running = None
+
+    def _take(self) -> list[tuple[Item, asyncio.Future[Result]]]:
+        batch: list[tuple[Item, asyncio.Future[Result]]] = []
+        while self._waiting and len(batch) < self._batch_limit:
+            entry = self._waiting.popleft()
+            if not entry[1].done():
+                batch.append(entry)
+        return batch
+
+    async def _process(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        try:
+            results = await self._work([item for item, _ in batch])
+            if len(results) != len(batch):
+                raise RuntimeError(f"{len(batch)} items, but {len(results)} results")
+        except Exception as error:
+            results = [error] * len(batch)
+        for (_, future), result in zip(batch, results, strict=True):
+            if future.done():
+                continue
+            if isinstance(result, Exception):
+                future.set_exception(result)
+            else:
+                future.set_result(result)

@@ -1,0 +1,56 @@
+"""PostgreSQL: a pool that finds the primary, also after a failover."""
+
+from __future__ import annotations
+
+import asyncpg
+import structlog
+import tenacity
+
+# What a server that starts, stops, or is about to be promoted answers.
+NOT_NOW = (
+    OSError,
+    TimeoutError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.ConnectionDoesNotExistError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+)
+
+log = structlog.get_logger()
+
+
+async def connect(
+    url: str, *, most: int = 8, connect_timeout_s: float = 3, statement_timeout_s: float = 5, wait_s: float = 60
+) -> asyncpg.Pool:
+    """
+    Return a pool of at most *most* connections to the primary among *url*'s hosts.
+
+    Waits up to *wait_s* for a primary, then raises what the last try raised.
+    """
+    retrying = tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception_type(NOT_NOW),
+        wait=tenacity.wait_random_exponential(multiplier=0.2, max=2),
+        stop=tenacity.stop_after_delay(wait_s),
+        before_sleep=_log_wait,
+        reraise=True,
+    )
+    pool: asyncpg.Pool = await retrying(
+        asyncpg.create_pool,
+        url,
+        min_size=1,
+        max_size=most,
+        timeout=connect_timeout_s,
+        command_timeout=statement_timeout_s,
+        target_session_attrs="primary",
+        server_settings={"statement_timeout": str(int(statement_timeout_s * 1000))},
+    )
+    return pool
+
+
+def _log_wait(state: tenacity.RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    log.warning("waiting for PostgreSQL", attempt=state.attempt_number, error=str(error))

@@ -1,0 +1,32 @@
+"""The time that the current call has left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_end: ContextVar[float | None] = ContextVar("deadline", default=None)
+
+
+def remaining_s(default: float) -> float:
+    """
+    Return the seconds that the current call has left, never below 0; *default* outside of a call.
+    """
+    end = _end.get()
+    return default if end is None else max(0.0, end - time.monotonic())
+
+
+@contextmanager
+def ends_in(seconds: float) -> Iterator[None]:
+    """
+    Give what runs inside *seconds*, or what is left to the caller if that is less.
+    """
+    end = time.monotonic() + seconds
+    outer = _end.get()
+    token = _end.set(end if outer is None else min(outer, end))
+    try:
+        yield
+    finally:
+        _end.reset(token)

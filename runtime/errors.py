@@ -1,0 +1,123 @@
+"""
+The errors that services raise, in our words.
+
+Only the standard library, so that every domain can use them. `runtime.status`
+maps them to gRPC and back; nothing else knows both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FieldViolation:
+    """A field of the request that is wrong, such as `order.lines[2].quantity`, and why."""
+
+    field: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A precondition that does not hold: its type (UPPER_SNAKE), its subject, and why."""
+
+    type: str
+    subject: str
+    description: str
+
+
+class Error(Exception):
+    """
+    Something a caller is told; *message* is for people, `reason` for programs.
+
+    Each dynamic part of the message is also in *metadata*. *retry_after_s* is
+    given where waiting helps.
+    """
+
+    reason: str = "INTERNAL"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        fields: Sequence[FieldViolation] = (),
+        violations: Sequence[Violation] = (),
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = reason or type(self).reason
+        self.metadata = dict(metadata or {})
+        self.fields = tuple(fields)
+        self.violations = tuple(violations)
+        self.retry_after_s = retry_after_s
+
+
+class InvalidArgument(Error):
+    """The request is wrong whatever the state of the system."""
+
+    reason = "INVALID_ARGUMENT"
+
+
+class NotFound(Error):
+    """What the request names is not there, or not for this caller."""
+
+    reason = "NOT_FOUND"
+
+
+class AlreadyExists(Error):
+    """What the request would create is there already."""
+
+    reason = "ALREADY_EXISTS"
+
+
+class FailedPrecondition(Error):
+    """The state of the system does not allow it; a repeat changes nothing until the state does."""
+
+    reason = "FAILED_PRECONDITION"
+
+
+class Aborted(Error):
+    """Lost against another call at the same time; a repeat may win."""
+
+    reason = "ABORTED"
+
+
+class PermissionDenied(Error):
+    """This caller may not."""
+
+    reason = "PERMISSION_DENIED"
+
+
+class Unauthenticated(Error):
+    """It is not known who calls."""
+
+    reason = "UNAUTHENTICATED"
+
+
+class ResourceExhausted(Error):
+    """A limit is reached; waiting helps."""
+
+    reason = "RESOURCE_EXHAUSTED"
+
+
+class DeadlineExceeded(Error):
+    """The caller's time is over."""
+
+    reason = "DEADLINE_EXCEEDED"
+
+
+class Unavailable(Error):
+    """Something that is needed does not answer; waiting helps."""
+
+    reason = "UNAVAILABLE"
+
+
+class Internal(Error):
+    """A fault of ours."""
+
+    reason = "INTERNAL"

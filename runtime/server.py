@@ -1,0 +1,133 @@
+"""The gRPC server of a service, from its start to its drained end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any
+
+import grpc
+import structlog
+import uvloop
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from opentelemetry.instrumentation.grpc import aio_server_interceptor
+
+from runtime.interceptors import Interceptor, wrappers
+from runtime.settings import ServiceSettings
+
+Servicer = tuple[Callable[[Any, grpc.aio.Server], None], Any]
+"""A generated `add_…Servicer_to_server` and the servicer."""
+log = structlog.get_logger()
+
+
+class Server:
+    """
+    Serves *servicers* and runs *tasks* beside them until SIGTERM or a task's failure.
+
+    *services* are the full names of what is served. It starts as SERVING unless
+    *ready* is False; `set_ready` changes that. Readiness must not depend on what
+    all replicas share, or one fault there takes every replica away at once.
+    """
+
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        *,
+        domain: str,
+        services: Sequence[str],
+        servicers: Sequence[Servicer],
+        tasks: Mapping[str, Coroutine[Any, Any, None]] | None = None,
+        ready: bool = True,
+    ) -> None:
+        self._settings = settings
+        self._tasks = dict(tasks or {})
+        self._services = tuple(services)
+        self._ready = ready
+        self._health = health.aio.HealthServicer()
+        self._server = grpc.aio.server(
+            interceptors=[
+                aio_server_interceptor(),  # type: ignore[no-untyped-call]
+                Interceptor(wrappers(settings, domain)),
+            ],
+            options=_options(settings),
+        )
+        for add, servicer in servicers:
+            add(servicer, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = (*services, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self._server)
+
+    async def set_ready(self, ready: bool) -> None:
+        """
+        Say SERVING or NOT_SERVING from now on.
+        """
+        self._ready = ready
+        answer = health_pb2.HealthCheckResponse
+        for name in ("", *self._services):
+            await self._health.set(name, answer.SERVING if ready else answer.NOT_SERVING)
+
+    async def run(self) -> None:
+        """
+        Serve until SIGTERM or SIGINT, then drain; raise what a background task raised.
+        """
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        self._server.add_insecure_port(self._settings.grpc_listen)
+        await self._server.start()
+        await self.set_ready(self._ready)
+        log.info("serving", address=self._settings.grpc_listen)
+        background = [asyncio.create_task(work, name=name) for name, work in self._tasks.items()]
+        await self._wait(stop, background)
+        await self._drain()
+        for task in background:
+            task.cancel()
+        ended = await asyncio.gather(*background, return_exceptions=True)
+        _raise_first(ended)
+
+    async def _wait(self, stop: asyncio.Event, background: Sequence[asyncio.Task[None]]) -> None:
+        signalled = asyncio.create_task(stop.wait())
+        await asyncio.wait({signalled, *background}, return_when=asyncio.FIRST_COMPLETED)
+        signalled.cancel()
+        for task in background:
+            if task.done() and not task.cancelled():
+                log.error("a background task ended", task=task.get_name(), exc_info=task.exception())
+
+    async def _drain(self) -> None:
+        await self._health.enter_graceful_shutdown()
+        log.info("draining", wait_s=self._settings.drain_wait_s, limit_s=self._settings.drain_limit_s)
+        await asyncio.sleep(self._settings.drain_wait_s)
+        await self._server.stop(self._settings.drain_limit_s)
+        log.info("drained")
+
+
+def _options(settings: ServiceSettings) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_metadata_size", 16 * 1024),
+        ("grpc.so_reuseport", 0),
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    ]
+
+
+def _raise_first(ended: Sequence[BaseException | None]) -> None:
+    for outcome in ended:
+        if isinstance(outcome, Exception):
+            raise outcome
+
+
+def run(main: Callable[[], Awaitable[None]]) -> None:
+    """
+    Run *main* on uvloop; a second interrupt ends it hard.
+    """
+
+    async def started() -> None:
+        await main()
+
+    with contextlib.suppress(KeyboardInterrupt):
+        uvloop.run(started())

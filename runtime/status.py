@@ -1,0 +1,126 @@
+"""
+Our errors as `google.rpc.Status`, and back.
+
+Source: google/rpc/code.proto and google/rpc/error_details.proto.
+"""
+
+from __future__ import annotations
+
+import grpc
+from google.protobuf.any_pb2 import Any
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError, Message
+from google.rpc import error_details_pb2 as details
+from google.rpc.status_pb2 import Status
+
+from runtime import errors
+
+DETAILS_KEY = "grpc-status-details-bin"
+_CODES: dict[type[errors.Error], grpc.StatusCode] = {
+    errors.InvalidArgument: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.NotFound: grpc.StatusCode.NOT_FOUND,
+    errors.AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
+    errors.FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.Aborted: grpc.StatusCode.ABORTED,
+    errors.PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
+    errors.Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
+    errors.ResourceExhausted: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
+    errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
+    errors.Internal: grpc.StatusCode.INTERNAL,
+}
+_ERRORS: dict[int, type[errors.Error]] = {code.value[0]: kind for kind, code in _CODES.items()}
+_BY_NUMBER: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def code_of(error: errors.Error) -> grpc.StatusCode:
+    """
+    Return the gRPC code of *error*.
+    """
+    return next((_CODES[kind] for kind in type(error).__mro__ if kind in _CODES), grpc.StatusCode.INTERNAL)
+
+
+def to_status(error: errors.Error, domain: str) -> Status:
+    """
+    Return *error* as a status of the service *domain*, its ErrorInfo first.
+    """
+    status = Status(code=code_of(error).value[0], message=error.message)
+    info = details.ErrorInfo(reason=error.reason, domain=domain, metadata=error.metadata)
+    for detail in (info, *_optional_details(error)):
+        status.details.add().Pack(detail)
+    return status
+
+
+def _optional_details(error: errors.Error) -> list[Message]:
+    found: list[Message] = []
+    if error.fields:
+        fields = [
+            details.BadRequest.FieldViolation(field=each.field, description=each.description) for each in error.fields
+        ]
+        found.append(details.BadRequest(field_violations=fields))
+    if error.violations:
+        violations = [
+            details.PreconditionFailure.Violation(type=each.type, subject=each.subject, description=each.description)
+            for each in error.violations
+        ]
+        found.append(details.PreconditionFailure(violations=violations))
+    if error.retry_after_s is not None:
+        delay = Duration()
+        delay.FromNanoseconds(int(error.retry_after_s * 1e9))
+        found.append(details.RetryInfo(retry_delay=delay))
+    return found
+
+
+def from_status(status: Status) -> errors.Error:
+    """
+    Return the error that *status* tells of; a code without one of ours is `Internal`.
+    """
+    kind = _ERRORS.get(status.code, errors.Internal)
+    parts = _Parts()
+    for detail in status.details:
+        parts.read(detail)
+    return kind(
+        status.message or _BY_NUMBER.get(status.code, grpc.StatusCode.UNKNOWN).name,
+        reason=parts.info.reason or kind.reason,
+        metadata=parts.info.metadata,
+        fields=parts.fields,
+        violations=parts.violations,
+        retry_after_s=parts.retry_after_s,
+    )
+
+
+class _Parts:
+    """The details of a status, as far as they are known here."""
+
+    def __init__(self) -> None:
+        self.info = details.ErrorInfo()
+        self.fields: list[errors.FieldViolation] = []
+        self.violations: list[errors.Violation] = []
+        self.retry_after_s: float | None = None
+
+    def read(self, detail: Any) -> None:
+        """
+        Take in one detail; unknown types are passed over.
+        """
+        bad, failed, retry = details.BadRequest(), details.PreconditionFailure(), details.RetryInfo()
+        if detail.Unpack(self.info):
+            return
+        if detail.Unpack(bad):
+            self.fields += [errors.FieldViolation(v.field, v.description) for v in bad.field_violations]
+        elif detail.Unpack(failed):
+            self.violations += [errors.Violation(v.type, v.subject, v.description) for v in failed.violations]
+        elif detail.Unpack(retry):
+            self.retry_after_s = retry.retry_delay.ToNanoseconds() / 1e9
+
+
+def from_rpc_error(error: grpc.aio.AioRpcError) -> errors.Error:
+    """
+    Return the error behind a failed call: the server's own, or the mesh's.
+    """
+    for key, value in error.trailing_metadata() or ():
+        if key == DETAILS_KEY:
+            try:
+                return from_status(Status.FromString(value if isinstance(value, bytes) else value.encode()))
+            except DecodeError:
+                break
+    return from_status(Status(code=error.code().value[0], message=error.details() or ""))

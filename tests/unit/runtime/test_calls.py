@@ -1,0 +1,228 @@
+"""What surrounds every call: a real server and a real client in one process."""
+
+import asyncio
+import contextlib
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from google.rpc.status_pb2 import Status
+from shop.orders.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
+
+from runtime import deadline, errors, interceptors, status
+from runtime.caller import caller
+from runtime.reply import send_http_code
+from runtime.settings import ServiceSettings
+
+NAME = "orders/00000000-0000-0000-0000-000000000001"
+LINES = [order_pb2.OrderLine(product="products/tea", quantity=1)]
+
+
+class Servicer(order_service_pb2_grpc.OrderServiceServicer):
+    """Does what the test hands it."""
+
+    def __init__(self, behaviour):
+        self.behaviour = behaviour
+
+    async def CreateOrder(self, request, context):
+        return await self.behaviour(request, context)
+
+    async def WatchOrder(self, request, context):
+        async for response in self.behaviour(request, context):
+            yield response
+
+
+@contextlib.asynccontextmanager
+async def service(behaviour, **settings):
+    server = grpc.aio.server(
+        interceptors=[
+            interceptors.Interceptor(interceptors.wrappers(ServiceSettings(kafka_brokers="k:1", **settings), "test"))
+        ]
+    )
+    order_service_pb2_grpc.add_OrderServiceServicer_to_server(Servicer(behaviour), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield order_service_pb2_grpc.OrderServiceStub(channel)
+    await server.stop(0)
+
+
+def create(lines=LINES, request_id="r-1"):
+    order = order_pb2.Order(lines=lines)
+    return order_service_pb2.CreateOrderRequest(order=order, request_id=request_id)
+
+
+async def refused(call):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return status.from_rpc_error(caught.value), caught.value
+
+
+async def test_an_error_arrives_with_reason_metadata_fields_and_delay():
+    async def behaviour(request, context):
+        raise errors.Unavailable(
+            "no stock service",
+            reason="INVENTORY_GONE",
+            metadata={"replicas": "0"},
+            fields=[errors.FieldViolation("order", "waits")],
+            violations=[errors.Violation("GONE", "inventory", "no replica")],
+            retry_after_s=1.5,
+        )
+
+    async with service(behaviour) as stub:
+        error, raw = await refused(stub.CreateOrder(create()))
+    assert raw.code() is grpc.StatusCode.UNAVAILABLE
+    assert isinstance(error, errors.Unavailable)
+    assert (error.message, error.reason, error.metadata) == (
+        "no stock service",
+        "INVENTORY_GONE",
+        {"replicas": "0"},
+    )
+    assert error.fields == (errors.FieldViolation("order", "waits"),)
+    assert error.violations == (errors.Violation("GONE", "inventory", "no replica"),)
+    assert error.retry_after_s == 1.5
+
+
+async def test_error_info_comes_first_and_names_the_domain():
+    async def behaviour(request, context):
+        raise errors.NotFound("no such order", fields=[errors.FieldViolation("name", "unknown")])
+
+    async with service(behaviour) as stub:
+        _, raw = await refused(stub.CreateOrder(create()))
+    sent = Status.FromString(dict(raw.trailing_metadata())[status.DETAILS_KEY])
+    info = error_details_pb2.ErrorInfo()
+    assert sent.details[0].Unpack(info)
+    assert (info.reason, info.domain) == ("NOT_FOUND", "test")
+
+
+async def test_a_fault_of_ours_tells_no_internals():
+    async def behaviour(request, context):
+        raise RuntimeError("password is hunter2")
+
+    async with service(behaviour) as stub:
+        error, raw = await refused(stub.CreateOrder(create()))
+    assert raw.code() is grpc.StatusCode.INTERNAL
+    assert "hunter2" not in str(raw.trailing_metadata()) + error.message
+
+
+@pytest.mark.parametrize(
+    ("lines", "request_id", "field"),
+    [
+        ([], "r", "order.lines"),
+        ([order_pb2.OrderLine(product="products/tea", quantity=0)], "r", "order.lines[0].quantity"),
+        ([LINES[0], order_pb2.OrderLine(product="tea", quantity=1)], "r", "order.lines[1].product"),
+        ([LINES[0], LINES[0]], "r", "order.lines"),
+        (LINES, "", "request_id"),
+        (LINES, "with space", "request_id"),
+        (LINES, "x" * 129, "request_id"),
+    ],
+)
+async def test_a_request_against_the_contract_is_refused_and_the_field_named(lines, request_id, field):
+    async def behaviour(request, context):
+        raise AssertionError("must not be reached")
+
+    async with service(behaviour) as stub:
+        error, raw = await refused(stub.CreateOrder(create(lines, request_id)))
+    assert raw.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert [violation.field for violation in error.fields] == [field]
+
+
+async def test_the_header_idempotency_key_is_the_request_id():
+    async def behaviour(request, context):
+        return order_pb2.Order(name=request.request_id)
+
+    async with service(behaviour) as stub:
+        order = await stub.CreateOrder(create(request_id=""), metadata=(("idempotency-key", "k-7"),))
+    assert order.name == "k-7"
+
+
+async def test_a_request_id_that_differs_from_the_header_is_refused():
+    async def behaviour(request, context):
+        raise AssertionError("must not be reached")
+
+    async with service(behaviour) as stub:
+        call = stub.CreateOrder(create(request_id="a"), metadata=(("idempotency-key", "b"),))
+        error, _ = await refused(call)
+    assert error.fields[0].field == "request_id"
+
+
+async def test_calls_above_the_limit_are_refused_at_once_and_the_others_finish():
+    release = asyncio.Event()
+
+    async def behaviour(request, context):
+        await release.wait()
+        return order_pb2.Order(name="done")
+
+    async with service(behaviour, max_in_flight=2) as stub:
+        accepted = [asyncio.ensure_future(stub.CreateOrder(create())) for _ in range(2)]
+        await asyncio.sleep(0.1)
+        error, raw = await refused(stub.CreateOrder(create()))
+        assert raw.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert error.retry_after_s == 1
+        release.set()
+        assert [order.name for order in await asyncio.gather(*accepted)] == ["done", "done"]
+        assert (await stub.CreateOrder(create())).name == "done"
+
+
+async def test_a_call_without_a_deadline_gets_the_default():
+    async def behaviour(request, context):
+        await asyncio.sleep(30)
+
+    async with service(behaviour, default_deadline_s=0.1) as stub:
+        _, raw = await refused(stub.CreateOrder(create()))
+    assert raw.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_the_time_left_is_the_callers():
+    async def behaviour(request, context):
+        return order_pb2.Order(version=int(deadline.remaining_s(99) * 1000))
+
+    async with service(behaviour) as stub:
+        order = await stub.CreateOrder(create(), timeout=2)
+    assert 1000 < order.version <= 2000
+
+
+async def test_an_error_of_a_stream_before_its_first_message_has_its_details():
+    async def behaviour(request, context):
+        raise errors.NotFound("no such order")
+        yield
+
+    async with service(behaviour) as stub:
+        call = stub.WatchOrder(order_service_pb2.WatchOrderRequest(name=NAME))
+        error, raw = await refused(call.read())
+    assert raw.code() is grpc.StatusCode.NOT_FOUND
+    assert error.reason == "NOT_FOUND"
+
+
+async def test_the_http_code_is_a_response_header():
+    async def behaviour(request, context):
+        await send_http_code(context, 202, [("location", "/v1/x")])
+        return order_pb2.Order()
+
+    async with service(behaviour) as stub:
+        call = stub.CreateOrder(create())
+        headers = dict(await call.initial_metadata())
+    assert headers["x-http-code"] == "202"
+    assert headers["location"] == "/v1/x"
+
+
+async def test_the_caller_is_who_the_edge_says_and_anonymous_otherwise():
+    async def behaviour(request, context):
+        who = caller(context)
+        return order_pb2.Order(customer=who.name, name=str(who.operator))
+
+    async with service(behaviour) as stub:
+        nobody = await stub.CreateOrder(create())
+        alice = await stub.CreateOrder(create(), metadata=(("x-customer-id", "alice"), ("x-operator", "true")))
+        error, _ = await refused(stub.CreateOrder(create(), metadata=(("x-customer-id", "a b\tc"),)))
+    assert (nobody.customer, nobody.name) == ("customers/anonymous", "False")
+    assert (alice.customer, alice.name) == ("customers/alice", "True")
+    assert error.reason == "INVALID_CUSTOMER"
+
+
+def test_every_kind_of_error_survives_the_way_there_and_back():
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    for kind in kinds:
+        if issubclass(kind, errors.Error) and kind is not errors.Error:
+            back = status.from_status(status.to_status(kind("m", reason="R"), "d"))
+            assert (type(back), back.message, back.reason) == (kind, "m", "R")
