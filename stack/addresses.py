@@ -1,0 +1,67 @@
+"""
+Who listens where: each workload has a loopback address of its own, like a pod's IP.
+
+127.N.S.R is network N, service S, replica R from 1, so that ports are the same for every pod.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Host(IntEnum):
+    """S of 127.N.S.R."""
+
+    EDGE = 0
+    ORDERS = 1
+    INVENTORY = 2
+    POSTGRES = 10
+    ETCD = 11
+    REDIS = 12
+    KAFKA = 13
+    PROMETHEUS = 14
+    ISSUER = 15
+
+
+class Port(IntEnum):
+    """The ports that every pod of a kind has."""
+
+    SERVICE = 50051  # a sidecar's inbound listener, mutual TLS
+    APPLICATION = 50061  # the application behind its sidecar, plaintext
+    OUTBOUND = 15001  # a sidecar's listener for its own application
+    ADMIN = 15000  # Envoy's administration
+    METRICS = 9464
+    EDGE = 8080  # the Gateway's port in Istio's files
+    POSTGRES = 5432
+    PATRONI = 8008
+    ETCD = 2379
+    ETCD_PEER = 2380
+    REDIS = 6379
+    KAFKA = 9092
+    KAFKA_CONTROLLER = 9093
+    PROMETHEUS = 9090
+
+
+@dataclass(frozen=True, order=True)
+class Endpoint:
+    """An address and a port that a process listens on."""
+
+    address: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.address}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Network:
+    """The addresses of one stack."""
+
+    number: int
+
+    def address(self, host: Host, replica: int = 0) -> str:
+        """The address of a replica, counted from 0."""
+        return f"127.{self.number}.{host.value}.{replica + 1}"
+
+    def at(self, host: Host, port: Port, replica: int = 0) -> Endpoint:
+        """One port of a replica."""
+        return Endpoint(self.address(host, replica), port.value)

@@ -1,0 +1,39 @@
+"""
+Runs steps as soon as what they come after is done, many at once.
+"""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from graphlib import TopologicalSorter
+from threading import Event
+
+
+def run_in_order(after: Mapping[str, frozenset[str]], work: Callable[[str, Event], None]) -> None:
+    """
+    Call *work* for every name, each after the names it comes after, in threads.
+
+    The first error ends it: no further name begins, those at work see the event they were
+    given set, and the error is raised once they have returned.
+    """
+    sorter = TopologicalSorter(after)
+    sorter.prepare()
+    give_up = Event()
+    with ThreadPoolExecutor(max_workers=max(1, len(after)), thread_name_prefix="step") as threads:
+        running: dict[Future[None], str] = {}
+        try:
+            while sorter.is_active():
+                for name in sorter.get_ready():
+                    running[threads.submit(work, name, give_up)] = name
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    future.result()
+                    sorter.done(running.pop(future))
+        finally:
+            give_up.set()
+
+
+def reversed_order(after: Mapping[str, frozenset[str]]) -> dict[str, frozenset[str]]:
+    """The order for ending: each name after the names that come after it."""
+    return {
+        name: frozenset(later for later, earlier in after.items() if name in earlier) for name in after
+    }

@@ -1,0 +1,59 @@
+"""
+Passwords and names that are drawn once for a stack and kept in its state folder.
+"""
+
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passwords:
+    """What the parts of one stack know each other by."""
+
+    postgres_superuser: str
+    postgres_replication: str
+    orders_database: str
+    redis: str
+    patroni_api: str
+    page_token_key: str  # signs the opaque tokens of list pages
+
+    def __repr__(self) -> str:
+        return "Passwords(…)"
+
+
+def keep(folder: Path) -> Passwords:
+    """
+    Read the passwords of *folder*, drawing those that are not there yet.
+
+    A newer version's additional ones are added; what exists never changes.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = folder / "passwords.json"
+    known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    passwords = Passwords(**{field.name: known.get(field.name) or secrets.token_hex(24) for field in fields(Passwords)})
+    if asdict(passwords) != known:
+        write_private(path, json.dumps(asdict(passwords), indent=2) + "\n")
+    return passwords
+
+
+def write_private(path: Path, text: str, *, user: str | None = None) -> None:
+    """
+    Write *text* so that only its owner reads it, whole or not at all.
+    """
+    draft = path.with_name(f".{path.name}.draft")
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+        os.fsync(file.fileno())
+    if user is not None:
+        _give(draft, user)
+    draft.replace(path)
+
+
+def _give(path: Path, user: str) -> None:
+    import pwd
+
+    entry = pwd.getpwnam(user)
+    os.chown(path, entry.pw_uid, entry.pw_gid)

@@ -1,0 +1,168 @@
+"""
+What a person may choose about a stack, read from the environment once.
+
+Standard library only: the bootstrap reads it before anything is installed.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT_PORT = 8080
+DEFAULT_NETWORK = 16
+# A UNIX socket's path is at most 107 bytes on Linux; the longest of ours adds this much.
+STATE_LENGTH_LIMIT = 107 - len("/run/supervisor.sock")
+# What PostgreSQL, Kafka and supervisord all take in a path without quoting.
+STATE_PATTERN = re.compile(r"/[A-Za-z0-9._/+@-]*[A-Za-z0-9._+@-]")
+
+
+class SettingsError(Exception):
+    """A variable that no stack can be started with; the message names it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """
+    One stack: where it keeps its state and which addresses it takes.
+    """
+
+    checkout: Path  # this repository
+    state: Path  # everything the stack writes
+    tools: Path  # virtual environment and Kafka's jars; stacks may share them
+    port: int = DEFAULT_PORT  # the edge's, on 127.0.0.1
+    network: int = DEFAULT_NETWORK  # N of 127.N.S.R, 1 to 254
+
+    @property
+    def venv(self) -> Path:
+        """
+        The virtual environment of this checkout.
+
+        A checkout other than the one the shared environment was made for has one of its own,
+        since the environment says where the sources are.
+        """
+        shared = self.tools / "venv"
+        owner = _read(shared / "checkout")
+        if owner in ("", str(self.checkout)) or not Path(owner).is_dir():
+            return shared
+        digest = hashlib.sha256(str(self.checkout).encode()).hexdigest()[:8]
+        return self.tools / f"venv-{digest}"
+
+    @property
+    def kafka_libs(self) -> Path:
+        """Kafka's jars and what they depend on."""
+        return self.tools / "kafka-libs"
+
+    @property
+    def data(self) -> Path:
+        """What the data stores keep, a folder each."""
+        return self.state / "data"
+
+    @property
+    def conf(self) -> Path:
+        """Generated configuration; written again by every start."""
+        return self.state / "conf"
+
+    @property
+    def log(self) -> Path:
+        """One rotated log for each process."""
+        return self.state / "log"
+
+    @property
+    def run(self) -> Path:
+        """Sockets, process ids and counters of the running stack."""
+        return self.state / "run"
+
+    @property
+    def secrets(self) -> Path:
+        """Generated passwords and keys, readable by their owner only."""
+        return self.state / "secrets"
+
+    @property
+    def mesh(self) -> Path:
+        """What the mesh controller writes for the sidecars."""
+        return self.state / "mesh"
+
+    @property
+    def edge_url(self) -> str:
+        """Where web clients reach the system."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def environment(self) -> dict[str, str]:
+        """The variables that make the same settings again in a child process."""
+        return {
+            "STATE": str(self.state),
+            "TOOLS": str(self.tools),
+            "PORT": str(self.port),
+            "NETWORK": str(self.network),
+        }
+
+
+def read(environ: Mapping[str, str], *, checkout: Path) -> Settings:
+    """
+    Read PORT, NETWORK, STATE and TOOLS; an empty variable is an absent one.
+
+    Raises `SettingsError` that names the variable.
+    """
+    port = _integer(environ, "PORT", DEFAULT_PORT, 1, 65535)
+    network = _integer(environ, "NETWORK", _network_of(port), 1, 254)
+    tools = _folder(environ, "TOOLS", default_state(environ))
+    state = _folder(environ, "STATE", _beside(default_state(environ), port))
+    if state == checkout or checkout in state.parents:
+        raise SettingsError(f"STATE={state} is inside the repository; choose a folder outside it")
+    return Settings(checkout=checkout, state=state, tools=tools, port=port, network=network)
+
+
+def default_state(environ: Mapping[str, str]) -> Path:
+    """
+    The folder a person who chooses nothing gets.
+
+    Root's is not in its home, which the user postgres cannot enter.
+    """
+    if os.geteuid() == 0:
+        return Path("/var/tmp/order-system")  # noqa: S108 - created by us, mode 0755, kept over reboots
+    base = environ.get("XDG_STATE_HOME") or f"{environ.get('HOME', '/nonexistent')}/.local/state"
+    return Path(base) / "order-system"
+
+
+def _beside(base: Path, port: int) -> Path:
+    """
+    *base*, or a folder beside it when another port asks for a second stack.
+    """
+    return base if port == DEFAULT_PORT else base.with_name(f"{base.name}-{port}")
+
+
+def _network_of(port: int) -> int:
+    """
+    N for an edge on *port*: 16 for the usual port, else one of 17 to 254.
+    """
+    return DEFAULT_NETWORK if port == DEFAULT_PORT else 17 + port % 238
+
+
+def _integer(
+    environ: Mapping[str, str], name: str, default: int, lowest: int, highest: int
+) -> int:
+    text = environ.get(name) or str(default)
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not lowest <= int(text) <= highest:
+        raise SettingsError(f"{name}={text!r} is not a whole number from {lowest} to {highest}")
+    return int(text)
+
+
+def _folder(environ: Mapping[str, str], name: str, default: Path) -> Path:
+    text = os.path.normpath(environ.get(name) or str(default))
+    if not STATE_PATTERN.fullmatch(text):
+        raise SettingsError(
+            f"{name}={text!r} must be an absolute path of letters, digits and . _ / + @ -"
+        )
+    if len(text) > STATE_LENGTH_LIMIT:
+        raise SettingsError(f"{name}={text!r} is longer than {STATE_LENGTH_LIMIT} characters")
+    return Path(text)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""

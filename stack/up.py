@@ -1,0 +1,76 @@
+"""
+`make up`: from whatever there is to a system that takes an order.
+"""
+
+import fcntl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from stack import checks_before, end, install, order_probe, ports, topology, write
+from stack.passwords import keep
+from stack.plan import Plan
+from stack.processes import Process, Step
+from stack.progress import Progress
+from stack.settings import Settings
+from stack.start import Starter
+from stack.summary import summary
+from stack.supervisor import Supervisor
+
+
+class Busy(Exception):
+    """Another command is changing this stack."""
+
+
+def up(settings: Settings, progress: Progress) -> None:
+    """
+    Start everything, wait until an order goes through, and say what is where.
+
+    What this run started is stopped again when it fails or is interrupted.
+    """
+    write.folders(settings)
+    with exclusive(settings):
+        install.stubs(settings, say=progress.say)
+        install.kafka(settings, say=progress.say)
+        plan = Plan(settings=settings, passwords=keep(settings.secrets), programs=install.programs())
+        steps = topology.steps(plan)
+        write.everything(plan, topology.processes(steps))
+        checks_before.mesh(settings)
+        _start(plan, steps, progress)
+    print(summary(plan, progress.seconds()))
+
+
+def _start(plan: Plan, steps: Mapping[str, Step], progress: Progress) -> None:
+    """Start what does not run yet."""
+    settings = plan.settings
+    supervisor = Supervisor(settings)
+    fresh = not supervisor.runs()
+    starter = Starter(settings=settings, supervisor=supervisor, progress=progress)
+    _require_ports(topology.processes(steps), supervisor, fresh=fresh)
+    try:
+        supervisor.launch() if fresh else supervisor.reload()
+        starter.run(steps)
+        order_probe.wait(settings, progress)
+    except BaseException:
+        progress.say("stopping what was started")
+        if fresh:
+            end.down(settings, topology.processes(steps), progress)
+        else:
+            end.stop(settings, starter.started)
+        raise
+
+
+def _require_ports(processes: list[Process], supervisor: Supervisor, *, fresh: bool) -> None:
+    known = {} if fresh else supervisor.info()
+    down = [process for process in processes if known.get(process.name, {}).get("pid", 0) == 0]
+    ports.require_free(endpoint for process in down for endpoint in process.listens)
+
+
+@contextmanager
+def exclusive(settings: Settings) -> Iterator[None]:
+    """One command at a time may change a stack."""
+    with (settings.run / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy(f"another command is changing the stack in {settings.state}; wait for it") from None
+        yield

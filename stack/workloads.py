@@ -1,0 +1,138 @@
+"""
+The system's own processes: the services, their sidecars, the edge and the mesh controller.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from stack.addresses import Endpoint, Host, Port
+from stack.checks import GrpcCheck, HttpCheck, MeshCheck
+from stack.plan import REPLICAS, Plan
+from stack.processes import Process, Role, Task
+from stack.settings import Settings
+
+NAMESPACE = "shop"
+CLUSTER_DOMAIN = "svc.cluster.local"
+SERVICES: Mapping[str, Host] = {"orders": Host.ORDERS, "inventory": Host.INVENTORY}
+EDGE = "edge-0"
+MESH_FILES = "mesh-files"
+
+
+def preparations(plan: Plan) -> Iterator[Task]:
+    """What must exist before the first order: a database, its schema, topics, products."""
+    yield Task(
+        name="orders-database",
+        command=(plan.tool("python"), "-m", "stack.database"),
+        environment=plan.settings.environment(),
+        after=frozenset({"postgres-0"}),
+    )
+    for service, needed in (("orders", "orders-database"), ("inventory", "redis-0")):
+        yield Task(
+            name=f"{service}-migrate",
+            command=(plan.tool("python"), "-m", f"{service}_svc", "migrate"),
+            environment=service_environment(plan, service, 0),
+            after=frozenset({needed, "kafka-0"}),
+        )
+
+
+def applications(plan: Plan) -> Iterator[Process]:
+    """Two replicas of each service."""
+    for service, host in SERVICES.items():
+        for replica in REPLICAS:
+            grpc = plan.network.at(host, Port.APPLICATION, replica)
+            yield Process(
+                name=f"{service}-{replica}",
+                service=service,
+                role=Role.APPLICATION,
+                command=(plan.tool("python"), "-m", f"{service}_svc"),
+                environment=service_environment(plan, service, replica),
+                listens=(grpc, plan.network.at(host, Port.METRICS, replica)),
+                check=GrpcCheck(grpc),
+                after=frozenset({f"{service}-migrate"}),
+                stop_seconds=30,
+            )
+
+
+def service_environment(plan: Plan, service: str, replica: int) -> dict[str, str]:
+    """What a service's settings read; the other service is called through the own sidecar."""
+    host = SERVICES[service]
+    outbound = str(plan.network.at(host, Port.OUTBOUND, replica))
+    common = {
+        "GRPC_LISTEN": str(plan.network.at(host, Port.APPLICATION, replica)),
+        "METRICS_LISTEN": str(plan.network.at(host, Port.METRICS, replica)),
+        "POD_NAME": f"{service}-{replica}",
+        "KAFKA_BROKERS": plan.kafka_brokers,
+        "LOG_LEVEL": "INFO",
+    }
+    if service == "orders":
+        return common | {
+            "DATABASE_URL": plan.database_url,
+            "INVENTORY_ADDRESS": outbound,
+            "INVENTORY_AUTHORITY": authority("inventory"),
+        }
+    return common | {
+        "REDIS_URL": plan.redis_url,
+        "ORDERS_ADDRESS": outbound,
+        "ORDERS_AUTHORITY": authority("orders"),
+    }
+
+
+def authority(service: str) -> str:
+    """What an application calls a service of the mesh by."""
+    return f"{service}.{NAMESPACE}.{CLUSTER_DOMAIN}:{Port.SERVICE.value}"
+
+
+def mesh(plan: Plan) -> Iterator[Process | Task]:
+    """The controller that turns Istio's files into configuration."""
+    yield Task(name=MESH_FILES, command=translator(plan.settings, "write"))
+    yield Process(
+        name="mesh",
+        service="mesh",
+        role=Role.CONTROL,
+        command=translator(plan.settings, "serve"),
+        check=MeshCheck(plan.settings.mesh / "status.json"),
+        after=frozenset({MESH_FILES}),
+    )
+
+
+def proxies(plan: Plan) -> Iterator[Process]:
+    """A sidecar for each replica, and the edge."""
+    for service, host in SERVICES.items():
+        for replica in REPLICAS:
+            listens = [plan.network.at(host, port, replica) for port in (Port.ADMIN, Port.SERVICE, Port.OUTBOUND)]
+            name = f"{service}-{replica}"
+            yield _envoy(plan, name, process=f"{name}-envoy", service=f"{name}-envoy", listens=tuple(listens))
+    edge = (plan.network.at(Host.EDGE, Port.ADMIN), Endpoint("127.0.0.1", plan.settings.port))
+    yield _envoy(plan, EDGE, process=EDGE, service="edge", listens=edge)
+
+
+def translator(settings: Settings, action: str) -> tuple[str, ...]:
+    """How the translator is called for this stack."""
+    return (
+        str(settings.venv / "bin" / "python"),
+        "-m",
+        "translator",
+        action,
+        f"--istio={settings.checkout}/istio",
+        f"--registry={settings.conf}/registry.yaml",
+        f"--certificates={settings.secrets}/certificates",
+        f"--out={settings.mesh}",
+    )
+
+
+def _envoy(plan: Plan, workload: str, *, process: str, service: str, listens: tuple[Endpoint, ...]) -> Process:
+    """One Envoy; its administration is the first of *listens*."""
+    return Process(
+        name=process,
+        service=service,
+        role=Role.PROXY,
+        command=(
+            plan.tool("envoy"),
+            f"--config-path={plan.settings.mesh}/{workload}/bootstrap.json",
+            "--concurrency=1",
+            "--disable-hot-restart",
+            "--log-level=warning",
+        ),
+        listens=listens,
+        check=HttpCheck(listens[0], "/ready"),
+        after=frozenset({MESH_FILES}),
+    )

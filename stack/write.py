@@ -1,0 +1,70 @@
+"""
+Writes a stack's folders and configuration, owned by whom they serve.
+"""
+
+import os
+import pwd
+import shutil
+from pathlib import Path
+
+from stack import configuration, supervisor
+from stack.passwords import write_private
+from stack.plan import REPLICAS, Plan
+from stack.processes import Process
+from stack.settings import Settings
+
+MARK = "this-is-a-stack"  # what `make clean` looks for before it removes anything
+
+
+class UnreachableState(Exception):
+    """The user postgres cannot enter the state folder."""
+
+
+def folders(settings: Settings) -> None:
+    """Make the state folder and the folders in it."""
+    for folder in (settings.state, settings.data, settings.conf, settings.log, settings.run, settings.mesh):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+    settings.secrets.mkdir(exist_ok=True, mode=0o700)
+    (settings.state / MARK).touch()
+
+
+def everything(plan: Plan, processes: list[Process]) -> None:
+    """Write all configuration; writing the same again changes nothing."""
+    settings, user = plan.settings, plan.programs.postgres_user
+    if user is not None:
+        _check_reachable(settings.state, user)
+    for name in ("etcd-0", "redis-0", "kafka-0", "prometheus-0"):
+        (settings.data / name).mkdir(exist_ok=True, mode=0o700)
+    for replica in REPLICAS:
+        name = f"postgres-{replica}"
+        _make_owned(settings.data / name, user)
+        write_private(settings.conf / f"{name}.yml", configuration.patroni(plan, replica), user=user)
+    write_private(settings.conf / "redis-0.conf", configuration.redis(plan))
+    write_private(settings.conf / "kafka-0.properties", configuration.kafka(plan))
+    write_private(settings.conf / "registry.yaml", configuration.registry(plan))
+    write_private(settings.conf / "supervisord.conf", supervisor.render(settings, processes))
+    _prometheus(plan)
+
+
+def _prometheus(plan: Plan) -> None:
+    """Prometheus reads its targets and rules from folders beside its configuration."""
+    target = plan.settings.conf / "prometheus"
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(plan.settings.checkout / "monitoring", target)
+    (target / "targets").mkdir()
+    for name, text in configuration.prometheus_targets(plan).items():
+        (target / "targets" / name).write_text(text, encoding="utf-8")
+
+
+def _make_owned(folder: Path, user: str | None) -> None:
+    folder.mkdir(exist_ok=True, mode=0o700)
+    if user is not None:
+        entry = pwd.getpwnam(user)
+        os.chown(folder, entry.pw_uid, entry.pw_gid)
+
+
+def _check_reachable(folder: Path, user: str) -> None:
+    """Raise `UnreachableState` unless others than the owner may enter *folder* and what it is in."""
+    for place in (folder, *folder.parents):
+        if not place.stat().st_mode & 0o001:
+            raise UnreachableState(f"STATE={folder}: the user {user} cannot enter {place}; choose another folder")
