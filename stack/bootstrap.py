@@ -9,12 +9,22 @@ import sys
 from pathlib import Path
 
 from stack import environment, packages, settings
+from stack.errors import StackError
 from stack.progress import Progress
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 # Commands that look at or end a stack install nothing.
 NOT_INSTALLING = {
-    "down", "status", "logs", "stop", "start", "restart", "kill", "clean", "--help", "-h",
+    "down",
+    "status",
+    "logs",
+    "stop",
+    "start",
+    "restart",
+    "kill",
+    "clean",
+    "--help",
+    "-h",
 }
 WITHOUT_STORES = {"lint", "protos", "run"}
 
@@ -23,9 +33,7 @@ def main(arguments: list[str]) -> None:
     """Install what *arguments* need and replace this process by the command itself."""
     try:
         python = _prepare(arguments)
-    except (
-        settings.SettingsError, packages.MissingPackages, environment.EnvironmentFailed,
-    ) as error:
+    except StackError as error:
         sys.exit(f"error: {error}")
     os.execv(python, [str(python), "-m", "stack", *arguments])
 

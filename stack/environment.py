@@ -14,12 +14,13 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from stack.errors import StackError
 from stack.settings import Settings
 
 INSTALL_SECONDS = 900
 
 
-class EnvironmentFailed(Exception):
+class EnvironmentFailed(StackError):
     """The environment could not be made; the message ends with what the tool said."""
 
 
@@ -78,19 +79,21 @@ def _install_uv(python: Path, lock: Path) -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as requirement:
         requirement.write(lock_lines(lock.read_text(encoding="utf-8"), "uv"))
         requirement.flush()
-        _run([str(python), "-m", "pip", "install", "-q", "--require-hashes",
-              "-r", requirement.name])
+        _run([str(python), "-m", "pip", "install", "-q", "--require-hashes", "-r", requirement.name])
 
 
 def _uv(venv: Path, *arguments: str) -> None:
-    _run([str(venv / "bin" / "uv"), "pip", *arguments, "-q"],
-         VIRTUAL_ENV=str(venv), UV_PYTHON_DOWNLOADS="never")
+    _run([str(venv / "bin" / "uv"), "pip", *arguments, "-q"], VIRTUAL_ENV=str(venv), UV_PYTHON_DOWNLOADS="never")
 
 
 def _run(command: Sequence[str], **variables: str) -> None:
     finished = subprocess.run(
-        command, env={**os.environ, **variables}, capture_output=True, text=True,
-        timeout=INSTALL_SECONDS, check=False,
+        command,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=INSTALL_SECONDS,
+        check=False,
     )
     if finished.returncode != 0:
         said = (finished.stdout + finished.stderr).strip()[-2000:]

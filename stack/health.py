@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -19,6 +19,7 @@ from stack.addresses import Endpoint
 from stack.checks import Check, GrpcCheck, HttpCheck, KafkaCheck, MeshCheck, PatroniCheck, RedisCheck
 
 SECONDS = 2.0
+HEALTH_CHECK = "/grpc.health.v1.Health/Check"
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,12 @@ def _patroni(check: PatroniCheck) -> Health:
 def _grpc(check: GrpcCheck) -> Health:
     with grpc.insecure_channel(str(check.endpoint), [("grpc.enable_http_proxy", 0)]) as channel:
         try:
-            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=SECONDS)
+            check_now = channel.unary_unary(
+                HEALTH_CHECK,
+                request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+                response_deserializer=health_pb2.HealthCheckResponse.FromString,
+            )
+            answer = check_now(health_pb2.HealthCheckRequest(), timeout=SECONDS)
         except grpc.RpcError as error:
             return Health(False, f"answers {error.code().name}")
     serving = answer.status == health_pb2.HealthCheckResponse.SERVING
@@ -84,7 +90,11 @@ def _redis(check: RedisCheck) -> Health:
 
 
 def _kafka(check: KafkaCheck) -> Health:
-    quiet = {"bootstrap.servers": str(check.endpoint), "log_level": 0, "socket.timeout.ms": int(SECONDS * 1000)}
+    quiet: dict[str, str | int | float | bool] = {
+        "bootstrap.servers": str(check.endpoint),
+        "log_level": 0,
+        "socket.timeout.ms": int(SECONDS * 1000),
+    }
     try:
         brokers = AdminClient(quiet).list_topics(timeout=SECONDS).brokers
     except KafkaException:

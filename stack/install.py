@@ -4,7 +4,6 @@ What is made inside the environment: the contract's stubs and Kafka's jars.
 
 import hashlib
 import os
-import pwd
 import shutil
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stack import packages
+from stack.errors import StackError
 from stack.plan import Programs
 from stack.settings import Settings
 
@@ -22,7 +22,7 @@ COPY_DEPENDENCIES = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy
 Say = Callable[[str], None]
 
 
-class InstallFailed(Exception):
+class InstallFailed(StackError):
     """Something could not be made; the message ends with what the tool said."""
 
 
@@ -57,28 +57,25 @@ def kafka(settings: Settings, *, say: Say) -> None:
 
 
 def programs() -> Programs:
-    """Find the machine's programs; raises `InstallFailed` naming the first that is missing."""
+    """
+    The machine's programs.
+
+    One that is not there is named as if it were on PATH: only starting needs it, and before
+    that the bootstrap has installed it.
+    """
     return Programs(
-        postgres_bin=_found("PostgreSQL", packages.postgres_bin()),
-        redis=_found("redis-server", packages.which("redis-server")),
-        etcd=_found("etcd", packages.which("etcd")),
-        prometheus=_found("prometheus", packages.which("prometheus")),
-        java=_found("java", packages.java()),
+        postgres_bin=packages.postgres_bin() or Path("/usr/lib/postgresql/15/bin"),
+        redis=packages.which("redis-server") or Path("redis-server"),
+        etcd=packages.which("etcd") or Path("etcd"),
+        prometheus=packages.which("prometheus") or Path("prometheus"),
+        java=packages.java() or Path("java"),
         postgres_user=_postgres_user(),
     )
 
 
-def _found(name: str, path: Path | None) -> Path:
-    if path is None:
-        raise InstallFailed(f"{name} is not installed; `make up` installs it")
-    return path
-
-
 def _postgres_user() -> str | None:
-    """Root hands PostgreSQL to the user that Debian's package made for it."""
-    if os.geteuid() != 0:
-        return None
-    return pwd.getpwnam("postgres").pw_name
+    """Root hands PostgreSQL to the user that Debian's package makes for it."""
+    return "postgres" if os.geteuid() == 0 else None
 
 
 def _fingerprint(folder: Path) -> str:

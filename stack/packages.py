@@ -14,9 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stack.errors import StackError
+
 POSTGRES_HOME = Path("/usr/lib/postgresql")
 POSTGRES_OLDEST = 15
 JAVA_OLDEST = 17
+JAVA_HOMES = Path("/usr/lib/jvm")
 POLICY = Path("/usr/sbin/policy-rc.d")
 APT_SECONDS = 900
 # Units that Debian enables when the package comes in; the stack runs its own processes.
@@ -28,7 +31,7 @@ UNITS = {
 }
 
 
-class MissingPackages(Exception):
+class MissingPackages(StackError):
     """Packages that are missing and may not be installed by this user; the message lists them."""
 
 
@@ -102,15 +105,23 @@ def postgres_bin() -> Path | None:
 
 
 def java() -> Path | None:
-    """A Java of version 17 or later."""
-    program = which("java")
-    if program is None:
-        return None
-    shown = subprocess.run(
-        [program, "-version"], capture_output=True, text=True, timeout=30, check=False
-    )
-    version = re.search(r'version "(\d+)', shown.stderr)
-    return program if version and int(version[1]) >= JAVA_OLDEST else None
+    """A Java of version 17 or later: the one on PATH, else one of Debian's."""
+    usual = which("java")
+    others = sorted(JAVA_HOMES.glob("*/bin/java"))
+    for program in ([usual] if usual else []) + others:
+        if _java_version(program.resolve()) >= JAVA_OLDEST:
+            return program
+    return None
+
+
+def _java_version(program: Path) -> int:
+    """The major version that the file `release` of a Java's home names; 0 when it does not."""
+    try:
+        release = (program.parent.parent / "release").read_text(encoding="utf-8")
+    except OSError:
+        return 0
+    found = re.search(r'JAVA_VERSION="(\d+)', release)
+    return int(found[1]) if found else 0
 
 
 def has_ensurepip() -> bool:
@@ -160,8 +171,7 @@ def _daemons_forbidden(prefix: Sequence[str]) -> Iterator[None]:
         yield
         return
     script = "#!/bin/sh\nexit 101\n"
-    subprocess.run([*prefix, "tee", POLICY], input=script, text=True, check=True,
-                   stdout=subprocess.DEVNULL, timeout=10)
+    subprocess.run([*prefix, "tee", POLICY], input=script, text=True, check=True, stdout=subprocess.DEVNULL, timeout=10)
     subprocess.run([*prefix, "chmod", "0755", POLICY], check=True, timeout=10)
     try:
         yield

@@ -9,11 +9,12 @@ from collections.abc import Iterable
 import psutil
 
 from stack.addresses import Endpoint
+from stack.errors import StackError
 
 EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared with, never bound
 
 
-class BusyPort(Exception):
+class BusyPort(StackError):
     """Ports that are taken; the message names each one and its holder."""
 
 

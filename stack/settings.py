@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from stack.errors import StackError
+
 DEFAULT_PORT = 8080
 DEFAULT_NETWORK = 16
 # A UNIX socket's path is at most 107 bytes on Linux; the longest of ours adds this much.
@@ -19,7 +21,7 @@ STATE_LENGTH_LIMIT = 107 - len("/run/supervisor.sock")
 STATE_PATTERN = re.compile(r"/[A-Za-z0-9._/+@-]*[A-Za-z0-9._+@-]")
 
 
-class SettingsError(Exception):
+class SettingsError(StackError):
     """A variable that no stack can be started with; the message names it."""
 
 
@@ -141,9 +143,7 @@ def _network_of(port: int) -> int:
     return DEFAULT_NETWORK if port == DEFAULT_PORT else 17 + port % 238
 
 
-def _integer(
-    environ: Mapping[str, str], name: str, default: int, lowest: int, highest: int
-) -> int:
+def _integer(environ: Mapping[str, str], name: str, default: int, lowest: int, highest: int) -> int:
     text = environ.get(name) or str(default)
     if not re.fullmatch(r"[0-9]{1,5}", text) or not lowest <= int(text) <= highest:
         raise SettingsError(f"{name}={text!r} is not a whole number from {lowest} to {highest}")
@@ -153,9 +153,7 @@ def _integer(
 def _folder(environ: Mapping[str, str], name: str, default: Path) -> Path:
     text = os.path.normpath(environ.get(name) or str(default))
     if not STATE_PATTERN.fullmatch(text):
-        raise SettingsError(
-            f"{name}={text!r} must be an absolute path of letters, digits and . _ / + @ -"
-        )
+        raise SettingsError(f"{name}={text!r} must be an absolute path of letters, digits and . _ / + @ -")
     if len(text) > STATE_LENGTH_LIMIT:
         raise SettingsError(f"{name}={text!r} is longer than {STATE_LENGTH_LIMIT} characters")
     return Path(text)

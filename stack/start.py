@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from threading import Event, Lock
 
 from stack import health, restarts, supervisor
+from stack.errors import StackError
 from stack.order import run_in_order
 from stack.processes import Process, Step, Task
 from stack.progress import Progress
@@ -22,7 +23,7 @@ LOG_LINES = 15
 ENDS_LIMIT = 5
 
 
-class StartFailed(Exception):
+class StartFailed(StackError):
     """A step that did not succeed; the message has its last log lines and names the log."""
 
 
@@ -86,14 +87,17 @@ class Starter:
         if give_up.is_set() or (task.made is not None and task.made.exists()):
             return
         log = supervisor.log_file(self.settings, task.name)
-        with log.open("w") as output, subprocess.Popen(
-            task.command,
-            cwd=self.settings.checkout,
-            env={**supervisor.passed_on(), **task.environment},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        ) as child:
+        with (
+            log.open("w") as output,
+            subprocess.Popen(
+                task.command,
+                cwd=self.settings.checkout,
+                env={**supervisor.passed_on(), **task.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            ) as child,
+        ):
             code = _wait(child, task.seconds, give_up)
         if give_up.is_set() and code != 0:
             return
@@ -128,4 +132,3 @@ def _wait(child: subprocess.Popen[bytes], seconds: float, give_up: Event) -> int
             return None
         time.sleep(0.05)
     return code
-

@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
+from stack.errors import StackError
 from stack.processes import Process
 from stack.settings import Settings
 
@@ -25,7 +26,7 @@ START_SECONDS = 15
 PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
-class SupervisorFailed(Exception):
+class SupervisorFailed(StackError):
     """supervisord does not run or refuses; the message says where its log is."""
 
 

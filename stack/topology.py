@@ -7,11 +7,12 @@ Pure description: nothing here starts, writes or reads anything.
 from collections.abc import Iterable, Mapping
 
 from stack import stores, workloads
+from stack.errors import StackError
 from stack.plan import REPLICAS, Plan
 from stack.processes import Process, Role, Step
 
 
-class UnknownService(Exception):
+class UnknownService(StackError):
     """A name that no process of the stack has; the message lists those that there are."""
 
 

@@ -6,8 +6,9 @@ import fcntl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from stack import checks_before, end, install, order_probe, ports, topology, write
-from stack.passwords import keep
+from stack import edge, end, install, mesh_files, ports, topology, write
+from stack.describe import describe
+from stack.errors import StackError
 from stack.plan import Plan
 from stack.processes import Process, Step
 from stack.progress import Progress
@@ -17,7 +18,7 @@ from stack.summary import summary
 from stack.supervisor import Supervisor
 
 
-class Busy(Exception):
+class Busy(StackError):
     """Another command is changing this stack."""
 
 
@@ -31,10 +32,10 @@ def up(settings: Settings, progress: Progress) -> None:
     with exclusive(settings):
         install.stubs(settings, say=progress.say)
         install.kafka(settings, say=progress.say)
-        plan = Plan(settings=settings, passwords=keep(settings.secrets), programs=install.programs())
+        plan = describe(settings)
         steps = topology.steps(plan)
         write.everything(plan, topology.processes(steps))
-        checks_before.mesh(settings)
+        mesh_files.check(settings)
         _start(plan, steps, progress)
     print(summary(plan, progress.seconds()))
 
@@ -49,11 +50,11 @@ def _start(plan: Plan, steps: Mapping[str, Step], progress: Progress) -> None:
     try:
         supervisor.launch() if fresh else supervisor.reload()
         starter.run(steps)
-        order_probe.wait(settings, progress)
+        edge.wait_for_order(settings, progress)
     except BaseException:
         progress.say("stopping what was started")
         if fresh:
-            end.down(settings, topology.processes(steps), progress)
+            end.down(settings, steps, progress)
         else:
             end.stop(settings, starter.started)
         raise

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from stack import configuration, supervisor
+from stack.errors import StackError
 from stack.passwords import write_private
 from stack.plan import REPLICAS, Plan
 from stack.processes import Process
@@ -16,7 +17,7 @@ from stack.settings import Settings
 MARK = "this-is-a-stack"  # what `make clean` looks for before it removes anything
 
 
-class UnreachableState(Exception):
+class UnreachableState(StackError):
     """The user postgres cannot enter the state folder."""
 
 

@@ -1,0 +1,51 @@
+# Every target is one command of `python -m stack`; the bootstrap installs what it needs first.
+# PORT (the edge's), STATE (a folder outside this one) and NETWORK choose the stack; SVC names a part of it.
+PYTHON ?= $(shell command -v /usr/bin/python3 || command -v python3)
+STACK := $(PYTHON) -m stack.bootstrap
+
+export PYTHONDONTWRITEBYTECODE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help up down status logs stop start restart kill demo clean protos lint test
+
+help: ## say what can be done
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+up: ## install what is missing, start everything, wait until an order goes through
+	@$(STACK) up
+
+down: ## end everything; the state stays
+	@$(STACK) down
+
+status: ## every process: pid, address, health, restarts, uptime, memory
+	@$(STACK) status
+
+logs: ## follow the log of SVC (or of everything)
+	@$(STACK) logs "$(SVC)"
+
+stop: ## end SVC in its own time, until make start
+	@$(STACK) stop "$(SVC)"
+
+start: ## start SVC again
+	@$(STACK) start "$(SVC)"
+
+restart: ## stop SVC and start it
+	@$(STACK) restart "$(SVC)"
+
+kill: ## SIGKILL every replica of SVC, until make start
+	@$(STACK) kill "$(SVC)"
+
+demo: ## place an order with curl; show the answer, its row and its event
+	@$(STACK) demo
+
+clean: ## remove the state of a stack that is down
+	@$(STACK) clean
+
+protos: ## build the descriptor set and the stubs, and install them
+	@$(STACK) protos
+
+lint: ## every check of the code that needs no running system
+	@$(STACK) lint
+
+test: ## lint, unit tests, integration tests on a stack of their own
+	@$(STACK) test

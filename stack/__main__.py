@@ -1,0 +1,160 @@
+"""
+The stack's commands, as the Makefile calls them: `python -m stack COMMAND`.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from types import FrameType
+
+from stack import clean, end, install, lint, logs, settings, status, test_run, topology
+from stack.bootstrap import CHECKOUT
+from stack.demo import demo
+from stack.describe import describe
+from stack.errors import StackError
+from stack.processes import Process
+from stack.progress import Progress
+from stack.settings import Settings
+from stack.start import Starter
+from stack.supervisor import Supervisor
+from stack.up import exclusive, up
+
+Command = Callable[[Settings, argparse.Namespace], int]
+
+
+def main() -> int:
+    """Run one command and return its exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    options = _parser().parse_args()
+    try:
+        return COMMANDS[options.command](settings.read(os.environ, checkout=CHECKOUT), options)
+    except StackError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="stack", description="The whole system on one machine.")
+    parser.add_argument("command", choices=sorted(COMMANDS))
+    parser.add_argument("name", nargs="?", default="", help="SVC: a service (inventory) or a process (inventory-0)")
+    parser.add_argument("--no-follow", action="store_true", help="logs: only what is there")
+    return parser
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """SIGTERM ends a command as Ctrl-C does, so that it puts right what it began."""
+    raise KeyboardInterrupt
+
+
+def _up(chosen: Settings, options: argparse.Namespace) -> int:
+    up(chosen, Progress())
+    return 0
+
+
+def _down(chosen: Settings, options: argparse.Namespace) -> int:
+    steps = topology.steps(describe(chosen))
+    with exclusive(chosen):
+        ran = end.down(chosen, steps, Progress())
+    print(f"Down. Its state stays in {chosen.state}; `make clean` removes it." if ran else "Nothing ran.")
+    return 0
+
+
+def _status(chosen: Settings, options: argparse.Namespace) -> int:
+    steps = topology.steps(describe(chosen))
+    return 0 if status.show(chosen, topology.processes(steps)) else 1
+
+
+def _logs(chosen: Settings, options: argparse.Namespace) -> int:
+    logs.follow(chosen, _chosen(chosen, options.name), forever=not options.no_follow)
+    return 0
+
+
+def _stop(chosen: Settings, options: argparse.Namespace) -> int:
+    names = _running(chosen, options.name)
+    end.stop(chosen, names)
+    print(f"Stopped until `make start`: {' '.join(names)}")
+    return 0
+
+
+def _kill(chosen: Settings, options: argparse.Namespace) -> int:
+    names = _running(chosen, options.name)
+    killed = end.kill(chosen, names)
+    print(f"Killed with SIGKILL until `make start`: {' '.join(names)} (pid {' '.join(map(str, killed)) or 'none'})")
+    return 0
+
+
+def _start(chosen: Settings, options: argparse.Namespace) -> int:
+    names = set(_running(chosen, options.name))
+    steps = {name: step for name, step in topology.steps(describe(chosen)).items() if name in names}
+    Starter(settings=chosen, supervisor=Supervisor(chosen), progress=Progress()).run(steps)
+    return 0
+
+
+def _restart(chosen: Settings, options: argparse.Namespace) -> int:
+    return _stop(chosen, options) or _start(chosen, options)
+
+
+def _demo(chosen: Settings, options: argparse.Namespace) -> int:
+    demo(describe(chosen))
+    return 0
+
+
+def _clean(chosen: Settings, options: argparse.Namespace) -> int:
+    clean.clean(chosen)
+    return 0
+
+
+def _protos(chosen: Settings, options: argparse.Namespace) -> int:
+    install.stubs(chosen, say=Progress().say, force=True)
+    return 0
+
+
+def _lint(chosen: Settings, options: argparse.Namespace) -> int:
+    install.stubs(chosen, say=Progress().say)
+    return lint.lint(chosen)
+
+
+def _test(chosen: Settings, options: argparse.Namespace) -> int:
+    return test_run.test(chosen)
+
+
+COMMANDS: Mapping[str, Command] = {
+    "up": _up,
+    "down": _down,
+    "status": _status,
+    "logs": _logs,
+    "stop": _stop,
+    "start": _start,
+    "restart": _restart,
+    "kill": _kill,
+    "demo": _demo,
+    "clean": _clean,
+    "protos": _protos,
+    "lint": _lint,
+    "test": _test,
+}
+
+
+def _chosen(chosen: Settings, name: str) -> list[Process]:
+    """The processes that SVC names; all of them when it is not given."""
+    everything = topology.processes(topology.steps(describe(chosen)))
+    return topology.named(everything, name) if name else everything
+
+
+def _running(chosen: Settings, name: str) -> list[str]:
+    """The names that SVC means, in a stack that runs."""
+    if not name:
+        raise StackError("say which: SVC=inventory, SVC=inventory-0, SVC=kafka, …")
+    names = [process.name for process in _chosen(chosen, name)]
+    if not Supervisor(chosen).runs():
+        raise StackError(f"nothing runs in {chosen.state}; `make up` starts it")
+    return names
+
+
+if __name__ == "__main__":
+    sys.exit(main())

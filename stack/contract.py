@@ -1,0 +1,27 @@
+"""
+Lints the contract with buf and compares it with the one that was released, on the one descriptor set.
+
+Run as `python -m stack.contract`.
+"""
+
+import subprocess
+import sys
+
+from stack.bootstrap import CHECKOUT
+
+SECONDS = 120
+
+
+def main() -> int:
+    """0 when buf has no complaint."""
+    buf = [sys.executable.removesuffix("python") + "buf"]
+    described = str(CHECKOUT / "build" / "descriptors.binpb")
+    rules = ["--config", str(CHECKOUT / "protos" / "buf.yaml")]
+    released = ["--against", str(CHECKOUT / "protos" / "released.binpb")]
+    commands = ([*buf, "lint", described, *rules], [*buf, "breaking", described, *released, *rules])
+    codes = [subprocess.run(command, timeout=SECONDS, check=False).returncode for command in commands]
+    return max(codes)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""
+`make demo`: places an order with curl and follows it to its row and to its event.
+"""
+
+import json
+import subprocess
+import time
+import uuid
+from typing import Any
+
+import psycopg
+from confluent_kafka import Consumer, TopicPartition
+from google.protobuf import json_format
+from psycopg.rows import dict_row
+from shop.orders.v1 import events_pb2
+
+from stack import edge
+from stack.errors import StackError
+from stack.plan import Plan
+
+TOPIC = "order_events"
+EVENT_SECONDS = 15
+
+
+class DemoFailed(StackError):
+    """A step did not show what it should; the message says which."""
+
+
+def demo(plan: Plan) -> None:
+    """Show the answer, the row and the event of one order."""
+    consumer = _consumer(plan)
+    try:
+        order = _place(plan)
+        print("\n== The order in PostgreSQL ==")
+        _show_rows(plan, order["name"])
+        print(f"\n== Its event in Kafka's topic {TOPIC} ==")
+        print(json_format.MessageToJson(_event(consumer, order["name"])))
+    finally:
+        consumer.close()
+
+
+def _place(plan: Plan) -> dict[str, Any]:
+    """Order two pieces of what is in stock, with the command that a person would type."""
+    stocked = edge.products(plan.settings)
+    if not stocked:
+        raise DemoFailed("no product is in stock; POST /v1/products/…:restock brings more")
+    body = json.dumps({"lines": [{"product": stocked[0]["name"], "quantity": 2}]})
+    command = [
+        "curl",
+        "-sS",
+        "-i",
+        f"{plan.settings.edge_url}/v1/orders",
+        "-H",
+        "content-type: application/json",
+        "-H",
+        f"idempotency-key: {uuid.uuid4()}",
+        "-d",
+        body,
+    ]
+    print("== An order ==\n$ " + " ".join(f"'{word}'" if " " in word or "{" in word else word for word in command))
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    print(answer.stdout or answer.stderr)
+    _, _, text = answer.stdout.replace("\r\n", "\n").partition("\n\n")
+    try:
+        order: dict[str, Any] = json.loads(text)
+        order["name"]
+    except (ValueError, KeyError):
+        raise DemoFailed("the edge did not take the order") from None
+    return order
+
+
+def _show_rows(plan: Plan, name: str) -> None:
+    """The order's row, whatever columns it has."""
+    with psycopg.connect(plan.database_url.replace("=primary", "=read-write"), row_factory=dict_row) as connection:
+        row = connection.execute("SELECT * FROM orders WHERE id = %s", [name.removeprefix("orders/")]).fetchone()
+    if row is None:
+        raise DemoFailed(f"PostgreSQL has no row of {name}")
+    for column, value in row.items():
+        print(f"{column:<16} {value}")
+
+
+def _consumer(plan: Plan) -> Consumer:
+    """A consumer at the topic's end, before the order is placed; it belongs to no group of ours."""
+    consumer = Consumer({"bootstrap.servers": plan.kafka_brokers, "group.id": "demo", "enable.auto.commit": False})
+    partitions = consumer.list_topics(TOPIC, timeout=10).topics[TOPIC].partitions
+    ends = [TopicPartition(TOPIC, number) for number in partitions]
+    for partition in ends:
+        partition.offset = consumer.get_watermark_offsets(partition, timeout=10)[1]
+    consumer.assign(ends)
+    return consumer
+
+
+def _event(consumer: Consumer, name: str) -> events_pb2.OrderEvent:
+    deadline = time.monotonic() + EVENT_SECONDS
+    while time.monotonic() < deadline:
+        message = consumer.poll(0.5)
+        value = None if message is None or message.error() else message.value()
+        if value is None:
+            continue
+        event = events_pb2.OrderEvent.FromString(value)
+        if event.order.name == name:
+            return event
+    raise DemoFailed(f"no event of {name} came within {EVENT_SECONDS} s")

@@ -1,0 +1,110 @@
+"""
+Ends processes: one service, or everything in the reverse of the order it started in.
+"""
+
+import contextlib
+import signal
+import time
+from collections.abc import Iterable, Mapping
+from threading import Event
+
+import psutil
+
+from stack.order import run_in_order
+from stack.processes import Process, Role, Step
+from stack.progress import Progress
+from stack.settings import Settings
+from stack.supervisor import Supervisor
+
+DOWN = ("STOPPED", "EXITED", "FATAL", "UNKNOWN")
+
+
+def down(settings: Settings, steps: Mapping[str, Step], progress: Progress) -> bool:
+    """
+    End every process, then the supervisor; False when nothing ran.
+    """
+    supervisor = Supervisor(settings)
+    if not supervisor.runs():
+        return False
+    running = {name for name, info in supervisor.info().items() if info["statename"] not in DOWN}
+
+    def work(name: str, _: Event) -> None:
+        if name in running:
+            supervisor.stop(name, wait=True)
+            progress.say(f"{name}: stopped")
+
+    run_in_order(ending_order(steps), work)
+    supervisor.shut_down()
+    return True
+
+
+def ending_order(steps: Mapping[str, Step]) -> dict[str, frozenset[str]]:
+    """
+    What each step's end waits for.
+
+    The edge takes no more calls first, then the services finish theirs, while their sidecars
+    and stores still work; a store ends after all that needs it.
+    """
+    applications = {step.name for step in steps.values() if _role(step) is Role.APPLICATION}
+    edge = {step.name for step in steps.values() if isinstance(step, Process) and step.service == "edge"}
+    order = {name: {other.name for other in steps.values() if name in other.after} for name in steps}
+    for step in steps.values():
+        if step.name in applications:
+            order[step.name] |= edge
+        elif step.name not in edge and _role(step) in (Role.PROXY, Role.CONTROL, Role.MONITOR):
+            order[step.name] |= applications
+    return {name: frozenset(waited) for name, waited in order.items()}
+
+
+def stop(settings: Settings, names: Iterable[str]) -> None:
+    """End processes in their own time and keep them down; all at once."""
+    supervisor = Supervisor(settings)
+    run_in_order({name: frozenset() for name in names}, lambda name, _: supervisor.stop(name, wait=True))
+
+
+def kill(settings: Settings, names: Iterable[str]) -> list[int]:
+    """
+    SIGKILL processes with their children and keep them down; returns the ids that were killed.
+
+    A process is frozen before supervisord is told that it shall be down, so that it neither
+    comes back nor sees the polite signal that supervisord sends first.
+    """
+    supervisor = Supervisor(settings)
+    known = supervisor.info()
+    victims = {name: _family(known[name]["pid"]) for name in names if known[name]["pid"]}
+    members = [member for family in victims.values() for member in family]
+    _signal(members, signal.SIGSTOP)
+    for name in victims:
+        supervisor.stop(name, wait=False)
+    _signal(members, signal.SIGKILL)
+    _wait_until_down(supervisor, victims)
+    return sorted(member.pid for member in members)
+
+
+def _role(step: Step) -> Role | None:
+    return step.role if isinstance(step, Process) else None
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    """A process and all that it started, directly or not."""
+    try:
+        parent = psutil.Process(pid)
+        return [parent, *parent.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _signal(members: Iterable[psutil.Process], number: signal.Signals) -> None:
+    for member in members:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.send_signal(number)
+
+
+def _wait_until_down(supervisor: Supervisor, names: Iterable[str]) -> None:
+    """supervisord notices a death within a second; nothing is left to wait for after five."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        known = supervisor.info()
+        if all(known[name]["statename"] in DOWN for name in names):
+            return
+        time.sleep(0.05)

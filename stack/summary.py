@@ -1,0 +1,24 @@
+"""
+What is where, for a person who has just started a stack.
+"""
+
+from stack.addresses import Host, Port
+from stack.plan import REPLICAS, Plan
+from stack.table import table
+
+
+def summary(plan: Plan, seconds: float) -> str:
+    """The addresses of everything that a person may want to reach."""
+    settings, network = plan.settings, plan.network
+    members = " ".join(str(network.at(Host.POSTGRES, Port.POSTGRES, replica)) for replica in REPLICAS)
+    rows = [
+        ("Edge (REST, gRPC)", settings.edge_url),
+        ("Prometheus", f"http://{network.at(Host.PROMETHEUS, Port.PROMETHEUS)}"),
+        ("Kafka", plan.kafka_brokers),
+        ("PostgreSQL", f"{members} (database and user orders)"),
+        ("Redis", str(network.at(Host.REDIS, Port.REDIS))),
+        ("Passwords", f"{settings.secrets}/passwords.json"),
+        ("Logs", f"{settings.log}  (make logs SVC=orders)"),
+        ("Istio's files", f"{settings.checkout}/istio"),
+    ]
+    return f"\nUp in {seconds:.0f} s. `make demo` places an order, `make status` shows every process.\n{table(rows)}"
