@@ -1,0 +1,81 @@
+"""
+Faults on a schedule, drawn from a seed: processes killed with SIGKILL, stores stopped and started.
+
+They go through the stack's own commands, so what a person can do is what is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+REPLICAS = ("orders-0", "orders-1", "inventory-0", "inventory-1")
+COMMAND_LIMIT_S = 120
+Say = Callable[[str], None]
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that goes wrong *after_s* seconds of load, and is put right *for_s* later."""
+
+    after_s: float
+    target: str
+    action: str
+    for_s: float
+
+
+def draw(seed: int, *, within_s: float, kills: int) -> list[Fault]:
+    """
+    Return *kills* kills of random replicas, Kafka stopped for 20 s and Redis restarted, in order of time.
+    """
+    chance = random.Random(seed)  # noqa: S311 - a repeatable schedule, not a secret
+    faults = [
+        Fault(chance.uniform(2, within_s), chance.choice(REPLICAS), "kill", chance.uniform(0.5, 4))
+        for _ in range(kills)
+    ]
+    faults.append(Fault(within_s * 0.3, "kafka", "stop", 20))
+    faults.append(Fault(within_s * 0.7, "redis", "stop", 1))
+    return sorted(faults, key=lambda fault: fault.after_s)
+
+
+async def run(faults: list[Fault], say: Say) -> None:
+    """
+    Let *faults* happen at their times; returns when the last is put right.
+
+    Cancelled in between, it still puts right what it broke.
+    """
+    started = time.monotonic()
+    running: list[asyncio.Task[None]] = []
+    for fault in faults:
+        await asyncio.sleep(max(0.0, started + fault.after_s - time.monotonic()))
+        running.append(asyncio.create_task(_happen(fault, say)))
+    await asyncio.gather(*running)
+
+
+async def _happen(fault: Fault, say: Say) -> None:
+    say(f"{fault.action} {fault.target} for {fault.for_s:.1f} s")
+    try:
+        await _stack(fault.action, fault.target)
+        await asyncio.sleep(fault.for_s)
+    finally:
+        await asyncio.shield(_stack("start", fault.target))
+
+
+def _stack(action: str, target: str) -> Awaitable[None]:
+    return _command(sys.executable, "-m", "stack", action, target)
+
+
+async def _command(*words: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), COMMAND_LIMIT_S)
+    if process.returncode != 0:
+        log.error("a command failed", command=words, output=output.decode(errors="replace")[-500:])

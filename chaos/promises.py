@@ -1,0 +1,145 @@
+"""The promises, each a function from what buyers were told and what is there to what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shop.orders.v1 import order_pb2
+
+from chaos.buyers import Memory, Told
+from chaos.truth import Published, StockNow, StoredOrder, taken_by
+
+# What an order may have become, by the state that its buyer was told first.
+MAY_BE: dict[int, set[str]] = {
+    order_pb2.Order.PENDING: {"CONFIRMED", "REJECTED", "CANCELLED", "FULFILLED"},
+    order_pb2.Order.CONFIRMED: {"CONFIRMED", "CANCELLED", "FULFILLED"},
+}
+SHOWN_LIMIT = 5
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A promise, how much it was held against, and everything that broke it."""
+
+    promise: str
+    checked: int
+    broken: list[str]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything a promise is held against."""
+
+    memory: Memory
+    orders: Mapping[str, StoredOrder]
+    events: Published
+    stock: Mapping[str, StockNow]
+
+
+def verdicts(facts: Facts) -> list[Verdict]:
+    """
+    Return a verdict for each promise.
+    """
+    return [
+        _acknowledged_is_stored(facts),
+        _nothing_is_doubled(facts),
+        _orders_end_as_they_may(facts),
+        _stored_is_published(facts),
+        _events_are_in_order(facts),
+        _stock_adds_up(facts),
+        _sold_is_what_orders_took(facts),
+        _buyers_were_answered(facts),
+    ]
+
+
+def _acknowledged_is_stored(facts: Facts) -> Verdict:
+    told = facts.memory.acknowledged.values()
+    lost = [each.name for each in told if each.name not in facts.orders]
+    return Verdict("acknowledged orders are stored", len(told), lost)
+
+
+def _nothing_is_doubled(facts: Facts) -> Verdict:
+    """
+    Each request is one order, with the lines that were asked for, and every repeat got its answer.
+    """
+    told = facts.memory.acknowledged
+    names = [each.name for each in told.values()]
+    broken = list(facts.memory.doubled)
+    if len(set(names)) != len(names):
+        broken.append(f"{len(names) - len(set(names))} requests share an order")
+    broken += [each.name for each in told.values() if _lines_differ(facts, each)]
+    return Verdict("one request is one order", len(told), broken)
+
+
+def _lines_differ(facts: Facts, told: Told) -> bool:
+    stored = facts.orders.get(told.name)
+    return stored is not None and stored.quantities != told.quantities
+
+
+def _orders_end_as_they_may(facts: Facts) -> Verdict:
+    broken = []
+    for told in facts.memory.acknowledged.values():
+        stored = facts.orders.get(told.name)
+        if stored is None:
+            continue
+        if stored.state not in _allowed(facts, told):
+            broken.append(f"{told.name} is {stored.state}")
+    return Verdict("every order came to a lawful end", len(facts.memory.acknowledged), broken)
+
+
+def _allowed(facts: Facts, told: Told) -> set[str]:
+    if told.name in facts.memory.cancelled:
+        return {"CANCELLED"}
+    return MAY_BE[told.state]
+
+
+def _stored_is_published(facts: Facts) -> Verdict:
+    broken = [
+        f"{order.name} lacks an event of versions 1 to {order.version}"
+        for order in facts.orders.values()
+        if not set(range(1, order.version + 1)) <= set(facts.events.versions.get(order.name, ()))
+    ]
+    if facts.events.unreadable:
+        broken.append(f"{facts.events.unreadable} events are unreadable")
+    return Verdict("every change is published", len(facts.orders), broken)
+
+
+def _events_are_in_order(facts: Facts) -> Verdict:
+    broken = [name for name, seen in facts.events.versions.items() if not _in_order(seen)]
+    return Verdict("events of an order are in order", len(facts.events.versions), broken)
+
+
+def _in_order(versions: list[int]) -> bool:
+    """
+    Whether every version came first after all lower ones; repeats may follow at any time.
+    """
+    highest = 0
+    for version in versions:
+        if version > highest + 1:
+            return False
+        highest = max(highest, version)
+    return True
+
+
+def _stock_adds_up(facts: Facts) -> Verdict:
+    broken = [
+        f"{name}: {s}"
+        for name, s in facts.stock.items()
+        if s.on_hand != s.available + s.held + s.sold or min(s.available, s.held, s.sold) < 0
+    ]
+    return Verdict("on hand = available + held + sold", len(facts.stock), broken)
+
+
+def _sold_is_what_orders_took(facts: Facts) -> Verdict:
+    taken = taken_by(facts.orders.values())
+    broken = [
+        f"{name}: sold {s.sold} and held {s.held}, but orders took {taken[name]}"
+        for name, s in facts.stock.items()
+        if (s.sold, s.held) != (taken[name], 0)
+    ]
+    return Verdict("sold is what orders took", len(facts.stock), broken)
+
+
+def _buyers_were_answered(facts: Facts) -> Verdict:
+    return Verdict("every buyer was answered in the end", facts.memory.ended, list(facts.memory.given_up))

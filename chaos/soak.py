@@ -1,0 +1,121 @@
+"""
+Buy for some minutes while parts of the system are killed, then hold it against its promises.
+
+    python -m chaos.soak [--orders N] [--workers N] [--kills N] [--seed N]
+
+Prints a table and exits with 1 if a promise is broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import random
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from chaos import breakage, truth
+from chaos.buyers import Buyers
+from chaos.promises import SHOWN_LIMIT, Facts, Verdict, verdicts
+from chaos.restock import restock
+from stack import passwords, settings
+from stack.addresses import Host, Network, Port
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+SETTLE_LIMIT_S = 120
+PROGRESS_S = 5
+
+
+def main() -> None:
+    """
+    Run the soak that the command line asks for.
+    """
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[1])
+    parser.add_argument("--orders", type=int, default=50_000, help="orders to place (50000)")
+    parser.add_argument("--workers", type=int, default=64, help="buyers at a time (64)")
+    parser.add_argument("--kills", type=int, default=8, help="kill -9 of random replicas (8)")
+    parser.add_argument("--seconds", type=float, default=90, help="in which the faults fall (90)")
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6))  # noqa: S311
+    options = parser.parse_args()
+    print(f"seed {options.seed}: give it as --seed to have the same load and the same faults again")
+    sys.exit(asyncio.run(_soak(options)))
+
+
+async def _soak(options: argparse.Namespace) -> int:
+    chosen = settings.read(os.environ, checkout=CHECKOUT)
+    edge = f"127.0.0.1:{chosen.port}"
+    application = Network(chosen.network).at(Host.INVENTORY, Port.APPLICATION)
+    products = await restock(edge, str(application), units=options.orders)
+    buyers = Buyers(edge, metadata=(), products=products, seed=options.seed, workers=options.workers)
+    started = time.monotonic()
+    say = _sayer(started)
+    faults = breakage.draw(options.seed, within_s=options.seconds, kills=options.kills)
+    breaking = asyncio.create_task(breakage.run(faults, say))
+    async with _progress(buyers, options.orders, say):
+        await buyers.buy(options.orders)
+    say("everything is ordered; waiting for the last faults and the last orders")
+    await breaking
+    seconds = time.monotonic() - started
+    facts = await _facts(chosen, buyers, edge)
+    return _report(verdicts(facts), buyers, seconds)
+
+
+def _sayer(started: float) -> Callable[[str], None]:
+    def say(text: str) -> None:
+        print(f"[{time.monotonic() - started:6.1f}s] {text}", flush=True)
+
+    return say
+
+
+@contextlib.asynccontextmanager
+async def _progress(buyers: Buyers, orders: int, say: Callable[[str], None]) -> AsyncIterator[None]:
+    async def tell() -> None:
+        before = 0
+        while True:
+            await asyncio.sleep(PROGRESS_S)
+            ended = buyers.memory.ended
+            say(f"{ended} of {orders} orders, {(ended - before) / PROGRESS_S:.0f}/s")
+            before = ended
+
+    task = asyncio.create_task(tell())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+async def _facts(chosen: settings.Settings, buyers: Buyers, edge: str) -> Facts:
+    network = Network(chosen.network)
+    known = passwords.keep(chosen.secrets)
+    members = ",".join(str(network.at(Host.POSTGRES, Port.POSTGRES, replica)) for replica in (0, 1))
+    url = f"postgresql://orders:{known.orders_database}@{members}/orders?target_session_attrs=primary"
+    pending, waiting = await truth.settled(url, within_s=SETTLE_LIMIT_S)
+    if pending or waiting:
+        print(f"after {SETTLE_LIMIT_S} s {pending} orders are pending, {waiting} events not published")
+    brokers = str(network.at(Host.KAFKA, Port.KAFKA))
+    events = await asyncio.to_thread(truth.published, brokers)
+    stock = await truth.stock_settled(edge, within_s=SETTLE_LIMIT_S)
+    return Facts(buyers.memory, await truth.orders_in(url), events, stock)
+
+
+def _report(found: list[Verdict], buyers: Buyers, seconds: float) -> int:
+    memory = buyers.memory
+    print(
+        f"\n{memory.ended} orders in {seconds:.0f} s: {len(memory.acknowledged)} acknowledged, "
+        f"{memory.refused} refused, {len(memory.cancelled)} cancelled, {len(memory.given_up)} given up; "
+        f"{memory.failed_calls} of {memory.calls} calls failed and were repeated\n"
+    )
+    print(f"{'promise':<40}{'checked':>9}{'broken':>8}")
+    for verdict in found:
+        print(f"{verdict.promise:<40}{verdict.checked:>9}{len(verdict.broken):>8}")
+        for example in verdict.broken[:SHOWN_LIMIT]:
+            print(f"    {example}")
+    return 1 if any(verdict.broken for verdict in found) else 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""What is really there after an experiment: orders in PostgreSQL, events in Kafka, stock in inventory."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import asyncpg
+import confluent_kafka
+import grpc
+from google.protobuf.message import DecodeError
+from shop.inventory.v1 import inventory_service_pb2, inventory_service_pb2_grpc
+from shop.orders.v1 import events_pb2
+
+TAKEN = ("CONFIRMED", "FULFILLED")
+READ_LIMIT_S = 300
+
+
+@dataclass(frozen=True)
+class StoredOrder:
+    """An order's row."""
+
+    name: str
+    state: str
+    version: int
+    quantities: dict[str, int]
+
+
+@dataclass(frozen=True)
+class StockNow:
+    """A product's stock, in units."""
+
+    on_hand: int
+    available: int
+    held: int
+    sold: int
+
+
+@dataclass
+class Published:
+    """What `order_events` says of each order: its versions in the order in which they came."""
+
+    versions: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    unreadable: int = 0
+
+
+async def orders_in(database_url: str) -> dict[str, StoredOrder]:
+    """
+    Return every order by name.
+    """
+    connection = await asyncpg.connect(database_url, timeout=10)
+    try:
+        rows = await connection.fetch("SELECT order_id, state, version, lines FROM orders")
+    finally:
+        await connection.close()
+    return {stored.name: stored for stored in map(_stored, rows)}
+
+
+def _stored(row: asyncpg.Record) -> StoredOrder:
+    lines = json.loads(row["lines"])
+    quantities = {line["product"]: line["quantity"] for line in lines}
+    return StoredOrder(f"orders/{row['order_id']}", row["state"], row["version"], quantities)
+
+
+async def settled(database_url: str, *, within_s: float) -> tuple[int, int]:
+    """
+    Wait until no order is pending and no event waits to be published; return what is left of both.
+    """
+    end = time.monotonic() + within_s
+    while True:
+        left = await _unsettled(database_url)
+        if left == (0, 0) or time.monotonic() > end:
+            return left
+        await asyncio.sleep(0.5)
+
+
+async def _unsettled(database_url: str) -> tuple[int, int]:
+    connection = await asyncpg.connect(database_url, timeout=10)
+    try:
+        pending = await connection.fetchval("SELECT count(*) FROM orders WHERE state = 'PENDING'")
+        waiting = await connection.fetchval("SELECT count(*) FROM outbox")
+    finally:
+        await connection.close()
+    return pending, waiting
+
+
+def published(brokers: str) -> Published:
+    """
+    Read `order_events` from its beginning to its present end.
+    """
+    consumer = confluent_kafka.Consumer(
+        {"bootstrap.servers": brokers, "group.id": f"truth-{uuid.uuid4()}", "log_level": 3}
+    )
+    found = Published()
+    try:
+        left = _assign_all(consumer, "order_events")
+        end = time.monotonic() + READ_LIMIT_S
+        while left and time.monotonic() < end:
+            for message in consumer.consume(1000, 1.0):
+                if message.error() is None:
+                    _note(found, message.value() or b"")
+                    _advance(left, message.partition() or 0, (message.offset() or 0) + 1)
+        if left:
+            raise TimeoutError(f"order_events was not read within {READ_LIMIT_S} s")
+    finally:
+        consumer.close()
+    return found
+
+
+def _assign_all(consumer: confluent_kafka.Consumer, topic: str) -> dict[int, int]:
+    """
+    Assign every partition from its first offset; return the ends of those that hold something.
+    """
+    ends: dict[int, int] = {}
+    places = []
+    for number in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
+        place = confluent_kafka.TopicPartition(topic, number)
+        low, high = consumer.get_watermark_offsets(place, timeout=10)
+        place.offset = low
+        places.append(place)
+        if high > low:
+            ends[number] = high
+    consumer.assign(places)
+    return ends
+
+
+def _note(found: Published, value: bytes) -> None:
+    try:
+        event = events_pb2.OrderEvent.FromString(value)
+    except DecodeError:
+        found.unreadable += 1
+        return
+    found.versions[event.order.name].append(event.order.version)
+
+
+def _advance(left: dict[int, int], partition: int, offset: int) -> None:
+    if partition in left and offset >= left[partition]:
+        del left[partition]
+
+
+async def stock_at(address: str, metadata: tuple[tuple[str, str], ...] = ()) -> dict[str, StockNow]:
+    """
+    Return every product's stock, asked for through the edge at *address*.
+    """
+    found: dict[str, StockNow] = {}
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub = inventory_service_pb2_grpc.InventoryServiceStub(channel)
+        token = ""
+        while True:
+            request = inventory_service_pb2.ListProductsRequest(page_size=500, page_token=token)
+            page = await stub.ListProducts(request, metadata=metadata, timeout=10)
+            for product in page.products:
+                s = product.stock
+                found[product.name] = StockNow(s.on_hand, s.available, s.held, s.sold)
+            token = page.next_page_token
+            if not token:
+                return found
+
+
+async def stock_settled(
+    address: str, metadata: tuple[tuple[str, str], ...] = (), *, within_s: float
+) -> dict[str, StockNow]:
+    """
+    Return the stock once nothing is held for an order any more, or as it is after *within_s*.
+    """
+    end = time.monotonic() + within_s
+    while True:
+        found = await stock_at(address, metadata)
+        if not any(stock.held for stock in found.values()) or time.monotonic() > end:
+            return found
+        await asyncio.sleep(0.5)
+
+
+def taken_by(orders: Iterable[StoredOrder]) -> Counter[str]:
+    """
+    Return the units that confirmed and fulfilled orders took, by product.
+    """
+    units: Counter[str] = Counter()
+    for order in orders:
+        if order.state in TAKEN:
+            units.update(order.quantities)
+    return units

@@ -1,0 +1,108 @@
+"""
+The running stack that `make test` started, reached only through what people have: ports and commands.
+
+Which stack is read from the environment (PORT, NETWORK, STATE), as every command does.
+"""
+
+import asyncio
+import os
+import subprocess
+import time
+import uuid
+from pathlib import Path
+
+import confluent_kafka
+import httpx
+import pytest
+
+from stack import settings as stack_settings
+from stack.addresses import Host, Network, Port
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+# Mean time to recovery that the system promises.
+RECOVERY_LIMIT_S = 120
+
+
+class Stack:
+    """One running stack: its addresses and its commands."""
+
+    def __init__(self, chosen):
+        self.settings = chosen
+        self.network = Network(chosen.network)
+
+    def make(self, target, **variables):
+        """Run a target of the Makefile on this stack and return what it printed."""
+        environment = {**os.environ, **self.settings.environment(), "MAKEFLAGS": ""}
+        words = ["make", "-s", "-C", str(CHECKOUT), target]
+        words += [f"{name}={value}" for name, value in variables.items()]
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=170)
+        assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    @property
+    def brokers(self):
+        return str(self.network.at(Host.KAFKA, Port.KAFKA))
+
+
+@pytest.fixture(scope="session")
+def stack():
+    return Stack(stack_settings.read(os.environ, checkout=CHECKOUT))
+
+
+@pytest.fixture
+async def edge(stack):
+    async with httpx.AsyncClient(base_url=stack.settings.edge_url, timeout=15) as client:
+        yield client
+
+
+class Topic:
+    """Everything that is published to a topic from the moment this was made."""
+
+    def __init__(self, brokers, name):
+        self._consumer = confluent_kafka.Consumer(
+            {"bootstrap.servers": brokers, "group.id": f"test-{uuid.uuid4()}", "log_level": 3}
+        )
+        partitions = self._consumer.list_topics(name, timeout=10).topics[name].partitions
+        ends = []
+        for number in partitions:
+            place = confluent_kafka.TopicPartition(name, number)
+            _, place.offset = self._consumer.get_watermark_offsets(place, timeout=10)
+            ends.append(place)
+        self._consumer.assign(ends)
+
+    async def find(self, matches, *, within_s=30):
+        """Return the first message whose value *matches*; fail after *within_s*."""
+        end = time.monotonic() + within_s
+        while time.monotonic() < end:
+            message = await asyncio.to_thread(self._consumer.poll, 0.5)
+            if message is not None and message.error() is None and matches(message.value()):
+                return message
+        raise AssertionError(f"no such message within {within_s} s")
+
+    def close(self):
+        self._consumer.close()
+
+
+@pytest.fixture
+def topic(stack):
+    opened = []
+
+    def open_topic(name):
+        opened.append(Topic(stack.brokers, name))
+        return opened[-1]
+
+    yield open_topic
+    for each in opened:
+        each.close()
+
+
+async def eventually(probe, *, within_s):
+    """Return the first true answer of *probe*, asked every half second; fail after *within_s*."""
+    end = time.monotonic() + within_s
+    answer = None
+    while time.monotonic() < end:
+        answer = await probe()
+        if answer:
+            return answer
+        await asyncio.sleep(0.5)
+    raise AssertionError(f"not within {within_s} s; last answer: {answer!r}")

@@ -1,0 +1,154 @@
+"""An order's way through the whole system, and what is left of it when inventory is gone."""
+
+import uuid
+
+from conftest import RECOVERY_LIMIT_S, eventually
+from shop.orders.v1 import events_pb2, order_pb2
+
+
+def basket(product, quantity=1):
+    return {"lines": [{"product": product, "quantity": quantity}]}
+
+
+async def place(edge, order, key=None):
+    headers = {"idempotency-key": key or str(uuid.uuid4())}
+    return await edge.post("/v1/orders", json=order, headers=headers)
+
+
+async def available(edge, product):
+    answer = await edge.get(f"/v1/{product}")
+    assert answer.status_code == 200, answer.text
+    return int(answer.json()["stock"]["available"])
+
+
+async def some_product(edge, *, at_least=10):
+    answer = await edge.get("/v1/products")
+    assert answer.status_code == 200, answer.text
+    stocked = [p for p in answer.json()["products"] if int(p["stock"]["available"]) >= at_least]
+    return stocked[0]["name"]
+
+
+async def test_ten_products_are_for_sale(edge):
+    answer = await edge.get("/v1/products")
+    assert len(answer.json()["products"]) >= 10
+    assert all(product["displayName"] for product in answer.json()["products"])
+
+
+async def test_an_order_is_confirmed_and_its_stock_and_event_are_real(edge, topic):
+    product = await some_product(edge)
+    before = await available(edge, product)
+    events = topic("order_events")
+
+    placed = await place(edge, basket(product, 2))
+
+    assert placed.status_code == 201, placed.text
+    order = placed.json()
+    assert order["state"] == "CONFIRMED"
+    assert placed.headers["location"].endswith(order["name"])
+    assert await available(edge, product) == before - 2
+    stored = await edge.get(f"/v1/{order['name']}")
+    assert stored.json()["lines"] == order["lines"]
+
+    def is_confirmation(value):
+        event = events_pb2.OrderEvent.FromString(value)
+        return event.order.name == order["name"] and event.order.state == order_pb2.Order.CONFIRMED
+
+    message = await events.find(is_confirmation)
+    assert message.key().decode() in order["name"]
+
+
+async def test_a_repeat_with_the_same_key_is_the_same_order_and_takes_no_more_stock(edge):
+    product = await some_product(edge)
+    key = str(uuid.uuid4())
+    first = await place(edge, basket(product), key)
+    after_first = await available(edge, product)
+
+    second = await place(edge, basket(product), key)
+
+    assert (second.status_code, second.content) == (first.status_code, first.content)
+    assert await available(edge, product) == after_first
+
+
+async def test_a_basket_with_one_missing_line_takes_nothing(edge):
+    product = await some_product(edge)
+    answer = await edge.get("/v1/products")
+    other = next(p for p in answer.json()["products"] if p["name"] != product)
+    too_many = int(other["stock"]["available"]) + 1
+    if too_many > 1000:
+        # A line takes 1,000 units at most, so several orders would be needed to exhaust it.
+        for _ in range((too_many - 1) // 1000):
+            placed = await place(edge, basket(other["name"], 1000))
+            assert placed.status_code == 201, placed.text
+        too_many = await available(edge, other["name"]) + 1
+    before = await available(edge, product)
+
+    refused = await place(
+        edge,
+        {
+            "lines": [
+                {"product": product, "quantity": 1},
+                {"product": other["name"], "quantity": too_many},
+            ]
+        },
+    )
+
+    assert refused.status_code == 400, refused.text
+    info = refused.json()["details"][0]
+    assert info["reason"] == "OUT_OF_STOCK"
+    assert other["name"] in refused.text
+    assert await available(edge, product) == before
+
+
+async def test_inventory_gone_the_order_is_accepted_and_confirmed_once_it_is_back(stack, edge, topic):
+    product = await some_product(edge)
+    before = await available(edge, product)
+    pending = topic("pending_orders")
+    key = str(uuid.uuid4())
+    stack.make("kill", SVC="inventory")
+    try:
+        accepted = await place(edge, basket(product, 3), key)
+        repeated = await place(edge, basket(product, 3), key)
+        name = accepted.json()["name"]
+        message = await pending.find(lambda value: events_pb2.PendingOrder.FromString(value).order.name == name)
+    finally:
+        stack.make("start", SVC="inventory")
+
+    assert accepted.status_code == 202, accepted.text
+    assert accepted.json()["state"] == "PENDING"
+    assert (repeated.status_code, repeated.json()["name"]) == (202, name)
+    assert message.key().decode() in name
+
+    async def confirmed():
+        answer = await edge.get(f"/v1/{name}")
+        return answer.status_code == 200 and answer.json()["state"] == "CONFIRMED"
+
+    await eventually(confirmed, within_s=RECOVERY_LIMIT_S)
+    assert await available(edge, product) == before - 3
+
+
+async def test_one_replica_of_inventory_gone_is_not_noticed(stack, edge):
+    product = await some_product(edge, at_least=50)
+    stack.make("kill", SVC="inventory-0")
+    try:
+        answers = [await place(edge, basket(product)) for _ in range(20)]
+    finally:
+        stack.make("start", SVC="inventory-0")
+    assert [answer.status_code for answer in answers] == [201] * 20
+
+
+async def test_calls_between_the_sidecars_are_encrypted(stack, edge):
+    """Envoy counts a TLS handshake for every connection of an mTLS listener."""
+    import httpx
+
+    from stack.addresses import Host, Port
+
+    await place(edge, basket(await some_product(edge)))
+    for host in (Host.ORDERS, Host.INVENTORY):
+        total = 0
+        for replica in (0, 1):
+            admin = stack.network.at(host, Port.ADMIN, replica)
+            async with httpx.AsyncClient() as client:
+                answer = await client.get(f"http://{admin}/stats?filter=ssl.handshake&format=json")
+            listeners = [s for s in answer.json()["stats"] if s.get("name", "").startswith("listener.")]
+            total += sum(each["value"] for each in listeners)
+        assert total > 0

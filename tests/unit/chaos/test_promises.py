@@ -1,0 +1,97 @@
+"""Each promise is broken once by hand; the verdicts must name exactly that."""
+
+from dataclasses import replace
+
+import pytest
+from shop.orders.v1 import order_pb2
+
+from chaos.buyers import Memory, Told
+from chaos.promises import Facts, verdicts
+from chaos.truth import Published, StockNow, StoredOrder
+
+TEA = "products/tea"
+CONFIRMED, PENDING = order_pb2.Order.CONFIRMED, order_pb2.Order.PENDING
+
+
+@pytest.fixture
+def facts():
+    """Two orders of one unit, one of them called off, all as it should be."""
+    told = [Told("r1", "orders/1", CONFIRMED, {TEA: 1}), Told("r2", "orders/2", PENDING, {TEA: 1})]
+    return Facts(
+        memory=Memory(acknowledged={each.request_id: each for each in told}, cancelled={"orders/2"}),
+        orders={
+            "orders/1": StoredOrder("orders/1", "CONFIRMED", 1, {TEA: 1}),
+            "orders/2": StoredOrder("orders/2", "CANCELLED", 2, {TEA: 1}),
+        },
+        events=Published({"orders/1": [1, 1], "orders/2": [1, 2, 1, 2]}),
+        stock={TEA: StockNow(on_hand=10, available=9, held=0, sold=1)},
+    )
+
+
+def broken(facts):
+    return [verdict.promise for verdict in verdicts(facts) if verdict.broken]
+
+
+def test_nothing_is_broken_when_all_is_as_it_should_be(facts):
+    assert broken(facts) == []
+
+
+def test_a_lost_order_is_seen(facts):
+    orders = {"orders/2": facts.orders["orders/2"]}
+    assert "acknowledged orders are stored" in broken(replace(facts, orders=orders))
+
+
+def test_a_second_order_for_one_request_is_seen(facts):
+    facts.memory.doubled.append("orders/1 was answered as orders/3")
+    assert broken(facts) == ["one request is one order"]
+
+
+def test_an_order_with_other_lines_than_asked_for_is_seen(facts):
+    facts.orders["orders/2"] = StoredOrder("orders/2", "CANCELLED", 2, {TEA: 2})
+    assert broken(facts) == ["one request is one order"]
+
+
+def test_a_confirmed_order_that_was_rejected_after_all_is_seen(facts):
+    facts.orders["orders/1"] = StoredOrder("orders/1", "REJECTED", 1, {TEA: 1})
+    assert "every order came to a lawful end" in broken(facts)
+
+
+def test_an_order_that_stays_pending_is_seen(facts):
+    facts.memory.cancelled.clear()
+    facts.orders["orders/2"] = StoredOrder("orders/2", "PENDING", 1, {TEA: 1})
+    assert broken(facts) == ["every order came to a lawful end"]
+
+
+def test_a_change_without_its_event_is_seen(facts):
+    facts.events.versions["orders/2"] = [1]
+    assert broken(facts) == ["every change is published"]
+
+
+def test_events_out_of_order_are_seen(facts):
+    facts.events.versions["orders/2"] = [2, 1]
+    assert broken(facts) == ["events of an order are in order"]
+
+
+def test_stock_that_does_not_add_up_is_seen(facts):
+    facts.stock[TEA] = StockNow(on_hand=10, available=10, held=0, sold=1)
+    assert broken(facts) == ["on hand = available + held + sold"]
+
+
+def test_oversold_stock_is_seen(facts):
+    facts.stock[TEA] = StockNow(on_hand=0, available=-1, held=0, sold=1)
+    assert broken(facts) == ["on hand = available + held + sold"]
+
+
+def test_stock_sold_to_nobody_is_seen(facts):
+    facts.stock[TEA] = StockNow(on_hand=10, available=8, held=0, sold=2)
+    assert broken(facts) == ["sold is what orders took"]
+
+
+def test_a_hold_that_nobody_owns_is_seen(facts):
+    facts.stock[TEA] = StockNow(on_hand=10, available=8, held=1, sold=1)
+    assert broken(facts) == ["sold is what orders took"]
+
+
+def test_a_buyer_without_an_answer_is_seen(facts):
+    facts.memory.given_up.append("r3: UNAVAILABLE")
+    assert broken(facts) == ["every buyer was answered in the end"]
