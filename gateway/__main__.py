@@ -1,0 +1,69 @@
+"""
+Write what the edge needs from the contract.
+
+    python -m gateway [--descriptors FILE] [--output FOLDER] [--namespace NAME]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gateway import contract, filters
+
+BUILD = Path(__file__).resolve().parent.parent / "build"
+HEAD = "# Made from the contract by `python -m gateway`; changes here are lost.\n"
+
+
+def main() -> None:
+    """
+    Write the EnvoyFilter and a kustomization beside it; end the program if the contract is unusable.
+    """
+    options = _options()
+    try:
+        read = contract.load(options.descriptors)
+    except contract.UnusableContract as error:
+        sys.exit(f"gateway: {error}")
+    options.output.mkdir(parents=True, exist_ok=True)
+    edge = filters.edge_api(read, namespace=options.namespace)
+    write(options.output / "edge-api.yaml", edge)
+    kustomization = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
+    write(options.output / "kustomization.yaml", kustomization | {"resources": ["edge-api.yaml"]})
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[1])
+    parser.add_argument("--descriptors", type=Path, default=BUILD / "descriptors.binpb")
+    parser.add_argument("--output", type=Path, default=BUILD / "istio", help="folder for what is written")
+    parser.add_argument("--namespace", default="shop", help="namespace of the resources")
+    return parser.parse_args()
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts of several lines as a block, so that people can read them."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def write(path: Path, resource: dict[str, Any]) -> None:
+    """
+    Write *resource* to *path* as YAML, replacing it in one step so that a watcher never sees half of it.
+    """
+    text = HEAD + yaml.dump(resource, Dumper=_Dumper, sort_keys=False, width=120)
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""
+What the edge says when the answer is its own, or the mesh's, and not a service's.
+
+Such an answer has the same form as a service's error: a `google.rpc.Status`
+with one ErrorInfo, and a RetryInfo where waiting helps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from google.rpc import code_pb2
+
+DOMAIN = "edge.shop.example.com"
+# Envoy puts the text of its own answer here; used only where that text is written for the client.
+ITS_TEXT = "%LOCAL_REPLY_BODY%"
+TYPE = "type.googleapis.com/google.rpc"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An HTTP status, the gRPC code and the reason that go with it, and what people are told."""
+
+    http: int
+    code: int
+    reason: str
+    message: str
+    retry_after_s: int | None = None
+
+    def status(self, message: str | None = None, field: str | None = None) -> dict[str, Any]:
+        """
+        Return the JSON form of the status, with *message* instead of the usual one, about *field*.
+        """
+        text = message or self.message
+        details: list[Mapping[str, Any]] = [
+            {"@type": f"{TYPE}.ErrorInfo", "reason": self.reason, "domain": DOMAIN}
+        ]
+        if field is not None:
+            violation = {"field": field, "description": text}
+            details.append({"@type": f"{TYPE}.BadRequest", "fieldViolations": [violation]})
+        if self.retry_after_s is not None:
+            details.append({"@type": f"{TYPE}.RetryInfo", "retryDelay": f"{self.retry_after_s}s"})
+        return {"code": self.code, "message": text, "details": details}
+
+
+FAILURES = (
+    Failure(400, code_pb2.INVALID_ARGUMENT, "INVALID_REQUEST", ITS_TEXT),
+    Failure(401, code_pb2.UNAUTHENTICATED, "INVALID_TOKEN", ITS_TEXT),
+    Failure(403, code_pb2.PERMISSION_DENIED, "FORBIDDEN", "this caller may not do this"),
+    Failure(404, code_pb2.NOT_FOUND, "UNKNOWN_PATH", "nothing is served at this path"),
+    Failure(405, code_pb2.UNIMPLEMENTED, "UNSUPPORTED_METHOD", ITS_TEXT),
+    Failure(408, code_pb2.DEADLINE_EXCEEDED, "REQUEST_TOO_SLOW", "the request did not arrive in time"),
+    Failure(413, code_pb2.INVALID_ARGUMENT, "BODY_TOO_LARGE", "the body may have 1 MiB at most"),
+    Failure(415, code_pb2.INVALID_ARGUMENT, "UNSUPPORTED_MEDIA_TYPE", ITS_TEXT),
+    Failure(426, code_pb2.INVALID_ARGUMENT, "UNSUPPORTED_PROTOCOL", "HTTP/1.1 or HTTP/2 is needed"),
+    Failure(429, code_pb2.RESOURCE_EXHAUSTED, "RATE_LIMITED", "too many requests at a time", 1),
+    Failure(431, code_pb2.INVALID_ARGUMENT, "HEADERS_TOO_LARGE", "the headers are too many or too large"),
+    Failure(499, code_pb2.CANCELLED, "CANCELLED", "the call was cancelled"),
+    Failure(500, code_pb2.INTERNAL, "INTERNAL", "internal error"),
+    Failure(501, code_pb2.UNIMPLEMENTED, "UNIMPLEMENTED", "this is not implemented"),
+    Failure(502, code_pb2.UNAVAILABLE, "UNAVAILABLE", "the service does not answer right now", 1),
+    Failure(503, code_pb2.UNAVAILABLE, "UNAVAILABLE", "the service does not answer right now", 1),
+    Failure(504, code_pb2.DEADLINE_EXCEEDED, "UPSTREAM_TIMEOUT", "the service did not answer in time", 1),
+)
+BY_HTTP = {failure.http: failure for failure in FAILURES}
+# What a gRPC status without details becomes: no service of ours sends one, so it is the mesh's.
+BY_CODE = {
+    code_pb2.CANCELLED: BY_HTTP[499],
+    code_pb2.UNKNOWN: BY_HTTP[500],
+    code_pb2.DEADLINE_EXCEEDED: BY_HTTP[504],
+    code_pb2.PERMISSION_DENIED: BY_HTTP[403],
+    code_pb2.RESOURCE_EXHAUSTED: BY_HTTP[429],
+    code_pb2.UNIMPLEMENTED: BY_HTTP[501],
+    code_pb2.INTERNAL: BY_HTTP[500],
+    code_pb2.UNAVAILABLE: BY_HTTP[503],
+    code_pb2.UNAUTHENTICATED: Failure(
+        401, code_pb2.UNAUTHENTICATED, "INVALID_TOKEN", "the token is missing or not valid"
+    ),
+}

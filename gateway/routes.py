@@ -1,0 +1,87 @@
+"""The table of paths, methods and query parameters that edge.lua holds requests against."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from google.protobuf.descriptor import FieldDescriptor
+
+from gateway.contract import Binding
+
+# Taken by the edge itself, whatever the method.
+EDGE_PARAMETERS = ("fields",)
+
+
+def table(bindings: Iterable[Binding]) -> list[dict[str, Any]]:
+    """
+    Return one entry for each path, the more exact paths first, as edge.lua reads them.
+    """
+    by_path: dict[str, list[Binding]] = {}
+    for binding in bindings:
+        by_path.setdefault(binding.path, []).append(binding)
+    return [_route(path, by_path[path]) for path in sorted(by_path, key=_exactness)]
+
+
+def _exactness(path: str) -> tuple[int, int, str]:
+    """
+    A custom method before the resource that has a colon in its name, then by the number of wildcards.
+    """
+    return (0 if ":" in path else 1, path.count("*"), path)
+
+
+def _route(path: str, bindings: Sequence[Binding]) -> dict[str, Any]:
+    return {
+        "pattern": lua_pattern(path),
+        "allow": ", ".join(sorted(binding.verb for binding in bindings)),
+        "methods": {binding.verb: _method(binding) for binding in bindings},
+    }
+
+
+def _method(binding: Binding) -> dict[str, Any]:
+    names = [name for field in binding.query_fields for name in _names(field)]
+    return {
+        "query": dict.fromkeys([*names, *EDGE_PARAMETERS], True),
+        "needs_key": binding.needs_key,
+    }
+
+
+def _names(field: FieldDescriptor) -> set[str]:
+    return {field.name, field.json_name}
+
+
+def lua_pattern(path: str) -> str:
+    """
+    Return the Lua pattern of a path whose `*` is one segment and whose `**` is the rest.
+    """
+    parts = re.split(r"(\*\*|\*)", path)
+    wild = {"*": "[^/]+", "**": ".+"}
+    return "^" + "".join(wild.get(part) or re.sub(r"(\W)", r"%\1", part) for part in parts) + "$"
+
+
+def to_lua(value: object) -> str:
+    """
+    Return *value* as a Lua expression.
+    """
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_key(key)} = {to_lua(item)}" for key, item in sorted(value.items())) + " }"
+    if isinstance(value, list | tuple):
+        return "{\n" + "".join(f"  {to_lua(item)},\n" for item in value) + "}"
+    if isinstance(value, bool | int):
+        return str(value).lower()
+    if isinstance(value, str):
+        return _quoted(value)
+    raise TypeError(f"Lua has nothing for {value!r}")
+
+
+def _key(key: object) -> str:
+    return key if isinstance(key, str) and re.fullmatch("[a-z_]+", key) else f"[{to_lua(key)}]"
+
+
+def _quoted(text: str) -> str:
+    # JSON's escapes are Lua's too, but for the two it writes as \/ and \uXXXX; neither can come up here.
+    if not text.isascii() or not text.isprintable():
+        raise ValueError(f"{text!r} has characters that the tables never need")
+    return json.dumps(text)

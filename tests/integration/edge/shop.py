@@ -1,0 +1,149 @@
+"""
+A shop with the contract's methods and none of its insides, behind the edge under test.
+
+It uses the services' own wrappers, so validation and errors are the real ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+from google.type.money_pb2 import Money
+from runtime import errors
+from runtime.interceptors import Interceptor, wrappers
+from runtime.reply import send_http_code
+from runtime.settings import ServiceSettings
+from shop.inventory.v1 import inventory_pb2, inventory_service_pb2, inventory_service_pb2_grpc
+from shop.orders.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
+
+PENDING = "products/nobody-knows"
+ON_HAND = 100
+
+
+class OutOfStock(errors.FailedPrecondition):
+    reason = "OUT_OF_STOCK"
+
+
+class Orders(order_service_pb2_grpc.OrderServiceServicer):
+    """Keeps orders in memory; what a product is called says how its order goes."""
+
+    def __init__(self) -> None:
+        self.orders: dict[str, order_pb2.Order] = {}
+        self.metadata: list[dict[str, Any]] = []
+
+    async def CreateOrder(self, request: Any, context: Any) -> order_pb2.Order:
+        self.metadata.append(dict(context.invocation_metadata()))
+        name = f"orders/{uuid.uuid5(uuid.NAMESPACE_URL, request.request_id)}"
+        if name not in self.orders:
+            self.orders[name] = await _placed(name, request.order)
+        order = self.orders[name]
+        code = 202 if order.state == order_pb2.Order.PENDING else 201
+        await send_http_code(context, code, [("location", f"/v1/{name}")])
+        return order
+
+    async def GetOrder(self, request: Any, context: Any) -> order_pb2.Order:
+        self.metadata.append(dict(context.invocation_metadata()))
+        return self._find(request.name)
+
+    async def ListOrders(self, request: Any, context: Any) -> order_service_pb2.ListOrdersResponse:
+        size = min(request.page_size or 50, 500)
+        first = int(request.page_token or 0)
+        found = [order for order in self.orders.values() if request.state in (0, order.state)]
+        token = str(first + size) if len(found) > first + size else ""
+        return order_service_pb2.ListOrdersResponse(orders=found[first : first + size], next_page_token=token)
+
+    async def CancelOrder(self, request: Any, context: Any) -> order_pb2.Order:
+        order = self._find(request.name)
+        if order.state == order_pb2.Order.CANCELLED:
+            raise errors.FailedPrecondition("the order is final", reason="ILLEGAL_TRANSITION")
+        order.state = order_pb2.Order.CANCELLED
+        return order
+
+    async def BatchCreateOrders(self, request: Any, context: Any) -> order_service_pb2.BatchCreateOrdersResponse:
+        return order_service_pb2.BatchCreateOrdersResponse()
+
+    async def WatchOrder(self, request: Any, context: Any) -> AsyncIterator[order_service_pb2.WatchOrderResponse]:
+        order = self._find(request.name)
+        event = order_service_pb2.WatchOrderResponse
+        yield event(order=order)
+        yield event(heartbeat=event.Heartbeat())
+        yield event(end=event.End())
+
+    def _find(self, name: str) -> order_pb2.Order:
+        if name not in self.orders:
+            raise errors.NotFound(f"{name} does not exist", reason="ORDER_NOT_FOUND", metadata={"name": name})
+        return self.orders[name]
+
+
+async def _placed(name: str, wanted: order_pb2.Order) -> order_pb2.Order:
+    for index, line in enumerate(wanted.lines):
+        await _meet(line.product, f"order.lines[{index}].product")
+    order = order_pb2.Order(name=name, customer="customers/anonymous", lines=wanted.lines, version=1, etag="1")
+    pending = any(line.product == PENDING for line in wanted.lines)
+    order.state = order_pb2.Order.PENDING if pending else order_pb2.Order.CONFIRMED
+    order.create_time.FromSeconds(1_800_000_000)
+    return order
+
+
+async def _meet(product: str, field: str) -> None:
+    """
+    Raise, wait or return, as the product's name says.
+    """
+    match product:
+        case "products/unknown":
+            raise errors.InvalidArgument(
+                "no such product",
+                reason="UNKNOWN_PRODUCT",
+                fields=[errors.FieldViolation(field, "is not sold here")],
+            )
+        case "products/gone":
+            raise OutOfStock("out of stock", violations=[errors.Violation("STOCK", product, "0 of 1 available")])
+        case "products/busy":
+            raise errors.Unavailable("not now", retry_after_s=2.4)
+        case "products/broken":
+            raise RuntimeError("password of the database is hunter2")
+        case "products/asleep":
+            await asyncio.sleep(30)
+
+
+class Inventory(inventory_service_pb2_grpc.InventoryServiceServicer):
+    """Ten products, and as many more as a page may have."""
+
+    async def GetProduct(self, request: Any, context: Any) -> inventory_pb2.Product:
+        if request.name != "products/tea":
+            raise errors.NotFound(f"{request.name} does not exist", reason="PRODUCT_NOT_FOUND")
+        return _product("tea")
+
+    async def ListProducts(self, request: Any, context: Any) -> inventory_service_pb2.ListProductsResponse:
+        products = [_product(f"tea-{number}") for number in range(request.page_size or 10)]
+        return inventory_service_pb2.ListProductsResponse(products=products)
+
+    async def Restock(self, request: Any, context: Any) -> inventory_pb2.Product:
+        return _product("tea")
+
+
+def _product(name: str) -> inventory_pb2.Product:
+    stock = inventory_pb2.Stock(on_hand=ON_HAND, available=0, sold=ON_HAND)
+    price = Money(currency_code="EUR", units=3, nanos=500_000_000)
+    return inventory_pb2.Product(
+        name=f"products/{name}", display_name="Té «Ñandú» 茶", unit_price=price, stock=stock, etag="7-100"
+    )
+
+
+def server(servicer: Orders | Inventory, address: str) -> grpc.aio.Server:
+    """
+    Return a server of *servicer* at *address*, not yet started.
+    """
+    settings = ServiceSettings(kafka_brokers="127.0.0.1:1")
+    domain = "orders.shop.example.com" if isinstance(servicer, Orders) else "inventory.shop.example.com"
+    made = grpc.aio.server(interceptors=[Interceptor(wrappers(settings, domain))])
+    if isinstance(servicer, Orders):
+        order_service_pb2_grpc.add_OrderServiceServicer_to_server(servicer, made)
+    else:
+        inventory_service_pb2_grpc.add_InventoryServiceServicer_to_server(servicer, made)
+    made.add_insecure_port(address)
+    return made
