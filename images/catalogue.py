@@ -1,0 +1,84 @@
+"""
+Every image of the project, and the tag that its contents give it.
+
+Standard library only: images can be built where nothing of the project is installed.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+DEFAULT_REGISTRY = "localhost/shop"
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image: its Dockerfile's folder in `images/`, what goes in, and build arguments."""
+
+    name: str
+    folder: str
+    inputs: Sequence[str] = ()
+    arguments: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def dockerfile(self) -> str:
+        """The Dockerfile's path in the checkout."""
+        return f"images/{self.folder}/Dockerfile"
+
+    def tag(self, checkout: Path = CHECKOUT) -> str:
+        """
+        Return a tag that changes whenever what goes in changes.
+
+        Raises `MissingInput` if something that goes in is not there.
+        """
+        digest = hashlib.sha256(repr(sorted(self.arguments.items())).encode())
+        for path in self._files(checkout):
+            digest.update(f"{path.relative_to(checkout)}\0".encode())
+            digest.update(path.read_bytes())
+        return digest.hexdigest()[:12]
+
+    def reference(self, registry: str | None = None) -> str:
+        """Return the full name, `REGISTRY/NAME:TAG`."""
+        return f"{registry or default_registry()}/{self.name}:{self.tag()}"
+
+    def _files(self, checkout: Path) -> Iterator[Path]:
+        for name in (f"images/{self.folder}", *self.inputs):
+            place = checkout / name
+            if not place.exists():
+                raise MissingInput(f"{name} is not there, and the image {self.name} needs it")
+            yield from [place] if place.is_file() else sorted(filter(_counts, place.rglob("*")))
+
+
+class MissingInput(Exception):
+    """A file or folder that goes into an image is not there; the message names it."""
+
+
+def default_registry() -> str:
+    """Where images are, unless told otherwise: the variable REGISTRY."""
+    return os.environ.get("REGISTRY") or DEFAULT_REGISTRY
+
+
+def _counts(path: Path) -> bool:
+    hidden = any(part.startswith(".") or part == "__pycache__" for part in path.parts)
+    return path.is_file() and not hidden
+
+
+def _service(name: str) -> Image:
+    inputs = ("runtime", f"{name}_svc", "build/wheel")
+    return Image(name, "service", inputs, {"SERVICE": name})
+
+
+SERVICES = (_service("orders"), _service("inventory"))
+STORES = (Image("postgres", "postgres"), Image("kafka", "kafka", ("stack/kafka",)), Image("redis", "redis"))
+# What Kubernetes and Istio bring, for people who have only Docker.
+DOCKER_ONLY = (
+    Image("envoy", "envoy"),
+    Image("mesh", "mesh", ("runtime", "envoy/translator")),
+    Image("etcd", "etcd"),
+    Image("prometheus", "prometheus"),
+)
+CLUSTER = (*SERVICES, *STORES)
+EVERYTHING = (*CLUSTER, *DOCKER_ONLY)
