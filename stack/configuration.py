@@ -62,6 +62,9 @@ def kafka(plan: Plan) -> str:
         "transaction.state.log.min.isr=1",
         "share.coordinator.state.topic.replication.factor=1",
         "share.coordinator.state.topic.min.isr=1",
+        # After a kill the broker is let in again once its last session has ended.
+        "broker.session.timeout.ms=4000",
+        "broker.heartbeat.interval.ms=1000",
         # A group's first member need not wait for others that may never come.
         "group.initial.rebalance.delay.ms=0",
     )

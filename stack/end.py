@@ -2,20 +2,19 @@
 Ends processes: one service, or everything in the reverse of the order it started in.
 """
 
-import contextlib
-import signal
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from signal import Signals
 from threading import Event
 
-import psutil
-
+from stack import members
 from stack.order import run_in_order
 from stack.processes import Process, Role, Step
 from stack.progress import Progress
 from stack.settings import Settings
 from stack.supervisor import Supervisor
 
+STRAY_SECONDS = 20
 DOWN = ("STOPPED", "EXITED", "FATAL", "UNKNOWN")
 
 
@@ -25,6 +24,7 @@ def down(settings: Settings, steps: Mapping[str, Step], progress: Progress) -> b
     """
     supervisor = Supervisor(settings)
     if not supervisor.runs():
+        strays(settings, progress)
         return False
     running = {name for name, info in supervisor.info().items() if info["statename"] not in DOWN}
 
@@ -62,42 +62,34 @@ def stop(settings: Settings, names: Iterable[str]) -> None:
     run_in_order({name: frozenset() for name in names}, lambda name, _: supervisor.stop(name, wait=True))
 
 
-def kill(settings: Settings, names: Iterable[str]) -> list[int]:
+def kill(settings: Settings, names: Sequence[str]) -> list[int]:
     """
-    SIGKILL processes with their children and keep them down; returns the ids that were killed.
+    SIGKILL processes with all that they started, and keep them down; returns the killed ids.
 
-    A process is frozen before supervisord is told that it shall be down, so that it neither
-    comes back nor sees the polite signal that supervisord sends first.
+    They are frozen before supervisord is told that they shall be down, so that they neither
+    come back nor see the polite signal that supervisord sends first.
     """
     supervisor = Supervisor(settings)
     known = supervisor.info()
-    victims = {name: _family(known[name]["pid"]) for name in names if known[name]["pid"]}
-    members = [member for family in victims.values() for member in family]
-    _signal(members, signal.SIGSTOP)
-    for name in victims:
+    victims = [member for name in names for member in members.of_program(settings, name, known[name]["pid"])]
+    members.signal_all(victims, Signals.SIGSTOP)
+    for name in names:
         supervisor.stop(name, wait=False)
-    _signal(members, signal.SIGKILL)
-    _wait_until_down(supervisor, victims)
-    return sorted(member.pid for member in members)
+    members.signal_all(victims, Signals.SIGKILL)
+    _wait_until_down(supervisor, names)
+    return sorted(member.pid for member in victims)
+
+
+def strays(settings: Settings, progress: Progress) -> None:
+    """End what a supervisord that was killed has left behind."""
+    left = members.of_stack(settings)
+    if left:
+        progress.say(f"ending {len(left)} processes that outlived their supervisor")
+        members.end_all(left, seconds=STRAY_SECONDS)
 
 
 def _role(step: Step) -> Role | None:
     return step.role if isinstance(step, Process) else None
-
-
-def _family(pid: int) -> list[psutil.Process]:
-    """A process and all that it started, directly or not."""
-    try:
-        parent = psutil.Process(pid)
-        return [parent, *parent.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
-
-
-def _signal(members: Iterable[psutil.Process], number: signal.Signals) -> None:
-    for member in members:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            member.send_signal(number)
 
 
 def _wait_until_down(supervisor: Supervisor, names: Iterable[str]) -> None:

@@ -59,8 +59,8 @@ def ensure(requirements: Sequence[Requirement], *, say: Callable[[str], None]) -
     names = [requirement.package for requirement in missing]
     say(f"packages: installing {' '.join(names)}")
     with _daemons_forbidden(prefix):
-        _apt(prefix, "update", "-q")
-        _apt(prefix, "install", "-q", "-y", "--no-install-recommends", *names)
+        _apt(prefix, "update", "-qq")
+        _apt(prefix, "install", "-qq", "-o", "Dpkg::Use-Pty=0", "-y", "--no-install-recommends", *names)
     _disable_units(prefix, names)
     absent = [requirement.package for requirement in missing if not requirement.present()]
     if absent:

@@ -8,9 +8,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import psutil
-
-from stack import health, restarts, supervisor
+from stack import health, members, restarts, supervisor
 from stack.health import Health
 from stack.processes import Process
 from stack.settings import Settings
@@ -33,7 +31,10 @@ def show(settings: Settings, processes: Sequence[Process]) -> bool:
     known = asked.info()
     counts = restarts.load(supervisor.restarts_file(settings))
     healths = _ask_all(processes, known)
-    memory = {process.name: memory_of(known.get(process.name, {}).get("pid", 0)) for process in processes}
+    memory = {
+        process.name: memory_of(settings, process.name, known.get(process.name, {}).get("pid", 0))
+        for process in processes
+    }
     rows = [_row(process, known, healths, counts, memory) for process in processes]
     print(table([HEADER, *rows]))
     print(f"\nMemory of all together: {sum(memory.values()) // MIB} MiB (shared pages counted once)")
@@ -41,15 +42,9 @@ def show(settings: Settings, processes: Sequence[Process]) -> bool:
     return all(answer.good for answer in healths.values())
 
 
-def memory_of(pid: int) -> int:
-    """Bytes that a process and its children keep from others: their proportional set size."""
-    if not pid:
-        return 0
-    try:
-        parent = psutil.Process(pid)
-        return sum(_proportional(member.pid) for member in [parent, *parent.children(recursive=True)])
-    except psutil.Error:
-        return 0
+def memory_of(settings: Settings, name: str, pid: int) -> int:
+    """Bytes that a process and all it started take: proportional, so that shared pages count once."""
+    return sum(_proportional(member.pid) for member in members.of_program(settings, name, pid))
 
 
 def _proportional(pid: int) -> int:

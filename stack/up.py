@@ -46,6 +46,8 @@ def _start(plan: Plan, steps: Mapping[str, Step], progress: Progress) -> None:
     supervisor = Supervisor(settings)
     fresh = not supervisor.runs()
     starter = Starter(settings=settings, supervisor=supervisor, progress=progress)
+    if fresh:
+        end.strays(settings, progress)
     _require_ports(topology.processes(steps), supervisor, fresh=fresh)
     try:
         supervisor.launch() if fresh else supervisor.reload()
