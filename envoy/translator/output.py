@@ -1,0 +1,124 @@
+"""
+Writes configuration as files that a running Envoy takes up.
+
+Envoy watches the folder of each file it subscribed to and reads the file when one is moved into its place, so every file
+is written beside its place and moved in; a file whose content stays the same is not touched.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+
+from translator.names import file_name
+from translator.translate import Configuration
+
+KINDS = {
+    "listeners": "envoy.config.listener.v3.Listener",
+    "clusters": "envoy.config.cluster.v3.Cluster",
+    "routes": "envoy.config.route.v3.RouteConfiguration",
+    "endpoints": "envoy.config.endpoint.v3.ClusterLoadAssignment",
+    "secrets": "envoy.extensions.transport_sockets.tls.v3.Secret",
+}
+
+
+def files_of(configuration: Configuration) -> dict[str, str]:
+    """
+    The files of one Envoy by their path in its folder.
+    """
+    files = {"bootstrap.json": to_json(as_dict(configuration.bootstrap))}
+    files["lds.json"] = discovery("listeners", configuration.listeners)
+    files["cds.json"] = discovery("clusters", configuration.clusters)
+    for folder, group, messages, name in (
+        ("rds", "routes", configuration.routes, "name"),
+        ("eds", "endpoints", configuration.endpoints, "cluster_name"),
+        ("sds", "secrets", configuration.secrets, "name"),
+    ):
+        for message in messages:
+            files[f"{folder}/{file_name(getattr(message, name))}.json"] = discovery(group, [message])
+    return files
+
+
+def discovery(group: str, messages: Iterable[Any]) -> str:
+    """
+    A discovery response; its version is a digest of its content.
+    """
+    resources = [{"@type": f"type.googleapis.com/{KINDS[group]}", **as_dict(message)} for message in messages]
+    digest = hashlib.sha256(to_json(resources).encode()).hexdigest()[:16]
+    return to_json({"version_info": digest, "resources": resources})
+
+
+def version_of(text: str) -> str:
+    """
+    The version a discovery response carries.
+    """
+    return str(json.loads(text)["version_info"])
+
+
+def as_dict(message: Any) -> dict[str, Any]:
+    """
+    A message as plain data, in Envoy's own field names.
+    """
+    result: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True)
+    return result
+
+
+def to_json(content: Any) -> str:
+    """
+    JSON that is the same for the same content.
+    """
+    return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def write_files(folder: Path, files: dict[str, str]) -> list[str]:
+    """
+    Bring a folder's files to *files*; the paths of those that changed, in the order they were written.
+    """
+    changed = []
+    for path, content in sorted(files.items(), key=lambda item: _order(item[0])):
+        target = folder / path
+        if not target.exists() or target.read_text(encoding="utf-8") != content:
+            replace(target, content)
+            changed.append(path)
+    return changed
+
+
+def remove_files(folder: Path, files: dict[str, str]) -> list[str]:
+    """
+    Remove what *files* no longer has.
+    """
+    gone = [path for path in existing(folder) if path not in files]
+    for path in gone:
+        (folder / path).unlink()
+    return gone
+
+
+def existing(folder: Path) -> Iterator[str]:
+    """
+    The paths of a folder's configuration files.
+    """
+    for path in sorted(folder.rglob("*.json")):
+        if not path.name.startswith("."):
+            yield str(path.relative_to(folder))
+
+
+def replace(target: Path, content: str) -> None:
+    """
+    Put a file in its place in one step.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    temporary.write_text(content, encoding="utf-8")
+    temporary.replace(target)
+
+
+def _order(path: str) -> tuple[int, str]:
+    """
+    What others refer to goes first: keys, endpoints, clusters, routes, listeners.
+    """
+    kinds = ("sds/", "eds/", "cds.json", "rds/", "lds.json", "bootstrap.json")
+    return next(number for number, kind in enumerate(kinds) if path.startswith(kind)), path

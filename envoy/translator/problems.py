@@ -1,0 +1,60 @@
+"""
+What is wrong with the files a person wrote, said so that they can find it.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """
+    One mistake: the file, the resource (`Kind namespace/name`), the path in it, and what is wrong.
+    """
+
+    file: str
+    resource: str
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.file, self.resource, self.path, self.message) if part)
+
+
+class InvalidMesh(Exception):
+    """
+    The files as a whole are refused; `problems` has every reason found.
+    """
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(sorted(set(problems)))
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class BlockError(Exception):
+    """
+    A block cannot be translated: where in the block, and why.
+    """
+
+    def __init__(self, path: str, message: str) -> None:
+        self.path, self.message = path, message
+        super().__init__(f"{path}: {message}")
+
+
+def join(outer: str, inner: str) -> str:
+    """
+    One path from two, as people write it: `spec.http[0]` and `match` give `spec.http[0].match`.
+    """
+    return outer + inner if not outer or not inner or inner.startswith("[") else f"{outer}.{inner}"
+
+
+@contextmanager
+def within(path: str) -> Iterator[None]:
+    """
+    Put *path* before the path of a `BlockError` raised inside.
+    """
+    try:
+        yield
+    except BlockError as error:
+        raise BlockError(join(path, error.path), error.message) from None

@@ -1,0 +1,139 @@
+"""
+Istio's resources, read from a folder of files and checked one by one.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from translator.problems import InvalidMesh, Problem
+from translator.schema import kinds, mistakes
+from translator.values import Block
+from translator.yamlfile import load_documents
+
+# Kustomize's own file may lie beside the resources; it is not one.
+NOT_RESOURCES = frozenset({"kustomization.yaml", "kustomization.yml"})
+DEFAULT_NAMESPACE = "default"
+
+
+@dataclass(frozen=True)
+class Resource:
+    """
+    One Istio resource; `created` orders those that compete, the oldest first.
+    """
+
+    file: str
+    kind: str
+    namespace: str
+    name: str
+    spec: Block
+    created: str = ""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """
+        What an error calls it: `Kind namespace/name`.
+        """
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+    @property
+    def age(self) -> tuple[str, str, str]:
+        """
+        The order in which Istio looks at resources: by creation, then by name.
+        """
+        return self.created, self.name, self.namespace
+
+    def problem(self, path: str, message: str) -> Problem:
+        """
+        A problem of this resource.
+        """
+        return Problem(self.file, self.title, path, message)
+
+
+def load_resources(folder: Path) -> tuple[Resource, ...]:
+    """
+    Every resource of the folder's YAML files; `InvalidMesh` has all that is wrong.
+    """
+    if not folder.is_dir():
+        raise InvalidMesh([Problem(str(folder), "", "", "is no folder")])
+    resources, problems = [], []
+    for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
+        if path.name in NOT_RESOURCES or path.name.startswith("."):
+            continue
+        try:
+            resources += parse_resources(path.name, load_documents(path, path.name))
+        except InvalidMesh as error:
+            problems += error.problems
+    problems += _twice(resources)
+    if problems:
+        raise InvalidMesh(problems)
+    return tuple(sorted(resources, key=lambda resource: (resource.kind, resource.age)))
+
+
+def parse_resources(file: str, documents: Iterable[Any]) -> list[Resource]:
+    """
+    The resources of one file's documents.
+    """
+    resources, problems = [], []
+    for number, document in enumerate(documents, 1):
+        found = list(_problems(file, number, document))
+        problems += found
+        if not found:
+            resources.append(_resource(file, document))
+    if problems:
+        raise InvalidMesh(problems)
+    return resources
+
+
+def _resource(file: str, document: Mapping[str, Any]) -> Resource:
+    metadata = document["metadata"]
+    return Resource(
+        file=file,
+        kind=document["kind"],
+        namespace=metadata.get("namespace") or DEFAULT_NAMESPACE,
+        name=metadata["name"],
+        spec=_without_nulls(document.get("spec") or {}),
+        created=str(metadata.get("creationTimestamp") or ""),
+        annotations=metadata.get("annotations") or {},
+    )
+
+
+def _problems(file: str, number: int, document: Any) -> Iterator[Problem]:
+    where = f"document {number}"
+    if not isinstance(document, dict):
+        yield Problem(file, where, "", "must be a mapping with apiVersion, kind, metadata and spec")
+        return
+    kind = kinds().get(str(document.get("kind")))
+    if kind is None:
+        yield Problem(file, where, "kind", f"{document.get('kind')!r} is not supported; known are {', '.join(kinds())}")
+        return
+    metadata = document.get("metadata")
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str) or not metadata["name"]:
+        yield Problem(file, f"{kind.name} ({where})", "metadata.name", "is missing")
+        return
+    title = f"{kind.name} {metadata.get('namespace') or DEFAULT_NAMESPACE}/{metadata['name']}"
+    if document.get("apiVersion") not in kind.api_versions:
+        yield Problem(file, title, "apiVersion", f"must be one of {', '.join(kind.api_versions)}")
+    for name in sorted(map(str, set(document) - {"apiVersion", "kind", "metadata", "spec", "status"})):
+        yield Problem(file, title, name, "is not a field of a resource")
+    for path, message in mistakes(kind, {} if document.get("spec") is None else document["spec"]):
+        yield Problem(file, title, path, message)
+
+
+def _twice(resources: list[Resource]) -> Iterator[Problem]:
+    seen: dict[str, str] = {}
+    for resource in resources:
+        if resource.title in seen:
+            yield resource.problem("metadata.name", f"is already defined in {seen[resource.title]}")
+        seen[resource.title] = resource.file
+
+
+def _without_nulls(node: Any) -> Any:
+    """
+    Drop what is null, which Kubernetes takes as absent.
+    """
+    if isinstance(node, dict):
+        return {key: _without_nulls(value) for key, value in node.items() if value is not None}
+    return [_without_nulls(item) for item in node] if isinstance(node, list) else node

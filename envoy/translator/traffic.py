@@ -1,0 +1,86 @@
+"""
+DestinationRule policies: which one applies, and the hash that chooses a host (istio: networking/util, core/route).
+"""
+
+from collections.abc import Iterator
+
+from envoy.config.route.v3 import route_components_pb2 as route
+
+from translator.mesh import DestinationRule
+from translator.values import Block, duration
+
+PER_PORT = ("connectionPool", "loadBalancer", "outlierDetection", "tls")
+
+
+def policy_of(rule: DestinationRule, subset: str, port: int) -> Block:
+    """
+    The policy of a subset's port: the port's own replaces the host's, and the subset's blocks replace both.
+    """
+    policy, _ = _for_port(rule.policy, port)
+    own = (
+        next((block.get("trafficPolicy") for block in rule.subsets if block["name"] == subset), None)
+        if subset
+        else None
+    )
+    if own is None:
+        return policy
+    blocks, whole = _for_port(own, port)
+    replaced = {name: blocks.get(name) for name in PER_PORT if whole} | dict(blocks)
+    return {name: block for name, block in {**policy, **replaced}.items() if block is not None}
+
+
+def _for_port(policy: Block, port: int) -> tuple[Block, bool]:
+    """
+    The policy of a port; one given for the port alone inherits nothing.
+    """
+    for settings in policy.get("portLevelSettings", ()):
+        if settings.get("port", {}).get("number") == port:
+            return {name: settings[name] for name in PER_PORT if name in settings}, True
+    return {name: block for name, block in policy.items() if name != "portLevelSettings"}, False
+
+
+def consistent_hash_of(rule: DestinationRule, subset: str, port: int) -> Block | None:
+    """
+    The consistent hash for a destination, from the most particular place that has one.
+    """
+    own = (
+        next((block.get("trafficPolicy", {}) for block in rule.subsets if block["name"] == subset), {})
+        if subset
+        else {}
+    )
+    for policy in (*_port_settings(own, port), own, *_port_settings(rule.policy, port), rule.policy):
+        block: Block | None = policy.get("loadBalancer", {}).get("consistentHash")
+        if block is not None:
+            return block
+    return None
+
+
+def _port_settings(policy: Block, port: int) -> Iterator[Block]:
+    for settings in policy.get("portLevelSettings", ()):
+        if settings.get("port", {}).get("number") == port:
+            yield settings
+
+
+def hash_policy(block: Block | None) -> list[route.RouteAction.HashPolicy]:
+    """
+    What Envoy hashes on a route; without it a ring of hosts has no effect.
+    """
+    policy = route.RouteAction.HashPolicy
+    if not block:
+        return []
+    if "httpHeaderName" in block:
+        return [policy(header=policy.Header(header_name=block["httpHeaderName"]))]
+    if "httpQueryParameterName" in block:
+        return [policy(query_parameter=policy.QueryParameter(name=block["httpQueryParameterName"]))]
+    if "useSourceIp" in block:
+        return [policy(connection_properties=policy.ConnectionProperties(source_ip=block["useSourceIp"]))]
+    return [policy(cookie=_cookie(block["httpCookie"]))] if "httpCookie" in block else []
+
+
+def _cookie(block: Block) -> route.RouteAction.HashPolicy.Cookie:
+    cookie = route.RouteAction.HashPolicy.Cookie(name=block["name"], path=block.get("path", ""))
+    if "ttl" in block:
+        cookie.ttl.CopyFrom(duration(block["ttl"]))
+    for attribute in block.get("attributes", ()):
+        cookie.attributes.add(name=attribute["name"], value=attribute.get("value", ""))
+    return cookie
