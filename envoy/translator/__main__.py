@@ -32,13 +32,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _check(options: argparse.Namespace) -> None:
     registry = load_registry(options.registry) if options.registry else EMPTY
-    resources = load_resources(options.istio)
+    resources = load_resources(*options.istio)
     translate(Mesh(registry, resources), out=Path("/nowhere"), certificates=Path("/nowhere"))
     print(f"{len(resources)} resources are good")
 
 
 def _write(options: argparse.Namespace) -> None:
-    mesh = Mesh(load_registry(options.registry), load_resources(options.istio))
+    mesh = Mesh(load_registry(options.registry), load_resources(*options.istio))
     out, certificates = options.out.absolute(), options.certificates.absolute()
     for configuration in translate(mesh, out=out, certificates=certificates):
         folder, files = out / configuration.workload.name, files_of(configuration)
@@ -72,7 +72,9 @@ def _command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", na
     parser = commands.add_parser(name, help=text)
     parser.set_defaults(run=run)
     if istio:
-        parser.add_argument("--istio", type=Path, required=True)
+        parser.add_argument(
+            "--istio", type=Path, required=True, action="append", help="a folder of Istio files; may be said again"
+        )
     if registry:
         parser.add_argument("--registry", type=Path, required=True)
     return parser

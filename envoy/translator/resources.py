@@ -52,14 +52,15 @@ class Resource:
         return Problem(self.file, self.title, path, message)
 
 
-def load_resources(folder: Path) -> tuple[Resource, ...]:
+def load_resources(*folders: Path) -> tuple[Resource, ...]:
     """
-    Every resource of the folder's YAML files; `InvalidMesh` has all that is wrong.
+    Every resource of the folders' YAML files; `InvalidMesh` has all that is wrong.
     """
-    if not folder.is_dir():
-        raise InvalidMesh([Problem(str(folder), "", "", "is no folder")])
+    absent = [Problem(str(folder), "", "", "is no folder") for folder in folders if not folder.is_dir()]
+    if absent:
+        raise InvalidMesh(absent)
     resources, problems = [], []
-    for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
+    for path in sorted(path for folder in folders for kind in ("*.yaml", "*.yml") for path in folder.glob(kind)):
         if path.name in NOT_RESOURCES or path.name.startswith("."):
             continue
         try:
