@@ -110,12 +110,12 @@ def _clean(chosen: Settings, options: argparse.Namespace) -> int:
 
 
 def _protos(chosen: Settings, options: argparse.Namespace) -> int:
-    install.stubs(chosen, say=Progress().say, force=True)
+    install.contract(chosen, say=Progress().say, force=True)
     return 0
 
 
 def _lint(chosen: Settings, options: argparse.Namespace) -> int:
-    install.stubs(chosen, say=Progress().say)
+    install.contract(chosen, say=Progress().say)
     return lint.lint(chosen)
 
 

@@ -16,7 +16,8 @@ from stack.plan import Programs
 from stack.settings import Settings
 
 MAVEN_SECONDS = 600
-STUBS_SECONDS = 120
+CONTRACT_SECONDS = 120
+CONTRACT_SUFFIXES = (".proto", ".py", ".toml", ".yaml", ".lua")
 COPY_DEPENDENCIES = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
 
 Say = Callable[[str], None]
@@ -26,15 +27,18 @@ class InstallFailed(StackError):
     """Something could not be made; the message ends with what the tool said."""
 
 
-def stubs(settings: Settings, *, say: Say, force: bool = False) -> None:
-    """Build the descriptor set and install the stubs, unless they are of this contract already."""
-    stamp = settings.venv / "stubs-of"
-    wanted = _fingerprint(settings.checkout / "protos")
-    made = settings.checkout / "build" / "descriptors.binpb"
+def contract(settings: Settings, *, say: Say, force: bool = False) -> None:
+    """
+    Build the descriptor set, install the stubs and make the edge's files, unless they are of this contract already.
+    """
+    stamp = settings.venv / "contract"
+    wanted = _fingerprint(settings.checkout / "protos", settings.checkout / "gateway")
+    made = settings.checkout / "build" / "istio" / "edge-api.yaml"
     if not force and made.exists() and stamp.exists() and stamp.read_text() == wanted:
         return
-    say("protos: building the descriptor set and the stubs")
-    _run([sys.executable, str(settings.checkout / "protos" / "build.py")], seconds=STUBS_SECONDS)
+    say("contract: building the descriptor set, the stubs and the edge's files")
+    _run([sys.executable, str(settings.checkout / "protos" / "build.py")], seconds=CONTRACT_SECONDS)
+    _run([sys.executable, "-m", "gateway"], seconds=CONTRACT_SECONDS)
     stamp.write_text(wanted)
 
 
@@ -78,9 +82,10 @@ def _postgres_user() -> str | None:
     return "postgres" if os.geteuid() == 0 else None
 
 
-def _fingerprint(folder: Path) -> str:
-    digest = hashlib.sha256(str(folder).encode())
-    for path in sorted(path for path in folder.rglob("*") if path.suffix in (".proto", ".py", ".toml", ".yaml")):
+def _fingerprint(*folders: Path) -> str:
+    """What the files in *folders* that decide the contract say."""
+    digest = hashlib.sha256(str(folders).encode())
+    for path in sorted(path for folder in folders for path in folder.rglob("*") if path.suffix in CONTRACT_SUFFIXES):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -7,6 +7,7 @@ import subprocess
 import time
 import xmlrpc.client
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,10 @@ class Supervisor:
             supervisord = psutil.Process(pid)
         except psutil.NoSuchProcess:
             return
+        for name in self.info():
+            # supervisord ends one group a second; groups that are down already need not wait their turn.
+            with suppress(xmlrpc.client.Fault):
+                self._ask("removeProcessGroup", name)
         self._ask("shutdown")
         supervisord.wait(timeout=90)
 

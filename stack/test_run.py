@@ -22,7 +22,7 @@ INTEGRATION_SECONDS = 900
 def test(settings: Settings) -> int:
     """Exit code 0 only when all three passed; nothing is left running."""
     progress = Progress()
-    install.stubs(settings, say=progress.say)
+    install.contract(settings, say=progress.say)
     if lint.lint(settings):
         return 1
     progress.say("unit tests")

@@ -30,7 +30,7 @@ def up(settings: Settings, progress: Progress) -> None:
     """
     write.folders(settings)
     with exclusive(settings):
-        install.stubs(settings, say=progress.say)
+        install.contract(settings, say=progress.say)
         install.kafka(settings, say=progress.say)
         plan = describe(settings)
         steps = topology.steps(plan)

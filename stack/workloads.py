@@ -66,6 +66,7 @@ def service_environment(plan: Plan, service: str, replica: int) -> dict[str, str
     if service == "orders":
         return common | {
             "DATABASE_URL": plan.database_url,
+            "PAGE_TOKEN_KEY": plan.passwords.page_token_key,
             "INVENTORY_ADDRESS": outbound,
             "INVENTORY_AUTHORITY": authority("inventory"),
         }
@@ -82,13 +83,19 @@ def authority(service: str) -> str:
 
 
 def mesh(plan: Plan) -> Iterator[Process | Task]:
-    """The controller that turns Istio's files into configuration."""
-    yield Task(name=MESH_FILES, command=translator(plan.settings, "write"))
+    """The workloads' certificates, and the controller that turns Istio's files into configuration."""
+    yield Task(name="certificates", command=certificates(plan.settings))
+    places = (f"--certificates={_certificates_folder(plan.settings)}", f"--out={plan.settings.mesh}")
+    yield Task(
+        name=MESH_FILES,
+        command=translator(plan.settings, "write", *places),
+        after=frozenset({"certificates"}),
+    )
     yield Process(
         name="mesh",
         service="mesh",
         role=Role.CONTROL,
-        command=translator(plan.settings, "serve"),
+        command=translator(plan.settings, "serve", *places),
         check=MeshCheck(plan.settings.mesh / "status.json"),
         after=frozenset({MESH_FILES}),
     )
@@ -105,18 +112,24 @@ def proxies(plan: Plan) -> Iterator[Process]:
     yield _envoy(plan, EDGE, process=EDGE, service="edge", listens=edge)
 
 
-def translator(settings: Settings, action: str) -> tuple[str, ...]:
-    """How the translator is called for this stack."""
-    return (
-        str(settings.venv / "bin" / "python"),
-        "-m",
-        "translator",
-        action,
-        f"--istio={settings.checkout}/istio",
-        f"--registry={settings.conf}/registry.yaml",
-        f"--certificates={settings.secrets}/certificates",
-        f"--out={settings.mesh}",
-    )
+def certificates(settings: Settings) -> tuple[str, ...]:
+    """How the translator issues the workloads' certificates."""
+    return _translator(settings, "certificates", f"--out={_certificates_folder(settings)}")
+
+
+def translator(settings: Settings, action: str, *further: str) -> tuple[str, ...]:
+    """How the translator is called on Istio's files: those people write, and those made from the contract."""
+    written, made = settings.checkout / "istio", settings.checkout / "build" / "istio"
+    return _translator(settings, action, f"--istio={written}", f"--istio={made}", *further)
+
+
+def _translator(settings: Settings, action: str, *options: str) -> tuple[str, ...]:
+    python = settings.venv / "bin" / "python"
+    return (str(python), "-m", "translator", action, f"--registry={settings.conf}/registry.yaml", *options)
+
+
+def _certificates_folder(settings: Settings) -> str:
+    return f"{settings.secrets}/certificates"
 
 
 def _envoy(plan: Plan, workload: str, *, process: str, service: str, listens: tuple[Endpoint, ...]) -> Process:
