@@ -20,8 +20,8 @@ down: ## end everything; the state stays
 status: ## every process: pid, address, health, restarts, uptime, memory
 	@$(STACK) status
 
-logs: ## follow the log of SVC (or of everything)
-	@$(STACK) logs "$(SVC)"
+logs: ## follow the log of SVC (or of everything); FOLLOW=no shows only its end
+	@$(STACK) logs "$(SVC)" $(if $(filter no,$(FOLLOW)),--no-follow)
 
 stop: ## end SVC in its own time, until make start
 	@$(STACK) stop "$(SVC)"
