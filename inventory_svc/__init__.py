@@ -1,0 +1,1 @@
+"""The inventory service: holds stock and never oversells."""

@@ -1,0 +1,146 @@
+"""
+Starts the inventory service, or prepares what it needs.
+
+    python -m inventory_svc            serve until SIGTERM
+    python -m inventory_svc migrate    create Kafka topics; list the example shop's products once
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from typing import Any
+
+from shop.inventory.v1.inventory_service_pb2_grpc import add_InventoryServiceServicer_to_server
+
+from inventory_svc import catalogue, events, stocktake
+from inventory_svc.api import DOMAIN, SERVICE, InventoryApi
+from inventory_svc.events import LedgerEntries, OrderEvents
+from inventory_svc.following import follow
+from inventory_svc.holds import Inventory
+from inventory_svc.leases import Leases
+from inventory_svc.ledger import EVENTS_TOPIC, TOPIC, Ledger
+from inventory_svc.orders import Orders
+from inventory_svc.rebuild import Guardian
+from inventory_svc.relay import WAIT_MS, Relay
+from inventory_svc.scripts import Scripts, connect
+from inventory_svc.settings import Settings
+from inventory_svc.store import Store
+from runtime import channel, telemetry
+from runtime.kafka import Publisher, ensure_topics
+from runtime.server import Server, run
+from runtime.settings import load
+
+USAGE = "usage: python -m inventory_svc [migrate]"
+
+
+def main() -> None:
+    """
+    Serve, or migrate.
+    """
+    arguments = sys.argv[1:]
+    if arguments not in ([], ["migrate"]):
+        sys.exit(USAGE)
+    settings = load(Settings)
+    if arguments:
+        ensure_topics(settings.kafka_brokers, [TOPIC, EVENTS_TOPIC, events.DEAD])
+        run(lambda: seed(settings))
+    else:
+        telemetry.start(settings, "inventory")
+        run(lambda: serve(settings))
+
+
+def now_ms() -> int:
+    """
+    Return the time in ms since 1970.
+    """
+    return time.time_ns() // 1_000_000
+
+
+async def seed(settings: Settings) -> None:
+    """
+    List the example shop's products and their first stock, unless the ledger has them.
+    """
+    if not settings.seed_catalogue:
+        return
+    async with Publisher(settings.kafka_brokers, client_id=settings.pod_name, timeout_s=30) as publisher:
+        ledger = Ledger(publisher, settings.kafka_brokers, now_ms=now_ms)
+        written = await ledger.read()
+        listed = {entry.listing.product.name for entry in written if entry.HasField("listing")}
+        received = {entry.receipt.request_id for entry in written if entry.HasField("receipt")}
+        missing = [each for each in catalogue.LISTINGS if f"products/{each.product}" not in listed]
+        await ledger.record_listings(missing, catalogue.LISTED_MS)
+        await ledger.record_receipts(each for each in catalogue.RECEIPTS if each.request not in received)
+
+
+def make_store(scripts: Scripts, settings: Settings) -> Store:
+    """
+    Return the stock as *settings* want it.
+    """
+    return Store(
+        scripts,
+        lease_ms=int(settings.lease_s * 1000),
+        grace_ms=int(settings.lease_grace_s * 1000),
+        keep_ms=int(settings.hold_keep_s * 1000),
+        backlog_limit=settings.events_backlog_limit,
+    )
+
+
+async def serve(settings: Settings) -> None:
+    """
+    Build everything, then serve until SIGTERM.
+    """
+    async with AsyncExitStack() as stack:
+        url, patience_s = settings.redis_url, settings.redis_connect_timeout_s
+        redis = await stack.enter_async_context(
+            connect(url, connect_timeout_s=patience_s, timeout_s=settings.redis_timeout_s)
+        )
+        # The relay waits for events, so its connection must wait longer.
+        waiting = await stack.enter_async_context(
+            connect(url, connect_timeout_s=patience_s, timeout_s=WAIT_MS / 1000 + 2, most=2)
+        )
+        orders_channel = channel.connect(settings.orders_address, authority=settings.orders_authority)
+        stack.push_async_callback(orders_channel.close)
+        publisher = await stack.enter_async_context(Publisher(settings.kafka_brokers, client_id=settings.pod_name))
+        scripts = Scripts(redis)
+        store = make_store(scripts, settings)
+        ledger = Ledger(publisher, settings.kafka_brokers, now_ms=now_ms)
+        inventory = Inventory(store, ledger)
+        orders = Orders(orders_channel)
+        guardian = Guardian(
+            scripts, ledger, orders, on_ready=lambda ready: server.set_ready(ready), every_s=settings.look_s
+        )
+        server = Server(
+            settings,
+            domain=DOMAIN,
+            services=[SERVICE],
+            servicers=[(add_InventoryServiceServicer_to_server, InventoryApi(inventory))],
+            tasks={
+                "guardian": guardian.run(),
+                "leases": Leases(store, orders, every_s=settings.look_s).run(),
+                "relay": Relay(store, waiting, publisher).run(),
+                "stocktake": stocktake.run(store, every_s=settings.audit_s),
+                **followers(settings, OrderEvents(inventory, publisher), LedgerEntries(store)),
+            },
+            ready=False,
+        )
+        await server.run()
+
+
+def followers(settings: Settings, orders: OrderEvents, ledger: LedgerEntries) -> dict[str, Coroutine[Any, Any, None]]:
+    """
+    Return what follows Kafka's topics.
+    """
+    brokers, name = settings.kafka_brokers, settings.pod_name
+    return {
+        "order events": follow(
+            brokers, group=events.GROUP, topic=events.ORDER_EVENTS, handle=orders.handle, client_id=name
+        ),
+        "ledger": follow(brokers, group=events.LEDGER_GROUP, topic=TOPIC.name, handle=ledger.handle, client_id=name),
+    }
+
+
+if __name__ == "__main__":
+    main()

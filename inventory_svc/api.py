@@ -1,0 +1,141 @@
+"""The gRPC servicer: request -> use case -> reply."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+from shop.inventory.v1 import inventory_pb2, inventory_service_pb2
+from shop.inventory.v1.inventory_service_pb2_grpc import InventoryServiceServicer
+
+from inventory_svc import translate
+from inventory_svc.holds import Inventory
+from inventory_svc.stock import Basket, OperatorOnly, Receipt
+from inventory_svc.store import HoldOutcome
+from runtime import errors
+from runtime.caller import caller
+from runtime.interceptors import check
+from runtime.reply import send_http_code
+from runtime.status import to_status
+
+DOMAIN = "inventory.shop.example.com"
+SERVICE = "shop.inventory.v1.InventoryService"
+DEFAULT_PAGE, LONGEST_PAGE = 50, 500
+_PRODUCT = re.compile(r"[a-z0-9-]{1,63}")
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class InventoryApi(InventoryServiceServicer):
+    """Serves `shop.inventory.v1.InventoryService`; errors are raised, the runtime reports them."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self._inventory = inventory
+
+    async def HoldStock(self, request: inventory_service_pb2.HoldStockRequest, context: Context) -> inventory_pb2.Hold:
+        """Hold a basket."""
+        return translate.hold_message(await self._inventory.hold(_basket(request)))
+
+    async def BatchHoldStock(
+        self, request: inventory_service_pb2.BatchHoldStockRequest, context: Context
+    ) -> inventory_service_pb2.BatchHoldStockResponse:
+        """Hold several baskets, each with its own outcome."""
+        baskets = [_checked_basket(each) for each in request.requests]
+        good = [basket for basket in baskets if isinstance(basket, Basket)]
+        held = iter(await self._inventory.hold_all(good))
+        outcomes = [next(held) if isinstance(basket, Basket) else basket for basket in baskets]
+        return inventory_service_pb2.BatchHoldStockResponse(outcomes=_outcome_messages(outcomes))
+
+    async def CommitHold(
+        self, request: inventory_service_pb2.CommitHoldRequest, context: Context
+    ) -> inventory_pb2.Hold:
+        """Turn a hold into a sale."""
+        return translate.hold_message(await self._inventory.commit(translate.bare(request.name)))
+
+    async def ReleaseHold(
+        self, request: inventory_service_pb2.ReleaseHoldRequest, context: Context
+    ) -> inventory_pb2.Hold:
+        """Give a hold's stock back."""
+        return translate.hold_message(await self._inventory.release(translate.bare(request.name)))
+
+    async def GetProduct(
+        self, request: inventory_service_pb2.GetProductRequest, context: Context
+    ) -> inventory_pb2.Product:
+        """Return a product."""
+        return translate.product_message(await self._inventory.product(translate.bare(request.name)))
+
+    async def ListProducts(
+        self, request: inventory_service_pb2.ListProductsRequest, context: Context
+    ) -> inventory_service_pb2.ListProductsResponse:
+        """Return a page of products."""
+        size = min(request.page_size or DEFAULT_PAGE, LONGEST_PAGE)
+        after = _read_token(request.page_token) if request.page_token else None
+        # One more than asked for tells whether another page follows.
+        found = await self._inventory.products(after=after, most=size + 1)
+        page = found[:size]
+        return inventory_service_pb2.ListProductsResponse(
+            products=[translate.product_message(each) for each in page],
+            next_page_token=_token(page[-1].listing.product) if len(found) > size else "",
+        )
+
+    async def Restock(self, request: inventory_service_pb2.RestockRequest, context: Context) -> inventory_pb2.Product:
+        """Add units to a product's stock."""
+        who = caller(context)
+        if not who.operator:
+            raise OperatorOnly("only operators restock")
+        # Request ids belong to who uses them.
+        receipt = Receipt(f"{who.customer} {request.request_id}", translate.bare(request.name), request.quantity)
+        restocked = await self._inventory.restock(receipt)
+        if restocked.repeated:
+            await send_http_code(context, 200, [("idempotent-replayed", "true")])
+        return translate.product_message(restocked.product)
+
+
+def _basket(request: inventory_service_pb2.HoldStockRequest) -> Basket:
+    return Basket(translate.bare(request.order), translate.lines(request.lines))
+
+
+def _checked_basket(request: inventory_service_pb2.HoldStockRequest) -> Basket | errors.Error:
+    """
+    Return one basket of a batch, or what is wrong with it: it fails alone.
+    """
+    try:
+        check(request)
+        return _basket(request)
+    except errors.Error as error:
+        return error
+
+
+def _outcome_messages(outcomes: Sequence[HoldOutcome]) -> list[inventory_service_pb2.HoldStockOutcome]:
+    return [
+        inventory_service_pb2.HoldStockOutcome(error=to_status(outcome, DOMAIN))
+        if isinstance(outcome, errors.Error)
+        else inventory_service_pb2.HoldStockOutcome(hold=translate.hold_message(outcome))
+        for outcome in outcomes
+    ]
+
+
+def _token(last: str) -> str:
+    """
+    Return a token for the page after *last*; opaque, so that its form can change.
+    """
+    return base64.urlsafe_b64encode(f"1 {last}".encode()).decode()
+
+
+def _read_token(token: str) -> str:
+    try:
+        text = base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode("ascii")
+        version, _, last = text.partition(" ")
+    except (binascii.Error, ValueError):
+        version, last = "", ""
+    if version != "1" or not _PRODUCT.fullmatch(last):
+        problem = "is not a next_page_token of ListProducts"
+        raise errors.InvalidArgument(
+            f"page_token {problem}",
+            reason="INVALID_PAGE_TOKEN",
+            fields=[errors.FieldViolation("page_token", problem)],
+        )
+    return last

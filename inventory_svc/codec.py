@@ -1,0 +1,115 @@
+"""Stock as the Lua scripts read and write it: texts and flat lists."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from inventory_svc.stock import Basket, Hold, Line, Listing, Money, Product, Sale, State, Stock
+
+Item = TypeVar("Item", Basket, Sale)
+Anything = TypeVar("Anything")
+
+
+def price_text(price: Money | None) -> str:
+    """
+    Return *price* as the scripts carry it: `EUR 12 990000000`; empty for none.
+    """
+    return "" if price is None else f"{price.currency} {price.units} {price.nanos}"
+
+
+def price(text: str) -> Money | None:
+    """
+    Read what `price_text` wrote.
+    """
+    if not text:
+        return None
+    currency, units, nanos = text.split(" ")
+    return Money(currency, int(units), int(nanos))
+
+
+def lines(text: str) -> tuple[Line, ...]:
+    """
+    Read a hold's lines: `[[product, quantity, price], ...]`.
+    """
+    found = json.loads(text)
+    # Lua has one kind of table, so its empty list may come as an empty object.
+    return tuple(Line(name, int(quantity), price(text)) for name, quantity, text in found or ())
+
+
+def lines_text(of: Iterable[Line]) -> str:
+    """
+    Write a hold's lines.
+    """
+    return json.dumps([[line.product, line.quantity, price_text(line.unit_price)] for line in of])
+
+
+def hold(order: str, generation: int, state: str, text: str, expire_ms: str = "", *, late: bool = False) -> Hold:
+    """
+    Return a hold from a script's reply.
+    """
+    end = int(expire_ms) if expire_ms else None
+    return Hold(order, lines(text), State(state), generation, end, late)
+
+
+def product(row: Sequence[Any]) -> Product:
+    """
+    Return a product from a row of `browse.lua`.
+    """
+    name, *numbers = row[:6]
+    display_name, description, amount, low = row[6:10]
+    unit_price = price(amount) or Money("EUR", 0)
+    listing = Listing(name, display_name, description, unit_price, int(low))
+    return Product(listing, Stock(*(int(number) for number in numbers)))
+
+
+def stock(numbers: Sequence[Any]) -> Stock:
+    """
+    Return stock from on hand, available, held, sold.
+    """
+    return Stock(*(int(number) for number in numbers))
+
+
+def basket_arguments(basket: Basket) -> Iterator[str | int]:
+    """
+    Yield what `hold.lua` takes for a basket.
+    """
+    yield from (basket.order, len(basket.lines))
+    for line in basket.lines:
+        yield from (line.product, line.quantity)
+
+
+def sale_arguments(sale: Sale) -> Iterator[str | int]:
+    """
+    Yield what `commit.lua` takes for an order.
+    """
+    yield from (sale.order, sale.generation, len(sale.lines))
+    for line in sale.lines:
+        yield from (line.product, line.quantity, price_text(line.unit_price))
+
+
+def chunks(items: Sequence[Item], most_lines: int) -> Iterator[list[Item]]:
+    """
+    Split *items* so that each part has at most *most_lines* lines (or one item).
+
+    Redis does nothing else while a script runs, so no script gets too much.
+    """
+    part: list[Item] = []
+    size = 0
+    for item in items:
+        if part and size + len(item.lines) > most_lines:
+            yield part
+            part, size = [], 0
+        part.append(item)
+        size += len(item.lines) + 1
+    if part:
+        yield part
+
+
+def slices(items: Sequence[Anything], most: int) -> Iterator[Sequence[Anything]]:
+    """
+    Split *items* into parts of at most *most*.
+    """
+    for start in range(0, len(items), most):
+        yield items[start : start + most]

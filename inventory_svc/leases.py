@@ -1,0 +1,79 @@
+"""
+Ends the leases of holds that nobody committed.
+
+A hold's order may be confirmed while its event is still on the way here, for
+example while Kafka is down. So the orders are asked first: what an order owns is
+sold, the rest is given back. The answer can't become wrong afterwards, because
+orders confirm on a hold only before its lease ends, and a lease counts here for
+`lease_grace_s` longer than its holder was told. While orders can't be asked, a
+hold stays: stock that nobody can buy for a while is better than stock sold twice.
+
+Every replica does this; a claim keeps two from asking about the same holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from prometheus_client import Counter
+
+from inventory_svc.orders import Orders
+from inventory_svc.stock import Sale
+from inventory_svc.store import Store
+from runtime import errors
+
+CLAIM_MS = 15_000
+"""Longer than one round takes; after it, another replica takes over."""
+EXPIRED = Counter("inventory_expired_leases", "Holds whose lease ended, by what became of them.", ["outcome"])
+log = structlog.get_logger()
+
+
+class Leases:
+    """Gives back what expired holds set aside."""
+
+    def __init__(self, store: Store, orders: Orders, *, every_s: float) -> None:
+        self._store = store
+        self._orders = orders
+        self._every_s = every_s
+
+    async def run(self) -> None:
+        """
+        End leases, for ever.
+        """
+        while True:
+            try:
+                done = await self.end_some()
+            except errors.Error as error:
+                log.warning("expired holds wait", error=error.message, reason=error.reason)
+                done = 0
+            # A full round means that more are waiting.
+            await asyncio.sleep(self._every_s if done == 0 else 0)
+
+    async def end_some(self) -> int:
+        """
+        End some of the leases that are due; returns how many were looked at.
+        """
+        if self._store.scripts.position is None:
+            return 0
+        due = await self._store.claim_expired(claim_ms=CLAIM_MS)
+        if not due:
+            return 0
+        owners = await self._ask(due)
+        await self._sell([order for order in due if order in owners])
+        expired = await self._store.expire([order for order in due if order not in owners])
+        EXPIRED.labels("given back").inc(expired)
+        return len(due)
+
+    async def _ask(self, due: list[str]) -> set[str]:
+        try:
+            return await self._orders.owners(due)
+        except errors.Error:
+            EXPIRED.labels("kept, orders not reached").inc(len(due))
+            raise
+
+    async def _sell(self, orders: list[str]) -> None:
+        if orders:
+            await self._store.commit([Sale(order, ()) for order in orders])
+            EXPIRED.labels("sold, its event is late").inc(len(orders))
+            log.warning("holds were committed before their orders' events came", count=len(orders))

@@ -1,0 +1,16 @@
+-- Take on holds whose lease has ended; nobody else gets them for a while.
+--
+-- KEYS[1..2] ARGV[1..2]  see common.lua
+-- ARGV[3]  time after the end of a lease in which it still counts, in ms
+-- ARGV[4]  for how long they are the caller's, in ms
+-- ARGV[5]  most holds to take
+--
+-- Returns {sequence, {order, ...}}, those that ended first.
+
+local ended = now - tonumber(ARGV[3])
+local orders = redis.call('ZRANGEBYSCORE', LEASES, '-inf', ended, 'LIMIT', 0, ARGV[5])
+for _, order in ipairs(orders) do
+  -- Only the turn moves; whether a lease has ended is told by the hold itself.
+  redis.call('ZADD', LEASES, ended + tonumber(ARGV[4]), order)
+end
+return { sequence, orders }

@@ -1,0 +1,131 @@
+"""
+Publishes stock events: from Redis's stream, where scripts append them, to Kafka.
+
+One replica at a time holds the lock; if it dies another goes on from the first
+event that is still in the stream. An event leaves the stream only after all
+in-sync brokers have it, so it is published at least once, and repeats carry the
+same event id. Events that Redis lost before they were published stay lost; the
+stock itself is rebuilt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import structlog
+from prometheus_client import Counter, Gauge
+from redis.asyncio import Redis
+from redis.asyncio.lock import Lock
+from redis.exceptions import LockError, RedisError
+
+from inventory_svc import translate
+from inventory_svc.ledger import EVENTS_TOPIC
+from inventory_svc.scripts import EVENTS, RELAY_LOCK
+from inventory_svc.store import Store
+from runtime import errors
+from runtime.kafka import Publisher, Record
+
+BATCH = 500
+LOCK_S = 15.0
+"""After so long another replica takes over from one that died; more than publishing a batch takes."""
+WAIT_MS = 2000
+"""For the next event, before looking whether the lock is still ours."""
+BACKLOG = Gauge("inventory_stock_events_backlog", "Stock events that wait for Kafka.")
+LAG = Gauge("inventory_stock_events_lag_seconds", "Age of the oldest stock event that waits for Kafka.")
+PUBLISHED = Counter("inventory_stock_events_published", "Stock events that Kafka has taken.", ["kind"])
+REFUSED = Counter("inventory_stock_events_refused", "Stock events that cannot be published; alert on any.")
+Entry = tuple[str, Mapping[str, str]]
+log = structlog.get_logger()
+
+
+class Relay:
+    """Moves events from the stream to Kafka; *redis* must wait longer than `WAIT_MS` for an answer."""
+
+    def __init__(self, store: Store, redis: Redis, publisher: Publisher, *, retry_s: float = 1.0) -> None:
+        self._store = store
+        self._redis = redis
+        self._publisher = publisher
+        self._retry_s = retry_s
+
+    async def run(self) -> None:
+        """
+        Publish, for ever, whenever the lock is ours.
+        """
+        while True:
+            try:
+                await self._lead()
+            except (errors.Error, RedisError, OSError, TimeoutError) as error:
+                log.warning("stock events wait", error=str(error))
+            await asyncio.sleep(self._retry_s)
+
+    async def _lead(self) -> None:
+        lock = self._redis.lock(RELAY_LOCK, timeout=LOCK_S, blocking=False)
+        await self._measure()
+        if not await lock.acquire():
+            return
+        log.info("this replica publishes the stock events")
+        try:
+            await self._publish_while_leading(lock)
+        finally:
+            await _give_up(lock)
+
+    async def _publish_while_leading(self, lock: Lock) -> None:
+        last = "0"
+        while True:
+            await lock.reacquire()
+            entries = await self._next(last)
+            if entries:
+                await self._publish(entries)
+                last = entries[-1][0]
+                await self._redis.xtrim(EVENTS, minid=_after(last), approximate=False)
+            await self._measure()
+
+    async def _next(self, last: str) -> list[Entry]:
+        found = cast(Any, await self._redis.xread({EVENTS: last}, count=BATCH, block=WAIT_MS))
+        streams = list(found.values()) if isinstance(found, dict) else [entries for _, entries in found or ()]
+        return _flatten(streams)
+
+    async def _publish(self, entries: Sequence[Entry]) -> None:
+        """
+        Publish *entries*; one that can never be published is reported and passed over.
+        """
+        records = [_record(event_id, fields) for event_id, fields in entries]
+        outcomes = await self._publisher.publish_each(records)
+        for (event_id, fields), outcome in zip(entries, outcomes, strict=True):
+            if isinstance(outcome, errors.Unavailable):
+                raise outcome
+            if outcome is not None:
+                REFUSED.inc()
+                log.error("a stock event cannot be published", event=event_id, fields=fields, error=str(outcome))
+            else:
+                PUBLISHED.labels(fields["kind"]).inc()
+
+    async def _measure(self) -> None:
+        BACKLOG.set(await self._redis.xlen(EVENTS))
+        oldest = _flatten([cast(Any, await self._redis.xrange(EVENTS, count=1))])
+        seconds, micros = await self._redis.time()
+        LAG.set(max(0.0, seconds + micros / 1e6 - int(oldest[0][1]["at"]) / 1000) if oldest else 0.0)
+
+
+def _flatten(streams: Sequence[Any]) -> list[Entry]:
+    return [(event_id, fields) for entries in streams for event_id, fields in entries]
+
+
+def _after(event_id: str) -> str:
+    generation, _, sequence = event_id.partition("-")
+    return f"{generation}-{int(sequence) + 1}"
+
+
+def _record(event_id: str, fields: Mapping[str, str]) -> Record:
+    event = translate.stock_event(event_id, fields)
+    key = event.hold or event.changes[0].product
+    return Record(EVENTS_TOPIC.name, key.encode(), event.SerializeToString())
+
+
+async def _give_up(lock: Lock) -> None:
+    try:
+        await lock.release()
+    except (LockError, RedisError, OSError):
+        log.info("the lock of the stock events was lost already")

@@ -1,0 +1,36 @@
+"""What inventory needs to know, from the environment."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from runtime.settings import Address, ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """Each field is the variable of the same name in capitals."""
+
+    redis_url: str = Field(pattern=r"^(rediss?|unix)://")
+    """The stock's Redis, which must run with `appendfsync always`."""
+    redis_connect_timeout_s: float = Field(default=0.5, gt=0, le=10)
+    """For a connection; calls answer UNAVAILABLE after it."""
+    redis_timeout_s: float = Field(default=1.0, gt=0, le=10)
+    """For one command."""
+    orders_address: Address
+    """Where orders is reached: the sidecar's outbound listener."""
+    orders_authority: str = Field(min_length=1)
+    """The name under which the mesh knows orders."""
+    lease_s: float = Field(default=120.0, gt=0, le=86_400)
+    """How long a hold lasts if its order is not confirmed; many times what confirming takes."""
+    lease_grace_s: float = Field(default=30.0, ge=0, le=3600)
+    """For how long after its end a lease still counts: more than clocks differ and a transaction lasts."""
+    hold_keep_s: float = Field(default=8 * 86_400.0, ge=7 * 86_400, le=90 * 86_400)
+    """How long final holds are remembered; longer than Kafka keeps order events."""
+    events_backlog_limit: int = Field(default=1_000_000, ge=1000)
+    """Stock events that may wait for Kafka (about 300 bytes each); at that nothing more is held."""
+    look_s: float = Field(default=1.0, gt=0, le=60)
+    """How often Redis's generation is looked at, and expired leases are looked for."""
+    audit_s: float = Field(default=15.0, gt=0, le=3600)
+    """How often the stock is checked to add up."""
+    seed_catalogue: bool = True
+    """Whether `migrate` lists the ten products of the example shop and their first stock."""
