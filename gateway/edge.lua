@@ -2,8 +2,8 @@
 -- JSON clients the HTTP that they expect. Requests and responses of gRPC clients
 -- pass, except for headers that are internal.
 --
--- `ROUTES` and `FAILURES` are put before this text when the configuration is
--- made; gateway/filters.py says what is in them.
+-- The names in capitals that are not defined here are put before this text when
+-- the configuration is made; gateway/filters.py says what is in them.
 
 local METADATA = "shop.edge"
 local REQUEST_ID = { request_id = true, requestId = true }
@@ -109,7 +109,25 @@ local function trace(handle, headers)
   note(handle, "traceparent", parent)
 end
 
+-- A watcher that comes back says which version it saw last (Server-Sent Events, Last-Event-ID).
+local function resume(headers, path, query)
+  local seen = headers:get("last-event-id")
+  if not (seen and seen:match("^%d+$") and #seen < 16) then
+    return
+  end
+  local kept = { string.format("from_version=%.0f", tonumber(seen) + 1) }
+  for pair in query:gmatch("[^&]+") do
+    if not pair:match("^from_?[vV]ersion=") then
+      kept[#kept + 1] = pair
+    end
+  end
+  headers:replace(":path", path .. "?" .. table.concat(kept, "&"))
+end
+
 local function check(handle, headers, method, query)
+  if tonumber(headers:get("content-length") or 0) > MAX_BODY_BYTES then
+    return refuse(handle, "413", "")
+  end
   if has_body(headers) and not is_json(headers) then
     return refuse(handle, "415", "the body must be application/json", "Content-Type")
   end
@@ -128,10 +146,15 @@ function envoy_on_request(handle)
   remove(headers, INTERNAL_REQUEST_HEADERS)
   remove_prefix(headers, "x-envoy-")
   trace(handle, headers)
+  note(handle, "seen", true)
   if is_grpc(headers) then
     return
   end
-  local path, query = headers:get(":path"):match("^([^?#]*)%??([^#]*)")
+  local path, query = (headers:get(":path") or ""):match("^([^?#]*)%??([^#]*)")
+  -- Whether it separates segments is read differently by different readers.
+  if path:match("%%2[fF]") or path:match("%%5[cC]") then
+    return refuse(handle, "400", "the path must have no escaped slash", "path")
+  end
   local route = find_route(path)
   if not route then
     return
@@ -146,6 +169,9 @@ function envoy_on_request(handle)
   end
   note(handle, "verb", verb)
   note(handle, "if_none_match", headers:get("if-none-match") or "")
+  if method.query.from_version then
+    resume(headers, path, query)
+  end
   check(handle, headers, method, query)
 end
 
@@ -159,29 +185,41 @@ local function take_http_code(headers)
   end
 end
 
-local function set_body(handle, text)
-  handle:headers():replace("content-length", tostring(handle:body(true):setBytes(text)))
-end
-
 -- The whole body, and the headers again: those from before the wait can't be used after it.
 local function wait_for_body(handle)
   local body = handle:body(true)
   return handle:headers(), body, body:getBytes(0, body:length())
 end
 
-local function replace_body(headers, body, text)
-  headers:replace("content-length", tostring(body:setBytes(text)))
+-- An error without details comes from the mesh: its text may tell what is inside.
+local function failure_of(text)
+  local code = text:match('^{"code":(%d+),')
+  return code and text:match('"details":%[%]}%s*$') and FAILURES[tonumber(code)]
 end
 
--- An error without details comes from the mesh: its text may tell what is inside.
+-- The transcoder says what it can't read as `field: why`, or in words about the whole body.
+local function name_the_field(text)
+  local message = text:match('"reason":"INVALID_REQUEST"}%],"message":"(.*)"}%s*$')
+  if not message then
+    return text
+  end
+  local field, why = message:match("^([%w_.%[%]]+): (.*)$")
+  if not field then
+    field, why = "body", "is not valid JSON: " .. (message:match("^(.-)\\n") or message)
+  end
+  return string.format(INVALID_FIELD, field .. ": " .. why, field, why)
+end
+
 local function finish_error(handle)
   local headers, body, text = wait_for_body(handle)
-  local code = text:match('^{"code":(%d+),')
-  local failure = code and text:match('"details":%[%]}$') and FAILURES[tonumber(code)]
+  local failure = failure_of(text)
+  local better = failure and failure.body or name_the_field(text)
   if failure then
-    text = failure.body
     headers:replace(":status", failure.status)
-    replace_body(headers, body, text)
+  end
+  if better ~= text then
+    text = better
+    body:setBytes(text)
   end
   local seconds = text:match('"retryDelay":%s*"([%d.]+)s"')
   if seconds then
@@ -214,7 +252,15 @@ local function tag(handle, if_none_match)
   if matches(if_none_match, etag) then
     headers:replace(":status", "304")
     headers:remove("content-type")
-    replace_body(headers, body, "")
+    body:setBytes("")
+    headers:remove("content-length")
+  end
+end
+
+local function remove_trailers(handle)
+  local trailers = handle:trailers()
+  if trailers then
+    remove(trailers, GRPC_RESPONSE_HEADERS)
   end
 end
 
@@ -224,6 +270,54 @@ local function finish_json(handle, status)
     finish_error(handle)
   elseif status == 200 and request.verb == "GET" then
     tag(handle, request.if_none_match or "")
+  else
+    handle:body(true)
+  end
+  remove_trailers(handle)
+end
+
+-- What a browser's EventSource needs to tell events apart and to resume.
+local function as_event(json)
+  local kind = json:match('^{"(%a+)":')
+  local version = kind == "order" and json:match('"version":"(%d+)"')
+  local id = version and "id: " .. version .. "\n" or ""
+  return id .. "event: " .. kind .. "\ndata: " .. json .. "\n\n"
+end
+
+local function finish_events(handle)
+  local rest = ""
+  for chunk in handle:bodyChunks() do
+    local text = rest .. chunk:getBytes(0, chunk:length())
+    local after = text:match("^.*\n\n()") or 1
+    rest = text:sub(after)
+    chunk:setBytes((text:sub(1, after - 1):gsub("data: ({[^\n]*})\n\n", as_event)))
+  end
+  remove_trailers(handle)
+end
+
+-- gRPC: a status in the headers and without details is the mesh's.
+local function finish_grpc(headers)
+  remove(headers, INTERNAL_RESPONSE_HEADERS)
+  local failure = FAILURES[tonumber(headers:get("grpc-status") or "0")]
+  if failure and not headers:get("grpc-status-details-bin") then
+    headers:replace("grpc-message", failure.message)
+    headers:replace("grpc-status-details-bin", failure.details)
+  end
+end
+
+local function finish_rest(handle, headers)
+  take_http_code(headers)
+  remove(headers, INTERNAL_RESPONSE_HEADERS)
+  remove(headers, GRPC_RESPONSE_HEADERS)
+  if headers:get("access-control-allow-origin") then
+    headers:add("vary", "Origin")
+  end
+  local kind = headers:get("content-type")
+  if kind == "application/json" then
+    finish_json(handle, tonumber(headers:get(":status")))
+  elseif kind == "text/event-stream" then
+    headers:replace("cache-control", "no-store")
+    finish_events(handle)
   end
 end
 
@@ -235,12 +329,7 @@ function envoy_on_response(handle)
     headers:replace("traceparent", parent)
   end
   if is_grpc(headers) then
-    return remove(headers, INTERNAL_RESPONSE_HEADERS)
+    return finish_grpc(headers)
   end
-  take_http_code(headers)
-  remove(headers, INTERNAL_RESPONSE_HEADERS)
-  remove(headers, GRPC_RESPONSE_HEADERS)
-  if headers:get("content-type") == "application/json" then
-    finish_json(handle, tonumber(headers:get(":status")))
-  end
+  finish_rest(handle, headers)
 end

@@ -14,20 +14,25 @@ from typing import Any
 from google.rpc import code_pb2
 
 DOMAIN = "edge.shop.example.com"
-# Envoy puts the text of its own answer here; used only where that text is written for the client.
+# Envoy puts the text of its own answer here.
 ITS_TEXT = "%LOCAL_REPLY_BODY%"
 TYPE = "type.googleapis.com/google.rpc"
 
 
 @dataclass(frozen=True)
 class Failure:
-    """An HTTP status, the gRPC code and the reason that go with it, and what people are told."""
+    """
+    An HTTP status, the gRPC code and the reason that go with it, and what people are told.
+
+    *explained* says that behind the edge's filters Envoy's own text is written for clients.
+    """
 
     http: int
     code: int
     reason: str
     message: str
     retry_after_s: int | None = None
+    explained: bool = False
 
     def status(self, message: str | None = None, field: str | None = None) -> dict[str, Any]:
         """
@@ -46,14 +51,14 @@ class Failure:
 
 
 FAILURES = (
-    Failure(400, code_pb2.INVALID_ARGUMENT, "INVALID_REQUEST", ITS_TEXT),
-    Failure(401, code_pb2.UNAUTHENTICATED, "INVALID_TOKEN", ITS_TEXT),
+    Failure(400, code_pb2.INVALID_ARGUMENT, "INVALID_REQUEST", "the request is malformed", explained=True),
+    Failure(401, code_pb2.UNAUTHENTICATED, "INVALID_TOKEN", "the token is missing or not valid", explained=True),
     Failure(403, code_pb2.PERMISSION_DENIED, "FORBIDDEN", "this caller may not do this"),
     Failure(404, code_pb2.NOT_FOUND, "UNKNOWN_PATH", "nothing is served at this path"),
-    Failure(405, code_pb2.UNIMPLEMENTED, "UNSUPPORTED_METHOD", ITS_TEXT),
+    Failure(405, code_pb2.UNIMPLEMENTED, "UNSUPPORTED_METHOD", "this method is not supported here", explained=True),
     Failure(408, code_pb2.DEADLINE_EXCEEDED, "REQUEST_TOO_SLOW", "the request did not arrive in time"),
     Failure(413, code_pb2.INVALID_ARGUMENT, "BODY_TOO_LARGE", "the body may have 1 MiB at most"),
-    Failure(415, code_pb2.INVALID_ARGUMENT, "UNSUPPORTED_MEDIA_TYPE", ITS_TEXT),
+    Failure(415, code_pb2.INVALID_ARGUMENT, "UNSUPPORTED_MEDIA_TYPE", "the body must be application/json", explained=True),
     Failure(426, code_pb2.INVALID_ARGUMENT, "UNSUPPORTED_PROTOCOL", "HTTP/1.1 or HTTP/2 is needed"),
     Failure(429, code_pb2.RESOURCE_EXHAUSTED, "RATE_LIMITED", "too many requests at a time", 1),
     Failure(431, code_pb2.INVALID_ARGUMENT, "HEADERS_TOO_LARGE", "the headers are too many or too large"),
@@ -75,7 +80,5 @@ BY_CODE = {
     code_pb2.UNIMPLEMENTED: BY_HTTP[501],
     code_pb2.INTERNAL: BY_HTTP[500],
     code_pb2.UNAVAILABLE: BY_HTTP[503],
-    code_pb2.UNAUTHENTICATED: Failure(
-        401, code_pb2.UNAUTHENTICATED, "INVALID_TOKEN", "the token is missing or not valid"
-    ),
+    code_pb2.UNAUTHENTICATED: BY_HTTP[401],
 }

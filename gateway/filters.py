@@ -13,6 +13,10 @@ import json
 from importlib import resources
 from typing import Any
 
+from google.protobuf.json_format import ParseDict
+from google.rpc import error_details_pb2 as _  # noqa: F401 -- makes the details' types known to ParseDict
+from google.rpc.status_pb2 import Status
+
 from gateway import descriptors, failures, routes
 from gateway.contract import Contract
 
@@ -106,9 +110,14 @@ def lua(contract: Contract) -> dict[str, Any]:
     """
     Return the Lua filter: edge.lua after the tables that it reads.
     """
+    invalid = failures.BY_HTTP[400].status("%s", "%s")
+    invalid["details"][1]["fieldViolations"][0]["description"] = "%s"
     tables = {
+        "MAX_BODY_BYTES": MAX_BODY_BYTES,
         "ROUTES": routes.table(contract.bindings),
         "FAILURES": {code: _lua_failure(failure) for code, failure in failures.BY_CODE.items()},
+        # string.format with the message, the field and what is wrong with it.
+        "INVALID_FIELD": _compact(invalid),
     }
     lines = [f"{name} = {routes.to_lua(value)}" for name, value in tables.items()]
     text = resources.files("gateway").joinpath("edge.lua").read_text()
@@ -117,8 +126,18 @@ def lua(contract: Contract) -> dict[str, Any]:
 
 
 def _lua_failure(failure: failures.Failure) -> dict[str, Any]:
-    body = json.dumps(failure.status(), separators=(",", ":"))
-    return {"status": str(failure.http), "body": body}
+    status = failure.status()
+    details = ParseDict(status, Status()).SerializeToString(deterministic=True)
+    return {
+        "status": str(failure.http),
+        "message": failure.message,
+        "body": _compact(status),
+        "details": base64.b64encode(details).decode().rstrip("="),
+    }
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 def compressor() -> dict[str, Any]:
@@ -154,18 +173,19 @@ def local_replies() -> dict[str, Any]:
 
 
 def _mappers(failure: failures.Failure) -> list[dict[str, Any]]:
-    about_a_field = _mapper(failure, [_status_is(failure.http), _IS_JSON, _HAS_FIELD], field=_FIELD)
-    plain = _mapper(failure, [_status_is(failure.http), _IS_JSON])
-    return [about_a_field, plain] if failure.message == failures.ITS_TEXT else [plain]
+    conditions = [_status_is(failure.http), _IS_JSON]
+    usual = _mapper(failure, conditions, failure.status())
+    if not failure.explained:
+        return [usual]
+    field = _mapper(failure, [*conditions, _noted("field")], failure.status(failures.ITS_TEXT, _FIELD))
+    text = _mapper(failure, [*conditions, _noted("seen")], failure.status(failures.ITS_TEXT))
+    return [field, text, usual]
 
 
-def _mapper(failure: failures.Failure, conditions: list[dict[str, Any]], field: str | None = None) -> dict[str, Any]:
+def _mapper(failure: failures.Failure, conditions: list[dict[str, Any]], body: dict[str, Any]) -> dict[str, Any]:
     mapper: dict[str, Any] = {
         "filter": {"and_filter": {"filters": conditions}},
-        "body_format_override": {
-            "json_format": failure.status(field=field),
-            "content_type": "application/json",
-        },
+        "body_format_override": {"json_format": body, "content_type": "application/json"},
     }
     if failure.retry_after_s is not None:
         value = {"key": "retry-after", "value": str(failure.retry_after_s)}
@@ -177,8 +197,9 @@ def _aborted_with_success() -> dict[str, Any]:
     """
     A fault with a gRPC status ends a JSON request with 200 and a text: make it the failure that was meant.
     """
+    meant = failures.BY_HTTP[503]
     injected = {"response_flag_filter": {"flags": ["FI"]}}
-    return _mapper(failures.BY_HTTP[503], [injected, _status_is(200), _IS_JSON]) | {"status_code": 503}
+    return _mapper(meant, [injected, _status_is(200), _IS_JSON], meant.status()) | {"status_code": meant.http}
 
 
 def _status_is(status: int) -> dict[str, Any]:
@@ -206,9 +227,11 @@ _IS_JSON = {
 }
 # edge.lua notes what it refused, so that the answer can name it.
 _FIELD = "%DYNAMIC_METADATA(shop.edge:field)%"
-_HAS_FIELD = {
-    "metadata_filter": {
-        "matcher": {"filter": "shop.edge", "path": [{"key": "field"}], "value": {"present_match": True}},
-        "match_if_key_not_found": False,
-    }
-}
+
+
+def _noted(key: str) -> dict[str, Any]:
+    """
+    Whether edge.lua noted *key*; it has not seen what Envoy refused while reading.
+    """
+    matcher = {"filter": "shop.edge", "path": [{"key": key}], "value": {"present_match": True}}
+    return {"metadata_filter": {"matcher": matcher, "match_if_key_not_found": False}}

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
+import structlog
 from google.type.money_pb2 import Money
 from runtime import errors
 from runtime.interceptors import Interceptor, wrappers
@@ -138,6 +139,7 @@ def server(servicer: Orders | Inventory, address: str) -> grpc.aio.Server:
     """
     Return a server of *servicer* at *address*, not yet started.
     """
+    structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.JSONRenderer()])
     settings = ServiceSettings(kafka_brokers="127.0.0.1:1")
     domain = "orders.shop.example.com" if isinstance(servicer, Orders) else "inventory.shop.example.com"
     made = grpc.aio.server(interceptors=[Interceptor(wrappers(settings, domain))])
