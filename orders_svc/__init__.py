@@ -1,0 +1,1 @@
+"""Takes orders and drives each to an end."""

@@ -1,0 +1,230 @@
+"""The gRPC servicers: from a request to a use case to a reply."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import grpc
+import structlog
+from google.rpc.status_pb2 import Status
+from shop.orders.v1 import (
+    allocation_service_pb2,
+    allocation_service_pb2_grpc,
+    order_pb2,
+    order_service_pb2,
+    order_service_pb2_grpc,
+)
+
+from orders_svc import wire
+from orders_svc.allocation import Allocations
+from orders_svc.checkout import Checkout
+from orders_svc.listing import Listing
+from orders_svc.order import Draft, Line, State
+from orders_svc.ports import Answer
+from orders_svc.settings import DOMAIN
+from orders_svc.watch import Hub, events
+from runtime.caller import Caller, caller
+from runtime.errors import Error, FieldViolation, Internal
+from runtime.interceptors import check
+from runtime.reply import send_http_code
+from runtime.status import to_status
+
+HEARTBEAT_S = 15.0
+# Baskets of one batch that are on their way at a time.
+BATCH_WIDTH = 256
+MOST_UNITS = 2**31 - 1
+log = structlog.get_logger()
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class OrderService(order_service_pb2_grpc.OrderServiceServicer):
+    """What customers and operators call."""
+
+    def __init__(self, checkout: Checkout, listing: Listing, hub: Hub) -> None:
+        self._checkout = checkout
+        self._listing = listing
+        self._hub = hub
+
+    async def CreateOrder(self, request: order_service_pb2.CreateOrderRequest, context: Context) -> order_pb2.Order:
+        """
+        Place an order.
+        """
+        return await _reply(context, await self._place(caller(context), request))
+
+    async def _place(self, who: Caller, request: order_service_pb2.CreateOrderRequest) -> Answer:
+        try:
+            return await self._checkout.place(_draft(who, request))
+        except Error as error:
+            # Inventory names the fields of its own request.
+            error.fields = tuple(_prefixed(each) for each in error.fields)
+            raise
+
+    async def GetOrder(self, request: order_service_pb2.GetOrderRequest, context: Context) -> order_pb2.Order:
+        """
+        Return one of the caller's orders.
+        """
+        order = wire.order_message(await self._checkout.get(caller(context), wire.order_id(request.name)))
+        await context.send_initial_metadata((("etag", order.etag),))
+        return order
+
+    async def ListOrders(
+        self, request: order_service_pb2.ListOrdersRequest, context: Context
+    ) -> order_service_pb2.ListOrdersResponse:
+        """
+        Return a page of the caller's orders.
+        """
+        state = State(order_pb2.Order.State.Name(request.state)) if request.state else None
+        orders, token = await self._listing.page(caller(context), state, request.page_size, request.page_token)
+        messages = [wire.order_message(order) for order in orders]
+        return order_service_pb2.ListOrdersResponse(orders=messages, next_page_token=token)
+
+    async def CancelOrder(self, request: order_service_pb2.CancelOrderRequest, context: Context) -> order_pb2.Order:
+        """
+        Call an order off.
+        """
+        order_id = wire.order_id(request.name)
+        answer = await self._checkout.cancel(
+            caller(context), order_id, request_id=request.request_id, etag=request.etag
+        )
+        return await _reply(context, answer)
+
+    async def FulfilOrder(self, request: order_service_pb2.FulfilOrderRequest, context: Context) -> order_pb2.Order:
+        """
+        Mark an order as handed over.
+        """
+        order_id = wire.order_id(request.name)
+        answer = await self._checkout.fulfil(caller(context), order_id, request_id=request.request_id)
+        return await _reply(context, answer)
+
+    async def BatchCreateOrders(
+        self, request: order_service_pb2.BatchCreateOrdersRequest, context: Context
+    ) -> order_service_pb2.BatchCreateOrdersResponse:
+        """
+        Place up to 1,000 orders, each with an outcome of its own.
+        """
+        who = caller(context)
+        gate = asyncio.Semaphore(BATCH_WIDTH)
+        outcomes = await asyncio.gather(*(self._outcome(who, each, gate) for each in request.requests))
+        return order_service_pb2.BatchCreateOrdersResponse(outcomes=outcomes)
+
+    async def _outcome(
+        self, who: Caller, request: order_service_pb2.CreateOrderRequest, gate: asyncio.Semaphore
+    ) -> order_service_pb2.CreateOrderOutcome:
+        try:
+            async with gate:
+                check(request)
+                answer = await self._place(who, request)
+            return order_service_pb2.CreateOrderOutcome(order=order_pb2.Order.FromString(answer.snapshot))
+        except Error as error:
+            return order_service_pb2.CreateOrderOutcome(error=to_status(error, DOMAIN))
+        except Exception:
+            log.exception("an order of a batch failed")
+            return order_service_pb2.CreateOrderOutcome(error=to_status(Internal("internal error"), DOMAIN))
+
+    async def WatchOrder(
+        self, request: order_service_pb2.WatchOrderRequest, context: Context
+    ) -> AsyncIterator[order_service_pb2.WatchOrderResponse]:
+        """
+        Stream an order's changes until it is final.
+        """
+        order = await self._checkout.get(caller(context), wire.order_id(request.name))
+        if order.final and request.from_version > order.version:
+            yield _end(Status())
+            return
+        with self._hub.watch(order.id, request.from_version or order.version) as watcher:
+            try:
+                async for snapshot in events(watcher, HEARTBEAT_S):
+                    response = _event(snapshot)
+                    yield response
+                    if response.HasField("order") and _final(response.order):
+                        yield _end(Status())
+                        return
+            except Error as error:
+                yield _end(to_status(error, DOMAIN))
+
+
+class AllocationService(allocation_service_pb2_grpc.AllocationServiceServicer):
+    """What inventory calls when it rebuilds."""
+
+    def __init__(self, allocations: Allocations) -> None:
+        self._allocations = allocations
+
+    async def StartGeneration(
+        self, request: allocation_service_pb2.StartGenerationRequest, context: Context
+    ) -> allocation_service_pb2.StartGenerationResponse:
+        """
+        Start a stock generation and fence the one before.
+        """
+        generation = await self._allocations.start_generation(request.request_id)
+        log.info("a stock generation starts", generation=generation, request_id=request.request_id)
+        return allocation_service_pb2.StartGenerationResponse(generation=generation)
+
+    async def CheckAllocations(
+        self, request: allocation_service_pb2.CheckAllocationsRequest, context: Context
+    ) -> allocation_service_pb2.CheckAllocationsResponse:
+        """
+        Tell which of some orders own what they hold.
+        """
+        owners = await self._allocations.owners([wire.order_id(name) for name in request.orders])
+        return allocation_service_pb2.CheckAllocationsResponse(orders=[f"orders/{owner}" for owner in owners])
+
+    async def ListAllocations(
+        self, request: allocation_service_pb2.ListAllocationsRequest, context: Context
+    ) -> AsyncIterator[allocation_service_pb2.ListAllocationsResponse]:
+        """
+        Stream what confirmed and fulfilled orders have taken.
+        """
+        async for page, units in self._allocations.stream():
+            yield allocation_service_pb2.ListAllocationsResponse(
+                allocations=[_allocation(order_id, lines) for order_id, lines in page],
+                fulfilled=[line for product, count in units or () for line in _units(product, count)],
+                complete=units is not None,
+            )
+
+
+def _draft(who: Caller, request: order_service_pb2.CreateOrderRequest) -> Draft:
+    lines = tuple(Line(each.product, each.quantity) for each in request.order.lines)
+    return Draft(who.customer, request.request_id, lines)
+
+
+def _prefixed(violation: FieldViolation) -> FieldViolation:
+    if not violation.field.startswith("lines"):
+        return violation
+    return FieldViolation(f"order.{violation.field}", violation.description)
+
+
+async def _reply(context: Context, answer: Answer) -> order_pb2.Order:
+    order = order_pb2.Order.FromString(answer.snapshot)
+    headers = [("location", f"/v1/{order.name}"), ("etag", order.etag)]
+    if answer.replayed:
+        headers.append(("idempotency-replayed", "true"))
+    await send_http_code(context, answer.http_code, headers)
+    return order
+
+
+def _allocation(order_id: uuid.UUID, lines: Sequence[Line]) -> allocation_service_pb2.Allocation:
+    messages = [order_pb2.OrderLine(product=line.product, quantity=line.quantity) for line in lines]
+    return allocation_service_pb2.Allocation(order=f"orders/{order_id}", lines=messages)
+
+
+def _units(product: str, count: int) -> list[order_pb2.OrderLine]:
+    # A line's quantity has 32 bits, a shop's lifetime may have more.
+    parts = [min(MOST_UNITS, count - at) for at in range(0, count, MOST_UNITS)]
+    return [order_pb2.OrderLine(product=product, quantity=part) for part in parts]
+
+
+def _event(snapshot: bytes | None) -> order_service_pb2.WatchOrderResponse:
+    if snapshot is None:
+        return order_service_pb2.WatchOrderResponse(heartbeat=order_service_pb2.WatchOrderResponse.Heartbeat())
+    return order_service_pb2.WatchOrderResponse(order=order_pb2.Order.FromString(snapshot))
+
+
+def _final(order: order_pb2.Order) -> bool:
+    return wire.order(order).final
+
+
+def _end(status: Status) -> order_service_pb2.WatchOrderResponse:
+    return order_service_pb2.WatchOrderResponse(end=order_service_pb2.WatchOrderResponse.End(status=status))

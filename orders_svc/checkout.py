@@ -1,0 +1,228 @@
+"""The use cases: place, cancel and fulfil an order."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import structlog
+from prometheus_client import Counter
+
+from orders_svc.order import (
+    HOLD_LAPSED,
+    Change,
+    Draft,
+    IdempotencyKeyReused,
+    OperatorOnly,
+    Order,
+    OrderChanged,
+    RequestInProgress,
+    fingerprint,
+    not_found,
+    require_etag,
+)
+from orders_svc.ports import Answer, Fenced, Inventory, KeyTaken, Orders, Placement, Request, Stale, Stored
+from runtime.caller import Caller
+from runtime.deadline import remaining_s
+from runtime.errors import Error, FailedPrecondition, InvalidArgument, NotFound, Unavailable
+
+PLACED = Counter("orders_placed", "Orders that were stored, by state.", ["state"])
+REPLAYED = Counter("orders_replayed", "Answers of before that were given again.")
+# The part of a call's time that a hold may take; the rest is for the commit.
+HOLD_SHARE = 0.6
+# What is kept back for the way to the caller, so that it hears more than that its time is over.
+RETURN_S = 0.1
+# Calls without a deadline get one from the server; this is for work outside of a call.
+DEFAULT_S = 10.0
+# Each lost race means that another has moved the order, which it can do only three times.
+MOST_RACES = 5
+REFUSALS = (FailedPrecondition, InvalidArgument, NotFound)
+Result = TypeVar("Result")
+log = structlog.get_logger()
+
+
+def now() -> datetime:
+    """
+    Return the current time.
+    """
+    return datetime.now(UTC)
+
+
+class Checkout:
+    """
+    Places, cancels and fulfils orders.
+
+    *hold_timeout_s* is the most that an order waits for its hold.
+    """
+
+    def __init__(
+        self, orders: Orders, inventory: Inventory, *, hold_timeout_s: float, clock: Callable[[], datetime] = now
+    ) -> None:
+        self._orders = orders
+        self._inventory = inventory
+        self._hold_timeout_s = hold_timeout_s
+        self._clock = clock
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def place(self, draft: Draft) -> Answer:
+        """
+        Place an order, or return the answer that the same request had before.
+        """
+        request = Request.of(draft)
+        async with in_time():
+            if stored := await self._orders.find_answer(request):
+                return replay(stored, request)
+            return await self._to_the_end(self._place(draft, request))
+
+    async def _place(self, draft: Draft, request: Request) -> Answer:
+        order, lease = await self._try_to_hold(draft)
+        try:
+            try:
+                answer = await self._orders.place(Placement(order, request, lease))
+            except Fenced:
+                order = Order.pending(draft, self._clock(), HOLD_LAPSED)
+                answer = await self._orders.place(Placement(order, request))
+        except KeyTaken as taken:
+            return replay(taken.stored, request)
+        except Fenced as error:
+            raise in_progress(request) from error
+        PLACED.labels(order.state).inc()
+        return answer
+
+    async def _try_to_hold(self, draft: Draft) -> tuple[Order, datetime | None]:
+        """
+        Return the order as it begins: confirmed, with the end of its hold, or pending if inventory can't be asked.
+        """
+        share = min(self._hold_timeout_s, HOLD_SHARE * remaining_s(DEFAULT_S))
+        try:
+            async with asyncio.timeout(share):
+                hold = await self._inventory.hold(draft.order_id, draft.lines)
+        except REFUSALS:
+            raise
+        except (Error, TimeoutError) as error:
+            log.info("an order waits for its stock", order=str(draft.order_id), error=str(error) or "timeout")
+            return Order.pending(draft, self._clock()), None
+        return Order.confirmed(draft, hold, self._clock()), hold.expire_time
+
+    async def cancel(self, caller: Caller, order_id: uuid.UUID, *, request_id: str = "", etag: str = "") -> Answer:
+        """
+        Call an order off; its stock comes back through its event.
+        """
+        request = self._request(caller, "CancelOrder", order_id, request_id, etag)
+        return await self._change(caller, order_id, request, etag, lambda order: order.cancel(self._clock()))
+
+    async def fulfil(self, caller: Caller, order_id: uuid.UUID, *, request_id: str = "") -> Answer:
+        """
+        Mark an order as handed over; only operators may.
+        """
+        if not caller.operator:
+            raise OperatorOnly("only operators fulfil orders")
+        request = self._request(caller, "FulfilOrder", order_id, request_id)
+        return await self._change(caller, order_id, request, "", lambda order: order.fulfil(self._clock()))
+
+    async def get(self, caller: Caller, order_id: uuid.UUID) -> Order:
+        """
+        Return one of the caller's orders.
+        """
+        order = await self._orders.get(order_id)
+        if order is None or not (caller.operator or order.customer == caller.customer):
+            raise not_found(f"orders/{order_id}")
+        return order
+
+    @staticmethod
+    def _request(caller: Caller, method: str, order_id: uuid.UUID, request_id: str, etag: str = "") -> Request | None:
+        if not request_id:
+            return None
+        return Request(caller.customer, request_id, fingerprint(method, str(order_id), etag))
+
+    async def _change(
+        self, caller: Caller, order_id: uuid.UUID, request: Request | None, etag: str, move: Callable[[Order], Order]
+    ) -> Answer:
+        async with in_time():
+            if request and (stored := await self._orders.find_answer(request)):
+                return replay(stored, request)
+            for _ in range(MOST_RACES):
+                order = await self.get(caller, order_id)
+                require_etag(order, etag)
+                change = Change(order, move(order))
+                try:
+                    return await self._to_the_end(self._orders.save(change, request))
+                except Stale:
+                    continue
+                except KeyTaken as taken:
+                    return replay(taken.stored, taken_by(request))
+            raise OrderChanged(
+                f"orders/{order_id} keeps changing", metadata={"order": f"orders/{order_id}"}, retry_after_s=1
+            )
+
+    async def _to_the_end(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """
+        Return what *work* returns; it goes on if the caller leaves, so that nothing stays half done.
+        """
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._forget)
+        return await asyncio.shield(task)
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) and not isinstance(error, Error | Stale | KeyTaken):
+            log.error("what a caller left failed", error=repr(error))
+
+    async def finish(self) -> None:
+        """
+        Wait for what callers have left behind; for the end of the process.
+        """
+        if self._running:
+            await asyncio.wait(set(self._running))
+
+
+@asynccontextmanager
+async def in_time() -> AsyncIterator[None]:
+    """
+    End what runs inside shortly before the caller's deadline, as `Unavailable` that may be repeated.
+    """
+    left = remaining_s(DEFAULT_S)
+    try:
+        async with asyncio.timeout(left - min(RETURN_S, left / 4)):
+            yield
+    except TimeoutError as error:
+        raise Unavailable(
+            "it could not be stored in time; repeat with the same request id",
+            reason="DATABASE_UNAVAILABLE",
+            retry_after_s=1,
+        ) from error
+
+
+def replay(stored: Stored, request: Request) -> Answer:
+    """
+    Return the answer of before; `IdempotencyKeyReused` if something else was asked then.
+    """
+    if stored.fingerprint != request.fingerprint:
+        raise IdempotencyKeyReused(
+            "the request id was used for another request", metadata={"request_id": request.request_id}
+        )
+    REPLAYED.inc()
+    return stored.answer
+
+
+def taken_by(request: Request | None) -> Request:
+    """
+    Return the request whose key was found taken; without a key none can be.
+    """
+    if request is None:
+        raise RuntimeError("a key was taken that nobody gave")
+    return request
+
+
+def in_progress(request: Request) -> RequestInProgress:
+    """
+    Return the error for a request that can be neither stored nor found stored right now.
+    """
+    return RequestInProgress(
+        "a request with this id is in progress", metadata={"request_id": request.request_id}, retry_after_s=1
+    )

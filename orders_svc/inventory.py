@@ -1,0 +1,118 @@
+"""The client of inventory, through the mesh."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+from datetime import UTC
+from typing import Any
+
+import grpc
+import structlog
+from prometheus_client import Counter
+from shop.inventory.v1 import inventory_pb2, inventory_service_pb2
+
+from orders_svc import wire
+from orders_svc.order import INVENTORY_UNAVAILABLE, Hold, Line
+from runtime import errors, status
+from runtime.batching import Gatherer
+
+HOLDS = Counter("orders_holds", "Holds that inventory was asked for, by outcome.", ["outcome"])
+# What inventory says about a basket; anything else only says that it can't be asked.
+REFUSALS = (errors.FailedPrecondition, errors.InvalidArgument, errors.NotFound)
+# While one batch waits for a slow replica the others go on.
+LANES = 4
+log = structlog.get_logger()
+
+
+class MeshInventory:
+    """
+    The inventory's port over gRPC. Holds that are asked for together ride in one call.
+
+    *timeout_s* bounds each call; *batch_limit* its baskets.
+    """
+
+    def __init__(self, stub: Any, *, timeout_s: float, batch_limit: int = 128) -> None:
+        self._stub = stub
+        self._timeout_s = timeout_s
+        self._lanes = [Lane(self._hold_batch, batch_limit) for _ in range(LANES)]
+        self._answered_at = float("-inf")
+
+    def answered_within(self, seconds: float) -> bool:
+        """
+        Return whether inventory has answered anything in the last *seconds*.
+        """
+        return time.monotonic() - self._answered_at <= seconds
+
+    async def hold(self, order_id: uuid.UUID, lines: Sequence[Line]) -> Hold:
+        """
+        Hold the whole basket, or nothing; a repeat gets the same hold.
+
+        Raises `FailedPrecondition` or `InvalidArgument` when inventory refuses,
+        `Unavailable` when it can't be asked.
+        """
+        baskets = [inventory_pb2.HoldLine(product=line.product, quantity=line.quantity) for line in lines]
+        request = inventory_service_pb2.HoldStockRequest(order=f"orders/{order_id}", lines=baskets)
+        try:
+            hold = await min(self._lanes, key=lambda lane: lane.load).submit(request)
+        except errors.Error as error:
+            HOLDS.labels("refused" if isinstance(error, REFUSALS) else "failed").inc()
+            raise
+        HOLDS.labels("held").inc()
+        return hold
+
+    async def _hold_batch(
+        self, requests: Sequence[inventory_service_pb2.HoldStockRequest]
+    ) -> Sequence[Hold | Exception]:
+        request = inventory_service_pb2.BatchHoldStockRequest(requests=requests)
+        try:
+            response = await self._stub.BatchHoldStock(request, timeout=self._timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise _unavailable(status.from_rpc_error(error)) from error
+        self._answered_at = time.monotonic()
+        if len(response.outcomes) != len(requests):
+            raise errors.Internal(f"{len(requests)} baskets, but {len(response.outcomes)} outcomes")
+        return [_outcome(each) for each in response.outcomes]
+
+
+class Lane:
+    """One call to inventory at a time, and how many wait for it."""
+
+    def __init__(self, work: Any, batch_limit: int) -> None:
+        self._gatherer: Gatherer[inventory_service_pb2.HoldStockRequest, Hold] = Gatherer(work, batch_limit=batch_limit)
+        self.load = 0
+
+    async def submit(self, request: inventory_service_pb2.HoldStockRequest) -> Hold:
+        """
+        Return what the call returned for *request*.
+        """
+        self.load += 1
+        try:
+            return await self._gatherer.submit(request)
+        finally:
+            self.load -= 1
+
+
+def _outcome(outcome: inventory_service_pb2.HoldStockOutcome) -> Hold | Exception:
+    if outcome.WhichOneof("outcome") == "hold":
+        return hold_of(outcome.hold)
+    error = status.from_status(outcome.error)
+    return error if isinstance(error, REFUSALS) else _unavailable(error)
+
+
+def hold_of(message: inventory_pb2.Hold) -> Hold:
+    """
+    Return the hold that *message* tells.
+    """
+    expires = message.expire_time.ToDatetime(UTC) if message.HasField("expire_time") else None
+    return Hold(message.generation, {line.product: wire.money(line.unit_price) for line in message.lines}, expires)
+
+
+def _unavailable(error: errors.Error) -> errors.Unavailable:
+    return errors.Unavailable(
+        f"inventory cannot be asked: {error.message}",
+        reason=INVENTORY_UNAVAILABLE,
+        metadata={"cause": error.reason},
+        retry_after_s=error.retry_after_s or 1,
+    )

@@ -1,0 +1,273 @@
+"""
+An order: its states and moves, and what may be wrong with it.
+
+Only the standard library and our errors; nothing here knows gRPC or PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from runtime.errors import Aborted, Error, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
+
+# Never change it: the order of a repeated request is found through it.
+NAMESPACE = uuid.UUID("6f0c7a52-93d1-5d0e-8d0b-0c3f5be2a1f4")
+INVENTORY_UNAVAILABLE = "INVENTORY_UNAVAILABLE"
+HOLD_LAPSED = "HOLD_LAPSED"
+
+
+class State(StrEnum):
+    """Where an order stands."""
+
+    PENDING = "PENDING"
+    CONFIRMED = "CONFIRMED"
+    REJECTED = "REJECTED"
+    CANCELLED = "CANCELLED"
+    FULFILLED = "FULFILLED"
+
+
+NEXT = {
+    State.PENDING: {State.CONFIRMED, State.REJECTED, State.CANCELLED},
+    State.CONFIRMED: {State.CANCELLED, State.FULFILLED},
+}
+
+
+class IllegalTransition(FailedPrecondition):
+    """The order can't move there from where it stands."""
+
+    reason = "ILLEGAL_TRANSITION"
+
+
+class OrderNotFound(NotFound):
+    """There is no such order, or it is somebody else's."""
+
+    reason = "ORDER_NOT_FOUND"
+
+
+class IdempotencyKeyReused(InvalidArgument):
+    """The request id named another request before."""
+
+    reason = "IDEMPOTENCY_KEY_REUSED"
+
+
+class RequestInProgress(Aborted):
+    """A request with the same id is being worked on."""
+
+    reason = "REQUEST_IN_PROGRESS"
+
+
+class OrderChanged(Aborted):
+    """The order is not, or no longer, the one that the caller has seen."""
+
+    reason = "ORDER_CHANGED"
+
+
+class OperatorOnly(PermissionDenied):
+    """Only operators of the shop may do this."""
+
+    reason = "OPERATOR_ONLY"
+
+
+class MixedCurrencies(FailedPrecondition):
+    """The products of one order are priced in different currencies."""
+
+    reason = "MIXED_CURRENCIES"
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """An amount in billionths of *currency* (ISO 4217), so that sums are exact."""
+
+    currency: str
+    nanos: int
+
+    def __add__(self, other: Money) -> Money:
+        """
+        Return the sum; `MixedCurrencies` if there is none.
+        """
+        if self.currency != other.currency:
+            raise MixedCurrencies(
+                f"{self.currency} and {other.currency} in one order",
+                metadata={"currencies": f"{self.currency},{other.currency}"},
+            )
+        return Money(self.currency, self.nanos + other.nanos)
+
+    def __mul__(self, units: int) -> Money:
+        """
+        Return the price of *units*.
+        """
+        return Money(self.currency, self.nanos * units)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One product, `products/{product}`, and how many; priced once its stock is held."""
+
+    product: str
+    quantity: int
+    unit_price: Money | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Stock that inventory has set aside: whose generation, at which prices, until when."""
+
+    generation: int
+    prices: Mapping[str, Money]
+    expire_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a customer asks for."""
+
+    customer: str
+    request_id: str
+    lines: tuple[Line, ...]
+
+    @property
+    def order_id(self) -> uuid.UUID:
+        """The order's id: the same for every repeat of the request."""
+        return uuid.uuid5(NAMESPACE, f"{self.customer}\n{self.request_id}")
+
+    @property
+    def fingerprint(self) -> bytes:
+        """What a repeat must have in common with the first request."""
+        return fingerprint("CreateOrder", *basket(self.lines))
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order as it is at one version; moves return the next version."""
+
+    id: uuid.UUID
+    customer: str
+    lines: tuple[Line, ...]
+    state: State
+    create_time: datetime
+    update_time: datetime
+    state_reason: str = ""
+    total: Money | None = None
+    version: int = 1
+    generation: int = 0
+
+    @classmethod
+    def pending(cls, draft: Draft, at: datetime, reason: str = INVENTORY_UNAVAILABLE) -> Order:
+        """
+        Return a new order that waits for its stock.
+        """
+        return cls(draft.order_id, draft.customer, draft.lines, State.PENDING, at, at, reason)
+
+    @classmethod
+    def confirmed(cls, draft: Draft, hold: Hold, at: datetime) -> Order:
+        """
+        Return a new order whose stock is held.
+        """
+        order = cls(draft.order_id, draft.customer, draft.lines, State.CONFIRMED, at, at)
+        return order._priced(hold)
+
+    @property
+    def name(self) -> str:
+        """The resource name."""
+        return f"orders/{self.id}"
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing can change any more."""
+        return self.state not in NEXT
+
+    @property
+    def etag(self) -> str:
+        """Differs whenever the order does, in the form of an HTTP entity tag."""
+        digest = hashlib.sha256(f"{self.id}/{self.version}".encode()).hexdigest()[:16]
+        return f'"{digest}"'
+
+    def confirm(self, hold: Hold, at: datetime) -> Order:
+        """
+        Return the order with its stock held.
+        """
+        return self._move(State.CONFIRMED, at)._priced(hold)
+
+    def reject(self, reason: str, at: datetime) -> Order:
+        """
+        Return the order turned down because of *reason*.
+        """
+        return self._move(State.REJECTED, at, reason)
+
+    def cancel(self, at: datetime) -> Order:
+        """
+        Return the order called off.
+        """
+        return self._move(State.CANCELLED, at)
+
+    def fulfil(self, at: datetime) -> Order:
+        """
+        Return the order handed over.
+        """
+        return self._move(State.FULFILLED, at)
+
+    def _move(self, state: State, at: datetime, reason: str = "") -> Order:
+        if state not in NEXT.get(self.state, ()):
+            raise IllegalTransition(
+                f"{self.name} is {self.state} and cannot become {state}",
+                metadata={"order": self.name, "state": self.state, "wanted": state},
+            )
+        later = max(at, self.update_time)
+        return replace(self, state=state, state_reason=reason, version=self.version + 1, update_time=later)
+
+    def _priced(self, hold: Hold) -> Order:
+        lines = tuple(replace(line, unit_price=hold.prices[line.product]) for line in self.lines)
+        return replace(self, lines=lines, total=total(lines), generation=hold.generation)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A move of an order; `before` is None for a new one."""
+
+    before: Order | None
+    after: Order
+
+
+def total(lines: Sequence[Line]) -> Money:
+    """
+    Return the sum of priced *lines*; `MixedCurrencies` if there is none.
+    """
+    amounts = [line.unit_price * line.quantity for line in lines if line.unit_price is not None]
+    result = amounts[0]
+    for amount in amounts[1:]:
+        result += amount
+    return result
+
+
+def basket(lines: Sequence[Line]) -> list[str]:
+    """
+    Return what is wanted in a form that does not depend on the lines' order.
+    """
+    return sorted(f"{line.product}={line.quantity}" for line in lines)
+
+
+def fingerprint(*parts: str) -> bytes:
+    """
+    Return a digest that two requests share only if they ask for the same.
+    """
+    return hashlib.sha256("\n".join(parts).encode()).digest()
+
+
+def require_etag(order: Order, etag: str) -> None:
+    """
+    Raise `OrderChanged` unless *etag* is empty or the order's.
+    """
+    if etag and etag.removeprefix("W/") != order.etag:
+        raise OrderChanged(f"{order.name} is not the version with etag {etag}", metadata={"order": order.name})
+
+
+def not_found(name: str) -> Error:
+    """
+    Return the error for an order that is not there, or not the caller's.
+    """
+    return OrderNotFound(f"{name} does not exist", metadata={"order": name})

@@ -1,0 +1,116 @@
+"""What the use cases need from outside, and what they exchange with it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from orders_svc.order import Change, Draft, Hold, Line, Order, State
+
+CREATED = 201
+ACCEPTED = 202
+OK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """
+    What a caller names with a request id.
+
+    `order_id` is given where the id follows from the request, so that an order
+    is found also when its key is pruned.
+    """
+
+    customer: str
+    request_id: str
+    fingerprint: bytes
+    order_id: uuid.UUID | None = None
+
+    @classmethod
+    def of(cls, draft: Draft) -> Request:
+        """
+        Return the request that *draft* came in.
+        """
+        return cls(draft.customer, draft.request_id, draft.fingerprint, draft.order_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a caller is told: the order's serialized message and the HTTP code."""
+
+    snapshot: bytes
+    http_code: int
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An answer of before, and what it answered."""
+
+    fingerprint: bytes
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A new order with the request it answers, and when its hold ends by itself."""
+
+    order: Order
+    request: Request
+    lease: datetime | None = None
+
+    @property
+    def http_code(self) -> int:
+        """201 when the stock is held, 202 when that is still to come."""
+        return ACCEPTED if self.order.state is State.PENDING else CREATED
+
+
+class Stale(Exception):
+    """The order has changed since it was read; nothing was stored."""
+
+
+class Fenced(Exception):
+    """The hold no longer counts: its lease ended, or the stock was rebuilt; nothing was stored."""
+
+
+class KeyTaken(Exception):
+    """The request id has an answer already; nothing was stored."""
+
+    def __init__(self, stored: Stored) -> None:
+        super().__init__("the request id has an answer already")
+        self.stored = stored
+
+
+class Orders(Protocol):
+    """Where orders are kept; raises `Unavailable` while that cannot be reached."""
+
+    async def find_answer(self, request: Request) -> Stored | None:
+        """Return what the request's id was answered with."""
+
+    async def place(self, placement: Placement) -> Answer:
+        """Store a new order and its answer; raises `KeyTaken` or `Fenced`."""
+
+    async def get(self, order_id: uuid.UUID) -> Order | None:
+        """Return the order as it is now."""
+
+    async def save(self, change: Change, request: Request | None = None, lease: datetime | None = None) -> Answer:
+        """
+        Store a move of an order; raises `Stale`, `Fenced` or `KeyTaken`.
+
+        *lease* is when the hold that it is confirmed on ends by itself.
+        """
+
+
+class Inventory(Protocol):
+    """Who holds stock."""
+
+    async def hold(self, order_id: uuid.UUID, lines: Sequence[Line]) -> Hold:
+        """
+        Hold the whole basket, or nothing; a repeat gets the same hold.
+
+        Raises `FailedPrecondition` or `InvalidArgument` when inventory refuses,
+        `Unavailable` when it can't be asked.
+        """

@@ -1,0 +1,262 @@
+"""
+The saga: brings orders that wait for their stock to an end.
+
+A message of `pending_orders` is tried at once, then after each delay of the
+retry topics, and ends in the dead-letter topic if nothing helps. The order
+itself stays PENDING and visible all the while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import structlog
+import tenacity
+from google.protobuf.message import DecodeError
+from opentelemetry import propagate, trace
+from prometheus_client import Counter, Gauge, Histogram
+from shop.orders.v1 import events_pb2
+
+from orders_svc import wire
+from orders_svc.checkout import REFUSALS, now
+from orders_svc.order import HOLD_LAPSED, Change, Hold, Order, State
+from orders_svc.ports import Fenced, Inventory, Orders, Stale
+from runtime.errors import Aborted, Error, InvalidArgument, Unavailable
+from runtime.kafka import Message, Record
+
+PENDING_ORDERS = "pending_orders"
+DEAD = "pending_orders.dead"
+KIND = PENDING_ORDERS
+ATTEMPTS = 5
+MOST_RACES = 5
+PROBE_S = 2.0
+# Orders of one batch that are worked on at a time.
+WIDTH = 64
+ENDED = Counter("orders_saga_ended", "Pending orders that came to an end, by state.", ["state"])
+MOVED = Counter("orders_saga_moved", "Messages that went on to another topic.", ["topic"])
+SECONDS = Histogram(
+    "orders_saga_seconds",
+    "Seconds from an order's acceptance to the end of its waiting.",
+    buckets=(0.1, 0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600, 3600),
+)
+PENDING = Gauge("orders_pending", "Orders that wait for their stock.")
+PENDING_AGE = Gauge("orders_pending_oldest_seconds", "Age of the oldest order that waits for its stock.")
+DEAD_LETTERS = Gauge("orders_dead_letters", "Messages in the dead-letter topic that nobody has sent back.")
+log = structlog.get_logger()
+tracer = trace.get_tracer("orders_svc.saga")
+
+
+class Poison(InvalidArgument):
+    """A message that nothing can be done with, however often it is delivered."""
+
+    reason = "POISON_MESSAGE"
+
+
+class Bus(Protocol):
+    """Where messages go on to."""
+
+    async def publish(self, records: Sequence[Record]) -> None:
+        """Return once all are there, or raise `Unavailable`."""
+
+
+class Stock(Inventory, Protocol):
+    """Inventory, and whether it is there."""
+
+    def answered_within(self, seconds: float) -> bool:
+        """Return whether inventory has answered anything in the last *seconds*."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A topic whose messages are tried *delay_s* after they came there."""
+
+    topic: str
+    delay_s: float
+
+
+def stages(delays_s: Sequence[float]) -> list[Stage]:
+    """
+    Return the topics a pending order passes: at once, then after each delay.
+    """
+    return [Stage(PENDING_ORDERS, 0), *(Stage(f"{PENDING_ORDERS}.retry.{delay:g}s", delay) for delay in delays_s)]
+
+
+class Saga:
+    """
+    Finishes pending orders; *path* are the stages in their order.
+
+    An order that inventory could not be asked about stays on the last stage until
+    it is *give_up_s* old: an outage is no reason to bother an operator with each order.
+    """
+
+    def __init__(
+        self,
+        orders: Orders,
+        stock: Stock,
+        bus: Bus,
+        path: Sequence[Stage],
+        *,
+        give_up_s: float,
+        clock: Callable[[], datetime] = now,
+        wait: tenacity.wait.wait_base | None = None,
+        probe_s: float = PROBE_S,
+    ) -> None:
+        self._orders = orders
+        self._stock = stock
+        self._bus = bus
+        self._path = list(path)
+        self._give_up_s = give_up_s
+        self._clock = clock
+        self._wait = wait or tenacity.wait_exponential_jitter(initial=0.1, max=1.0, jitter=0.1)
+        self._probe_s = probe_s
+
+    def handler(self, stage: Stage) -> Callable[[Sequence[Message]], Awaitable[None]]:
+        """
+        Return what takes the messages of *stage*.
+        """
+
+        async def handle(messages: Sequence[Message]) -> None:
+            gate = asyncio.Semaphore(WIDTH)
+            await self._wait_until_due(messages, stage)
+            async with asyncio.TaskGroup() as group:
+                for message in messages:
+                    group.create_task(self._deliver(message, stage, gate))
+
+        return handle
+
+    async def _wait_until_due(self, messages: Sequence[Message], stage: Stage) -> None:
+        """
+        Wait for the delay of the newest message, but not longer than inventory is away.
+        """
+        due = max(message.timestamp_ms for message in messages) / 1000 + stage.delay_s
+        while (left := min(due - time.time(), stage.delay_s)) > 0:
+            await asyncio.sleep(min(left, self._probe_s))
+            if self._stock.answered_within(self._probe_s) or await self._inventory_is_back(messages):
+                return
+
+    async def _inventory_is_back(self, messages: Sequence[Message]) -> bool:
+        """
+        Try the hold of one waiting order, which it needs anyway.
+        """
+        for message in messages:
+            try:
+                order = parse(message)
+            except Poison:
+                continue
+            try:
+                await self._stock.hold(order.id, order.lines)
+            except REFUSALS:
+                return True
+            except Error:
+                return False
+            return True
+        return True
+
+    async def _deliver(self, message: Message, stage: Stage, gate: asyncio.Semaphore) -> None:
+        context = propagate.extract(dict(message.headers))
+        async with gate:
+            with tracer.start_as_current_span("finish pending order", context=context, kind=trace.SpanKind.CONSUMER):
+                try:
+                    await self.finish(parse(message))
+                except Poison as error:
+                    await self._put_aside(message, DEAD, error)
+                except Error as error:
+                    await self._put_aside(message, self._next(message, stage, error), error)
+                except Exception as error:
+                    log.exception("a pending order can't be finished", key=message.key.decode(errors="replace"))
+                    await self._put_aside(message, self._next(message, stage, error), error)
+
+    def _next(self, message: Message, stage: Stage, error: Exception) -> str:
+        at = self._path.index(stage) + 1
+        if at < len(self._path):
+            return self._path[at].topic
+        waits = isinstance(error, Unavailable) and self._age_s(message) < self._give_up_s
+        return stage.topic if waits else DEAD
+
+    def _age_s(self, message: Message) -> float:
+        return (self._clock() - parse(message).update_time).total_seconds()
+
+    async def _put_aside(self, message: Message, topic: str, error: Exception) -> None:
+        reason = error.reason if isinstance(error, Error) else type(error).__name__
+        headers = {
+            **message.headers,
+            "reason": reason,
+            "error": str(error)[:500],
+            "from": f"{message.topic}/{message.partition}/{message.offset}",
+            "deliveries": str(int(_number(message.headers.get("deliveries"))) + 1),
+        }
+        await self._bus.publish([Record(topic, message.key, message.value, headers)])
+        MOVED.labels(topic).inc()
+        report = log.error if topic == DEAD else log.info
+        report("a pending order goes on", topic=topic, key=message.key.decode(errors="replace"), reason=reason)
+
+    async def finish(self, waiting: Order) -> None:
+        """
+        Hold the order's stock and confirm it, or reject it if inventory refuses.
+
+        Nothing happens to an order that no longer waits. Raises `Unavailable` if it
+        has to be tried again, `Poison` if there is no such order.
+        """
+        for _ in range(MOST_RACES):
+            order = await self._orders.get(waiting.id)
+            if order is None:
+                raise Poison(f"{waiting.name} does not exist")
+            if order.state is not State.PENDING:
+                return
+            moved, lease = await self._decide(order)
+            try:
+                await self._orders.save(Change(order, moved), lease=lease)
+            except Stale:
+                # Somebody else moved it: its row decides, and its event releases what was held.
+                continue
+            except Fenced as error:
+                raise Unavailable("the hold no longer counts", reason=HOLD_LAPSED) from error
+            ENDED.labels(moved.state).inc()
+            SECONDS.observe(max(0.0, (moved.update_time - order.create_time).total_seconds()))
+            log.info("a pending order ends", order=order.name, state=moved.state, reason=moved.state_reason)
+            return
+        raise Aborted(f"{waiting.name} keeps changing")
+
+    async def _decide(self, order: Order) -> tuple[Order, datetime | None]:
+        try:
+            hold = await self._hold(order)
+        except REFUSALS as error:
+            return order.reject(error.reason, self._clock()), None
+        return order.confirm(hold, self._clock()), hold.expire_time
+
+    async def _hold(self, order: Order) -> Hold:
+        retrying = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type(Unavailable),
+            wait=self._wait,
+            stop=tenacity.stop_after_attempt(ATTEMPTS),
+            reraise=True,
+        )
+        return await retrying(self._stock.hold, order.id, order.lines)
+
+
+def parse(message: Message) -> Order:
+    """
+    Return the order that *message* is about; `Poison` if it is about none.
+    """
+    try:
+        pending = events_pb2.PendingOrder.FromString(message.value or b"")
+        return wire.order(pending.order)
+    except (DecodeError, ValueError) as error:
+        raise Poison(f"not a {events_pb2.PendingOrder.DESCRIPTOR.full_name}: {error}") from error
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isdecimal() else 0
+
+
+def key_of(order_id: uuid.UUID) -> bytes:
+    """
+    Return the key of an order's messages.
+    """
+    return str(order_id).encode()

@@ -1,0 +1,47 @@
+"""What the orders service reads from its environment."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from urllib.parse import unquote, urlsplit
+
+from pydantic import Field, SecretStr
+
+from runtime.settings import Address, ServiceSettings
+
+DOMAIN = "orders.shop.example.com"
+
+
+class Settings(ServiceSettings):
+    """Each field is the variable of the same name in capitals."""
+
+    database_url: SecretStr = Field(min_length=1)
+    """PostgreSQL, all its hosts, with `target_session_attrs=primary`."""
+    database_connections: int = Field(default=10, ge=4, le=200)
+    """The most connections of this replica; two of them listen and relay."""
+    inventory_address: Address
+    """This pod's sidecar, through which inventory is reached."""
+    inventory_authority: str = "inventory.shop.svc.cluster.local:50051"
+    """The service that the sidecar is asked for."""
+    hold_timeout_s: float = Field(default=1.5, gt=0, le=60)
+    """The most that an order waits for its hold; without one it is PENDING."""
+    page_token_key: SecretStr | None = None
+    """Signs page tokens; the same for all replicas. Derived from the database's password if missing."""
+    saga_retry_delays_s: tuple[float, ...] = Field(default=(5, 30, 120), min_length=1, max_length=5)
+    """How long a pending order waits before each delayed delivery; not above 240 s each."""
+    saga_give_up_s: float = Field(default=3600, gt=0)
+    """An order that inventory can't be asked about for this long becomes a dead letter."""
+    reconcile_every_s: float = Field(default=300, ge=1)
+    """Pause between two runs of the reconciler in one replica."""
+    most_watchers: int = Field(default=1000, ge=1, le=100_000)
+    """Streams of WatchOrder that one replica serves at a time."""
+
+    def page_key(self) -> bytes:
+        """
+        Return the key that signs page tokens, the same in every replica.
+        """
+        if self.page_token_key is not None:
+            return self.page_token_key.get_secret_value().encode()
+        password = unquote(urlsplit(self.database_url.get_secret_value()).password or "")
+        return hmac.new(password.encode(), b"orders page token", hashlib.sha256).digest()

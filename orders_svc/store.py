@@ -1,0 +1,193 @@
+"""Orders in PostgreSQL: each change with its history, its answer and its events in one transaction."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import structlog
+from shop.orders.v1 import order_pb2
+
+from orders_svc import rows, sql, wire
+from orders_svc.order import Change, Order, State, basket, fingerprint
+from orders_svc.ports import ACCEPTED, CREATED, OK, Answer, Fenced, KeyTaken, Placement, Request, Stale, Stored
+from runtime import outbox
+from runtime.batching import Gatherer
+from runtime.database import NOT_NOW
+from runtime.errors import Internal, Unavailable
+
+CHANGES = "order_changes"
+ACQUIRE_TIMEOUT_S = 2.0
+log = structlog.get_logger()
+
+
+@asynccontextmanager
+async def connection(pool: asyncpg.Pool) -> AsyncIterator[Any]:
+    """
+    Yield a connection; what says that there is no database right now becomes `Unavailable`.
+    """
+    try:
+        async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as acquired:
+            yield acquired
+    except (*NOT_NOW, asyncpg.QueryCanceledError, asyncpg.OperatorInterventionError) as error:
+        log.warning("the database does not answer", error=str(error) or type(error).__name__)
+        raise Unavailable(
+            "the orders' database does not answer", reason="DATABASE_UNAVAILABLE", retry_after_s=1
+        ) from error
+
+
+class Store:
+    """The orders' port on PostgreSQL; calls that arrive together share statements and commits."""
+
+    def __init__(self, pool: asyncpg.Pool, notifier: outbox.Notifier, *, batch_limit: int = 256) -> None:
+        self._pool = pool
+        self._notifier = notifier
+        self._placing: Gatherer[rows.Prepared, Answer] = Gatherer(self._place_batch, batch_limit=batch_limit)
+        self._finding: Gatherer[Request, Stored | None] = Gatherer(self._find_batch, batch_limit=batch_limit)
+
+    async def find_answer(self, request: Request) -> Stored | None:
+        """
+        Return what the request's id was answered with.
+        """
+        return await self._finding.submit(request)
+
+    async def _find_batch(self, requests: Sequence[Request]) -> list[Stored | Exception | None]:
+        async with connection(self._pool) as session:
+            return list(await self._find(session, requests))
+
+    async def _find(self, session: Any, requests: Sequence[Request]) -> list[Stored | None]:
+        keys = [(each.customer, each.request_id, each.order_id) for each in requests]
+        found: list[Stored | None] = [None] * len(requests)
+        for row in await session.fetch(sql.FIND, *rows.columns(keys, 3)):
+            found[row["number"] - 1] = _stored(row)
+        return found
+
+    async def place(self, placement: Placement) -> Answer:
+        """
+        Store a new order and its answer; raises `KeyTaken` or `Fenced`.
+        """
+        return await self._placing.submit(rows.prepare(placement))
+
+    async def _place_batch(self, batch: Sequence[rows.Prepared]) -> Sequence[Answer | Exception]:
+        try:
+            return await self._place_together(batch)
+        except (
+            asyncpg.DataError,
+            asyncpg.IntegrityConstraintViolationError,
+            asyncpg.TransactionRollbackError,
+        ) as error:
+            if len(batch) == 1:
+                log.error("an order can't be stored", order=batch[0].placement.order.name, error=str(error))
+                return [Internal("the order can't be stored")]
+        # One of them is bad; alone, it can't fail its neighbours.
+        outcomes: list[Answer | Exception] = []
+        for each in batch:
+            outcomes += await self._place_batch([each])
+        return outcomes
+
+    async def _place_together(self, batch: Sequence[rows.Prepared]) -> list[Answer | Exception]:
+        # Of repeats in one batch the first counts; the others find its answer, as they would a moment later.
+        unique = {each.placement.order.id: each for each in reversed(batch)}
+        async with connection(self._pool) as session:
+            async with session.transaction():
+                await session.execute(sql.LOCK_FENCE_SHARED)
+                placed = await session.fetch(sql.PLACE, *rows.place_arguments([*unique.values()]))
+            stored = {id(unique[row["order_id"]]) for row in placed}
+            self._announce(str(row["order_id"]) for row in placed)
+            left = [each for each in batch if id(each) not in stored]
+            found = await self._find(session, [each.placement.request for each in left]) if left else []
+        answers = {id(each): answer for each, answer in zip(left, found, strict=True)}
+        return [_outcome(each, id(each) in stored, answers.get(id(each))) for each in batch]
+
+    async def get(self, order_id: uuid.UUID) -> Order | None:
+        """
+        Return the order as it is now.
+        """
+        async with connection(self._pool) as session:
+            row = await session.fetchrow(sql.GET, order_id)
+        return None if row is None else rows.order_of(row)
+
+    async def save(self, change: Change, request: Request | None = None, lease: datetime | None = None) -> Answer:
+        """
+        Store a move of an order; raises `Stale`, `Fenced` or `KeyTaken`.
+
+        *lease* is when the hold that it is confirmed on ends by itself.
+        """
+        order, before = change.after, change.before
+        if before is None:
+            raise ValueError("a new order is placed, not saved")
+        arguments = rows.save_arguments(change, before, request, lease)
+        try:
+            async with connection(self._pool) as session:
+                moved = await self._save(session, order.state, arguments)
+        except asyncpg.UniqueViolationError as error:
+            raise await self._conflict(request) from error
+        if not moved:
+            raise await self._standstill(before)
+        self._announce([str(order.id)])
+        return Answer(rows.snapshot_of(order), OK)
+
+    async def _save(self, session: Any, state: State, arguments: Sequence[object]) -> int:
+        if state is not State.CONFIRMED:
+            return int(await session.fetchval(sql.SAVE, *arguments))
+        async with session.transaction():
+            await session.execute(sql.LOCK_FENCE_SHARED)
+            return int(await session.fetchval(sql.SAVE, *arguments))
+
+    async def _conflict(self, request: Request | None) -> Stale | KeyTaken:
+        stored = None if request is None else await self.find_answer(request)
+        return Stale() if stored is None else KeyTaken(stored)
+
+    async def _standstill(self, before: Order) -> Stale | Fenced:
+        now = await self.get(before.id)
+        return Fenced() if now is not None and now.version == before.version else Stale()
+
+    def _announce(self, order_ids: Any) -> None:
+        self._notifier.tell(CHANGES, order_ids)
+        self._notifier.tell(outbox.CHANNEL, [""])
+
+    async def history(self, since: Mapping[uuid.UUID, int]) -> list[tuple[uuid.UUID, int, bytes]]:
+        """
+        Return for each order its versions from the given one on: id, version, serialized message.
+        """
+        async with connection(self._pool) as session:
+            found = await session.fetch(sql.HISTORY, [*since], [*since.values()])
+        return [(row["order_id"], row["version"], row["snapshot"]) for row in found]
+
+    async def prune_keys(self, limit: int = 500) -> int:
+        """
+        Forget at most *limit* request ids that are older than is promised; return how many.
+        """
+        async with connection(self._pool) as session:
+            return int((await session.execute(sql.PRUNE_KEYS, limit)).split()[-1])
+
+    async def list(
+        self, *, customer: str | None, states: Sequence[State], before: tuple[datetime, uuid.UUID], limit: int
+    ) -> list[Order]:
+        """
+        Return at most *limit* orders in *states* that are older than *before*, newest first.
+
+        *customer* None means everybody's.
+        """
+        query, owner = (sql.LIST_ALL, []) if customer is None else (sql.LIST_OF_CUSTOMER, [customer])
+        async with connection(self._pool) as session:
+            found = await session.fetch(query, [*states], *before, limit, *owner)
+        return [rows.order_of(row) for row in found]
+
+
+def _outcome(prepared: rows.Prepared, placed: bool, stored: Stored | None) -> Answer | Exception:
+    if placed:
+        return Answer(prepared.snapshot, prepared.placement.http_code)
+    return Fenced() if stored is None else KeyTaken(stored)
+
+
+def _stored(row: Any) -> Stored:
+    if row["fingerprint"] is not None:
+        return Stored(row["fingerprint"], Answer(row["snapshot"], row["http_code"], replayed=True))
+    order = wire.order(order_pb2.Order.FromString(row["snapshot"]))
+    http_code = ACCEPTED if order.state is State.PENDING else CREATED
+    return Stored(fingerprint("CreateOrder", *basket(order.lines)), Answer(row["snapshot"], http_code, replayed=True))

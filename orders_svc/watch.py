@@ -1,0 +1,187 @@
+"""
+Watching orders: one listener for each process, however many clients watch.
+
+The database is read when something changed, once for all who watch it, and
+every few seconds in case that nobody told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import asyncpg
+import structlog
+from prometheus_client import Gauge
+
+from runtime.database import NOT_NOW
+from runtime.errors import Aborted, Error, ResourceExhausted, Unavailable
+
+WATCHERS = Gauge("orders_watchers", "Streams of WatchOrder.")
+# An order has at most three changes; a reader that is this far behind is not reading.
+QUEUE_LIMIT = 16
+POLL_S = 5.0
+log = structlog.get_logger()
+
+Version = tuple[int, bytes]
+
+
+class History(Protocol):
+    """Where every version of an order can be read."""
+
+    async def history(self, since: Mapping[uuid.UUID, int]) -> list[tuple[uuid.UUID, int, bytes]]:
+        """Return for each order its versions from the given one on."""
+
+
+class Watcher:
+    """One stream: what it has not sent yet, bounded."""
+
+    def __init__(self, from_version: int) -> None:
+        self.next_version = from_version
+        self.lost = False
+        self._queue: asyncio.Queue[Version | Error] = asyncio.Queue(QUEUE_LIMIT)
+
+    def put(self, version: int, snapshot: bytes) -> None:
+        """
+        Take a version that the stream has not had; one that is too slow is told so at its end.
+        """
+        if version < self.next_version or self.lost:
+            return
+        self.next_version = version + 1
+        try:
+            self._queue.put_nowait((version, snapshot))
+        except asyncio.QueueFull:
+            self.end(Aborted("the stream is read too slowly; watch again from the last version", reason="SLOW_WATCHER"))
+
+    def end(self, error: Error) -> None:
+        """
+        Have the stream end with *error* as soon as it reads.
+        """
+        self.lost = True
+        if self._queue.full():
+            self._queue.get_nowait()
+        self._queue.put_nowait(error)
+
+    async def get(self, timeout_s: float) -> Version | None:
+        """
+        Return the next version, None after *timeout_s* without one, or raise why there will be no more.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                event = await self._queue.get()
+        except TimeoutError:
+            return None
+        if isinstance(event, Error):
+            raise event
+        return event
+
+
+class Hub:
+    """Hears of changes and hands them to the watchers of their orders."""
+
+    def __init__(self, pool: asyncpg.Pool, history: History, *, channel: str, most: int) -> None:
+        self._pool = pool
+        self._history = history
+        self._channel = channel
+        self._most = most
+        self._watchers: dict[uuid.UUID, set[Watcher]] = {}
+        self._count = 0
+        self._changed: set[uuid.UUID] = set()
+        self._some = asyncio.Event()
+
+    @contextmanager
+    def watch(self, order_id: uuid.UUID, from_version: int) -> Iterator[Watcher]:
+        """
+        Yield a watcher that gets every version from *from_version* on, those of before included.
+        """
+        if self._count >= self._most:
+            raise ResourceExhausted("too many orders are watched here", reason="TOO_MANY_WATCHERS", retry_after_s=5)
+        watcher = Watcher(from_version)
+        self._watchers.setdefault(order_id, set()).add(watcher)
+        self._count += 1
+        WATCHERS.set(self._count)
+        self._mark(order_id)
+        try:
+            yield watcher
+        finally:
+            self._count -= 1
+            WATCHERS.set(self._count)
+            self._watchers[order_id].discard(watcher)
+            if not self._watchers[order_id]:
+                del self._watchers[order_id]
+
+    def end(self) -> None:
+        """
+        End every stream, because this replica stops.
+        """
+        for watcher in [each for some in self._watchers.values() for each in some]:
+            watcher.end(Unavailable("this replica stops; watch again from the last version", retry_after_s=1))
+
+    async def run(self) -> None:
+        """
+        Listen until cancelled; a lost database only makes it wait.
+        """
+        while True:
+            try:
+                async with self._pool.acquire(timeout=5) as connection:
+                    await connection.add_listener(self._channel, self._notified)
+                    await self._serve(connection)
+            except (*NOT_NOW, asyncpg.PostgresError, Unavailable) as error:
+                log.warning("watching lost its database", error=str(error) or type(error).__name__)
+            await asyncio.sleep(0.5)
+
+    async def _serve(self, connection: Any) -> None:
+        while True:
+            if not await self._told():
+                # Nobody told: look at all, in one query, and find out whether the line is alive.
+                await connection.fetchval("SELECT 1")
+                self._changed |= self._watchers.keys()
+            self._some.clear()
+            changed, self._changed = self._changed, set()
+            await self._hand_out(changed)
+
+    async def _told(self) -> bool:
+        try:
+            async with asyncio.timeout(POLL_S):
+                return await self._some.wait()
+        except TimeoutError:
+            return False
+
+    def _notified(self, _: object, __: int, ___: str, payload: object) -> None:
+        for word in str(payload).split(","):
+            order_id = uuid.UUID(word)
+            if order_id in self._watchers:
+                self._mark(order_id)
+
+    def _mark(self, order_id: uuid.UUID) -> None:
+        self._changed.add(order_id)
+        self._some.set()
+
+    async def _hand_out(self, changed: set[uuid.UUID]) -> None:
+        since = {
+            order_id: min(watcher.next_version for watcher in self._watchers[order_id])
+            for order_id in changed
+            if order_id in self._watchers
+        }
+        if not since:
+            return
+        try:
+            versions = await self._history.history(since)
+        except Unavailable:
+            self._changed |= changed
+            raise
+        for order_id, version, snapshot in versions:
+            for watcher in tuple(self._watchers.get(order_id, ())):
+                watcher.put(version, snapshot)
+
+
+async def events(watcher: Watcher, heartbeat_s: float) -> AsyncIterator[bytes | None]:
+    """
+    Yield the watched order's versions, and None whenever *heartbeat_s* pass without one.
+    """
+    while True:
+        event = await watcher.get(heartbeat_s)
+        yield None if event is None else event[1]

@@ -1,0 +1,128 @@
+"""Orders as the contract's messages, and back."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.type.money_pb2 import Money as MoneyMessage
+from shop.orders.v1 import events_pb2, order_pb2
+
+from orders_svc.order import Change, Line, Money, Order, State
+
+_NANOS = 1_000_000_000
+
+
+def money_message(money: Money) -> MoneyMessage:
+    """
+    Return *money* as units and billionths of the same sign.
+    """
+    sign = -1 if money.nanos < 0 else 1
+    units, nanos = divmod(abs(money.nanos), _NANOS)
+    return MoneyMessage(currency_code=money.currency, units=sign * units, nanos=sign * nanos)
+
+
+def money(message: MoneyMessage) -> Money:
+    """
+    Return the amount that *message* tells.
+    """
+    return Money(message.currency_code, message.units * _NANOS + message.nanos)
+
+
+def timestamp(at: datetime) -> Timestamp:
+    """
+    Return *at* as a message.
+    """
+    message = Timestamp()
+    message.FromDatetime(at)
+    return message
+
+
+def line_message(line: Line) -> order_pb2.OrderLine:
+    """
+    Return *line* as a message.
+    """
+    price = money_message(line.unit_price) if line.unit_price is not None else None
+    return order_pb2.OrderLine(product=line.product, quantity=line.quantity, unit_price=price)
+
+
+def line(message: order_pb2.OrderLine) -> Line:
+    """
+    Return the line that *message* tells.
+    """
+    price = money(message.unit_price) if message.HasField("unit_price") else None
+    return Line(message.product, message.quantity, price)
+
+
+def order_message(order: Order) -> order_pb2.Order:
+    """
+    Return *order* as clients see it.
+    """
+    return order_pb2.Order(
+        name=order.name,
+        customer=f"customers/{order.customer}",
+        lines=[line_message(each) for each in order.lines],
+        state=order_pb2.Order.State.Value(order.state),
+        state_reason=order.state_reason,
+        total=money_message(order.total) if order.total is not None else None,
+        version=order.version,
+        etag=order.etag,
+        create_time=timestamp(order.create_time),
+        update_time=timestamp(order.update_time),
+    )
+
+
+def order(message: order_pb2.Order, generation: int = 0) -> Order:
+    """
+    Return the order that *message* tells.
+    """
+    return Order(
+        id=order_id(message.name),
+        customer=message.customer.removeprefix("customers/"),
+        lines=tuple(line(each) for each in message.lines),
+        state=State(order_pb2.Order.State.Name(message.state)),
+        state_reason=message.state_reason,
+        total=money(message.total) if message.HasField("total") else None,
+        version=message.version,
+        generation=generation,
+        create_time=message.create_time.ToDatetime(UTC),
+        update_time=message.update_time.ToDatetime(UTC),
+    )
+
+
+def order_id(name: str) -> uuid.UUID:
+    """
+    Return the id in `orders/{order}`; ValueError if there is none.
+    """
+    return uuid.UUID(name.removeprefix("orders/"))
+
+
+def event_id(order: Order, kind: str) -> str:
+    """
+    Return the id of what is told about this version of *order*, the same in every repeat.
+    """
+    return str(uuid.uuid5(order.id, f"{kind}/{order.version}"))
+
+
+def order_event(change: Change) -> events_pb2.OrderEvent:
+    """
+    Return what `order_events` is told.
+    """
+    before = change.before.state if change.before is not None else "STATE_UNSPECIFIED"
+    return events_pb2.OrderEvent(
+        event_id=event_id(change.after, "event"),
+        occur_time=timestamp(change.after.update_time),
+        previous_state=order_pb2.Order.State.Value(before),
+        order=order_message(change.after),
+        stock_generation=change.after.generation,
+    )
+
+
+def pending_order(order: Order) -> events_pb2.PendingOrder:
+    """
+    Return what `pending_orders` is told.
+    """
+    return events_pb2.PendingOrder(
+        event_id=event_id(order, "pending"), occur_time=timestamp(order.update_time), order=order_message(order)
+    )
