@@ -20,6 +20,8 @@ from runtime.settings import ServiceSettings
 
 Servicer = tuple[Callable[[Any, grpc.aio.Server], None], Any]
 """A generated `add_…Servicer_to_server` and the servicer."""
+LIVE = "live"
+"""The health service's name for the process itself: SERVING also while calls are not welcome."""
 log = structlog.get_logger()
 
 
@@ -77,6 +79,7 @@ class Server:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         self._server.add_insecure_port(self._settings.grpc_listen)
+        await self._health.set(LIVE, health_pb2.HealthCheckResponse.SERVING)
         await self._server.start()
         await self.set_ready(self._ready)
         log.info("serving", address=self._settings.grpc_listen)
