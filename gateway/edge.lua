@@ -155,9 +155,13 @@ function envoy_on_request(handle)
   if path:match("%%2[fF]") or path:match("%%5[cC]") then
     return refuse(handle, "400", "the path must have no escaped slash", "path")
   end
+  if SERVICES[path:match("^/([^/]+)/[^/]+$")] then
+    return refuse(handle, "415", "this path takes application/grpc; the same call for JSON has a path under /v1/",
+      "Content-Type")
+  end
   local route = find_route(path)
   if not route then
-    return
+    return PREFIXES[path:match("^/([^/]*)")] and refuse(handle, "404", "")
   end
   local verb = headers:get(":method")
   if verb == "OPTIONS" and headers:get("access-control-request-method") then
@@ -198,22 +202,24 @@ local function failure_of(text)
 end
 
 -- The transcoder says what it can't read as `field: why`, or in words about the whole body.
-local function name_the_field(text)
-  local message = text:match('"reason":"INVALID_REQUEST"}%],"message":"(.*)"}%s*$')
+local function name_the_field(text, verb)
+  local message = verb and text:match('"reason":"INVALID_REQUEST"}%],"message":"(.*)"}%s*$')
   if not message then
     return text
   end
   local field, why = message:match("^([%w_.%[%]]+): (.*)$")
-  if not field then
+  if not field and verb == "GET" then
+    return text
+  elseif not field then
     field, why = "body", "is not valid JSON: " .. (message:match("^(.-)\\n") or message)
   end
   return string.format(INVALID_FIELD, field .. ": " .. why, field, why)
 end
 
-local function finish_error(handle)
+local function finish_error(handle, verb)
   local headers, body, text = wait_for_body(handle)
   local failure = failure_of(text)
-  local better = failure and failure.body or name_the_field(text)
+  local better = failure and failure.body or name_the_field(text, verb)
   if failure then
     headers:replace(":status", failure.status)
   end
@@ -267,7 +273,7 @@ end
 local function finish_json(handle, status)
   local request = noted(handle)
   if status >= 400 then
-    finish_error(handle)
+    finish_error(handle, request.verb)
   elseif status == 200 and request.verb == "GET" then
     tag(handle, request.if_none_match or "")
   else

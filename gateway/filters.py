@@ -24,16 +24,17 @@ MAX_BODY_BYTES = 1024 * 1024
 MAX_RESPONSE_BYTES = 8 * 1024 * 1024
 EXTENSIONS = "type.googleapis.com/envoy.extensions.filters"
 HCM = "envoy.filters.network.http_connection_manager"
-ROUTER = "envoy.filters.http.router"
+FAULT = "envoy.filters.http.fault"
 
 
 def edge_api(contract: Contract, *, namespace: str) -> dict[str, Any]:
     """
     Return the EnvoyFilter with everything at the edge that follows from the contract.
 
-    In the order of a request: compression, edge.lua, whatever Istio has (JWT,
-    authorization, faults, CORS), the transcoder, the router. What edge.lua reads
-    of a response is then JSON, and not yet compressed.
+    In the order of a request: compression, edge.lua, JWT and authorization, the
+    transcoder, faults and CORS, the router. So edge.lua reads responses as JSON
+    and not yet compressed, and everything that a VirtualService says of a method
+    holds for both kinds of clients, under the method's gRPC path.
     """
     return {
         "apiVersion": "networking.istio.io/v1alpha3",
@@ -44,7 +45,7 @@ def edge_api(contract: Contract, *, namespace: str) -> dict[str, Any]:
             "configPatches": [
                 _http_filter("INSERT_FIRST", lua(contract)),
                 _http_filter("INSERT_FIRST", compressor()),
-                _http_filter("INSERT_BEFORE", transcoder(contract), before=ROUTER),
+                _http_filter("INSERT_BEFORE", transcoder(contract), before=FAULT),
                 _merge_connection_manager({"local_reply_config": local_replies()}),
             ],
         },
@@ -93,8 +94,9 @@ def transcoder(contract: Contract) -> dict[str, Any]:
             "convert_grpc_status": True,
             "query_param_unescape_plus": True,
             "ignored_query_parameters": list(routes.EDGE_PARAMETERS),
+            # What has no binding goes on: pages, health, preflights; the routes decide. edge.lua refuses the rest.
             "request_validation_options": {
-                "reject_unknown_method": True,
+                "reject_unknown_method": False,
                 "reject_unknown_query_parameters": True,
                 "reject_binding_body_field_collisions": True,
             },
@@ -114,6 +116,8 @@ def lua(contract: Contract) -> dict[str, Any]:
     invalid["details"][1]["fieldViolations"][0]["description"] = "%s"
     tables = {
         "MAX_BODY_BYTES": MAX_BODY_BYTES,
+        "SERVICES": dict.fromkeys(contract.services, True),
+        "PREFIXES": dict.fromkeys({binding.path.split("/")[1] for binding in contract.bindings}, True),
         "ROUTES": routes.table(contract.bindings),
         "FAILURES": {code: _lua_failure(failure) for code, failure in failures.BY_CODE.items()},
         # string.format with the message, the field and what is wrong with it.

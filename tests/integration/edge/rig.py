@@ -75,8 +75,8 @@ def _apply(manager: dict[str, Any], patch: dict[str, Any]) -> None:
 
 def _virtual_host() -> dict[str, Any]:
     routes = [
-        _route("/v1/orders", "orders"),
-        _route("/v1/products", "inventory"),
+        _route("/v1/", "orders"),
+        {"match": {"path": "/healthz"}, "direct_response": {"status": 200, "body": {"inline_string": "ok"}}},
         _route("/shop.orders.v1.OrderService/FulfilOrder", "nobody"),
         _route("/shop.orders.v1.OrderService/WatchOrder", "orders", timeout="0s"),
         _route("/shop.orders.v1.OrderService/", "orders"),
