@@ -1,0 +1,1 @@
+"""Kubernetes: the manifests, and what brings them to a cluster."""

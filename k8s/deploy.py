@@ -1,0 +1,62 @@
+"""
+Brings the system to the cluster that KUBECONFIG names, and ends by placing an order.
+
+    python3 -m k8s.deploy
+
+OVERLAY is a folder of k8s/overlays (`one-node` by default), REGISTRY where the images are, EDGE
+the edge's address if the cluster does not tell it.
+"""
+
+import os
+import sys
+import time
+
+from images.catalogue import MissingInput
+from k8s import credentials, edge, render, stages
+from k8s.kubectl import ClusterError, get, kubectl
+
+ISTIO = "virtualservices.networking.istio.io"
+
+
+def main() -> None:
+    """Deploy, or end the program with what is wrong."""
+    try:
+        deploy(os.environ.get("OVERLAY") or "one-node")
+    except (ClusterError, MissingInput) as error:
+        sys.exit(f"deploy: {error}")
+
+
+def deploy(overlay: str) -> None:
+    """Every stage in order, each waited for."""
+    started = time.monotonic()
+    _need_istio()
+    manifests = render.manifests(overlay)
+    stages.apply(manifests, "namespace")
+    credentials.keep(say=say)
+    stages.apply(manifests, "foundation")
+    stages.apply(manifests, "mesh")
+    stages.stores(manifests, say=say)
+    stages.migrations(manifests, say=say)
+    stages.services(manifests, say=say)
+    where = edge.address()
+    order = edge.place(where)
+    say(f"{where} took {order['name']}: {order['state']}")
+    say(f"the system runs, {time.monotonic() - started:.0f} s after the first step; {_pods()} pods")
+
+
+def _need_istio() -> None:
+    if ISTIO not in kubectl("get", "crds", "-o", "name"):
+        raise ClusterError("the cluster has no Istio: install it first (minimal profile and sidecar injection)")
+
+
+def _pods() -> int:
+    return len(get("pods", "--field-selector=status.phase=Running"))
+
+
+def say(line: str) -> None:
+    """Show a line of progress."""
+    print(f"deploy: {line}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

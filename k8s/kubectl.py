@@ -1,0 +1,63 @@
+"""
+Talks to a cluster through kubectl, whichever KUBECONFIG says.
+
+Standard library only, like everything in this package.
+"""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Any
+
+NAMESPACE = "shop"
+COMMAND_SECONDS = 120
+
+
+class ClusterError(Exception):
+    """The cluster, or kubectl, did not do what it should; the message says what it said."""
+
+
+def kubectl(*arguments: str, stdin: str | None = None, seconds: float = COMMAND_SECONDS) -> str:
+    """Run kubectl and return what it prints; raises `ClusterError`."""
+    command = ["kubectl", *arguments]
+    try:
+        finished = subprocess.run(
+            command, input=stdin, capture_output=True, text=True, timeout=seconds, check=False
+        )
+    except FileNotFoundError:
+        raise ClusterError("kubectl is not installed") from None
+    except subprocess.TimeoutExpired:
+        raise ClusterError(f"{' '.join(command)} did not end within {seconds:.0f} s") from None
+    if finished.returncode != 0:
+        raise ClusterError(f"{' '.join(command)} ended with {finished.returncode}: {finished.stderr.strip()[-2000:]}")
+    return finished.stdout
+
+
+def get(kind: str, *arguments: str) -> list[dict[str, Any]]:
+    """The objects of a kind in the namespace; *arguments* narrow it."""
+    listed = json.loads(kubectl("get", kind, "-n", NAMESPACE, "-o", "json", "--ignore-not-found", *arguments) or "{}")
+    items: list[dict[str, Any]] = listed["items"] if "items" in listed else [listed] if listed else []
+    return items
+
+
+def exists(kind: str, name: str) -> bool:
+    """Whether the namespace has this object."""
+    return bool(kubectl("get", kind, name, "-n", NAMESPACE, "-o", "name", "--ignore-not-found").strip())
+
+
+def wait(what: str, done: Callable[[], str | None], *, seconds: float, say: Callable[[str], None]) -> None:
+    """
+    Call *done* until it returns None; what else it returns is what is still missing.
+
+    Says every change of that; raises `ClusterError` with the last one when the time is over.
+    """
+    started, said = time.monotonic(), ""
+    while (missing := done()) is not None:
+        if missing != said:
+            say(f"{what}: {missing}")
+            said = missing
+        if time.monotonic() - started > seconds:
+            raise ClusterError(f"{what}: after {seconds:.0f} s still {missing}")
+        time.sleep(1)
+    say(f"{what}: done ({time.monotonic() - started:.0f} s)")

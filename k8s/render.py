@@ -1,0 +1,61 @@
+"""
+Renders an overlay, Istio's files and the images' names into one file of manifests.
+
+Needs what `python -m gateway` wrote to build/istio.
+"""
+
+import json
+import os
+from pathlib import Path
+
+from images.catalogue import CHECKOUT, CLUSTER, default_registry
+from k8s.kubectl import ClusterError, kubectl
+
+OUTPUT = Path("build/deploy")
+
+
+def manifests(overlay: str, checkout: Path = CHECKOUT) -> Path:
+    """
+    Write everything that is to be on the cluster, and return where.
+
+    Raises `ClusterError` if there is no such overlay or it does not render.
+    """
+    if not (checkout / "k8s/overlays" / overlay / "kustomization.yaml").exists():
+        known = sorted(path.name for path in (checkout / "k8s/overlays").iterdir())
+        raise ClusterError(f"OVERLAY={overlay!r} is not one of {', '.join(known)}")
+    folder = checkout / OUTPUT
+    _write(folder, kustomization(overlay))
+    _write(folder / "contract", of_the_contract())
+    target = folder / "manifests.yaml"
+    target.write_text(kubectl("kustomize", str(folder)), encoding="utf-8")
+    return target
+
+
+def kustomization(overlay: str) -> dict[str, object]:
+    """The overlay with the mesh's files and with the images that this checkout builds."""
+    registry = default_registry()
+    up = os.path.relpath(".", OUTPUT)
+    return {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [f"{up}/k8s/overlays/{overlay}", f"{up}/istio", "contract"],
+        "images": [
+            {"name": f"shop/{image.name}", "newName": f"{registry}/{image.name}", "newTag": image.tag()}
+            for image in CLUSTER
+        ],
+    }
+
+
+def of_the_contract() -> dict[str, object]:
+    """What the edge needs of the contract, which belongs to the mesh's stage too."""
+    return {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "labels": [{"pairs": {"stage": "mesh"}}],
+        "resources": [os.path.relpath("build/istio", OUTPUT / "contract")],
+    }
+
+
+def _write(folder: Path, kustomization: dict[str, object]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "kustomization.yaml").write_text(json.dumps(kustomization, indent=2), encoding="utf-8")

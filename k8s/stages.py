@@ -1,0 +1,81 @@
+"""
+The stages of a deployment, each applied and waited for before the next.
+
+Every object carries the label `stage`; what it names is applied at a time.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from k8s.kubectl import NAMESPACE, ClusterError, get, kubectl, wait
+
+Say = Callable[[str], None]
+STORE_SECONDS = 300
+MIGRATION_SECONDS = 300
+ROLLOUT_SECONDS = 300
+
+
+def apply(manifests: Path, stage: str) -> None:
+    """Bring one stage's objects to the cluster."""
+    kubectl(
+        "apply", "--server-side", "--force-conflicts", "--field-manager=deploy",
+        "-l", f"stage={stage}", "-f", str(manifests),
+    )  # fmt: skip
+
+
+def stores(manifests: Path, *, say: Say) -> None:
+    """Start the data stores, if the overlay has any, and wait until every member is ready."""
+    kinds = kubectl(
+        "apply", "--dry-run=client", "-l", "stage=store", "-f", str(manifests), "-o", "name", "--validate=false"
+    )
+    if "statefulset" not in kinds:
+        say("stores: elsewhere, as the secret `stores` says")
+        return
+    apply(manifests, "store")
+    wait("stores", lambda: _missing("statefulsets", "stage=store"), seconds=STORE_SECONDS, say=say)
+
+
+def migrations(manifests: Path, *, say: Say) -> None:
+    """Run the migrations anew and wait for their end; a failed one's last words are the error."""
+    kubectl("delete", "jobs", "-n", NAMESPACE, "-l", "stage=migration", "--ignore-not-found", "--wait")
+    apply(manifests, "migration")
+    wait("migrations", _unfinished_jobs, seconds=MIGRATION_SECONDS, say=say)
+
+
+def services(manifests: Path, *, say: Say) -> None:
+    """Roll the services out and wait until as many replicas as wanted are new and ready."""
+    apply(manifests, "service")
+    wait("services", lambda: _missing("deployments", "stage=service"), seconds=ROLLOUT_SECONDS, say=say)
+
+
+def _unfinished_jobs() -> str | None:
+    unfinished = []
+    for job in get("jobs", "-l", "stage=migration"):
+        name, status = job["metadata"]["name"], job.get("status", {})
+        if any(each["type"] == "Failed" and each["status"] == "True" for each in status.get("conditions", [])):
+            raise ClusterError(f"{name} failed:\n{_last_words(name)}")
+        if not status.get("succeeded"):
+            unfinished.append(f"{name} runs" + (f", {status['failed']} failed tries" if status.get("failed") else ""))
+    return "; ".join(unfinished) or None
+
+
+def _last_words(job: str) -> str:
+    return kubectl("logs", "-n", NAMESPACE, f"job/{job}", "--tail=20")
+
+
+def _missing(kind: str, selector: str) -> str | None:
+    least = {each["spec"]["scaleTargetRef"]["name"]: each["spec"]["minReplicas"] for each in get("hpa")}
+    lines = [_progress(each, least.get(each["metadata"]["name"], 1)) for each in get(kind, "-l", selector)]
+    return ", ".join(line for line in lines if line) or None
+
+
+def _progress(workload: dict[str, Any], least: int) -> str | None:
+    """What a Deployment or StatefulSet still lacks, or None."""
+    status, name = workload.get("status", {}), workload["metadata"]["name"]
+    wanted = max(workload["spec"].get("replicas", 1), least)
+    new, ready, all_pods = (status.get(key, 0) for key in ("updatedReplicas", "readyReplicas", "replicas"))
+    seen = status.get("observedGeneration", 0) >= workload["metadata"]["generation"]
+    if seen and new == ready == all_pods >= wanted:
+        return None
+    return f"{name} {min(new, ready)} of {wanted} ready"
