@@ -49,3 +49,23 @@ lint: ## every check of the code that needs no running system
 
 test: ## lint, unit tests, integration tests on a stack of their own
 	@$(STACK) test
+
+# Kubernetes: whichever cluster KUBECONFIG names. OVERLAY is a folder of k8s/overlays, REGISTRY where the images are.
+# A cluster of one node beside this checkout has no registry: it builds images and loads them itself.
+CLUSTER := $(wildcard ../shared/cluster/cluster)
+export BUILD ?= $(if $(CLUSTER),$(CLUSTER) build-image)
+export LOAD ?= $(if $(CLUSTER),$(CLUSTER) load)
+
+.PHONY: images image-locks deploy undeploy
+
+images: protos ## build the images that changed
+	@$(PYTHON) -m images.build cluster
+
+deploy: images ## bring the system to a cluster, wait until an order goes through
+	@$(PYTHON) -m k8s.deploy
+
+undeploy: ## take it off again; volumes and secrets stay, unless DATA=delete
+	@$(PYTHON) -m k8s.undeploy
+
+image-locks: ## resolve anew what the images install
+	@images/lock.sh $(UV)
