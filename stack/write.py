@@ -33,7 +33,7 @@ def everything(plan: Plan, processes: list[Process]) -> None:
     """Write all configuration; writing the same again changes nothing."""
     settings, user = plan.settings, plan.programs.postgres_user
     if user is not None:
-        _check_reachable(settings.state, user)
+        check_reachable(settings.state, user)
     for name in ("etcd-0", "redis-0", "kafka-0", "prometheus-0"):
         (settings.data / name).mkdir(exist_ok=True, mode=0o700)
     for replica in REPLICAS:
@@ -64,7 +64,7 @@ def _make_owned(folder: Path, user: str | None) -> None:
         os.chown(folder, entry.pw_uid, entry.pw_gid)
 
 
-def _check_reachable(folder: Path, user: str) -> None:
+def check_reachable(folder: Path, user: str) -> None:
     """Raise `UnreachableState` unless others than the owner may enter *folder* and what it is in."""
     for place in (folder, *folder.parents):
         if not place.stat().st_mode & 0o001:

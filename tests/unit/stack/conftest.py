@@ -1,0 +1,35 @@
+"""A stack in a folder of the test's own, on a network that no other test has."""
+
+from pathlib import Path
+
+import pytest
+
+from stack.passwords import Passwords
+from stack.plan import Plan, Programs
+from stack.settings import Settings
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(checkout=Path("/checkout"), state=tmp_path / "state", tools=tmp_path / "tools", network=77)
+
+
+@pytest.fixture
+def plan(settings):
+    passwords = Passwords(
+        postgres_superuser="p1",
+        postgres_replication="p2",
+        orders_database="p3",
+        redis="p4",
+        patroni_api="p5",
+        page_token_key="p6",
+    )
+    programs = Programs(
+        postgres_bin=Path("/usr/lib/postgresql/15/bin"),
+        redis=Path("/usr/bin/redis-server"),
+        etcd=Path("/usr/bin/etcd"),
+        prometheus=Path("/usr/bin/prometheus"),
+        java=Path("/usr/bin/java"),
+        postgres_user="postgres",
+    )
+    return Plan(settings=settings, passwords=passwords, programs=programs)

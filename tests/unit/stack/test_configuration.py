@@ -1,0 +1,101 @@
+import configparser
+import json
+
+import yaml
+
+from stack import configuration, supervisor, topology
+
+
+def properties(text):
+    pairs = (line.partition("=") for line in text.splitlines())
+    return {key: value for key, _, value in pairs}
+
+
+def test_redis_writes_to_disk_before_it_answers_and_never_evicts(plan):
+    lines = configuration.redis(plan).splitlines()
+    assert "appendonly yes" in lines
+    assert "appendfsync always" in lines
+    assert "maxmemory-policy noeviction" in lines
+    assert "requirepass p4" in lines
+    assert "bind 127.77.12.1" in lines
+
+
+def test_kafka_makes_no_topic_by_itself_and_keeps_seven_days(plan):
+    read = properties(configuration.kafka(plan))
+    assert read["auto.create.topics.enable"] == "false"
+    assert read["log.retention.hours"] == "168"
+    assert read["listeners"] == "PLAINTEXT://127.77.13.1:9092,CONTROLLER://127.77.13.1:9093"
+
+
+def test_patroni_keeps_a_synchronous_replica_and_fails_over_at_once(plan):
+    agreed = yaml.safe_load(configuration.patroni(plan, 0))["bootstrap"]["dcs"]
+    assert agreed["synchronous_mode"] is True
+    assert (agreed["ttl"], agreed["loop_wait"], agreed["retry_timeout"]) == (20, 2, 3)
+    assert agreed["primary_start_timeout"] == 0
+
+
+def test_the_members_of_postgresql_differ_in_name_place_and_address(plan):
+    first, second = (yaml.safe_load(configuration.patroni(plan, replica)) for replica in (0, 1))
+    assert first["scope"] == second["scope"]
+    assert first["name"] != second["name"]
+    assert first["postgresql"]["listen"] == "127.77.10.1:5432"
+    assert second["postgresql"]["listen"] == "127.77.10.2:5432"
+    assert first["postgresql"]["data_dir"] != second["postgresql"]["data_dir"]
+
+
+def test_postgresql_lets_nobody_in_without_a_password(plan):
+    rules = yaml.safe_load(configuration.patroni(plan, 0))["postgresql"]["pg_hba"]
+    assert all(rule.endswith("127.0.0.0/8 scram-sha-256") for rule in rules)
+
+
+def test_prometheus_watches_every_application_and_every_envoy(plan):
+    written = {name: json.loads(text) for name, text in configuration.prometheus_targets(plan).items()}
+    applications = {target for group in written["applications.json"] for target in group["targets"]}
+    envoys = {target for group in written["envoys.json"] for target in group["targets"]}
+    pods = ["127.77.1.1", "127.77.1.2", "127.77.2.1", "127.77.2.2"]
+    assert applications == {f"{pod}:9464" for pod in pods}
+    assert envoys == {f"{pod}:15000" for pod in [*pods, "127.77.0.1"]}
+
+
+def test_the_translator_accepts_the_registry(plan, tmp_path):
+    from translator.registry import load_registry
+
+    path = tmp_path / "registry.yaml"
+    path.write_text(configuration.registry(plan))
+    registry = load_registry(path)
+    edge = next(workload for workload in registry.workloads if workload.name == "edge-0")
+    assert {workload.name for workload in registry.workloads} == {
+        "edge-0", "inventory-0", "inventory-1", "orders-0", "orders-1",
+    }  # fmt: skip
+    assert registry.identity(edge) == "spiffe://cluster.local/ns/shop/sa/edge"
+    assert edge.ports == {8080: 8080}
+
+
+def rendered(plan):
+    text = supervisor.render(plan.settings, topology.processes(topology.steps(plan)))
+    parser = configparser.RawConfigParser()
+    parser.read_string(text)
+    return parser
+
+
+def test_every_process_comes_back_and_none_starts_before_its_turn(plan):
+    parser = rendered(plan)
+    programs = [parser[section] for section in parser.sections() if section.startswith("program:")]
+    assert len(programs) == len(topology.processes(topology.steps(plan)))
+    assert {program["autorestart"] for program in programs} == {"true"}
+    assert {program["autostart"] for program in programs} == {"false"}
+
+
+def test_every_log_is_rotated_within_a_limit(plan):
+    parser = rendered(plan)
+    for section in parser.sections():
+        if section.startswith("program:"):
+            assert 0 < int(parser[section]["stdout_logfile_maxbytes"]) <= 10 * 1024 * 1024
+            assert 0 < int(parser[section]["stdout_logfile_backups"]) <= 2
+
+
+def test_a_percent_sign_in_a_value_reaches_the_process(plan):
+    from dataclasses import replace
+
+    process = replace(topology.processes(topology.steps(plan))[0], environment={"KEY": "50%"})
+    assert 'environment=KEY="50%%"' in supervisor.render(plan.settings, [process])

@@ -1,0 +1,83 @@
+import subprocess
+
+import pytest
+
+from stack import packages
+from stack.packages import MissingPackages, Requirement
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What would have been run as root; the password-less sudo is not there."""
+    commands = []
+
+    def run(command, **options):
+        commands.append([str(word) for word in command])
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(packages.subprocess, "run", run)
+    monkeypatch.setattr(packages, "_privilege", list)
+    return commands
+
+
+def requirement(name, *answers):
+    remaining = list(answers)
+    return Requirement(name, "a test", lambda: remaining.pop(0) if len(remaining) > 1 else remaining[0])
+
+
+def test_nothing_is_run_when_nothing_is_missing(asked):
+    packages.ensure([requirement("there", True)], say=print)
+    assert asked == []
+
+
+def test_only_what_is_missing_is_installed(asked):
+    packages.ensure([requirement("there", True), requirement("absent", False, True)], say=lambda text: None)
+    install = next(command for command in asked if "install" in command)
+    assert install[-1] == "absent"
+    assert "there" not in install
+    assert "--no-install-recommends" in install
+
+
+def test_daemons_may_not_start_while_packages_come_in(asked, monkeypatch, tmp_path):
+    monkeypatch.setattr(packages, "POLICY", tmp_path / "policy-rc.d")
+    packages.ensure([requirement("absent", False, True)], say=lambda text: None)
+    words = [command[0] for command in asked]
+    assert words.index("tee") < words.index("env") < words.index("rm")
+
+
+def test_a_policy_of_the_machine_stays(asked, monkeypatch, tmp_path):
+    policy = tmp_path / "policy-rc.d"
+    policy.write_text("exit 101")
+    monkeypatch.setattr(packages, "POLICY", policy)
+    packages.ensure([requirement("absent", False, True)], say=lambda text: None)
+    assert not {"tee", "rm"} & {command[0] for command in asked}
+
+
+def test_without_root_everything_missing_is_listed_and_nothing_is_run(asked, monkeypatch):
+    monkeypatch.setattr(packages, "_privilege", lambda: None)
+    with pytest.raises(MissingPackages) as refused:
+        packages.ensure([requirement("one", False), requirement("two", False)], say=print)
+    assert "sudo apt-get install --no-install-recommends one two" in str(refused.value)
+    assert asked == []
+
+
+def test_a_package_that_does_not_bring_what_it_should_is_an_error(asked):
+    with pytest.raises(MissingPackages, match="still not usable: broken"):
+        packages.ensure([requirement("broken", False)], say=lambda text: None)
+
+
+@pytest.mark.parametrize(("version", "found"), [("17.0.15", True), ("21", True), ("11.0.2", False), ("1.8.0", False)])
+def test_java_counts_from_version_17(tmp_path, monkeypatch, version, found):
+    home = tmp_path / "java-of-debian"
+    (home / "bin").mkdir(parents=True)
+    (home / "bin" / "java").touch(mode=0o755)
+    (home / "release").write_text(f'IMPLEMENTOR="Debian"\nJAVA_VERSION="{version}"\n')
+    monkeypatch.setattr(packages, "JAVA_HOMES", tmp_path)
+    monkeypatch.setattr(packages, "which", lambda program: None)
+    assert (packages.java() is not None) == found
+
+
+def test_maven_is_needed_only_until_the_jars_are_there(tmp_path):
+    assert "maven" in [each.package for each in packages.stores(kafka_libs=tmp_path)]
+    (tmp_path / "kafka_2.13-4.3.1.jar").touch()
+    assert "maven" not in [each.package for each in packages.stores(kafka_libs=tmp_path)]

@@ -1,0 +1,52 @@
+import os
+import socket
+
+import pytest
+
+from stack import ports
+from stack.addresses import Endpoint
+from stack.ports import BusyPort
+
+
+@pytest.fixture
+def listening():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield Endpoint("127.0.0.1", server.getsockname()[1])
+
+
+def test_a_busy_port_is_named_with_who_holds_it(listening):
+    with pytest.raises(BusyPort, match=rf"{listening} is held by pid {os.getpid()} \(.*pytest.*\)"):
+        ports.require_free([listening])
+
+
+def test_all_busy_ports_are_named_at_once(listening):
+    with socket.socket() as other:
+        other.bind(("127.0.0.2", 0))
+        other.listen()
+        second = Endpoint("127.0.0.2", other.getsockname()[1])
+        with pytest.raises(BusyPort) as refused:
+            ports.require_free([second, listening])
+    assert str(listening) in str(refused.value)
+    assert str(second) in str(refused.value)
+
+
+def test_a_listener_on_every_address_is_in_the_way_too():
+    with socket.socket() as server:
+        server.bind(("0.0.0.0", 0))
+        server.listen()
+        with pytest.raises(BusyPort, match=f"pid {os.getpid()}"):
+            ports.require_free([Endpoint("127.9.9.9", server.getsockname()[1])])
+
+
+def test_a_free_port_is_free_again_right_after_its_last_connection():
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        place = server.getsockname()
+        with socket.create_connection(place):
+            accepted, _ = server.accept()
+            accepted.close()
+    ports.require_free([Endpoint(*place)])

@@ -1,0 +1,97 @@
+from pathlib import Path
+
+import pytest
+
+from stack import settings
+from stack.settings import SettingsError
+
+CHECKOUT = Path("/home/someone/shop")
+
+
+def read(**environ):
+    return settings.read({"HOME": "/home/someone", **environ}, checkout=CHECKOUT)
+
+
+def test_nothing_chosen_is_port_8080_on_network_16():
+    chosen = read()
+    assert (chosen.port, chosen.network) == (8080, 16)
+    assert chosen.tools == chosen.state
+
+
+def test_another_port_alone_makes_a_stack_beside_the_first():
+    first, second = read(), read(PORT="8081")
+    assert second.network != first.network
+    assert second.state != first.state
+    assert second.tools == first.tools
+    assert first.state not in second.state.parents
+
+
+def test_every_port_gives_a_network_that_exists():
+    assert all(1 <= read(PORT=str(port)).network <= 254 for port in range(1, 65536, 7))
+
+
+def test_root_has_its_state_where_the_user_postgres_can_reach_it(monkeypatch):
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    assert settings.default_state({"HOME": "/root"}) == Path("/var/tmp/order-system")
+
+
+def test_others_have_their_state_at_home(monkeypatch):
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert settings.default_state({"HOME": "/home/me"}) == Path("/home/me/.local/state/order-system")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "http"),
+        ("PORT", "0"),
+        ("PORT", "65536"),
+        ("PORT", "-1"),
+        ("PORT", "\uff18\uff10"),
+        ("NETWORK", "255"),
+        ("NETWORK", "0"),
+        ("NETWORK", "1.5"),
+        ("STATE", "relative/path"),
+        ("STATE", "/with a space"),
+        ("STATE", "/with'quote"),
+        ("STATE", "/with%percent"),
+        ("STATE", "/"),
+        ("STATE", "/" + "x" * 100),
+        ("TOOLS", "also/relative"),
+    ],
+)
+def test_a_malformed_variable_is_refused_by_its_name(name, value):
+    with pytest.raises(SettingsError, match=name):
+        read(**{name: value})
+
+
+def test_an_empty_variable_is_an_absent_one():
+    assert read(PORT="", STATE="", NETWORK="", TOOLS="") == read()
+
+
+@pytest.mark.parametrize("state", [str(CHECKOUT), f"{CHECKOUT}/state", f"{CHECKOUT}/a/../b"])
+def test_state_inside_the_repository_is_refused(state):
+    with pytest.raises(SettingsError, match="STATE"):
+        read(STATE=state)
+
+
+def test_the_environment_of_a_child_makes_the_same_settings_again():
+    chosen = read(PORT="9000", NETWORK="33", STATE="/srv/state", TOOLS="/srv/tools")
+    assert read(**chosen.environment()) == chosen
+
+
+def test_a_second_checkout_does_not_take_the_first_ones_environment(tmp_path):
+    first = settings.Settings(checkout=tmp_path / "first", state=tmp_path / "s", tools=tmp_path / "t")
+    second = settings.Settings(checkout=tmp_path / "second", state=tmp_path / "s", tools=tmp_path / "t")
+    first.checkout.mkdir()
+    first.venv.mkdir(parents=True)
+    (first.venv / "checkout").write_text(f"{first.checkout}\n")
+    assert second.venv != first.venv
+    assert second.venv.parent == first.venv.parent
+
+
+def test_the_environment_of_a_checkout_that_is_gone_is_taken_over(tmp_path):
+    chosen = settings.Settings(checkout=tmp_path / "new", state=tmp_path / "s", tools=tmp_path / "t")
+    (tmp_path / "t" / "venv").mkdir(parents=True)
+    (tmp_path / "t" / "venv" / "checkout").write_text(f"{tmp_path}/gone\n")
+    assert chosen.venv == tmp_path / "t" / "venv"

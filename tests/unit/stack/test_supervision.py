@@ -1,0 +1,140 @@
+"""A real supervisord over small processes: what it is configured to do, it does."""
+
+import dataclasses
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from stack import end, members, restarts, start, supervisor, write
+from stack.addresses import Endpoint
+from stack.bootstrap import CHECKOUT
+from stack.checks import HttpCheck
+from stack.passwords import write_private
+from stack.processes import Process, Role, Task
+from stack.progress import Progress
+from stack.start import Starter, StartFailed
+from stack.supervisor import Supervisor
+
+
+def server(name, port, **changes):
+    at = Endpoint("127.77.1.1", port)
+    process = Process(
+        name=name,
+        service=name.partition("-")[0],
+        role=Role.APPLICATION,
+        command=(sys.executable, "-m", "http.server", "--bind", at.address, str(port)),
+        check=HttpCheck(at, "/"),
+        listens=(at,),
+        start_seconds=15,
+    )
+    return dataclasses.replace(process, **changes)
+
+
+@pytest.fixture
+def running(settings, request):
+    """A supervised pair of servers; everything is ended afterwards."""
+    settings = dataclasses.replace(settings, checkout=CHECKOUT, tools=Path(sys.prefix).parent)
+    write.folders(settings)
+    steps = {process.name: process for process in (server("web-0", 18181), server("web-1", 18182))}
+    write_private(settings.conf / "supervisord.conf", supervisor.render(settings, list(steps.values())))
+    under = Supervisor(settings)
+    under.launch()
+    starter = Starter(settings=settings, supervisor=under, progress=Progress())
+    yield settings, starter, steps
+    end.down(settings, steps, Progress())
+    assert members.of_stack(settings) == []
+
+
+def eventually(probe, seconds=10):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if probe():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def state(settings, name):
+    return Supervisor(settings).info()[name]["statename"]
+
+
+def pid(settings, name):
+    return Supervisor(settings).info()[name]["pid"]
+
+
+def test_a_killed_process_comes_back_and_is_counted(running):
+    settings, starter, steps = running
+    starter.run(steps)
+    first = pid(settings, "web-0")
+    os.kill(first, signal.SIGKILL)
+    assert eventually(lambda: pid(settings, "web-0") not in (0, first) and state(settings, "web-0") == "RUNNING")
+    assert eventually(lambda: restarts.load(supervisor.restarts_file(settings)) == {"web-0": 1})
+
+
+def test_kill_keeps_every_replica_down_until_it_is_started(running):
+    settings, starter, steps = running
+    starter.run(steps)
+    killed = end.kill(settings, ["web-0", "web-1"])
+    assert len(killed) >= 2
+    assert not any(psutil.pid_exists(each) for each in killed)
+    time.sleep(1.5)
+    assert {state(settings, name) for name in steps} == {"STOPPED"}
+    starter.run(steps)
+    assert {state(settings, name) for name in steps} == {"RUNNING"}
+
+
+def test_starting_what_runs_changes_nothing(running):
+    settings, starter, steps = running
+    starter.run(steps)
+    before = pid(settings, "web-1")
+    starter.run(steps)
+    assert pid(settings, "web-1") == before
+
+
+def test_a_process_that_never_becomes_healthy_is_named_with_its_last_words(running):
+    settings, starter, _ = running
+    broken = server("web-0", 18183, start_seconds=2)
+    with pytest.raises(StartFailed) as failed:
+        starter.run({"web-0": broken})
+    assert "web-0 is not healthy after 2 s" in str(failed.value)
+    assert str(supervisor.log_file(settings, "web-0")) in str(failed.value)
+
+
+def test_a_task_that_fails_is_named_with_its_last_words(running):
+    _, starter, _ = running
+    task = Task(name="prepare", command=(sys.executable, "-c", "raise SystemExit('no space left')"))
+    with pytest.raises(StartFailed, match=r"prepare ended with 1\n  \| no space left"):
+        starter.run({"prepare": task})
+
+
+def test_a_task_that_takes_too_long_is_ended(running):
+    _, starter, _ = running
+    task = Task(name="prepare", command=(sys.executable, "-c", "import time; time.sleep(60)"), seconds=0.5)
+    began = time.monotonic()
+    with pytest.raises(StartFailed, match="prepare took too long"):
+        starter.run({"prepare": task})
+    assert time.monotonic() - began < 10
+
+
+def test_what_outlived_its_supervisor_is_found_and_ended(running):
+    settings, starter, steps = running
+    starter.run(steps)
+    supervisord = psutil.Process(int(supervisor.pid_file(settings).read_text()))
+    supervisord.kill()
+    supervisord.wait(5)
+    assert members.of_stack(settings)
+    end.strays(settings, Progress())
+    assert members.of_stack(settings) == []
+
+
+def test_the_end_of_a_long_log_is_bounded(tmp_path):
+    log = tmp_path / "long.log"
+    log.write_text("x" * 1_000_000 + "\nlast\n")
+    lines = start.last_lines(log)
+    assert lines[-1] == "  | last"
+    assert sum(map(len, lines)) < 70_000
