@@ -151,7 +151,7 @@ def migrate(settings: Settings) -> None:
     """
     Bring the schema and the Kafka topics to what this version needs; repeating it changes nothing.
     """
-    _dbmate(settings.database_url.get_secret_value())
+    apply_migrations(settings.database_url.get_secret_value())
     names = [stage.topic for stage in saga.stages(settings.saga_retry_delays_s)]
     topics = [rows.ORDER_EVENTS, *names, saga.DEAD]
     kafka.ensure_topics(settings.kafka_brokers, [kafka.Topic(name, PARTITIONS) for name in topics])
@@ -163,7 +163,7 @@ def migrate(settings: Settings) -> None:
     stop=tenacity.stop_after_attempt(5),
     reraise=True,
 )
-def _dbmate(url: str) -> None:
+def apply_migrations(url: str) -> None:
     """
     Apply the migrations that are missing, one replica at a time.
     """

@@ -64,7 +64,7 @@ WITH moved AS (
     SELECT $12::text, $13::text, $14::bytea, order_id, $9, $15::smallint, $10 FROM moved WHERE $12::text IS NOT NULL
 ), counted AS (
     INSERT INTO fulfilled_units (product, stripe, units)
-    SELECT product, $16::smallint, quantity FROM moved, jsonb_to_recordset($5::jsonb) 
+    SELECT product, $16::smallint, quantity FROM moved, jsonb_to_recordset($5::jsonb)
         AS line (product text, quantity bigint)
     WHERE $3 = 'FULFILLED' ORDER BY product
     ON CONFLICT (product, stripe) DO UPDATE SET units = fulfilled_units.units + excluded.units

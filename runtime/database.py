@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncpg
 import structlog
 import tenacity
+from asyncpg.connect_utils import SessionAttribute
 
 # What a server that starts, stops, or is about to be promoted answers.
 NOT_NOW = (
@@ -38,17 +39,20 @@ async def connect(
         before_sleep=_log_wait,
         reraise=True,
     )
-    pool: asyncpg.Pool = await retrying(
-        asyncpg.create_pool,
-        url,
-        min_size=1,
-        max_size=most,
-        timeout=connect_timeout_s,
-        command_timeout=statement_timeout_s,
-        target_session_attrs="primary",
-        server_settings={"statement_timeout": str(int(statement_timeout_s * 1000))},
-    )
-    return pool
+    settings = {"statement_timeout": str(int(statement_timeout_s * 1000))}
+
+    async def opened() -> asyncpg.Pool:
+        return await asyncpg.create_pool(
+            url,
+            min_size=1,
+            max_size=most,
+            timeout=connect_timeout_s,
+            command_timeout=statement_timeout_s,
+            target_session_attrs=SessionAttribute.primary,
+            server_settings=settings,
+        )
+
+    return await retrying(opened)
 
 
 def _log_wait(state: tenacity.RetryCallState) -> None:

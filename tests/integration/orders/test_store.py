@@ -1,0 +1,240 @@
+"""Orders in a real PostgreSQL."""
+
+import asyncio
+import json
+import uuid
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from orders_svc import sql
+from orders_svc.allocation import Allocations
+from orders_svc.listing import Listing
+from orders_svc.order import Change, Draft, Line, Order, State
+from orders_svc.ports import Placement, Request
+from orders_svc.store import Store
+from runtime.caller import Caller
+from runtime.errors import Internal, InvalidArgument
+from runtime.outbox import Notifier
+from tests.unit.orders.port_suite import AT, OrdersPortSuite, confirmed, draft, hold_for, pending
+
+
+@pytest.fixture
+def orders(pool):
+    return Store(pool, Notifier(pool))
+
+
+class TestStore(OrdersPortSuite):
+    @pytest.fixture
+    def raise_generation(self, pool):
+        async def raised():
+            await Allocations(pool).start_generation(uuid.uuid4().hex)
+
+        return raised
+
+
+async def test_each_change_is_told_to_the_outbox_in_its_own_transaction(orders, pool):
+    placement = pending(draft())
+    await orders.place(placement)
+    await orders.save(Change(placement.order, placement.order.cancel(AT)))
+    rows = await pool.fetch("SELECT topic, key FROM outbox ORDER BY id")
+    assert sorted(row["topic"] for row in rows) == ["order_events", "order_events", "pending_orders"]
+    assert {row["key"].decode() for row in rows} == {str(placement.order.id)}
+
+
+async def test_an_order_that_no_row_can_hold_fails_alone(orders):
+    bad = confirmed(draft())
+    bad = replace(bad, order=replace(bad.order, state_reason="\x00"))
+    good = [confirmed(draft()) for _ in range(4)]
+    outcomes = await asyncio.gather(
+        *(orders.place(each) for each in [*good[:2], bad, *good[2:]]), return_exceptions=True
+    )
+    assert [type(outcome) for outcome in outcomes if isinstance(outcome, Exception)] == [Internal]
+    assert all([await orders.get(each.order.id) for each in good])
+
+
+async def test_an_order_is_found_again_after_its_key_was_pruned(orders, pool):
+    wanted = draft()
+    answer = await orders.place(confirmed(wanted))
+    await pool.execute("UPDATE idempotency_keys SET create_time = now() - interval '8 days'")
+    assert await orders.prune_keys() == 1
+    stored = await orders.find_answer(Request.of(wanted))
+    assert (stored.answer.snapshot, stored.fingerprint) == (answer.snapshot, wanted.fingerprint)
+
+
+async def test_keys_that_are_younger_than_promised_are_kept(orders, pool):
+    await orders.place(confirmed(draft()))
+    await pool.execute("UPDATE idempotency_keys SET create_time = now() - interval '6 days'")
+    assert await orders.prune_keys() == 0
+
+
+async def test_orders_that_arrive_together_share_a_commit(orders, pool):
+    before = await pool.fetchval("SELECT txid_current()")
+    await asyncio.gather(*(orders.place(confirmed(draft())) for _ in range(100)))
+    assert await pool.fetchval("SELECT txid_current()") - before <= 6
+
+
+async def test_a_generation_starts_in_the_midst_of_confirmations(orders, pool):
+    """The fence must not wait for a moment without confirmations, since there may be none."""
+    busy = True
+
+    async def confirm_for_ever():
+        while busy:
+            await asyncio.gather(*(orders.place(confirmed(draft(), generation=9)) for _ in range(3)))
+
+    workers = [asyncio.create_task(confirm_for_ever()) for _ in range(4)]
+    await asyncio.sleep(0.2)
+    async with asyncio.timeout(2):
+        assert await Allocations(pool).start_generation("a") == 1
+    busy = False
+    await asyncio.gather(*workers)
+
+
+async def test_a_repeated_rebuild_starts_no_second_generation(pool):
+    allocations = Allocations(pool)
+    assert [await allocations.start_generation(key) for key in ("a", "a", "b")] == [1, 1, 2]
+
+
+async def test_a_confirmation_under_way_is_seen_by_the_check_of_expired_holds(orders, pool):
+    """Between the check and the hold's end nothing may be confirmed that the check did not tell."""
+    placement = confirmed(draft())
+    async with pool.acquire() as session:
+        transaction = session.transaction()
+        await transaction.start()
+        await session.execute(sql.LOCK_FENCE_SHARED)
+        check = asyncio.create_task(Allocations(pool).owners([placement.order.id]))
+        await asyncio.sleep(0.1)
+        assert not check.done()
+        await transaction.rollback()
+    await check
+
+
+async def test_allocations_are_the_confirmed_orders_and_the_sum_of_the_fulfilled(orders, pool):
+    kept, handed_over, called_off = (confirmed(draft(quantity=q)) for q in (2, 3, 4))
+    for each in (kept, handed_over, called_off, pending(draft())):
+        await orders.place(each)
+    await orders.save(Change(handed_over.order, handed_over.order.fulfil(AT)))
+    await orders.save(Change(called_off.order, called_off.order.cancel(AT)))
+    pages = [page async for page in Allocations(pool).stream()]
+    (allocations, fulfilled) = pages[-1]
+    assert [(order_id, lines[0].quantity) for order_id, lines in allocations] == [(kept.order.id, 2)]
+    assert fulfilled == [("products/tea", 3)]
+    owners = await Allocations(pool).owners([kept.order.id, handed_over.order.id, called_off.order.id, uuid.uuid4()])
+    assert set(owners) == {kept.order.id, handed_over.order.id}
+
+
+async def test_allocations_come_in_pages(orders, pool):
+    await asyncio.gather(*(orders.place(confirmed(draft())) for _ in range(1100)))
+    pages = [page async for page in Allocations(pool).stream()]
+    assert [len(page) for page, _ in pages] == [500, 500, 100]
+    assert [units is None for _, units in pages] == [True, True, False]
+
+
+class TestPages:
+    """ListOrders: newest first, nothing twice, nothing missing."""
+
+    @pytest.fixture
+    def listing(self, orders):
+        return Listing(orders, b"key")
+
+    @staticmethod
+    async def place_at(orders, seconds, state=State.CONFIRMED, customer="ann"):
+        wanted = draft(customer=customer)
+        at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+        new = Order.pending(wanted, at) if state is State.PENDING else Order.confirmed(wanted, hold_for(wanted), at)
+        await orders.place(Placement(new, Request.of(wanted)))
+        return new.id
+
+    @staticmethod
+    async def all_pages(listing, who, state=None, size=3):
+        seen, token = [], ""
+        while True:
+            page, token = await listing.page(who, state, size, token)
+            seen += [order.id for order in page]
+            if not token:
+                return seen
+
+    async def test_pages_together_are_all_orders_newest_first(self, orders, listing):
+        placed = [await self.place_at(orders, n, State.PENDING if n % 3 else State.CONFIRMED) for n in range(10)]
+        assert await self.all_pages(listing, Caller("ann")) == placed[::-1]
+
+    async def test_orders_of_one_instant_are_neither_repeated_nor_skipped(self, orders, listing):
+        placed = {await self.place_at(orders, 0) for _ in range(8)}
+        seen = await self.all_pages(listing, Caller("ann"))
+        assert len(seen) == 8
+        assert set(seen) == placed
+
+    async def test_new_orders_do_not_shift_the_pages(self, orders, listing):
+        placed = [await self.place_at(orders, n) for n in range(6)]
+        first, token = await listing.page(Caller("ann"), None, 3, "")
+        await self.place_at(orders, 100)
+        second, _ = await listing.page(Caller("ann"), None, 3, token)
+        assert [order.id for order in first + second] == placed[::-1]
+
+    async def test_a_state_is_filtered(self, orders, listing):
+        wanted = [await self.place_at(orders, n, State.PENDING) for n in range(4)]
+        await self.place_at(orders, 9)
+        assert await self.all_pages(listing, Caller("ann"), State.PENDING) == wanted[::-1]
+        assert await self.all_pages(listing, Caller("ann"), State.REJECTED) == []
+
+    async def test_customers_see_their_own_and_operators_all(self, orders, listing):
+        mine = await self.place_at(orders, 0)
+        other = await self.place_at(orders, 1, customer="bob")
+        assert await self.all_pages(listing, Caller("ann")) == [mine]
+        assert await self.all_pages(listing, Caller("op", operator=True)) == [other, mine]
+
+    @pytest.mark.parametrize(
+        "spoil", [lambda t: t[:-2] + "AA", lambda t: "x", lambda t: t + "!", lambda t: "AAAA" + t[4:]]
+    )
+    async def test_a_forged_token_is_refused(self, orders, listing, spoil):
+        for n in range(3):
+            await self.place_at(orders, n)
+        _, token = await listing.page(Caller("ann"), None, 1, "")
+        with pytest.raises(InvalidArgument) as refused:
+            await listing.page(Caller("ann"), None, 1, spoil(token))
+        assert refused.value.fields[0].field == "page_token"
+
+    async def test_a_token_of_another_list_is_refused(self, orders, listing):
+        for n in range(3):
+            await self.place_at(orders, n)
+        _, token = await listing.page(Caller("ann"), None, 1, "")
+        for who, state in [(Caller("bob"), None), (Caller("ann"), State.PENDING), (Caller("ann", operator=True), None)]:
+            with pytest.raises(InvalidArgument):
+                await listing.page(who, state, 1, token)
+
+    async def test_a_page_reads_as_many_rows_as_it_shows_whatever_the_table_holds(self, pool):
+        await pool.execute(
+            """INSERT INTO orders SELECT gen_random_uuid(), 'ann', (enum_range(null::order_state))[1 + n % 2], '', '[]',
+               'EUR', 1, 0, 1, now() - n * interval '1 s', now() FROM generate_series(1, 30000) n"""
+        )
+        await pool.execute("ANALYZE orders")
+        plan = await pool.fetchval(
+            "EXPLAIN (ANALYZE, FORMAT JSON) " + sql.LIST_OF_CUSTOMER,
+            [*State],
+            datetime.now(UTC),
+            uuid.uuid4(),
+            50,
+            "ann",
+        )
+        assert "Seq Scan" not in plan.replace("Function Scan", "")
+        assert "orders_of_customer" in plan
+        assert max_rows(plan) <= 5 * 50
+
+
+def max_rows(plan):
+    found = []
+
+    def visit(node):
+        if node.get("Relation Name") == "orders":
+            found.append(node["Actual Rows"] * node["Actual Loops"])
+        for child in node.get("Plans", ()):
+            visit(child)
+
+    visit(json.loads(plan)[0]["Plan"])
+    return max(found)
+
+
+def test_lines_keep_their_order():
+    wanted = Draft("ann", "k", (Line("products/b", 1), Line("products/a", 2)))
+    assert [line.product for line in Order.pending(wanted, AT).lines] == ["products/b", "products/a"]

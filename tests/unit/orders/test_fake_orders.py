@@ -1,0 +1,19 @@
+"""The fake store keeps the port's promises, so that tests on it mean something."""
+
+import pytest
+
+from tests.unit.orders.fakes import FakeOrders
+from tests.unit.orders.port_suite import OrdersPortSuite
+
+
+class TestFakeOrders(OrdersPortSuite):
+    @pytest.fixture
+    def orders(self):
+        return FakeOrders()
+
+    @pytest.fixture
+    def raise_generation(self, orders):
+        async def raised():
+            orders.generation += 1
+
+        return raised
