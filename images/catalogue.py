@@ -66,8 +66,11 @@ def _counts(path: Path) -> bool:
     return path.is_file() and not hidden
 
 
+CONTRACT = ("images/contract", "protos")
+
+
 def _service(name: str) -> Image:
-    inputs = ("runtime", f"{name}_svc", "build/wheel")
+    inputs = (*CONTRACT, "runtime", f"{name}_svc")
     return Image(name, "service", inputs, {"SERVICE": name})
 
 
@@ -76,7 +79,7 @@ STORES = (Image("postgres", "postgres"), Image("kafka", "kafka", ("stack/kafka",
 # What Kubernetes and Istio bring, for people who have only Docker.
 DOCKER_ONLY = (
     Image("envoy", "envoy"),
-    Image("mesh", "mesh", ("runtime", "envoy/translator")),
+    Image("mesh", "mesh", (*CONTRACT, "runtime", "gateway", "envoy/translator")),
     Image("etcd", "etcd"),
     Image("prometheus", "prometheus"),
 )

@@ -10,6 +10,7 @@ lock() { # lock IMAGE SOURCES-AND-OPTIONS...
 }
 UV=$1
 lock service pyproject.toml images/service/requirements.in
-lock mesh --extra mesh pyproject.toml
+lock mesh --extra mesh pyproject.toml images/mesh/requirements.in
+lock contract images/contract/requirements.in
 lock postgres images/postgres/requirements.in
 lock envoy images/envoy/requirements.in
