@@ -2,6 +2,8 @@ import type { Status, Violation } from "./types.ts";
 
 // HTTP statuses after which the same request may well succeed.
 const PASSING = new Set([0, 408, 425, 429, 500, 502, 503, 504]);
+// Reasons that say the same of an otherwise final status: an earlier try is still being worked on.
+const PASSING_REASONS = new Set(["REQUEST_IN_PROGRESS"]);
 
 /** What went wrong with a call, in the API's words; status 0 means that no answer came. */
 export class Problem extends Error {
@@ -21,7 +23,7 @@ export class Problem extends Error {
 
   /** Whether a repeat may succeed. */
   get passing(): boolean {
-    return PASSING.has(this.status);
+    return PASSING.has(this.status) || PASSING_REASONS.has(this.reason);
   }
 
   /** Whether the call may have had its effect although no success was reported. */

@@ -1,0 +1,87 @@
+// One intent to buy: what the customer pressed "Place order" for, and what is known of it.
+//
+// Its key goes with every repeat, so that however often the line breaks there is one order.
+// Pure: time, chance and storage come from outside.
+
+import type { Problem } from "../api/problem.ts";
+import type { Order, Violation } from "../api/types.ts";
+import { backoffMs } from "../shared/backoff.ts";
+
+export interface Line {
+  product: string;
+  quantity: number;
+}
+
+/**
+ * sending: the first try is under way and nothing is wrong yet
+ * unknown: no answer came, so that the order may or may not be placed; asking again
+ * busy: it was not taken, for now; trying again
+ * accepted, refused: the answer is known
+ * expired: the key is so old that a repeat could be a second order, so nobody repeats it
+ */
+export type Phase = "sending" | "unknown" | "busy" | "accepted" | "refused" | "expired";
+
+export interface Refusal {
+  reason: string;
+  message: string;
+  violations: Violation[];
+}
+
+export interface Intent {
+  key: string;
+  customer: string; // the key names one order of one customer only
+  lines: Line[];
+  createdMs: number;
+  phase: Phase;
+  failures: number;
+  nextTryMs: number;
+  order?: string;
+  refusal?: Refusal;
+}
+
+// The service keeps keys for seven days; a day less leaves room for clocks that differ.
+export const KEY_LIFETIME_MS = 6 * 24 * 3600 * 1000;
+
+const OPEN: ReadonlySet<Phase> = new Set(["sending", "unknown", "busy"]);
+
+/** A new intent; *key* has not been used before. */
+export function begin(key: string, customer: string, lines: Line[], nowMs: number): Intent {
+  return { key, customer, lines, createdMs: nowMs, phase: "sending", failures: 0, nextTryMs: nowMs };
+}
+
+/** Whether its outcome is still to be found out. */
+export function isOpen(intent: Intent | undefined): intent is Intent {
+  return intent !== undefined && OPEN.has(intent.phase);
+}
+
+/** The intent after the shop has answered with an order. */
+export function accepted(intent: Intent, order: Order): Intent {
+  return { ...intent, phase: "accepted", order: order.name };
+}
+
+/** The intent after a try failed. */
+export function failed(intent: Intent, problem: Problem, nowMs: number, random?: () => number): Intent {
+  if (!problem.passing) return refused(intent, problem);
+  const failures = intent.failures + 1;
+  const waitMs = Math.max(backoffMs(intent.failures, random), problem.retryAfterMs);
+  // Once it may have arrived, a later "not now" does not tell that it has not.
+  const phase = problem.unclear || intent.phase === "unknown" ? "unknown" : "busy";
+  return { ...intent, phase, failures, nextTryMs: nowMs + waitMs };
+}
+
+/** The intent as it is when a page loads: a try under way when the last page went away has an unknown end. */
+export function restored(intent: Intent, nowMs: number): Intent {
+  if (!isOpen(intent)) return intent;
+  if (nowMs - intent.createdMs > KEY_LIFETIME_MS) return { ...intent, phase: "expired" };
+  return { ...intent, phase: "unknown", nextTryMs: nowMs };
+}
+
+/** The intent with its next try due now. */
+export function hurried(intent: Intent, nowMs: number): Intent {
+  return { ...intent, nextTryMs: nowMs };
+}
+
+function refused(intent: Intent, problem: Problem): Intent {
+  const { reason, message, violations } = problem;
+  return { ...intent, phase: "refused", refusal: { reason: reason || `HTTP_${problem.status}`, message, violations } };
+}

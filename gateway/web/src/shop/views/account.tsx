@@ -1,0 +1,59 @@
+import { useSignal } from "@preact/signals";
+import { isExpired, subject } from "../../shared/token.ts";
+import { ANONYMOUS, customer, signIn, token } from "../session.ts";
+import { words } from "../words.ts";
+import { Page } from "./page.tsx";
+
+/** Who is shopping, and how to become somebody else. */
+export function Account() {
+  const said = words.value;
+  const named = customer.value !== ANONYMOUS || token.value !== "";
+  return (
+    <Page title={said.account}>
+      <p>{named ? said.signIn.who(customer.value) : said.signIn.nobody}</p>
+      {named ? (
+        <p>
+          <button type="button" onClick={() => signIn("")}>
+            {said.signIn.out}
+          </button>
+        </p>
+      ) : (
+        <SignIn />
+      )}
+    </Page>
+  );
+}
+
+function SignIn() {
+  const said = words.value.signIn;
+  const wrong = useSignal(false);
+  const submit = (event: Event) => {
+    event.preventDefault();
+    const form = new FormData(event.currentTarget as HTMLFormElement);
+    const text = String(form.get("token") ?? "").trim();
+    wrong.value = !subject(text) || isExpired(text, Date.now());
+    if (!wrong.value) signIn(text);
+  };
+  return (
+    <form class="card" onSubmit={submit}>
+      <label for="token">{said.token}</label>
+      <textarea
+        id="token"
+        name="token"
+        rows={4}
+        autoComplete="off"
+        spellcheck={false}
+        required
+        aria-describedby="token-hint"
+        aria-invalid={wrong.value}
+      />
+      <p id="token-hint" class="muted">
+        {said.hint}
+      </p>
+      {wrong.value && <p role="alert">{said.wrong}</p>}
+      <button type="submit" class="primary">
+        {said.in}
+      </button>
+    </form>
+  );
+}

@@ -1,0 +1,52 @@
+import { useSignal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { call } from "../../api/http.ts";
+import type { Order } from "../../api/types.ts";
+import { token } from "../session.ts";
+import { words } from "../words.ts";
+
+/** Calls an order off after asking once more; the order's page shows the outcome itself. */
+export function Cancel({ order }: { order: Order }) {
+  const said = words.value;
+  const stage = useSignal<"idle" | "asking" | "sending" | "failed">("idle");
+  const keep = useRef<HTMLButtonElement>(null);
+  useEffect(() => {
+    if (stage.value === "asking") keep.current?.focus();
+  }, [stage.value]);
+  const send = async () => {
+    stage.value = "sending";
+    try {
+      // The key is the order's own: calling the same order off twice is one intent.
+      await call<Order>(`/v1/${order.name}:cancel`, {
+        method: "POST",
+        body: {},
+        key: `cancel-${order.name.replace(/^orders\//, "")}`,
+        token: token.peek(),
+      });
+      stage.value = "idle";
+    } catch {
+      stage.value = "failed";
+    }
+  };
+  if (stage.value === "idle" || stage.value === "failed") {
+    return (
+      <div class="actions">
+        {stage.value === "failed" && <p role="alert">{said.cancelFailed}</p>}
+        <button type="button" class="quiet danger" onClick={() => (stage.value = "asking")}>
+          {said.cancel}
+        </button>
+      </div>
+    );
+  }
+  return (
+    <div class="actions" role="group" aria-label={said.cancelQuestion}>
+      <p>{said.cancelQuestion}</p>
+      <button type="button" ref={keep} disabled={stage.value === "sending"} onClick={() => (stage.value = "idle")}>
+        {said.cancelNo}
+      </button>
+      <button type="button" class="danger" disabled={stage.value === "sending"} onClick={send}>
+        {said.cancelYes}
+      </button>
+    </div>
+  );
+}

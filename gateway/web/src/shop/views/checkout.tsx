@@ -1,0 +1,162 @@
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { go } from "../../shared/router.ts";
+import { product } from "../catalogue.ts";
+import { askNow, dismiss, intent, trying } from "../checkout.ts";
+import type { Intent } from "../intent.ts";
+import { isOpen } from "../intent.ts";
+import { customer } from "../session.ts";
+import { words } from "../words.ts";
+import { Lines, titleOf } from "./lines.tsx";
+import { Page } from "./page.tsx";
+
+/** Where an intent stands: being sent, not known yet, refused. */
+export function Checkout() {
+  const now = intent.value;
+  const order = now?.phase === "accepted" ? now.order : undefined;
+  useEffect(() => {
+    if (!order) return;
+    go(`/${order}`, true);
+    dismiss();
+  }, [order]);
+  if (!now || order) return <Page title={words.value.checkout.title}>{!now && <Nothing />}</Page>;
+  if (now.phase === "refused") return <Refused intent={now} />;
+  if (now.phase === "expired") return <Expired />;
+  return <Open intent={now} />;
+}
+
+function Nothing() {
+  const said = words.value;
+  return (
+    <>
+      <p>{said.checkout.none}</p>
+      <p>
+        <a class="button" href="#/orders">
+          {said.allOrders}
+        </a>
+      </p>
+    </>
+  );
+}
+
+function Open({ intent }: { intent: Intent }) {
+  const said = words.value.checkout;
+  const phase = intent.phase as "sending" | "unknown" | "busy";
+  const stranger = intent.customer !== customer.value;
+  return (
+    <Page title={said.title}>
+      <section class={`card verdict ${phase}`} aria-live="polite" aria-atomic="true">
+        <Spinner />
+        <h2>{said[phase]}</h2>
+        <p>{stranger ? said.otherCustomer(intent.customer) : said[`${phase}Text`]}</p>
+      </section>
+      {phase !== "sending" && !stranger && <Asking intent={intent} />}
+      <h2>{said.what}</h2>
+      <div class="card">
+        <Lines lines={intent.lines} />
+      </div>
+    </Page>
+  );
+}
+
+function Asking({ intent }: { intent: Intent }) {
+  const said = words.value.checkout;
+  const now = useSignal(Date.now());
+  useEffect(() => {
+    const timer = setInterval(() => {
+      now.value = Date.now();
+    }, 500);
+    return () => clearInterval(timer);
+  }, []);
+  const seconds = trying.value ? 0 : Math.max(0, Math.ceil((intent.nextTryMs - now.value) / 1000));
+  return (
+    <div class="actions">
+      <button type="button" disabled={trying.value} onClick={askNow}>
+        {said.askNow}
+      </button>
+      <p class="muted">
+        {intent.failures > 0 && said.tried(intent.failures)} {said.next(seconds)}
+      </p>
+    </div>
+  );
+}
+
+function Refused({ intent }: { intent: Intent }) {
+  const said = words.value;
+  const { refusal } = intent;
+  const missing = refusal?.violations.filter((each) => each.subject.startsWith("products/")) ?? [];
+  const leave = () => {
+    go("/basket", true);
+    dismiss();
+  };
+  return (
+    <Page title={said.checkout.title}>
+      <section class="card verdict refused" role="alert">
+        <h2>{said.checkout.refused}</h2>
+        {missing.length > 0 ? (
+          <>
+            <p>{said.checkout.outOfStock}</p>
+            <ul>
+              {missing.map((each) => (
+                <li key={each.subject}>
+                  <span lang="en">{titleOf(each.subject)}</span> – {said.available(left(each.subject, each.description))}
+                </li>
+              ))}
+            </ul>
+          </>
+        ) : (
+          <p>{(refusal && said.reasons[refusal.reason]) ?? refusal?.message}</p>
+        )}
+        <p>{said.checkout.refusedText}</p>
+      </section>
+      <p>
+        <button type="button" class="primary" onClick={leave}>
+          {said.checkout.back}
+        </button>
+      </p>
+    </Page>
+  );
+}
+
+/** What the refusal says was left, "5 wanted, 3 available"; else what the shelf shows. */
+function left(subject: string, description: string): number {
+  const said = /(\d+) available/.exec(description)?.[1];
+  return Number(said ?? product(subject)?.stock?.available ?? 0);
+}
+
+function Expired() {
+  const said = words.value;
+  const leave = () => {
+    go("/orders", true);
+    dismiss();
+  };
+  return (
+    <Page title={said.checkout.title}>
+      <section class="card verdict refused" role="alert">
+        <h2>{said.checkout.expired}</h2>
+        <p>{said.checkout.expiredText}</p>
+      </section>
+      <p>
+        <button type="button" class="primary" onClick={leave}>
+          {said.allOrders}
+        </button>
+      </p>
+    </Page>
+  );
+}
+
+function Spinner() {
+  return <span class="spinner" aria-hidden="true" />;
+}
+
+/** Reminds, on every other page, of an intent without an answer, or tells that there is one. */
+export function OpenIntent() {
+  const said = words.value;
+  if (!intent.value) return null;
+  const open = isOpen(intent.value);
+  return (
+    <p class="notice" role="status">
+      {open ? said.openIntent : said.answeredIntent} <a href="#/checkout">{said.lookAtIntent}</a>
+    </p>
+  );
+}

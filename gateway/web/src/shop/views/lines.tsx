@@ -1,0 +1,50 @@
+import type { ComponentChildren } from "preact";
+import type { Money } from "../../api/types.ts";
+import { locale } from "../../shared/i18n.ts";
+import { format, times } from "../../shared/money.ts";
+import { product } from "../catalogue.ts";
+import { words } from "../words.ts";
+import { Art } from "./art.tsx";
+
+export interface LineShown {
+  product: string;
+  quantity: number;
+  unitPrice?: Money | undefined;
+}
+
+interface Props {
+  lines: LineShown[];
+  children?: (line: LineShown, title: string) => ComponentChildren;
+}
+
+/** Products with how many and for how much; *children* makes what stands at a line's end. */
+export function Lines({ lines, children }: Props) {
+  return (
+    <ul class="lines">
+      {lines.map((line) => (
+        <Line key={line.product} line={line} after={children} />
+      ))}
+    </ul>
+  );
+}
+
+function Line({ line, after }: { line: LineShown; after: Props["children"] }) {
+  const title = titleOf(line.product);
+  const price = line.unitPrice;
+  return (
+    <li>
+      <Art product={line.product} title={title} />
+      <div class="what">
+        <span lang="en">{title}</span>
+        {price && <small class="muted">{words.value.each(format(price, locale.value))}</small>}
+      </div>
+      {after ? after(line, title) : <span class="count">× {line.quantity}</span>}
+      {price && <span class="amount">{format(times(price, line.quantity), locale.value)}</span>}
+    </li>
+  );
+}
+
+/** What a product is called; its id with spaces while the catalogue is not known. */
+export function titleOf(name: string): string {
+  return product(name)?.displayName ?? name.replace(/^products\//, "").replaceAll("-", " ");
+}

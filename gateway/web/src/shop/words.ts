@@ -1,0 +1,19 @@
+import type { Order } from "../api/types.ts";
+import { messages } from "../shared/i18n.ts";
+import { en, type Messages } from "./en.ts";
+import { es } from "./es.ts";
+
+/** What the shop says, in the reader's language. */
+export const words = messages<Messages>({ en, es });
+
+/** An order's state for a customer, with the reason where it ended badly. */
+export function stateText(order: Pick<Order, "state" | "stateReason">, said: Messages): string {
+  const { text } = said.state[order.state];
+  const reason = order.state === "REJECTED" ? said.reasons[order.stateReason] : undefined;
+  return reason ? `${reason} ${text}` : text;
+}
+
+/** The part of an order's id that people read to each other. */
+export function shortId(name: string): string {
+  return name.replace(/^orders\//, "").slice(0, 8).toUpperCase();
+}
