@@ -47,6 +47,7 @@ class InventoryApi(InventoryServiceServicer):
         good = [basket for basket in baskets if isinstance(basket, Basket)]
         held = iter(await self._inventory.hold_all(good))
         outcomes = [next(held) if isinstance(basket, Basket) else basket for basket in baskets]
+        _raise_if_unavailable(outcomes)
         return inventory_service_pb2.BatchHoldStockResponse(outcomes=_outcome_messages(outcomes))
 
     async def CommitHold(
@@ -107,6 +108,15 @@ def _checked_basket(request: inventory_service_pb2.HoldStockRequest) -> Basket |
         return _basket(request)
     except errors.Error as error:
         return error
+
+
+def _raise_if_unavailable(outcomes: Sequence[HoldOutcome]) -> None:
+    """
+    Fail the whole call if nothing can be held right now, so that the mesh sees it.
+    """
+    down = [outcome for outcome in outcomes if isinstance(outcome, errors.Unavailable)]
+    if down and len(down) == len(outcomes):
+        raise down[0]
 
 
 def _outcome_messages(outcomes: Sequence[HoldOutcome]) -> list[inventory_service_pb2.HoldStockOutcome]:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import confluent_kafka
 import structlog
+import tenacity
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from google.protobuf.message import DecodeError
 from shop.inventory.v1.events_pb2 import LedgerEntry, StockEvent
@@ -139,8 +140,16 @@ def _read(brokers: str, topic: str, last: int | None, limit_s: float) -> list[by
             "log_level": 3,
         }
     )
+    end = time.monotonic() + limit_s
+    # A partition may have no leader for a moment, when its topic is new or a broker left.
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(KafkaException),
+        wait=tenacity.wait_random_exponential(multiplier=0.1, max=2),
+        stop=tenacity.stop_after_delay(limit_s),
+        reraise=True,
+    )
     try:
-        return _read_with(consumer, topic, last, time.monotonic() + limit_s)
+        return retrying(_read_with, consumer, topic, last, end)
     except KafkaException as error:
         raise _unavailable(topic, str(error.args[0])) from error
     finally:
