@@ -183,11 +183,15 @@ def apply_migrations(url: str) -> None:
 
 def _for_dbmate(url: str) -> str:
     """
-    Return *url* for dbmate, whose driver wants to be told that there is no TLS on loopback or in the mesh.
+    Return *url* for dbmate: told that there is no TLS on loopback or in the mesh, and one port for all hosts.
     """
     parts = urlsplit(url)
     query = {"sslmode": "disable", **dict(parse_qsl(parts.query))}
-    return urlunsplit(parts._replace(query=urlencode(query)))
+    user, at, hosts = parts.netloc.rpartition("@")
+    # dbmate takes several hosts only in the form HOST,HOST:PORT.
+    port = hosts.rpartition(":")[2]
+    hosts = hosts.replace(f":{port},", ",")
+    return urlunsplit(parts._replace(netloc=f"{user}{at}{hosts}", query=urlencode(query)))
 
 
 if __name__ == "__main__":
