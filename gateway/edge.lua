@@ -6,6 +6,7 @@
 -- the configuration is made; gateway/filters.py says what is in them.
 
 local METADATA = "shop.edge"
+local TRACEPARENT = "^%x%x%-" .. ("%x"):rep(32) .. "%-" .. ("%x"):rep(16) .. "%-%x%x$"
 local REQUEST_ID = { request_id = true, requestId = true }
 
 -- Set by the edge or by services, believed inside, so never taken from outside.
@@ -71,9 +72,13 @@ local function find_route(path)
   end
 end
 
-local function has_body(headers)
-  local length = headers:get("content-length")
-  return headers:get("transfer-encoding") ~= nil or (length ~= nil and length ~= "0")
+-- Bytes of the body; one that comes in chunks is waited for, since only its end tells.
+local function body_length(handle, verb)
+  local length = handle:headers():get("content-length")
+  if length or verb == "GET" then
+    return tonumber(length or 0)
+  end
+  return handle:body(true):length()
 end
 
 local function unknown_parameter(query, known)
@@ -98,7 +103,7 @@ end
 -- A trace id for callers who bring none: the request id, which is random, so that both find the same.
 local function trace(handle, headers)
   local parent = headers:get("traceparent")
-  if not (parent and parent:match("^%x%x%-%x+%-%x+%-%x%x$")) then
+  if not (parent and parent:match(TRACEPARENT)) then
     local id = (headers:get("x-request-id") or ""):gsub("-", ""):lower()
     if #id ~= 32 or id:match("%X") then
       return
@@ -124,11 +129,13 @@ local function resume(headers, path, query)
   headers:replace(":path", path .. "?" .. table.concat(kept, "&"))
 end
 
-local function check(handle, headers, method, query)
-  if tonumber(headers:get("content-length") or 0) > MAX_BODY_BYTES then
+local function check(handle, verb, method, query)
+  local length = body_length(handle, verb)
+  local headers = handle:headers()
+  if length > MAX_BODY_BYTES then
     return refuse(handle, "413", "")
   end
-  if has_body(headers) and not is_json(headers) then
+  if length > 0 and not is_json(headers) then
     return refuse(handle, "415", "the body must be application/json", "Content-Type")
   end
   local unknown = unknown_parameter(query, method.query)
@@ -176,7 +183,7 @@ function envoy_on_request(handle)
   if method.query.from_version then
     resume(headers, path, query)
   end
-  check(handle, headers, method, query)
+  check(handle, verb, method, query)
 end
 
 -- Response --------------------------------------------------------------------
@@ -213,7 +220,7 @@ local function name_the_field(text, verb)
   elseif not field then
     field, why = "body", "is not valid JSON: " .. (message:match("^(.-)\\n") or message)
   end
-  return string.format(INVALID_FIELD, field .. ": " .. why, field, why)
+  return string.format(INVALID_FIELD, (field == "body" and "the body " or field .. ": ") .. why, field, why)
 end
 
 local function finish_error(handle, verb)
@@ -253,13 +260,15 @@ local function tag(handle, if_none_match)
     return
   end
   local etag = '"' .. value .. '"'
-  headers:replace("etag", etag)
+  -- Weak, because the same state is sent compressed and not, in whole and in part.
+  headers:replace("etag", "W/" .. etag)
   headers:replace("cache-control", "private, no-cache")
   if matches(if_none_match, etag) then
     headers:replace(":status", "304")
     headers:remove("content-type")
     body:setBytes("")
-    headers:remove("content-length")
+    -- Of the answer that is not sent, as HTTP wants it; without any, Envoy would send an empty chunk.
+    headers:replace("content-length", tostring(#text))
   end
 end
 

@@ -67,7 +67,7 @@ FAILURES = (
     Failure(501, code_pb2.UNIMPLEMENTED, "UNIMPLEMENTED", "this is not implemented"),
     Failure(502, code_pb2.UNAVAILABLE, "UNAVAILABLE", "the service does not answer right now", 1),
     Failure(503, code_pb2.UNAVAILABLE, "UNAVAILABLE", "the service does not answer right now", 1),
-    Failure(504, code_pb2.DEADLINE_EXCEEDED, "UPSTREAM_TIMEOUT", "the service did not answer in time", 1),
+    Failure(504, code_pb2.DEADLINE_EXCEEDED, "SERVICE_TIMEOUT", "the service did not answer in time", 1),
 )
 BY_HTTP = {failure.http: failure for failure in FAILURES}
 # What a gRPC status without details becomes: no service of ours sends one, so it is the mesh's.

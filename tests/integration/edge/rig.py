@@ -1,9 +1,17 @@
-"""A real Envoy as the edge, with nothing around it: what Istio's gateway has, and our EnvoyFilters."""
+"""
+A real Envoy as the edge with a shop behind it: what Istio's gateway has, and our EnvoyFilters.
+
+    python -m tests.integration.edge.rig FOLDER
+
+Serves until SIGTERM; prints a line when it is ready.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import sys
 import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +20,8 @@ from typing import Any
 import httpx
 import yaml
 from gateway import contract, filters
+
+from tests.integration.edge import shop
 
 ROOT = Path(__file__).resolve().parents[3]
 NETWORK = 43
@@ -163,3 +173,24 @@ async def stop(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         process.terminate()
         await process.wait()
+
+
+async def main(folder: Path) -> None:
+    """
+    Run the shop and the edge until SIGTERM.
+    """
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    servers = [shop.server(shop.Orders(), ORDERS), shop.server(shop.Inventory(), INVENTORY)]
+    for each in servers:
+        await each.start()
+    process = await start(folder)
+    print("ready", flush=True)
+    await stopped.wait()
+    await stop(process)
+    for each in servers:
+        await each.stop(None)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1])))

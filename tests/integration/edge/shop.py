@@ -15,6 +15,7 @@ import grpc
 import structlog
 from google.type.money_pb2 import Money
 from runtime import errors
+from runtime.caller import caller
 from runtime.interceptors import Interceptor, wrappers
 from runtime.reply import send_http_code
 from runtime.settings import ServiceSettings
@@ -23,6 +24,7 @@ from shop.orders.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
 
 PENDING = "products/nobody-knows"
 ON_HAND = 100
+LISTED = 600
 
 
 class OutOfStock(errors.FailedPrecondition):
@@ -34,20 +36,18 @@ class Orders(order_service_pb2_grpc.OrderServiceServicer):
 
     def __init__(self) -> None:
         self.orders: dict[str, order_pb2.Order] = {}
-        self.metadata: list[dict[str, Any]] = []
 
     async def CreateOrder(self, request: Any, context: Any) -> order_pb2.Order:
-        self.metadata.append(dict(context.invocation_metadata()))
         name = f"orders/{uuid.uuid5(uuid.NAMESPACE_URL, request.request_id)}"
         if name not in self.orders:
             self.orders[name] = await _placed(name, request.order)
+            self.orders[name].customer = caller(context).name
         order = self.orders[name]
         code = 202 if order.state == order_pb2.Order.PENDING else 201
         await send_http_code(context, code, [("location", f"/v1/{name}")])
         return order
 
     async def GetOrder(self, request: Any, context: Any) -> order_pb2.Order:
-        self.metadata.append(dict(context.invocation_metadata()))
         return self._find(request.name)
 
     async def ListOrders(self, request: Any, context: Any) -> order_service_pb2.ListOrdersResponse:
@@ -62,6 +62,8 @@ class Orders(order_service_pb2_grpc.OrderServiceServicer):
         if order.state == order_pb2.Order.CANCELLED:
             raise errors.FailedPrecondition("the order is final", reason="ILLEGAL_TRANSITION")
         order.state = order_pb2.Order.CANCELLED
+        order.version += 1
+        order.etag = str(order.version)
         return order
 
     async def BatchCreateOrders(self, request: Any, context: Any) -> order_service_pb2.BatchCreateOrdersResponse:
@@ -70,7 +72,8 @@ class Orders(order_service_pb2_grpc.OrderServiceServicer):
     async def WatchOrder(self, request: Any, context: Any) -> AsyncIterator[order_service_pb2.WatchOrderResponse]:
         order = self._find(request.name)
         event = order_service_pb2.WatchOrderResponse
-        yield event(order=order)
+        if request.from_version <= order.version:
+            yield event(order=order)
         yield event(heartbeat=event.Heartbeat())
         yield event(end=event.End())
 
@@ -83,7 +86,7 @@ class Orders(order_service_pb2_grpc.OrderServiceServicer):
 async def _placed(name: str, wanted: order_pb2.Order) -> order_pb2.Order:
     for index, line in enumerate(wanted.lines):
         await _meet(line.product, f"order.lines[{index}].product")
-    order = order_pb2.Order(name=name, customer="customers/anonymous", lines=wanted.lines, version=1, etag="1")
+    order = order_pb2.Order(name=name, lines=wanted.lines, version=1, etag="1")
     pending = any(line.product == PENDING for line in wanted.lines)
     order.state = order_pb2.Order.PENDING if pending else order_pb2.Order.CONFIRMED
     order.create_time.FromSeconds(1_800_000_000)
@@ -112,26 +115,31 @@ async def _meet(product: str, field: str) -> None:
 
 
 class Inventory(inventory_service_pb2_grpc.InventoryServiceServicer):
-    """Ten products, and as many more as a page may have."""
+    """As many products of one kind as a page may have, and more."""
 
     async def GetProduct(self, request: Any, context: Any) -> inventory_pb2.Product:
-        if request.name != "products/tea":
+        if request.name == "products/tea-mesh":
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "upstream connect error, 127.0.0.1 refused")
+        if not request.name.startswith("products/tea-"):
             raise errors.NotFound(f"{request.name} does not exist", reason="PRODUCT_NOT_FOUND")
-        return _product("tea")
+        return _product(request.name)
 
     async def ListProducts(self, request: Any, context: Any) -> inventory_service_pb2.ListProductsResponse:
-        products = [_product(f"tea-{number}") for number in range(request.page_size or 10)]
-        return inventory_service_pb2.ListProductsResponse(products=products)
+        first = int(request.page_token or 0)
+        after = min(first + (request.page_size or 10), LISTED)
+        products = [_product(f"products/tea-{number}") for number in range(first, after)]
+        token = str(after) if after < LISTED else ""
+        return inventory_service_pb2.ListProductsResponse(products=products, next_page_token=token)
 
     async def Restock(self, request: Any, context: Any) -> inventory_pb2.Product:
-        return _product("tea")
+        return _product(request.name)
 
 
 def _product(name: str) -> inventory_pb2.Product:
-    stock = inventory_pb2.Stock(on_hand=ON_HAND, available=0, sold=ON_HAND)
+    stock = inventory_pb2.Stock(on_hand=ON_HAND, available=ON_HAND)
     price = Money(currency_code="EUR", units=3, nanos=500_000_000)
     return inventory_pb2.Product(
-        name=f"products/{name}", display_name="Té «Ñandú» 茶", unit_price=price, stock=stock, etag="7-100"
+        name=name, display_name="Té «Ñandú» 茶", unit_price=price, stock=stock, etag="7-100"
     )
 
 

@@ -1,0 +1,105 @@
+"""
+The edge under test: the one whose address EDGE has, or one started here.
+
+The cases take only addresses, so they run unchanged against a whole stack.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+
+from tests.integration.edge import rig
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """
+    The edge's HOST:PORT.
+    """
+    given = os.environ.get("EDGE")
+    if given:
+        yield given
+        return
+    command = [sys.executable, "-m", "tests.integration.edge.rig", str(tmp_path_factory.mktemp("edge"))]
+    with subprocess.Popen(command, cwd=rig.ROOT, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == b"ready\n", "the rig did not start; see above"
+            yield rig.EDGE
+        finally:
+            process.terminate()
+
+
+@pytest.fixture
+def own_shop(address: str) -> str:
+    """
+    The edge's address, for cases that need the shop behind it to misbehave.
+    """
+    if address != rig.EDGE:
+        pytest.skip("needs the shop of the rig behind the edge")
+    return address
+
+
+@pytest.fixture
+def client(address: str) -> Iterator[httpx.Client]:
+    """
+    An HTTP/1.1 client of the edge.
+    """
+    with httpx.Client(base_url=f"http://{address}", timeout=10) as made:
+        yield made
+
+
+@pytest.fixture
+def channel(address: str) -> Iterator[grpc.Channel]:
+    """
+    A gRPC channel to the same port.
+    """
+    with grpc.insecure_channel(address) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def product(address: str) -> str:
+    """
+    The name of a product that can be bought.
+    """
+    products = httpx.get(f"http://{address}/v1/products").json()["products"]
+    return str(max(products, key=lambda each: int(each["stock"]["available"]))["name"])
+
+
+class Buyer:
+    """Places orders as web clients do."""
+
+    def __init__(self, client: httpx.Client, product: str) -> None:
+        self._client, self._product = client, product
+
+    def basket(self, quantity: int = 1) -> dict[str, Any]:
+        """
+        A basket with one line.
+        """
+        return {"lines": [{"product": self._product, "quantity": quantity}]}
+
+    def buy(self, body: Any = None, key: str | None = None, **headers: str) -> httpx.Response:
+        """
+        POST an order under a new key, or under *key*.
+        """
+        headers["idempotency-key"] = key or str(uuid.uuid4())
+        return self._client.post("/v1/orders", json=body or self.basket(), headers=headers)
+
+
+@pytest.fixture
+def buyer(client: httpx.Client, product: str) -> Buyer:
+    """
+    A customer with a basket.
+    """
+    return Buyer(client, product)

@@ -1,0 +1,54 @@
+"""What every error of the edge must look like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+TYPE = "type.googleapis.com/google.rpc"
+# Names that would tell what is behind the edge.
+TELLING = ("envoy", "upstream", "127.", "traceback", "grpc.aio", "hunter2")
+
+
+def error(response: httpx.Response, status: int) -> dict[str, Any]:
+    """
+    Return the body's status after holding it against the form that all errors have.
+    """
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/json"
+    body = response.json()
+    assert set(body) == {"code", "message", "details"}
+    assert body["code"] > 0
+    assert body["message"]
+    info = detail(body, "ErrorInfo")
+    assert info["reason"].isupper()
+    assert info["domain"].endswith("shop.example.com")
+    clean(response)
+    return dict(body)
+
+
+def clean(response: httpx.Response) -> None:
+    """
+    Hold that nothing internal is told, in headers or body.
+    """
+    told = f"{response.headers} {response.text}".lower()
+    assert not [word for word in TELLING if word in told], told
+    internal = {"server", "grpc-status", "grpc-message", "grpc-status-details-bin", "x-http-code"}
+    assert not internal & set(response.headers)
+
+
+def detail(body: dict[str, Any], kind: str) -> dict[str, Any]:
+    """
+    Return the detail of this kind.
+    """
+    found = [each for each in body["details"] if each["@type"] == f"{TYPE}.{kind}"]
+    assert len(found) == 1, body
+    return dict(found[0])
+
+
+def fields(body: dict[str, Any]) -> list[str]:
+    """
+    Return the fields that the error is about.
+    """
+    return [each["field"] for each in detail(body, "BadRequest")["fieldViolations"]]

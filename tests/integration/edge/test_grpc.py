@@ -1,0 +1,78 @@
+"""Native gRPC clients on the same port are not disturbed by what is done for JSON clients."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+from shop.inventory.v1 import inventory_service_pb2, inventory_service_pb2_grpc
+from shop.orders.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
+
+from tests.integration.edge.conftest import Buyer
+
+
+def order_request(product: str, quantity: int = 1, key: str | None = None) -> order_service_pb2.CreateOrderRequest:
+    """
+    A request with a key of its own.
+    """
+    line = order_pb2.OrderLine(product=product, quantity=quantity)
+    return order_service_pb2.CreateOrderRequest(order=order_pb2.Order(lines=[line]), request_id=key or str(uuid.uuid4()))
+
+
+@pytest.fixture
+def orders(channel: grpc.Channel) -> order_service_pb2_grpc.OrderServiceStub:
+    """
+    The orders' stub.
+    """
+    return order_service_pb2_grpc.OrderServiceStub(channel)
+
+
+@pytest.mark.parametrize("product", ["products/tea-1", "products/nobody-knows"], ids=["confirmed", "pending"])
+def test_order_succeeds_whatever_json_clients_would_get(own_shop: str, orders: Any, product: str) -> None:
+    answer, call = orders.CreateOrder.with_call(order_request(product))
+    assert answer.name
+    assert call.code() == grpc.StatusCode.OK
+    assert not {"x-http-code", "server"} & {key for key, _ in call.initial_metadata()}
+
+
+def test_same_key_gives_both_clients_the_same_order(orders: Any, buyer: Buyer, product: str) -> None:
+    key = str(uuid.uuid4())
+    assert orders.CreateOrder(order_request(product, key=key)).name == buyer.buy(key=key).json()["name"]
+
+
+def test_error_keeps_its_details(orders: Any, product: str) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        orders.CreateOrder(order_request(product, quantity=0))
+    status = rpc_status.from_call(caught.value)
+    bad = error_details_pb2.BadRequest()
+    assert any(detail.Unpack(bad) for detail in status.details)
+    assert [each.field for each in bad.field_violations] == ["order.lines[0].quantity"]
+
+
+def test_failure_of_the_mesh_has_our_form_and_tells_nothing(own_shop: str, orders: Any) -> None:
+    name = "orders/9f4e4d67-0000-5000-8000-000000000000"
+    with pytest.raises(grpc.RpcError) as caught:
+        orders.FulfilOrder(order_service_pb2.FulfilOrderRequest(name=name))
+    assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+    status = rpc_status.from_call(caught.value)
+    info = error_details_pb2.ErrorInfo()
+    assert status.details[0].Unpack(info)
+    assert (info.reason, info.domain) == ("UNAVAILABLE", "edge.shop.example.com")
+    assert "upstream" not in f"{caught.value.details()} {status}"
+
+
+def test_stream_arrives_whole(own_shop: str, orders: Any) -> None:
+    name = orders.CreateOrder(order_request("products/tea-1")).name
+    events = list(orders.WatchOrder(order_service_pb2.WatchOrderRequest(name=name)))
+    assert [event.WhichOneof("event") for event in events] == ["order", "heartbeat", "end"]
+
+
+def test_products_are_the_same_for_both(channel: grpc.Channel, client: Any) -> None:
+    stub = inventory_service_pb2_grpc.InventoryServiceStub(channel)
+    answer = stub.ListProducts(inventory_service_pb2.ListProductsRequest(page_size=3))
+    names = [each["name"] for each in client.get("/v1/products?page_size=3").json()["products"]]
+    assert [product.name for product in answer.products] == names

@@ -1,0 +1,117 @@
+"""What browsers and caches need of HTTP."""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.integration.edge.conftest import Buyer
+from tests.integration.edge.statuses import clean
+
+ORIGIN = os.environ.get("EDGE_ORIGIN", "https://shop.example.com")
+
+
+def test_unchanged_resource_is_not_sent_again(client: httpx.Client, product: str) -> None:
+    first = client.get(f"/v1/{product}")
+    strong = f'"{first.json()["etag"]}"'
+    assert first.headers["etag"] == f"W/{strong}"
+    for wanted in (strong, first.headers["etag"], f'"x", {strong}', "*"):
+        again = client.get(f"/v1/{product}", headers={"if-none-match": wanted})
+        assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["etag"] == first.headers["etag"]
+
+
+def test_changed_order_is_sent_again(client: httpx.Client, buyer: Buyer) -> None:
+    name = buyer.buy().json()["name"]
+    before = client.get(f"/v1/{name}").headers["etag"]
+    client.post(f"/v1/{name}:cancel")
+    after = client.get(f"/v1/{name}", headers={"if-none-match": before})
+    assert after.status_code == 200
+    assert after.headers["etag"] != before
+
+
+def test_large_answers_are_compressed(client: httpx.Client) -> None:
+    response = client.get("/v1/products", headers={"accept-encoding": "gzip"})
+    assert response.headers["content-encoding"] == "gzip"
+    assert "accept-encoding" in response.headers["vary"].lower()
+    assert response.json()["products"]
+
+
+def test_page_of_500_products_arrives_whole(own_shop: str, client: httpx.Client) -> None:
+    assert len(client.get("/v1/products", params={"page_size": 500}).json()["products"]) == 500
+
+
+def test_configured_origin_may_read_and_send(client: httpx.Client) -> None:
+    headers = {"origin": ORIGIN, "access-control-request-method": "POST"}
+    allowed = client.options("/v1/orders", headers=headers)
+    assert allowed.status_code == 200
+    assert allowed.headers["access-control-allow-origin"] == ORIGIN
+    assert "idempotency-key" in allowed.headers["access-control-allow-headers"]
+    read = client.get("/v1/products", headers={"origin": ORIGIN})
+    assert read.headers["access-control-allow-origin"] == ORIGIN
+    assert "etag" in read.headers["access-control-expose-headers"]
+    assert "origin" in read.headers["vary"].lower()
+
+
+def test_other_origins_may_not(client: httpx.Client) -> None:
+    read = client.get("/v1/products", headers={"origin": "https://elsewhere.example.com"})
+    assert "access-control-allow-origin" not in read.headers
+
+
+def test_request_and_trace_are_named_in_the_answer(client: httpx.Client) -> None:
+    response = client.get("/v1/products")
+    request_id = response.headers["x-request-id"]
+    assert uuid.UUID(request_id)
+    assert response.headers["traceparent"].split("-")[1] == request_id.replace("-", "")
+
+
+def test_trace_of_the_client_is_kept(client: httpx.Client) -> None:
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    response = client.get("/v1/products", headers={"traceparent": parent})
+    assert response.headers["traceparent"].split("-")[1] == parent.split("-")[1]
+
+
+@pytest.mark.parametrize("wrong", ["x", "00-0-0-00", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01; drop"])
+def test_trace_that_is_none_is_replaced(client: httpx.Client, wrong: str) -> None:
+    response = client.get("/v1/products", headers={"traceparent": wrong})
+    assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", response.headers["traceparent"])
+
+
+def test_http_2_is_served_on_the_same_port(address: str, product: str) -> None:
+    with httpx.Client(http1=False, http2=True) as client:
+        response = client.get(f"http://{address}/v1/{product}")
+    assert response.http_version == "HTTP/2"
+    clean(response)
+
+
+def test_watched_order_arrives_as_events_with_ids(client: httpx.Client, buyer: Buyer) -> None:
+    order = buyer.buy().json()
+    with client.stream("GET", f"/v1/{order['name']}:watch") as response:
+        assert response.headers["content-type"] == "text/event-stream"
+        event = next(_events(response))
+    assert event["event"] == "order"
+    assert int(event["id"]) >= int(order["version"])
+    assert order["name"] in event["data"]
+
+
+def test_watcher_resumes_after_what_it_saw_last(own_shop: str, client: httpx.Client, buyer: Buyer) -> None:
+    name = buyer.buy().json()["name"]
+    with client.stream("GET", f"/v1/{name}:watch?from_version=0", headers={"last-event-id": "1"}) as response:
+        events = [event["event"] for event in _events(response)]
+    assert events == ["heartbeat", "end"]
+
+
+def _events(response: httpx.Response) -> Iterator[dict[str, str]]:
+    event: dict[str, str] = {}
+    for line in response.iter_lines():
+        if line:
+            key, _, value = line.partition(": ")
+            event[key] = value
+        else:
+            yield event
+            event = {}
