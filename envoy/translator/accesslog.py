@@ -4,7 +4,9 @@ What an Envoy logs of its calls: one JSON line for each that failed.
 
 from envoy.config.accesslog.v3 import accesslog_pb2
 from envoy.config.core.v3 import base_pb2, substitution_format_string_pb2
+from envoy.config.route.v3 import route_components_pb2 as route
 from envoy.extensions.access_loggers.stream.v3 import stream_pb2
+from envoy.type.matcher.v3 import string_pb2
 from google.protobuf import struct_pb2
 
 from translator.values import packed
@@ -57,8 +59,11 @@ def _failed() -> accesslog_pb2.AccessLogFilter:
     status = result.or_filter.filters.add().status_code_filter.comparison
     status.op = accesslog_pb2.ComparisonFilter.GE
     status.value.CopyFrom(base_pb2.RuntimeUInt32(default_value=LOWEST_SERVER_ERROR, runtime_key="access_log.status"))
+    grpc = result.or_filter.filters.add().and_filter.filters
+    # Without this, whatever is no gRPC counts as a gRPC call of unknown outcome.
+    is_grpc = route.HeaderMatcher(name="content-type", string_match=string_pb2.StringMatcher(prefix="application/grpc"))
+    grpc.add().header_filter.header.CopyFrom(is_grpc)
     statuses = accesslog_pb2.GrpcStatusFilter.Status
-    grpc = result.or_filter.filters.add().grpc_status_filter
-    grpc.statuses.extend(statuses.Value(name) for name in FAULTY_GRPC)
+    grpc.add().grpc_status_filter.statuses.extend(statuses.Value(name) for name in FAULTY_GRPC)
     result.or_filter.filters.add().response_flag_filter.SetInParent()
     return result

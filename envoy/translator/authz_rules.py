@@ -137,10 +137,13 @@ def _principal_maker(key: str, namespace: str) -> Callable[[str], rbac_pb2.Princ
     }
     if key in makers:
         return makers[key]
-    if match := re.fullmatch(r"request\.headers\[([^\[\]]+)\]", key):
-        return lambda value: Principal(header=_header(match[1], value))
-    if match := re.fullmatch(r"request\.auth\.claims((?:\[[^\[\]]+\])+)", key):
-        names = re.findall(r"\[([^\[\]]+)\]", match[1])
+    header = re.fullmatch(r"request\.headers\[([^\[\]]+)\]", key)
+    if header:
+        name = header[1]
+        return lambda value: Principal(header=_header(name, value))
+    claims = re.fullmatch(r"request\.auth\.claims((?:\[[^\[\]]+\])+)", key)
+    if claims:
+        names = re.findall(r"\[([^\[\]]+)\]", claims[1])
         return lambda value: _claim(names, wildcard(value))
     raise BlockError("key", f"{key!r} is not supported")
 

@@ -3,7 +3,6 @@ What an Envoy is started with: who it is, its admin port, where its configuratio
 """
 
 from envoy.config.bootstrap.v3 import bootstrap_pb2
-
 from envoy.config.overload.v3 import overload_pb2
 from envoy.extensions.resource_monitors.downstream_connections.v3 import downstream_connections_pb2
 from envoy.extensions.resource_monitors.fixed_heap.v3 import fixed_heap_pb2

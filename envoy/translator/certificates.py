@@ -3,7 +3,7 @@ The local certificate authority and one SPIFFE certificate for each service acco
 """
 
 import os
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
@@ -160,4 +160,4 @@ def utc_now() -> datetime:
     """
     The time, from outside.
     """
-    return datetime.now(timezone.utc)
+    return datetime.now(UTC)

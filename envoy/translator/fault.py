@@ -2,6 +2,7 @@
 VirtualService `fault` -> Envoy's fault filter (istio: networking/core/route/route.go TranslateFault).
 """
 
+import grpc
 from envoy.extensions.filters.common.fault.v3 import fault_pb2 as common
 from envoy.extensions.filters.http.fault.v3 import fault_pb2
 
@@ -9,13 +10,7 @@ from translator.problems import BlockError
 from translator.values import Block, duration, hundredths, millionths
 
 FILTER = "envoy.filters.http.fault"
-GRPC_STATUS = {
-    name: number
-    for number, name in enumerate(
-        "OK CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS PERMISSION_DENIED RESOURCE_EXHAUSTED"
-        " FAILED_PRECONDITION ABORTED OUT_OF_RANGE UNIMPLEMENTED INTERNAL UNAVAILABLE DATA_LOSS UNAUTHENTICATED".split()
-    )
-}
+GRPC_STATUS = {status.name: int(status.value[0]) for status in grpc.StatusCode}
 LOWEST_STATUS, HIGHEST_STATUS = 200, 599
 
 

@@ -56,7 +56,7 @@ def jwks_clusters(proxy: Proxy, secrets: Secrets) -> Iterator[cluster_pb2.Cluste
     """
     found = {_jwks_uri(rule) for rule in jwt_rules(proxy)} - {""}
     for name, uri in sorted({_jwks_cluster(uri): uri for uri in found}.items()):
-        _, host, port = _parts(uri)
+        host = _parts(uri)[1]
         if proxy.services.get(host) is None:
             yield _cluster(name, uri, secrets)
 

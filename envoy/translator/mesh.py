@@ -4,8 +4,8 @@ Everything known of a mesh, and which of it one proxy sees.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, TypeVar
 
 from translator.names import MESH, fqdn, host_matches, specificity
 from translator.registry import Registry, Workload
@@ -13,6 +13,8 @@ from translator.resources import Resource
 from translator.scope import Scope, sidecar_scope
 from translator.services import Service, entry_services, registry_services
 from translator.values import Block
+
+T = TypeVar("T")
 
 
 class Mesh:
@@ -25,6 +27,7 @@ class Mesh:
     ) -> None:
         self.registry = registry
         self.not_ready = not_ready
+        self._read: dict[str, Any] = {}
         self.by_kind: dict[str, list[Resource]] = {}
         for resource in sorted(resources, key=lambda item: item.age):
             self.by_kind.setdefault(resource.kind, []).append(resource)
@@ -43,6 +46,15 @@ class Mesh:
         """
         namespaces = (workload.namespace, self.registry.root_namespace)
         return [r for r in self.of_kind(kind) if r.namespace in namespaces and selects(r.spec, workload)]
+
+    def cached(self, resource: Resource, read: Callable[[], T]) -> T:
+        """
+        What *read* makes of a resource, made once for all proxies.
+        """
+        if resource.title not in self._read:
+            self._read[resource.title] = read()
+        result: T = self._read[resource.title]
+        return result
 
     def _services(self) -> tuple[Service, ...]:
         found: dict[str, Service] = {}
@@ -170,12 +182,12 @@ class Proxy:
             (self.namespace, service.namespace if service else self.namespace, self.registry.root_namespace)
         )
         for namespace in namespaces:
-            chosen = self._most_specific(host, lambda rule, wanted=namespace: self._applies(rule, wanted))
+            chosen = self._most_specific(host, partial(self._applies, namespace))
             if chosen:
                 return _merged(chosen)
         return NO_RULE
 
-    def _applies(self, rule: Resource, namespace: str) -> bool:
+    def _applies(self, namespace: str, rule: Resource) -> bool:
         visible = exported(rule.spec.get("exportTo", ()), rule.namespace, self.namespace)
         # A rule for chosen workloads speaks to those of its own namespace only.
         return rule.namespace == namespace and visible and self._selected(rule)

@@ -1,14 +1,15 @@
 """
 Writes configuration as files that a running Envoy takes up.
 
-Envoy watches the folder of each file it subscribed to and reads the file when one is moved into its place, so every file
-is written beside its place and moved in; a file whose content stays the same is not touched.
+Envoy reads a file that it subscribed to when another is moved into its place, so every file is written
+beside its place and moved in; a file whose content stays the same is not touched.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,37 +27,49 @@ KINDS = {
 }
 
 
-def files_of(configuration: Configuration) -> dict[str, str]:
+@dataclass(frozen=True)
+class File:
+    """
+    A file's content; for a discovery response its version, and the end of the name that Envoy's statistics give it.
+    """
+
+    content: str
+    version: str = ""
+    subscription: str = ""
+
+
+def files_of(configuration: Configuration) -> dict[str, File]:
     """
     The files of one Envoy by their path in its folder.
     """
-    files = {"bootstrap.json": to_json(as_dict(configuration.bootstrap))}
-    files["lds.json"] = discovery("listeners", configuration.listeners)
-    files["cds.json"] = discovery("clusters", configuration.clusters)
-    for folder, group, messages, name in (
-        ("rds", "routes", configuration.routes, "name"),
-        ("eds", "endpoints", configuration.endpoints, "cluster_name"),
-        ("sds", "secrets", configuration.secrets, "name"),
+    files = {"bootstrap.json": File(to_json(as_dict(configuration.bootstrap)))}
+    files["lds.json"] = discovery("listeners", configuration.listeners, "listener_manager.lds")
+    files["cds.json"] = clusters_file(configuration.clusters)
+    for folder, group, messages, name, prefix in (
+        ("rds", "routes", configuration.routes, "name", ".rds."),
+        ("eds", "endpoints", configuration.endpoints, "cluster_name", "cluster."),
+        ("sds", "secrets", configuration.secrets, "name", "sds."),
     ):
         for message in messages:
-            files[f"{folder}/{file_name(getattr(message, name))}.json"] = discovery(group, [message])
+            own = str(getattr(message, name))
+            files[f"{folder}/{file_name(own)}.json"] = discovery(group, [message], f"{prefix}{own}")
     return files
 
 
-def discovery(group: str, messages: Iterable[Any]) -> str:
+def clusters_file(clusters: Iterable[Any]) -> File:
+    """
+    The file of all clusters.
+    """
+    return discovery("clusters", clusters, "cluster_manager.cds")
+
+
+def discovery(group: str, messages: Iterable[Any], subscription: str) -> File:
     """
     A discovery response; its version is a digest of its content.
     """
     resources = [{"@type": f"type.googleapis.com/{KINDS[group]}", **as_dict(message)} for message in messages]
     digest = hashlib.sha256(to_json(resources).encode()).hexdigest()[:16]
-    return to_json({"version_info": digest, "resources": resources})
-
-
-def version_of(text: str) -> str:
-    """
-    The version a discovery response carries.
-    """
-    return str(json.loads(text)["version_info"])
+    return File(to_json({"version_info": digest, "resources": resources}), digest, subscription)
 
 
 def as_dict(message: Any) -> dict[str, Any]:
@@ -74,20 +87,20 @@ def to_json(content: Any) -> str:
     return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def write_files(folder: Path, files: dict[str, str]) -> list[str]:
+def write_files(folder: Path, files: Mapping[str, File]) -> list[str]:
     """
     Bring a folder's files to *files*; the paths of those that changed, in the order they were written.
     """
     changed = []
-    for path, content in sorted(files.items(), key=lambda item: _order(item[0])):
+    for path, file in sorted(files.items(), key=lambda item: _order(item[0])):
         target = folder / path
-        if not target.exists() or target.read_text(encoding="utf-8") != content:
-            replace(target, content)
+        if not target.exists() or target.read_text(encoding="utf-8") != file.content:
+            replace(target, file.content)
             changed.append(path)
     return changed
 
 
-def remove_files(folder: Path, files: dict[str, str]) -> list[str]:
+def remove_files(folder: Path, files: Mapping[str, File]) -> list[str]:
     """
     Remove what *files* no longer has.
     """

@@ -12,7 +12,9 @@ DEFAULT_MODE = "PERMISSIVE"
 
 def mutual_tls_mode(mesh: Mesh, namespace: str, labels: Mapping[str, str], port: int) -> str:
     """
-    STRICT, PERMISSIVE or DISABLE: the workload's policy, then its namespace's, then the root namespace's; the oldest counts.
+    STRICT, PERMISSIVE or DISABLE.
+
+    The workload's policy counts, then its namespace's, then the root namespace's; of several, the oldest.
     """
     policies = mesh.of_kind("PeerAuthentication")
     own = [policy for policy in policies if policy.namespace == namespace]

@@ -1,6 +1,10 @@
 """
-DestinationRule connectionPool, outlierDetection and loadBalancer -> Envoy's cluster (istio: core/cluster_traffic_policy.go).
+DestinationRule connectionPool, outlierDetection and loadBalancer -> Envoy's cluster.
+
+After istio: core/cluster_traffic_policy.go.
 """
+
+from typing import TypeAlias
 
 from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2, outlier_detection_pb2
 from envoy.config.common.matcher.v3 import matcher_pb2
@@ -18,7 +22,7 @@ UNLIMITED = 4294967295
 DEFAULT_CONNECT_TIMEOUT = "10s"
 RING_SIZE = 1024
 RETRY_BUDGET_PERCENT, RETRY_BUDGET_CONCURRENCY = 20.0, 3
-HttpOptions = http_protocol_options_pb2.HttpProtocolOptions
+HttpOptions: TypeAlias = http_protocol_options_pb2.HttpProtocolOptions
 
 
 def set_connection_pool(cluster: cluster_pb2.Cluster, policy: Block) -> None:

@@ -5,6 +5,7 @@ What is wrong with the files a person wrote, said so that they can find it.
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 
 @dataclass(frozen=True, order=True)
@@ -58,3 +59,26 @@ def within(path: str) -> Iterator[None]:
         yield
     except BlockError as error:
         raise BlockError(join(path, error.path), error.message) from None
+
+
+class Named(Protocol):
+    """
+    What can be blamed: a resource.
+    """
+
+    def problem(self, path: str, message: str) -> Problem:
+        """
+        A problem of it.
+        """
+        ...
+
+
+@contextmanager
+def attributed(resource: Named) -> Iterator[None]:
+    """
+    Turn a `BlockError` raised inside into a problem of *resource*.
+    """
+    try:
+        yield
+    except BlockError as error:
+        raise InvalidMesh([resource.problem(error.path, error.message)]) from None

@@ -205,7 +205,7 @@ def _ports(reader: Reader) -> dict[int, int]:
 
 def _check(registry: Registry) -> None:
     for group, names in (
-        ("services", [(service.namespace, service.name) for service in registry.services]),
+        ("services", [f"{service.namespace}/{service.name}" for service in registry.services]),
         ("workloads", [workload.name for workload in registry.workloads]),
     ):
         twice = sorted(name for name in set(names) if names.count(name) > 1)

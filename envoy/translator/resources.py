@@ -51,6 +51,12 @@ class Resource:
         """
         return Problem(self.file, self.title, path, message)
 
+    def refusal(self, path: str, message: str) -> InvalidMesh:
+        """
+        The error that says so.
+        """
+        return InvalidMesh([self.problem(path, message)])
+
 
 def load_resources(*folders: Path) -> tuple[Resource, ...]:
     """
@@ -59,7 +65,8 @@ def load_resources(*folders: Path) -> tuple[Resource, ...]:
     absent = [Problem(str(folder), "", "", "is no folder") for folder in folders if not folder.is_dir()]
     if absent:
         raise InvalidMesh(absent)
-    resources, problems = [], []
+    resources: list[Resource] = []
+    problems: list[Problem] = []
     for path in sorted(path for folder in folders for kind in ("*.yaml", "*.yml") for path in folder.glob(kind)):
         if path.name in NOT_RESOURCES or path.name.startswith("."):
             continue
@@ -77,7 +84,8 @@ def parse_resources(file: str, documents: Iterable[Any]) -> list[Resource]:
     """
     The resources of one file's documents.
     """
-    resources, problems = [], []
+    resources: list[Resource] = []
+    problems: list[Problem] = []
     for number, document in enumerate(documents, 1):
         found = list(_problems(file, number, document))
         problems += found

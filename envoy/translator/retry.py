@@ -16,9 +16,24 @@ DEFAULT_ATTEMPTS = 2
 HOST_SELECTION_ATTEMPTS = 5
 PRIORITY_UPDATE_FREQUENCY = 2
 RETRY_ON = frozenset(
-    "5xx gateway-error reset reset-before-request connect-failure retriable-4xx refused-stream retriable-status-codes"
-    " retriable-headers envoy-ratelimited http3-post-connect-failure"
-    " cancelled deadline-exceeded internal resource-exhausted unavailable".split()
+    {
+        "5xx",
+        "gateway-error",
+        "reset",
+        "reset-before-request",
+        "connect-failure",
+        "retriable-4xx",
+        "refused-stream",
+        "retriable-status-codes",
+        "retriable-headers",
+        "envoy-ratelimited",
+        "http3-post-connect-failure",
+        "cancelled",
+        "deadline-exceeded",
+        "internal",
+        "resource-exhausted",
+        "unavailable",
+    }
 )
 STATUS_CODES = frozenset(status.value for status in HTTPStatus)
 

@@ -43,11 +43,8 @@ def consistent_hash_of(rule: DestinationRule, subset: str, port: int) -> Block |
     """
     The consistent hash for a destination, from the most particular place that has one.
     """
-    own = (
-        next((block.get("trafficPolicy", {}) for block in rule.subsets if block["name"] == subset), {})
-        if subset
-        else {}
-    )
+    found = (block.get("trafficPolicy", {}) for block in rule.subsets if subset and block["name"] == subset)
+    own: Block = next(found, {})
     for policy in (*_port_settings(own, port), own, *_port_settings(rule.policy, port), rule.policy):
         block: Block | None = policy.get("loadBalancer", {}).get("consistentHash")
         if block is not None:

@@ -58,7 +58,8 @@ def translate(mesh: Mesh, *, out: Path, certificates: Path) -> tuple[Configurati
     The configuration of every workload; `InvalidMesh` has whatever cannot be translated.
     """
     checks.check_resources(mesh)
-    configurations, problems = [], []
+    configurations: list[Configuration] = []
+    problems: list[Problem] = []
     for workload in mesh.registry.workloads:
         try:
             configurations.append(

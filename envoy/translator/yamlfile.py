@@ -3,7 +3,7 @@ YAML as Kubernetes reads it: no dates, no key twice.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -18,7 +18,7 @@ class _Loader(_BASE):  # type: ignore[misc]  # the C loader, where PyYAML has it
     The safe loader without dates, which JSON does not know, and with an error for a key given twice.
     """
 
-    yaml_implicit_resolvers = {
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {
         first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
@@ -45,7 +45,7 @@ def load_documents(path: Path, name: str) -> list[Any]:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise InvalidMesh([Problem(name, "", "", f"is larger than {MAX_FILE_BYTES} bytes")])
         text = path.read_text(encoding="utf-8")
-        return [document for document in yaml.load_all(text, Loader=_Loader) if document is not None]  # noqa: S506  # derives from the safe loader
+        return [document for document in yaml.load_all(text, Loader=_Loader) if document is not None]
     except OSError as error:
         raise InvalidMesh([Problem(name, "", "", f"cannot be read: {error.strerror}")]) from None
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:

@@ -112,7 +112,8 @@ def _no_more(_validator: Any, allowed: Any, instance: Any, schema: Any) -> Itera
             yield from _validator.descend(value, allowed, path=name)
 
 
-_Validator: Any = jsonschema.validators.extend(
+_extend: Any = jsonschema.validators.extend
+_Validator: Any = _extend(
     jsonschema.Draft202012Validator,
     {"x-kubernetes-validations": _rules, "oneOf": _one_of, "additionalProperties": _no_more},
 )

@@ -1,0 +1,68 @@
+"""
+One Envoy's configuration in a single file, which `envoy --mode validate` can read whole.
+"""
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+from envoy.config.bootstrap.v3 import bootstrap_pb2
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
+
+from translator.http import MANAGER
+from translator.output import as_dict, to_json
+from translator.translate import Configuration
+from translator.values import packed
+
+VALIDATE_S = 60
+
+
+def static_bootstrap(configuration: Configuration) -> bootstrap_pb2.Bootstrap:
+    """
+    The bootstrap with everything in it instead of subscriptions; only secrets stay files.
+    """
+    result = bootstrap_pb2.Bootstrap()
+    result.CopyFrom(configuration.bootstrap)
+    result.ClearField("dynamic_resources")
+    # What a static configuration would check is left to the running one, as it is with subscriptions.
+    result.static_resources.clusters.extend(_clusters(configuration))
+    result.static_resources.listeners.extend(configuration.listeners)
+    routes = {routes.name: routes for routes in configuration.routes}
+    for listener in result.static_resources.listeners:
+        for chain in listener.filter_chains:
+            for network in chain.filters:
+                if network.name == MANAGER:
+                    manager = hcm.HttpConnectionManager()
+                    network.typed_config.Unpack(manager)
+                    if manager.rds.route_config_name in routes:
+                        manager.route_config.CopyFrom(routes[manager.rds.route_config_name])
+                    network.typed_config.CopyFrom(packed(manager))
+    return result
+
+
+def _clusters(configuration: Configuration) -> list[cluster_pb2.Cluster]:
+    assignments = {assignment.cluster_name: assignment for assignment in configuration.endpoints}
+    result = []
+    for cluster in configuration.clusters:
+        copied = cluster_pb2.Cluster()
+        copied.CopyFrom(cluster)
+        if copied.name in assignments:
+            copied.ClearField("eds_cluster_config")
+            copied.type = cluster_pb2.Cluster.STATIC
+            copied.load_assignment.CopyFrom(assignments[copied.name])
+        result.append(copied)
+    return result
+
+
+def refusal(envoy: str, configuration: Configuration) -> str:
+    """
+    Why Envoy refuses a configuration, in its own words; empty if it does not.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "bootstrap.json"
+        path.write_text(to_json(as_dict(static_bootstrap(configuration))), encoding="utf-8")
+        command = [envoy, "--mode", "validate", "--config-path", str(path), "--log-level", "critical"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=VALIDATE_S, check=False)
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if line and "OK" not in line.split()[-1:]]
+    return "" if done.returncode == 0 else " ".join(lines)[-2000:]
