@@ -1,0 +1,156 @@
+"""Customers who keep ordering, and what they were told."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+
+import httpx
+
+ACKNOWLEDGED = (201, 202)
+CALL_SECONDS = 12
+MOST_IN_FLIGHT = 128
+# An order that finds its product sold out was answered as it should be.
+ANSWERED = (*ACKNOWLEDGED, 400)
+
+
+@dataclass
+class Attempt:
+    """One order as its customer saw it; times of `time.monotonic()`, status 0 where no answer came."""
+
+    started: float
+    ended: float
+    status: int
+    name: str = ""
+    state: str = ""
+    said: str = ""
+
+    @property
+    def acknowledged(self) -> bool:
+        return self.status in ACKNOWLEDGED
+
+
+@dataclass
+class Outcome:
+    """What one experiment did to the orders."""
+
+    what: str
+    fault: float
+    attempts: Sequence[Attempt]
+    lost: list[str] = field(default_factory=list)
+
+    @property
+    def acknowledged(self) -> list[Attempt]:
+        return [each for each in self.attempts if each.acknowledged]
+
+    @property
+    def failed(self) -> list[Attempt]:
+        return [each for each in self.attempts if each.status not in ANSWERED]
+
+    @property
+    def recovery_s(self) -> float:
+        """From the fault until the last order that failed because of it, or the longest silence after it."""
+        failed = [each.ended - self.fault for each in self.failed if each.ended > self.fault]
+        return max([self.longest_gap_s, *failed])
+
+    @property
+    def longest_gap_s(self) -> float:
+        """The longest time after the fault in which no order was acknowledged."""
+        ends = sorted(each.ended for each in self.acknowledged if each.ended >= self.fault)
+        moments = [self.fault, *ends]
+        return max((after - before for before, after in itertools.pairwise(moments)), default=float("inf"))
+
+
+class Load:
+    """Places *rate* orders a second for one unit of *products* in turn, until the block ends."""
+
+    def __init__(self, edge: str, products: Sequence[str], *, rate: float) -> None:
+        self._edge, self._products, self._rate = edge, products, rate
+        self._running: set[asyncio.Task[None]] = set()
+        self.attempts: list[Attempt] = []
+
+    async def __aenter__(self) -> Load:
+        limits = httpx.Limits(max_connections=MOST_IN_FLIGHT, max_keepalive_connections=MOST_IN_FLIGHT)
+        self._client = httpx.AsyncClient(base_url=self._edge, timeout=CALL_SECONDS, limits=limits)
+        self._driver = asyncio.create_task(self._drive())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._driver.cancel()
+        await asyncio.gather(self._driver, return_exceptions=True)
+        await asyncio.gather(*self._running)
+        await self._client.aclose()
+
+    async def flowing(self, *, count: int = 20, within_s: float) -> None:
+        """Wait until *count* orders in a row, all begun from now on, were acknowledged."""
+        began = time.monotonic()
+        while time.monotonic() - began < within_s:
+            recent = [each for each in self.attempts if each.started > began and each.status != 400]
+            if len(recent) >= count and all(each.acknowledged for each in recent[-count:]):
+                return
+            await asyncio.sleep(0.2)
+        raise AssertionError(f"orders did not flow within {within_s} s; the last: {self.attempts[-5:]}")
+
+    async def _drive(self) -> None:
+        next_at, number = time.monotonic(), 0
+        while True:
+            if len(self._running) < MOST_IN_FLIGHT:
+                task = asyncio.create_task(self._order(self._products[number % len(self._products)]))
+                self._running.add(task)
+                task.add_done_callback(self._running.discard)
+            number += 1
+            next_at += 1 / self._rate
+            await asyncio.sleep(max(0.0, next_at - time.monotonic()))
+
+    async def _order(self, product: str) -> None:
+        started = time.monotonic()
+        try:
+            answer = await self._client.post(
+                "/v1/orders",
+                json={"lines": [{"product": product, "quantity": 1}]},
+                headers={"idempotency-key": str(uuid.uuid4())},
+            )
+        except httpx.HTTPError as error:
+            self.attempts.append(Attempt(started, time.monotonic(), 0, said=repr(error)))
+            return
+        attempt = Attempt(started, time.monotonic(), answer.status_code)
+        if attempt.acknowledged:
+            attempt.name, attempt.state = answer.json()["name"], answer.json()["state"]
+        else:
+            attempt.said = answer.text[:300]
+        self.attempts.append(attempt)
+
+
+async def lost(edge: str, acknowledged: Sequence[Attempt]) -> list[str]:
+    """The acknowledged orders that the system no longer knows."""
+    missing: list[str] = []
+    slots = asyncio.Semaphore(8)
+
+    async def look(client: httpx.AsyncClient, name: str) -> None:
+        async with slots:
+            for _ in range(5):
+                answer = await client.get(f"/v1/{name}")
+                if answer.status_code in (200, 404):
+                    break
+                await asyncio.sleep(1)
+        if answer.status_code != 200:
+            missing.append(f"{name}: {answer.status_code}")
+
+    async with httpx.AsyncClient(base_url=edge, timeout=CALL_SECONDS) as client:
+        await asyncio.gather(*(look(client, each.name) for each in acknowledged))
+    return missing
+
+
+async def stocked(edge: str) -> list[str]:
+    """The products that are for sale, those with the most stock first."""
+    async with httpx.AsyncClient(base_url=edge, timeout=CALL_SECONDS) as client:
+        products = (await client.get("/v1/products")).json()["products"]
+    ordered = sorted(products, key=lambda each: -int(each["stock"]["available"]))
+    return [each["name"] for each in ordered if int(each["stock"]["available"]) > 20]

@@ -1,0 +1,90 @@
+"""What the experiments do to pods, and what they read of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Any
+
+from k8s.kubectl import NAMESPACE, ClusterError, get, kubectl
+
+
+def of(app: str) -> list[str]:
+    """The pods of an application that are not on their way out."""
+    return [each["metadata"]["name"] for each in get("pods", "-l", f"app={app}") if not _ending(each)]
+
+
+def _ending(pod: dict[str, Any]) -> bool:
+    return "deletionTimestamp" in pod["metadata"]
+
+
+def kill(*names: str) -> None:
+    """Kill pods at once, with no time to say goodbye."""
+    kubectl("delete", "pod", *names, "-n", NAMESPACE, "--grace-period=0", "--force", "--wait=false")
+
+
+def uids(app: str) -> set[str]:
+    return {each["metadata"]["uid"] for each in get("pods", "-l", f"app={app}")}
+
+
+def all_ready(app: str, count: int) -> bool:
+    """Whether an application has at least *count* pods and every one is ready."""
+    pods = [each for each in get("pods", "-l", f"app={app}") if not _ending(each)]
+    return len(pods) >= count and all(_ready(each) for each in pods)
+
+
+def _ready(pod: dict[str, Any]) -> bool:
+    conditions = pod["status"].get("conditions", [])
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+async def until(done: Any, *, within_s: float, what: str) -> float:
+    """Wait until *done()* is true and return the seconds that it took."""
+    started = time.monotonic()
+    while not await asyncio.to_thread(done):
+        if time.monotonic() - started > within_s:
+            raise AssertionError(f"{what}: not within {within_s} s")
+        await asyncio.sleep(0.5)
+    return time.monotonic() - started
+
+
+def run_in(pod: str, *command: str, seconds: float = 60) -> str:
+    """Run a command in a pod's own container."""
+    return kubectl("exec", "-n", NAMESPACE, pod, "-c", "app", "--", *command, seconds=seconds)
+
+
+ASK_PATRONI = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8008/cluster', timeout=5).read().decode())"
+
+
+def members() -> list[dict[str, Any]]:
+    """PostgreSQL's members as the first one that answers sees them."""
+    for pod in of("postgres"):
+        try:
+            listed: list[dict[str, Any]] = json.loads(run_in(pod, "python", "-c", ASK_PATRONI))["members"]
+        except (ClusterError, ValueError):
+            continue
+        return listed
+    return []
+
+
+def member(role: str) -> str:
+    """The name of the member with this role: `leader`, `sync_standby` or `replica`."""
+    found = [each["name"] for each in members() if each["role"] == role]
+    if not found:
+        raise AssertionError(f"no member of PostgreSQL is a {role}: {members()}")
+    return str(found[0])
+
+
+def copies() -> int:
+    """How many members besides the leader follow it."""
+    return sum(each["role"] != "leader" and each["state"] == "streaming" for each in members())
+
+
+def topic(name: str) -> str:
+    """Everything that a topic holds, as text with what is not text replaced."""
+    consumer = ("org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", "localhost:9092")
+    return run_in(
+        of("kafka")[0], "java", "-Xmx64m", "-cp", "/opt/kafka/libs/*", *consumer,
+        "--topic", name, "--from-beginning", "--timeout-ms", "8000",
+    )  # fmt: skip

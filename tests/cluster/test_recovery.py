@@ -1,0 +1,162 @@
+"""Pods die under load: how long no order is taken, and that none that was taken is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+import uuid
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from k8s.kubectl import NAMESPACE, kubectl
+from tests.cluster import pods
+from tests.cluster.conftest import RECOVERY_LIMIT_S
+from tests.cluster.load import Load, Outcome, lost
+
+RATE = 10
+SETTLED_S = 240
+pytestmark = pytest.mark.timeout(600)
+
+
+async def experiment(edge: str, products: list[str], what: str, do: Callable[[], object]) -> Outcome:
+    """Run *do* under load, go on until orders flow again, and look for every order that was acknowledged."""
+    async with Load(edge, products, rate=RATE) as load:
+        await load.flowing(within_s=60)
+        fault = time.monotonic()
+        await asyncio.to_thread(do)
+        await asyncio.sleep(5)
+        await load.flowing(count=5 * RATE, within_s=RECOVERY_LIMIT_S)
+    outcome = Outcome(what, fault, load.attempts)
+    outcome.lost = await lost(edge, outcome.acknowledged)
+    return outcome
+
+
+def check(outcome: Outcome, outcomes: list[Outcome]) -> None:
+    outcomes.append(outcome)
+    for each in outcome.failed[:5]:
+        print(f"{outcome.what}: {each.started - outcome.fault:+.1f} s: {each.status} {each.said}")
+    assert outcome.lost == []
+    assert outcome.recovery_s < RECOVERY_LIMIT_S
+
+
+async def settled() -> None:
+    """Wait until everything that an experiment took away is back."""
+    for app, count in (("orders", 2), ("inventory", 2), ("edge", 2), ("postgres", 3), ("kafka", 3), ("redis", 1)):
+        ready = functools.partial(pods.all_ready, app, count)
+        await pods.until(ready, within_s=SETTLED_S, what=f"{app} is back")
+    await pods.until(lambda: pods.copies() == 2, within_s=SETTLED_S, what="PostgreSQL has two copies again")
+
+
+@pytest.fixture(autouse=True)
+async def whole() -> None:
+    await settled()
+
+
+@pytest.mark.parametrize("app", ["orders", "inventory", "edge", "kafka", "redis"])
+async def test_orders_flow_again_after_a_pod_is_killed(edge, products, outcomes, app):
+    outcome = await experiment(edge, products, f"kill one pod of {app}", lambda: pods.kill(pods.of(app)[0]))
+    check(outcome, outcomes)
+
+
+async def test_orders_flow_again_after_the_leader_of_postgresql_is_killed(edge, products, outcomes):
+    leader = pods.member("leader")
+    outcome = await experiment(edge, products, "kill PostgreSQL's leader", lambda: pods.kill(leader))
+    check(outcome, outcomes)
+    assert pods.member("leader"), "somebody leads"
+
+
+async def test_orders_flow_again_after_the_leader_of_postgresql_is_deleted(edge, products, outcomes):
+    leader = pods.member("leader")
+
+    def delete() -> None:
+        kubectl("delete", "pod", leader, "-n", NAMESPACE, "--wait=false")
+
+    check(await experiment(edge, products, "delete PostgreSQL's leader", delete), outcomes)
+
+
+async def test_orders_go_on_and_health_says_so_while_a_copy_is_missing(edge, products, outcomes, facts):
+    standby, seen = pods.member("sync_standby"), []
+
+    def kill_and_look() -> None:
+        pods.kill(standby)
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline and not (seen and seen[-1] < 2):
+            seen.append(pods.copies())
+
+    outcome = await experiment(edge, products, "kill PostgreSQL's synchronous replica", kill_and_look)
+    check(outcome, outcomes)
+    assert min(seen) < 2, f"Patroni's health never said that a copy is missing: {seen}"
+    facts.append(f"while the synchronous replica was gone, /cluster counted {min(seen)} of 2 copies")
+
+
+async def test_orders_are_accepted_while_every_inventory_pod_is_killed(edge, products, outcomes):
+    outcome = await experiment(edge, products, "kill every pod of inventory", lambda: pods.kill(*pods.of("inventory")))
+    check(outcome, outcomes)
+    assert any(each.status == 202 for each in outcome.acknowledged), "no order was PENDING"
+    await all_confirmed(edge, [each.name for each in outcome.acknowledged if each.state == "PENDING"])
+
+
+async def test_an_order_without_inventory_waits_in_kafka_and_is_confirmed_later(edge, products, outcomes, facts):
+    def scale(replicas: int) -> None:
+        kubectl("scale", "deployment", "inventory", "-n", NAMESPACE, f"--replicas={replicas}")
+
+    try:
+        scale(0)
+        await pods.until(lambda: not pods.uids("inventory"), within_s=90, what="inventory is gone")
+        name = await pending_order(edge, products[0])
+        outcome = await experiment(edge, products, "scale inventory to 0", lambda: None)
+        text = await asyncio.to_thread(pods.topic, "pending_orders")
+        assert name.removeprefix("orders/") in text
+    finally:
+        scale(2)
+    began = time.monotonic()
+    check(outcome, outcomes)
+    assert {each.status for each in outcome.acknowledged} == {202}
+    await all_confirmed(edge, [name, *(each.name for each in outcome.acknowledged)])
+    facts.append(
+        f"inventory back from 0: {len(outcome.acknowledged) + 1} pending orders confirmed "
+        f"{time.monotonic() - began:.0f} s after its return was asked for"
+    )
+
+
+async def pending_order(edge: str, product: str) -> str:
+    """Place one order twice with the same key; both answers must be the same pending order."""
+    order = {"lines": [{"product": product, "quantity": 1}]}
+    key = {"idempotency-key": str(uuid.uuid4())}
+    async with httpx.AsyncClient(base_url=edge, timeout=15) as client:
+        first = await client.post("/v1/orders", json=order, headers=key)
+        again = await client.post("/v1/orders", json=order, headers=key)
+    assert first.status_code == 202, first.text
+    assert first.json()["state"] == "PENDING"
+    assert again.json()["name"] == first.json()["name"]
+    return str(first.json()["name"])
+
+
+async def all_confirmed(edge: str, names: list[str]) -> None:
+    """Wait until the saga has confirmed every order."""
+    waiting = set(names)
+    async with httpx.AsyncClient(base_url=edge, timeout=15) as client:
+        deadline = time.monotonic() + RECOVERY_LIMIT_S
+        while waiting and time.monotonic() < deadline:
+            for name in list(waiting)[:50]:
+                answer = await client.get(f"/v1/{name}")
+                if answer.status_code == 200 and answer.json()["state"] == "CONFIRMED":
+                    waiting.discard(name)
+            await asyncio.sleep(1)
+    assert not waiting, f"{len(waiting)} of {len(names)} orders were not confirmed"
+
+
+async def test_a_rolling_restart_fails_no_request(edge, products, outcomes):
+    names = ("deployment/orders", "deployment/inventory", "deployment/edge")
+
+    def restart() -> None:
+        kubectl("rollout", "restart", *names, "-n", NAMESPACE)
+        for name in names:
+            kubectl("rollout", "status", name, "-n", NAMESPACE, "--timeout=240s", seconds=250)
+
+    outcome = await experiment(edge, products, "restart orders, inventory and edge, rolling", restart)
+    check(outcome, outcomes)
+    assert outcome.failed == []
