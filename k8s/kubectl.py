@@ -35,7 +35,7 @@ def kubectl(*arguments: str, stdin: str | None = None, seconds: float = COMMAND_
 def get(kind: str, *arguments: str) -> list[dict[str, Any]]:
     """The objects of a kind in the namespace; *arguments* narrow it."""
     listed = json.loads(kubectl("get", kind, "-n", NAMESPACE, "-o", "json", "--ignore-not-found", *arguments) or "{}")
-    items: list[dict[str, Any]] = listed["items"] if "items" in listed else [listed] if listed else []
+    items: list[dict[str, Any]] = listed.get("items", [listed] if listed else [])
     return items
 
 
