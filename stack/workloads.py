@@ -147,6 +147,9 @@ def _envoy(plan: Plan, workload: str, *, process: str, service: str, listens: tu
             "--disable-hot-restart",
             "--log-level",
             "warning",
+            # Istio, and so the translator, uses a field that Envoy calls deprecated at every update.
+            "--component-log-level",
+            "misc:error",
         ),
         listens=listens,
         check=HttpCheck(listens[0], "/ready"),

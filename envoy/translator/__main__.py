@@ -58,8 +58,7 @@ def _write(options: argparse.Namespace) -> None:
 
 
 def _certificates(options: argparse.Namespace) -> None:
-    folder = options.certificates or options.out
-    issued = issue_certificates(load_registry(options.registry), folder, now=utc_now(), renew=options.renew)
+    issued = issue_certificates(load_registry(options.registry), options.out, now=utc_now(), renew=options.renew)
     for identity in issued:
         print(f"issued {identity}")
 

@@ -16,6 +16,13 @@ from translator.values import packed
 MAX_HEAP_BYTES = 256 * 1024 * 1024
 MAX_CONNECTIONS = 10_000
 STOP_ACCEPTING, SHRINK = 0.98, 0.92
+# Which part of a statistic's name becomes which label, as on Istio's proxies (istio: tools/packaging/common/envoy_bootstrap.json).
+STAT_TAGS = (
+    ("cluster_name", r"^cluster(\.(.+);)"),
+    ("http_conn_manager_prefix", r"^http(\.([^.]+))\."),
+    ("response_code", r"_rq(_(\d{3}))$"),
+    ("response_code_class", r"_rq(_(\dxx))$"),
+)
 
 
 def bootstrap(proxy: Proxy, layout: Layout) -> bootstrap_pb2.Bootstrap:
@@ -34,6 +41,9 @@ def bootstrap(proxy: Proxy, layout: Layout) -> bootstrap_pb2.Bootstrap:
         source.path_config_source.path = str(layout.folder / f"{name}.json")
         source.resource_api_version = API
     result.cluster_manager.outlier_detection.event_log_path = "/dev/stdout"
+    result.stats_config.use_all_default_tags.value = False
+    for name, regex in STAT_TAGS:
+        result.stats_config.stats_tags.add(tag_name=name, regex=regex)
     result.layered_runtime.layers.add(name="admin").admin_layer.SetInParent()
     result.overload_manager.CopyFrom(_overload())
     return result

@@ -11,7 +11,7 @@ from google.protobuf import struct_pb2
 
 from translator.addresses import socket_address
 from translator.mesh import Proxy
-from translator.names import inbound_cluster, outbound_cluster, server_name
+from translator.names import inbound_cluster, outbound_cluster, server_name, stat_name
 from translator.peer import mutual_tls_mode
 from translator.pools import HttpOptions, http_options, set_connection_pool, set_load_balancer, set_outlier_detection
 from translator.problems import BlockError, within
@@ -50,7 +50,8 @@ def _outbound(
 ) -> tuple[cluster_pb2.Cluster, endpoint_pb2.ClusterLoadAssignment | None]:
     rule = proxy.destination_rule(service.host)
     policy = policy_of(rule, subset, port.number)
-    cluster = cluster_pb2.Cluster(name=outbound_cluster(port.number, subset, service.host))
+    name = outbound_cluster(port.number, subset, service.host)
+    cluster = cluster_pb2.Cluster(name=name, alt_stat_name=stat_name(name))
     labels = (block or {}).get("labels", {})
     chosen = [endpoint for endpoint in service.endpoints if labels.items() <= endpoint.labels.items()]
     if rule.sources:
@@ -172,7 +173,8 @@ def inbound_clusters(proxy: Proxy) -> Iterator[cluster_pb2.Cluster]:
     """
     for inbound in proxy.workload.inbound:
         service, port = inbound_service(proxy, inbound)
-        cluster = cluster_pb2.Cluster(name=inbound_cluster(inbound.port), type=Types.STATIC)
+        name = inbound_cluster(inbound.port)
+        cluster = cluster_pb2.Cluster(name=name, alt_stat_name=stat_name(name), type=Types.STATIC)
         policy = policy_of(proxy.destination_rule(service.host), "", port.number) if service else {}
         policy = {"connectionPool": policy["connectionPool"]} if "connectionPool" in policy else {}
         set_connection_pool(cluster, policy)

@@ -62,22 +62,36 @@ def load_resources(*folders: Path) -> tuple[Resource, ...]:
     """
     Every resource of the folders' YAML files; `InvalidMesh` has all that is wrong.
     """
-    absent = [Problem(str(folder), "", "", "is no folder") for folder in folders if not folder.is_dir()]
-    if absent:
-        raise InvalidMesh(absent)
     resources: list[Resource] = []
     problems: list[Problem] = []
-    for path in sorted(path for folder in folders for kind in ("*.yaml", "*.yml") for path in folder.glob(kind)):
-        if path.name in NOT_RESOURCES or path.name.startswith("."):
-            continue
+    for path in resource_files(*folders):
         try:
-            resources += parse_resources(path.name, load_documents(path, path.name))
+            resources += parse_resources(shown(path), load_documents(path, shown(path)))
         except InvalidMesh as error:
             problems += error.problems
     problems += _twice(resources)
     if problems:
         raise InvalidMesh(problems)
     return tuple(sorted(resources, key=lambda resource: (resource.kind, resource.age)))
+
+
+def resource_files(*folders: Path) -> list[Path]:
+    """
+    The files in which resources are, folder by folder.
+    """
+    missing = [Problem(str(folder), "", "", "is no folder") for folder in folders if not folder.is_dir()]
+    if missing:
+        raise InvalidMesh(missing)
+    found = [path for folder in folders for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])]
+    return [path for path in found if path.name not in NOT_RESOURCES and not path.name.startswith(".")]
+
+
+def shown(path: Path) -> str:
+    """
+    What an error calls a file: its path from here, if it is below here.
+    """
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_absolute() and path.is_relative_to(here) else str(path)
 
 
 def parse_resources(file: str, documents: Iterable[Any]) -> list[Resource]:
