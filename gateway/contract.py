@@ -110,7 +110,7 @@ def load(path: Path) -> Contract:
         raise UnusableContract(f"{path}: is not a descriptor set; `make protos` builds it") from error
     pool = DescriptorPool()
     for file in files.file:
-        pool.Add(file)  # type: ignore[no-untyped-call]
+        pool.Add(file)
     bindings = tuple(binding for file in files.file for binding in _bindings(pool, file.name))
     if not bindings:
         raise UnusableContract(f"{path}: no method has a google.api.http binding")

@@ -98,8 +98,8 @@ def _messages(messages: Sequence[DescriptorProto]) -> Iterator[DescriptorProto]:
 def _defined(file: FileDescriptorProto) -> Iterator[str]:
     package = f".{file.package}" if file.package else ""
     yield from _named(package, file.message_type)
-    for item in [*file.enum_type, *file.service]:
-        yield f"{package}.{item.name}"
+    yield from (f"{package}.{enum.name}" for enum in file.enum_type)
+    yield from (f"{package}.{service.name}" for service in file.service)
 
 
 def _named(scope: str, messages: Sequence[DescriptorProto]) -> Iterator[str]:

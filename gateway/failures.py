@@ -39,9 +39,7 @@ class Failure:
         Return the JSON form of the status, with *message* instead of the usual one, about *field*.
         """
         text = message or self.message
-        details: list[Mapping[str, Any]] = [
-            {"@type": f"{TYPE}.ErrorInfo", "reason": self.reason, "domain": DOMAIN}
-        ]
+        details: list[Mapping[str, Any]] = [{"@type": f"{TYPE}.ErrorInfo", "reason": self.reason, "domain": DOMAIN}]
         if field is not None:
             violation = {"field": field, "description": text}
             details.append({"@type": f"{TYPE}.BadRequest", "fieldViolations": [violation]})
@@ -58,7 +56,9 @@ FAILURES = (
     Failure(405, code_pb2.UNIMPLEMENTED, "UNSUPPORTED_METHOD", "this method is not supported here", explained=True),
     Failure(408, code_pb2.DEADLINE_EXCEEDED, "REQUEST_TOO_SLOW", "the request did not arrive in time"),
     Failure(413, code_pb2.INVALID_ARGUMENT, "BODY_TOO_LARGE", "the body may have 1 MiB at most"),
-    Failure(415, code_pb2.INVALID_ARGUMENT, "UNSUPPORTED_MEDIA_TYPE", "the body must be application/json", explained=True),
+    Failure(
+        415, code_pb2.INVALID_ARGUMENT, "UNSUPPORTED_MEDIA_TYPE", "the body must be application/json", explained=True
+    ),
     Failure(426, code_pb2.INVALID_ARGUMENT, "UNSUPPORTED_PROTOCOL", "HTTP/1.1 or HTTP/2 is needed"),
     Failure(429, code_pb2.RESOURCE_EXHAUSTED, "RATE_LIMITED", "too many requests at a time", 1),
     Failure(431, code_pb2.INVALID_ARGUMENT, "HEADERS_TOO_LARGE", "the headers are too many or too large"),

@@ -19,8 +19,8 @@ from typing import Any
 
 import httpx
 import yaml
-from gateway import contract, filters
 
+from gateway import contract, filters
 from tests.integration.edge import shop
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -151,7 +151,16 @@ async def start(folder: Path) -> asyncio.subprocess.Process:
     """
     (folder / "envoy.json").write_text(json.dumps(bootstrap()))
     program = str(Path(sysconfig.get_path("scripts")) / "envoy")
-    command = [program, "-c", str(folder / "envoy.json"), "--concurrency", "1", "--disable-hot-restart", "-l", "warning"]
+    command = [
+        program,
+        "-c",
+        str(folder / "envoy.json"),
+        "--concurrency",
+        "1",
+        "--disable-hot-restart",
+        "-l",
+        "warning",
+    ]
     with (folder / "envoy.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log)
     async with httpx.AsyncClient() as client:

@@ -14,13 +14,14 @@ from typing import Any
 import grpc
 import structlog
 from google.type.money_pb2 import Money
+from shop.inventory.v1 import inventory_pb2, inventory_service_pb2, inventory_service_pb2_grpc
+from shop.orders.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
+
 from runtime import errors
 from runtime.caller import caller
 from runtime.interceptors import Interceptor, wrappers
 from runtime.reply import send_http_code
 from runtime.settings import ServiceSettings
-from shop.inventory.v1 import inventory_pb2, inventory_service_pb2, inventory_service_pb2_grpc
-from shop.orders.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
 
 PENDING = "products/nobody-knows"
 ON_HAND = 100
@@ -138,9 +139,7 @@ class Inventory(inventory_service_pb2_grpc.InventoryServiceServicer):
 def _product(name: str) -> inventory_pb2.Product:
     stock = inventory_pb2.Stock(on_hand=ON_HAND, available=ON_HAND)
     price = Money(currency_code="EUR", units=3, nanos=500_000_000)
-    return inventory_pb2.Product(
-        name=name, display_name="Té «Ñandú» 茶", unit_price=price, stock=stock, etag="7-100"
-    )
+    return inventory_pb2.Product(name=name, display_name="Té «Ñandú» 茶", unit_price=price, stock=stock, etag="7-100")
 
 
 def server(servicer: Orders | Inventory, address: str) -> grpc.aio.Server:

@@ -79,7 +79,9 @@ def test_order_without_a_key_is_refused_naming_the_header(client: httpx.Client, 
     assert "Idempotency-Key" in refused["message"]
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin1", ""])
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin1", ""]
+)
 def test_body_that_is_not_called_json_is_refused(client: httpx.Client, buyer: Buyer, kind: str) -> None:
     response = client.post("/v1/orders", content=json.dumps(buyer.basket()), headers=JSON | {"content-type": kind})
     assert fields(error(response, 415)) == ["Content-Type"]
@@ -116,7 +118,9 @@ def test_unsupported_method_is_refused_naming_those_that_are(client: httpx.Clien
     assert response.headers["allow"] == METHODS[verb, path]
 
 
-@pytest.mark.parametrize("path", ["/v2/orders", "/v1", "/v1/", "/v1/orders/a/b", "/v1/customers", "/nothing", "/v1/orders/"])
+@pytest.mark.parametrize(
+    "path", ["/v2/orders", "/v1", "/v1/", "/v1/orders/a/b", "/v1/customers", "/nothing", "/v1/orders/"]
+)
 def test_unknown_path_is_not_found(client: httpx.Client, path: str) -> None:
     error(client.get(path), 404)
 

@@ -20,7 +20,9 @@ def order_request(product: str, quantity: int = 1, key: str | None = None) -> or
     A request with a key of its own.
     """
     line = order_pb2.OrderLine(product=product, quantity=quantity)
-    return order_service_pb2.CreateOrderRequest(order=order_pb2.Order(lines=[line]), request_id=key or str(uuid.uuid4()))
+    return order_service_pb2.CreateOrderRequest(
+        order=order_pb2.Order(lines=[line]), request_id=key or str(uuid.uuid4())
+    )
 
 
 @pytest.fixture

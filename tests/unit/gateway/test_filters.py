@@ -1,0 +1,70 @@
+"""The EnvoyFilters as Istio and Envoy read them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from envoy.extensions.compression.gzip.compressor.v3 import gzip_pb2 as _gzip
+from envoy.extensions.filters.http.compressor.v3 import compressor_pb2 as _compressor
+from envoy.extensions.filters.http.grpc_json_transcoder.v3 import transcoder_pb2 as _transcoder
+from envoy.extensions.filters.http.lua.v3 import lua_pb2 as _lua
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as _manager
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.json_format import ParseDict
+
+from gateway import __main__ as program
+from gateway import contract, failures, filters
+
+KNOWN = (_gzip, _compressor, _transcoder, _lua, _manager)
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def edge_filters() -> list[dict[str, Any]]:
+    made = filters.edge_api(contract.load(ROOT / "build" / "descriptors.binpb"), namespace="shop")
+    return [made, *yaml.safe_load_all((ROOT / "istio" / "edge-filters.yaml").read_text())]
+
+
+@pytest.fixture(params=edge_filters(), ids=lambda each: each["metadata"]["name"])
+def edge_filter(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return dict(request.param)
+
+
+def test_every_patch_is_configuration_that_envoy_knows(edge_filter: dict[str, Any]) -> None:
+    for patch in edge_filter["spec"]["configPatches"]:
+        assert ParseDict(patch["patch"]["value"]["typed_config"], AnyMessage()).type_url
+
+
+def test_filter_is_valid_by_istios_schema(edge_filter: dict[str, Any]) -> None:
+    schema = json.loads((ROOT / "envoy" / "translator" / "schema" / "EnvoyFilter.json").read_text())
+    jsonschema.validate(edge_filter["spec"], schema.get("properties", {}).get("spec", schema))
+
+
+def test_filter_touches_nothing_but_the_edge(edge_filter: dict[str, Any]) -> None:
+    assert edge_filter["spec"]["workloadSelector"] == {"labels": {"istio": "edge"}}
+    assert {patch["match"]["context"] for patch in edge_filter["spec"]["configPatches"]} == {"GATEWAY"}
+
+
+def test_same_contract_gives_the_same_bytes(tmp_path: Path) -> None:
+    made = [filters.edge_api(contract.load(ROOT / "build" / "descriptors.binpb"), namespace="shop") for _ in range(2)]
+    for number, each in enumerate(made):
+        program.write(tmp_path / str(number), each)
+    assert (tmp_path / "0").read_bytes() == (tmp_path / "1").read_bytes()
+
+
+def test_written_resource_reads_back_as_it_was(tmp_path: Path) -> None:
+    made = filters.edge_api(contract.load(ROOT / "build" / "descriptors.binpb"), namespace="shop")
+    program.write(tmp_path / "edge.yaml", made)
+    assert yaml.safe_load((tmp_path / "edge.yaml").read_text()) == made
+
+
+@pytest.mark.parametrize("failure", failures.FAILURES, ids=lambda each: str(each.http))
+def test_waiting_is_suggested_only_where_it_helps(failure: failures.Failure) -> None:
+    helps = failure.http in (429, 502, 503, 504)
+    assert (failure.retry_after_s is not None) == helps
+    kinds = [detail["@type"].rpartition(".")[2] for detail in failure.status()["details"]]
+    assert ("RetryInfo" in kinds) == helps
