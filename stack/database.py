@@ -48,7 +48,7 @@ def _connect(network: Network, password: str) -> psycopg.Connection[tuple[object
 
 
 def _role(connection: psycopg.Connection[tuple[object, ...]], password: str) -> None:
-    exists = connection.execute("SELECT FROM pg_roles WHERE rolname = 'orders'").fetchone()
+    exists = connection.execute("SELECT FROM pg_roles WHERE rolname = 'orders'").fetchone() is not None
     statement = "ALTER ROLE orders LOGIN PASSWORD {}" if exists else "CREATE ROLE orders LOGIN PASSWORD {}"
     connection.execute(sql.SQL(statement).format(sql.Literal(password)))
 
