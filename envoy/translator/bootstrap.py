@@ -16,7 +16,7 @@ from translator.values import packed
 MAX_HEAP_BYTES = 256 * 1024 * 1024
 MAX_CONNECTIONS = 10_000
 STOP_ACCEPTING, SHRINK = 0.98, 0.92
-# Which part of a statistic's name becomes which label, as on Istio's proxies (istio: tools/packaging/common/envoy_bootstrap.json).
+# Which part of a statistic's name becomes which label (istio: tools/packaging/common/envoy_bootstrap.json).
 STAT_TAGS = (
     ("cluster_name", r"^cluster(\.(.+);)"),
     ("http_conn_manager_prefix", r"^http(\.([^.]+))\."),

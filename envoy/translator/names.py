@@ -66,6 +66,13 @@ def host_domains(host: str, namespace: str, domain: str) -> Iterator[str]:
     yield f"{name}.{owner}.svc"
 
 
+def stat_name(cluster: str) -> str:
+    """
+    What a cluster's statistics are called: its name with an end, since the name has dots (istio: DelimitedStatsPrefix).
+    """
+    return f"{cluster};"
+
+
 def file_name(resource: str) -> str:
     """
     A name for the file of a resource.
