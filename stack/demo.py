@@ -72,7 +72,7 @@ def _place(plan: Plan) -> dict[str, Any]:
 def _show_rows(plan: Plan, name: str) -> None:
     """The order's row, whatever columns it has."""
     with psycopg.connect(plan.database_url.replace("=primary", "=read-write"), row_factory=dict_row) as connection:
-        row = connection.execute("SELECT * FROM orders WHERE id = %s", [name.removeprefix("orders/")]).fetchone()
+        row = connection.execute("SELECT * FROM orders WHERE order_id = %s", [name.removeprefix("orders/")]).fetchone()
     if row is None:
         raise DemoFailed(f"PostgreSQL has no row of {name}")
     for column, value in row.items():
