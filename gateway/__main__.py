@@ -19,11 +19,11 @@ BUILD = Path(__file__).resolve().parent.parent / "build"
 HEAD = "# Made from the contract by `python -m gateway`; changes here are lost.\n"
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """
     Write the EnvoyFilter and a kustomization beside it; end the program if the contract is unusable.
     """
-    options = _options()
+    options = _parser().parse_args(arguments)
     try:
         read = contract.load(options.descriptors)
     except contract.UnusableContract as error:
@@ -35,12 +35,12 @@ def main() -> None:
     write(options.output / "kustomization.yaml", kustomization | {"resources": ["edge-api.yaml"]})
 
 
-def _options() -> argparse.Namespace:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[1])
     parser.add_argument("--descriptors", type=Path, default=BUILD / "descriptors.binpb")
     parser.add_argument("--output", type=Path, default=BUILD / "istio", help="folder for what is written")
     parser.add_argument("--namespace", default="shop", help="namespace of the resources")
-    return parser.parse_args()
+    return parser
 
 
 class _Dumper(yaml.SafeDumper):

@@ -33,7 +33,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with subprocess.Popen(command, cwd=rig.ROOT, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         try:
-            assert process.stdout.readline() == b"ready\n", "the rig did not start; see above"
+            assert b"ready\n" in iter(process.stdout.readline, b""), "the rig did not start; see above"
             yield rig.EDGE
         finally:
             process.terminate()
