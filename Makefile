@@ -69,3 +69,17 @@ undeploy: ## take it off again; volumes and secrets stay, unless DATA=delete
 
 image-locks: ## resolve anew what the images install
 	@images/lock.sh $(UV)
+
+# `make compose-images` is only for an engine that cannot build while it runs; others need no more than `docker compose up`.
+COMPOSE := $(if $(CLUSTER),$(CLUSTER) compose,docker compose)
+
+.PHONY: compose-images test-cluster test-compose
+
+compose-images: ## build the images of compose.yaml
+	@$(PYTHON) -m images.build compose
+
+test-cluster: ## kill pods of what is deployed, under load; print what it cost
+	@$(STACK) run pytest tests/cluster
+
+test-compose: compose-images ## start compose.yaml, order, kill inventory, order again, take it down
+	@$(COMPOSE) up -d && $(if $(CLUSTER),$(CLUSTER) compose-exec) $(STACK) run pytest tests/compose; status=$$?; $(COMPOSE) down -v; exit $$status

@@ -27,13 +27,13 @@ def main() -> None:
         sys.exit(f"images: {group!r} is not one of {', '.join(GROUPS)}")
     try:
         for image in GROUPS[group]:
-            provide(image)
+            provide(image, group)
     except (MissingInput, BuildFailed) as error:
         sys.exit(f"images: {error}")
 
 
-def provide(image: Image) -> None:
-    """Build *image* unless it exists, then bring it to where it runs."""
+def provide(image: Image, group: str) -> None:
+    """Build *image* unless it exists, then bring it to where it runs; compose.yaml finds it by a fixed tag."""
     reference = image.reference()
     started = time.monotonic()
     if _exists(reference):
@@ -42,6 +42,8 @@ def provide(image: Image) -> None:
     else:
         _build(image, reference)
         word = "built"
+    if group == "compose":
+        _run(["docker", "tag", reference, f"{reference.rpartition(':')[0]}:compose"])
     if os.environ.get("PUSH") == "1":
         _run(["docker", "push", "-q", reference])
     print(f"images: {reference} {word} ({time.monotonic() - started:.0f} s)", flush=True)

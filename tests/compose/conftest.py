@@ -1,0 +1,61 @@
+"""The system as compose.yaml starts it, already running."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+
+import httpx
+import pytest
+
+EDGE = os.environ.get("EDGE") or "http://127.0.0.1:8080"
+
+
+def docker(*arguments: str, seconds: float = 60) -> str:
+    """Run docker and return what it prints."""
+    finished = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=seconds, check=False)
+    assert finished.returncode == 0, finished.stderr
+    return finished.stdout
+
+
+def container(service: str) -> str:
+    """The id of the container that runs a service of compose.yaml."""
+    found = docker("ps", "-aq", "--filter", f"label=com.docker.compose.service={service}").split()
+    assert len(found) == 1, f"{service} has {len(found)} containers"
+    return found[0]
+
+
+def topic(name: str) -> str:
+    """Everything that a topic holds, as text."""
+    consumer = ("org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", "kafka:9092")
+    more = ("--topic", name, "--from-beginning", "--timeout-ms", "8000")
+    command = ("java", "-Xmx64m", "-cp", "/opt/kafka/libs/*", *consumer, *more)
+    return docker("exec", container("kafka"), *command)
+
+
+@pytest.fixture
+def client():
+    """A client of the edge, once it takes orders."""
+    with httpx.Client(base_url=EDGE, timeout=15) as client:
+        wait(lambda: in_stock(client), seconds=120, what="products at the edge")
+        yield client
+
+
+def wait(done, *, seconds: float, what: str):
+    """Call *done* until it returns something, and return that."""
+    deadline, said = time.monotonic() + seconds, None
+    while time.monotonic() < deadline:
+        try:
+            if found := done():
+                return found
+        except (httpx.HTTPError, KeyError, json.JSONDecodeError) as error:
+            said = error
+        time.sleep(0.5)
+    raise AssertionError(f"{what}: not within {seconds} s; {said!r}")
+
+
+def in_stock(client: httpx.Client) -> str | None:
+    products = client.get("/v1/products").json()["products"]
+    return next((each["name"] for each in products if int(each["stock"]["available"]) > 10), None)
