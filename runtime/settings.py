@@ -29,21 +29,28 @@ Addresses = Annotated[str, AfterValidator(_hosts_and_ports)]
 """Several `HOST:PORT`, with commas between."""
 
 
-class ServiceSettings(BaseSettings):
-    """What every service needs to know; each field is the variable of the same name in capitals."""
+class ProcessSettings(BaseSettings):
+    """What every process needs to know; each field is the variable of the same name in capitals."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
-    grpc_listen: Address = "127.0.0.1:50061"
-    """Where the service serves gRPC, behind its sidecar."""
     metrics_listen: Address = "127.0.0.1:9464"
     """Where `/metrics` is served."""
     pod_name: str = Field(default="local", pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")
     """Which replica this is; in every log line."""
-    kafka_brokers: Addresses
-    """Kafka's bootstrap servers."""
     log_level: str = Field(default="INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")
     """The least level that is logged."""
+    otel_exporter_otlp_endpoint: str | None = None
+    """Where spans go; without it they only give the logs their trace ids."""
+
+
+class ServiceSettings(ProcessSettings):
+    """What every gRPC service needs to know besides."""
+
+    grpc_listen: Address = "127.0.0.1:50061"
+    """Where the service serves gRPC, behind its sidecar."""
+    kafka_brokers: Addresses
+    """Kafka's bootstrap servers."""
     max_in_flight: int = Field(default=128, ge=1, le=100_000)
     """Unary calls at a time; more are refused at once."""
     max_streams: int = Field(default=1024, ge=1, le=100_000)
@@ -56,8 +63,6 @@ class ServiceSettings(BaseSettings):
     """From saying NOT_SERVING to refusing calls, so that callers have noticed."""
     drain_limit_s: float = Field(default=15.0, gt=0, le=300)
     """What calls in flight get to finish."""
-    otel_exporter_otlp_endpoint: str | None = None
-    """Where spans go; without it they only give the logs their trace ids."""
 
 
 SettingsType = TypeVar("SettingsType", bound=BaseSettings)

@@ -15,10 +15,10 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from runtime.settings import ServiceSettings
+from runtime.settings import ProcessSettings
 
 
-def start(settings: ServiceSettings, service: str) -> None:
+def start(settings: ProcessSettings, service: str) -> None:
     """
     Set up logging and tracing, and serve `/metrics`.
     """
@@ -28,7 +28,7 @@ def start(settings: ServiceSettings, service: str) -> None:
     prometheus_client.start_http_server(int(port), addr=host)
 
 
-def _start_logging(settings: ServiceSettings, service: str) -> None:
+def _start_logging(settings: ProcessSettings, service: str) -> None:
     level = logging.getLevelNamesMapping()[settings.log_level]
     structlog.configure(
         processors=[
@@ -66,7 +66,7 @@ def _add_trace(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMappi
     return event
 
 
-def _start_tracing(settings: ServiceSettings, service: str) -> None:
+def _start_tracing(settings: ProcessSettings, service: str) -> None:
     resource = Resource.create({"service.name": service, "service.instance.id": settings.pod_name})
     provider = TracerProvider(resource=resource)
     if settings.otel_exporter_otlp_endpoint:
