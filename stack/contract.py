@@ -16,7 +16,8 @@ def main() -> int:
     """0 when buf has no complaint."""
     buf = [sys.executable.removesuffix("python") + "buf"]
     described = str(CHECKOUT / "build" / "descriptors.binpb")
-    rules = ["--config", str(CHECKOUT / "protos" / "buf.yaml")]
+    # The set has what ours imports, too; that is not ours to lint.
+    rules = ["--config", str(CHECKOUT / "protos" / "buf.yaml"), "--path", "shop"]
     released = ["--against", str(CHECKOUT / "protos" / "released.binpb")]
     commands = ([*buf, "lint", described, *rules], [*buf, "breaking", described, *released, *rules])
     codes = [subprocess.run(command, timeout=SECONDS, check=False).returncode for command in commands]

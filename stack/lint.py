@@ -9,7 +9,18 @@ from collections.abc import Sequence
 from stack.settings import Settings
 
 SECONDS = 600
-SOURCES = ("runtime", "orders_svc", "inventory_svc", "gateway", "stack", "envoy/translator")
+SOURCES = (
+    "runtime",
+    "orders_svc",
+    "inventory_svc",
+    "gateway",
+    "envoy/translator",
+    "chaos",
+    "stack",
+    "images",
+    "k8s",
+    "protos",
+)
 
 
 def lint(settings: Settings) -> int:
