@@ -21,6 +21,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 from confluent_kafka.aio import AIOConsumer
 
+from runtime import consumer_lag
 from runtime.errors import InvalidArgument, Unavailable
 
 log = structlog.get_logger()
@@ -227,8 +228,10 @@ async def consume(
             await asyncio.shield(consumer.close())
 
 
-def _consumer_settings(brokers: str, group: str, client_id: str) -> dict[str, str | int | bool]:
+def _consumer_settings(brokers: str, group: str, client_id: str) -> dict[str, object]:
     return {
+        "stats_cb": consumer_lag.reporter(group),
+        "statistics.interval.ms": consumer_lag.INTERVAL_MS,
         "bootstrap.servers": brokers,
         "group.id": group,
         "client.id": client_id,

@@ -1,0 +1,47 @@
+"""How far a consumer is behind, from what librdkafka tells of itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+
+from prometheus_client import Gauge
+
+LAG = Gauge(
+    "kafka_consumer_lag",
+    "Messages that a group has not processed yet, in the partitions that this replica has.",
+    ["group", "topic", "partition"],
+)
+INTERVAL_MS = 5_000
+
+
+def reporter(group: str) -> Callable[[str], Awaitable[None]]:
+    """
+    Return a `stats_cb` that keeps the gauge at what the consumer of *group* says.
+    """
+    shown: set[tuple[str, str]] = set()
+
+    async def report(statistics: str) -> None:
+        lags = read(statistics)
+        # Whoever has the partition now tells its lag.
+        for gone in shown - lags.keys():
+            LAG.remove(group, *gone)
+        for (topic, partition), lag in lags.items():
+            LAG.labels(group, topic, partition).set(lag)
+        shown.clear()
+        shown.update(lags)
+
+    return report
+
+
+def read(statistics: str) -> dict[tuple[str, str], int]:
+    """
+    Return the lag of each partition, (topic, partition), that librdkafka's statistics know; -1 there means unknown.
+    """
+    topics = json.loads(statistics).get("topics", {})
+    return {
+        (topic, partition): told["consumer_lag"]
+        for topic, about in topics.items()
+        for partition, told in about.get("partitions", {}).items()
+        if told.get("consumer_lag", -1) >= 0
+    }

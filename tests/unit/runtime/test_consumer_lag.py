@@ -1,0 +1,31 @@
+"""How far a consumer is behind."""
+
+import json
+
+from prometheus_client import REGISTRY
+
+from runtime.consumer_lag import reporter
+
+
+def statistics(**lags: int) -> str:
+    """What librdkafka tells, as far as it is read: the lag of each partition of one topic."""
+    partitions = {partition.removeprefix("p"): {"consumer_lag": lag} for partition, lag in lags.items()}
+    return json.dumps({"type": "consumer", "topics": {"pending_orders": {"partitions": partitions}}})
+
+
+def shown(group: str, partition: str) -> float | None:
+    labels = {"group": group, "topic": "pending_orders", "partition": partition}
+    return REGISTRY.get_sample_value("kafka_consumer_lag", labels)
+
+
+async def test_the_lag_of_each_partition_is_shown() -> None:
+    await reporter("each")(statistics(p0=3, p1=0))
+    assert (shown("each", "0"), shown("each", "1")) == (3, 0)
+
+
+async def test_a_partition_that_moved_to_another_replica_is_no_longer_shown() -> None:
+    report = reporter("moved")
+    await report(statistics(p0=3, p1=5))
+    await report(statistics(p0=3, p1=-1))
+    assert shown("moved", "1") is None
+    assert shown("moved", "0") == 3
