@@ -32,7 +32,7 @@ def contract(settings: Settings, *, say: Say, force: bool = False) -> None:
     Build the descriptor set, install the stubs and make the edge's files, unless they are of this contract already.
     """
     stamp = settings.venv / "contract"
-    wanted = _fingerprint(settings.checkout / "protos", settings.checkout / "gateway")
+    wanted = _fingerprint(settings.checkout)
     made = settings.checkout / "build" / "istio" / "edge-api.yaml"
     if not force and made.exists() and stamp.exists() and stamp.read_text() == wanted:
         return
@@ -82,10 +82,11 @@ def _postgres_user() -> str | None:
     return "postgres" if os.geteuid() == 0 else None
 
 
-def _fingerprint(*folders: Path) -> str:
-    """What the files in *folders* that decide the contract say."""
-    digest = hashlib.sha256(str(folders).encode())
-    for path in sorted(path for folder in folders for path in folder.rglob("*") if path.suffix in CONTRACT_SUFFIXES):
+def _fingerprint(checkout: Path) -> str:
+    """What the files that decide the contract and the edge's files say."""
+    digest = hashlib.sha256(str(checkout).encode())
+    sources = [*(checkout / "protos").rglob("*"), *(checkout / "gateway").glob("*")]
+    for path in sorted(path for path in sources if path.suffix in CONTRACT_SUFFIXES):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
