@@ -11,6 +11,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -21,7 +22,15 @@ from tests.integration.edge import rig
 
 
 @pytest.fixture(scope="session")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """
+    Where the rig keeps its files.
+    """
+    return tmp_path_factory.mktemp("edge")
+
+
+@pytest.fixture(scope="session")
+def address(folder: Path) -> Iterator[str]:
     """
     The edge's HOST:PORT.
     """
@@ -29,7 +38,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if given:
         yield given
         return
-    command = [sys.executable, "-m", "tests.integration.edge.rig", str(tmp_path_factory.mktemp("edge"))]
+    command = [sys.executable, "-m", "tests.integration.edge.rig", str(folder)]
     with subprocess.Popen(command, cwd=rig.ROOT, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         try:

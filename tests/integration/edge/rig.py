@@ -9,6 +9,7 @@ Serves until SIGTERM; prints a line when it is ready.
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import signal
 import sys
@@ -16,10 +17,12 @@ import sysconfig
 from pathlib import Path
 
 import httpx
-from translator.__main__ import main as translator
+import yaml
 
 from gateway import __main__ as gateway
+from gateway.signing import AUDIENCE, Signer, key_in
 from tests.integration.edge import shop
+from translator.__main__ import main as translator
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
@@ -27,7 +30,31 @@ ROOT = HERE.parents[2]
 NETWORK = 43
 EDGE, ADMIN = f"127.{NETWORK}.0.1:8080", f"127.{NETWORK}.0.1:15000"
 ORDERS, INVENTORY = f"127.{NETWORK}.1.1:50061", f"127.{NETWORK}.2.1:50061"
+ISSUER = "https://issuer.example.com"
 START_S = 10
+
+
+def signer(folder: Path) -> Signer:
+    """
+    Whose tokens the edge accepts.
+    """
+    return Signer(key_in(folder), ISSUER)
+
+
+def _authentication(signer: Signer) -> dict[str, object]:
+    claims = {"sub": "x-customer-id", "operator": "x-operator"}
+    rule = {
+        "issuer": signer.issuer,
+        "audiences": [AUDIENCE],
+        "jwks": json.dumps({"keys": [signer.public]}),
+        "outputClaimToHeaders": [{"claim": claim, "header": header} for claim, header in claims.items()],
+    }
+    return {
+        "apiVersion": "security.istio.io/v1",
+        "kind": "RequestAuthentication",
+        "metadata": {"name": "customers", "namespace": "shop"},
+        "spec": {"selector": {"matchLabels": {"istio": "edge"}}, "jwtRules": [rule]},
+    }
 
 
 def configure(folder: Path) -> Path:
@@ -38,6 +65,7 @@ def configure(folder: Path) -> Path:
     shutil.copytree(HERE / "mesh", istio)
     for name in ("gateway.yaml", "edge-filters.yaml"):
         shutil.copy(ROOT / "istio" / name, istio)
+    (istio / "authentication.yaml").write_text(yaml.safe_dump(_authentication(signer(folder))))
     gateway.main(["--output", str(folder / "made")])
     registry, certificates, out = str(HERE / "registry.yaml"), str(folder / "certificates"), folder / "envoy"
     folders = ["--istio", str(istio), "--istio", str(folder / "made")]

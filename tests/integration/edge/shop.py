@@ -43,6 +43,7 @@ class Orders(order_service_pb2_grpc.OrderServiceServicer):
         if name not in self.orders:
             self.orders[name] = await _placed(name, request.order)
             self.orders[name].customer = caller(context).name
+            self.orders[name].state_reason = "OPERATOR" if caller(context).operator else ""
         order = self.orders[name]
         code = 202 if order.state == order_pb2.Order.PENDING else 201
         await send_http_code(context, code, [("location", f"/v1/{name}")])

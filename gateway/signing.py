@@ -1,0 +1,91 @@
+"""The development issuer's key and the tokens it signs; never for a system that others reach."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
+from cryptography.hazmat.primitives.hashes import SHA256, Hash
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+
+ALGORITHM = "ES256"
+AUDIENCE = "shop"
+CUSTOMER = re.compile(r"[A-Za-z0-9._@|-]{1,128}")
+LONGEST = timedelta(days=30)
+
+
+class UnusableKey(Exception):
+    """The key's file cannot be read or made, or holds no key of the right kind."""
+
+
+class InvalidCustomer(Exception):
+    """A customer's id has characters that the services refuse."""
+
+
+@dataclass(frozen=True)
+class Signer:
+    """Signs tokens in the name of *issuer*."""
+
+    key: EllipticCurvePrivateKey
+    issuer: str
+
+    @property
+    def public(self) -> dict[str, str]:
+        """The public key as a JWK; its id is the thumbprint (RFC 7638), so that a new key has a new id."""
+        jwk = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(self.key.public_key()))
+        members = {name: jwk[name] for name in ("crv", "kty", "x", "y")}
+        digest = Hash(SHA256())
+        digest.update(json.dumps(members, sort_keys=True, separators=(",", ":")).encode())
+        return members | {"kid": digest.finalize().hex()[:32], "alg": ALGORITHM, "use": "sig"}
+
+    def token(self, customer: str, *, now: datetime, lifetime: timedelta, operator: bool = False) -> str:
+        """
+        Return a token that makes its bearer *customer*, and an operator of the shop if asked for.
+        """
+        if not CUSTOMER.fullmatch(customer):
+            raise InvalidCustomer(f"{customer!r} is not a customer's id: 1 to 128 of A-Z a-z 0-9 . _ @ | -")
+        issued = now.astimezone(UTC)
+        claims: dict[str, Any] = {"iss": self.issuer, "aud": AUDIENCE, "sub": customer, "iat": issued}
+        claims["exp"] = issued + min(lifetime, LONGEST)
+        if operator:
+            claims["operator"] = True
+        return jwt.encode(claims, self.key, algorithm=ALGORITHM, headers={"kid": self.public["kid"]})
+
+
+def key_in(folder: Path) -> EllipticCurvePrivateKey:
+    """
+    Return the key kept in *folder*, made at the first call; only its owner can read the file.
+    """
+    path = folder / "issuer.pem"
+    try:
+        if not path.exists():
+            _make(path)
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except (OSError, ValueError) as error:
+        raise UnusableKey(f"{path}: {error}") from error
+    if not isinstance(key, EllipticCurvePrivateKey):
+        raise UnusableKey(f"{path}: is not a key on an elliptic curve")
+    return key
+
+
+def _make(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pem = generate_private_key(SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    number, draft = tempfile.mkstemp(dir=path.parent, prefix=".issuer.")
+    try:
+        with os.fdopen(number, "wb") as file:
+            file.write(pem)
+        # Two that start at the same time must end with one key: the first link wins.
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        os.unlink(draft)
