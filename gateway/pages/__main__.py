@@ -1,0 +1,70 @@
+"""Serve the pages: `python -m gateway.pages`."""
+
+from __future__ import annotations
+
+import sys
+
+import httpx
+import uvicorn
+from starlette.applications import Starlette
+
+from gateway.pages import files
+from gateway.pages.app import application
+from gateway.pages.board import Board
+from gateway.pages.faults import FaultFiles
+from gateway.pages.prometheus import Prometheus
+from gateway.pages.settings import Settings
+from gateway.pages.stock import Stock
+from runtime import channel, server, settings, telemetry
+
+SERVICE = "pages"
+CONNECTIONS_LIMIT = 200
+BOARD_CONNECTIONS = 16
+
+
+async def serve() -> None:
+    """
+    Serve until SIGTERM or SIGINT, then let requests in flight finish.
+    """
+    chosen = settings.load(Settings)
+    telemetry.start(chosen, SERVICE)
+    try:
+        pages = files.load(chosen.pages_folder)
+    except files.NoPages as error:
+        sys.exit(f"PAGES_FOLDER: {error}")
+    async with (
+        httpx.AsyncClient(
+            base_url=str(chosen.prometheus_url),
+            timeout=chosen.prometheus_timeout_s,
+            limits=httpx.Limits(max_connections=BOARD_CONNECTIONS),
+            trust_env=False,
+        ) as client,
+        channel.connect(chosen.inventory_address, authority=chosen.inventory_authority) as inventory,
+    ):
+        faults = FaultFiles(chosen.istio_folders)
+        board = Board(Prometheus(client), Stock(inventory), faults)
+        web = application(pages, board, faults, operators_only=chosen.operators_only)
+        await uvicorn.Server(configuration(chosen, web)).serve()
+
+
+def configuration(chosen: Settings, web: Starlette) -> uvicorn.Config:
+    """
+    Return how uvicorn serves *web*; its own logging stays off, the sidecar logs requests.
+    """
+    host, _, port = chosen.http_listen.rpartition(":")
+    return uvicorn.Config(
+        web,
+        host=host,
+        port=int(port),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=CONNECTIONS_LIMIT,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=chosen.stop_limit_s,
+        lifespan="off",
+    )
+
+
+if __name__ == "__main__":
+    server.run(serve)

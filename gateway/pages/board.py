@@ -1,0 +1,121 @@
+"""What the operations board shows, gathered from Prometheus and from the services themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from shop.inventory.v1 import inventory_pb2
+
+from gateway.pages import queries, shape
+from gateway.pages.prometheus import Prometheus, Sample
+from runtime.errors import Error
+
+KEPT_S = 1.0
+HOUR_S = 3600.0
+OUTAGE_STEP_S = 5.0
+Json = dict[str, Any]
+
+
+class Products(Protocol):
+    """Where the stock is asked for."""
+
+    async def products(self) -> Sequence[inventory_pb2.Product]:
+        """Return the products with their stock."""
+
+
+class Faults(Protocol):
+    """Where the faults in force are found."""
+
+    async def active(self) -> list[Json]:
+        """Return the faults of every VirtualService that has one."""
+
+
+class Board:
+    """
+    Gathers the board, at most once a second however many look at it.
+
+    A part that cannot be had is null, with the reason in `problems`: it is never made up.
+    """
+
+    def __init__(
+        self, prometheus: Prometheus, stock: Products, faults: Faults, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._prometheus = prometheus
+        self._stock = stock
+        self._faults = faults
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._kept: Json = {}
+        self._kept_until_s = 0.0
+
+    async def read(self) -> Json:
+        """
+        Return the board as it is now, or was up to a second ago.
+        """
+        async with self._lock:
+            if self._clock() >= self._kept_until_s:
+                self._kept = await self._gather()
+                self._kept_until_s = self._clock() + KEPT_S
+            return self._kept
+
+    async def _gather(self) -> Json:
+        parts: Mapping[str, Callable[[], Awaitable[Any]]] = {
+            "calls": self._calls,
+            "breakers": self._breakers,
+            "pods": self._pods,
+            "numbers": self._numbers,
+            "groups": self._groups,
+            "stock": self._products,
+            "faults": self._faults.active,
+        }
+        answers = await asyncio.gather(*(self._part(read) for read in parts.values()))
+        problems = {name: problem for name, (_, problem) in zip(parts, answers, strict=True) if problem}
+        values = {name: value for name, (value, _) in zip(parts, answers, strict=True)}
+        return {"at": self._clock(), **values, "problems": problems}
+
+    async def _part(self, read: Callable[[], Awaitable[Any]]) -> tuple[Any, str | None]:
+        try:
+            return await read(), None
+        except Error as error:
+            return None, str(error)
+
+    async def _ask(self, asked: Mapping[str, str]) -> dict[str, list[Sample]]:
+        answers = await asyncio.gather(*(self._prometheus.now(query) for query in asked.values()))
+        return dict(zip(asked, answers, strict=True))
+
+    async def _calls(self) -> list[Json]:
+        return shape.calls(await self._ask(queries.CALLS))
+
+    async def _breakers(self) -> list[Json]:
+        return shape.breakers(await self._ask(queries.BREAKERS))
+
+    async def _pods(self) -> list[Json]:
+        now = self._clock()
+        history = await self._prometheus.between(queries.AVAILABILITY, now - HOUR_S, now, OUTAGE_STEP_S)
+        return shape.pods(await self._ask(queries.PODS), shape.outages(history))
+
+    async def _numbers(self) -> dict[str, float | None]:
+        answers = await self._ask(queries.NUMBERS)
+        return {name: samples[0].value if samples else None for name, samples in answers.items()}
+
+    async def _groups(self) -> dict[str, dict[str, float]]:
+        answers = await self._ask({name: query for name, (_, query) in queries.GROUPS.items()})
+        return {name: shape.groups(answers[name], label) for name, (label, _) in queries.GROUPS.items()}
+
+    async def _products(self) -> list[Json]:
+        return [
+            shape.product(
+                each.name,
+                each.display_name,
+                {
+                    "on_hand": each.stock.on_hand,
+                    "available": each.stock.available,
+                    "held": each.stock.held,
+                    "sold": each.stock.sold,
+                },
+            )
+            for each in await self._stock.products()
+        ]

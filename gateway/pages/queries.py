@@ -1,0 +1,64 @@
+"""What the board asks Prometheus; the names on the left are the board's own."""
+
+from __future__ import annotations
+
+# Three scrapes and a bit, so that a rate is there also when one scrape was missed.
+WINDOW = "20s"
+HOUR = "1h"
+OUTBOUND = 'cluster_name=~"outbound.*"'
+
+
+def _rate(metric: str, matchers: str = OUTBOUND) -> str:
+    return f"sum by (service, cluster_name) (rate({metric}{{{matchers}}}[{WINDOW}]))"
+
+
+def _per_pod(metric: str) -> str:
+    return f"sum by (service, pod, cluster_name) ({metric}{{{OUTBOUND}}})"
+
+
+CALLS = {
+    "rate": _rate("envoy_cluster_upstream_rq_completed"),
+    "errors": _rate("envoy_cluster_upstream_rq_xx", f'{OUTBOUND}, response_code_class="5xx"'),
+    "retries": _rate("envoy_cluster_upstream_rq_retry"),
+    "overflow": _rate("envoy_cluster_upstream_rq_pending_overflow"),
+    "p99_ms": (
+        "histogram_quantile(0.99, sum by (le, service, cluster_name) "
+        f"(rate(envoy_cluster_upstream_rq_time_bucket{{{OUTBOUND}}}[{WINDOW}])))"
+    ),
+}
+BREAKERS = {
+    "ejected": _per_pod("envoy_cluster_outlier_detection_ejections_active"),
+    "hosts": _per_pod("envoy_cluster_membership_total"),
+    "healthy": _per_pod("envoy_cluster_membership_healthy"),
+    "ejections": f"sum by (service, pod, cluster_name) "
+    f"(increase(envoy_cluster_outlier_detection_ejections_enforced_total{{{OUTBOUND}}}[{HOUR}]))",
+}
+PODS = {
+    "up": 'max by (service, pod) (up{job="applications"})',
+    "proxy_up": 'max by (service, pod) (up{job="envoys"})',
+    "restarts": f'sum by (service, pod) (changes(process_start_time_seconds{{job="applications"}}[{HOUR}]))',
+    "started": 'max by (service, pod) (process_start_time_seconds{job="applications"})',
+}
+# Gauges that every replica computes for the whole are the same in each: the largest is the newest.
+NUMBERS = {
+    "orders_pending": "max(orders_pending)",
+    "orders_pending_oldest_s": "max(orders_pending_oldest_seconds)",
+    "dead_letters": "max(orders_dead_letters)",
+    "outbox_waiting": "max(outbox_waiting_rows)",
+    "outbox_lag_s": "max(outbox_lag_seconds)",
+    "outbox_refused": "max(outbox_refused_rows)",
+    "stock_events_waiting": "max(inventory_stock_events_backlog)",
+    "stock_events_lag_s": "max(inventory_stock_events_lag_seconds)",
+    "unbalanced_products": "max(inventory_unbalanced_products)",
+    "short_units": "max(inventory_short_units)",
+    "low_products": "max(inventory_low_stock_products)",
+    "generation": "max(inventory_generation)",
+    "watchers": "sum(orders_watchers)",
+    "breakers_scraped_s": 'time() - min(timestamp(up{job="envoys"}))',
+}
+GROUPS = {
+    "orders_by_state": ("state", "max by (state) (orders_by_state)"),
+    "orders_placed_1h": ("state", f"sum by (state) (increase(orders_placed_total[{HOUR}]))"),
+    "consumer_lag": ("topic", "sum by (topic) (max by (topic, partition) (kafka_consumer_lag))"),
+}
+AVAILABILITY = 'up{job="applications"}'

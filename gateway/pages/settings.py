@@ -1,0 +1,36 @@
+"""What the pages' server reads from its environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, HttpUrl
+
+from runtime.settings import Address, ProcessSettings
+
+BUILT = Path(__file__).resolve().parent.parent.parent / "build" / "web"
+
+
+class Settings(ProcessSettings):
+    """Each field is the variable of the same name in capitals."""
+
+    http_listen: Address = "127.0.0.1:8091"
+    """Where pages are served, behind the sidecar."""
+    pages_folder: Path = BUILT
+    """The built pages, as `python -m gateway.pages.build` makes them."""
+    prometheus_url: HttpUrl = HttpUrl("http://127.0.0.1:9090")
+    """Where the board's numbers come from."""
+    prometheus_timeout_s: float = Field(default=2.0, gt=0, le=30)
+    """The most that the board waits for Prometheus."""
+    inventory_address: Address = "127.0.0.1:15001"
+    """This pod's sidecar, through which inventory is asked for the stock."""
+    inventory_authority: str = "inventory.shop.svc.cluster.local:50051"
+    """The service that the sidecar is asked for."""
+    istio_folders: tuple[Path, ...] = ()
+    """Folders whose VirtualServices are in force, on one machine; without any, Kubernetes is asked."""
+    namespace: str = Field(default="shop", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+    """Where faults are looked for on a cluster."""
+    operators_only: bool = True
+    """Whether the board is for those whom the edge has recognised as operators."""
+    stop_limit_s: int = Field(default=10, ge=0, le=300)
+    """What requests in flight get to finish."""

@@ -1,0 +1,112 @@
+"""From Prometheus's series to what the board shows: pure functions, one for each part of the board."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from gateway.pages.prometheus import Sample, Series
+
+Json = dict[str, Any]
+_CLUSTER = re.compile(r"outbound\|(\d+)\|([^|]*)\|([^;]+)")
+
+
+def calls(found: Mapping[str, Sequence[Sample]]) -> list[Json]:
+    """
+    Who calls whom: calls a second, the share that failed, retries a second, p99 in milliseconds.
+    """
+    lines: dict[tuple[str, str], Json] = {}
+    for name, samples in found.items():
+        for sample in samples:
+            callee = service_of(sample.labels.get("cluster_name", ""))
+            caller = sample.labels.get("service", "")
+            if callee is None or caller == callee:
+                continue
+            line = lines.setdefault((caller, callee), {"from": caller, "to": callee})
+            line[name] = line.get(name, 0.0) + sample.value
+    return [lines[key] for key in sorted(lines)]
+
+
+def breakers(found: Mapping[str, Sequence[Sample]]) -> list[Json]:
+    """
+    Each sidecar's view of each service: hosts, those ejected, and whether any is left to call.
+    """
+    lines: dict[tuple[str, str, str], Json] = {}
+    for name, samples in found.items():
+        for sample in samples:
+            labels = sample.labels
+            callee = service_of(labels.get("cluster_name", ""))
+            if callee is None:
+                continue
+            caller, pod = labels.get("service", ""), labels.get("pod", "")
+            line = lines.setdefault((caller, pod, callee), {"from": caller, "pod": pod, "to": callee})
+            line[name] = round(sample.value)
+    return [{**lines[key], "state": breaker_state(lines[key])} for key in sorted(lines)]
+
+
+def breaker_state(line: Mapping[str, Any]) -> str:
+    """
+    `open` when every host is ejected, `partly` when some are, else `closed`; `empty` without hosts.
+    """
+    hosts, ejected = line.get("hosts", 0), line.get("ejected", 0)
+    if hosts == 0:
+        return "empty"
+    return "closed" if ejected == 0 else "open" if ejected >= hosts else "partly"
+
+
+def pods(found: Mapping[str, Sequence[Sample]], outages: Mapping[str, Json]) -> list[Json]:
+    """
+    Each replica: up or not, its restarts in the last hour, and its last outage.
+    """
+    lines: dict[tuple[str, str], Json] = {}
+    for name, samples in found.items():
+        for sample in samples:
+            service, pod = sample.labels.get("service", ""), sample.labels.get("pod", "")
+            if pod:
+                lines.setdefault((service, pod), {"service": service, "pod": pod})[name] = round(sample.value, 3)
+    return [{**lines[key], "outage": outages.get(key[1])} for key in sorted(lines)]
+
+
+def outages(series: Iterable[Series]) -> dict[str, Json]:
+    """
+    The last time each pod was down: since when, and for how many seconds; `until` is missing while it lasts.
+    """
+    found = {each.labels.get("pod", ""): _last_outage(each.points) for each in series}
+    return {pod: outage for pod, outage in found.items() if outage is not None}
+
+
+def _last_outage(points: Sequence[tuple[float, float]]) -> Json | None:
+    since = until = None
+    for at, up in points:
+        if up < 1 and (since is None or until is not None):
+            since, until = at, None
+        elif up >= 1 and since is not None and until is None:
+            until = at
+    if since is None:
+        return None
+    end = until if until is not None else points[-1][0]
+    return {"since": since, "until": until, "seconds": round(end - since, 1)}
+
+
+def groups(samples: Sequence[Sample], label: str) -> dict[str, float]:
+    """
+    A number for each value of a label.
+    """
+    return {sample.labels[label]: sample.value for sample in samples if label in sample.labels}
+
+
+def product(name: str, title: str, units: Mapping[str, int]) -> Json:
+    """
+    A product's units, and by how many they fail to add up.
+    """
+    off = units["on_hand"] - units["available"] - units["held"] - units["sold"]
+    return {"name": name, "title": title, **units, "off": off}
+
+
+def service_of(cluster: str) -> str | None:
+    """
+    The service's name in an outbound cluster's: `orders` of `outbound|50051||orders.shop.svc.cluster.local`.
+    """
+    found = _CLUSTER.fullmatch(cluster)
+    return found[3].split(".")[0] if found else None
