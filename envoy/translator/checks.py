@@ -2,10 +2,84 @@
 What Istio's webhook checks beyond the schema, and what is not supported here; each mistake with its path.
 """
 
-from translator.mesh import Mesh
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from translator.check_routes import check_virtual_service
+from translator.check_security import (
+    check_authorization_policy,
+    check_envoy_filter,
+    check_gateway,
+    check_request_authentication,
+)
+from translator.check_traffic import check_destination_rule, check_service_entry, check_sidecar, check_workload_entry
+from translator.check_values import Mistakes
+from translator.problems import InvalidMesh, Problem
+from translator.resources import Resource, load_resources
+from translator.unsupported import unsupported
 
 
-def check_resources(mesh: Mesh) -> None:
+def _workload_entry(resource: Resource) -> Mistakes:
+    yield from check_workload_entry(resource.spec, "spec", None, by_name=True)
+
+
+def _nothing_more(_resource: Resource) -> Mistakes:
     """
-    Refuse the resources as a whole if any of them is wrong.
+    The schema says everything.
     """
+    yield from ()
+
+
+CHECKS: Mapping[str, Callable[[Resource], Mistakes]] = MappingProxyType(
+    {
+        "AuthorizationPolicy": check_authorization_policy,
+        "DestinationRule": check_destination_rule,
+        "EnvoyFilter": check_envoy_filter,
+        "Gateway": check_gateway,
+        "PeerAuthentication": _nothing_more,
+        "RequestAuthentication": check_request_authentication,
+        "ServiceEntry": check_service_entry,
+        "Sidecar": check_sidecar,
+        "VirtualService": check_virtual_service,
+        "WorkloadEntry": _workload_entry,
+    }
+)
+
+
+def check(resource: Resource) -> list[Problem]:
+    """
+    Everything wrong with one resource; what is not supported is said alone, since the rest cannot be judged.
+    """
+    found = list(unsupported(resource)) or list(CHECKS[resource.kind](resource))
+    return [resource.problem(path, message) for path, message in found]
+
+
+class Checker:
+    """
+    Loads resources and remembers which were found good, so that only what changed is checked again.
+    """
+
+    def __init__(self) -> None:
+        self._good: frozenset[str] = frozenset()
+
+    def load(self, *folders: Path) -> tuple[Resource, ...]:
+        """
+        The resources of the folders, refused as a whole if any of them is wrong.
+        """
+        resources = load_resources(*folders)
+        prints = [fingerprint(resource) for resource in resources]
+        new = [resource for resource, text in zip(resources, prints, strict=True) if text not in self._good]
+        problems = [problem for resource in new for problem in check(resource)]
+        if problems:
+            raise InvalidMesh(problems)
+        self._good = frozenset(prints)
+        return resources
+
+
+def fingerprint(resource: Resource) -> str:
+    """
+    The same text for the same resource.
+    """
+    return json.dumps([resource.file, resource.title, resource.spec], sort_keys=True, default=str)

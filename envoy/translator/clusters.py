@@ -3,6 +3,7 @@ Services -> Envoy's clusters and their endpoints (istio: core/cluster_builder.go
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.core.v3 import base_pb2
@@ -14,7 +15,7 @@ from translator.mesh import Proxy
 from translator.names import inbound_cluster, outbound_cluster, server_name, stat_name
 from translator.peer import mutual_tls_mode
 from translator.pools import HttpOptions, http_options, set_connection_pool, set_load_balancer, set_outlier_detection
-from translator.problems import BlockError, within
+from translator.problems import BlockError, attributed, within
 from translator.registry import Inbound, is_ip
 from translator.routes import config_metadata
 from translator.secrets import Secrets
@@ -42,7 +43,9 @@ def outbound_clusters(
         subsets = [("", None), *((subset["name"], subset) for subset in proxy.destination_rule(service.host).subsets)]
         for port in service.ports:
             for name, subset in subsets:
-                yield _outbound(proxy, secrets, service, port, name, subset)
+                with _blaming(proxy, service):
+                    made = _outbound(proxy, secrets, service, port, name, subset)
+                yield made
 
 
 def _outbound(
@@ -63,6 +66,16 @@ def _outbound(
     cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(packed(options))
     assignment = _assignment(proxy, cluster.name, chosen, port)
     return cluster, _place(cluster, assignment, secrets, service, chosen)
+
+
+@contextmanager
+def _blaming(proxy: Proxy, service: Service) -> Iterator[None]:
+    """
+    Blame the service's DestinationRule, if there is one, for what cannot be translated.
+    """
+    sources = proxy.destination_rule(service.host).sources
+    with attributed(sources[0]) if sources else nullcontext():
+        yield
 
 
 def _set_policies(cluster: cluster_pb2.Cluster, policy: Block, port: Port) -> None:

@@ -16,12 +16,12 @@ import watchfiles
 
 from translator.admin import taken
 from translator.certificates import issue_certificates, utc_now
+from translator.checks import Checker
 from translator.mesh import Mesh
 from translator.output import replace
 from translator.probe import Prober
 from translator.problems import InvalidMesh, Problem
 from translator.registry import load_registry
-from translator.resources import load_resources
 from translator.rollout import Generation, Result, generation, roll_out
 from translator.static import refusal
 from translator.translate import translate
@@ -69,6 +69,7 @@ class Controller:
         self.registry = load_registry(places.registry)
         self.not_ready: frozenset[str] = frozenset(workload.name for workload in self.registry.workloads)
         self._prober = Prober()
+        self._checker = Checker()
         self._turn = asyncio.Lock()
 
     async def run(self) -> None:
@@ -113,7 +114,7 @@ class Controller:
 
     def _translate(self) -> Generation:
         registry = load_registry(self.places.registry)
-        mesh = Mesh(registry, load_resources(*self.places.istio), self.not_ready)
+        mesh = Mesh(registry, self._checker.load(*self.places.istio), self.not_ready)
         after = generation(translate(mesh, out=self.places.out, certificates=self.places.certificates))
         self.registry = registry
         return after

@@ -17,7 +17,7 @@ from translator.listening import PlacedListener
 from translator.match import is_catch_all
 from translator.mesh import Proxy
 from translator.names import host_matches, specificity
-from translator.problems import BlockError, within
+from translator.problems import BlockError, attributed, within
 from translator.resources import Resource
 from translator.routes import Listening, http_routes
 from translator.secrets import Secrets
@@ -97,7 +97,7 @@ def gateway_listeners(proxy: Proxy, secrets: Secrets) -> Iterator[PlacedListener
     A listener for each port of the Gateways.
     """
     for port, group in servers(proxy).items():
-        with within(f"spec.servers[{group[0].number}]"):
+        with attributed(group[0].resource), within(f"spec.servers[{group[0].number}]"):
             listener = _listener(proxy, secrets, port, group)
         yield PlacedListener(GATEWAY, port, listener.name, listener)
 

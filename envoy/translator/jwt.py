@@ -36,7 +36,9 @@ def jwt_filter(proxy: Proxy) -> hcm.HttpFilter | None:
     names = [f"origins-{number}" for number in range(len(rules))]
     config = config_pb2.JwtAuthentication(bypass_cors_preflight=True)
     for name, rule in zip(names, rules, strict=True):
-        config.providers[name].CopyFrom(_provider(proxy, rule))
+        # Gateways route by claims, so what was matched before the token was read is matched again.
+        made = provider(rule, clear_route_cache=proxy.workload.kind == "gateway")
+        config.providers[name].CopyFrom(made)
     config.rules.add(match=route.RouteMatch(prefix="/"), requires=_requirement(names))
     return hcm.HttpFilter(name=JWT_FILTER, typed_config=packed(config))
 
@@ -72,26 +74,28 @@ def _cluster(name: str, uri: str, secrets: Secrets) -> cluster_pb2.Cluster:
     return cluster
 
 
-def _provider(proxy: Proxy, rule: Block) -> config_pb2.JwtProvider:
-    provider = config_pb2.JwtProvider(
+def provider(rule: Block, *, clear_route_cache: bool) -> config_pb2.JwtProvider:
+    """
+    Whose tokens are taken, where they are looked for, and with which keys they are checked.
+    """
+    result = config_pb2.JwtProvider(
         issuer=rule["issuer"],
         audiences=rule.get("audiences", ()),
         forward=rule.get("forwardOriginalToken", False),
         forward_payload_header=rule.get("outputPayloadToHeader", ""),
         payload_in_metadata=JWT_PAYLOAD,
-        # Gateways route by claims, so what was matched before the token was read is matched again.
-        clear_route_cache=proxy.workload.kind == "gateway",
+        clear_route_cache=clear_route_cache,
         from_params=rule.get("fromParams", ()),
         from_cookies=rule.get("fromCookies", ()),
     )
     claims = sorted({*SPACE_DELIMITED, *rule.get("spaceDelimitedClaims", ())})
-    provider.normalize_payload_in_metadata.space_delimited_claims.extend(claims)
+    result.normalize_payload_in_metadata.space_delimited_claims.extend(claims)
     for header in rule.get("fromHeaders", ()):
-        provider.from_headers.add(name=header["name"], value_prefix=header.get("prefix", ""))
+        result.from_headers.add(name=header["name"], value_prefix=header.get("prefix", ""))
     for claim in rule.get("outputClaimToHeaders", ()):
-        provider.claim_to_headers.add(header_name=claim["header"], claim_name=claim["claim"])
-    _set_keys(provider, rule)
-    return provider
+        result.claim_to_headers.add(header_name=claim["header"], claim_name=claim["claim"])
+    _set_keys(result, rule)
+    return result
 
 
 def _set_keys(provider: config_pb2.JwtProvider, rule: Block) -> None:

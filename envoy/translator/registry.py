@@ -3,7 +3,7 @@ The registry: a YAML file that stands for what Kubernetes knows of services and 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -107,6 +107,12 @@ class Registry:
     namespaces: Mapping[str, Mapping[str, str]]
     services: tuple[ServiceRecord, ...]
     workloads: tuple[Workload, ...]
+
+    def with_services(self, services: tuple[ServiceRecord, ...]) -> "Registry":
+        """
+        The same stack with these services.
+        """
+        return replace(self, services=services)
 
     def identity(self, workload: Workload) -> str:
         """

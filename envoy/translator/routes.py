@@ -17,7 +17,7 @@ from translator.headers import HeaderOperations, header_operations
 from translator.match import is_catch_all, route_match
 from translator.mesh import Proxy, full_gateway
 from translator.names import outbound_cluster
-from translator.problems import BlockError, within
+from translator.problems import BlockError, attributed, within
 from translator.resources import Resource
 from translator.retry import retry_policy
 from translator.traffic import consistent_hash_of, hash_policy
@@ -45,10 +45,10 @@ def http_routes(proxy: Proxy, resource: Resource, listening: Listening) -> list[
     routes: list[route.Route] = []
     for number, block in enumerate(resource.spec.get("http", ())):
         for match in block.get("match") or [None]:
-            with within(f"spec.http[{number}]"):
+            with attributed(resource), within(f"spec.http[{number}]"):
                 if not _applies(proxy, resource, match, listening):
                     continue
-                routes.append(_route(proxy, resource, block, match, listening))
+                routes.append(build_route(proxy, resource, block, match, listening))
             if is_catch_all(routes[-1].match):
                 return routes
     return routes
@@ -85,7 +85,12 @@ def _applies(proxy: Proxy, resource: Resource, match: Block | None, listening: L
     )
 
 
-def _route(proxy: Proxy, resource: Resource, block: Block, match: Block | None, listening: Listening) -> route.Route:
+def build_route(
+    proxy: Proxy, resource: Resource, block: Block, match: Block | None, listening: Listening
+) -> route.Route:
+    """
+    The route of one match, or of none.
+    """
     name = ".".join(filter(None, [block.get("name", ""), (match or {}).get("name", "")]))
     result = route.Route(name=name, match=route_match(match), metadata=config_metadata(resource))
     result.stat_prefix = (match or {}).get("statPrefix", "")

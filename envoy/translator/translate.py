@@ -14,7 +14,6 @@ from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 
-from translator import checks
 from translator.bootstrap import bootstrap
 from translator.clusters import inbound_clusters, outbound_clusters
 from translator.gateway import gateway_listeners, gateway_routes
@@ -57,7 +56,6 @@ def translate(mesh: Mesh, *, out: Path, certificates: Path) -> tuple[Configurati
     """
     The configuration of every workload; `InvalidMesh` has whatever cannot be translated.
     """
-    checks.check_resources(mesh)
     configurations: list[Configuration] = []
     problems: list[Problem] = []
     for workload in mesh.registry.workloads:

@@ -1,0 +1,215 @@
+"""
+Checks of DestinationRules, ServiceEntries and Sidecars.
+"""
+
+from collections.abc import Iterator
+from math import isqrt
+from pathlib import Path
+
+from translator import check_values as values
+from translator.check_routes import ANYBODY, NOWHERE
+from translator.check_values import Mistakes
+from translator.clusters import outbound_clusters
+from translator.mesh import Mesh, Proxy
+from translator.registry import ServicePort, ServiceRecord, is_ip
+from translator.resources import Resource
+from translator.secrets import Layout, Secrets
+from translator.services import PROTOCOLS, entry_services
+from translator.values import Block
+
+BLOCKS = ("connectionPool", "loadBalancer", "outlierDetection", "tls", "portLevelSettings", "retryBudget")
+LAYOUT = Layout(Path("/check"), Path("/check"), Path("/check"))
+MAGLEV_MAX = 5_000_011
+
+
+def check_destination_rule(resource: Resource) -> Mistakes:
+    """
+    Everything that is wrong with a DestinationRule.
+    """
+    spec = resource.spec
+    yield from values.export_to(spec)
+    found = [*values.host(spec["host"], "spec.host"), *_policy(spec.get("trafficPolicy"), "spec.trafficPolicy")]
+    names = [subset["name"] for subset in spec.get("subsets", ())]
+    for number, subset in enumerate(spec.get("subsets", ())):
+        path = f"spec.subsets[{number}]"
+        found += values.label(subset["name"], f"{path}.name")
+        if subset["name"] in names[:number]:
+            found.append((f"{path}.name", f"{subset['name']!r} is there twice"))
+        found += _policy(subset.get("trafficPolicy"), f"{path}.trafficPolicy")
+    yield from found
+    if not found:
+        yield from values.translated(lambda: _clusters(resource), "spec")
+
+
+def _clusters(resource: Resource) -> list[object]:
+    """
+    The clusters this rule makes of a service that it means, for each of the ports it speaks of.
+    """
+    policies = [
+        resource.spec.get("trafficPolicy", {}),
+        *(s.get("trafficPolicy", {}) for s in resource.spec.get("subsets", ())),
+    ]
+    numbers = {s.get("port", {}).get("number") for policy in policies for s in policy.get("portLevelSettings", ())} - {
+        None
+    }
+    ports = tuple(ServicePort("grpc", number, number) for number in sorted(numbers | {1}))
+    record = ServiceRecord("check", "check", ports, {})
+    # Whoever the rule is for and whichever host it means, here it is for this one.
+    own = {name: block for name, block in resource.spec.items() if name not in ("workloadSelector", "exportTo")}
+    rule = Resource("", "DestinationRule", "check", "check", {**own, "host": "check"})
+    registry = NOWHERE.with_services((record,))
+    proxy = Proxy(Mesh(registry, [rule]), ANYBODY)
+    return [cluster for cluster, _ in outbound_clusters(proxy, Secrets(LAYOUT))]
+
+
+def _policy(policy: Block | None, path: str) -> Mistakes:
+    if policy is None:
+        return
+    if not set(BLOCKS) & set(policy):
+        yield path, f"must have one of {', '.join(BLOCKS)}"
+    yield from _blocks(policy, path)
+    seen: set[int] = set()
+    for number, settings in enumerate(policy.get("portLevelSettings", ())):
+        here = f"{path}.portLevelSettings[{number}]"
+        port = settings.get("port", {}).get("number", 0)
+        yield from values.port(port, f"{here}.port.number")
+        if port in seen:
+            yield f"{here}.port.number", f"port {port} is there twice"
+        seen.add(port)
+        if not set(settings) & set(BLOCKS):
+            yield here, f"must have one of {', '.join(BLOCKS[:4])}"
+        yield from _blocks(settings, here)
+
+
+def _blocks(policy: Block, path: str) -> Mistakes:
+    pool = policy.get("connectionPool")
+    if pool is not None:
+        yield from _pool(pool, f"{path}.connectionPool")
+    outlier = policy.get("outlierDetection", {})
+    for name in ("maxEjectionPercent", "minHealthPercent"):
+        yield from values.percent(outlier.get(name, 0), f"{path}.outlierDetection.{name}")
+    if outlier.get("consecutiveLocalOriginFailures") and not outlier.get("splitExternalLocalOriginErrors"):
+        yield f"{path}.outlierDetection.consecutiveLocalOriginFailures", "needs splitExternalLocalOriginErrors"
+    yield from _hash(policy.get("loadBalancer", {}).get("consistentHash", {}), f"{path}.loadBalancer.consistentHash")
+    yield from _tls(policy.get("tls", {}), f"{path}.tls")
+
+
+def _pool(pool: Block, path: str) -> Mistakes:
+    http, tcp = pool.get("http", {}), pool.get("tcp", {})
+    if not pool:
+        yield path, "must have tcp or http"
+    limits = (
+        "http1MaxPendingRequests",
+        "http2MaxRequests",
+        "maxRequestsPerConnection",
+        "maxRetries",
+        "maxConcurrentStreams",
+    )
+    yield from values.not_negative(http, limits, f"{path}.http")
+    yield from values.not_negative(tcp, ["maxConnections"], f"{path}.tcp")
+    if http.get("h2UpgradePolicy") == "UPGRADE" and http.get("useClientProtocol"):
+        yield f"{path}.http.useClientProtocol", "cannot be beside h2UpgradePolicy UPGRADE"
+    keepalive = http.get("http2KeepAlive")
+    for name in ("interval", "timeout") if keepalive is not None else ():
+        if name not in keepalive:
+            yield f"{path}.http.http2KeepAlive.{name}", "must be given"
+
+
+def _hash(block: Block, path: str) -> Mistakes:
+    size = block.get("maglev", {}).get("tableSize", 2)
+    if "maglev" in block and not (1 < size < MAGLEV_MAX and all(size % n for n in range(2, isqrt(size) + 1))):
+        yield f"{path}.maglev.tableSize", f"must be a prime number below {MAGLEV_MAX}"
+    if block.get("minimumRingSize") and {"ringHash", "maglev"} & set(block):
+        yield f"{path}.minimumRingSize", "cannot be beside ringHash or maglev"
+    names = [attribute["name"] for attribute in block.get("httpCookie", {}).get("attributes", ())]
+    if len(set(names)) < len(names):
+        yield f"{path}.httpCookie.attributes", "has a name twice"
+
+
+def _tls(block: Block, path: str) -> Mistakes:
+    mode = block.get("mode", "DISABLE")
+    own = sorted({"clientCertificate", "privateKey", "caCertificates", "credentialName"} & set(block))
+    if mode == "ISTIO_MUTUAL" and own:
+        yield f"{path}.{own[0]}", "cannot be set for ISTIO_MUTUAL, which has its own certificates"
+    if block.get("credentialName") and set(own) - {"credentialName"}:
+        yield f"{path}.credentialName", "cannot be beside files of certificates"
+
+
+def check_service_entry(resource: Resource) -> Mistakes:
+    """
+    Everything that is wrong with a ServiceEntry.
+    """
+    spec = resource.spec
+    resolution = spec.get("resolution", "NONE")
+    yield from values.export_to(spec)
+    if resolution not in ("STATIC", "DNS", "DNS_ROUND_ROBIN"):
+        yield "spec.resolution", f"{resolution} is not supported: there is no original destination without interception"
+    for number, host in enumerate(spec["hosts"]):
+        yield from values.host(host, f"spec.hosts[{number}]")
+        if host.startswith("*") and not spec.get("endpoints") and "workloadSelector" not in spec:
+            yield f"spec.hosts[{number}]", "a wildcard cannot be looked up; name endpoints"
+    yield from _entry_ports(spec)
+    names = {port["name"] for port in spec.get("ports", ())}
+    for number, endpoint in enumerate(spec.get("endpoints", ())):
+        yield from check_workload_entry(endpoint, f"spec.endpoints[{number}]", names, by_name=resolution != "STATIC")
+    found = list(entry_services(NOWHERE, [resource], ()))
+    if resolution == "STATIC" and not all(
+        is_ip(endpoint.address) for service in found for endpoint in service.endpoints
+    ):
+        yield "spec.endpoints", "must be IP addresses for STATIC resolution"
+
+
+def _entry_ports(spec: Block) -> Mistakes:
+    if not spec.get("ports"):
+        yield "spec.ports", "must have at least one port"
+    for number, port in enumerate(spec.get("ports", ())):
+        path = f"spec.ports[{number}]"
+        yield from values.label(port["name"], f"{path}.name")
+        yield from values.port(port["number"], f"{path}.number")
+        protocol = port.get("protocol", "").lower()
+        if protocol and protocol not in PROTOCOLS:
+            yield f"{path}.protocol", f"must be one of {', '.join(sorted(PROTOCOLS)).upper()}"
+        if port["name"] in [other["name"] for other in spec["ports"][:number]]:
+            yield f"{path}.name", f"{port['name']!r} is there twice"
+
+
+def check_workload_entry(block: Block, path: str, ports: set[str] | None, *, by_name: bool) -> Mistakes:
+    """
+    Everything that is wrong with one address of a service.
+    """
+    address = block.get("address", "")
+    if address.startswith("unix://"):
+        yield f"{path}.address", "is not supported: sockets of the file system are not translated"
+    elif not address:
+        yield f"{path}.address", "must be given"
+    elif not is_ip(address):
+        yield from values.host(address, f"{path}.address")
+        if not by_name or address.startswith("*"):
+            yield f"{path}.address", "must be an IP address"
+    for name, number in block.get("ports", {}).items():
+        yield from values.port(number, f"{path}.ports.{name}")
+        if ports is not None and name not in ports:
+            yield f"{path}.ports.{name}", "is no port of this service"
+
+
+def check_sidecar(resource: Resource) -> Iterator[tuple[str, str]]:
+    """
+    Everything that is wrong with a Sidecar.
+    """
+    mode = resource.spec.get("outboundTrafficPolicy", {}).get("mode", "REGISTRY_ONLY")
+    if mode != "REGISTRY_ONLY":
+        yield (
+            "spec.outboundTrafficPolicy.mode",
+            f"{mode} is not supported: there is no original destination without interception",
+        )
+    for number, listener in enumerate(resource.spec.get("egress", ())):
+        if not listener.get("hosts"):
+            yield f"spec.egress[{number}].hosts", "must have at least one host"
+        for place, host in enumerate(listener.get("hosts", ())):
+            path = f"spec.egress[{number}].hosts[{place}]"
+            owner, slash, pattern = host.partition("/")
+            if not slash or not owner:
+                yield path, "must be namespace/host"
+            elif owner not in ("*", ".", "~"):
+                yield from values.label(owner, path)
+            yield from values.host(pattern, path)
