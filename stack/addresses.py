@@ -14,6 +14,7 @@ class Host(IntEnum):
     EDGE = 0
     ORDERS = 1
     INVENTORY = 2
+    PAGES = 3
     POSTGRES = 10
     ETCD = 11
     REDIS = 12
@@ -30,6 +31,8 @@ class Port(IntEnum):
     OUTBOUND = 15001  # a sidecar's listener for its own application
     ADMIN = 15000  # Envoy's administration
     METRICS = 9464
+    PAGES = 8081  # the pages' sidecar's inbound listener
+    PAGES_APPLICATION = 8091
     EDGE = 8080  # the Gateway's port in Istio's files
     POSTGRES = 5432
     PATRONI = 8008

@@ -9,7 +9,7 @@ import yaml
 
 from stack.addresses import Endpoint, Host, Port
 from stack.plan import REPLICAS, Plan
-from stack.workloads import EDGE, NAMESPACE, SERVICES
+from stack.workloads import EDGE, NAMESPACE, PAGES, SERVICES
 
 CLUSTER = "shop"
 REDIS_BYTES = 256 * 1024 * 1024
@@ -160,6 +160,8 @@ def prometheus_targets(plan: Plan) -> dict[str, str]:
             pod = f"{service}-{replica}"
             envoys.append(_target(plan.network.at(host, Port.ADMIN, replica), service, pod))
             applications.append(_target(plan.network.at(host, Port.METRICS, replica), service, pod))
+    envoys.append(_target(plan.network.at(Host.PAGES, Port.ADMIN), "pages", PAGES))
+    applications.append(_target(plan.network.at(Host.PAGES, Port.METRICS), "pages", PAGES))
     members = [
         _target(plan.network.at(Host.POSTGRES, Port.PATRONI, replica), "postgres", f"postgres-{replica}")
         for replica in REPLICAS
@@ -176,9 +178,13 @@ def registry(plan: Plan) -> str:
             "clusterDomain": "cluster.local",
             "rootNamespace": "istio-system",
             "namespaces": {NAMESPACE: {}, "istio-system": {}},
-            "services": [_service(name) for name in SERVICES],
+            "services": [
+                *(_service(name, "grpc", Port.SERVICE) for name in SERVICES),
+                _service("pages", "http", Port.PAGES),
+            ],
             "workloads": [
                 *(_workload(plan, name, replica) for name in SERVICES for replica in REPLICAS),
+                _pages(plan),
                 _edge(plan),
             ],
         },
@@ -186,12 +192,12 @@ def registry(plan: Plan) -> str:
     )
 
 
-def _service(name: str) -> dict[str, Any]:
+def _service(name: str, protocol: str, port: Port) -> dict[str, Any]:
     return {
         "name": name,
         "namespace": NAMESPACE,
         "selector": {"app": name},
-        "ports": [{"name": "grpc", "port": Port.SERVICE.value}],
+        "ports": [{"name": protocol, "port": port.value}],
     }
 
 
@@ -207,6 +213,21 @@ def _workload(plan: Plan, service: str, replica: int) -> dict[str, Any]:
         "admin": str(network.at(host, Port.ADMIN, replica)),
         "inbound": [{"port": port, "application": str(network.at(host, Port.APPLICATION, replica))}],
         "outbound": [{"port": port, "listen": str(network.at(host, Port.OUTBOUND, replica))}],
+    }
+
+
+def _pages(plan: Plan) -> dict[str, Any]:
+    network = plan.network
+    application = str(network.at(Host.PAGES, Port.PAGES_APPLICATION))
+    return {
+        "name": PAGES,
+        "namespace": NAMESPACE,
+        "serviceAccount": "pages",
+        "labels": {"app": "pages", "version": "v1"},
+        "address": network.address(Host.PAGES),
+        "admin": str(network.at(Host.PAGES, Port.ADMIN)),
+        "inbound": [{"port": Port.PAGES.value, "application": application}],
+        "outbound": [{"port": Port.SERVICE.value, "listen": str(network.at(Host.PAGES, Port.OUTBOUND))}],
     }
 
 

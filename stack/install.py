@@ -17,6 +17,7 @@ from stack.settings import Settings
 
 MAVEN_SECONDS = 600
 CONTRACT_SECONDS = 120
+PAGES_SECONDS = 300
 CONTRACT_SUFFIXES = (".proto", ".py", ".toml", ".yaml", ".lua")
 COPY_DEPENDENCIES = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
 
@@ -40,6 +41,13 @@ def contract(settings: Settings, *, say: Say, force: bool = False) -> None:
     _run([sys.executable, str(settings.checkout / "protos" / "build.py")], seconds=CONTRACT_SECONDS)
     _run([sys.executable, "-m", "gateway"], seconds=CONTRACT_SECONDS)
     stamp.write_text(wanted)
+
+
+def pages(settings: Settings, *, say: Say) -> None:
+    """Build the web pages; the build itself sees whether they are of these sources already."""
+    if not (settings.checkout / "build" / "web").is_dir():
+        say("pages: building them")
+    _run([sys.executable, "-m", "gateway.pages.build"], seconds=PAGES_SECONDS)
 
 
 def kafka(settings: Settings, *, say: Say) -> None:

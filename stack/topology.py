@@ -29,6 +29,7 @@ def steps(plan: Plan) -> dict[str, Step]:
         *workloads.preparations(plan),
         *workloads.mesh(plan),
         *workloads.applications(plan),
+        *workloads.pages(plan),
         *workloads.proxies(plan),
         stores.prometheus(plan),
     ]

@@ -32,6 +32,7 @@ def up(settings: Settings, progress: Progress) -> None:
     with exclusive(settings):
         install.contract(settings, say=progress.say)
         install.kafka(settings, say=progress.say)
+        install.pages(settings, say=progress.say)
         plan = describe(settings)
         steps = topology.steps(plan)
         write.everything(plan, topology.processes(steps))

@@ -2,7 +2,9 @@
 The system's own processes: the services, their sidecars, the edge and the mesh controller.
 """
 
+import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from stack.addresses import Endpoint, Host, Port
 from stack.checks import GrpcCheck, HttpCheck, MeshCheck
@@ -15,6 +17,7 @@ CLUSTER_DOMAIN = "svc.cluster.local"
 SERVICES: Mapping[str, Host] = {"orders": Host.ORDERS, "inventory": Host.INVENTORY}
 EDGE = "edge-0"
 MESH_FILES = "mesh-files"
+PAGES = "pages-0"
 
 
 def preparations(plan: Plan) -> Iterator[Task]:
@@ -50,6 +53,29 @@ def applications(plan: Plan) -> Iterator[Process]:
                 after=frozenset({f"{service}-migrate"}),
                 stop_seconds=30,
             )
+
+
+def pages(plan: Plan) -> Iterator[Process]:
+    """The web pages, and what the operations board shows."""
+    network = plan.network
+    listen = network.at(Host.PAGES, Port.PAGES_APPLICATION)
+    yield Process(
+        name=PAGES,
+        service="pages",
+        role=Role.APPLICATION,
+        command=(plan.tool("python"), "-m", "gateway.pages"),
+        environment={
+            "HTTP_LISTEN": str(listen),
+            "METRICS_LISTEN": str(network.at(Host.PAGES, Port.METRICS)),
+            "POD_NAME": PAGES,
+            "PROMETHEUS_URL": f"http://{network.at(Host.PROMETHEUS, Port.PROMETHEUS)}",
+            "INVENTORY_ADDRESS": str(network.at(Host.PAGES, Port.OUTBOUND)),
+            "INVENTORY_AUTHORITY": authority("inventory"),
+            "ISTIO_FOLDERS": json.dumps([str(folder) for folder in istio_folders(plan.settings)]),
+        },
+        listens=(listen, network.at(Host.PAGES, Port.METRICS)),
+        check=HttpCheck(listen, "/healthz"),
+    )
 
 
 def service_environment(plan: Plan, service: str, replica: int) -> dict[str, str]:
@@ -108,6 +134,8 @@ def proxies(plan: Plan) -> Iterator[Process]:
             listens = [plan.network.at(host, port, replica) for port in (Port.ADMIN, Port.SERVICE, Port.OUTBOUND)]
             name = f"{service}-{replica}"
             yield _envoy(plan, name, process=f"{name}-envoy", service=f"{name}-envoy", listens=tuple(listens))
+    listens = [plan.network.at(Host.PAGES, port) for port in (Port.ADMIN, Port.PAGES, Port.OUTBOUND)]
+    yield _envoy(plan, PAGES, process=f"{PAGES}-envoy", service=f"{PAGES}-envoy", listens=tuple(listens))
     edge = (plan.network.at(Host.EDGE, Port.ADMIN), Endpoint("127.0.0.1", plan.settings.port))
     yield _envoy(plan, EDGE, process=EDGE, service="edge", listens=edge)
 
@@ -119,8 +147,12 @@ def certificates(settings: Settings) -> tuple[str, ...]:
 
 def translator(settings: Settings, action: str, *further: str) -> tuple[str, ...]:
     """How the translator is called on Istio's files: those people write, and those made from the contract."""
-    written, made = settings.checkout / "istio", settings.checkout / "build" / "istio"
-    return _translator(settings, action, f"--istio={written}", f"--istio={made}", *further)
+    return _translator(settings, action, *(f"--istio={folder}" for folder in istio_folders(settings)), *further)
+
+
+def istio_folders(settings: Settings) -> tuple[Path, ...]:
+    """Where Istio's files are: those people write, and those made from the contract."""
+    return settings.checkout / "istio", settings.checkout / "build" / "istio"
 
 
 def _translator(settings: Settings, action: str, *options: str) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ def test_prometheus_watches_every_application_and_every_envoy(plan):
     written = {name: json.loads(text) for name, text in configuration.prometheus_targets(plan).items()}
     applications = {target for group in written["applications.json"] for target in group["targets"]}
     envoys = {target for group in written["envoys.json"] for target in group["targets"]}
-    pods = ["127.77.1.1", "127.77.1.2", "127.77.2.1", "127.77.2.2"]
+    pods = ["127.77.1.1", "127.77.1.2", "127.77.2.1", "127.77.2.2", "127.77.3.1"]
     assert applications == {f"{pod}:9464" for pod in pods}
     assert envoys == {f"{pod}:15000" for pod in [*pods, "127.77.0.1"]}
 
@@ -65,7 +65,7 @@ def test_the_translator_accepts_the_registry(plan, tmp_path):
     registry = load_registry(path)
     edge = next(workload for workload in registry.workloads if workload.name == "edge-0")
     assert {workload.name for workload in registry.workloads} == {
-        "edge-0", "inventory-0", "inventory-1", "orders-0", "orders-1",
+        "edge-0", "inventory-0", "inventory-1", "orders-0", "orders-1", "pages-0",
     }  # fmt: skip
     assert registry.identity(edge) == "spiffe://cluster.local/ns/shop/sa/edge"
     assert edge.ports == {8080: 8080}
