@@ -2,7 +2,6 @@
 The system's own processes: the services, their sidecars, the edge and the mesh controller.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -71,7 +70,7 @@ def pages(plan: Plan) -> Iterator[Process]:
             "PROMETHEUS_URL": f"http://{network.at(Host.PROMETHEUS, Port.PROMETHEUS)}",
             "INVENTORY_ADDRESS": str(network.at(Host.PAGES, Port.OUTBOUND)),
             "INVENTORY_AUTHORITY": authority("inventory"),
-            "ISTIO_FOLDERS": json.dumps([str(folder) for folder in istio_folders(plan.settings)]),
+            "ISTIO_FOLDERS": ",".join(map(str, istio_folders(plan.settings))),
         },
         listens=(listen, network.at(Host.PAGES, Port.METRICS)),
         check=HttpCheck(listen, "/healthz"),

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, HttpUrl
+from pydantic import BeforeValidator, Field, HttpUrl
+from pydantic_settings import NoDecode
 
 from runtime.settings import Address, ProcessSettings
 
 BUILT = Path(__file__).resolve().parent.parent.parent / "build" / "web"
+
+
+def _with_commas(text: object) -> object:
+    return [part for part in text.split(",") if part] if isinstance(text, str) else text
 
 
 class Settings(ProcessSettings):
@@ -26,8 +32,8 @@ class Settings(ProcessSettings):
     """This pod's sidecar, through which inventory is asked for the stock."""
     inventory_authority: str = "inventory.shop.svc.cluster.local:50051"
     """The service that the sidecar is asked for."""
-    istio_folders: tuple[Path, ...] = ()
-    """Folders whose VirtualServices are in force, on one machine; without any, Kubernetes is asked."""
+    istio_folders: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_with_commas)] = ()
+    """Folders whose VirtualServices are in force, with commas between."""
     namespace: str = Field(default="shop", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
     """Where faults are looked for on a cluster."""
     operators_only: bool = True
