@@ -226,7 +226,7 @@ def _pages(plan: Plan) -> dict[str, Any]:
         "labels": {"app": "pages", "version": "v1"},
         "address": network.address(Host.PAGES),
         "admin": str(network.at(Host.PAGES, Port.ADMIN)),
-        "inbound": [{"port": Port.PAGES.value, "application": application}],
+        "inbound": [{"port": Port.PAGES.value, "application": application, "health": "/healthz"}],
         "outbound": [{"port": Port.SERVICE.value, "listen": str(network.at(Host.PAGES, Port.OUTBOUND))}],
     }
 

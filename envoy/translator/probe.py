@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from translator.registry import SocketAddress, Workload
+from translator.registry import Inbound, SocketAddress, Workload
 
 TIMEOUT_S = 1.0
 # A refusal is certain; silence may be a busy machine, so it must last.
@@ -43,13 +43,16 @@ class Prober:
         await asyncio.gather(*(channel.close() for channel in self._channels.values()))
 
     async def _is_ready(self, workload: Workload) -> bool:
-        answers = await asyncio.gather(*(self._ask(inbound.application) for inbound in workload.inbound))
+        answers = await asyncio.gather(*(self._ask_one(inbound) for inbound in workload.inbound))
         if None not in answers:
             self._silences[workload.name] = 0
             return all(answers)
         self._silences[workload.name] = self._silences.get(workload.name, 0) + 1
         was_ready = workload.name not in self._not_ready
         return was_ready and False not in answers and self._silences[workload.name] <= SILENCES_ALLOWED
+
+    async def _ask_one(self, inbound: Inbound) -> bool | None:
+        return await (_get(inbound.application, inbound.health) if inbound.health else self._ask(inbound.application))
 
     async def _ask(self, address: SocketAddress) -> bool | None:
         """
@@ -63,3 +66,23 @@ class Prober:
         except grpc.aio.AioRpcError as error:
             return None if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED else False
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+async def _get(address: SocketAddress, path: str) -> bool | None:
+    """
+    Whether GET answers 200; None if nothing comes in time.
+    """
+    writer = None
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            reader, writer = await asyncio.open_connection(address.host, address.port)
+            writer.write(f"GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n".encode())
+            status_line = await reader.readline()
+        return status_line.split(b" ")[1:2] == [b"200"]
+    except TimeoutError:
+        return None
+    except OSError:
+        return False
+    finally:
+        if writer is not None:
+            writer.close()

@@ -54,10 +54,13 @@ class ServiceRecord:
 class Inbound:
     """
     A port on which the sidecar takes calls, and the application behind it.
+
+    Its health is asked over gRPC, or over HTTP at the path `health` if there is one.
     """
 
     port: int
     application: SocketAddress
+    health: str = ""
 
 
 @dataclass(frozen=True)
@@ -191,14 +194,17 @@ def _workload(reader: Reader) -> Workload:
         kind=kind,
         address=reader.get("address", str),
         admin=SocketAddress(*reader.socket("admin")),
-        inbound=reader.each(
-            "inbound", lambda item: Inbound(item.port("port"), SocketAddress(*item.socket("application")))
-        ),
+        inbound=reader.each("inbound", _inbound),
         outbound=reader.each(
             "outbound", lambda item: Outbound(item.port("port"), SocketAddress(*item.socket("listen")))
         ),
         ports=_ports(reader),
     )
+
+
+def _inbound(reader: Reader) -> Inbound:
+    application = SocketAddress(*reader.socket("application"))
+    return Inbound(reader.port("port"), application, reader.get("health", str, ""))
 
 
 def _ports(reader: Reader) -> dict[int, int]:
