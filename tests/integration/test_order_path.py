@@ -2,7 +2,7 @@
 
 import uuid
 
-from conftest import RECOVERY_LIMIT_S, eventually
+from tests.integration.conftest import RECOVERY_LIMIT_S, eventually
 from shop.orders.v1 import events_pb2, order_pb2
 
 
