@@ -83,7 +83,8 @@ class Guardian:
 
     async def _wait(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._scripts.lost.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._scripts.lost.wait()
         self._scripts.lost.clear()
 
     async def look(self) -> None:

@@ -59,7 +59,12 @@ class Process:
     def _end(self, number):
         if self.alive:
             self._child.send_signal(number)
-            self._child.wait(20)
+            try:
+                self._child.wait(20)
+            except subprocess.TimeoutExpired:
+                self._child.send_signal(signal.SIGABRT)
+                self._child.wait(5)
+                raise
 
 
 class RedisServer(Process):
@@ -203,7 +208,9 @@ def inventory(folder, name, *, redis, brokers, orders, **settings):
         "LOOK_S": "0.2",
         **settings,
     }
-    process = Process([sys.executable, "-m", "inventory_svc"], Path(folder) / f"{name}.log", **environment)
+    process = Process(
+        [sys.executable, "-X", "faulthandler", "-m", "inventory_svc"], Path(folder) / f"{name}.log", **environment
+    )
     process.address = listen
     process.environment = environment
     return process

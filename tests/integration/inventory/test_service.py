@@ -52,9 +52,7 @@ class Shop:
         self.replica = inventory(
             folder, "inventory-0", redis=redis_server.url, brokers=kafka, orders=orders.address, LEASE_GRACE_S="0"
         )
-        self.channel = grpc.aio.insecure_channel(
-            self.replica.address, options=[("grpc.max_reconnect_backoff_ms", 100)]
-        )
+        self.channel = grpc.aio.insecure_channel(self.replica.address, options=[("grpc.max_reconnect_backoff_ms", 100)])
         self.stub = InventoryServiceStub(self.channel)
         self.health = health_pb2_grpc.HealthStub(self.channel)
 
@@ -95,9 +93,7 @@ class Shop:
             await publisher.publish([record])
 
     async def restock(self, name, units, request_id):
-        request = inventory_service_pb2.RestockRequest(
-            name=f"products/{name}", quantity=units, request_id=request_id
-        )
+        request = inventory_service_pb2.RestockRequest(name=f"products/{name}", quantity=units, request_id=request_id)
         return await self.stub.Restock(request, metadata=OPERATOR)
 
 

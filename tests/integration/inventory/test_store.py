@@ -1,0 +1,428 @@
+"""What the stock promises, on a real Redis."""
+
+import asyncio
+import uuid
+
+import pytest
+
+from inventory_svc.scripts import EVENTS
+from inventory_svc.stock import (
+    BacklogFull,
+    Basket,
+    Hold,
+    HoldFulfilled,
+    HoldMismatch,
+    HoldReleased,
+    HoldSettled,
+    Line,
+    Money,
+    OutOfStock,
+    Rebuilding,
+    Receipt,
+    RequestIdReused,
+    Sale,
+    State,
+    Stock,
+    UnknownHold,
+    UnknownProduct,
+    UnknownProducts,
+)
+from tests.integration.inventory.conftest import LEASE_MS, fresh_store, list_product
+
+
+def basket(order, **quantities):
+    return Basket(order, tuple(Line(name, units) for name, units in quantities.items()))
+
+
+def sale(order, generation=1, **quantities):
+    return Sale(order, basket(order, **quantities).lines, generation)
+
+
+async def hold(store, order, **quantities):
+    (outcome,) = await store.hold([basket(order, **quantities)])
+    return outcome
+
+
+async def commit(store, order, generation=1, **quantities):
+    (outcome,) = await store.commit([sale(order, generation, **quantities) if quantities else Sale(order, ())])
+    return outcome
+
+
+async def release(store, order):
+    (outcome,) = await store.release([order])
+    return outcome
+
+
+async def numbers(store, name="mug"):
+    stock = (await store.product(name)).stock
+    assert stock.adds_up()
+    return stock.available, stock.held, stock.sold
+
+
+async def kinds(redis):
+    return [fields["kind"] for _, fields in await redis.xrange(EVENTS)]
+
+
+async def test_a_basket_is_held_with_the_prices_of_the_moment(store):
+    held = await hold(store, "a", mug=2, pen=1)
+    assert held.state is State.HELD
+    assert held.lines[0] == Line("mug", 2, Money("EUR", 12, 900_000_000))
+    assert await numbers(store, "mug") == (8, 2, 0)
+    assert await numbers(store, "pen") == (2, 1, 0)
+
+
+async def test_a_basket_with_one_missing_line_holds_nothing(store):
+    refused = await hold(store, "a", mug=2, pen=4)
+    assert isinstance(refused, OutOfStock)
+    assert await numbers(store, "mug") == (10, 0, 0)
+
+
+async def test_every_missing_line_is_told_at_once_with_its_numbers(store):
+    refused = await hold(store, "a", mug=11, pen=4)
+    told = [(each.type, each.subject, each.description) for each in refused.violations]
+    assert told == [
+        ("OUT_OF_STOCK", "products/mug", "11 wanted, 10 available"),
+        ("OUT_OF_STOCK", "products/pen", "4 wanted, 3 available"),
+    ]
+
+
+async def test_an_unknown_product_is_told_by_its_line(store):
+    refused = await hold(store, "a", mug=1, unicorn=1)
+    assert isinstance(refused, UnknownProducts)
+    assert [each.field for each in refused.fields] == ["lines[1].product"]
+    assert await numbers(store) == (10, 0, 0)
+
+
+async def test_second_buyer_of_the_last_item_is_refused(store):
+    assert isinstance(await hold(store, "a", pen=3), Hold)
+    assert isinstance(await hold(store, "b", pen=1), OutOfStock)
+
+
+async def test_a_repeated_hold_takes_nothing_more(store):
+    first = await hold(store, "a", mug=2, pen=1)
+    again = await hold(store, "a", pen=1, mug=2)
+    assert (again.order, again.lines, again.state) == (first.order, first.lines, first.state)
+    assert await numbers(store) == (8, 2, 0)
+
+
+async def test_a_repeated_hold_of_other_lines_is_refused(store):
+    await hold(store, "a", mug=2)
+    assert isinstance(await hold(store, "a", mug=3), HoldMismatch)
+    assert isinstance(await hold(store, "a", mug=2, pen=1), HoldMismatch)
+    assert await numbers(store) == (8, 2, 0)
+
+
+async def test_each_basket_of_a_batch_has_its_own_outcome(store):
+    outcomes = await store.hold(
+        [basket("a", pen=2), basket("b", pen=2), basket("c", unicorn=1), basket("d", pen=1), basket("a", pen=2)]
+    )
+    assert [type(each) for each in outcomes] == [Hold, OutOfStock, UnknownProducts, Hold, Hold]
+    assert await numbers(store, "pen") == (0, 3, 0)
+
+
+async def test_a_batch_that_needs_several_scripts_keeps_its_order(store):
+    await store.receive(Receipt("more", "mug", 2000))
+    outcomes = await store.hold([basket(f"o{index}", mug=1) for index in range(1000)])
+    assert [each.order for each in outcomes] == [f"o{index}" for index in range(1000)]
+    assert await numbers(store) == (1010, 1000, 0)
+
+
+async def test_a_committed_hold_is_sold_and_a_repeat_changes_nothing(store):
+    await hold(store, "a", mug=2)
+    for _ in range(2):
+        assert (await commit(store, "a")).state is State.COMMITTED
+    assert await numbers(store) == (8, 0, 2)
+    assert (await hold(store, "a", mug=2)).state is State.COMMITTED
+
+
+async def test_held_and_sold_stock_can_be_given_back_once(store):
+    await hold(store, "a", mug=2)
+    await hold(store, "b", mug=3)
+    await commit(store, "b")
+    for _ in range(2):
+        assert (await release(store, "a")).state is State.RELEASED
+        assert (await release(store, "b")).state is State.RELEASED
+    assert await numbers(store) == (10, 0, 0)
+
+
+async def test_a_hold_that_comes_after_its_release_is_refused(store):
+    await release(store, "a")
+    assert isinstance(await hold(store, "a", mug=2), HoldReleased)
+    assert await numbers(store) == (10, 0, 0)
+
+
+async def test_a_release_is_remembered_for_its_time_only(store, redis):
+    await release(store, "a")
+    assert 0 < await redis.pttl("stock:1:hold:a") <= 600_000
+
+
+async def test_a_commit_that_comes_after_the_release_sells_nothing(store):
+    await hold(store, "a", mug=2)
+    await release(store, "a")
+    assert isinstance(await commit(store, "a", mug=2), HoldReleased)
+    assert await numbers(store) == (10, 0, 0)
+
+
+async def test_what_was_handed_over_is_not_given_back(store, redis):
+    await hold(store, "a", mug=2)
+    await commit(store, "a")
+    await store.fulfil(["a"])
+    assert isinstance(await release(store, "a"), HoldFulfilled)
+    assert await numbers(store) == (8, 0, 2)
+    assert await redis.pttl("stock:1:hold:a") > 0
+
+
+async def expired_store(redis, *, grace_ms=0):
+    store = await fresh_store(redis, lease_ms=30, grace_ms=grace_ms)
+    await list_product(store, "mug", 10)
+    return store
+
+
+async def test_an_ended_lease_gives_its_stock_back_once(redis):
+    store = await expired_store(redis)
+    await hold(store, "a", mug=4)
+    await asyncio.sleep(0.05)
+    due = await store.claim_expired(claim_ms=10_000)
+    assert due == ["a"]
+    assert await store.expire(due) == 1
+    assert await store.expire(due) == 0
+    assert await numbers(store) == (10, 0, 0)
+
+
+async def test_a_claimed_lease_is_nobody_elses_for_a_while(redis):
+    store = await expired_store(redis)
+    await hold(store, "a", mug=4)
+    await asyncio.sleep(0.05)
+    assert await store.claim_expired(claim_ms=80) == ["a"]
+    assert await store.claim_expired(claim_ms=80) == []
+    await asyncio.sleep(0.1)
+    assert await store.claim_expired(claim_ms=80) == ["a"]
+
+
+async def test_a_running_lease_is_not_ended_whoever_asks(store):
+    await hold(store, "a", mug=4)
+    assert await store.claim_expired(claim_ms=10_000) == []
+    assert await store.expire(["a"]) == 0
+    assert await numbers(store) == (6, 4, 0)
+
+
+async def test_a_lease_counts_for_its_grace_beyond_what_the_holder_was_told(redis):
+    store = await expired_store(redis, grace_ms=60_000)
+    await hold(store, "a", mug=4)
+    await asyncio.sleep(0.05)
+    assert await store.claim_expired(claim_ms=10_000) == []
+    assert await store.expire(["a"]) == 0
+
+
+async def test_a_repeated_hold_starts_its_lease_again(store):
+    first = await hold(store, "a", mug=1)
+    await asyncio.sleep(0.02)
+    again = await hold(store, "a", mug=1)
+    assert again.expire_ms > first.expire_ms
+
+
+async def test_a_committed_hold_never_expires(redis):
+    store = await expired_store(redis)
+    await hold(store, "a", mug=4)
+    await commit(store, "a")
+    await asyncio.sleep(0.05)
+    assert await store.claim_expired(claim_ms=10_000) == []
+    assert await store.expire(["a"]) == 0
+    assert await numbers(store) == (6, 0, 4)
+
+
+async def let_expire(store, order):
+    await asyncio.sleep(0.05)
+    assert await store.expire([order]) == 1
+
+
+async def test_an_order_whose_lease_ended_may_hold_again(redis):
+    store = await expired_store(redis)
+    await hold(store, "a", mug=4)
+    await let_expire(store, "a")
+    assert (await hold(store, "a", mug=4)).state is State.HELD
+    assert await numbers(store) == (6, 4, 0)
+
+
+async def test_a_confirmed_order_whose_lease_ended_gets_its_stock_again(redis):
+    store = await expired_store(redis)
+    await hold(store, "a", mug=4)
+    await let_expire(store, "a")
+    late = await commit(store, "a", mug=4)
+    assert late.late
+    assert not (await commit(store, "a", mug=4)).late
+    assert await numbers(store) == (6, 0, 4)
+
+
+async def test_what_a_late_commit_cannot_find_is_short_and_served_before_new_buyers(redis):
+    store = await expired_store(redis)
+    await hold(store, "a", mug=4)
+    await let_expire(store, "a")
+    await hold(store, "b", mug=9)
+    await commit(store, "a", mug=4)
+    assert (await store.product("mug")).stock == Stock(10, 0, 9, 1, short=3)
+    assert (await store.audit()).short == 3
+    assert "short" in await kinds(redis)
+    await store.receive(Receipt("r", "mug", 2))
+    assert (await store.product("mug")).stock == Stock(12, 0, 9, 3, short=1)
+    await release(store, "b")
+    assert (await store.product("mug")).stock == Stock(12, 8, 0, 4, short=0)
+    await release(store, "a")
+    assert await numbers(store) == (12, 0, 0)
+
+
+async def test_an_order_confirmed_before_a_rebuild_is_settled_by_it(store):
+    store.scripts.adopt(None)
+    await store.scripts.redis.flushall()
+    store = await fresh_store(store.scripts.redis, generation=5)
+    await list_product(store, "mug", 10)
+    assert isinstance(await commit(store, "a", generation=4, mug=1), HoldSettled)
+    assert await numbers(store) == (10, 0, 0)
+
+
+async def test_an_order_confirmed_on_a_later_generation_shows_that_redis_is_old(store):
+    assert isinstance(await commit(store, "a", generation=2, mug=1), Rebuilding)
+    assert store.scripts.lost.is_set()
+    assert await numbers(store) == (10, 0, 0)
+
+
+async def test_committing_what_was_never_held_needs_its_lines(store):
+    assert isinstance(await commit(store, "a"), UnknownHold)
+    assert isinstance(await commit(store, "a", unicorn=1), UnknownProduct)
+    assert (await commit(store, "a", mug=1)).late
+    assert await numbers(store) == (9, 0, 1)
+
+
+async def test_units_come_in_once_for_each_request(store):
+    receipt = Receipt("ada r", "mug", 5)
+    assert await store.reserve(receipt) is None
+    assert await store.receive(receipt) == Stock(15, 15)
+    await hold(store, "a", mug=1)
+    # The answer of the first time, not the stock of now.
+    assert await store.receive(receipt) == Stock(15, 15)
+    assert await store.reserve(receipt) == Stock(15, 15)
+    assert await numbers(store) == (14, 1, 0)
+
+
+async def test_a_request_id_cannot_bring_something_else(store):
+    await store.reserve(Receipt("ada r", "mug", 5))
+    for other in (Receipt("ada r", "mug", 6), Receipt("ada r", "pen", 5)):
+        with pytest.raises(RequestIdReused):
+            await store.reserve(other)
+        with pytest.raises(RequestIdReused):
+            await store.receive(other)
+    with pytest.raises(UnknownProduct):
+        await store.reserve(Receipt("ada s", "unicorn", 1))
+
+
+async def test_an_older_listing_does_not_undo_a_later_one(store):
+    listing = (await store.product("mug")).listing
+    renamed = type(listing)("mug", "Big mug", listing.description, listing.unit_price, 3)
+    await store.list_product(renamed, 2000)
+    await store.list_product(listing, 1000)
+    product = await store.product("mug")
+    assert product.listing == renamed
+    assert product.stock == Stock(10, 10)
+
+
+async def test_pages_of_products_miss_and_repeat_none(store):
+    for name in ("axe", "zip", "mat"):
+        await list_product(store, name, 1)
+    found, after = [], None
+    while page := await store.products(after=after, most=2):
+        found += [each.listing.product for each in page]
+        after = found[-1]
+    assert found == ["axe", "mat", "mug", "pen", "zip"]
+
+
+async def test_falling_to_the_threshold_is_told_once(redis):
+    store = await fresh_store(redis)
+    await list_product(store, "mug", 10, low=5)
+    await hold(store, "a", mug=4)
+    assert "low" not in await kinds(redis)
+    await hold(store, "b", mug=1)
+    await hold(store, "c", mug=1)
+    assert (await kinds(redis)).count("low") == 1
+    assert (await store.audit()).low == 1
+
+
+async def test_every_change_appends_its_event(store, redis):
+    await redis.delete(EVENTS)
+    await hold(store, "a", mug=4)
+    await commit(store, "a")
+    await release(store, "a")
+    await store.receive(Receipt("r", "mug", 2))
+    assert await kinds(redis) == ["held", "committed", "released", "restocked"]
+
+
+async def test_refusals_and_repeats_append_no_event(store, redis):
+    await hold(store, "a", mug=4)
+    await redis.delete(EVENTS)
+    await hold(store, "a", mug=4)
+    await hold(store, "b", mug=40)
+    await store.receive(Receipt("test mug", "mug", 10))
+    await release(store, "never")
+    assert await kinds(redis) == []
+
+
+async def test_nothing_more_is_held_while_too_many_events_wait(redis):
+    store = await fresh_store(redis, backlog_limit=3)
+    await list_product(store, "mug", 10)
+    await hold(store, "a", mug=1)
+    await hold(store, "b", mug=1)
+    assert isinstance(await hold(store, "c", mug=1), BacklogFull)
+    # What is held already can be repeated, sold and given back.
+    assert isinstance(await hold(store, "a", mug=1), Hold)
+    await commit(store, "a")
+    await release(store, "b")
+    assert await numbers(store) == (9, 0, 1)
+
+
+async def test_a_stock_that_does_not_add_up_is_found(store, redis):
+    assert (await store.audit()).broken == ()
+    await redis.hincrby("stock:1:product:mug", "available", 1)
+    assert (await store.audit()).broken == ("mug",)
+
+
+async def test_emptied_redis_refuses_every_change(store, redis):
+    await redis.flushall()
+    assert isinstance(await hold(store, "a", mug=1), Rebuilding)
+    for call in (store.commit([Sale("a", ())]), store.release(["a"]), store.expire(["a"]), store.product("mug")):
+        with pytest.raises(Rebuilding):
+            await call
+    assert store.scripts.lost.is_set()
+    assert await redis.dbsize() == 0
+
+
+async def test_redis_that_lost_its_last_changes_refuses(store, redis):
+    await hold(store, "a", mug=1)
+    await redis.hincrby("stock:marker", "sequence", -1)
+    assert isinstance(await hold(store, "b", mug=1), Rebuilding)
+
+
+async def test_a_thousand_buyers_of_ten_items_get_exactly_ten(store, redis_server):
+    """Straight at the store, from several clients at the same time, in small groups."""
+    stores = [await other_client(redis_server) for _ in range(4)]
+    buyers = [str(uuid.uuid4()) for _ in range(1000)]
+
+    async def buy(index):
+        # Two lines, so that half a basket would be seen.
+        return await stores[index % 4].hold([basket(buyers[index], mug=1)])
+
+    outcomes = [outcome for (outcome,) in await asyncio.gather(*map(buy, range(1000)))]
+    winners = [each.order for each in outcomes if isinstance(each, Hold)]
+    assert len(winners) == 10
+    assert sum(isinstance(each, OutOfStock) for each in outcomes) == 990
+    await store.commit([Sale(order, ()) for order in winners])
+    assert await numbers(store) == (0, 0, 10)
+    for each in stores:
+        await each.scripts.redis.aclose()
+
+
+async def other_client(redis_server):
+    from inventory_svc.scripts import Position, Scripts, connect
+    from inventory_svc.store import Store
+
+    scripts = Scripts(connect(redis_server.url, connect_timeout_s=2, timeout_s=10, most=16))
+    scripts.adopt(Position(1))
+    return Store(scripts, lease_ms=LEASE_MS, grace_ms=0, keep_ms=600_000, backlog_limit=100_000)
