@@ -1,19 +1,20 @@
 """
 Write what the edge needs from the contract.
 
-    python -m gateway [--descriptors FILE] [--output FOLDER] [--namespace NAME]
+    python -m gateway [--descriptors FILE] [--output FOLDER] [--openapi FILE] [--namespace NAME]
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from gateway import contract, filters
+from gateway import contract, filters, openapi
 
 BUILD = Path(__file__).resolve().parent.parent / "build"
 HEAD = "# Made from the contract by `python -m gateway`; changes here are lost.\n"
@@ -21,7 +22,7 @@ HEAD = "# Made from the contract by `python -m gateway`; changes here are lost.\
 
 def main(arguments: list[str] | None = None) -> None:
     """
-    Write the EnvoyFilter and a kustomization beside it; end the program if the contract is unusable.
+    Write the EnvoyFilter, its kustomization and the OpenAPI document; end the program if the contract is unusable.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -33,12 +34,14 @@ def main(arguments: list[str] | None = None) -> None:
     write(options.output / "edge-api.yaml", edge)
     kustomization = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
     write(options.output / "kustomization.yaml", kustomization | {"resources": ["edge-api.yaml"]})
+    options.openapi.write_text(json.dumps(openapi.document(read), indent=1) + "\n")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[1])
     parser.add_argument("--descriptors", type=Path, default=BUILD / "descriptors.binpb")
     parser.add_argument("--output", type=Path, default=BUILD / "istio", help="folder for what is written")
+    parser.add_argument("--openapi", type=Path, default=BUILD / "openapi.json", help="file for the OpenAPI document")
     parser.add_argument("--namespace", default="shop", help="namespace of the resources")
     return parser
 

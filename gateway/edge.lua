@@ -26,14 +26,31 @@ local function remove(headers, names)
 end
 
 -- Headers can't be removed while they are listed.
-local function remove_prefix(headers, prefix)
+local function remove_where(headers, unwanted)
   local found = {}
-  for name in pairs(headers) do
-    if name:sub(1, #prefix) == prefix then
+  for name, value in pairs(headers) do
+    if unwanted(name, value) then
       found[#found + 1] = name
     end
   end
   remove(headers, found)
+end
+
+local function is_envoys(name)
+  return name:sub(1, 8) == "x-envoy-"
+end
+
+-- HTTP allows more in headers than gRPC, whose servers end the call over it with INTERNAL, or never: three such
+-- calls would make a breaker take a healthy replica away.
+local function breaks_grpc(name, value)
+  return not name:match("^:?[%l%d_.-]+$") or value:match("[^\32-\126]")
+    or (name == "grpc-timeout" and not value:match("^%d%d?%d?%d?%d?%d?%d?%d?[HMSmun]$"))
+    or (name:sub(-4) == "-bin" and not value:match("^[%w+/=,]*$"))
+end
+
+-- JSON clients have no business with headers that are gRPC's own.
+local function is_grpcs(name)
+  return (name:sub(1, 5) == "grpc-" and name ~= "grpc-timeout") or name:sub(-4) == "-bin"
 end
 
 local function is_grpc(headers)
@@ -150,11 +167,14 @@ end
 
 function envoy_on_request(handle)
   local headers = handle:headers()
+  local grpc = is_grpc(headers)
   remove(headers, INTERNAL_REQUEST_HEADERS)
-  remove_prefix(headers, "x-envoy-")
+  remove_where(headers, function(name, value)
+    return is_envoys(name) or breaks_grpc(name, value) or (not grpc and is_grpcs(name))
+  end)
   trace(handle, headers)
   note(handle, "seen", true)
-  if is_grpc(headers) then
+  if grpc then
     return
   end
   local path, query = (headers:get(":path") or ""):match("^([^?#]*)%??([^#]*)")
@@ -234,7 +254,7 @@ local function finish_error(handle, verb)
     text = better
     body:setBytes(text)
   end
-  local seconds = text:match('"retryDelay":%s*"([%d.]+)s"')
+  local seconds = text:match('"retryDelay":%s*"([%d.]+)s"') or RETRY_AFTER[headers:get(":status")]
   if seconds then
     headers:replace("retry-after", tostring(math.max(1, math.ceil(tonumber(seconds)))))
   end
@@ -338,7 +358,7 @@ end
 
 function envoy_on_response(handle)
   local headers = handle:headers()
-  remove_prefix(headers, "x-envoy-")
+  remove_where(headers, is_envoys)
   local parent = noted(handle).traceparent
   if parent then
     headers:replace("traceparent", parent)

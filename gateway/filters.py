@@ -120,6 +120,8 @@ def lua(contract: Contract) -> dict[str, Any]:
         "PREFIXES": dict.fromkeys({binding.path.split("/")[1] for binding in contract.bindings}, True),
         "ROUTES": routes.table(contract.bindings),
         "FAILURES": {code: _lua_failure(failure) for code, failure in failures.BY_CODE.items()},
+        # Where a service suggests no wait although one helps.
+        "RETRY_AFTER": {str(each.http): each.retry_after_s for each in failures.FAILURES if each.retry_after_s},
         # string.format with the message, the field and what is wrong with it.
         "INVALID_FIELD": _compact(invalid),
     }

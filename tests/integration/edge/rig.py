@@ -66,7 +66,7 @@ def configure(folder: Path) -> Path:
     for name in ("gateway.yaml", "edge-filters.yaml"):
         shutil.copy(ROOT / "istio" / name, istio)
     (istio / "authentication.yaml").write_text(yaml.safe_dump(_authentication(signer(folder))))
-    gateway.main(["--output", str(folder / "made")])
+    gateway.main(["--output", str(folder / "made"), "--openapi", str(folder / "openapi.json")])
     registry, certificates, out = str(HERE / "registry.yaml"), str(folder / "certificates"), folder / "envoy"
     folders = ["--istio", str(istio), "--istio", str(folder / "made")]
     for command in (

@@ -54,7 +54,7 @@ class Orders(order_service_pb2_grpc.OrderServiceServicer):
 
     async def ListOrders(self, request: Any, context: Any) -> order_service_pb2.ListOrdersResponse:
         size = min(request.page_size or 50, 500)
-        first = int(request.page_token or 0)
+        first = _first(request.page_token)
         found = [order for order in self.orders.values() if request.state in (0, order.state)]
         token = str(first + size) if len(found) > first + size else ""
         return order_service_pb2.ListOrdersResponse(orders=found[first : first + size], next_page_token=token)
@@ -110,6 +110,8 @@ async def _meet(product: str, field: str) -> None:
             raise OutOfStock("out of stock", violations=[errors.Violation("STOCK", product, "0 of 1 available")])
         case "products/busy":
             raise errors.Unavailable("not now", retry_after_s=2.4)
+        case "products/late":
+            raise errors.DeadlineExceeded("no time is left")
         case "products/broken":
             raise RuntimeError("password of the database is hunter2")
         case "products/asleep":
@@ -127,7 +129,7 @@ class Inventory(inventory_service_pb2_grpc.InventoryServiceServicer):
         return _product(request.name)
 
     async def ListProducts(self, request: Any, context: Any) -> inventory_service_pb2.ListProductsResponse:
-        first = int(request.page_token or 0)
+        first = _first(request.page_token)
         after = min(first + (request.page_size or 10), LISTED)
         products = [_product(f"products/tea-{number}") for number in range(first, after)]
         token = str(after) if after < LISTED else ""
@@ -135,6 +137,15 @@ class Inventory(inventory_service_pb2_grpc.InventoryServiceServicer):
 
     async def Restock(self, request: Any, context: Any) -> inventory_pb2.Product:
         return _product(request.name)
+
+
+def _first(token: str) -> int:
+    """
+    Where the page with this token begins.
+    """
+    if token and not (token.isascii() and token.isdigit()):
+        raise errors.InvalidArgument("no such page", fields=[errors.FieldViolation("page_token", "is not one of ours")])
+    return int(token or 0)
 
 
 def _product(name: str) -> inventory_pb2.Product:

@@ -139,6 +139,29 @@ def test_too_many_or_too_large_headers_are_refused(client: httpx.Client, headers
     error(client.get("/v1/orders", headers=headers), 431)
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"~s!^": "w"},
+        {"!c": "x"},
+        {"x-name": "Ñandú".encode()},
+        {"user-agent": "tab\there"},
+        {"x-key-bin": "not base64!"},
+        {"x-key-bin": "AAA="},
+        {"grpc-timeout": "soon"},
+        {"grpc-timeout": "123456789012S"},
+        {"grpc-encoding": "none-such"},
+        {"te": "gzip"},
+        {"grpc-status": "13"},
+        {"grpc-internal-encoding-request": "gzip"},
+        {"x-envoy-upstream-rq-timeout-ms": "1"},
+    ],
+    ids=str,
+)
+def test_header_that_grpc_servers_choke_on_harms_nothing(client: httpx.Client, headers: dict[str, Any]) -> None:
+    assert client.get("/v1/products", headers=headers).status_code == 200
+
+
 RAW = {
     b"GET / HTTP/1.0\r\n\r\n": 426,
     b"GET /v1/orders HTTP/1.1\r\n\r\n": 400,

@@ -31,6 +31,12 @@ def test_wait_asked_for_by_a_service_is_in_the_header_rounded_up(buyer: Buyer) -
     assert response.headers["retry-after"] == "3"
 
 
+def test_wait_is_suggested_also_where_the_service_names_none(buyer: Buyer) -> None:
+    response = buyer.buy(lines("products/late"))
+    assert error(response, 504)["message"] == "no time is left"
+    assert response.headers["retry-after"] == "1"
+
+
 def test_fault_of_a_service_tells_nothing(buyer: Buyer) -> None:
     assert error(buyer.buy(lines("products/broken")), 500)["message"] == "internal error"
 

@@ -1,0 +1,94 @@
+"""The OpenAPI document says what the contract says, in OpenAPI's words."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf.json_format import MessageToDict
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import validate
+from shop.inventory.v1 import inventory_pb2
+from shop.orders.v1 import order_pb2
+
+from gateway import contract, openapi
+
+BUILD = Path(__file__).resolve().parents[3] / "build" / "descriptors.binpb"
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    return openapi.document(contract.load(BUILD))
+
+
+def schema(document: dict[str, Any], name: str) -> Draft202012Validator:
+    return Draft202012Validator(document | {"$ref": f"#/components/schemas/{name}"})
+
+
+def test_document_is_valid(document: dict[str, Any]) -> None:
+    validate(json.loads(json.dumps(document)))
+
+
+def test_every_binding_is_an_operation(document: dict[str, Any]) -> None:
+    found = {operation["operationId"] for path in document["paths"].values() for operation in path.values()}
+    assert found == {binding.method.name for binding in contract.load(BUILD).bindings}
+
+
+def test_nothing_goes_without_a_description(document: dict[str, Any]) -> None:
+    for path in document["paths"].values():
+        for operation in path.values():
+            assert operation["summary"].endswith(".")
+    for name, each in document["components"]["schemas"].items():
+        assert each["description"], name
+        assert all("description" in field for field in each["properties"].values()), name
+
+
+def test_comments_for_tools_are_left_out(document: dict[str, Any]) -> None:
+    assert "buf:lint" not in json.dumps(document)
+
+
+def test_successes_are_those_of_the_methods_comment(document: dict[str, Any]) -> None:
+    created = document["paths"]["/v1/orders"]["post"]["responses"]
+    assert {"201", "202"} <= set(created)
+    assert "200" not in created
+    assert "304" in document["paths"]["/v1/orders/{order}"]["get"]["responses"]
+
+
+def test_key_is_required_where_the_edge_requires_it(document: dict[str, Any]) -> None:
+    required = {
+        operation["operationId"]
+        for path in document["paths"].values()
+        for operation in path.values()
+        for parameter in operation["parameters"]
+        if parameter["name"] == "Idempotency-Key" and parameter["required"]
+    }
+    assert required == {"CreateOrder", "Restock"}
+
+
+def test_rules_of_the_contract_are_there(document: dict[str, Any]) -> None:
+    line = document["components"]["schemas"]["OrderLine"]
+    assert line["required"] == ["product", "quantity"]
+    quantity = line["properties"]["quantity"]
+    assert (quantity["minimum"], quantity["maximum"]) == (1, 1000)
+    assert document["components"]["schemas"]["Order"]["properties"]["lines"]["maxItems"] == 100
+    parameter = document["paths"]["/v1/orders/{order}"]["get"]["parameters"][0]
+    assert parameter["name"] == "order"
+    assert parameter["schema"]["pattern"].startswith("^[0-9a-f]{8}")
+
+
+def test_json_of_the_messages_fits_their_schemas(document: dict[str, Any]) -> None:
+    order = order_pb2.Order(
+        name="orders/x", version=2**40, lines=[order_pb2.OrderLine(product="products/tea", quantity=1)]
+    )
+    order.state = order_pb2.Order.PENDING
+    order.create_time.FromSeconds(1)
+    schema(document, "Order").validate(MessageToDict(order, always_print_fields_with_no_presence=True))
+    product = inventory_pb2.Product(name="products/tea", stock=inventory_pb2.Stock(on_hand=1))
+    schema(document, "Product").validate(MessageToDict(product, always_print_fields_with_no_presence=True))
+
+
+def test_json_that_breaks_a_rule_does_not_fit(document: dict[str, Any]) -> None:
+    for wrong in ({"lines": []}, {"lines": [{"product": "tea", "quantity": 1}]}, {"lines": [{"quantity": 0}]}):
+        assert not schema(document, "Order").is_valid(wrong)
