@@ -111,6 +111,8 @@ def _cluster_settings() -> dict[str, Any]:
         "primary_start_timeout": 0,
         "maximum_lag_on_failover": 1024 * 1024,
         "synchronous_mode": True,
+        # Without etcd the primary goes on as long as it reaches every member.
+        "failsafe_mode": True,
         "postgresql": {
             "use_pg_rewind": True,
             "use_slots": True,

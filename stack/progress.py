@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 
 class Progress:
@@ -21,5 +22,6 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Print one line, at once."""
-        with self._lock:
+        # Whoever closes the terminal does not end the work.
+        with self._lock, suppress(BrokenPipeError):
             print(f"[{self.seconds():5.1f}s] {text}", flush=True)
