@@ -149,7 +149,7 @@ def _rewrite(block: Block | None, path: str) -> Mistakes:
 
 def _redirect(block: Block, path: str) -> Mistakes:
     redirect = block.get("redirect")
-    if redirect is None:
+    if not redirect:
         return
     if redirect.get("uri") and redirect.get("prefixRewrite"):
         yield path, "only one of uri, prefixRewrite may be set"

@@ -3,13 +3,15 @@ Checks of DestinationRules, ServiceEntries and Sidecars.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from math import isqrt
 from pathlib import Path
+from typing import Any
 
 from translator import check_values as values
 from translator.check_routes import ANYBODY, NOWHERE
 from translator.check_values import Mistakes
-from translator.clusters import outbound_clusters
+from translator.clusters import policy_cluster
 from translator.mesh import Mesh, Proxy
 from translator.registry import ServicePort, ServiceRecord, is_ip
 from translator.resources import Resource
@@ -37,29 +39,30 @@ def check_destination_rule(resource: Resource) -> Mistakes:
             found.append((f"{path}.name", f"{subset['name']!r} is there twice"))
         found += _policy(subset.get("trafficPolicy"), f"{path}.trafficPolicy")
     yield from found
-    if not found:
-        yield from values.translated(lambda: _clusters(resource), "spec")
+    for policy, path in _policies(spec) if not found else ():
+        yield from values.translated(partial(_cluster, policy), path)
 
 
-def _clusters(resource: Resource) -> list[object]:
+def _policies(spec: Block) -> Iterator[tuple[Block, str]]:
     """
-    The clusters this rule makes of a service that it means, for each of the ports it speaks of.
+    Every policy of a rule that stands for itself, with its path.
     """
-    policies = [
-        resource.spec.get("trafficPolicy", {}),
-        *(s.get("trafficPolicy", {}) for s in resource.spec.get("subsets", ())),
-    ]
-    numbers = {s.get("port", {}).get("number") for policy in policies for s in policy.get("portLevelSettings", ())} - {
-        None
-    }
-    ports = tuple(ServicePort("grpc", number, number) for number in sorted(numbers | {1}))
-    record = ServiceRecord("check", "check", ports, {})
-    # Whoever the rule is for and whichever host it means, here it is for this one.
-    own = {name: block for name, block in resource.spec.items() if name not in ("workloadSelector", "exportTo")}
-    rule = Resource("", "DestinationRule", "check", "check", {**own, "host": "check"})
-    registry = NOWHERE.with_services((record,))
-    proxy = Proxy(Mesh(registry, [rule]), ANYBODY)
-    return [cluster for cluster, _ in outbound_clusters(proxy, Secrets(LAYOUT))]
+    blocks = [(spec, "spec"), *((subset, f"spec.subsets[{n}]") for n, subset in enumerate(spec.get("subsets", ())))]
+    for block, path in blocks:
+        policy = block.get("trafficPolicy", {})
+        yield {name: value for name, value in policy.items() if name != "portLevelSettings"}, f"{path}.trafficPolicy"
+        for number, settings in enumerate(policy.get("portLevelSettings", ())):
+            yield settings, f"{path}.trafficPolicy.portLevelSettings[{number}]"
+
+
+def _cluster(policy: Block) -> Any:
+    """
+    The cluster that a policy makes.
+    """
+    record = ServiceRecord("check", "check", (ServicePort("grpc", 1, 1),), {})
+    proxy = Proxy(Mesh(NOWHERE.with_services((record,)), ()), ANYBODY)
+    [service] = proxy.services.values()
+    return policy_cluster(proxy, Secrets(LAYOUT), service, service.ports[0], "", policy)
 
 
 def _policy(policy: Block | None, path: str) -> Mistakes:

@@ -52,20 +52,31 @@ def _outbound(
     proxy: Proxy, secrets: Secrets, service: Service, port: Port, subset: str, block: Block | None
 ) -> tuple[cluster_pb2.Cluster, endpoint_pb2.ClusterLoadAssignment | None]:
     rule = proxy.destination_rule(service.host)
-    policy = policy_of(rule, subset, port.number)
-    name = outbound_cluster(port.number, subset, service.host)
-    cluster = cluster_pb2.Cluster(name=name, alt_stat_name=stat_name(name))
     labels = (block or {}).get("labels", {})
     chosen = [endpoint for endpoint in service.endpoints if labels.items() <= endpoint.labels.items()]
+    with within("spec.trafficPolicy"):
+        cluster = policy_cluster(proxy, secrets, service, port, subset, policy_of(rule, subset, port.number))
     if rule.sources:
         cluster.metadata.CopyFrom(config_metadata(rule.sources[0]))
-    _set_policies(cluster, policy, port)
+    return cluster, _place(cluster, _assignment(proxy, cluster.name, chosen, port), secrets, service, chosen)
+
+
+def policy_cluster(
+    proxy: Proxy, secrets: Secrets, service: Service, port: Port, subset: str, policy: Block
+) -> cluster_pb2.Cluster:
+    """
+    The cluster of a service's port with what a policy says of it, and no endpoints yet.
+    """
+    name = outbound_cluster(port.number, subset, service.host)
+    cluster = cluster_pb2.Cluster(name=name, alt_stat_name=stat_name(name))
+    set_connection_pool(cluster, policy)
+    set_outlier_detection(cluster, policy.get("outlierDetection"))
+    set_load_balancer(cluster, policy.get("loadBalancer", {}))
     options = http_options(policy, http2=port.is_http2)
-    with within("spec.trafficPolicy"):
+    with within("tls"):
         _set_tls(cluster, proxy, secrets, service, port, policy.get("tls"), subset, options)
     cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(packed(options))
-    assignment = _assignment(proxy, cluster.name, chosen, port)
-    return cluster, _place(cluster, assignment, secrets, service, chosen)
+    return cluster
 
 
 @contextmanager
@@ -76,13 +87,6 @@ def _blaming(proxy: Proxy, service: Service) -> Iterator[None]:
     sources = proxy.destination_rule(service.host).sources
     with attributed(sources[0]) if sources else nullcontext():
         yield
-
-
-def _set_policies(cluster: cluster_pb2.Cluster, policy: Block, port: Port) -> None:
-    with within("spec.trafficPolicy"):
-        set_connection_pool(cluster, policy)
-        set_outlier_detection(cluster, policy.get("outlierDetection"))
-        set_load_balancer(cluster, policy.get("loadBalancer", {}))
 
 
 def _place(
@@ -147,8 +151,7 @@ def _set_tls(
     http2 = options.explicit_http_config.HasField("http2_protocol_options")
     mode = (block or {}).get("mode", "DISABLE")
     if block is not None and mode in ("SIMPLE", "MUTUAL"):
-        with within("tls"):
-            cluster.transport_socket.CopyFrom(tls_socket(simple_to_outside(block, secrets, http2=http2)))
+        cluster.transport_socket.CopyFrom(tls_socket(simple_to_outside(block, secrets, http2=http2)))
         options.upstream_http_protocol_options.auto_sni = not block.get("sni")
         options.upstream_http_protocol_options.auto_san_validation = not (
             block.get("sni") or block.get("subjectAltNames") or block.get("insecureSkipVerify")

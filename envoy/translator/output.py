@@ -15,7 +15,7 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
-from translator.names import file_name
+from translator.names import file_name, stat_name
 from translator.translate import Configuration
 
 KINDS = {
@@ -52,7 +52,8 @@ def files_of(configuration: Configuration) -> dict[str, File]:
     ):
         for message in messages:
             own = str(getattr(message, name))
-            files[f"{folder}/{file_name(own)}.json"] = discovery(group, [message], f"{prefix}{own}")
+            subscription = prefix + (stat_name(own) if folder == "eds" else own)
+            files[f"{folder}/{file_name(own)}.json"] = discovery(group, [message], subscription)
     return files
 
 

@@ -54,13 +54,10 @@ def _limit(value: int | None) -> int:
 
 
 def _retry_budget(block: Block) -> circuit_breaker_pb2.CircuitBreakers.Thresholds.RetryBudget:
-    budget = circuit_breaker_pb2.CircuitBreakers.Thresholds.RetryBudget(
-        budget_percent=percent_pb2.Percent(value=block.get("percent", {}).get("value", RETRY_BUDGET_PERCENT)),
+    return circuit_breaker_pb2.CircuitBreakers.Thresholds.RetryBudget(
+        budget_percent=percent_pb2.Percent(value=block.get("percent", RETRY_BUDGET_PERCENT)),
         min_retry_concurrency=uint32(block.get("minRetryConcurrency") or RETRY_BUDGET_CONCURRENCY),
     )
-    if "budgetInterval" in block:
-        budget.budget_interval.CopyFrom(duration(block["budgetInterval"]))
-    return budget
 
 
 def _set_keepalive(cluster: cluster_pb2.Cluster, block: Block) -> None:

@@ -100,7 +100,7 @@ def parse_resources(file: str, documents: Iterable[Any]) -> list[Resource]:
     """
     resources: list[Resource] = []
     problems: list[Problem] = []
-    for number, document in enumerate(documents, 1):
+    for number, document in enumerate(map(_with_text_keys, documents), 1):
         found = list(_problems(file, number, document))
         problems += found
         if not found:
@@ -151,6 +151,19 @@ def _twice(resources: list[Resource]) -> Iterator[Problem]:
         if resource.title in seen:
             yield resource.problem("metadata.name", f"is already defined in {seen[resource.title]}")
         seen[resource.title] = resource.file
+
+
+def _with_text_keys(node: Any) -> Any:
+    """
+    Make every key text, as JSON has it: YAML reads an unquoted port as a number.
+    """
+    if isinstance(node, dict):
+        return {_key(key): _with_text_keys(value) for key, value in node.items()}
+    return [_with_text_keys(item) for item in node] if isinstance(node, list) else node
+
+
+def _key(key: Any) -> str:
+    return str(key).lower() if isinstance(key, bool) else str(key)
 
 
 def _without_nulls(node: Any) -> Any:

@@ -4,14 +4,20 @@ One Envoy's configuration in a single file, which `envoy --mode validate` can re
 
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from envoy.config.bootstrap.v3 import bootstrap_pb2
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
+from envoy.extensions.transport_sockets.tls.v3 import secret_pb2 as tls_pb2
+from google.protobuf import any_pb2
+from google.protobuf.message import Message
 
 from translator.http import MANAGER
 from translator.output import as_dict, to_json
+from translator.patch_values import unpacked
 from translator.translate import Configuration
 from translator.values import packed
 
@@ -25,7 +31,7 @@ def static_bootstrap(configuration: Configuration) -> bootstrap_pb2.Bootstrap:
     result = bootstrap_pb2.Bootstrap()
     result.CopyFrom(configuration.bootstrap)
     result.ClearField("dynamic_resources")
-    # What a static configuration would check is left to the running one, as it is with subscriptions.
+    result.static_resources.secrets.extend(configuration.secrets)
     result.static_resources.clusters.extend(_clusters(configuration))
     result.static_resources.listeners.extend(configuration.listeners)
     routes = {routes.name: routes for routes in configuration.routes}
@@ -38,7 +44,35 @@ def static_bootstrap(configuration: Configuration) -> bootstrap_pb2.Bootstrap:
                     if manager.rds.route_config_name in routes:
                         manager.route_config.CopyFrom(routes[manager.rds.route_config_name])
                     network.typed_config.CopyFrom(packed(manager))
+    _name_secrets(result.static_resources)
     return result
+
+
+def _name_secrets(message: Any) -> None:
+    """
+    Let every use of a secret mean the one in the same file instead of a subscription.
+    """
+    for field, value in message.ListFields():
+        for item in _messages(field, value):
+            if isinstance(item, any_pb2.Any):
+                inner = unpacked(item)
+                _name_secrets(inner)
+                item.CopyFrom(packed(inner))
+            elif isinstance(item, tls_pb2.SdsSecretConfig):
+                item.ClearField("sds_config")
+            else:
+                _name_secrets(item)
+
+
+def _messages(field: Any, value: Any) -> Iterator[Any]:
+    if field.message_type is None:
+        return
+    if not field.is_repeated:
+        yield value
+    elif field.message_type.GetOptions().map_entry:
+        yield from (item for item in value.values() if isinstance(item, Message))
+    else:
+        yield from value
 
 
 def _clusters(configuration: Configuration) -> list[cluster_pb2.Cluster]:

@@ -96,7 +96,7 @@ def _client_certificate(block: Block) -> str:
     if block.get("credentialName"):
         return credential_name(block["credentialName"])
     if not block.get("clientCertificate") or not block.get("privateKey"):
-        raise BlockError("tls", "MUTUAL needs clientCertificate and privateKey, or credentialName")
+        raise BlockError("", "MUTUAL needs clientCertificate and privateKey, or credentialName")
     return pair_name(block["clientCertificate"], block["privateKey"])
 
 
@@ -146,7 +146,7 @@ def _server_certificate(block: Block) -> str:
     if block.get("credentialName"):
         return credential_name(block["credentialName"])
     if not block.get("serverCertificate") or not block.get("privateKey"):
-        raise BlockError("tls", "needs credentialName, or serverCertificate and privateKey")
+        raise BlockError("", "needs credentialName, or serverCertificate and privateKey")
     return pair_name(block["serverCertificate"], block["privateKey"])
 
 
@@ -154,7 +154,7 @@ def _client_authority(block: Block) -> str:
     if block.get("credentialName"):
         return credential_authority_name(block["credentialName"])
     if not block.get("caCertificates"):
-        raise BlockError("tls.caCertificates", f"{block['mode']} needs it")
+        raise BlockError("caCertificates", f"{block['mode']} needs it")
     return authority_name(block["caCertificates"])
 
 

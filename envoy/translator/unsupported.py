@@ -18,6 +18,7 @@ _POLICY = {
     "loadBalancer.localityLbSetting": NO_LOCALITY,
     "loadBalancer.zoneAwareLbSetting": NO_LOCALITY,
     "outlierDetection.consecutiveErrors": "it is deprecated; use consecutive5xxErrors or consecutiveGatewayErrors",
+    "retryBudget.budgetInterval": "Envoy 1.40 does not know it",
     "tls.caCrl": "revocation lists are not translated",
     "portLevelSettings[].loadBalancer.localityLbSetting": NO_LOCALITY,
     "portLevelSettings[].loadBalancer.zoneAwareLbSetting": NO_LOCALITY,

@@ -12,7 +12,7 @@ from typing import Any
 import jsonschema
 from jsonschema.protocols import Validator
 
-from translator.schema.rules import RULES
+from translator.schema.rules import RULES, Rule
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,18 @@ def _rules(
     _validator: Any, rules: list[dict[str, str]], instance: Any, _schema: Any
 ) -> Iterator[jsonschema.ValidationError]:
     for rule in rules:
-        if instance is not None and not RULES[" ".join(rule["rule"].split())](instance):
+        if instance is not None and not _holds(RULES[" ".join(rule["rule"].split())], instance):
             yield jsonschema.ValidationError(rule["message"])
+
+
+def _holds(rule: Rule, instance: Any) -> bool:
+    """
+    Whether a rule holds; one about a value of the wrong type is left to the type's own error.
+    """
+    try:
+        return rule(instance)
+    except (AttributeError, TypeError):
+        return True
 
 
 def _one_of(
