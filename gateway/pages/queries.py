@@ -17,6 +17,7 @@ def _per_pod(metric: str) -> str:
 
 
 CALLS = {
+    "calls": f"sum by (service, cluster_name) (envoy_cluster_upstream_rq_total{{{OUTBOUND}}})",
     "rate": _rate("envoy_cluster_upstream_rq_completed"),
     "errors": _rate("envoy_cluster_upstream_rq_xx", f'{OUTBOUND}, response_code_class="5xx"'),
     "retries": _rate("envoy_cluster_upstream_rq_retry"),
@@ -27,6 +28,7 @@ CALLS = {
     ),
 }
 BREAKERS = {
+    "calls": _per_pod("envoy_cluster_upstream_rq_total"),
     "ejected": _per_pod("envoy_cluster_outlier_detection_ejections_active"),
     "hosts": _per_pod("envoy_cluster_membership_total"),
     "healthy": _per_pod("envoy_cluster_membership_healthy"),

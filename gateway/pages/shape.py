@@ -14,7 +14,7 @@ _CLUSTER = re.compile(r"outbound\|(\d+)\|([^|]*)\|([^;]+)")
 
 def calls(found: Mapping[str, Sequence[Sample]]) -> list[Json]:
     """
-    Who calls whom: calls a second, the share that failed, retries a second, p99 in milliseconds.
+    Who has called whom: calls, and of the last seconds calls, failures and retries a second and p99 in milliseconds.
     """
     lines: dict[tuple[str, str], Json] = {}
     for name, samples in found.items():
@@ -25,24 +25,25 @@ def calls(found: Mapping[str, Sequence[Sample]]) -> list[Json]:
                 continue
             line = lines.setdefault((caller, callee), {"from": caller, "to": callee})
             line[name] = line.get(name, 0.0) + sample.value
-    return [lines[key] for key in sorted(lines)]
+    return [lines[key] for key in sorted(lines) if lines[key].get("calls")]
 
 
 def breakers(found: Mapping[str, Sequence[Sample]]) -> list[Json]:
     """
-    Each sidecar's view of each service: hosts, those ejected, and whether any is left to call.
+    Each sidecar's view of each service that it has called: hosts, those ejected, and whether any is left to call.
     """
     lines: dict[tuple[str, str, str], Json] = {}
     for name, samples in found.items():
         for sample in samples:
             labels = sample.labels
             callee = service_of(labels.get("cluster_name", ""))
-            if callee is None:
+            if callee is None or labels.get("service") == callee:
                 continue
             caller, pod = labels.get("service", ""), labels.get("pod", "")
             line = lines.setdefault((caller, pod, callee), {"from": caller, "pod": pod, "to": callee})
             line[name] = round(sample.value)
-    return [{**lines[key], "state": breaker_state(lines[key])} for key in sorted(lines)]
+    called = [lines[key] for key in sorted(lines) if lines[key].get("calls")]
+    return [{**line, "state": breaker_state(line)} for line in called]
 
 
 def breaker_state(line: Mapping[str, Any]) -> str:

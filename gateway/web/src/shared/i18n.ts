@@ -29,9 +29,17 @@ export function preferred(languages: readonly string[]): Locale {
   return (found as Locale | undefined) ?? "en";
 }
 
+/** The language with the reader's country where it is known, so that dates look as they do at home. */
+export const region = computed(() => regional(locale.value, navigator.languages));
+
+/** The first of a reader's languages that is a form of *wanted*: en-GB for en. */
+export function regional(wanted: Locale, languages: readonly string[]): string {
+  return languages.find((tag) => tag.toLowerCase().startsWith(`${wanted}-`)) ?? wanted;
+}
+
 /** A moment as people of the language write it, with the seconds where they matter. */
 export function time(iso: string | number, seconds = false): string {
-  return new Intl.DateTimeFormat(locale.value, {
+  return new Intl.DateTimeFormat(region.value, {
     dateStyle: seconds ? undefined : "medium",
     timeStyle: seconds ? "medium" : "short",
   }).format(new Date(iso));

@@ -28,7 +28,7 @@ export function App() {
         <Navigation here={here} />
         <Language />
       </header>
-      <main id="main" tabIndex={-1}>
+      <main id="main" tabIndex={-1} class={here === "/" ? "wide" : undefined}>
         {here !== "/checkout" && <OpenIntent />}
         <Content key={here} here={here} />
       </main>
@@ -74,7 +74,7 @@ function Navigation({ here }: { here: string }) {
 }
 
 const ICONS: Record<string, string> = {
-  shelf: "M4 10h16M4 19h16M7 10V5h4v5M14 19v-5h4v5M14 10l1-4h2l1 4",
+  shelf: "M5 5h5v5H5zM14 5h5v5h-5zM5 14h5v5H5zM14 14h5v5h-5z",
   basket: "M4 10h16l-1.6 9H5.6zM8 10l3-5M16 10l-3-5",
   orders: "M6 3h12v18l-3-2-3 2-3-2-3 2zM9 8h6M9 12h6",
   account: "M12 12a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM5 20c1-4 4-5 7-5s6 1 7 5",

@@ -15,9 +15,10 @@ const DRAWINGS: Record<string, ComponentChildren> = {
   ),
   "bread-knife": (
     <>
-      <path class="f" d="M14 66 64 16c6 4 8 10 4 15L26 74z" transform="translate(0 -2)" />
-      <path class="s" d="m22 76 10-10M20 74l-8 8" />
-      <path class="s" d="m34 62 3 1 1 3 3 1 1 3" transform="translate(4 -6)" />
+      <path class="f" d="M10 42h52l-2 3 2 3-2 3 2 3H22c-7 0-11-5-12-12z" />
+      <path class="s" d="M62 41v14" />
+      <rect class="f" x="62" y="42" width="26" height="11" rx="4" />
+      <path class="l" d="M70 47.5h1M80 47.5h1" />
     </>
   ),
   "coffee-grinder": (

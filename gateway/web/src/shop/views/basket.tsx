@@ -1,4 +1,4 @@
-import { locale } from "../../shared/i18n.ts";
+import { region } from "../../shared/i18n.ts";
 import { format, sum, times } from "../../shared/money.ts";
 import { go } from "../../shared/router.ts";
 import { basket, put } from "../basket.ts";
@@ -51,7 +51,7 @@ export function Basket() {
         </Lines>
         {total && complete && (
           <p class="sum">
-            <span>{said.total}</span> <strong>{format(total, locale.value)}</strong>
+            <span>{said.total}</span> <strong>{format(total, region.value)}</strong>
           </p>
         )}
       </div>

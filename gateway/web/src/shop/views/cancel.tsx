@@ -32,7 +32,7 @@ export function Cancel({ order }: { order: Order }) {
     return (
       <div class="actions">
         {stage.value === "failed" && <p role="alert">{said.cancelFailed}</p>}
-        <button type="button" class="quiet danger" onClick={() => (stage.value = "asking")}>
+        <button type="button" class="danger" onClick={() => (stage.value = "asking")}>
           {said.cancel}
         </button>
       </div>

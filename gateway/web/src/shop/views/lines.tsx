@@ -1,6 +1,6 @@
 import type { ComponentChildren } from "preact";
 import type { Money } from "../../api/types.ts";
-import { locale } from "../../shared/i18n.ts";
+import { region } from "../../shared/i18n.ts";
 import { format, times } from "../../shared/money.ts";
 import { product } from "../catalogue.ts";
 import { words } from "../words.ts";
@@ -36,12 +36,17 @@ function Line({ line, after }: { line: LineShown; after: Props["children"] }) {
       <Art product={line.product} title={title} />
       <div class="what">
         <span lang="en">{title}</span>
-        {price && <small class="muted">{words.value.each(format(price, locale.value))}</small>}
+        <small class="muted">{after ? price && words.value.each(format(price, region.value)) : counted(line)}</small>
       </div>
-      {after ? after(line, title) : <span class="count">× {line.quantity}</span>}
-      {price && <span class="amount">{format(times(price, line.quantity), locale.value)}</span>}
+      {after?.(line, title)}
+      {price && <span class="amount">{format(times(price, line.quantity), region.value)}</span>}
     </li>
   );
+}
+
+/** How many at which price, or just how many while no price is fixed. */
+function counted({ quantity, unitPrice }: LineShown): string {
+  return unitPrice ? `${quantity} × ${format(unitPrice, region.value)}` : `× ${quantity}`;
 }
 
 /** What a product is called; its id with spaces while the catalogue is not known. */

@@ -4,7 +4,7 @@ import { Problem } from "../../api/problem.ts";
 import type { Order } from "../../api/types.ts";
 import { FINAL } from "../../api/types.ts";
 import { watch } from "../../api/watch.ts";
-import { locale, time } from "../../shared/i18n.ts";
+import { region, time } from "../../shared/i18n.ts";
 import { format } from "../../shared/money.ts";
 import { token } from "../session.ts";
 import { shortId, stateText, words } from "../words.ts";
@@ -74,7 +74,7 @@ function Shown({ order, versions, alive }: ShownProps) {
         <Lines lines={order.lines} />
         <p class="sum">
           <span>{said.total}</span>
-          <strong>{order.total ? format(order.total, locale.value) : said.totalLater}</strong>
+          <strong>{order.total ? format(order.total, region.value) : said.totalLater}</strong>
         </p>
       </div>
       <section>

@@ -3,7 +3,7 @@ import { useEffect } from "preact/hooks";
 import { call } from "../../api/http.ts";
 import type { Order, OrderPage } from "../../api/types.ts";
 import { FINAL } from "../../api/types.ts";
-import { locale, time } from "../../shared/i18n.ts";
+import { region, time } from "../../shared/i18n.ts";
 import { format } from "../../shared/money.ts";
 import { token } from "../session.ts";
 import { shortId, words } from "../words.ts";
@@ -96,7 +96,7 @@ function Row({ order }: { order: Order }) {
             {time(order.createTime)} · {said.items(count)}
           </small>
         </span>
-        <span class="amount">{order.total && format(order.total, locale.value)}</span>
+        <span class="amount">{order.total && format(order.total, region.value)}</span>
         <StateBadge state={order.state} />
       </a>
     </li>

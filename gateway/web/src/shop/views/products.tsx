@@ -1,6 +1,6 @@
 import { quantityOf, put } from "../basket.ts";
 import { catalogue, looked, stale } from "../catalogue.ts";
-import { locale, time } from "../../shared/i18n.ts";
+import { region, time } from "../../shared/i18n.ts";
 import { format } from "../../shared/money.ts";
 import { words } from "../words.ts";
 import type { Product } from "../../api/types.ts";
@@ -42,7 +42,7 @@ function Card({ product }: { product: Product }) {
       <p class="muted description" lang="en">
         {product.description}
       </p>
-      <p class="price">{format(product.unitPrice, locale.value)}</p>
+      <p class="price">{format(product.unitPrice, region.value)}</p>
       <StockLine product={product} />
       {chosen > 0 ? (
         <Quantity product={product.name} name={title} quantity={chosen} />

@@ -1,0 +1,87 @@
+// What the pages' server tells of the system; a part that it cannot get is null, with the reason in `problems`.
+
+export type BreakerState = "closed" | "partly" | "open" | "empty";
+
+export interface Calls {
+  from: string;
+  to: string;
+  rate?: number;
+  errors?: number;
+  retries?: number;
+  overflow?: number;
+  p99_ms?: number;
+}
+
+export interface Breaker {
+  from: string;
+  pod: string;
+  to: string;
+  state: BreakerState;
+  hosts?: number;
+  ejected?: number;
+  ejections?: number;
+}
+
+export interface Outage {
+  since: number;
+  until: number | null;
+  seconds: number;
+}
+
+export interface Pod {
+  service: string;
+  pod: string;
+  up?: number;
+  proxy_up?: number;
+  restarts?: number;
+  started?: number;
+  outage: Outage | null;
+}
+
+export interface Product {
+  name: string;
+  title: string;
+  on_hand: number;
+  available: number;
+  held: number;
+  sold: number;
+  off: number;
+}
+
+export interface Fault {
+  name: string;
+  namespace: string;
+  hosts: string[];
+  route: string;
+  text: string;
+  condition: string;
+  file: string;
+}
+
+export interface Board {
+  at: number; // seconds since 1970
+  calls: Calls[] | null;
+  breakers: Breaker[] | null;
+  pods: Pod[] | null;
+  numbers: Record<string, number | null> | null;
+  groups: Record<string, Record<string, number>> | null;
+  stock: Product[] | null;
+  faults: Fault[] | null;
+  problems: Record<string, string>;
+}
+
+/** The worst of several breakers: what an operator should see first. */
+export function worst(states: BreakerState[]): BreakerState {
+  const order: BreakerState[] = ["open", "partly", "closed", "empty"];
+  return order.find((state) => states.includes(state)) ?? "empty";
+}
+
+/** The state of the breakers from one service to another, over all its sidecars. */
+export function between(breakers: Breaker[], from: string, to: string): BreakerState {
+  return worst(breakers.filter((each) => each.from === from && each.to === to).map((each) => each.state));
+}
+
+/** The share of calls that failed, 0 to 1; nothing when there were none. */
+export function failing(calls: Calls): number | undefined {
+  return calls.rate ? (calls.errors ?? 0) / calls.rate : undefined;
+}
