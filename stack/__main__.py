@@ -11,7 +11,6 @@ from types import FrameType
 
 from stack import clean, end, install, lint, logs, settings, status, test_run, topology
 from stack.bootstrap import CHECKOUT
-from stack.demo import demo
 from stack.describe import describe
 from stack.errors import StackError
 from stack.processes import Process
@@ -100,6 +99,9 @@ def _restart(chosen: Settings, options: argparse.Namespace) -> int:
 
 
 def _demo(chosen: Settings, options: argparse.Namespace) -> int:
+    # Reads the stubs, which the first command of all has yet to build.
+    from stack.demo import demo
+
     demo(describe(chosen))
     return 0
 

@@ -70,6 +70,8 @@ def pages(plan: Plan) -> Iterator[Process]:
             "PROMETHEUS_URL": f"http://{network.at(Host.PROMETHEUS, Port.PROMETHEUS)}",
             "INVENTORY_ADDRESS": str(network.at(Host.PAGES, Port.OUTBOUND)),
             "INVENTORY_AUTHORITY": authority("inventory"),
+            # Nothing issues operators' tokens here yet, so whoever reaches the loopback port may look.
+            "OPERATORS_ONLY": "false",
             "ISTIO_FOLDERS": ",".join(map(str, istio_folders(plan.settings))),
         },
         listens=(listen, network.at(Host.PAGES, Port.METRICS)),
