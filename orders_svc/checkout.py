@@ -17,6 +17,7 @@ from orders_svc.order import (
     Change,
     Draft,
     IdempotencyKeyReused,
+    IllegalTransition,
     OperatorOnly,
     Order,
     OrderChanged,
@@ -143,14 +144,18 @@ class Checkout:
         self, caller: Caller, order_id: uuid.UUID, request: Request | None, etag: str, move: Callable[[Order], Order]
     ) -> Answer:
         async with in_time():
-            if request and (stored := await self._orders.find_answer(request)):
-                return replay(stored, request)
+            if stored := await self._answered(request):
+                return stored
             for _ in range(MOST_RACES):
                 order = await self.get(caller, order_id)
-                require_etag(order, etag)
-                change = Change(order, move(order))
                 try:
-                    return await self._to_the_end(self._orders.save(change, request))
+                    require_etag(order, etag)
+                    return await self._to_the_end(self._orders.save(Change(order, move(order)), request))
+                except (IllegalTransition, OrderChanged):
+                    # A repeat that ran at the same time may be what moved it.
+                    if stored := await self._answered(request):
+                        return stored
+                    raise
                 except Stale:
                     continue
                 except KeyTaken as taken:
@@ -158,6 +163,10 @@ class Checkout:
             raise OrderChanged(
                 f"orders/{order_id} keeps changing", metadata={"order": f"orders/{order_id}"}, retry_after_s=1
             )
+
+    async def _answered(self, request: Request | None) -> Answer | None:
+        stored = await self._orders.find_answer(request) if request else None
+        return replay(stored, taken_by(request)) if stored else None
 
     async def _to_the_end(self, work: Coroutine[Any, Any, Result]) -> Result:
         """

@@ -135,7 +135,9 @@ class Saga:
         Wait for the delay of the newest message, but not longer than inventory is away.
         """
         due = max(message.timestamp_ms for message in messages) / 1000 + stage.delay_s
-        while (left := min(due - time.time(), stage.delay_s)) > 0:
+        # Not above the delay, should the clocks differ.
+        end = time.monotonic() + min(due - time.time(), stage.delay_s)
+        while (left := end - time.monotonic()) > 0:
             await asyncio.sleep(min(left, self._probe_s))
             if self._stock.answered_within(self._probe_s) or await self._inventory_is_back(messages):
                 return
@@ -226,9 +228,9 @@ class Saga:
     async def _decide(self, order: Order) -> tuple[Order, datetime | None]:
         try:
             hold = await self._hold(order)
+            return order.confirm(hold, self._clock()), hold.expire_time
         except REFUSALS as error:
             return order.reject(error.reason, self._clock()), None
-        return order.confirm(hold, self._clock()), hold.expire_time
 
     async def _hold(self, order: Order) -> Hold:
         retrying = tenacity.AsyncRetrying(

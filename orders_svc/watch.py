@@ -17,7 +17,7 @@ import asyncpg
 import structlog
 from prometheus_client import Gauge
 
-from runtime.database import NOT_NOW
+from runtime.database import NOT_NOW, listening
 from runtime.errors import Aborted, Error, ResourceExhausted, Unavailable
 
 WATCHERS = Gauge("orders_watchers", "Streams of WatchOrder.")
@@ -126,8 +126,10 @@ class Hub:
         """
         while True:
             try:
-                async with self._pool.acquire(timeout=5) as connection:
-                    await connection.add_listener(self._channel, self._notified)
+                async with (
+                    self._pool.acquire(timeout=5) as connection,
+                    listening(connection, self._channel, self._notified),
+                ):
                     await self._serve(connection)
             except (*NOT_NOW, asyncpg.PostgresError, Unavailable) as error:
                 log.warning("watching lost its database", error=str(error) or type(error).__name__)
@@ -150,8 +152,8 @@ class Hub:
         except TimeoutError:
             return False
 
-    def _notified(self, _: object, __: int, ___: str, payload: object) -> None:
-        for word in str(payload).split(","):
+    def _notified(self, payload: str) -> None:
+        for word in payload.split(","):
             order_id = uuid.UUID(word)
             if order_id in self._watchers:
                 self._mark(order_id)

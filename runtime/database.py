@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
 import asyncpg
 import structlog
 import tenacity
@@ -14,6 +18,8 @@ NOT_NOW = (
     asyncpg.CannotConnectNowError,
     asyncpg.ConnectionDoesNotExistError,
     asyncpg.InterfaceError,
+    # What a session meets that the server ends in the midst of an exchange.
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.TooManyConnectionsError,
@@ -53,6 +59,23 @@ async def connect(
         )
 
     return await retrying(opened)
+
+
+@asynccontextmanager
+async def listening(connection: Any, channel: str, heard: Callable[[str], None]) -> AsyncIterator[None]:
+    """
+    Have *heard* called with what *channel* is notified of.
+    """
+
+    def listener(_: object, __: int, ___: str, payload: object) -> None:
+        heard(str(payload))
+
+    await connection.add_listener(channel, listener)
+    try:
+        yield
+    finally:
+        with suppress(*NOT_NOW):
+            await connection.remove_listener(channel, listener)
 
 
 def _log_wait(state: tenacity.RetryCallState) -> None:

@@ -22,7 +22,7 @@ import structlog
 from opentelemetry import propagate
 from prometheus_client import Counter, Gauge
 
-from runtime.database import NOT_NOW
+from runtime.database import NOT_NOW, listening
 from runtime.errors import Error, InvalidArgument, Unavailable
 from runtime.kafka import Record
 
@@ -122,7 +122,10 @@ class Relay:
         # A deletion that a failover forgets means one more repeat, which consumers stand anyway.
         await connection.execute(f"SET synchronous_commit = off; SET idle_session_timeout = '{_IDLE_LIMIT_S}s'")
         await connection.fetchval(JOIN_RELAYS, LOCKS, _MEMBERS)
-        await connection.add_listener(CHANNEL, self._notified)
+        async with listening(connection, CHANNEL, lambda _: self._wake.set()):
+            await self._relay_shards(connection)
+
+    async def _relay_shards(self, connection: Any) -> None:
         balanced_at = float("-inf")
         while True:
             if time.monotonic() - balanced_at > _BALANCE_EVERY_S:
@@ -132,9 +135,6 @@ class Relay:
             self._wake.clear()
             if not await self.move_batch(connection):
                 await self._sleep()
-
-    def _notified(self, *_: object) -> None:
-        self._wake.set()
 
     async def _sleep(self) -> None:
         try:

@@ -1,0 +1,221 @@
+"""The outbox relay: at least once, in order per key, several at once, whatever fails."""
+
+import asyncio
+import json
+import time
+import uuid
+from collections import defaultdict
+
+import pytest
+
+from runtime.errors import InvalidArgument, Unavailable
+from runtime.kafka import Publisher
+from runtime.outbox import CHANNEL, REDRIVE, SHARDS, Notifier, Relay, shard_of, waves
+
+
+class Broker:
+    """Kafka as the relay sees it, with faults on demand."""
+
+    def __init__(self):
+        self.records = []
+        self.down = False
+        self.bad = set()
+        self.flaky = lambda record: False
+        self.delay_s = 0.0
+
+    async def publish_each(self, records):
+        await asyncio.sleep(self.delay_s)
+        return [self._take(record) for record in records]
+
+    def _take(self, record):
+        if record.value in self.bad:
+            return InvalidArgument("too large", reason="RECORD_REFUSED")
+        if self.down or self.flaky(record):
+            return Unavailable("no Kafka", reason="KAFKA_UNAVAILABLE")
+        self.records.append(record)
+        return None
+
+    def by_key(self):
+        found = defaultdict(list)
+        for record in self.records:
+            found[record.key].append(int(record.value))
+        return found
+
+
+async def put(pool, key, value, topic="t"):
+    key = key.encode() if isinstance(key, str) else key
+    await pool.execute(
+        "INSERT INTO outbox (shard, topic, key, value, headers) VALUES ($1, $2, $3, $4, $5)",
+        *(shard_of(key), topic, key, str(value).encode(), json.dumps({"traceparent": "00-x"})),
+    )
+
+
+async def waiting(pool):
+    return await pool.fetchval("SELECT count(*) FROM outbox WHERE refused IS NULL")
+
+
+@pytest.fixture
+async def run():
+    """Runs relays until the test ends."""
+    tasks = []
+
+    def start(work):
+        tasks.append(asyncio.create_task(work))
+        return tasks[-1]
+
+    yield start
+    ended = [task.exception() for task in tasks if task.done() and not task.cancelled()]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert not ended, f"a relay must go on whatever happens: {ended}"
+
+
+async def emptied(pool, within_s=10):
+    end = time.monotonic() + within_s
+    while time.monotonic() < end:
+        if not await waiting(pool):
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"{await waiting(pool)} rows are left")
+
+
+async def test_rows_are_published_in_order_per_key_and_deleted(pool, run):
+    broker = Broker()
+    for n in range(60):
+        await put(pool, f"k{n % 7}", n)
+    run(Relay(pool, broker, poll_s=0.2).run())
+    await emptied(pool)
+    assert sum(len(values) for values in broker.by_key().values()) == 60
+    assert all(values == sorted(values) for values in broker.by_key().values())
+    assert broker.records[0].headers == {"traceparent": "00-x"}
+
+
+async def test_two_relays_share_the_shards_and_publish_nothing_twice(pool, run):
+    brokers = [Broker(), Broker()]
+    relays = [Relay(pool, broker, poll_s=0.05) for broker in brokers]
+    for relay in relays:
+        run(relay.run())
+    async with asyncio.timeout(10):
+        while any(len(relay._shards) != SHARDS // 2 for relay in relays):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.05)
+    for n in range(200):
+        await put(pool, f"k{n % 40}", n)
+    await emptied(pool)
+    published = [record.value for broker in brokers for record in broker.records]
+    assert len(published) == len(set(published)) == 200
+    assert all(broker.records for broker in brokers)
+
+
+async def test_a_relay_takes_over_the_shards_of_one_that_died(pool, run):
+    first, second = Relay(pool, Broker(), poll_s=0.1), Relay(pool, broker := Broker(), poll_s=0.1)
+    task = run(first.run())
+    await asyncio.sleep(0.3)
+    run(second.run())
+    await asyncio.sleep(0.3)
+    task.cancel()
+    for n in range(40):
+        await put(pool, f"k{n}", n)
+    await emptied(pool)
+    assert broker.records
+
+
+async def test_a_row_that_kafka_refuses_for_good_blocks_no_other(pool, run):
+    broker = Broker()
+    broker.bad = {b"1"}
+    for n in range(4):
+        await put(pool, "k", n)
+    run(Relay(pool, broker, poll_s=0.1).run())
+    await emptied(pool)
+    assert broker.by_key()[b"k"] == [0, 2, 3]
+    assert await pool.fetchval("SELECT refused FROM outbox") == "too large"
+    broker.bad = set()
+    await pool.execute(REDRIVE)
+    await emptied(pool)
+    assert broker.by_key()[b"k"] == [0, 2, 3, 1]
+
+
+async def test_a_row_that_fails_is_not_overtaken_by_later_ones_of_its_key(pool, run):
+    broker = Broker()
+    failures = iter([True, True, False])
+    broker.flaky = lambda record: record.value == b"1" and next(failures, False)
+    for n in range(5):
+        await put(pool, "k", n)
+        await put(pool, f"other{n}", 100 + n)
+    run(Relay(pool, broker, poll_s=0.05).run())
+    await emptied(pool)
+    assert broker.by_key()[b"k"] == [0, 1, 2, 3, 4]
+
+
+async def test_rows_wait_while_kafka_is_away_and_go_when_it_is_back(pool, run):
+    broker = Broker()
+    broker.down = True
+    for n in range(10):
+        await put(pool, f"k{n}", n)
+    run(Relay(pool, broker, poll_s=0.1).run())
+    await asyncio.sleep(0.5)
+    assert await waiting(pool) == 10
+    broker.down = False
+    await emptied(pool)
+    assert len(broker.records) == 10
+
+
+async def test_a_notification_wakes_the_relay_before_its_poll(pool, run):
+    broker = Broker()
+    notifier = Notifier(pool)
+    run(Relay(pool, broker, poll_s=30).run())
+    run(notifier.run())
+    await asyncio.sleep(0.5)
+    await put(pool, "k", 1)
+    started = time.monotonic()
+    notifier.tell(CHANNEL, [""])
+    await emptied(pool, within_s=5)
+    assert time.monotonic() - started < 1
+
+
+async def test_the_relay_goes_on_after_its_session_was_ended(pool, run):
+    broker = Broker()
+    run(Relay(pool, broker, poll_s=0.1).run())
+    await asyncio.sleep(0.3)
+    await pool.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
+    )
+    await put(pool, "k", 1)
+    await emptied(pool)
+
+
+async def test_a_relay_that_dies_between_publishing_and_deleting_publishes_again(pool, run):
+    broker = Broker()
+    await put(pool, "k", 1)
+    relay = Relay(pool, broker, poll_s=0.1)
+
+    async def die(*_):
+        raise OSError("killed here")
+
+    settle, relay._settle = relay._settle, die
+    run(relay.run())
+    await asyncio.sleep(0.3)
+    relay._settle = settle
+    await emptied(pool)
+    assert set(broker.by_key()[b"k"]) == {1}
+    assert len(broker.records) >= 2
+
+
+async def test_kafka_itself_refuses_only_the_row_that_is_too_large(pool, run, kafka, topic):
+    name = f"t-{uuid.uuid4().hex[:6]}"
+    async with Publisher(kafka, client_id="test") as publisher:
+        await put(pool, "k", "x" * 3_000_000, name)
+        await put(pool, "k", "small", name)
+        run(Relay(pool, publisher, poll_s=0.1).run())
+        await emptied(pool)
+        assert await pool.fetchval("SELECT count(*) FROM outbox WHERE refused IS NOT NULL") == 1
+        found = await asyncio.to_thread(topic, name)
+        assert [message.value() for message in found] == [b"small"]
+        assert dict(found[0].headers())["traceparent"] == b"00-x"
+
+
+def test_waves_keep_rows_of_one_key_apart():
+    rows = [{"id": n, "topic": "t", "key": key} for n, key in enumerate("abacab")]
+    assert [[row["id"] for row in wave] for wave in waves(rows)] == [[0, 1, 3], [2, 5], [4]]
+    other = [{"id": 0, "topic": "t", "key": "a"}, {"id": 1, "topic": "u", "key": "a"}]
+    assert len(waves(other)) == 1

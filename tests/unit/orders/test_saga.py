@@ -1,0 +1,278 @@
+"""Finishing pending orders: every interleaving with what else may happen to them."""
+
+import asyncio
+import time
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import tenacity
+
+from orders_svc import saga, wire
+from orders_svc.checkout import Checkout
+from orders_svc.order import Draft, Line, Money, Order, State
+from orders_svc.ports import Placement, Request
+from runtime.caller import Caller
+from runtime.errors import Unavailable
+from runtime.kafka import Message
+from tests.unit.orders.fakes import FakeInventory, FakeOrders
+from tests.unit.orders.port_suite import draft, hold_for
+
+ANN = Caller("ann")
+PATH = saga.stages([0.2, 0.4])
+
+
+class Bus:
+    def __init__(self):
+        self.records = []
+        self.down = False
+
+    async def publish(self, records):
+        if self.down:
+            raise Unavailable("no Kafka")
+        self.records += records
+
+
+class World:
+    """Everything around one pending order."""
+
+    def __init__(self):
+        self.orders = FakeOrders()
+        self.inventory = FakeInventory({"products/tea": 10})
+        self.bus = Bus()
+        self.saga = saga.Saga(
+            self.orders, self.inventory, self.bus, PATH, give_up_s=60, wait=tenacity.wait_none(), probe_s=0.02
+        )
+        self.checkout = Checkout(self.orders, self.inventory, hold_timeout_s=1)
+
+    async def pending(self, **what):
+        wanted = draft(**what)
+        order = Order.pending(wanted, datetime.now(UTC))
+        await self.orders.place(Placement(order, Request.of(wanted)))
+        return order
+
+    def state(self, order):
+        return self.orders.orders[order.id].state
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+def message(order, topic="pending_orders", *, age_s=0.0, value=None, headers=None):
+    value = wire.pending_order(order).SerializeToString() if value is None else value
+    at = int((time.time() - age_s) * 1000)
+    return Message(topic, 0, 7, str(order.id if order else "k").encode(), value, headers or {}, at)
+
+
+async def test_a_pending_order_is_confirmed_with_its_prices(world):
+    order = await world.pending()
+    await world.saga.finish(order)
+    now = world.orders.orders[order.id]
+    assert (now.state, now.version, now.total.nanos) == (State.CONFIRMED, 2, 4_000_000_000)
+
+
+async def test_a_pending_order_without_stock_is_rejected_with_the_reason(world):
+    order = await world.pending(quantity=11)
+    await world.saga.finish(order)
+    assert (world.state(order), world.orders.orders[order.id].state_reason) == (State.REJECTED, "OUT_OF_STOCK")
+
+
+async def test_a_message_that_comes_twice_changes_nothing_more(world):
+    order = await world.pending()
+    await world.saga.finish(order)
+    await world.saga.finish(order)
+    assert world.orders.orders[order.id].version == 2
+    assert world.inventory.stock["products/tea"] == 8
+
+
+async def test_an_order_is_asked_for_five_times_a_delivery_and_no_more(world):
+    order = await world.pending()
+    world.inventory.down = True
+    with pytest.raises(Unavailable):
+        await world.saga.finish(order)
+    assert len(world.inventory.calls) == 5
+
+
+async def test_an_order_that_was_cancelled_before_is_not_held(world):
+    order = await world.pending()
+    await world.checkout.cancel(ANN, order.id)
+    await world.saga.finish(order)
+    assert world.state(order) is State.CANCELLED
+    assert not world.inventory.calls
+
+
+async def test_a_cancel_between_the_hold_and_the_confirmation_wins(world):
+    """The hold is there, the row says CANCELLED: its event releases the hold."""
+    order = await world.pending()
+
+    async def cancel(_):
+        world.inventory.before_answer = None
+        await world.checkout.cancel(ANN, order.id)
+
+    world.inventory.before_answer = cancel
+    await world.saga.finish(order)
+    assert world.state(order) is State.CANCELLED
+    assert [row.topic for row in world.orders.events].count("order_events") == 2
+
+
+async def test_a_confirmation_between_the_read_and_the_write_of_a_cancel_is_cancelled_then(world):
+    """The cancel looks again and calls the confirmed order off."""
+    order = await world.pending()
+    get = world.orders.get
+
+    async def get_then_confirm(asked):
+        seen = await get(asked)
+        world.orders.get = get
+        await world.saga.finish(order)
+        return seen
+
+    world.orders.get = get_then_confirm
+    await world.checkout.cancel(ANN, order.id)
+    now = world.orders.orders[order.id]
+    assert (now.state, now.version) == (State.CANCELLED, 3)
+
+
+async def test_a_hold_that_arrives_after_the_release_is_refused_and_the_cancel_stands(world):
+    order = await world.pending()
+
+    async def cancel_and_release(asked):
+        await world.checkout.cancel(ANN, asked)
+        world.inventory.release(asked)
+
+    hold = world.inventory.hold
+
+    async def late_hold(order_id, lines):
+        await cancel_and_release(order_id)
+        return await hold(order_id, lines)
+
+    world.inventory.hold = late_hold
+    await world.saga.finish(order)
+    assert world.state(order) is State.CANCELLED
+
+
+async def test_two_deliveries_at_once_confirm_once(world):
+    order = await world.pending()
+    await asyncio.gather(*(world.saga.finish(order) for _ in range(4)))
+    assert world.orders.orders[order.id].version == 2
+
+
+async def test_a_hold_of_an_old_generation_is_tried_again(world):
+    order = await world.pending()
+    world.orders.generation = 1
+    with pytest.raises(Unavailable):
+        await world.saga.finish(order)
+    assert world.state(order) is State.PENDING
+    world.inventory.generation = 1
+    await world.saga.finish(order)
+    assert world.state(order) is State.CONFIRMED
+
+
+class TestDeliveries:
+    async def deliver(self, world, *messages, stage=0):
+        await world.saga.handler(PATH[stage])(list(messages))
+        return [(record.topic, record.headers.get("reason")) for record in world.bus.records]
+
+    @pytest.mark.parametrize("value", [b"\xff\xff garbage", b"", b"\x0a\x03abc"])
+    async def test_garbage_is_a_dead_letter_at_once_and_its_neighbours_are_finished(self, world, value):
+        order = await world.pending()
+        gone = await self.deliver(world, message(None, value=value), message(order))
+        assert gone == [("pending_orders.dead", "POISON_MESSAGE")]
+        assert world.state(order) is State.CONFIRMED
+
+    async def test_an_order_that_does_not_exist_is_a_dead_letter(self, world):
+        wanted = draft()
+        unknown = Order.confirmed(wanted, hold_for(wanted), datetime.now(UTC))
+        assert await self.deliver(world, message(unknown)) == [("pending_orders.dead", "POISON_MESSAGE")]
+
+    async def test_while_inventory_is_away_an_order_goes_from_stage_to_stage_and_stays_on_the_last(self, world):
+        order = await world.pending()
+        world.inventory.down = True
+        assert await self.deliver(world, message(order)) == [("pending_orders.retry.0.2s", "INVENTORY_UNAVAILABLE")]
+        gone = await self.deliver(world, message(order, age_s=9), stage=1)
+        assert gone[1:] == [("pending_orders.retry.0.4s", "INVENTORY_UNAVAILABLE")]
+        gone = await self.deliver(world, message(order, age_s=9), stage=2)
+        assert gone[2:] == [("pending_orders.retry.0.4s", "INVENTORY_UNAVAILABLE")]
+        assert world.state(order) is State.PENDING
+
+    async def test_an_order_that_waits_for_too_long_is_a_dead_letter_and_stays_pending(self, world):
+        wanted = draft()
+        order = Order.pending(wanted, datetime.now(UTC) - timedelta(seconds=61))
+        await world.orders.place(Placement(order, Request.of(wanted)))
+        world.inventory.down = True
+        gone = await self.deliver(world, message(order, age_s=9), stage=2)
+        assert gone == [("pending_orders.dead", "INVENTORY_UNAVAILABLE")]
+        assert world.state(order) is State.PENDING
+
+    async def test_a_fault_of_ours_ends_as_a_dead_letter_after_the_last_stage(self, world):
+        order = await world.pending()
+
+        async def broken(*_):
+            raise KeyError("bug")
+
+        world.inventory.hold = broken
+        assert await self.deliver(world, message(order)) == [("pending_orders.retry.0.2s", "KeyError")]
+        gone = await self.deliver(world, message(order, age_s=9), stage=2)
+        assert gone[1:] == [("pending_orders.dead", "KeyError")]
+
+    async def test_what_can_not_be_put_aside_is_not_acknowledged(self, world):
+        order = await world.pending()
+        world.inventory.down = True
+        world.bus.down = True
+        with pytest.raises(ExceptionGroup):
+            await self.deliver(world, message(order))
+
+    async def test_a_delayed_message_waits_for_its_time(self, world):
+        order = await world.pending()
+        world.inventory.answered_within = lambda _: False
+        hold, started = world.inventory.hold, time.monotonic()
+
+        async def refuse_for_a_while(*basket):
+            if time.monotonic() - started < 0.35:
+                raise Unavailable("away")
+            return await hold(*basket)
+
+        world.inventory.hold = refuse_for_a_while
+        await self.deliver(world, message(order), stage=2)
+        assert 0.33 < time.monotonic() - started < 0.6
+        assert world.state(order) is State.CONFIRMED
+
+    async def test_a_delayed_message_goes_at_once_when_inventory_answers_again(self, world):
+        order = await world.pending()
+        started = time.monotonic()
+        await self.deliver(world, message(order), stage=2)
+        assert time.monotonic() - started < 0.2
+        assert world.state(order) is State.CONFIRMED
+
+    async def test_a_clock_that_runs_ahead_does_not_make_a_message_wait_for_ever(self, world):
+        order = await world.pending()
+        world.inventory.down = True
+        started = time.monotonic()
+        await self.deliver(world, message(order, age_s=-3600), stage=1)
+        assert time.monotonic() - started < 1
+
+
+def test_the_first_stage_is_the_topic_itself():
+    assert [stage.topic for stage in saga.stages([5, 30, 120])] == [
+        "pending_orders",
+        "pending_orders.retry.5s",
+        "pending_orders.retry.30s",
+        "pending_orders.retry.120s",
+    ]
+
+
+async def test_an_order_priced_in_two_currencies_is_rejected(world):
+    wanted = Draft("ann", "k", (Line("products/tea", 1), Line("products/pot", 1)))
+    order = Order.pending(wanted, datetime.now(UTC))
+    await world.orders.place(Placement(order, Request.of(wanted)))
+    world.inventory.holds[order.id] = {"products/tea": Money("EUR", 1), "products/pot": Money("USD", 1)}
+    await world.saga.finish(order)
+    assert world.orders.orders[order.id].state_reason == "MIXED_CURRENCIES"
+
+
+def test_event_ids_are_the_same_in_every_repeat():
+    wanted = draft()
+    order = Order.pending(wanted, datetime.now(UTC))
+    assert wire.pending_order(order).event_id == wire.pending_order(order).event_id
+    assert uuid.UUID(wire.pending_order(order).event_id)
