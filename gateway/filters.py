@@ -24,6 +24,8 @@ MAX_BODY_BYTES = 1024 * 1024
 MAX_RESPONSE_BYTES = 8 * 1024 * 1024
 EXTENSIONS = "type.googleapis.com/envoy.extensions.filters"
 HCM = "envoy.filters.network.http_connection_manager"
+# Each uses what those before it define.
+SCRIPTS = ("headers", "fields", "request", "response")
 FAULT = "envoy.filters.http.fault"
 
 
@@ -31,8 +33,8 @@ def edge_api(contract: Contract, *, namespace: str) -> dict[str, Any]:
     """
     Return the EnvoyFilter with everything at the edge that follows from the contract.
 
-    In the order of a request: compression, edge.lua, JWT and authorization, the
-    transcoder, faults and CORS, the router. So edge.lua reads responses as JSON
+    In the order of a request: compression, the Lua filter, JWT and authorization, the
+    transcoder, faults and CORS, the router. So the Lua filter reads responses as JSON
     and not yet compressed, and everything that a VirtualService says of a method
     holds for both kinds of clients, under the method's gRPC path.
     """
@@ -94,7 +96,7 @@ def transcoder(contract: Contract) -> dict[str, Any]:
             "convert_grpc_status": True,
             "query_param_unescape_plus": True,
             "ignored_query_parameters": list(routes.EDGE_PARAMETERS),
-            # What has no binding goes on: pages, health, preflights; the routes decide. edge.lua refuses the rest.
+            # Pages, health and preflights have no binding and go on to the routes; the Lua filter refuses the rest.
             "request_validation_options": {
                 "reject_unknown_method": False,
                 "reject_unknown_query_parameters": True,
@@ -110,7 +112,7 @@ def transcoder(contract: Contract) -> dict[str, Any]:
 
 def lua(contract: Contract) -> dict[str, Any]:
     """
-    Return the Lua filter: edge.lua after the tables that it reads.
+    Return the Lua filter: the scripts after the tables that they read.
     """
     invalid = failures.BY_HTTP[400].status("%s", "%s")
     invalid["details"][1]["fieldViolations"][0]["description"] = "%s"
@@ -118,6 +120,7 @@ def lua(contract: Contract) -> dict[str, Any]:
         "MAX_BODY_BYTES": MAX_BODY_BYTES,
         "SERVICES": dict.fromkeys(contract.services, True),
         "PREFIXES": dict.fromkeys({binding.path.split("/")[1] for binding in contract.bindings}, True),
+        "MESSAGES": routes.messages(contract.bindings),
         "ROUTES": routes.table(contract.bindings),
         "FAILURES": {code: _lua_failure(failure) for code, failure in failures.BY_CODE.items()},
         # Where a service suggests no wait although one helps.
@@ -126,8 +129,9 @@ def lua(contract: Contract) -> dict[str, Any]:
         "INVALID_FIELD": _compact(invalid),
     }
     lines = [f"{name} = {routes.to_lua(value)}" for name, value in tables.items()]
-    text = resources.files("gateway").joinpath("edge.lua").read_text()
-    config = {"default_source_code": {"inline_string": "\n".join([*lines, "", text])}}
+    folder = resources.files("gateway").joinpath("lua")
+    texts = [folder.joinpath(f"{name}.lua").read_text() for name in SCRIPTS]
+    config = {"default_source_code": {"inline_string": "\n".join([*lines, "", *texts])}}
     return _filter("envoy.filters.http.lua.edge", "lua.v3.Lua", config)
 
 
@@ -172,7 +176,7 @@ def local_replies() -> dict[str, Any]:
     """
     Return the JSON bodies of Envoy's own answers to JSON clients.
 
-    To gRPC clients Envoy answers with a gRPC status, and edge.lua sees to its text.
+    To gRPC clients Envoy answers with a gRPC status, and the Lua filter sees to its text.
     """
     mappers = [mapper for failure in failures.FAILURES for mapper in _mappers(failure)]
     return {"mappers": [*mappers, _aborted_with_success()]}
@@ -231,13 +235,13 @@ _IS_JSON = {
         ]
     }
 }
-# edge.lua notes what it refused, so that the answer can name it.
+# the Lua filter notes what it refused, so that the answer can name it.
 _FIELD = "%DYNAMIC_METADATA(shop.edge:field)%"
 
 
 def _noted(key: str) -> dict[str, Any]:
     """
-    Whether edge.lua noted *key*; it has not seen what Envoy refused while reading.
+    Whether the Lua filter noted *key*; it has not seen what Envoy refused while reading.
     """
     matcher = {"filter": "shop.edge", "path": [{"key": key}], "value": {"present_match": True}}
     return {"metadata_filter": {"matcher": matcher, "match_if_key_not_found": False}}

@@ -41,6 +41,13 @@ _HEADERS: dict[str, dict[str, Any]] = {
     "X-Request-Id": {"description": "Names this request in the logs.", "schema": {"type": "string"}},
     "Traceparent": {"description": "W3C trace context of this request.", "schema": {"type": "string"}},
 }
+_FIELDS = {
+    "name": "fields",
+    "in": "query",
+    "required": False,
+    "description": "Only these fields of the answer, with commas between; a dot leads into a field: `lines.product`.",
+    "schema": {"type": "string", "pattern": r"^[A-Za-z]\w*(\.\w+)*(,[A-Za-z]\w*(\.\w+)*)*$"},
+}
 _ALWAYS = ("X-Request-Id", "Traceparent")
 
 
@@ -125,7 +132,7 @@ class Document:
     def _parameters(self, binding: Binding) -> list[dict[str, Any]]:
         path = [_path_parameter(name, field) for name, field in self._path_parameters(binding)]
         query = [self._query_parameter(field) for field in binding.query_fields if field.name != "request_id"]
-        return [*path, *query, *_header_parameters(binding)]
+        return [*path, *query, _FIELDS, *_header_parameters(binding)]
 
     def _query_parameter(self, field: FieldDescriptor) -> dict[str, Any]:
         schema = self._schemas.field(field)

@@ -1,4 +1,4 @@
-"""The table of paths, methods and query parameters that edge.lua holds requests against."""
+"""The table of paths, methods and query parameters that the Lua filter holds requests against."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from gateway.contract import Binding
 
@@ -17,7 +17,7 @@ EDGE_PARAMETERS = ("fields",)
 
 def table(bindings: Iterable[Binding]) -> list[dict[str, Any]]:
     """
-    Return one entry for each path, the more exact paths first, as edge.lua reads them.
+    Return one entry for each path, the more exact paths first, as the Lua filter reads them.
     """
     by_path: dict[str, list[Binding]] = {}
     for binding in bindings:
@@ -45,7 +45,31 @@ def _method(binding: Binding) -> dict[str, Any]:
     return {
         "query": dict.fromkeys([*names, *EDGE_PARAMETERS], True),
         "needs_key": binding.needs_key,
+        "output": binding.method.output_type.full_name,
     }
+
+
+def messages(bindings: Iterable[Binding]) -> dict[str, dict[str, str]]:
+    """
+    Return, for the answers and all that they contain, the JSON names of the fields with the message that each holds.
+
+    What is no message, and what has a JSON form of its own, is the empty string.
+    """
+    found: dict[str, dict[str, str]] = {}
+    waiting = [binding.method.output_type for binding in bindings]
+    while waiting:
+        message = waiting.pop()
+        if message.full_name in found:
+            continue
+        inner = {field.json_name: field.message_type for field in message.fields}
+        kept = {name: kind for name, kind in inner.items() if kind is not None and not _has_own_form(kind)}
+        waiting += kept.values()
+        found[message.full_name] = {name: kept[name].full_name if name in kept else "" for name in inner}
+    return found
+
+
+def _has_own_form(message: Descriptor) -> bool:
+    return message.file.package == "google.protobuf" or message.GetOptions().map_entry
 
 
 def _names(field: FieldDescriptor) -> set[str]:
@@ -66,7 +90,7 @@ def to_lua(value: object) -> str:
     Return *value* as a Lua expression.
     """
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{_key(key)} = {to_lua(item)}" for key, item in sorted(value.items())) + " }"
+        return "{ " + ", ".join(f"[{to_lua(key)}] = {to_lua(item)}" for key, item in sorted(value.items())) + " }"
     if isinstance(value, list | tuple):
         return "{\n" + "".join(f"  {to_lua(item)},\n" for item in value) + "}"
     if isinstance(value, bool | int):
@@ -74,10 +98,6 @@ def to_lua(value: object) -> str:
     if isinstance(value, str):
         return _quoted(value)
     raise TypeError(f"Lua has nothing for {value!r}")
-
-
-def _key(key: object) -> str:
-    return key if isinstance(key, str) and re.fullmatch("[a-z_]+", key) else f"[{to_lua(key)}]"
 
 
 def _quoted(text: str) -> str:

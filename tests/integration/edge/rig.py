@@ -88,11 +88,15 @@ async def start(folder: Path) -> asyncio.subprocess.Process:
     with log.open("wb") as output:
         command = [program, "-c", str(configure(folder)), *options]
         process = await asyncio.create_subprocess_exec(*command, stdout=output, stderr=output)
-    async with asyncio.timeout(START_S), httpx.AsyncClient() as client:
-        while not await _serves(client):
-            if process.returncode is not None:
-                raise RuntimeError(log.read_text())
-            await asyncio.sleep(0.1)
+    try:
+        async with asyncio.timeout(START_S), httpx.AsyncClient() as client:
+            while not await _serves(client):
+                if process.returncode is not None:
+                    raise RuntimeError(log.read_text())
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        await stop(process)
+        raise RuntimeError(log.read_text()) from None
     return process
 
 

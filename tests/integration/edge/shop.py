@@ -26,6 +26,7 @@ from runtime.settings import ServiceSettings
 PENDING = "products/nobody-knows"
 ON_HAND = 100
 LISTED = 600
+TRICKY = 'a "quoted" \\ {brace} [bracket], "etag":"0" \\" \n'
 
 
 class OutOfStock(errors.FailedPrecondition):
@@ -151,7 +152,8 @@ def _first(token: str) -> int:
 def _product(name: str) -> inventory_pb2.Product:
     stock = inventory_pb2.Stock(on_hand=ON_HAND, available=ON_HAND)
     price = Money(currency_code="EUR", units=3, nanos=500_000_000)
-    return inventory_pb2.Product(name=name, display_name="Té «Ñandú» 茶", unit_price=price, stock=stock, etag="7-100")
+    text = TRICKY if name == "products/tea-quotes" else "Té «Ñandú» 茶"
+    return inventory_pb2.Product(name=name, display_name=text, unit_price=price, stock=stock, etag="7-100")
 
 
 def server(servicer: Orders | Inventory, address: str) -> grpc.aio.Server:

@@ -62,6 +62,11 @@ QUERIES = {
     "/v1/products?state=PENDING": "state",
     f"/v1/{NOBODY}?page_size=1": "page_size",
     f"/v1/{NOBODY}?name=orders/x": "name",
+    "/v1/products?fields=products.colour": "fields",
+    "/v1/products?fields=": "fields",
+    "/v1/products?fields=products..name": "fields",
+    "/v1/products?fields=products.name.first": "fields",
+    "/v1/products?fields=*": "fields",
     "/v1/orders/abc": "name",
     "/v1/orders/abc%2Fdef": "path",
 }

@@ -46,6 +46,39 @@ def test_page_of_500_products_arrives_whole(own_shop: str, client: httpx.Client)
     assert len(client.get("/v1/products", params={"page_size": 500}).json()["products"]) == 500
 
 
+def test_only_the_fields_asked_for_are_sent(client: httpx.Client, product: str) -> None:
+    whole = client.get(f"/v1/{product}").json()
+    wanted = {"fields": "name,stock.available,unit_price.currency_code"}
+    part = client.get(f"/v1/{product}", params=wanted)
+    assert part.json() == {
+        "name": whole["name"],
+        "unitPrice": {"currencyCode": whole["unitPrice"]["currencyCode"]},
+        "stock": {"available": whole["stock"]["available"]},
+    }
+    assert part.headers["etag"] == f'W/"{whole["etag"]}"'
+
+
+def test_fields_are_picked_in_every_element_of_a_page(client: httpx.Client) -> None:
+    page = client.get("/v1/products", params={"pageSize": 3, "fields": "products.name , products.stock"}).json()
+    assert set(page) == {"products"}
+    assert [set(each) for each in page["products"]] == [{"name", "stock"}] * 3
+
+
+def test_fields_of_a_created_order_are_picked_too(buyer: Buyer, client: httpx.Client) -> None:
+    headers = {"idempotency-key": str(uuid.uuid4())}
+    response = client.post("/v1/orders", params={"fields": "lines.quantity"}, json=buyer.basket(7), headers=headers)
+    assert response.status_code in (201, 202)
+    assert response.json() == {"lines": [{"quantity": 7}]}
+
+
+def test_text_that_looks_like_json_is_kept_as_it_is(own_shop: str, client: httpx.Client) -> None:
+    whole = client.get("/v1/products/tea-quotes").json()
+    assert client.get("/v1/products/tea-quotes?fields=displayName,etag").json() == {
+        "displayName": whole["displayName"],
+        "etag": whole["etag"],
+    }
+
+
 def test_configured_origin_may_read_and_send(client: httpx.Client) -> None:
     headers = {"origin": ORIGIN, "access-control-request-method": "POST"}
     allowed = client.options("/v1/orders", headers=headers)

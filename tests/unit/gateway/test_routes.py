@@ -16,7 +16,11 @@ def test_pattern_takes_the_rest_for_two_stars() -> None:
 
 
 def test_values_become_lua() -> None:
-    assert to_lua({"a": True, "b-c": [1, 'x"y']}) == '{ a = true, ["b-c"] = {\n  1,\n  "x\\"y",\n} }'
+    assert to_lua({"a": True, "b-c": [1, 'x"y']}) == '{ ["a"] = true, ["b-c"] = {\n  1,\n  "x\\"y",\n} }'
+
+
+def test_words_of_lua_may_be_keys() -> None:
+    assert to_lua({"end": 1}) == '{ ["end"] = 1 }'
 
 
 @pytest.mark.parametrize("text", ["ñ", "a\nb", "\x00"])

@@ -1,0 +1,176 @@
+-- What JSON clients get of a response beside its body, and the words for failures of the mesh.
+
+-- Status `x-http-code`, which a service sends with a success: 201, 202.
+local function take_http_code(headers)
+  local code = headers:get("x-http-code")
+  if code and headers:get(":status") == "200" and code:match("^2%d%d$") then
+    headers:replace(":status", code)
+  end
+end
+
+-- The whole body, and the headers again: those from before the wait can't be used after it.
+local function wait_for_body(handle)
+  local body = handle:body(true)
+  return handle:headers(), body, body:getBytes(0, body:length())
+end
+
+-- An error without details comes from the mesh: its text may tell what is inside.
+local function failure_of(text)
+  local code = text:match('^{"code":(%d+),')
+  return code and text:match('"details":%[%]}%s*$') and FAILURES[tonumber(code)]
+end
+
+-- The transcoder says what it can't read as `field: why`, or in words about the whole body.
+local function name_the_field(text, verb)
+  local message = verb and text:match('"reason":"INVALID_REQUEST"}%],"message":"(.*)"}%s*$')
+  if not message then
+    return text
+  end
+  local field, why = message:match("^([%w_.%[%]]+): (.*)$")
+  if not field and verb == "GET" then
+    return text
+  elseif not field then
+    field, why = "body", "is not valid JSON: " .. (message:match("^(.-)\\n") or message)
+  end
+  return string.format(INVALID_FIELD, (field == "body" and "the body " or field .. ": ") .. why, field, why)
+end
+
+local function finish_error(handle, verb)
+  local headers, body, text = wait_for_body(handle)
+  local failure = failure_of(text)
+  local better = failure and failure.body or name_the_field(text, verb)
+  if failure then
+    headers:replace(":status", failure.status)
+  end
+  if better ~= text then
+    text = better
+    body:setBytes(text)
+  end
+  local seconds = text:match('"retryDelay":%s*"([%d.]+)s"') or RETRY_AFTER[headers:get(":status")]
+  if seconds then
+    headers:replace("retry-after", tostring(math.max(1, math.ceil(tonumber(seconds)))))
+  end
+end
+
+local function matches(wanted, etag)
+  if wanted == "*" then
+    return true
+  end
+  for each in wanted:gmatch('"[^"]*"') do
+    if each == etag then
+      return true
+    end
+  end
+  return false
+end
+
+-- The resource's own etag (AIP-154) is the representation's too; a page has none.
+local function tag(handle, if_none_match)
+  local headers, body, text = wait_for_body(handle)
+  local value = not text:find('^{"%a+":%[') and text:match('"etag":"([%w%-_+/=.:]+)"')
+  if not value then
+    return
+  end
+  local etag = '"' .. value .. '"'
+  -- Weak, because the same state is sent compressed and not, in whole and in part.
+  headers:replace("etag", "W/" .. etag)
+  headers:replace("cache-control", "private, no-cache")
+  if matches(if_none_match, etag) then
+    headers:replace(":status", "304")
+    headers:remove("content-type")
+    body:setBytes("")
+    -- Of the answer that is not sent, as HTTP wants it; without any, Envoy would send an empty chunk.
+    headers:replace("content-length", tostring(#text))
+  end
+end
+
+local function remove_trailers(handle)
+  local trailers = handle:trailers()
+  if trailers then
+    remove(trailers, GRPC_RESPONSE_HEADERS)
+  end
+end
+
+local function kept(request)
+  return (request.fields or "") ~= "" and mask(request.fields, request.output)
+end
+
+local function finish_success(handle, status, request)
+  if status == 200 and request.verb == "GET" then
+    tag(handle, request.if_none_match or "")
+  end
+  local body, tree = handle:body(true), kept(request)
+  if tree and body:length() > 0 then
+    body:setBytes(pick(body:getBytes(0, body:length()), tree))
+  end
+end
+
+local function finish_json(handle, status)
+  local request = noted(handle)
+  if status >= 400 then
+    finish_error(handle, request.verb)
+  else
+    finish_success(handle, status, request)
+  end
+  remove_trailers(handle)
+end
+
+-- What a browser's EventSource needs to tell events apart and to resume.
+local function as_event(json, tree)
+  local kind = json:match('^{"(%a+)":')
+  local version = kind == "order" and json:match('"version":"(%d+)"')
+  local id = version and "id: " .. version .. "\n" or ""
+  return id .. "event: " .. kind .. "\ndata: " .. (tree and pick(json, tree) or json) .. "\n\n"
+end
+
+local function finish_events(handle)
+  local rest, tree = "", kept(noted(handle))
+  for chunk in handle:bodyChunks() do
+    local text = rest .. chunk:getBytes(0, chunk:length())
+    local after = text:match("^.*\n\n()") or 1
+    rest = text:sub(after)
+    chunk:setBytes((text:sub(1, after - 1):gsub("data: ({[^\n]*})\n\n", function(json)
+      return as_event(json, tree)
+    end)))
+  end
+  remove_trailers(handle)
+end
+
+-- gRPC: a status in the headers and without details is the mesh's.
+local function finish_grpc(headers)
+  remove(headers, INTERNAL_RESPONSE_HEADERS)
+  local failure = FAILURES[tonumber(headers:get("grpc-status") or "0")]
+  if failure and not headers:get("grpc-status-details-bin") then
+    headers:replace("grpc-message", failure.message)
+    headers:replace("grpc-status-details-bin", failure.details)
+  end
+end
+
+local function finish_rest(handle, headers)
+  take_http_code(headers)
+  remove(headers, INTERNAL_RESPONSE_HEADERS)
+  remove(headers, GRPC_RESPONSE_HEADERS)
+  if headers:get("access-control-allow-origin") then
+    headers:add("vary", "Origin")
+  end
+  local kind = headers:get("content-type")
+  if kind == "application/json" then
+    finish_json(handle, tonumber(headers:get(":status")))
+  elseif kind == "text/event-stream" then
+    headers:replace("cache-control", "no-store")
+    finish_events(handle)
+  end
+end
+
+function envoy_on_response(handle)
+  local headers = handle:headers()
+  remove_where(headers, is_envoys)
+  local parent = noted(handle).traceparent
+  if parent then
+    headers:replace("traceparent", parent)
+  end
+  if is_grpc(headers) then
+    return finish_grpc(headers)
+  end
+  finish_rest(handle, headers)
+end
