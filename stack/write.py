@@ -48,13 +48,21 @@ def everything(plan: Plan, processes: list[Process]) -> None:
 
 
 def _prometheus(plan: Plan) -> None:
-    """Prometheus reads its targets and rules from folders beside its configuration."""
-    target = plan.settings.conf / "prometheus"
-    shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(plan.settings.checkout / "monitoring", target)
-    (target / "targets").mkdir()
+    """
+    Prometheus reads its targets and rules from folders beside its configuration.
+
+    The folders stay: one that runs watches them, and is blind once they have been removed.
+    """
+    source, target = plan.settings.checkout / "monitoring", plan.settings.conf / "prometheus"
+    shutil.copytree(source, target, dirs_exist_ok=True)
+    (target / "targets").mkdir(exist_ok=True)
+    wanted = {target / path.relative_to(source) for path in source.rglob("*")}
     for name, text in configuration.prometheus_targets(plan).items():
         (target / "targets" / name).write_text(text, encoding="utf-8")
+        wanted.add(target / "targets" / name)
+    for path in target.rglob("*"):
+        if path.is_file() and path not in wanted:
+            path.unlink()
 
 
 def _make_owned(folder: Path, user: str | None) -> None:
