@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grpc
 import httpx
 import pytest
 
@@ -62,3 +63,17 @@ def test_status_without_details_from_behind_is_told_in_our_words(client: httpx.C
     response = client.get("/v1/products/tea-mesh")
     assert error(response, 503)["message"] == "the service does not answer right now"
     assert response.headers["retry-after"] == "1"
+
+
+def test_client_beyond_the_limit_is_told_to_wait(client: httpx.Client, channel: grpc.Channel) -> None:
+    client.get("/v1/limited")
+    response = client.get("/v1/limited")
+    assert error(response, 429)["code"] == 8
+    assert response.headers["retry-after"] == "1"
+    call = channel.unary_unary("/limited.Service/Call")
+    codes = []
+    for _ in range(2):
+        with pytest.raises(grpc.RpcError) as caught:
+            call(b"")
+        codes.append(caught.value.code())
+    assert codes[1] == grpc.StatusCode.RESOURCE_EXHAUSTED

@@ -42,7 +42,7 @@ OPERATIONS = [
 def test_operation_keeps_to_the_document(address: str, verb: str, path: str, mode: GenerationMode) -> None:
     operation = schemathesis.openapi.from_dict(DOCUMENT)[path][verb.upper()]
 
-    @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(case=operation.as_strategy(generation_mode=mode))
     def keeps_to_it(case: schemathesis.Case) -> None:
         case.call_and_validate(base_url=f"http://{address}", checks=CHECKS)

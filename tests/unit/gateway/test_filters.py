@@ -12,6 +12,7 @@ import yaml
 from envoy.extensions.compression.gzip.compressor.v3 import gzip_pb2 as _gzip
 from envoy.extensions.filters.http.compressor.v3 import compressor_pb2 as _compressor
 from envoy.extensions.filters.http.grpc_json_transcoder.v3 import transcoder_pb2 as _transcoder
+from envoy.extensions.filters.http.local_ratelimit.v3 import local_rate_limit_pb2 as _ratelimit
 from envoy.extensions.filters.http.lua.v3 import lua_pb2 as _lua
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as _manager
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -20,7 +21,7 @@ from google.protobuf.json_format import ParseDict
 from gateway import __main__ as program
 from gateway import contract, failures, filters
 
-KNOWN = (_gzip, _compressor, _transcoder, _lua, _manager)
+KNOWN = (_ratelimit, _gzip, _compressor, _transcoder, _lua, _manager)
 ROOT = Path(__file__).resolve().parents[3]
 
 

@@ -1,4 +1,4 @@
-"""The tables that edge.lua reads."""
+"""The tables that the Lua filter reads."""
 
 from __future__ import annotations
 
