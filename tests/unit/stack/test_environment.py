@@ -1,3 +1,7 @@
+import base64
+import hashlib
+from importlib import metadata
+
 import pytest
 
 from stack import environment
@@ -39,3 +43,11 @@ def test_the_lock_in_use_pins_the_installer_itself():
     from stack.bootstrap import CHECKOUT
 
     assert environment.lock_lines((CHECKOUT / "requirements.lock").read_text(), "uv").startswith("uv==")
+
+
+@pytest.mark.parametrize("package", environment.OVERWRITTEN)
+def test_no_other_package_has_overwritten_a_packages_modules(package):
+    for file in metadata.files(package):
+        if file.suffix == ".py" and file.hash is not None:
+            digest = hashlib.new(file.hash.mode, file.read_binary()).digest()
+            assert base64.urlsafe_b64encode(digest).decode().rstrip("=") == file.hash.value, str(file)
