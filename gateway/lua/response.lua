@@ -67,7 +67,8 @@ end
 -- The resource's own etag (AIP-154) is the representation's too; a page has none.
 local function tag(handle, if_none_match)
   local headers, body, text = wait_for_body(handle)
-  local value = not text:find('^{"%a+":%[') and text:match('"etag":"([%w%-_+/=.:]+)"')
+  -- AIP-154 has the quotes in the value.
+  local value = not text:find('^{"%a+":%[') and text:match('"etag":"\\?"?([%w%-_+/=.:]+)\\?"?"')
   if not value then
     return
   end

@@ -66,7 +66,7 @@ class Orders(order_service_pb2_grpc.OrderServiceServicer):
             raise errors.FailedPrecondition("the order is final", reason="ILLEGAL_TRANSITION")
         order.state = order_pb2.Order.CANCELLED
         order.version += 1
-        order.etag = str(order.version)
+        order.etag = f'"{order.version}"'
         return order
 
     async def BatchCreateOrders(self, request: Any, context: Any) -> order_service_pb2.BatchCreateOrdersResponse:
@@ -89,7 +89,7 @@ class Orders(order_service_pb2_grpc.OrderServiceServicer):
 async def _placed(name: str, wanted: order_pb2.Order) -> order_pb2.Order:
     for index, line in enumerate(wanted.lines):
         await _meet(line.product, f"order.lines[{index}].product")
-    order = order_pb2.Order(name=name, lines=wanted.lines, version=1, etag="1")
+    order = order_pb2.Order(name=name, lines=wanted.lines, version=1, etag='"1"')
     pending = any(line.product == PENDING for line in wanted.lines)
     order.state = order_pb2.Order.PENDING if pending else order_pb2.Order.CONFIRMED
     order.create_time.FromSeconds(1_800_000_000)
@@ -153,7 +153,7 @@ def _product(name: str) -> inventory_pb2.Product:
     stock = inventory_pb2.Stock(on_hand=ON_HAND, available=ON_HAND)
     price = Money(currency_code="EUR", units=3, nanos=500_000_000)
     text = TRICKY if name == "products/tea-quotes" else "Té «Ñandú» 茶"
-    return inventory_pb2.Product(name=name, display_name=text, unit_price=price, stock=stock, etag="7-100")
+    return inventory_pb2.Product(name=name, display_name=text, unit_price=price, stock=stock, etag='"7-100"')
 
 
 def server(servicer: Orders | Inventory, address: str) -> grpc.aio.Server:
