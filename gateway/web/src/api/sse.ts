@@ -6,18 +6,20 @@ export interface ServerEvent {
 }
 
 // One event may not grow without bounds when its end never comes.
-const EVENT_CHARACTERS_LIMIT = 1_000_000;
+const EVENT_CHARACTERS_LIMIT = 250_000;
 
 /** Cuts a stream of text into events, as the HTML standard's event stream interpretation says. */
 export class EventParser {
   #rest = "";
   #data: string[] = [];
+  #size = 0;
   #id = "";
 
   /** Take the next piece of text; return the events that it completes. */
   push(text: string): ServerEvent[] {
     this.#rest += text;
-    if (this.#rest.length > EVENT_CHARACTERS_LIMIT) throw new RangeError("an event is longer than a million characters");
+    this.#size += text.length;
+    if (this.#size > EVENT_CHARACTERS_LIMIT) throw new RangeError(`an event is longer than ${EVENT_CHARACTERS_LIMIT}`);
     const events: ServerEvent[] = [];
     // A carriage return at the very end may be half of a line's end.
     for (let found = lineEnd(this.#rest); found; found = lineEnd(this.#rest)) {
@@ -40,6 +42,7 @@ export class EventParser {
   }
 
   #dispatch(): ServerEvent | undefined {
+    this.#size = this.#rest.length;
     if (this.#data.length === 0) return undefined;
     const event = { id: this.#id, data: this.#data.join("\n") };
     this.#data = [];

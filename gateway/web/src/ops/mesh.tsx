@@ -5,14 +5,14 @@ import { between, failing } from "./board.ts";
 import { ms, number, share } from "./format.ts";
 
 const WIDTH = 920;
-const HEIGHT = 300;
+const HEIGHT = 350;
 const BOX = { width: 150, height: 64 };
-// Where the services that we know stand; others line up below.
+// Where the services stand; what else there is has its line in the table.
 const PLACES: Record<string, [number, number]> = {
-  edge: [95, 150],
-  orders: [460, 70],
-  inventory: [825, 150],
-  pages: [460, 245],
+  edge: [95, 175],
+  orders: [460, 42],
+  inventory: [825, 175],
+  pages: [460, 308],
 };
 
 interface Props {
@@ -61,16 +61,16 @@ function Box({ name, x, y, pods }: { name: string; x: number; y: number; pods: P
 }
 
 function Arrow({ calls, state }: { calls: Calls; state: string }) {
-  const { from, to, label } = line(calls.from, calls.to);
+  const { from, to, turn, label } = line(calls.from, calls.to);
   const bad = (failing(calls) ?? 0) > 0.01;
   return (
     <g class={`arrow breaker-${state} ${bad ? "failing" : ""}`}>
-      <path d={`M${from.x} ${from.y}Q${label.x} ${label.y} ${to.x} ${to.y}`} marker-end="url(#tip)" />
-      <text x={label.x} y={label.y - 14}>
+      <path d={`M${from.x} ${from.y}Q${turn.x} ${turn.y} ${to.x} ${to.y}`} marker-end="url(#tip)" />
+      <text x={label.x} y={label.y}>
         {state === "open" || state === "partly" ? `breaker ${state} · ` : ""}
         {number(calls.rate)}/s · {share(failing(calls))} failing
       </text>
-      <text x={label.x} y={label.y + 3}>
+      <text x={label.x} y={label.y + 16}>
         p99 {ms(calls.p99_ms)}
       </text>
     </g>
@@ -82,13 +82,19 @@ interface Point {
   y: number;
 }
 
-/** A bent line between two boxes; the way back bends the other way. */
-function line(one: string, other: string): { from: Point; to: Point; label: Point } {
+// How far a line bends down, so that no two lie on each other; the label goes to the outer side.
+const BENDS: Record<string, number> = { "edge pages": 26, "pages inventory": 26, "edge inventory": 0, "inventory orders": 30 };
+const USUAL_BEND = -26;
+
+/** A bent line between two boxes, from side to side. */
+function line(one: string, other: string): { from: Point; to: Point; turn: Point; label: Point } {
   const [x1, y1] = PLACES[one] ?? [0, 0];
   const [x2, y2] = PLACES[other] ?? [0, 0];
   const right = x2 > x1 ? 1 : -1;
-  const from = { x: x1 + (right * BOX.width) / 2, y: y1 - 8 * right };
-  const to = { x: x2 - (right * BOX.width) / 2 - 4 * right, y: y2 - 8 * right };
-  const label = { x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 - 26 * right };
-  return { from, to, label };
+  const bend = BENDS[`${one} ${other}`] ?? USUAL_BEND;
+  const side = Math.sign(bend) * 10;
+  const from = { x: x1 + (right * BOX.width) / 2, y: y1 + side };
+  const to = { x: x2 - (right * BOX.width) / 2 - 4 * right, y: y2 + side };
+  const turn = { x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 + bend };
+  return { from, to, turn, label: { x: turn.x, y: turn.y + (bend > 0 ? 16 : -20) } };
 }

@@ -39,21 +39,25 @@ function Everything({ now }: { now: Board }) {
         {now.calls && <Mesh calls={now.calls} breakers={now.breakers ?? []} pods={now.pods ?? []} />}
         {now.calls && <CallTable calls={now.calls} breakers={now.breakers ?? []} />}
       </Panel>
-      <Panel title="Breakers" part="breakers" now={now}>
-        {now.breakers && <Breakers breakers={now.breakers} />}
-      </Panel>
-      <Panel title="Faults in force" part="faults" now={now}>
-        {now.faults && <Faults faults={now.faults} />}
-      </Panel>
-      <Panel title="Replicas" part="pods" now={now}>
-        {now.pods && <Pods pods={now.pods} />}
-      </Panel>
-      <Panel title="Orders and messages" part="groups" now={now}>
-        {now.groups && <Flow groups={now.groups} numbers={now.numbers ?? {}} />}
-      </Panel>
-      <Panel title="Stock" part="stock" now={now}>
-        {now.stock && <Stock products={now.stock} />}
-      </Panel>
+      <div class="column">
+        <Panel title="Breakers" part="breakers" now={now}>
+          {now.breakers && <Breakers breakers={now.breakers} />}
+        </Panel>
+        <Panel title="Replicas" part="pods" now={now}>
+          {now.pods && <Pods pods={now.pods} />}
+        </Panel>
+      </div>
+      <div class="column">
+        <Panel title="Faults in force" part="faults" now={now}>
+          {now.faults && <Faults faults={now.faults} />}
+        </Panel>
+        <Panel title="Orders and messages" part="groups" now={now}>
+          {now.groups && <Flow groups={now.groups} numbers={now.numbers ?? {}} />}
+        </Panel>
+        <Panel title="Stock" part="stock" now={now}>
+          {now.stock && <Stock products={now.stock} />}
+        </Panel>
+      </div>
     </>
   );
 }

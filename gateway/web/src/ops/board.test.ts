@@ -1,0 +1,25 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Breaker, between, failing, worst } from "./board.ts";
+import { duration, ms, number, share } from "./format.ts";
+
+const breaker = (pod: string, state: Breaker["state"]): Breaker => ({ from: "orders", pod, to: "inventory", state });
+
+test("one sidecar's open breaker is what an operator sees of all of them", () => {
+  const breakers = [breaker("orders-0", "closed"), breaker("orders-1", "open")];
+  assert.equal(between(breakers, "orders", "inventory"), "open");
+  assert.equal(between(breakers, "edge", "orders"), "empty");
+  assert.equal(worst(["closed", "partly"]), "partly");
+});
+
+test("no calls have no share of failures", () => {
+  assert.equal(failing({ from: "a", to: "b", rate: 0 }), undefined);
+  assert.equal(failing({ from: "a", to: "b", rate: 4, errors: 1 }), 0.25);
+});
+
+test("numbers are short, and what is not known is not zero", () => {
+  assert.deepEqual([0, 0.4, 3.14, 42, 12_345, null].map(number), ["0", "0.40", "3.1", "42", "12k", "–"]);
+  assert.deepEqual([0, 0.004, 0.25].map(share), ["0%", "0.4%", "25%"]);
+  assert.deepEqual([4.2, 2_500].map(ms), ["4.2 ms", "2.5 s"]);
+  assert.deepEqual([4, 180, 7_300].map(duration), ["4 s", "3 min", "2 h"]);
+});
