@@ -29,7 +29,7 @@ async def serve() -> None:
     chosen = settings.load(Settings)
     telemetry.start(chosen, SERVICE)
     try:
-        pages = files.load(chosen.pages_folder)
+        pages = files.load(chosen.pages_folder, chosen.openapi_file)
     except files.NoPages as error:
         sys.exit(f"PAGES_FOLDER: {error}")
     async with (

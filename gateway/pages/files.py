@@ -15,8 +15,10 @@ TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
+    ".json": "application/json",
 }
-PAGES = {"/": "/index.html", "/ops": "/ops.html"}
+PAGES = {"/": "/index.html", "/ops": "/ops.html", "/docs": "/docs.html"}
+OPENAPI = "/openapi.json"
 HASHED = "/assets/"
 FOREVER = "public, max-age=31536000, immutable"
 LOOK_AGAIN = "no-cache"
@@ -64,9 +66,9 @@ class File:
         return f'"{hashlib.sha256(self.body).hexdigest()[:16]}"'
 
 
-def load(folder: Path) -> dict[str, File]:
+def load(folder: Path, openapi: Path) -> dict[str, File]:
     """
-    Return the files by the path they are served at; `NoPages` if there are none.
+    Return the files by the path they are served at; `NoPages` if there are none, or no *openapi* document.
     """
     files = {f"/{path.relative_to(folder).as_posix()}": path for path in sorted(folder.rglob("*")) if _is_served(path)}
     if not set(PAGES.values()) <= files.keys():
@@ -74,7 +76,9 @@ def load(folder: Path) -> dict[str, File]:
     served = {at: _file(at, path) for at, path in files.items()}
     for at, page in PAGES.items():
         served[at] = served.pop(page)
-    return served
+    if not openapi.is_file():
+        raise NoPages(f"{openapi} is not there; `python -m gateway` makes it")
+    return served | {OPENAPI: _file(OPENAPI, openapi)}
 
 
 def _is_served(path: Path) -> bool:

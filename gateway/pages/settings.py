@@ -10,7 +10,7 @@ from pydantic_settings import NoDecode
 
 from runtime.settings import Address, ProcessSettings
 
-BUILT = Path(__file__).resolve().parent.parent.parent / "build" / "web"
+BUILD = Path(__file__).resolve().parent.parent.parent / "build"
 
 
 def _with_commas(text: object) -> object:
@@ -22,8 +22,10 @@ class Settings(ProcessSettings):
 
     http_listen: Address = "127.0.0.1:8091"
     """Where pages are served, behind the sidecar."""
-    pages_folder: Path = BUILT
+    pages_folder: Path = BUILD / "web"
     """The built pages, as `python -m gateway.pages.build` makes them."""
+    openapi_file: Path = BUILD / "openapi.json"
+    """The description of the API, as `python -m gateway` makes it."""
     prometheus_url: HttpUrl = HttpUrl("http://127.0.0.1:9090")
     """Where the board's numbers come from."""
     prometheus_timeout_s: float = Field(default=2.0, gt=0, le=30)
