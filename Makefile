@@ -6,10 +6,10 @@ STACK := $(PYTHON) -m stack.bootstrap
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs stop start restart kill demo clean protos lint test
+.PHONY: help up down status logs stop start restart kill demo clean protos lint unit integration test
 
 help: ## say what can be done
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 up: ## install what is missing, start everything, wait until an order goes through
 	@$(STACK) up
@@ -46,6 +46,12 @@ protos: ## build the descriptor set and the stubs, and install them
 
 lint: ## every check of the code that needs no running system
 	@$(STACK) lint
+
+unit: ## the tests that need no running system
+	@$(STACK) unit
+
+integration: ## the tests of a whole stack, on one of their own
+	@$(STACK) integration
 
 test: ## lint, unit tests, integration tests on a stack of their own
 	@$(STACK) test

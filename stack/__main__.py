@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from types import FrameType
 
-from stack import clean, end, install, lint, logs, settings, status, test_run, topology
+from stack import clean, end, install, lint, logs, settings, status, test_run, topology, write
 from stack.bootstrap import CHECKOUT
 from stack.describe import describe
 from stack.errors import StackError
@@ -125,6 +125,17 @@ def _test(chosen: Settings, options: argparse.Namespace) -> int:
     return test_run.test(chosen)
 
 
+def _unit(chosen: Settings, options: argparse.Namespace) -> int:
+    install.contract(chosen, say=Progress().say)
+    return test_run.unit(chosen, Progress())
+
+
+def _integration(chosen: Settings, options: argparse.Namespace) -> int:
+    write.folders(chosen)
+    with exclusive(chosen, "tests"):
+        return test_run.integration(test_run.of_tests(chosen), Progress())
+
+
 COMMANDS: Mapping[str, Command] = {
     "up": _up,
     "down": _down,
@@ -139,6 +150,8 @@ COMMANDS: Mapping[str, Command] = {
     "protos": _protos,
     "lint": _lint,
     "test": _test,
+    "unit": _unit,
+    "integration": _integration,
 }
 
 

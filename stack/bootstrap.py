@@ -26,7 +26,7 @@ NOT_INSTALLING = {
     "--help",
     "-h",
 }
-WITHOUT_STORES = {"lint", "protos", "run"}
+WITHOUT_STORES = {"lint", "protos", "unit"}
 
 
 def main(arguments: list[str]) -> None:

@@ -3,6 +3,7 @@
 """
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from stack.errors import StackError
@@ -25,8 +26,9 @@ def clean(settings: Settings, *, keep: tuple[str, ...] = ()) -> None:
         return
     if not (settings.state / MARK).exists():
         raise NotClean(f"STATE={settings.state} is not a stack's folder; nothing was removed")
-    if Supervisor(settings).runs():
-        raise NotClean("the stack runs; `make down` first")
+    for state in (settings.state, settings.state_of_tests):
+        if Supervisor(replace(settings, state=state)).runs():
+            raise NotClean(f"the stack in {state} runs; `make down` first")
     tools = {settings.venv, settings.kafka_libs}
     for entry in settings.state.iterdir():
         if entry in tools or entry.name.startswith("venv") or entry.name in keep:

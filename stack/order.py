@@ -30,8 +30,3 @@ def run_in_order(after: Mapping[str, frozenset[str]], work: Callable[[str, Event
                     sorter.done(running.pop(future))
         finally:
             give_up.set()
-
-
-def reversed_order(after: Mapping[str, frozenset[str]]) -> dict[str, frozenset[str]]:
-    """The order for ending: each name after the names that come after it."""
-    return {name: frozenset(later for later, earlier in after.items() if name in earlier) for name in after}

@@ -88,6 +88,11 @@ class Settings:
         return self.state / "mesh"
 
     @property
+    def state_of_tests(self) -> Path:
+        """The state of the stack that `make test` starts."""
+        return self.state / "test"
+
+    @property
     def edge_url(self) -> str:
         """Where web clients reach the system."""
         return f"http://127.0.0.1:{self.port}"

@@ -4,39 +4,45 @@
 
 import dataclasses
 import os
+import signal
 import subprocess
 
-from stack import clean, end, install, lint, topology
+from stack import clean, end, install, lint, topology, write
 from stack.describe import describe
 from stack.errors import StackError
 from stack.progress import Progress
 from stack.settings import Settings
-from stack.up import up
+from stack.up import exclusive, up
 
 # An edge port and a network that no other stack has unless somebody chose them.
 PORT, NETWORK = 18080, 200
 UNIT_SECONDS = 600
 INTEGRATION_SECONDS = 900
+INTERRUPT_SECONDS = 30
 
 
 def test(settings: Settings) -> int:
     """Exit code 0 only when all three passed; nothing is left running."""
     progress = Progress()
-    install.contract(settings, say=progress.say)
-    if lint.lint(settings):
-        return 1
+    write.folders(settings)
+    with exclusive(settings, "tests"):
+        install.contract(settings, say=progress.say)
+        return lint.lint(settings) or unit(settings, progress) or integration(of_tests(settings), progress)
+
+
+def unit(settings: Settings, progress: Progress) -> int:
+    """The tests that need no stack."""
     progress.say("unit tests")
-    if _pytest(settings, "tests/unit", seconds=UNIT_SECONDS):
-        return 1
-    return _integration(of_tests(settings), progress)
+    return _pytest(settings, "tests/unit", seconds=UNIT_SECONDS)
 
 
 def of_tests(settings: Settings) -> Settings:
     """The tests' own stack: a folder in the state, another port, another network."""
-    return dataclasses.replace(settings, state=settings.state / "test", port=PORT, network=NETWORK)
+    return dataclasses.replace(settings, state=settings.state_of_tests, port=PORT, network=NETWORK)
 
 
-def _integration(own: Settings, progress: Progress) -> int:
+def integration(own: Settings, progress: Progress) -> int:
+    """The tests of a whole stack, which is started for them and ended after them."""
     clean_up(own, progress)
     try:
         up(own, progress)
@@ -55,7 +61,20 @@ def clean_up(own: Settings, progress: Progress) -> None:
 def _pytest(settings: Settings, path: str, *, seconds: int) -> int:
     command = [str(settings.venv / "bin" / "python"), "-m", "pytest", "-q", path]
     variables = {**os.environ, **settings.environment(), "PYTHONDONTWRITEBYTECODE": "1"}
+    tests = subprocess.Popen(command, cwd=settings.checkout, env=variables)
     try:
-        return subprocess.run(command, cwd=settings.checkout, env=variables, timeout=seconds, check=False).returncode
+        return tests.wait(timeout=seconds)
     except subprocess.TimeoutExpired:
         raise StackError(f"{path} took more than {seconds} s") from None
+    finally:
+        _interrupt(tests)
+
+
+def _interrupt(tests: "subprocess.Popen[bytes]") -> None:
+    """End tests that still run as Ctrl-C does, so that they end what they started."""
+    if tests.poll() is None:
+        tests.send_signal(signal.SIGINT)
+        try:
+            tests.wait(timeout=INTERRUPT_SECONDS)
+        except subprocess.TimeoutExpired:
+            tests.kill()

@@ -70,11 +70,11 @@ def _require_ports(processes: list[Process], supervisor: Supervisor, *, fresh: b
 
 
 @contextmanager
-def exclusive(settings: Settings) -> Iterator[None]:
+def exclusive(settings: Settings, what: str = "stack") -> Iterator[None]:
     """One command at a time may change a stack."""
-    with (settings.run / "lock").open("w") as lock:
+    with (settings.run / f"{what}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Busy(f"another command is changing the stack in {settings.state}; wait for it") from None
+            raise Busy(f"another command is busy with the {what} in {settings.state}; wait for it") from None
         yield
