@@ -6,6 +6,7 @@ STACK := $(PYTHON) -m stack.bootstrap
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
+.PHONY: mesh-apply mesh-delete mesh-diff mesh-dump breakers
 .PHONY: help up down status logs stop start restart kill demo clean protos lint unit integration test
 
 help: ## say what can be done
@@ -52,6 +53,21 @@ unit: ## the tests that need no running system
 
 integration: ## the tests of a whole stack, on one of their own
 	@$(STACK) integration
+
+mesh-apply: ## put FILE's Istio resources in force at once, as kubectl apply does
+	@$(STACK) mesh-apply "$(FILE)"
+
+mesh-delete: ## take back what was applied from FILE
+	@$(STACK) mesh-delete "$(FILE)"
+
+mesh-diff: ## what FILE (or what was applied) changes in every Envoy
+	@$(STACK) mesh-diff "$(FILE)"
+
+mesh-dump: ## what the sidecars of SVC have
+	@$(STACK) mesh-dump "$(SVC)"
+
+breakers: ## every sidecar's view of every host: ejected or not, since when, errors, pending, retries
+	@$(STACK) breakers
 
 test: ## lint, unit tests, integration tests on a stack of their own
 	@$(STACK) test

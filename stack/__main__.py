@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from types import FrameType
 
-from stack import clean, end, install, lint, logs, settings, status, test_run, topology, write
+from stack import clean, end, install, lint, logs, mesh_commands, settings, status, test_run, topology, write
 from stack.bootstrap import CHECKOUT
 from stack.describe import describe
 from stack.errors import StackError
@@ -116,6 +116,10 @@ def _protos(chosen: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
+def _mesh(chosen: Settings, options: argparse.Namespace) -> int:
+    return mesh_commands.run(chosen, options.command, options.name)
+
+
 def _lint(chosen: Settings, options: argparse.Namespace) -> int:
     install.contract(chosen, say=Progress().say)
     return lint.lint(chosen)
@@ -148,6 +152,7 @@ COMMANDS: Mapping[str, Command] = {
     "demo": _demo,
     "clean": _clean,
     "protos": _protos,
+    **dict.fromkeys(mesh_commands.ACTIONS, _mesh),
     "lint": _lint,
     "test": _test,
     "unit": _unit,

@@ -23,6 +23,11 @@ NOT_INSTALLING = {
     "restart",
     "kill",
     "clean",
+    "mesh-apply",
+    "mesh-delete",
+    "mesh-diff",
+    "mesh-dump",
+    "breakers",
     "--help",
     "-h",
 }
