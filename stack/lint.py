@@ -39,7 +39,7 @@ def checks(settings: Settings) -> dict[str, Sequence[str]]:
         "format": (f"{tool}/ruff", "format", "--check", "--quiet", "."),
         "ruff": (f"{tool}/ruff", "check", "--quiet", "."),
         "imports": (f"{tool}/lint-imports",),
-        "dead code": (f"{tool}/vulture", *sources),
+        "dead code": (f"{tool}/python", "-m", "stack.dead_code", *sources),
         "contract": (f"{tool}/python", "-m", "stack.contract"),
         "types": (f"{tool}/mypy", *sources),
     }

@@ -2,8 +2,9 @@
 
 import uuid
 
-from tests.integration.conftest import RECOVERY_LIMIT_S, eventually
 from shop.orders.v1 import events_pb2, order_pb2
+
+from tests.integration.conftest import RECOVERY_LIMIT_S, eventually
 
 
 def basket(product, quantity=1):
