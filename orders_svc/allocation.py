@@ -22,7 +22,10 @@ UPDATE stock_generation SET generation = generation + 1, request_id = $1 WHERE r
 GENERATION = "SELECT generation FROM stock_generation"
 CONFIRMED = "SELECT order_id, lines FROM orders WHERE state = 'CONFIRMED'"
 FULFILLED = "SELECT product, sum(units)::bigint AS units FROM fulfilled_units GROUP BY product ORDER BY product"
-OWNERS = "SELECT order_id FROM orders WHERE order_id = ANY($1::uuid[]) AND state IN ('CONFIRMED', 'FULFILLED')"
+OWNERS = """
+SELECT order_id FROM orders
+WHERE order_id = ANY($1::uuid[]) AND state IN ('CONFIRMED', 'FULFILLED') AND generation >= $2
+"""
 
 Allocation = tuple[uuid.UUID, tuple[Line, ...]]
 
@@ -45,15 +48,15 @@ class Allocations:
             await session.execute(RAISE_GENERATION, request_id)
             return int(await session.fetchval(GENERATION))
 
-    async def owners(self, order_ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
+    async def owners(self, order_ids: Sequence[uuid.UUID], *, generation: int = 0) -> list[uuid.UUID]:
         """
-        Return which of the orders are confirmed or fulfilled.
+        Return which of the orders are confirmed or fulfilled, on a hold of *generation* or a later one.
 
         It waits for the confirmations in flight; later ones look at their hold's lease.
         """
         async with connection(self._pool) as session, session.transaction():
             await session.execute(LOCK_FENCE)
-            return [row["order_id"] for row in await session.fetch(OWNERS, order_ids)]
+            return [row["order_id"] for row in await session.fetch(OWNERS, order_ids, generation)]
 
     async def stream(self) -> AsyncIterator[tuple[Sequence[Allocation], Sequence[tuple[str, int]] | None]]:
         """
