@@ -19,7 +19,7 @@ def _per_pod(metric: str) -> str:
 CALLS = {
     "calls": f"sum by (service, cluster_name) (envoy_cluster_upstream_rq_total{{{OUTBOUND}}})",
     "rate": _rate("envoy_cluster_upstream_rq_completed"),
-    "errors": _rate("envoy_cluster_upstream_rq_xx", f'{OUTBOUND}, response_code_class="5xx"'),
+    "errors": _rate("envoy_cluster_upstream_rq", f'{OUTBOUND}, response_code_class="5xx"'),
     "retries": _rate("envoy_cluster_upstream_rq_retry"),
     "overflow": _rate("envoy_cluster_upstream_rq_pending_overflow"),
     "p99_ms": (

@@ -41,7 +41,8 @@ export async function watch(watching: Watching): Promise<void> {
 async function follow(watching: Watching, version: number, take: (order: Order) => void): Promise<boolean> {
   const connection = new AbortController();
   const signal = AbortSignal.any([watching.signal, connection.signal]);
-  const path = `/v1/${watching.name}:watch?fromVersion=${version + 1}`;
+  // From the last known version, not the one after: the answer then begins at once, and shows that the line is alive.
+  const path = `/v1/${watching.name}:watch?fromVersion=${Math.max(version, 1)}`;
   let final = false;
   try {
     const answer = await send(path, { token: watching.token }, signal, "text/event-stream");

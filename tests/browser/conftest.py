@@ -1,0 +1,168 @@
+"""
+Real Chromium on the running stack's pages.
+
+Which stack is read from the environment (PORT, NETWORK, STATE), as every command does. Screenshots
+are kept in STATE/screenshots, or in the folder that SCREENSHOTS names.
+"""
+
+import contextlib
+import os
+import re
+import subprocess
+import time
+import uuid
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from stack import settings as stack_settings
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+DESKTOP = {"width": 1280, "height": 860}
+PHONE = {"width": 390, "height": 844}
+expect.set_options(timeout=15_000)
+
+
+class Stack:
+    """One running stack: its edge and its commands."""
+
+    def __init__(self, chosen):
+        self.settings = chosen
+        self.url = chosen.edge_url
+
+    def make(self, target, **variables):
+        """Run a target of the Makefile on this stack and return what it printed."""
+        environment = {**os.environ, **self.settings.environment(), "MAKEFLAGS": ""}
+        words = ["make", "-s", "-C", str(CHECKOUT), target]
+        words += [f"{name}={value}" for name, value in variables.items()]
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=170)
+        assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def orders(self):
+        """Every order of nobody in particular."""
+        found, token = [], ""
+        with httpx.Client(base_url=self.url, timeout=10) as client:
+            while True:
+                page = client.get("/v1/orders", params={"pageSize": 500, "pageToken": token}).json()
+                found += page["orders"]
+                token = page["nextPageToken"]
+                if not token:
+                    return found
+
+    @contextlib.contextmanager
+    def sold_out(self, product):
+        """Buy all there is of a product, and call that off in the end."""
+        bought = []
+        with httpx.Client(base_url=self.url, timeout=10) as client:
+            while left := int(client.get(f"/v1/{product}").json()["stock"]["available"]):
+                order = {"lines": [{"product": product, "quantity": min(left, 1000)}]}
+                answer = client.post("/v1/orders", json=order, headers={"idempotency-key": f"test-{uuid.uuid4()}"})
+                bought.append(answer.json()["name"])
+            try:
+                yield
+            finally:
+                for name in bought:
+                    client.post(f"/v1/{name}:cancel", json={}).raise_for_status()
+
+    def wait_until_confirming(self, *, within_s=60):
+        """Wait until a new order is confirmed at once, so that a test begins with everything well."""
+        end = time.monotonic() + within_s
+        while time.monotonic() < end:
+            try:
+                body = {"lines": [{"product": "products/wool-blanket", "quantity": 1}]}
+                headers = {"idempotency-key": f"test-{uuid.uuid4()}"}
+                answer = httpx.post(f"{self.url}/v1/orders", json=body, headers=headers, timeout=10)
+                if answer.json().get("state") == "CONFIRMED":
+                    return
+            except (httpx.HTTPError, ValueError):
+                pass
+            time.sleep(0.5)
+        raise AssertionError(f"no order is confirmed within {within_s} s")
+
+
+@pytest.fixture(scope="session")
+def stack():
+    return Stack(stack_settings.read(os.environ, checkout=CHECKOUT))
+
+
+@pytest.fixture
+def well(stack):
+    """The stack with everything running, before the test and after it."""
+    stack.wait_until_confirming()
+    yield stack
+    for service in ("inventory", "edge"):
+        stack.make("start", SVC=service)
+    stack.wait_until_confirming()
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium, stack, request):
+    """Opens pages as a visitor who has never been here; what the console complains of fails the test."""
+    contexts, complaints = [], []
+
+    def open_at(path="/", *, size=DESKTOP, scheme="light", language="en-GB", forgive=()):
+        context = chromium.new_context(viewport=size, color_scheme=scheme, locale=language, reduced_motion="reduce")
+        context.set_default_timeout(15_000)
+        contexts.append(context)
+        page = context.new_page()
+
+        def heard(message):
+            if message.type == "error" and not any(re.search(each, message.text) for each in forgive):
+                complaints.append(message.text)
+
+        page.on("console", heard)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(stack.url + path)
+        return page
+
+    yield open_at
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def screenshot(stack):
+    """Keeps a picture of the page, for people to look at."""
+    folder = Path(os.environ.get("SCREENSHOTS") or stack.settings.state / "screenshots")
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def keep(page, name):
+        page.screenshot(path=folder / f"{name}.png", full_page=True)
+
+    return keep
+
+
+def add(page, product, times=1):
+    """Put a product into the basket."""
+    page.get_by_role("button", name=f"Add {product} to the basket").click()
+    for _ in range(times - 1):
+        page.get_by_role("button", name=f"One more {product}").click()
+
+
+def place_order(page):
+    """From wherever the visitor is to the pressed button."""
+    page.get_by_role("link", name=re.compile("^Basket")).click()
+    page.get_by_role("button", name="Place order").click()
+
+
+def order_name(page):
+    """The order that the page shows."""
+    page.wait_for_url(re.compile(r"#/orders/[0-9a-f-]{36}$"))
+    return page.url.split("#/")[1]

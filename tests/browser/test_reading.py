@@ -1,0 +1,124 @@
+"""The pages for everybody: by keyboard, by ear, in Spanish, on a phone, in the dark."""
+
+import re
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from tests.browser.conftest import DESKTOP, PHONE, add, order_name, place_order
+
+SERIOUS = ("serious", "critical")
+
+
+def complaints(page):
+    """What axe finds that keeps people out."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{each['impact']}: {each['help']}: {node['html'][:120]}"
+        for each in found
+        if each["impact"] in SERIOUS
+        for node in each["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("device", "size"), [("desktop", DESKTOP), ("phone", PHONE)])
+def test_nothing_keeps_people_out(stack, open_page, screenshot, device, size, scheme):
+    page = open_page(size=size, scheme=scheme)
+    look = f"{device}-{scheme}"
+
+    def check(name):
+        screenshot(page, f"{look}-{name}")
+        assert complaints(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} is wider than the screen"
+
+    add(page, "Enamel mug")
+    add(page, "Wool blanket", 2)
+    check("products")
+    page.get_by_role("link", name=re.compile("^Basket")).click()
+    expect(page.get_by_role("heading", name="Basket")).to_be_visible()
+    check("basket")
+    place_order(page)
+    order_name(page)
+    expect(page.get_by_role("heading", name="Your order is confirmed")).to_be_visible()
+    check("order")
+    page.get_by_role("link", name="My orders", exact=True).click()
+    expect(page.locator(".orders li").first).to_be_visible()
+    check("orders")
+    page.get_by_role("link", name="Account").click()
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    check("account")
+    page.goto(stack.url + "/ops")
+    expect(page.get_by_role("heading", name="Operations")).to_be_visible()
+    expect(page.get_by_role("status")).to_contain_text("As of")
+    check("board")
+
+
+def test_an_order_can_be_placed_by_keyboard_alone(stack, open_page):
+    page = open_page()
+
+    def reach(name):
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            if (
+                page.evaluate(
+                    "(document.activeElement.getAttribute('aria-label') || document.activeElement.textContent).trim()"
+                )
+                == name
+            ):
+                return
+        raise AssertionError(f"the Tab key does not reach {name!r}")
+
+    expect(page.get_by_role("button", name="Add Bread knife to the basket")).to_be_visible()
+    reach("Add Bread knife to the basket")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Home")
+    page.get_by_role("link", name="Skip to content").focus()
+    reach("Basket, 1 item")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Basket")).to_be_focused()
+    reach("Place order")
+    page.keyboard.press("Enter")
+    order_name(page)
+    expect(page.get_by_role("heading", name=re.compile("^Order "))).to_be_focused()
+
+
+def test_a_change_of_an_order_is_read_out(stack, open_page):
+    page = open_page()
+    add(page, "Olive oil")
+    place_order(page)
+    order_name(page)
+    said = page.locator("[aria-live=polite]")
+    expect(said).to_contain_text("Your order is confirmed")
+    page.get_by_role("button", name="Call this order off").click()
+    expect(page.get_by_role("button", name="Keep the order")).to_be_focused()
+    page.get_by_role("button", name="Yes, call it off").click()
+    expect(said).to_contain_text("This order was called off")
+
+
+def test_a_spanish_reader_gets_spanish_and_may_choose_english(stack, open_page, screenshot):
+    page = open_page(language="es-ES")
+    expect(page.get_by_role("heading", name="Productos")).to_be_visible()
+    assert page.evaluate("document.documentElement.lang") == "es"
+    page.get_by_role("button", name="Añadir Enamel mug a la cesta").click()
+    page.get_by_role("link", name="Cesta, 1 artículo").click()
+    expect(page.locator(".sum")).to_contain_text("12,90")
+    page.get_by_role("button", name="Hacer el pedido").click()
+    expect(page.get_by_role("heading", name="Su pedido está confirmado")).to_be_visible()
+    screenshot(page, "spanish-confirmed")
+    page.get_by_role("button", name="English").click()
+    expect(page.get_by_role("heading", name="Your order is confirmed")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("heading", name="Your order is confirmed")).to_be_visible()
+
+
+def test_the_pages_ask_nothing_of_other_hosts(stack, open_page):
+    page = open_page("/#/account")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    for path in ("/", "/ops"):
+        page.goto(stack.url + path)
+        page.wait_for_timeout(1_000)
+    assert asked
+    assert [url for url in asked if not url.startswith(stack.url)] == []
