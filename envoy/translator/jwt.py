@@ -49,7 +49,7 @@ def jwt_rules(proxy: Proxy) -> list[Block]:
     """
     policies = proxy.mesh.selected("RequestAuthentication", proxy.workload)
     rules = [rule for policy in policies for rule in policy.spec.get("jwtRules", ())]
-    return sorted(rules, key=lambda rule: str(rule["issuer"]))
+    return sorted(rules, key=lambda rule: str(rule.get("issuer", "")))
 
 
 def jwks_clusters(proxy: Proxy, secrets: Secrets) -> Iterator[cluster_pb2.Cluster]:
@@ -79,7 +79,7 @@ def provider(rule: Block, *, clear_route_cache: bool) -> config_pb2.JwtProvider:
     Whose tokens are taken, where they are looked for, and with which keys they are checked.
     """
     result = config_pb2.JwtProvider(
-        issuer=rule["issuer"],
+        issuer=rule.get("issuer", ""),
         audiences=rule.get("audiences", ()),
         forward=rule.get("forwardOriginalToken", False),
         forward_payload_header=rule.get("outputPayloadToHeader", ""),

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  # a resource is easier to read on one line
 """
 The registry is read strictly.
 """
