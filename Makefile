@@ -7,7 +7,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
 .PHONY: mesh-apply mesh-delete mesh-diff mesh-dump breakers
-.PHONY: help up down status logs stop start restart kill demo clean protos lint unit integration test
+.PHONY: help up down status logs stop start restart kill demo token clean protos lint unit integration test
 
 help: ## say what can be done
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,6 +38,9 @@ kill: ## SIGKILL every replica of SVC, until make start
 
 demo: ## place an order with curl; show the answer, its row and its event
 	@$(STACK) demo
+
+token: ## a token for CUSTOMER, signed by the development issuer; OPERATOR=yes for an operator's
+	@$(STACK) token "$(CUSTOMER)" $(if $(filter yes,$(OPERATOR)),--operator)
 
 clean: ## remove the state of a stack that is down
 	@$(STACK) clean

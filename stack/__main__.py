@@ -19,6 +19,7 @@ from stack.settings import Settings
 from stack.start import Starter
 from stack.supervisor import Supervisor
 from stack.up import exclusive, up
+from stack.workloads import issuer_environment
 
 Command = Callable[[Settings, argparse.Namespace], int]
 
@@ -40,7 +41,10 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="stack", description="The whole system on one machine.")
     parser.add_argument("command", choices=sorted(COMMANDS))
-    parser.add_argument("name", nargs="?", default="", help="SVC: a service (inventory) or a process (inventory-0)")
+    parser.add_argument(
+        "name", nargs="?", default="", help="SVC: a service (inventory) or a process (inventory-0); CUSTOMER for token"
+    )
+    parser.add_argument("--operator", action="store_true", help="token: may do what operators may")
     parser.add_argument("--no-follow", action="store_true", help="logs: only what is there")
     return parser
 
@@ -111,6 +115,14 @@ def _clean(chosen: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
+def _token(chosen: Settings, options: argparse.Namespace) -> int:
+    if not options.name:
+        raise StackError("say whose: CUSTOMER=ana")
+    python = str(chosen.venv / "bin" / "python")
+    role = ["--operator"] if options.operator else []
+    os.execve(python, [python, "-m", "gateway.token", options.name, *role], os.environ | issuer_environment(chosen))
+
+
 def _protos(chosen: Settings, options: argparse.Namespace) -> int:
     install.contract(chosen, say=Progress().say, force=True)
     return 0
@@ -151,6 +163,7 @@ COMMANDS: Mapping[str, Command] = {
     "kill": _kill,
     "demo": _demo,
     "clean": _clean,
+    "token": _token,
     "protos": _protos,
     **dict.fromkeys(mesh_commands.ACTIONS, _mesh),
     "lint": _lint,

@@ -34,6 +34,7 @@ class Port(IntEnum):
     PAGES = 8081  # the pages' sidecar's inbound listener
     PAGES_APPLICATION = 8091
     EDGE = 8080  # the Gateway's port in Istio's files
+    ISSUER = 8082
     POSTGRES = 5432
     PATRONI = 8008
     ETCD = 2379

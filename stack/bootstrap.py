@@ -23,6 +23,7 @@ NOT_INSTALLING = {
     "restart",
     "kill",
     "clean",
+    "token",
     "mesh-apply",
     "mesh-delete",
     "mesh-diff",

@@ -30,6 +30,7 @@ def steps(plan: Plan) -> dict[str, Step]:
         *workloads.mesh(plan),
         *workloads.applications(plan),
         *workloads.pages(plan),
+        workloads.issuer(plan),
         *workloads.proxies(plan),
         stores.prometheus(plan),
     ]

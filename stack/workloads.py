@@ -79,6 +79,25 @@ def pages(plan: Plan) -> Iterator[Process]:
     )
 
 
+def issuer(plan: Plan) -> Process:
+    """The development issuer: serves the key of the tokens that `make token` signs."""
+    listen = plan.network.at(Host.ISSUER, Port.ISSUER)
+    return Process(
+        name="issuer-0",
+        service="issuer",
+        role=Role.CONTROL,
+        command=(plan.tool("python"), "-m", "gateway.issuer"),
+        environment={**issuer_environment(plan.settings), "ISSUER_LISTEN": str(listen)},
+        listens=(listen,),
+        check=HttpCheck(listen, "/healthz"),
+    )
+
+
+def issuer_environment(settings: Settings) -> dict[str, str]:
+    """Where the issuer and those who sign for it keep the key."""
+    return {"ISSUER_STATE": f"{settings.secrets}/issuer"}
+
+
 def service_environment(plan: Plan, service: str, replica: int) -> dict[str, str]:
     """What a service's settings read; the other service is called through the own sidecar."""
     host = SERVICES[service]
