@@ -107,8 +107,8 @@ async def serve(settings: Settings) -> None:
         scripts = Scripts(redis)
         store = make_store(scripts, settings)
         ledger = Ledger(publisher, settings.kafka_brokers, now_ms=now_ms)
-        inventory = Inventory(store, ledger)
         orders = Orders(orders_channel)
+        inventory = Inventory(store, ledger, orders)
         guardian = Guardian(
             scripts, ledger, orders, on_ready=lambda ready: server.set_ready(ready), every_s=settings.look_s
         )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from inventory_svc.stock import Line, Listing, Receipt, Stock
+from inventory_svc.stock import Line, Listing, Receipt, Sale, Stock
 
 
 @dataclass
@@ -45,6 +45,17 @@ class Account:
         """
         for line in lines:
             self.taken[line.product] += line.quantity
+
+    def priced(self, sale: Sale) -> Sale:
+        """
+        Return *sale* with the present price wherever orders told none.
+        """
+        return replace(sale, lines=tuple(self._priced(line) for line in sale.lines))
+
+    def _priced(self, line: Line) -> Line:
+        if line.unit_price is not None or line.product not in self.listings:
+            return line
+        return replace(line, unit_price=self.listings[line.product][0].unit_price)
 
     def stock(self, product: str) -> Stock:
         """

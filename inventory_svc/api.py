@@ -26,6 +26,7 @@ DOMAIN = "inventory.shop.example.com"
 SERVICE = "shop.inventory.v1.InventoryService"
 DEFAULT_PAGE, LONGEST_PAGE = 50, 500
 _PRODUCT = re.compile(r"[a-z0-9-]{1,63}")
+_CURSOR = re.compile(r"[0-9]{1,20}")
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -62,6 +63,25 @@ class InventoryApi(InventoryServiceServicer):
         """Give a hold's stock back."""
         return translate.hold_message(await self._inventory.release(translate.bare(request.name)))
 
+    async def BatchGetHolds(
+        self, request: inventory_service_pb2.BatchGetHoldsRequest, context: Context
+    ) -> inventory_service_pb2.BatchGetHoldsResponse:
+        """Return the holds of several orders."""
+        holds = await self._inventory.holds_of([translate.bare(name) for name in request.names])
+        return inventory_service_pb2.BatchGetHoldsResponse(holds=[translate.hold_message(each) for each in holds])
+
+    async def ListHolds(
+        self, request: inventory_service_pb2.ListHoldsRequest, context: Context
+    ) -> inventory_service_pb2.ListHoldsResponse:
+        """Return a page of the holds that are held or sold."""
+        size = min(request.page_size or DEFAULT_PAGE, LONGEST_PAGE)
+        cursor = _read_cursor(request.page_token) if request.page_token else "0"
+        holds, after = await self._inventory.live_holds(cursor=cursor, most=size)
+        return inventory_service_pb2.ListHoldsResponse(
+            holds=[translate.hold_message(each) for each in holds],
+            next_page_token=_token(after) if after else "",
+        )
+
     async def GetProduct(
         self, request: inventory_service_pb2.GetProductRequest, context: Context
     ) -> inventory_pb2.Product:
@@ -91,7 +111,7 @@ class InventoryApi(InventoryServiceServicer):
         receipt = Receipt(f"{who.customer} {request.request_id}", translate.bare(request.name), request.quantity)
         restocked = await self._inventory.restock(receipt)
         if restocked.repeated:
-            await send_http_code(context, 200, [("idempotent-replayed", "true")])
+            await send_http_code(context, 200, [("idempotency-replayed", "true")])
         return translate.product_message(restocked.product)
 
 
@@ -135,14 +155,18 @@ def _token(last: str) -> str:
     return base64.urlsafe_b64encode(f"1 {last}".encode()).decode()
 
 
-def _read_token(token: str) -> str:
+def _read_cursor(token: str) -> str:
+    return _read_token(token, _CURSOR, "ListHolds")
+
+
+def _read_token(token: str, form: re.Pattern[str] = _PRODUCT, method: str = "ListProducts") -> str:
     try:
         text = base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode("ascii")
         version, _, last = text.partition(" ")
     except (binascii.Error, ValueError):
         version, last = "", ""
-    if version != "1" or not _PRODUCT.fullmatch(last):
-        problem = "is not a next_page_token of ListProducts"
+    if version != "1" or not form.fullmatch(last):
+        problem = f"is not a next_page_token of {method}"
         raise errors.InvalidArgument(
             f"page_token {problem}",
             reason="INVALID_PAGE_TOKEN",

@@ -4,13 +4,17 @@ What becomes of orders, from Kafka: confirmed -> commit, cancelled or rejected -
 An order that is CONFIRMED owns its stock, whatever became of its hold:
 
 - Its hold is there: it is sold.
-- Its hold was confirmed on an older generation and is not there: the rebuild read
-  the orders after it had fenced that generation, so it saw this order, and saw it
-  cancelled or fulfilled. Nothing is left to do.
-- Its hold's lease ended (which `leases` makes practically impossible, since it
-  asks the orders first): its units are taken again from what is available. What
-  is not there is noted as `short`, told by a SHORT event, a metric and the log,
-  and the next units that come in or back go to it, not to new buyers.
+- Its hold was confirmed on an older generation: the rebuild read the orders after
+  it had fenced that generation, so it took this order into account. Nothing is
+  left to do.
+- Its hold's lease ended. `leases` asked the orders then, and they did not own it:
+  the order was called off after this event was written. The orders are asked
+  again, and if that is so nothing is done; its CANCELLED event follows.
+- They say that it does own its stock, which clocks that differ by more than the
+  lease's grace can bring about: its units are taken again from what is available.
+  What is not there is noted as `short`, told by a SHORT event, a metric and the
+  log, and the next units that come in or back go to it, not to new buyers. So
+  even then no unit is sold twice without anybody knowing.
 
 Every effect is idempotent and a hold only moves forward, so events may come
 again, and a batch is worked on by kind: commits, then fulfilments, then releases.
@@ -33,7 +37,7 @@ from shop.orders.v1.order_pb2 import Order
 from inventory_svc import translate
 from inventory_svc.holds import Inventory
 from inventory_svc.ledger import decode
-from inventory_svc.stock import Hold, HoldReleased, HoldSettled, Rebuilding, Sale
+from inventory_svc.stock import Hold, HoldGone, HoldReleased, HoldSettled, Rebuilding, Sale
 from inventory_svc.store import HoldOutcome, Store
 from runtime import errors
 from runtime.kafka import Message, Publisher, Record, Topic
@@ -82,7 +86,7 @@ class OrderEvents:
     def _note(self, batch: Batch, message: Message, sale: Sale, outcome: HoldOutcome) -> None:
         if isinstance(outcome, Rebuilding):
             raise outcome
-        if isinstance(outcome, errors.Error) and not isinstance(outcome, HoldReleased | HoldSettled):
+        if isinstance(outcome, errors.Error) and not isinstance(outcome, HoldReleased | HoldSettled | HoldGone):
             batch.dead.append((message, outcome.message))
         if isinstance(outcome, Hold) and outcome.late:
             log.error(

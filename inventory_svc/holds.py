@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from prometheus_client import Counter
 
 from inventory_svc.ledger import Ledger
-from inventory_svc.stock import Basket, Hold, Product, Receipt, Sale, Stock
+from inventory_svc.orders import Orders
+from inventory_svc.stock import Basket, Hold, HoldGone, Product, Receipt, Sale, Stock
 from inventory_svc.store import HoldOutcome, Store
 from runtime import errors
 from runtime.batching import Gatherer
 
 HOLDS = Counter("inventory_holds", "Baskets that were to be held, by what became of them.", ["outcome"])
-LATE = Counter(
-    "inventory_late_commits", "Holds that were committed after their lease had ended; alert on any.", ["outcome"]
-)
+LATE = Counter("inventory_late_commits", "Orders whose stock was sold after their lease had ended; alert on any.")
 MOST_TOGETHER = 128
 """Baskets that arrive at the same time and go to Redis in one script."""
 
@@ -32,9 +31,10 @@ class Restocked:
 class Inventory:
     """What can be asked of the stock."""
 
-    def __init__(self, store: Store, ledger: Ledger) -> None:
+    def __init__(self, store: Store, ledger: Ledger, orders: Orders) -> None:
         self._store = store
         self._ledger = ledger
+        self._orders = orders
         self._together: Gatherer[Basket, Hold] = Gatherer(self.hold_all, batch_limit=MOST_TOGETHER)
 
     async def hold(self, basket: Basket) -> Hold:
@@ -61,13 +61,26 @@ class Inventory:
 
     async def commit_all(self, sales: Sequence[Sale]) -> list[HoldOutcome]:
         """
-        Sell what confirmed orders own; an outcome for each.
+        Sell what orders hold that were confirmed; an outcome for each.
+
+        Of those whose hold is gone the orders are asked: what an order owns is sold
+        all the same, and `HoldGone` remains for who was called off since.
         """
         outcomes = await self._store.commit(sales)
-        for outcome in outcomes:
-            if isinstance(outcome, Hold) and outcome.late:
-                LATE.labels("taken again").inc()
+        for index, late in (await self._commit_late(sales, outcomes)).items():
+            outcomes[index] = late
         return outcomes
+
+    async def _commit_late(self, sales: Sequence[Sale], outcomes: Sequence[HoldOutcome]) -> dict[int, HoldOutcome]:
+        gone = [index for index, outcome in enumerate(outcomes) if isinstance(outcome, HoldGone)]
+        if not gone:
+            return {}
+        generation = self._store.scripts.generation
+        owners = await self._orders.owners([sales[index].order for index in gone], generation=generation)
+        owned = [index for index in gone if sales[index].order in owners]
+        late = await self._store.commit([sales[index] for index in owned], owned=True)
+        LATE.inc(sum(isinstance(outcome, Hold) and outcome.late for outcome in late))
+        return dict(zip(owned, late, strict=True))
 
     async def release(self, order: str) -> Hold:
         """
@@ -87,6 +100,18 @@ class Inventory:
         Note that *orders* were handed over.
         """
         await self._store.fulfil(orders)
+
+    async def holds_of(self, orders: Sequence[str]) -> list[Hold]:
+        """
+        Return the holds of those of *orders* that have one.
+        """
+        return await self._store.holds_of(orders)
+
+    async def live_holds(self, *, cursor: str, most: int) -> tuple[list[Hold], str]:
+        """
+        Return about *most* holds that are held or sold, and where to go on, empty at the end; *cursor* "0" at first.
+        """
+        return await self._store.live_holds(cursor=cursor, most=most)
 
     async def product(self, name: str) -> Product:
         """

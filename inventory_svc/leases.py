@@ -56,24 +56,25 @@ class Leases:
         """
         if self._store.scripts.position is None:
             return 0
+        generation = self._store.scripts.generation
         due = await self._store.claim_expired(claim_ms=CLAIM_MS)
         if not due:
             return 0
-        owners = await self._ask(due)
-        await self._sell([order for order in due if order in owners])
+        owners = await self._ask(due, generation)
+        await self._sell([Sale(order, (), generation) for order in due if order in owners])
         expired = await self._store.expire([order for order in due if order not in owners])
         EXPIRED.labels("given back").inc(expired)
         return len(due)
 
-    async def _ask(self, due: list[str]) -> set[str]:
+    async def _ask(self, due: list[str], generation: int) -> set[str]:
         try:
-            return await self._orders.owners(due)
+            return await self._orders.owners(due, generation=generation)
         except errors.Error:
             EXPIRED.labels("kept, orders not reached").inc(len(due))
             raise
 
-    async def _sell(self, orders: list[str]) -> None:
-        if orders:
-            await self._store.commit([Sale(order, ()) for order in orders])
-            EXPIRED.labels("sold, its event is late").inc(len(orders))
-            log.warning("holds were committed before their orders' events came", count=len(orders))
+    async def _sell(self, sales: list[Sale]) -> None:
+        if sales:
+            await self._store.commit(sales)
+            EXPIRED.labels("sold, its event is late").inc(len(sales))
+            log.warning("holds were committed before their orders' events came", count=len(sales))

@@ -58,13 +58,14 @@ class Orders:
         if not complete:
             raise errors.Unavailable("the orders' allocations broke off", reason="ORDERS_UNAVAILABLE")
 
-    async def owners(self, orders: Sequence[str]) -> set[str]:
+    async def owners(self, orders: Sequence[str], *, generation: int) -> set[str]:
         """
-        Return which of *orders* are confirmed or fulfilled, and so own what they hold.
+        Return which of at most 500 *orders* are confirmed or fulfilled on a hold of *generation*, and so own it.
 
         The others cannot be confirmed any more on a hold whose lease has ended.
         """
-        request = messages.CheckAllocationsRequest(orders=[f"orders/{order}" for order in orders])
+        names = [f"orders/{order}" for order in orders]
+        request = messages.CheckAllocationsRequest(orders=names, generation=generation)
         try:
             response = await self._stub.CheckAllocations(request, timeout=CALL_S)
         except grpc.aio.AioRpcError as error:

@@ -176,12 +176,12 @@ class Guardian:
     async def _build(self, generation: int, lock: Lock) -> bool:
         staging = Staging(self._scripts.redis, generation)
         account = Account()
+        await self._read_ledger(account)
         async for page in self._orders.allocations():
-            await staging.add_sales(page.confirmed)
+            await staging.add_sales(account.priced(sale) for sale in page.confirmed)
             for sale in page.confirmed:
                 account.take(sale.lines)
             account.take(page.fulfilled)
-        await self._read_ledger(account)
         _report(account)
         await staging.add_account(account)
         return await staging.start(self._scripts, _token(lock))

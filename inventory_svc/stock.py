@@ -227,10 +227,10 @@ class HoldSettled(HoldError):
     reason = "HOLD_SETTLED"
 
 
-class UnknownHold(errors.NotFound):
-    """No such hold: it never was, or its lease ended long ago."""
+class HoldGone(errors.NotFound):
+    """No such hold: it never was, or its lease has ended."""
 
-    reason = "UNKNOWN_HOLD"
+    reason = "HOLD_GONE"
 
     def __init__(self, order: str) -> None:
         super().__init__(f"holds/{order} does not exist", metadata={"hold": f"holds/{order}"})

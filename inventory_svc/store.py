@@ -13,6 +13,7 @@ from inventory_svc.stock import (
     Basket,
     Hold,
     HoldFulfilled,
+    HoldGone,
     HoldMismatch,
     HoldReleased,
     HoldSettled,
@@ -25,7 +26,6 @@ from inventory_svc.stock import (
     Sale,
     State,
     Stock,
-    UnknownHold,
     UnknownProduct,
     UnknownProducts,
 )
@@ -84,15 +84,18 @@ class Store:
         (replies,) = await self.scripts.call("hold", self._lease_ms, self._backlog_limit, self._keep_ms, *arguments)
         return [_held(basket, generation, reply) for basket, reply in zip(baskets, replies, strict=True)]
 
-    async def commit(self, sales: Sequence[Sale]) -> list[HoldOutcome]:
+    async def commit(self, sales: Sequence[Sale], *, owned: bool = False) -> list[HoldOutcome]:
         """
-        Sell what confirmed orders hold, or own though their lease has ended; an outcome for each.
+        Sell what confirmed orders hold; an outcome for each.
+
+        What is not held any more is sold only if the orders said just now that it
+        is *owned*; otherwise its outcome is `HoldGone`.
         """
         outcomes: list[HoldOutcome] = []
         for chunk in codec.chunks(sales, MOST_LINES):
             generation = self.scripts.generation
             arguments = [argument for sale in chunk for argument in codec.sale_arguments(sale)]
-            (replies,) = await self.scripts.call("commit", self._keep_ms, *arguments)
+            (replies,) = await self.scripts.call("commit", self._keep_ms, int(owned), *arguments)
             outcomes += [self._sold(sale, generation, reply) for sale, reply in zip(chunk, replies, strict=True)]
         return outcomes
 
@@ -107,7 +110,7 @@ class Store:
         refusals: dict[str, errors.Error] = {
             "released": HoldReleased(order, "was given back"),
             "settled": HoldSettled(order, "was settled when the stock was rebuilt"),
-            "missing": UnknownHold(order),
+            "gone": HoldGone(order),
         }
         return refusals.get(word) or UnknownProduct(reply[1])
 
@@ -153,6 +156,26 @@ class Store:
         generation = self.scripts.generation
         reply = await self.scripts.call("look", order)
         return codec.hold(order, generation, *reply) if reply else None
+
+    async def holds_of(self, orders: Sequence[str]) -> list[Hold]:
+        """
+        Return the holds of those of *orders* that have one.
+        """
+        found: list[Hold] = []
+        for chunk in codec.slices(orders, MOST_HOLDS):
+            generation = self.scripts.generation
+            (replies,) = await self.scripts.call("look_at_all", *chunk)
+            found += [codec.hold(order, generation, *rest) for order, *rest in replies]
+        return found
+
+    async def live_holds(self, *, cursor: str, most: int) -> tuple[list[Hold], str]:
+        """
+        Return about *most* holds that are held or sold, and where to go on, empty at the end; *cursor* "0" at first.
+        """
+        generation = self.scripts.generation
+        after, replies = await self.scripts.call("list_holds", cursor, most)
+        holds = [codec.hold(order, generation, *rest) for order, *rest in replies]
+        return holds, "" if after == "0" else after
 
     async def list_product(self, listing: Listing, listed_ms: int) -> None:
         """

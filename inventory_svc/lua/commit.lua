@@ -2,17 +2,17 @@
 --
 -- KEYS[1..2] ARGV[1..2]  see common.lua
 -- ARGV[3]  how long to remember final holds, in ms
--- ARGV[4..]  for each order: its id, the generation of the hold that it was
+-- ARGV[4]  1 if the orders were asked and own their lines now, else 0
+-- ARGV[5..]  for each order: its id, the generation of the hold that it was
 --            confirmed on (0: not known), number of lines, then product, quantity
---            and price ('' is the present one) of each; without lines, only what
---            was held can be sold
+--            and price ('' is the present one) of each
 --
 -- Returns {sequence, {reply, ...}}, a reply for each order:
 --   {'sold', state, lines}   {'late', state, lines}   its lease had ended before
 --   {'released', lines}      it was given back on request: a repeated old event
 --   {'settled'}              it was confirmed before the rebuild, which took it into account
 --   {'ahead'}                it was confirmed on a generation that Redis does not know yet
---   {'missing'}              no such hold, and no lines were given
+--   {'gone'}                 its lease ended, or it has no hold: ask the orders whether it owns its lines
 --   {'unknown', product}     it has a product that is not there
 
 local function known(lines)
@@ -54,20 +54,21 @@ local function sell_held(order, hold)
   return { 'sold', 'committed', hold.text }
 end
 
+local owned = ARGV[4] == '1'
+
 local function commit(order, confirmed_on, lines)
   local hold = read_hold(order)
-  if hold and hold.state == 'held' then return sell_held(order, hold) end
-  if hold and hold.state ~= 'released' then return { 'sold', hold.state, hold.text } end
+  if hold and (hold.state == 'committed' or hold.state == 'fulfilled') then return { 'sold', hold.state, hold.text } end
   if hold and hold.why == 'released' then return { 'released', hold.text } end
   if confirmed_on > tonumber(generation) then return { 'ahead' } end
   if confirmed_on > 0 and confirmed_on < tonumber(generation) then return { 'settled' } end
-  if #lines == 0 and hold then lines = hold.lines end
-  if #lines == 0 then return { 'missing' } end
+  if hold and hold.state == 'held' then return sell_held(order, hold) end
+  if not owned or #lines == 0 then return { 'gone' } end
   return sell_late(order, lines)
 end
 
 local replies = {}
-local at = 4
+local at = 5
 while at <= #ARGV do
   local order, confirmed_on, count = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   local lines = {}

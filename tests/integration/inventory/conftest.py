@@ -5,11 +5,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from stack import settings as stack_settings
 
 from inventory_svc.scripts import MARKER, REBUILD_LOCK, Position, Scripts, connect
 from inventory_svc.stock import Listing, Money, Receipt
 from inventory_svc.store import Store
+from stack import settings as stack_settings
 from tests.integration.inventory.servers import CHECKOUT, KAFKA, KafkaServer, RedisServer, free_port
 
 

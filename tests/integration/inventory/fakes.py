@@ -31,9 +31,10 @@ class FakeOrders:
         lines = [line for sale in self.fulfilled.values() for line in sale.lines]
         yield Allocations((), tuple(lines))
 
-    async def owners(self, orders):
+    async def owners(self, orders, *, generation):
         self._answer()
-        return {order for order in orders if order in self.confirmed or order in self.fulfilled}
+        owned = {**self.confirmed, **self.fulfilled}
+        return {order for order in orders if order in owned and owned[order].generation >= generation}
 
     def _answer(self):
         if self.down:

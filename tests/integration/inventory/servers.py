@@ -179,6 +179,7 @@ class Allocations(AllocationServiceServicer):
         yield messages.ListAllocationsResponse(fulfilled=_lines(self.fulfilled), complete=True)
 
     async def CheckAllocations(self, request, context):
+        # Whatever the test put here was confirmed in the present generation.
         owners = [name for name in request.orders if name.partition("/")[2] in self.owned]
         return messages.CheckAllocationsResponse(orders=owners)
 

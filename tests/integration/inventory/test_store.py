@@ -11,6 +11,7 @@ from inventory_svc.stock import (
     Basket,
     Hold,
     HoldFulfilled,
+    HoldGone,
     HoldMismatch,
     HoldReleased,
     HoldSettled,
@@ -23,7 +24,6 @@ from inventory_svc.stock import (
     Sale,
     State,
     Stock,
-    UnknownHold,
     UnknownProduct,
     UnknownProducts,
 )
@@ -43,8 +43,9 @@ async def hold(store, order, **quantities):
     return outcome
 
 
-async def commit(store, order, generation=1, **quantities):
-    (outcome,) = await store.commit([sale(order, generation, **quantities) if quantities else Sale(order, ())])
+async def commit(store, order, generation=1, *, owned=False, **quantities):
+    sales = [sale(order, generation, **quantities) if quantities else Sale(order, ())]
+    (outcome,) = await store.commit(sales, owned=owned)
     return outcome
 
 
@@ -248,9 +249,9 @@ async def test_a_confirmed_order_whose_lease_ended_gets_its_stock_again(redis):
     store = await expired_store(redis)
     await hold(store, "a", mug=4)
     await let_expire(store, "a")
-    late = await commit(store, "a", mug=4)
-    assert late.late
-    assert not (await commit(store, "a", mug=4)).late
+    assert isinstance(await commit(store, "a", mug=4), HoldGone)
+    assert (await commit(store, "a", mug=4, owned=True)).late
+    assert not (await commit(store, "a", mug=4, owned=True)).late
     assert await numbers(store) == (6, 0, 4)
 
 
@@ -259,7 +260,7 @@ async def test_what_a_late_commit_cannot_find_is_short_and_served_before_new_buy
     await hold(store, "a", mug=4)
     await let_expire(store, "a")
     await hold(store, "b", mug=9)
-    await commit(store, "a", mug=4)
+    await commit(store, "a", mug=4, owned=True)
     assert (await store.product("mug")).stock == Stock(10, 0, 9, 1, short=3)
     assert (await store.audit()).short == 3
     assert "short" in await kinds(redis)
@@ -286,10 +287,19 @@ async def test_an_order_confirmed_on_a_later_generation_shows_that_redis_is_old(
     assert await numbers(store) == (10, 0, 0)
 
 
-async def test_committing_what_was_never_held_needs_its_lines(store):
-    assert isinstance(await commit(store, "a"), UnknownHold)
-    assert isinstance(await commit(store, "a", unicorn=1), UnknownProduct)
-    assert (await commit(store, "a", mug=1)).late
+async def test_a_stray_hold_of_an_order_from_before_a_rebuild_is_not_sold_again(redis):
+    store = await fresh_store(redis, generation=5)
+    await list_product(store, "mug", 10)
+    await hold(store, "a", mug=1)
+    assert isinstance(await commit(store, "a", generation=4, mug=1), HoldSettled)
+    assert await numbers(store) == (9, 1, 0)
+
+
+async def test_committing_what_was_never_held_needs_its_owner_and_its_lines(store):
+    assert isinstance(await commit(store, "a", owned=True), HoldGone)
+    assert isinstance(await commit(store, "a", mug=1), HoldGone)
+    assert isinstance(await commit(store, "a", unicorn=1, owned=True), UnknownProduct)
+    assert (await commit(store, "a", mug=1, owned=True)).late
     assert await numbers(store) == (9, 0, 1)
 
 
@@ -426,3 +436,27 @@ async def other_client(redis_server):
     scripts = Scripts(connect(redis_server.url, connect_timeout_s=2, timeout_s=10, most=16))
     scripts.adopt(Position(1))
     return Store(scripts, lease_ms=LEASE_MS, grace_ms=0, keep_ms=600_000, backlog_limit=100_000)
+
+
+async def test_holds_are_told_for_the_orders_that_have_one(store):
+    await hold(store, "a", mug=2)
+    await release(store, "b")
+    found = await store.holds_of(["b", "nobody", "a"])
+    assert [(each.order, each.state) for each in found] == [("b", State.RELEASED), ("a", State.HELD)]
+    assert found[1].lines[0].quantity == 2
+
+
+async def test_every_hold_that_takes_stock_is_on_a_page_and_no_other(store):
+    await list_product(store, "cup", 1000)
+    for number in range(60):
+        await hold(store, f"held{number}", cup=1)
+    for number in range(30):
+        await hold(store, f"sold{number}", cup=1)
+        await commit(store, f"sold{number}")
+        await hold(store, f"released{number}", cup=1)
+        await release(store, f"released{number}")
+    found, cursor = set(), "0"
+    while cursor:
+        page, cursor = await store.live_holds(cursor=cursor, most=10)
+        found |= {(each.order, each.state) for each in page}
+    assert found == {(f"held{n}", State.HELD) for n in range(60)} | {(f"sold{n}", State.COMMITTED) for n in range(30)}
