@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="stack", description="The whole system on one machine.")
     parser.add_argument("command", choices=sorted(COMMANDS))
     parser.add_argument(
-        "name", nargs="?", default="", help="SVC: a service (inventory) or a process (inventory-0); CUSTOMER for token"
+        "name", nargs="?", default="", help="SVC: inventory, inventory-0, kafka; or a customer, for token"
     )
     parser.add_argument("--operator", action="store_true", help="token: may do what operators may")
     parser.add_argument("--no-follow", action="store_true", help="logs: only what is there")
