@@ -3,6 +3,7 @@ The orders service.
 
     python -m orders_svc             serve
     python -m orders_svc migrate     create or change the schema and the Kafka topics
+    python -m orders_svc reconcile   compare orders, holds, events and stock; exit 1 if differences are left
 
 The only place that builds and wires the parts.
 """
@@ -12,22 +13,31 @@ from __future__ import annotations
 import argparse
 import asyncio
 import subprocess
+import sys
 import sysconfig
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+import asyncpg
 import structlog
 import tenacity
 from shop.inventory.v1 import inventory_service_pb2_grpc
-from shop.orders.v1 import allocation_service_pb2_grpc, order_service_pb2_grpc
+from shop.orders.v1 import allocation_service_pb2_grpc, operations_service_pb2_grpc, order_service_pb2_grpc
 
 from orders_svc import rows, saga, store
 from orders_svc.allocation import Allocations
 from orders_svc.api import AllocationService, OrderService
+from orders_svc.backlog import Watchman, redrive_rows
 from orders_svc.checkout import Checkout
-from orders_svc.inventory import MeshInventory
+from orders_svc.dead_letters import DeadLetters
+from orders_svc.inventory import MeshInventory, MeshStock
 from orders_svc.listing import Listing
+from orders_svc.operations import OperationsService
+from orders_svc.reconcile import Reconciler
 from orders_svc.settings import DOMAIN, Settings
 from orders_svc.store import Store
 from orders_svc.watch import Hub
@@ -38,9 +48,15 @@ from runtime.server import Server, run
 from runtime.settings import load
 
 SCHEMA = Path(__file__).parent / "schema"
-SERVICES = ("shop.orders.v1.OrderService", "shop.orders.v1.AllocationService")
+SERVICES = (
+    "shop.orders.v1.OrderService",
+    "shop.orders.v1.AllocationService",
+    "shop.orders.v1.OperationsService",
+)
 PARTITIONS = 8
 PRUNE_EVERY_S = 60.0
+MEASURE_EVERY_S = 5.0
+CLOSE_S = 5.0
 MOST_PRUNINGS = 100
 log = structlog.get_logger()
 
@@ -50,13 +66,51 @@ def main() -> None:
     Do what the command line says.
     """
     options = argparse.ArgumentParser(prog="orders_svc", description="The orders service.")
-    options.add_argument("command", nargs="?", choices=["serve", "migrate"], default="serve")
-    command = options.parse_args().command
+    options.add_argument("command", nargs="?", choices=["serve", "migrate", "reconcile"], default="serve")
+    options.add_argument("--only-look", action="store_true", help="reconcile: repair nothing")
+    chosen = options.parse_args()
     settings = load(Settings)
-    if command == "migrate":
+    if chosen.command == "migrate":
         migrate(settings)
+    elif chosen.command == "reconcile":
+        sys.exit(asyncio.run(reconcile(settings, only_look=chosen.only_look)))
     else:
         run(lambda: serve(settings))
+
+
+@dataclass
+class Parts:
+    """What the commands have in common, built from the settings."""
+
+    pool: asyncpg.Pool
+    publisher: kafka.Publisher
+    notifier: Notifier
+    orders: Store
+    inventory: MeshInventory
+    finisher: saga.Saga
+    path: list[saga.Stage]
+    reconciler: Reconciler
+
+
+@asynccontextmanager
+async def built(settings: Settings) -> AsyncIterator[Parts]:
+    """
+    Build the parts, and close what they hold open in the end.
+    """
+    pool = await database.connect(settings.database_url.get_secret_value(), most=settings.database_connections)
+    mesh = channel.connect(settings.inventory_address, authority=settings.inventory_authority)
+    stub = inventory_service_pb2_grpc.InventoryServiceStub(mesh)
+    path = saga.stages(settings.saga_retry_delays_s)
+    async with kafka.Publisher(settings.kafka_brokers, client_id=settings.pod_name) as publisher:
+        notifier = Notifier(pool)
+        orders = Store(pool, notifier)
+        inventory = MeshInventory(stub, timeout_s=settings.hold_timeout_s)
+        finisher = saga.Saga(orders, inventory, publisher, path, give_up_s=settings.saga_give_up_s)
+        reconciler = Reconciler(pool, MeshStock(stub), finisher.finish, settle_s=settings.settle_s)
+        yield Parts(pool, publisher, notifier, orders, inventory, finisher, path, reconciler)
+    await mesh.close()
+    with suppress(TimeoutError):
+        await asyncio.wait_for(pool.close(), CLOSE_S)
 
 
 async def serve(settings: Settings) -> None:
@@ -64,58 +118,80 @@ async def serve(settings: Settings) -> None:
     Build the service and serve until SIGTERM.
     """
     telemetry.start(settings, "orders")
-    pool = await database.connect(settings.database_url.get_secret_value(), most=settings.database_connections)
-    mesh = channel.connect(settings.inventory_address, authority=settings.inventory_authority)
-    async with kafka.Publisher(settings.kafka_brokers, client_id=settings.pod_name) as publisher:
-        notifier = Notifier(pool)
-        orders = Store(pool, notifier)
-        inventory = MeshInventory(
-            inventory_service_pb2_grpc.InventoryServiceStub(mesh), timeout_s=settings.hold_timeout_s
-        )
-        checkout = Checkout(orders, inventory, hold_timeout_s=settings.hold_timeout_s)
-        hub = Hub(pool, orders, channel=store.CHANGES, most=settings.most_watchers)
-        path = saga.stages(settings.saga_retry_delays_s)
-        finisher = saga.Saga(orders, inventory, publisher, path, give_up_s=settings.saga_give_up_s)
-        listing = Listing(orders, settings.page_key())
+    async with built(settings) as parts:
+        checkout = Checkout(parts.orders, parts.inventory, hold_timeout_s=settings.hold_timeout_s)
+        hub = Hub(parts.pool, parts.orders, channel=store.CHANGES, most=settings.most_watchers)
+        dead_letters = DeadLetters(settings.kafka_brokers, parts.publisher)
+        watchman = Watchman(parts.pool, dead_letters, parts.path)
+        operations = OperationsService(watchman, dead_letters, parts.reconciler, lambda: redrive_rows(parts.pool))
+        orders = OrderService(checkout, Listing(parts.orders, settings.page_key()), hub)
         server = Server(
             settings,
             domain=DOMAIN,
             services=SERVICES,
             servicers=[
-                (order_service_pb2_grpc.add_OrderServiceServicer_to_server, OrderService(checkout, listing, hub)),
+                (order_service_pb2_grpc.add_OrderServiceServicer_to_server, orders),
                 (
                     allocation_service_pb2_grpc.add_AllocationServiceServicer_to_server,
-                    AllocationService(Allocations(pool)),
+                    AllocationService(Allocations(parts.pool)),
                 ),
+                (operations_service_pb2_grpc.add_OperationsServiceServicer_to_server, operations),
             ],
-            tasks={
-                "outbox relay": Relay(pool, publisher).run(),
-                "notifier": notifier.run(),
-                "watch": hub.run(),
-                "prune": every(PRUNE_EVERY_S, lambda: prune(orders)),
-                **{f"saga {stage.topic}": consume(settings, finisher, stage) for stage in path},
-            },
+            tasks=background(settings, parts, hub, watchman),
+            on_drain=hub.end,
         )
         try:
             await server.run()
         finally:
             await checkout.finish()
-    await mesh.close()
-    await pool.close()
+
+
+def background(settings: Settings, parts: Parts, hub: Hub, watchman: Watchman) -> dict[str, Coroutine[Any, Any, None]]:
+    """
+    Return what runs beside the server, by name.
+    """
+    return {
+        "outbox relay": Relay(parts.pool, parts.publisher).run(),
+        "notifier": parts.notifier.run(),
+        "watch": hub.run(),
+        "prune": every(PRUNE_EVERY_S, lambda: prune(parts.orders)),
+        "measure": every(MEASURE_EVERY_S, watchman.measure),
+        "reconcile": every(settings.reconcile_every_s, parts.reconciler.run_alone),
+        **{f"saga {stage.topic}": consume(settings, parts.finisher, stage) for stage in parts.path},
+    }
+
+
+async def reconcile(settings: Settings, *, only_look: bool) -> int:
+    """
+    Reconcile once and print what was met; return 1 if something is left, else 0.
+    """
+    async with built(settings) as parts:
+        telling = asyncio.create_task(parts.notifier.run())
+        try:
+            report = await parts.reconciler.run(only_look=only_look)
+        except Error as error:
+            sys.exit(f"reconcile: {error.message}")
+        finally:
+            telling.cancel()
+    for each in report.discrepancies:
+        done = "repaired" if each.repaired else "LEFT"
+        sys.stdout.write(f"{done:8} {each.kind:20} {each.subject}  {each.detail}\n")
+    sys.stdout.write(
+        f"{report.orders} orders and {report.holds} holds compared; "
+        f"{report.repaired} differences repaired, {report.unrepaired} left\n"
+    )
+    return 1 if report.unrepaired else 0
 
 
 async def consume(settings: Settings, finisher: saga.Saga, stage: saga.Stage) -> None:
     """
     Feed one stage of the saga, for ever; what can't be put aside is delivered again.
-
-    Each stage has a group of its own, so that one that waits holds up no other's rebalance.
     """
-    group = f"orders-saga{stage.topic.removeprefix(saga.PENDING_ORDERS)}"
     while True:
         try:
             await kafka.consume(
                 settings.kafka_brokers,
-                group=group,
+                group=saga.group_of(stage),
                 topics=[stage.topic],
                 handle=finisher.handler(stage),
                 client_id=settings.pod_name,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from datetime import timedelta
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import grpc
@@ -14,8 +13,6 @@ from google.rpc.status_pb2 import Status
 from shop.orders.v1 import (
     allocation_service_pb2,
     allocation_service_pb2_grpc,
-    operations_service_pb2,
-    operations_service_pb2_grpc,
     order_pb2,
     order_service_pb2,
     order_service_pb2_grpc,
@@ -23,13 +20,10 @@ from shop.orders.v1 import (
 
 from orders_svc import wire
 from orders_svc.allocation import Allocations
-from orders_svc.backlog import Backlog, Watchman
 from orders_svc.checkout import Checkout
-from orders_svc.dead_letters import DeadLetters
 from orders_svc.listing import Listing
-from orders_svc.order import Draft, Line, OperatorOnly, State
+from orders_svc.order import Draft, Line, State
 from orders_svc.ports import Answer
-from orders_svc.reconcile import Reconciler, Report
 from orders_svc.settings import DOMAIN
 from orders_svc.watch import Hub, events
 from runtime.caller import Caller, caller
@@ -42,8 +36,6 @@ HEARTBEAT_S = 15.0
 # Baskets of one batch that are on their way at a time.
 BATCH_WIDTH = 256
 MOST_UNITS = 2**31 - 1
-DEFAULT_REDRIVE = 1000
-RedriveRows = Callable[[], Awaitable[int]]
 log = structlog.get_logger()
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -192,84 +184,6 @@ class AllocationService(allocation_service_pb2_grpc.AllocationServiceServicer):
                 fulfilled=[line for product, count in units or () for line in _units(product, count)],
                 complete=units is not None,
             )
-
-
-class OperationsService(operations_service_pb2_grpc.OperationsServiceServicer):
-    """What operators call."""
-
-    def __init__(
-        self, watchman: Watchman, dead_letters: DeadLetters, reconciler: Reconciler, redrive_rows: RedriveRows
-    ) -> None:
-        self._watchman = watchman
-        self._dead_letters = dead_letters
-        self._reconciler = reconciler
-        self._redrive_rows = redrive_rows
-
-    async def GetBacklog(
-        self, request: operations_service_pb2.GetBacklogRequest, context: Context
-    ) -> operations_service_pb2.GetBacklogResponse:
-        """
-        Tell what waits, and where.
-        """
-        _operator(context)
-        return _backlog_message(await self._watchman.look())
-
-    async def RedriveDeadLetters(
-        self, request: operations_service_pb2.RedriveDeadLettersRequest, context: Context
-    ) -> operations_service_pb2.RedriveDeadLettersResponse:
-        """
-        Send dead letters and refused outbox rows on their way again.
-        """
-        _operator(context)
-        redriven = await self._dead_letters.redrive(request.limit or DEFAULT_REDRIVE)
-        return operations_service_pb2.RedriveDeadLettersResponse(
-            redriven=redriven.sent, passed_over=redriven.passed_over, outbox_rows=await self._redrive_rows()
-        )
-
-    async def ReconcileOrders(
-        self, request: operations_service_pb2.ReconcileOrdersRequest, context: Context
-    ) -> operations_service_pb2.ReconcileOrdersResponse:
-        """
-        Compare everything, and repair it unless that is not wanted.
-        """
-        _operator(context)
-        return _report_message(await self._reconciler.run(only_look=request.validate_only))
-
-
-def _operator(context: Context) -> None:
-    if not caller(context).operator:
-        raise OperatorOnly("only operators may do this")
-
-
-def _backlog_message(backlog: Backlog) -> operations_service_pb2.GetBacklogResponse:
-    response = operations_service_pb2.GetBacklogResponse
-    return response(
-        states=[
-            response.StateCount(state=order_pb2.Order.State.Value(state), orders=orders)
-            for state, orders in backlog.states.items()
-        ],
-        oldest_pending_age=timedelta(seconds=backlog.oldest_pending_s),
-        outbox_rows=backlog.outbox_rows,
-        outbox_lag=timedelta(seconds=backlog.outbox_lag_s),
-        refused_rows=backlog.refused_rows,
-        topics=[response.TopicLag(topic=topic, messages=count) for topic, count in backlog.topics.items()],
-        dead_letters=backlog.dead_letters,
-    )
-
-
-def _report_message(report: Report) -> operations_service_pb2.ReconcileOrdersResponse:
-    return operations_service_pb2.ReconcileOrdersResponse(
-        discrepancies=[
-            operations_service_pb2.Discrepancy(
-                kind=each.kind, subject=each.subject, detail=each.detail, repaired=each.repaired
-            )
-            for each in report.discrepancies
-        ],
-        orders=report.orders,
-        holds=report.holds,
-        repaired=report.repaired,
-        unrepaired=report.unrepaired,
-    )
 
 
 def _draft(who: Caller, request: order_service_pb2.CreateOrderRequest) -> Draft:

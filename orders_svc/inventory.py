@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC
 from typing import Any
 
@@ -14,7 +14,8 @@ from prometheus_client import Counter
 from shop.inventory.v1 import inventory_pb2, inventory_service_pb2
 
 from orders_svc import wire
-from orders_svc.order import INVENTORY_UNAVAILABLE, Hold, Line
+from orders_svc.discrepancies import HoldSeen, HoldState, StockSeen
+from orders_svc.order import INVENTORY_UNAVAILABLE, Hold, Line, Order
 from runtime import errors, status
 from runtime.batching import Gatherer
 
@@ -23,6 +24,7 @@ HOLDS = Counter("orders_holds", "Holds that inventory was asked for, by outcome.
 REFUSALS = (errors.FailedPrecondition, errors.InvalidArgument, errors.NotFound)
 # While one batch waits for a slow replica the others go on.
 LANES = 4
+LARGEST_PAGE = 500
 log = structlog.get_logger()
 
 
@@ -116,3 +118,82 @@ def _unavailable(error: errors.Error) -> errors.Unavailable:
         metadata={"cause": error.reason},
         retry_after_s=error.retry_after_s or 1,
     )
+
+
+class MeshStock:
+    """What the reconciler asks of inventory; raises `Unavailable` when it can't be asked."""
+
+    def __init__(self, stub: Any, *, timeout_s: float = 5) -> None:
+        self._stub = stub
+        self._timeout_s = timeout_s
+
+    async def holds_of(self, order_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, HoldSeen]:
+        """
+        Return the holds of those of the orders that have one.
+        """
+        request = inventory_service_pb2.BatchGetHoldsRequest(names=[f"holds/{each}" for each in order_ids])
+        response = await self._call(self._stub.BatchGetHolds, request)
+        seen = [seen_of(hold) for hold in response.holds]
+        return {hold.order_id: hold for hold in seen}
+
+    async def all_holds(self) -> AsyncIterator[Sequence[HoldSeen]]:
+        """
+        Yield every hold that is held or committed, in pages.
+        """
+        token = ""
+        while True:
+            request = inventory_service_pb2.ListHoldsRequest(page_size=LARGEST_PAGE, page_token=token)
+            response = await self._call(self._stub.ListHolds, request)
+            yield [seen_of(hold) for hold in response.holds]
+            token = response.next_page_token
+            if not token:
+                return
+
+    async def stock(self) -> list[StockSeen]:
+        """
+        Return every product's units.
+        """
+        found: list[StockSeen] = []
+        token = ""
+        while True:
+            request = inventory_service_pb2.ListProductsRequest(page_size=LARGEST_PAGE, page_token=token)
+            response = await self._call(self._stub.ListProducts, request)
+            found += [_stock(product) for product in response.products]
+            token = response.next_page_token
+            if not token:
+                return found
+
+    async def take(self, order: Order) -> None:
+        """
+        Hold and commit what *order* owns; raises what inventory refuses with.
+        """
+        lines = [inventory_pb2.HoldLine(product=line.product, quantity=line.quantity) for line in order.lines]
+        await self._call(self._stub.HoldStock, inventory_service_pb2.HoldStockRequest(order=order.name, lines=lines))
+        await self._call(self._stub.CommitHold, inventory_service_pb2.CommitHoldRequest(name=f"holds/{order.id}"))
+
+    async def release(self, order_id: uuid.UUID) -> None:
+        """
+        Give back what the order holds.
+        """
+        await self._call(self._stub.ReleaseHold, inventory_service_pb2.ReleaseHoldRequest(name=f"holds/{order_id}"))
+
+    async def _call(self, method: Any, request: Any) -> Any:
+        try:
+            return await method(request, timeout=self._timeout_s)
+        except grpc.aio.AioRpcError as error:
+            told = status.from_rpc_error(error)
+            raise (told if isinstance(told, REFUSALS) else _unavailable(told)) from error
+
+
+def seen_of(message: inventory_pb2.Hold) -> HoldSeen:
+    """
+    Return the hold that *message* tells, for comparing.
+    """
+    state = HoldState(inventory_pb2.Hold.State.Name(message.state))
+    units = {line.product: line.quantity for line in message.lines}
+    return HoldSeen(uuid.UUID(message.name.removeprefix("holds/")), state, units)
+
+
+def _stock(product: inventory_pb2.Product) -> StockSeen:
+    stock = product.stock
+    return StockSeen(product.name, stock.on_hand, stock.available, stock.held, stock.sold)

@@ -97,11 +97,16 @@ def save_arguments(change: Change, before: Order, request: Request | None, lease
         (None, None, None, None) if request is None else (request.customer, request.request_id, request.fingerprint, OK)
     )
     state, reason, lines, currency, total, generation = _state_columns(order)
-    told = headers()
-    queued = [_queue_columns(order, row, told) for row in outbox_rows(change)]
     return [
         *(order.id, before.version, state, reason, lines, currency, total, generation, order.version),
-        *(order.update_time, snapshot_of(order), *key, order.id.int % STRIPES, *columns(queued, 5), lease),
+        *(
+            order.update_time,
+            snapshot_of(order),
+            *key,
+            order.id.int % STRIPES,
+            *queue_columns(order, outbox_rows(change)),
+            lease,
+        ),
     ]
 
 
@@ -125,6 +130,14 @@ def _line_column(line: Line) -> dict[str, object]:
     if line.unit_price is not None:
         column |= {"currency": line.unit_price.currency, "price": line.unit_price.nanos}
     return column
+
+
+def queue_columns(order: Order, queued: Sequence[OutboxRow]) -> list[list[object]]:
+    """
+    Return *queued* as columns of the outbox: shard, topic, key, value, headers.
+    """
+    told = headers()
+    return columns([_queue_columns(order, row, told) for row in queued], 5)
 
 
 def _queue_columns(order: Order, row: OutboxRow, headers: str) -> tuple[object, ...]:

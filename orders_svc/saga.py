@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +19,7 @@ import structlog
 import tenacity
 from google.protobuf.message import DecodeError
 from opentelemetry import propagate, trace
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Histogram
 from shop.orders.v1 import events_pb2
 
 from orders_svc import wire
@@ -32,7 +31,6 @@ from runtime.kafka import Message, Record
 
 PENDING_ORDERS = "pending_orders"
 DEAD = "pending_orders.dead"
-KIND = PENDING_ORDERS
 ATTEMPTS = 5
 MOST_RACES = 5
 PROBE_S = 2.0
@@ -45,9 +43,6 @@ SECONDS = Histogram(
     "Seconds from an order's acceptance to the end of its waiting.",
     buckets=(0.1, 0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600, 3600),
 )
-PENDING = Gauge("orders_pending", "Orders that wait for their stock.")
-PENDING_AGE = Gauge("orders_pending_oldest_seconds", "Age of the oldest order that waits for its stock.")
-DEAD_LETTERS = Gauge("orders_dead_letters", "Messages in the dead-letter topic that nobody has sent back.")
 log = structlog.get_logger()
 tracer = trace.get_tracer("orders_svc.saga")
 
@@ -85,6 +80,13 @@ def stages(delays_s: Sequence[float]) -> list[Stage]:
     Return the topics a pending order passes: at once, then after each delay.
     """
     return [Stage(PENDING_ORDERS, 0), *(Stage(f"{PENDING_ORDERS}.retry.{delay:g}s", delay) for delay in delays_s)]
+
+
+def group_of(stage: Stage) -> str:
+    """
+    Return the consumer group of *stage*: its own, so that one that waits holds up no other's rebalance.
+    """
+    return f"orders-saga{stage.topic.removeprefix(PENDING_ORDERS)}"
 
 
 class Saga:
@@ -255,10 +257,3 @@ def parse(message: Message) -> Order:
 
 def _number(text: str | None) -> int:
     return int(text) if text and text.isdecimal() else 0
-
-
-def key_of(order_id: uuid.UUID) -> bytes:
-    """
-    Return the key of an order's messages.
-    """
-    return str(order_id).encode()

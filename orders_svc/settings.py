@@ -34,6 +34,8 @@ class Settings(ServiceSettings):
     """An order that inventory can't be asked about for this long becomes a dead letter."""
     reconcile_every_s: float = Field(default=300, ge=1)
     """Pause between two runs of the reconciler in one replica."""
+    settle_s: float = Field(default=30, ge=1)
+    """What changed more recently may still be on its way; the reconciler leaves it alone."""
     most_watchers: int = Field(default=1000, ge=1, le=100_000)
     """Streams of WatchOrder that one replica serves at a time."""
 

@@ -89,6 +89,7 @@ class Hub:
         self._most = most
         self._watchers: dict[uuid.UUID, set[Watcher]] = {}
         self._count = 0
+        self._ended = False
         self._changed: set[uuid.UUID] = set()
         self._some = asyncio.Event()
 
@@ -97,6 +98,8 @@ class Hub:
         """
         Yield a watcher that gets every version from *from_version* on, those of before included.
         """
+        if self._ended:
+            raise stopping()
         if self._count >= self._most:
             raise ResourceExhausted("too many orders are watched here", reason="TOO_MANY_WATCHERS", retry_after_s=5)
         watcher = Watcher(from_version)
@@ -117,8 +120,9 @@ class Hub:
         """
         End every stream, because this replica stops.
         """
+        self._ended = True
         for watcher in [each for some in self._watchers.values() for each in some]:
-            watcher.end(Unavailable("this replica stops; watch again from the last version", retry_after_s=1))
+            watcher.end(stopping())
 
     async def run(self) -> None:
         """
@@ -178,6 +182,13 @@ class Hub:
         for order_id, version, snapshot in versions:
             for watcher in tuple(self._watchers.get(order_id, ())):
                 watcher.put(version, snapshot)
+
+
+def stopping() -> Unavailable:
+    """
+    Return what watchers are told when this replica stops.
+    """
+    return Unavailable("this replica stops; watch again from the last version", retry_after_s=1)
 
 
 async def events(watcher: Watcher, heartbeat_s: float) -> AsyncIterator[bytes | None]:

@@ -252,7 +252,7 @@ def _consumer_settings(brokers: str, group: str, client_id: str) -> dict[str, ob
 
 async def _consume_batch(consumer: AIOConsumer, handle: Handler, limit: int, poll_s: float) -> None:
     received = await consumer.consume(limit, poll_s)
-    messages = [_message(each) for each in received if each.error() is None]
+    messages = [message_of(each) for each in received if each.error() is None]
     for each in received:
         if each.error() is not None:
             log.warning("Kafka reports an error", error=each.error().str())
@@ -262,7 +262,10 @@ async def _consume_batch(consumer: AIOConsumer, handle: Handler, limit: int, pol
     await _commit(consumer, messages)
 
 
-def _message(raw: confluent_kafka.Message) -> Message:
+def message_of(raw: confluent_kafka.Message) -> Message:
+    """
+    Return what librdkafka received, in our words.
+    """
     headers = cast(list[tuple[str, bytes | None]], raw.headers() or [])
     return Message(
         topic=raw.topic() or "",

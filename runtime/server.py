@@ -32,6 +32,7 @@ class Server:
     *services* are the full names of what is served. It starts as SERVING unless
     *ready* is False; `set_ready` changes that. Readiness must not depend on what
     all replicas share, or one fault there takes every replica away at once.
+    *on_drain* is called when the end begins, to end what would not end by itself.
     """
 
     def __init__(
@@ -43,9 +44,11 @@ class Server:
         servicers: Sequence[Servicer],
         tasks: Mapping[str, Coroutine[Any, Any, None]] | None = None,
         ready: bool = True,
+        on_drain: Callable[[], None] | None = None,
     ) -> None:
         self._settings = settings
         self._tasks = dict(tasks or {})
+        self._on_drain = on_drain
         self._services = tuple(services)
         self._ready = ready
         self._health = health.aio.HealthServicer()
@@ -101,6 +104,8 @@ class Server:
 
     async def _drain(self) -> None:
         await self._health.enter_graceful_shutdown()
+        if self._on_drain is not None:
+            self._on_drain()
         log.info("draining", wait_s=self._settings.drain_wait_s, limit_s=self._settings.drain_limit_s)
         await asyncio.sleep(self._settings.drain_wait_s)
         await self._server.stop(self._settings.drain_limit_s)

@@ -1,0 +1,101 @@
+"""What waits, and where: for operators and for the metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import asyncpg
+from prometheus_client import Gauge
+
+from orders_svc import saga
+from orders_svc.dead_letters import GROUP, DeadLetters
+from orders_svc.order import State
+from orders_svc.store import connection
+from runtime import outbox
+
+PENDING = Gauge("orders_pending", "Orders that wait for their stock.")
+OLDEST = Gauge("orders_pending_oldest_seconds", "How long the oldest of them has been waiting.")
+LAG = Gauge("orders_saga_lag", "Messages of the saga's topics that are not worked on yet.", ["topic"])
+DEAD_LETTERS = Gauge("orders_dead_letters", "Messages in the dead-letter topic that nobody has sent back.")
+# Several operators who look at once share a look.
+FRESH_S = 3.0
+WAITING = """
+SELECT count(*) AS orders, coalesce(extract(epoch FROM clock_timestamp() - min(create_time)), 0) AS oldest_s
+FROM orders WHERE state = 'PENDING'
+"""
+STATES = "SELECT state::text AS state, count(*) AS orders FROM orders GROUP BY state"
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """What waits; ages in seconds."""
+
+    states: Mapping[State, int]
+    oldest_pending_s: float
+    outbox_rows: int
+    outbox_lag_s: float
+    refused_rows: int
+    topics: Mapping[str, int]
+    dead_letters: int
+
+
+class Watchman:
+    """Looks at the backlog of everything, at most every `FRESH_S`."""
+
+    def __init__(self, pool: asyncpg.Pool, dead_letters: DeadLetters, path: Sequence[saga.Stage]) -> None:
+        self._pool = pool
+        self._dead_letters = dead_letters
+        self._groups = {stage.topic: saga.group_of(stage) for stage in path} | {saga.DEAD: GROUP}
+        self._last: Backlog | None = None
+        self._looked_at = float("-inf")
+        self._looking = asyncio.Lock()
+
+    async def look(self) -> Backlog:
+        """
+        Return the backlog; raises `Unavailable` if the database or Kafka can't be asked.
+        """
+        async with self._looking:
+            if self._last is None or time.monotonic() - self._looked_at > FRESH_S:
+                self._last = await self._look()
+                self._looked_at = time.monotonic()
+            return self._last
+
+    async def _look(self) -> Backlog:
+        async with connection(self._pool) as session:
+            counted = {State(row["state"]): row["orders"] for row in await session.fetch(STATES)}
+            waiting = await session.fetchrow(WAITING)
+            rows = await session.fetchrow(outbox.BACKLOG)
+        lags = await self._dead_letters.lags(self._groups)
+        return Backlog(
+            states={state: counted.get(state, 0) for state in State},
+            oldest_pending_s=max(0.0, float(waiting["oldest_s"])),
+            outbox_rows=rows["waiting"],
+            outbox_lag_s=max(0.0, float(rows["lag_s"])),
+            refused_rows=rows["refused"],
+            topics={topic: count for topic, count in lags.items() if topic != saga.DEAD},
+            dead_letters=lags.get(saga.DEAD, 0),
+        )
+
+    async def measure(self) -> None:
+        """
+        Set the metrics; those of what can't be asked stay as they were.
+        """
+        async with connection(self._pool) as session:
+            waiting = await session.fetchrow(WAITING)
+        PENDING.set(waiting["orders"])
+        OLDEST.set(max(0.0, float(waiting["oldest_s"])))
+        for topic, count in (await self._dead_letters.lags(self._groups)).items():
+            LAG.labels(topic).set(count)
+            if topic == saga.DEAD:
+                DEAD_LETTERS.set(count)
+
+
+async def redrive_rows(pool: asyncpg.Pool) -> int:
+    """
+    Give outbox rows that Kafka refused to the relay once more; return how many.
+    """
+    async with connection(pool) as session:
+        return int((await session.execute(outbox.REDRIVE)).split()[-1])
