@@ -15,7 +15,7 @@ import grpc
 import structlog
 from google.type.money_pb2 import Money
 from shop.inventory.v1 import inventory_pb2, inventory_service_pb2, inventory_service_pb2_grpc
-from shop.orders.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
+from shop.orders.v1 import operations_service_pb2_grpc, order_pb2, order_service_pb2, order_service_pb2_grpc
 
 from runtime import errors
 from runtime.caller import caller
@@ -31,6 +31,10 @@ TRICKY = 'a "quoted" \\ {brace} [bracket], "etag":"0" \\" \n'
 
 class OutOfStock(errors.FailedPrecondition):
     reason = "OUT_OF_STOCK"
+
+
+class OperatorOnly(errors.PermissionDenied):
+    reason = "OPERATOR_ONLY"
 
 
 class Orders(order_service_pb2_grpc.OrderServiceServicer):
@@ -119,6 +123,19 @@ async def _meet(product: str, field: str) -> None:
             await asyncio.sleep(30)
 
 
+class Operations(operations_service_pb2_grpc.OperationsServiceServicer):
+    """For operators, whom nobody is here."""
+
+    async def GetBacklog(self, request: Any, context: Any) -> Any:
+        raise OperatorOnly("this is for operators")
+
+    async def RedriveDeadLetters(self, request: Any, context: Any) -> Any:
+        raise OperatorOnly("this is for operators")
+
+    async def ReconcileOrders(self, request: Any, context: Any) -> Any:
+        raise OperatorOnly("this is for operators")
+
+
 class Inventory(inventory_service_pb2_grpc.InventoryServiceServicer):
     """As many products of one kind as a page may have, and more."""
 
@@ -166,6 +183,7 @@ def server(servicer: Orders | Inventory, address: str) -> grpc.aio.Server:
     made = grpc.aio.server(interceptors=[Interceptor(wrappers(settings, domain))])
     if isinstance(servicer, Orders):
         order_service_pb2_grpc.add_OrderServiceServicer_to_server(servicer, made)
+        operations_service_pb2_grpc.add_OperationsServiceServicer_to_server(Operations(), made)
     else:
         inventory_service_pb2_grpc.add_InventoryServiceServicer_to_server(servicer, made)
     made.add_insecure_port(address)
