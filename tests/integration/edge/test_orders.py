@@ -60,8 +60,10 @@ def test_pages_follow_each_other(client: httpx.Client) -> None:
     assert len(set(names)) == 6
 
 
-def test_zero_is_printed(client: httpx.Client, product: str) -> None:
-    assert client.get(f"/v1/{product}").json()["stock"]["held"] == "0"
+def test_zeros_are_printed_like_other_numbers(client: httpx.Client, product: str) -> None:
+    stock = client.get(f"/v1/{product}").json()["stock"]
+    assert set(stock) == {"onHand", "available", "held", "sold"}
+    assert all(number.isdigit() for number in stock.values())
 
 
 def test_action_needs_no_body(client: httpx.Client, buyer: Buyer) -> None:
