@@ -68,7 +68,7 @@ class Leases:
 
     async def _ask(self, due: list[str], generation: int) -> set[str]:
         try:
-            return set()
+            return await self._orders.owners(due, generation=generation)
         except errors.Error:
             EXPIRED.labels("kept, orders not reached").inc(len(due))
             raise
