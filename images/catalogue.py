@@ -12,6 +12,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DEFAULT_REGISTRY = "localhost/shop"
+NOT_SOURCES = frozenset({"__pycache__", "node_modules", "dist"})
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Image:
             place = checkout / name
             if not place.exists():
                 raise MissingInput(f"{name} is not there, and the image {self.name} needs it")
-            yield from [place] if place.is_file() else sorted(filter(_counts, place.rglob("*")))
+            yield from [place] if place.is_file() else sorted(_below(place))
 
 
 class MissingInput(Exception):
@@ -61,9 +62,12 @@ def default_registry() -> str:
     return os.environ.get("REGISTRY") or DEFAULT_REGISTRY
 
 
-def _counts(path: Path) -> bool:
-    hidden = any(part.startswith(".") or part == "__pycache__" for part in path.parts)
-    return path.is_file() and not hidden
+def _below(folder: Path) -> Iterator[Path]:
+    """The files in *folder* that .dockerignore lets in."""
+    for path in folder.iterdir():
+        if path.name.startswith(".") or path.name in NOT_SOURCES:
+            continue
+        yield from _below(path) if path.is_dir() else [path]
 
 
 CONTRACT = ("images/contract", "protos")
@@ -74,7 +78,11 @@ def _service(name: str) -> Image:
     return Image(name, "service", inputs, {"SERVICE": name})
 
 
-SERVICES = (_service("orders"), _service("inventory"))
+SERVICES = (
+    _service("orders"),
+    _service("inventory"),
+    Image("pages", "pages", (*CONTRACT, "runtime", "gateway")),
+)
 STORES = (Image("postgres", "postgres"), Image("kafka", "kafka", ("stack/kafka",)), Image("redis", "redis"))
 # What Kubernetes and Istio bring, for people who have only Docker.
 DOCKER_ONLY = (
