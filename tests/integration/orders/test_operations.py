@@ -1,0 +1,118 @@
+"""What operators do, on a running replica with a real Kafka."""
+
+import asyncio
+import uuid
+
+import confluent_kafka
+import pytest
+from shop.orders.v1 import operations_service_pb2, operations_service_pb2_grpc, order_pb2, order_service_pb2
+
+from runtime.errors import PermissionDenied
+from tests.integration.orders.test_service import ANN, OPERATOR, create, refusal, state_of
+
+pytestmark = pytest.mark.timeout(120)
+Order = order_pb2.Order
+
+
+def operations(replica):
+    return operations_service_pb2_grpc.OperationsServiceStub(replica.channel)
+
+
+def publish(brokers, topic, *values):
+    producer = confluent_kafka.Producer({"bootstrap.servers": brokers, "log_level": 0})
+    for value in values:
+        producer.produce(topic, key=uuid.uuid4().hex, value=value)
+    producer.flush(10)
+
+
+async def test_customers_may_not(replicas):
+    (replica,) = await replicas()
+    for call in (
+        operations(replica).GetBacklog(operations_service_pb2.GetBacklogRequest(), metadata=ANN),
+        operations(replica).RedriveDeadLetters(operations_service_pb2.RedriveDeadLettersRequest(), metadata=ANN),
+        operations(replica).ReconcileOrders(operations_service_pb2.ReconcileOrdersRequest(), metadata=ANN),
+    ):
+        error = await refusal(call)
+        assert isinstance(error, PermissionDenied)
+        assert error.reason == "OPERATOR_ONLY"
+
+
+async def test_poison_is_a_dead_letter_and_the_next_order_is_finished(replicas, kafka, inventory, eventually, topic):
+    await inventory.stop()
+    (replica,) = await replicas()
+    await asyncio.to_thread(publish, kafka, "pending_orders", *[b"\xff garbage"] * 20)
+    order = await replica.orders.CreateOrder(create(), metadata=ANN)
+    await inventory.start()
+
+    async def finished():
+        return await state_of(replica, order) == Order.CONFIRMED
+
+    await eventually(finished)
+    dead = await asyncio.to_thread(topic, "pending_orders.dead", at_least=20)
+    assert len(dead) == 20
+    assert dict(dead[0].headers())["reason"] == b"POISON_MESSAGE"
+
+
+async def test_dead_letters_are_counted_sent_back_and_finished(replicas, kafka, inventory, eventually, environment):
+    """The order is given up on while inventory is away; then it is back and an operator redrives."""
+    environment["SAGA_GIVE_UP_S"] = "1"
+    await inventory.stop()
+    (replica,) = await replicas()
+    order = await replica.orders.CreateOrder(create(), metadata=ANN)
+    await asyncio.to_thread(publish, kafka, "pending_orders", b"\xff garbage")
+
+    async def backlog():
+        return await operations(replica).GetBacklog(operations_service_pb2.GetBacklogRequest(), metadata=OPERATOR)
+
+    async def given_up():
+        seen = await backlog()
+        return seen if seen.dead_letters == 2 else None
+
+    seen = await eventually(given_up, within_s=60)
+    assert {each.state: each.orders for each in seen.states}[Order.PENDING] == 1
+    assert seen.oldest_pending_age.ToTimedelta().total_seconds() > 1
+    assert sum(each.messages for each in seen.topics) == 0
+    assert await state_of(replica, order) == Order.PENDING
+
+    await inventory.start()
+    redrive = operations_service_pb2.RedriveDeadLettersRequest()
+    answer = await operations(replica).RedriveDeadLetters(redrive, metadata=OPERATOR, timeout=10)
+    assert (answer.redriven, answer.passed_over) == (1, 1)
+
+    async def finished():
+        return await state_of(replica, order) == Order.CONFIRMED
+
+    await eventually(finished)
+    again = await operations(replica).RedriveDeadLetters(redrive, metadata=OPERATOR, timeout=10)
+    assert (again.redriven, again.passed_over) == (0, 0)
+
+    async def counted():
+        return (await backlog()).dead_letters == 0
+
+    await eventually(counted)
+
+
+async def test_killed_in_the_midst_of_a_batch_nothing_is_lost_or_doubled(replicas, inventory, eventually):
+    """kill -9 of the replica that works on 200 pending orders; the other one finishes them."""
+    await inventory.stop()
+    first, second = await replicas(2)
+    batch = order_service_pb2.BatchCreateOrdersRequest(requests=[create(key=f"k{n}") for n in range(200)])
+    outcomes = (await first.orders.BatchCreateOrders(batch, metadata=ANN, timeout=20)).outcomes
+    assert all(each.order.state == Order.PENDING for each in outcomes)
+    inventory.servicer.delay_s = 0.3
+    await inventory.start()
+
+    async def some_confirmed():
+        return inventory.servicer.calls >= 2
+
+    await eventually(some_confirmed, within_s=30)
+    first.kill()
+    inventory.servicer.delay_s = 0
+
+    async def all_confirmed():
+        request = order_service_pb2.ListOrdersRequest(page_size=500, state=Order.CONFIRMED)
+        listed = await second.orders.ListOrders(request, metadata=ANN)
+        return len(listed.orders) == 200
+
+    await eventually(all_confirmed, within_s=60)
+    assert inventory.servicer.stock["products/tea"] == 1_000_000 - 200
