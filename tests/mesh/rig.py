@@ -1,0 +1,149 @@
+"""
+A mesh to test, known by addresses alone: the same on one machine and on a cluster.
+"""
+
+import contextlib
+import json
+import os
+import shlex
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+BACK = "back.mesh-test.svc.cluster.local:50051"
+DO = "/test.Back/Do"
+SETTLE_S, TAKES_EFFECT_S = 20.0, 5.0
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """
+    Where the test applications are told what to do, where the edge is, and how rules are put in force.
+
+    `plain` is where a stranger reaches a back replica's sidecar; in `apply` and `delete`, {} stands for the file.
+    """
+
+    front: str
+    visitor: str
+    stranger: str
+    backs: Mapping[str, str]
+    edge: str
+    plain: str
+    apply_command: str
+    delete_command: str
+    renew_command: str = ""
+
+    @classmethod
+    def from_environment(cls) -> "Mesh | None":
+        """The mesh that MESH_FRONT and the like name, if they do."""
+        if "MESH_FRONT" not in os.environ:
+            return None
+        backs = dict(pair.split("=", 1) for pair in os.environ["MESH_BACKS"].split(","))
+        names = {name: os.environ[f"MESH_{name.upper()}"] for name in ("front", "visitor", "stranger", "edge", "plain")}
+        commands = {f"{name}_command": os.environ[f"MESH_{name.upper()}"] for name in ("apply", "delete")}
+        return cls(**names, **commands, backs=backs, renew_command=os.environ.get("MESH_RENEW", ""))
+
+    def call(
+        self, *, by: str = "", path: str = DO, host: str = BACK, times: int = 1, **more: Any
+    ) -> list[dict[str, Any]]:
+        """What comes back when front, or another application, calls a host."""
+        return _tell(f"{by or self.front}/call", {"host": host, "path": path, "times": times, **more})
+
+    def behave(self, name: str, **told: Any) -> int:
+        """Tell a back replica to fail or to wait; how often it was called since it was last told."""
+        return int(_tell(f"{self.backs[name]}/behave", told)["calls"])
+
+    @contextlib.contextmanager
+    def rules(self, text: str) -> Iterator[None]:
+        """Put rules in force, and take them back in the end."""
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            file.write(text)
+            file.flush()
+            self.run(self.apply_command, file.name)
+            try:
+                yield
+            finally:
+                self.run(self.delete_command, file.name)
+
+    def run(self, command: str, file: str = "") -> str:
+        """Run one of the mesh's commands; a failure has what it said."""
+        arguments = [part.replace("{}", file) for part in shlex.split(command)]
+        done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
+        if done.returncode:
+            raise RefusedRules(done.stdout + done.stderr)
+        return done.stdout
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> int:
+        """The status that the edge answers."""
+        request = urllib.request.Request(f"{self.edge}{path}", headers=dict(headers or {}))
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    def settle(self) -> None:
+        """Let everything behave, and wait until every replica is called again."""
+        for name in self.backs:
+            self.behave(name)
+        eventually(lambda: set(self.backs) == {a.get("by") for a in self.call(times=10)}, SETTLE_S)
+
+
+class RefusedRules(Exception):
+    """The mesh refuses rules; the message is what it said."""
+
+
+def eventually(holds: Any, seconds: float = TAKES_EFFECT_S) -> None:
+    """Wait until something holds; fail if it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "did not come to hold in time"
+        time.sleep(0.05)
+
+
+def codes(answers: list[dict[str, Any]]) -> Counter[str]:
+    """How often each code was answered."""
+    return Counter(answer["code"] for answer in answers)
+
+
+def virtual_service(http: str, *, subsets: bool = False) -> str:
+    """Rules for calls to back; with *subsets* also v1 and v2."""
+    text = f"""
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: back, namespace: mesh-test}}
+spec:
+  hosts: [back]
+  http:
+{http}
+"""
+    return text + ("---" + destination_rule("{}") if subsets else "")
+
+
+def destination_rule(policy: str) -> str:
+    """A rule for back with its two subsets."""
+    block = "" if policy == "{}" else f"  trafficPolicy: {policy}\n"
+    return f"""
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: back, namespace: mesh-test}}
+spec:
+  host: back
+  subsets: [{{name: v1, labels: {{version: v1}}}}, {{name: v2, labels: {{version: v2}}}}]
+{block}"""
+
+
+def _tell(url: str, asked: Mapping[str, Any]) -> Any:
+    request = urllib.request.Request(url, data=json.dumps(asked).encode(), method="POST")
+    with urllib.request.urlopen(request, timeout=120) as answer:
+        return json.load(answer)
+
+
+HERE = Path(__file__).parent
