@@ -80,6 +80,8 @@ test: ## lint, unit tests, integration tests on a stack of their own
 CLUSTER := $(wildcard ../shared/cluster/cluster)
 export BUILD ?= $(if $(CLUSTER),$(CLUSTER) build-image)
 export LOAD ?= $(if $(CLUSTER),$(CLUSTER) load)
+# The environment that `make protos` brings.
+ENVIRONMENT = $(shell $(PYTHON) -c 'import os; from stack import bootstrap, settings; print(settings.read(os.environ, checkout=bootstrap.CHECKOUT).venv)')
 
 .PHONY: images image-locks deploy undeploy
 
@@ -92,8 +94,8 @@ deploy: images ## bring the system to a cluster, wait until an order goes throug
 undeploy: ## take it off again; volumes and secrets stay, unless DATA=delete
 	@$(PYTHON) -m k8s.undeploy
 
-image-locks: ## resolve anew what the images install
-	@images/lock.sh $(UV)
+image-locks: protos ## resolve anew what the images install
+	@images/lock.sh $(ENVIRONMENT)/bin/uv
 
 # `make compose-images` is only for an engine that cannot build while it runs; others need no more than `docker compose up`.
 COMPOSE := $(if $(CLUSTER),$(CLUSTER) compose,docker compose)
@@ -103,8 +105,8 @@ COMPOSE := $(if $(CLUSTER),$(CLUSTER) compose,docker compose)
 compose-images: ## build the images of compose.yaml
 	@$(PYTHON) -m images.build compose
 
-test-cluster: ## kill pods of what is deployed, under load; print what it cost
-	@$(STACK) run pytest tests/cluster
+test-cluster: protos ## kill pods of what is deployed, under load; print what it cost
+	@$(ENVIRONMENT)/bin/python -m pytest tests/cluster $(ARGUMENTS)
 
-test-compose: compose-images ## start compose.yaml, order, kill inventory, order again, take it down
-	@$(COMPOSE) up -d && $(if $(CLUSTER),$(CLUSTER) compose-exec) $(STACK) run pytest tests/compose; status=$$?; $(COMPOSE) down -v; exit $$status
+test-compose: protos compose-images ## start compose.yaml, order, kill inventory, order again, take it down
+	@$(COMPOSE) up -d && $(if $(CLUSTER),$(CLUSTER) compose-exec) $(ENVIRONMENT)/bin/python -m pytest tests/compose; status=$$?; $(COMPOSE) down -v; exit $$status
