@@ -146,7 +146,8 @@ class Guardian:
         if not await lock.acquire():
             log.info("another replica rebuilds the stock")
             return
-        log.warning("the stock's data was lost", found=found, known=self._known)
+        lost = found is not None or self._known.generation > 0
+        log.warning("the stock's data was lost" if lost else "there is no stock yet", found=found, known=self._known)
         try:
             await self._rebuild_leading(lock)
         except BaseException:

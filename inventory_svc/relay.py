@@ -98,7 +98,7 @@ class Relay:
                 raise outcome
             if outcome is not None:
                 REFUSED.inc()
-                log.error("a stock event cannot be published", event=event_id, fields=fields, error=str(outcome))
+                log.error("a stock event cannot be published", event_id=event_id, fields=fields, error=str(outcome))
             else:
                 PUBLISHED.labels(fields["kind"]).inc()
 

@@ -149,14 +149,6 @@ class Store:
             count += expired
         return count
 
-    async def find_hold(self, order: str) -> Hold | None:
-        """
-        Return the hold of *order*, if there is one or was one lately.
-        """
-        generation = self.scripts.generation
-        reply = await self.scripts.call("look", order)
-        return codec.hold(order, generation, *reply) if reply else None
-
     async def holds_of(self, orders: Sequence[str]) -> list[Hold]:
         """
         Return the holds of those of *orders* that have one.

@@ -1,0 +1,120 @@
+"""Stock events on their way from Redis to Kafka."""
+
+import asyncio
+import contextlib
+
+import pytest
+from shop.inventory.v1.events_pb2 import StockEvent
+
+from inventory_svc.relay import Relay
+from inventory_svc.scripts import EVENTS, RELAY_LOCK
+from inventory_svc.stock import Basket, Line, Receipt
+from runtime.errors import InvalidArgument, Unavailable
+from tests.integration.inventory.fakes import FakePublisher, order_id
+from tests.integration.inventory.servers import eventually
+
+
+@pytest.fixture
+def publisher():
+    return FakePublisher()
+
+
+@contextlib.asynccontextmanager
+async def relaying(store, redis, publisher):
+    task = asyncio.create_task(Relay(store, redis, publisher, retry_s=0.05).run())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def sell(store, count):
+    orders = [order_id() for _ in range(count)]
+    await store.receive(Receipt(order_id(), "mug", count))
+    await store.hold([Basket(order, (Line("mug", 1),)) for order in orders])
+    return orders
+
+
+def events(publisher):
+    return [StockEvent.FromString(record.value) for record in publisher.records]
+
+
+async def gone(redis):
+    assert await redis.xlen(EVENTS) == 0
+
+
+async def test_events_are_published_with_the_stock_of_their_moment_and_leave_the_stream(store, redis, publisher):
+    (order,) = await sell(store, 1)
+    async with relaying(store, redis, publisher):
+        await eventually(lambda: gone(redis))
+    held = next(event for event in events(publisher) if event.kind == StockEvent.HELD)
+    assert held.hold == f"holds/{order}"
+    assert held.generation == 1
+    (change,) = held.changes
+    assert (change.product, change.quantity) == ("products/mug", 1)
+    assert (change.stock.on_hand, change.stock.available, change.stock.held) == (11, 10, 1)
+    assert next(each for each in publisher.records if each.value == held.SerializeToString()).key == held.hold.encode()
+
+
+async def test_ids_grow_and_none_is_left_out(store, redis, publisher):
+    await sell(store, 600)
+    async with relaying(store, redis, publisher):
+        await eventually(lambda: gone(redis))
+        await sell(store, 5)
+        await eventually(lambda: gone(redis))
+    sequences = [int(event.event_id.partition("-")[2]) for event in events(publisher)]
+    assert sequences == list(range(1, sequences[-1] + 1))
+
+
+async def test_events_stay_in_the_stream_while_kafka_is_down_and_go_out_after(store, redis, publisher):
+    orders = await sell(store, 20)
+    publisher.refuses = lambda record: Unavailable("Kafka does not answer")
+    async with relaying(store, redis, publisher):
+        await asyncio.sleep(0.3)
+        assert await redis.xlen(EVENTS) >= 20
+        publisher.refuses = lambda record: None
+        await eventually(lambda: gone(redis))
+    assert {f"holds/{order}" for order in orders} <= {event.hold for event in events(publisher)}
+
+
+async def test_an_event_that_kafka_never_takes_blocks_no_other(store, redis, publisher):
+    bad, good = await sell(store, 2)
+    publisher.refuses = lambda record: InvalidArgument("too big") if record.key == f"holds/{bad}".encode() else None
+    async with relaying(store, redis, publisher):
+        await eventually(lambda: gone(redis))
+    assert f"holds/{good}" in {event.hold for event in events(publisher)}
+
+
+async def test_a_relay_that_dies_before_it_trims_leaves_everything_to_the_next(store, redis, publisher):
+    orders = await sell(store, 20)
+
+    def die(record):
+        raise RuntimeError("killed in the middle of a batch")
+
+    publisher.refuses = die
+    async with relaying(store, redis, publisher) as task:
+        with contextlib.suppress(RuntimeError):
+            await task
+    publisher.refuses = lambda record: None
+    async with relaying(store, redis, publisher):
+        await eventually(lambda: gone(redis))
+    assert {f"holds/{order}" for order in orders} <= {event.hold for event in events(publisher)}
+
+
+async def test_only_one_of_several_relays_publishes(store, redis, publisher):
+    other = FakePublisher()
+    async with relaying(store, redis, publisher), relaying(store, redis, other):
+        for _ in range(5):
+            await sell(store, 10)
+            await eventually(lambda: gone(redis))
+    assert not (publisher.records and other.records)
+
+
+async def test_another_relay_takes_over_when_the_lock_ends(store, redis, publisher):
+    await redis.set(RELAY_LOCK, "a replica that was killed", px=300)
+    await sell(store, 3)
+    async with relaying(store, redis, publisher):
+        await asyncio.sleep(0.1)
+        assert not publisher.records
+        await eventually(lambda: gone(redis))
