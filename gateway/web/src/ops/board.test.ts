@@ -8,7 +8,8 @@ const breaker = (pod: string, state: Breaker["state"]): Breaker => ({ from: "ord
 test("one sidecar's open breaker is what an operator sees of all of them", () => {
   const breakers = [breaker("orders-0", "closed"), breaker("orders-1", "open")];
   assert.equal(between(breakers, "orders", "inventory"), "open");
-  assert.equal(between(breakers, "edge", "orders"), "empty");
+  assert.equal(between([...breakers, breaker("orders-2", "empty")], "orders", "inventory"), "open");
+  assert.equal(worst(["closed", "empty"]), "empty");
   assert.equal(worst(["closed", "partly"]), "partly");
 });
 

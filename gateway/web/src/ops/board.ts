@@ -70,10 +70,42 @@ export interface Board {
   problems: Record<string, string>;
 }
 
+/** What `GET /v1/backlog` of the API says; 64-bit integers travel as strings. */
+export interface Backlog {
+  states: { state: string; orders: string }[];
+  oldestPendingAge?: string;
+  outboxRows: string;
+  outboxLag?: string;
+  refusedRows: string;
+  topics: { topic: string; messages: string }[];
+  deadLetters: string;
+}
+
+/** What sending dead letters back came to. */
+export interface Redriven {
+  redriven: string;
+  passedOver: string;
+  outboxRows: string;
+}
+
+/** What comparing orders, holds, events and stock came to. */
+export interface Reconciled {
+  discrepancies: { kind: string; subject: string; detail: string; repaired: boolean }[];
+  orders: string;
+  holds: string;
+  repaired: string;
+  unrepaired: string;
+}
+
+/** Seconds of a protobuf duration such as "1.5s". */
+export function seconds(duration: string | undefined): number {
+  return Number.parseFloat(duration ?? "0") || 0;
+}
+
 /** The worst of several breakers: what an operator should see first. */
 export function worst(states: BreakerState[]): BreakerState {
-  const order: BreakerState[] = ["open", "partly", "closed", "empty"];
-  return order.find((state) => states.includes(state)) ?? "empty";
+  const order: BreakerState[] = ["open", "empty", "partly", "closed"];
+  return order.find((state) => states.includes(state)) ?? "closed";
 }
 
 /** The state of the breakers from one service to another, over all its sidecars. */

@@ -60,6 +60,8 @@ function Box({ name, x, y, pods }: { name: string; x: number; y: number; pods: P
   );
 }
 
+const WARNINGS: Record<string, string> = { open: "breaker open · ", partly: "breaker partly open · ", empty: "no hosts · " };
+
 function Arrow({ calls, state }: { calls: Calls; state: string }) {
   const { from, to, turn, label } = line(calls.from, calls.to);
   const bad = (failing(calls) ?? 0) > 0.01;
@@ -67,7 +69,7 @@ function Arrow({ calls, state }: { calls: Calls; state: string }) {
     <g class={`arrow breaker-${state} ${bad ? "failing" : ""}`}>
       <path d={`M${from.x} ${from.y}Q${turn.x} ${turn.y} ${to.x} ${to.y}`} marker-end="url(#tip)" />
       <text x={label.x} y={label.y}>
-        {state === "open" || state === "partly" ? `breaker ${state} · ` : ""}
+        {WARNINGS[state]}
         {number(calls.rate)}/s · {share(failing(calls))} failing
       </text>
       <text x={label.x} y={label.y + 16}>
@@ -96,5 +98,5 @@ function line(one: string, other: string): { from: Point; to: Point; turn: Point
   const from = { x: x1 + (right * BOX.width) / 2, y: y1 + side };
   const to = { x: x2 - (right * BOX.width) / 2 - 4 * right, y: y2 + side };
   const turn = { x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 + bend };
-  return { from, to, turn, label: { x: turn.x, y: turn.y + (bend > 0 ? 16 : -20) } };
+  return { from, to, turn, label: { x: turn.x - bend, y: turn.y + (bend > 0 ? 10 : -20) } };
 }

@@ -2,10 +2,13 @@ import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import type { Board, Breaker, Calls, Fault, Pod, Product } from "./board.ts";
-import { between, failing } from "./board.ts";
+import { between, failing, seconds } from "./board.ts";
+import { Backlog, Reconcile } from "./care.tsx";
 import { clock, duration, ms, number, share } from "./format.ts";
 import { Mesh } from "./mesh.tsx";
-import { board, keepLooking, lift, refused, signIn, trouble } from "./source.ts";
+import { SignIn } from "./sign-in.tsx";
+import { backlog, board, keepLooking, lift, refused, signIn, token, trouble } from "./source.ts";
+import { Table } from "./table.tsx";
 
 export function Operations() {
   useEffect(keepLooking, []);
@@ -17,9 +20,19 @@ export function Operations() {
         <p class="muted" role="status">
           {now ? `As of ${clock(now.at)}` : "Reading…"}
         </p>
+        {token.value && (
+          <button type="button" class="quiet" onClick={() => signIn("")}>
+            Sign out
+          </button>
+        )}
       </header>
       <main>
-        {refused.value && <SignIn />}
+        {refused.value && (
+          <section class="card panel">
+            <h2>Who are you?</h2>
+            <SignIn />
+          </section>
+        )}
         {trouble.value && !refused.value && (
           <p class="notice" role="alert">
             The board does not answer ({trouble.value.message}); what you see is old.
@@ -51,11 +64,13 @@ function Everything({ now }: { now: Board }) {
         <Panel title="Faults in force" part="faults" now={now}>
           {now.faults && <Faults faults={now.faults} />}
         </Panel>
-        <Panel title="Orders and messages" part="groups" now={now}>
-          {now.groups && <Flow groups={now.groups} numbers={now.numbers ?? {}} />}
-        </Panel>
+        <section class="card panel">
+          <h2>Orders and messages</h2>
+          <Backlog groups={now.groups ?? {}} />
+        </section>
         <Panel title="Stock" part="stock" now={now}>
           {now.stock && <Stock products={now.stock} />}
+          <Reconcile />
         </Panel>
       </div>
     </>
@@ -64,15 +79,25 @@ function Everything({ now }: { now: Board }) {
 
 function Tiles({ now }: { now: Board }) {
   const told = now.numbers ?? {};
-  const open = now.breakers?.filter((each) => each.state === "open" || each.state === "partly").length;
+  const waits = backlog.value;
+  const pending = waits?.states.find((each) => each.state === "PENDING");
+  const open = now.breakers?.filter((each) => each.state !== "closed").length;
   const off = now.stock?.filter((each) => each.off !== 0).length;
   const wrong = off === undefined ? told["unbalanced_products"] : off;
   return (
     <ul class="tiles">
-      <Tile title="Orders waiting" value={told["orders_pending"]} note={oldest(told["orders_pending_oldest_s"])} />
-      <Tile title="Events waiting" value={told["outbox_waiting"]} note={oldest(told["outbox_lag_s"])} />
-      <Tile title="Dead letters" value={told["dead_letters"]} bad />
-      <Tile title="Breakers open" value={open} bad />
+      <Tile
+        title="Orders waiting"
+        value={waits ? Number(pending?.orders ?? 0) : told["orders_pending"]}
+        note={oldest(waits ? seconds(waits.oldestPendingAge) : told["orders_pending_oldest_s"])}
+      />
+      <Tile
+        title="Events waiting"
+        value={waits ? Number(waits.outboxRows) : told["outbox_waiting"]}
+        note={oldest(waits ? seconds(waits.outboxLag) : told["outbox_lag_s"])}
+      />
+      <Tile title="Dead letters" value={waits ? Number(waits.deadLetters) : told["dead_letters"]} bad />
+      <Tile title="Breakers not closed" value={open} bad />
       <Tile title="Faults in force" value={now.faults?.length} bad />
       <Tile title="Stock not adding up" value={wrong} note="products" bad />
     </ul>
@@ -116,32 +141,6 @@ function Panel({ title, part, now, wide, children }: PanelProps) {
       <h2>{title}</h2>
       {problem ? <p class="notice">Not known: {problem}</p> : children}
     </section>
-  );
-}
-
-interface TableProps {
-  label: string;
-  heads: string[];
-  children: ComponentChildren;
-}
-
-/** A table that scrolls by itself on a narrow screen; the first column is words, the others are numbers. */
-function Table({ label, heads, children }: TableProps) {
-  return (
-    <div class="scroll" tabIndex={0} role="region" aria-label={label}>
-      <table>
-        <thead>
-          <tr>
-            {heads.map((head) => (
-              <th key={head} scope="col">
-                {head}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>{children}</tbody>
-      </table>
-    </div>
   );
 }
 
@@ -252,47 +251,6 @@ function PodState({ pod }: { pod: Pod }) {
   return <span class={`badge ${down ? "breaker-open" : "breaker-closed"}`}>{down || "up"}</span>;
 }
 
-interface FlowProps {
-  groups: Record<string, Record<string, number>>;
-  numbers: Record<string, number | null>;
-}
-
-function Flow({ groups, numbers }: FlowProps) {
-  return (
-    <>
-      <Bars title="Orders by state" values={groups["orders_by_state"] ?? {}} />
-      <Bars title="Accepted in the last hour, by state then" values={groups["orders_placed_1h"] ?? {}} />
-      <Bars title="Messages not processed yet, by topic" values={groups["consumer_lag"] ?? {}} />
-      <p class="muted">
-        Stock events waiting: {number(numbers["stock_events_waiting"])} · watchers: {number(numbers["watchers"])} · stock
-        generation: {number(numbers["generation"])}
-      </p>
-    </>
-  );
-}
-
-function Bars({ title, values }: { title: string; values: Record<string, number> }) {
-  const entries = Object.entries(values).sort(([one], [other]) => one.localeCompare(other));
-  if (entries.length === 0) return null;
-  const most = Math.max(1, ...entries.map(([, value]) => value));
-  return (
-    <div class="bars">
-      <h3>{title}</h3>
-      <dl>
-        {entries.map(([name, value]) => (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd>
-              <meter min={0} max={most} value={value} aria-hidden="true" />
-              {number(Math.round(value))}
-            </dd>
-          </div>
-        ))}
-      </dl>
-    </div>
-  );
-}
-
 function Stock({ products }: { products: Product[] }) {
   return (
     <Table label="Stock" heads={["Product", "on hand", "available", "held", "sold", "off by"]}>
@@ -307,24 +265,5 @@ function Stock({ products }: { products: Product[] }) {
         </tr>
       ))}
     </Table>
-  );
-}
-
-function SignIn() {
-  const submit = (event: Event) => {
-    event.preventDefault();
-    const form = new FormData(event.currentTarget as HTMLFormElement);
-    signIn(String(form.get("token") ?? "").trim());
-  };
-  return (
-    <form class="card panel" onSubmit={submit}>
-      <h2>For operators</h2>
-      <p id="why">The board is for operators of the shop. Paste an operator's token; it stays in this tab.</p>
-      <label for="token">Token</label>
-      <textarea id="token" name="token" rows={3} required aria-describedby="why" spellcheck={false} />
-      <button type="submit" class="primary">
-        Sign in
-      </button>
-    </form>
   );
 }

@@ -1,0 +1,116 @@
+// What waits, and what operators do about it.
+
+import { useSignal } from "@preact/signals";
+import type { Reconciled } from "./board.ts";
+import { number } from "./format.ts";
+import { SignIn } from "./sign-in.tsx";
+import { backlog, backlogTrouble, reconcile, redrive, token } from "./source.ts";
+import { Table } from "./table.tsx";
+
+/** Orders by state, messages not processed yet, dead letters and the way back for them. */
+export function Backlog({ groups }: { groups: Record<string, Record<string, number>> }) {
+  const waits = backlog.value;
+  const states = Object.fromEntries(waits?.states.map((each) => [each.state, Number(each.orders)]) ?? []);
+  const topics = Object.fromEntries(waits?.topics.map((each) => [each.topic, Number(each.messages)]) ?? []);
+  return (
+    <>
+      {backlogTrouble.value && <p class="notice">Orders say nothing: {backlogTrouble.value.message}</p>}
+      <Bars title="Orders by state" values={states} />
+      <Bars title="Accepted in the last hour, by state then" values={groups["orders_placed_1h"] ?? {}} />
+      <Bars title="Messages not processed yet, by topic" values={{ ...groups["consumer_lag"], ...topics }} />
+      {!token.value && <SignIn />}
+      {waits && <DeadLetters count={Number(waits.deadLetters)} refused={Number(waits.refusedRows)} />}
+    </>
+  );
+}
+
+function DeadLetters({ count, refused }: { count: number; refused: number }) {
+  const said = useSignal("");
+  const send = async () => {
+    said.value = await told(async () => {
+      const done = await redrive();
+      return `${done.redriven} sent back, ${done.passedOver} passed over, ${done.outboxRows} events given to Kafka again.`;
+    });
+  };
+  return (
+    <div class="care">
+      <p>
+        {number(count)} dead letters, {number(refused)} events that Kafka refuses
+      </p>
+      <button type="button" disabled={count + refused === 0} onClick={send}>
+        Redrive
+      </button>
+      <p role="status">{said.value}</p>
+    </div>
+  );
+}
+
+/** Compares orders with holds and stock on demand. */
+export function Reconcile() {
+  const said = useSignal("");
+  const found = useSignal<Reconciled | undefined>(undefined);
+  const busy = useSignal(false);
+  const run = async (validateOnly: boolean) => {
+    busy.value = true;
+    said.value = await told(async () => {
+      found.value = await reconcile(validateOnly);
+      const { orders, holds, discrepancies, repaired } = found.value;
+      return `${orders} orders and ${holds} holds compared: ${discrepancies.length} differences, ${repaired} repaired.`;
+    });
+    busy.value = false;
+  };
+  return (
+    <div class="care">
+      <button type="button" disabled={busy.value || !token.value} onClick={() => run(true)}>
+        Compare with orders
+      </button>
+      <button type="button" disabled={busy.value || !token.value} onClick={() => run(false)}>
+        Compare and repair
+      </button>
+      <p role="status">{said.value}</p>
+      {found.value && found.value.discrepancies.length > 0 && (
+        <Table label="Differences" heads={["Kind", "Subject", "Found", "Repaired"]}>
+          {found.value.discrepancies.map((each) => (
+            <tr key={`${each.kind} ${each.subject}`}>
+              <th scope="row">{each.kind}</th>
+              <td>{each.subject}</td>
+              <td>{each.detail}</td>
+              <td>{each.repaired ? "yes" : "no"}</td>
+            </tr>
+          ))}
+        </Table>
+      )}
+    </div>
+  );
+}
+
+/** What an action said, or why it did not work. */
+async function told(action: () => Promise<string>): Promise<string> {
+  try {
+    return await action();
+  } catch (error) {
+    return `That did not work: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
+
+function Bars({ title, values }: { title: string; values: Record<string, number> }) {
+  const entries = Object.entries(values).sort(([one], [other]) => one.localeCompare(other));
+  if (entries.length === 0) return null;
+  const most = Math.max(1, ...entries.map(([, value]) => value));
+  return (
+    <div class="bars">
+      <h3>{title}</h3>
+      <dl>
+        {entries.map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>
+              <meter min={0} max={most} value={value} aria-hidden="true" />
+              {number(Math.round(value))}
+            </dd>
+          </div>
+        ))}
+      </dl>
+    </div>
+  );
+}

@@ -1,0 +1,75 @@
+"""Operators see what happens to the mesh, and help."""
+
+import time
+import uuid
+
+import httpx
+from playwright.sync_api import expect
+
+
+def buy(stack, times):
+    for _ in range(times):
+        order = {"lines": [{"product": "products/tea-kettle", "quantity": 1}]}
+        httpx.post(f"{stack.url}/v1/orders", json=order, headers={"idempotency-key": f"t-{uuid.uuid4()}"}, timeout=15)
+
+
+def test_a_breaker_is_seen_open_and_closed_again(well, open_page, screenshot):
+    page = open_page("/ops")
+    breakers = page.locator("[data-breaker^='orders-'][data-breaker$=' inventory']")
+    expect(breakers.first).to_be_visible()
+    # Not the services: what is not ready is taken out of the mesh, and its breaker with it.
+    for replica in ("inventory-0", "inventory-1"):
+        well.make("kill", SVC=f"{replica}-envoy")
+    deadline = time.monotonic() + 40
+    while breakers.get_by_text("open", exact=True).count() == 0:
+        assert time.monotonic() < deadline, "no breaker is shown open"
+        buy(well, 2)
+        page.wait_for_timeout(1_000)
+    expect(page.locator(".tile", has_text="Breakers not closed").locator("strong")).not_to_have_text("0")
+    replica = page.get_by_role("region", name="Replicas").get_by_role("row").filter(has_text="inventory-0")
+    expect(replica).to_contain_text("proxy down")
+    screenshot(page, "board-breaker-open")
+    for replica in ("inventory-0", "inventory-1"):
+        well.make("start", SVC=f"{replica}-envoy")
+    for index in range(breakers.count()):
+        expect(breakers.nth(index)).to_contain_text("closed", timeout=90_000)
+    screenshot(page, "board-breaker-closed")
+
+
+def test_calls_and_stock_on_the_board_are_the_real_ones(well, open_page):
+    page = open_page("/ops")
+    before = stock_sold(well)
+    buy(well, 3)
+    row = page.get_by_role("region", name="Stock").get_by_role("row").filter(has_text="Tea kettle")
+    expect(row.get_by_role("cell").nth(3)).to_have_text(str(before + 3))
+    expect(page.get_by_role("rowheader", name="edge → orders")).to_be_visible()
+    expect(page.get_by_role("rowheader", name="orders → inventory")).to_be_visible()
+
+
+def stock_sold(stack):
+    return int(httpx.get(f"{stack.url}/v1/products/tea-kettle").json()["stock"]["sold"])
+
+
+def test_a_service_that_has_gone_is_seen_to_have_no_hosts(well, open_page):
+    page = open_page("/ops")
+    well.make("kill", SVC="inventory")
+    calls = page.get_by_role("region", name="Calls").get_by_role("row").filter(has_text="orders → inventory")
+    expect(calls).to_contain_text("no hosts", timeout=30_000)
+    replica = page.get_by_role("region", name="Replicas").get_by_role("row").filter(has_text="inventory-0")
+    expect(replica).to_contain_text("down")
+    well.make("start", SVC="inventory")
+    expect(calls).to_contain_text("closed", timeout=60_000)
+    expect(replica).to_contain_text("up", timeout=30_000)
+
+
+def test_what_cannot_be_known_is_said_to_be_unknown(well, open_page):
+    page = open_page("/ops")
+    expect(page.get_by_role("rowheader", name="Tea kettle")).to_be_visible()
+    well.make("kill", SVC="inventory")
+    expect(page.locator("section", has_text="Stock").get_by_text("Not known:")).to_be_visible(timeout=30_000)
+
+
+def test_the_edge_keeps_the_board_from_other_sites(stack):
+    answer = httpx.post(f"{stack.url}/ops/api/faults/anything:lift", json={}, headers={"sec-fetch-site": "cross-site"})
+    assert answer.status_code == 403
+    assert answer.json()["details"][0]["reason"] in ("OTHER_SITE", "OPERATOR_ONLY")
