@@ -1,0 +1,111 @@
+"""What the overlays come to, as kubectl renders them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+
+from images.catalogue import CHECKOUT
+
+pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+OVERLAYS = ("one-node", "production")
+
+
+@pytest.fixture(scope="module", params=OVERLAYS)
+def objects(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
+    rendered = subprocess.run(
+        ["kubectl", "kustomize", str(CHECKOUT / "k8s/overlays" / request.param)],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert rendered.returncode == 0, rendered.stderr
+    return [each for each in yaml.safe_load_all(rendered.stdout) if each]
+
+
+def of_kind(objects, *kinds):
+    return [each for each in objects if each["kind"] in kinds]
+
+
+def containers(objects):
+    for each in of_kind(objects, "Deployment", "StatefulSet", "Job"):
+        pod = each["spec"]["template"]["spec"]
+        for container in pod["containers"]:
+            yield each["metadata"]["name"], pod, container
+
+
+def test_every_object_has_a_stage_of_the_deployment(objects):
+    stages = {"namespace", "foundation", "store", "migration", "service"}
+    assert {each["metadata"]["labels"]["stage"] for each in objects} == stages
+
+
+def test_every_container_is_restricted(objects):
+    for name, pod, container in containers(objects):
+        limits = container["securityContext"]
+        assert limits["readOnlyRootFilesystem"] is True, name
+        assert limits["allowPrivilegeEscalation"] is False, name
+        assert limits["capabilities"] == {"drop": ["ALL"]}, name
+        assert pod["securityContext"]["runAsNonRoot"] is True, name
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+
+
+def test_every_container_has_requests_and_a_memory_limit(objects):
+    for name, _, container in containers(objects):
+        assert {"cpu", "memory"} <= set(container["resources"]["requests"]), name
+        assert "memory" in container["resources"]["limits"], name
+
+
+def test_services_are_probed_over_grpc_and_alive_whatever_they_depend_on(objects):
+    for each in of_kind(objects, "Deployment"):
+        if each["metadata"]["name"] in ("orders", "inventory"):
+            [app] = each["spec"]["template"]["spec"]["containers"]
+            assert app["livenessProbe"]["grpc"] == {"port": 50051, "service": "live"}
+            assert app["startupProbe"]["grpc"] == {"port": 50051, "service": "live"}
+            assert app["readinessProbe"]["grpc"] == {"port": 50051}
+
+
+def test_a_rollout_takes_no_replica_away_before_the_next_is_ready(objects):
+    for each in of_kind(objects, "Deployment"):
+        assert each["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+        [container] = each["spec"]["template"]["spec"]["containers"]
+        assert container["lifecycle"]["preStop"]["sleep"]["seconds"] > 0
+
+
+def test_every_workload_has_a_disruption_budget_and_at_least_two_replicas(objects):
+    budgets = {each["spec"]["selector"]["matchLabels"]["app"] for each in of_kind(objects, "PodDisruptionBudget")}
+    workloads = {each["metadata"]["name"] for each in of_kind(objects, "Deployment", "StatefulSet")}
+    assert budgets == workloads
+    least = {
+        each["metadata"]["name"]: each["spec"]["minReplicas"] for each in of_kind(objects, "HorizontalPodAutoscaler")
+    }
+    for each in of_kind(objects, "Deployment"):
+        name = each["metadata"]["name"]
+        assert least.get(name) or each["spec"]["replicas"] >= 2, name
+        assert least.get(name, 2) >= 2, name
+
+
+def test_nothing_is_reachable_unless_it_is_said(objects):
+    policies = of_kind(objects, "NetworkPolicy")
+    [default] = [
+        each
+        for each in policies
+        if each["spec"]["podSelector"] == {} and "ingress" not in each["spec"] and "egress" not in each["spec"]
+    ]
+    assert default["spec"]["policyTypes"] == ["Ingress", "Egress"]
+
+
+def test_no_secret_is_in_the_manifests(objects):
+    assert of_kind(objects, "Secret") == []
+
+
+def test_what_postgresql_asks_of_kubernetes_is_all_that_it_may(objects):
+    [role] = of_kind(objects, "Role")
+    assert {resource for rule in role["rules"] for resource in rule["resources"]} == {"configmaps", "pods"}
+
+
+def test_the_meshs_rules_are_all_used(objects):
+    listed = set(yaml.safe_load((CHECKOUT / "istio/kustomization.yaml").read_text())["resources"])
+    there = {path.name for path in (CHECKOUT / "istio").glob("*.yaml")} - {"kustomization.yaml"}
+    assert listed == there
