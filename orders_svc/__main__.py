@@ -4,6 +4,7 @@ The orders service.
     python -m orders_svc             serve
     python -m orders_svc migrate     create or change the schema and the Kafka topics
     python -m orders_svc reconcile   compare orders, holds, events and stock; exit 1 if differences are left
+    python -m orders_svc redrive     send dead letters and refused outbox rows on their way again
 
 The only place that builds and wires the parts.
 """
@@ -32,6 +33,7 @@ from orders_svc import rows, saga, store
 from orders_svc.allocation import Allocations
 from orders_svc.api import AllocationService, OrderService
 from orders_svc.backlog import Watchman, redrive_rows
+from orders_svc.breaker import Breaker
 from orders_svc.checkout import Checkout
 from orders_svc.dead_letters import DeadLetters
 from orders_svc.inventory import MeshInventory, MeshStock
@@ -57,6 +59,7 @@ PARTITIONS = 8
 PRUNE_EVERY_S = 60.0
 MEASURE_EVERY_S = 5.0
 CLOSE_S = 5.0
+MOST_REDRIVEN = 10_000
 MOST_PRUNINGS = 100
 log = structlog.get_logger()
 
@@ -66,7 +69,7 @@ def main() -> None:
     Do what the command line says.
     """
     options = argparse.ArgumentParser(prog="orders_svc", description="The orders service.")
-    options.add_argument("command", nargs="?", choices=["serve", "migrate", "reconcile"], default="serve")
+    options.add_argument("command", nargs="?", choices=["serve", "migrate", "reconcile", "redrive"], default="serve")
     options.add_argument("--only-look", action="store_true", help="reconcile: repair nothing")
     chosen = options.parse_args()
     settings = load(Settings)
@@ -74,6 +77,8 @@ def main() -> None:
         migrate(settings)
     elif chosen.command == "reconcile":
         sys.exit(asyncio.run(reconcile(settings, only_look=chosen.only_look)))
+    elif chosen.command == "redrive":
+        asyncio.run(redrive(settings))
     else:
         run(lambda: serve(settings))
 
@@ -104,7 +109,7 @@ async def built(settings: Settings) -> AsyncIterator[Parts]:
     async with kafka.Publisher(settings.kafka_brokers, client_id=settings.pod_name) as publisher:
         notifier = Notifier(pool)
         orders = Store(pool, notifier)
-        inventory = MeshInventory(stub, timeout_s=settings.hold_timeout_s)
+        inventory = MeshInventory(stub, Breaker(settings.inventory_authority), timeout_s=settings.hold_timeout_s)
         finisher = saga.Saga(orders, inventory, publisher, path, give_up_s=settings.saga_give_up_s)
         reconciler = Reconciler(pool, MeshStock(stub), finisher.finish, settle_s=settings.settle_s)
         yield Parts(pool, publisher, notifier, orders, inventory, finisher, path, reconciler)
@@ -181,6 +186,24 @@ async def reconcile(settings: Settings, *, only_look: bool) -> int:
         f"{report.repaired} differences repaired, {report.unrepaired} left\n"
     )
     return 1 if report.unrepaired else 0
+
+
+async def redrive(settings: Settings) -> None:
+    """
+    Send what operators are asked about on its way again, and print how much that was.
+    """
+    pool = await database.connect(settings.database_url.get_secret_value(), most=1)
+    async with kafka.Publisher(settings.kafka_brokers, client_id=settings.pod_name) as publisher:
+        try:
+            redriven = await DeadLetters(settings.kafka_brokers, publisher).redrive(MOST_REDRIVEN)
+            rows_again = await redrive_rows(pool)
+        except Error as error:
+            sys.exit(f"redrive: {error.message}")
+    await pool.close()
+    sys.stdout.write(
+        f"{redriven.sent} dead letters sent back, {redriven.passed_over} passed over because they are no orders, "
+        f"{rows_again} outbox rows given to Kafka once more\n"
+    )
 
 
 async def consume(settings: Settings, finisher: saga.Saga, stage: saga.Stage) -> None:

@@ -14,6 +14,7 @@ from prometheus_client import Counter
 from shop.inventory.v1 import inventory_pb2, inventory_service_pb2
 
 from orders_svc import wire
+from orders_svc.breaker import Breaker
 from orders_svc.discrepancies import HoldSeen, HoldState, StockSeen
 from orders_svc.order import INVENTORY_UNAVAILABLE, Hold, Line, Order
 from runtime import errors, status
@@ -35,8 +36,9 @@ class MeshInventory:
     *timeout_s* bounds each call; *batch_limit* its baskets.
     """
 
-    def __init__(self, stub: Any, *, timeout_s: float, batch_limit: int = 128) -> None:
+    def __init__(self, stub: Any, breaker: Breaker, *, timeout_s: float, batch_limit: int = 128) -> None:
         self._stub = stub
+        self._breaker = breaker
         self._timeout_s = timeout_s
         self._lanes = [Lane(self._hold_batch, batch_limit) for _ in range(LANES)]
         self._answered_at = float("-inf")
@@ -71,7 +73,10 @@ class MeshInventory:
         try:
             response = await self._stub.BatchHoldStock(request, timeout=self._timeout_s)
         except grpc.aio.AioRpcError as error:
-            raise _unavailable(status.from_rpc_error(error)) from error
+            told = status.from_rpc_error(error)
+            self._breaker.failed(told)
+            raise _unavailable(told) from error
+        self._breaker.answered()
         self._answered_at = time.monotonic()
         if len(response.outcomes) != len(requests):
             raise errors.Internal(f"{len(requests)} baskets, but {len(response.outcomes)} outcomes")

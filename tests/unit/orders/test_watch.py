@@ -1,0 +1,152 @@
+"""Watching: everything from a version on, in order, once; bounded."""
+
+import asyncio
+import uuid
+from contextlib import ExitStack
+
+import pytest
+
+from orders_svc.watch import QUEUE_LIMIT, Hub, Watcher
+from runtime.errors import Aborted, ResourceExhausted, Unavailable
+
+
+class History:
+    def __init__(self):
+        self.versions = {}
+        self.reads = 0
+
+    async def history(self, since):
+        self.reads += 1
+        return [
+            (order, version, b"%d" % version)
+            for order, first in since.items()
+            for version in range(first, self.versions.get(order, 0) + 1)
+        ]
+
+
+class Session:
+    """The listening connection: hears what the test says."""
+
+    def __init__(self):
+        self.listener = None
+
+    async def add_listener(self, _, listener):
+        self.listener = listener
+
+    async def remove_listener(self, *_):
+        self.listener = None
+
+    async def fetchval(self, _):
+        return 1
+
+
+class Pool:
+    def __init__(self):
+        self.session = Session()
+
+    def acquire(self, timeout):
+        return self
+
+    async def __aenter__(self):
+        return self.session
+
+    async def __aexit__(self, *_):
+        return None
+
+    def notify(self, *orders):
+        self.session.listener(None, 0, "c", ",".join(map(str, orders)))
+
+
+@pytest.fixture
+def history():
+    return History()
+
+
+@pytest.fixture
+def pool():
+    return Pool()
+
+
+@pytest.fixture
+async def hub(pool, history):
+    hub = Hub(pool, history, channel="c", most=3)
+    task = asyncio.create_task(hub.run())
+    await asyncio.sleep(0.01)
+    yield hub
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def versions(watcher, count):
+    return [(await watcher.get(1))[0] for _ in range(count)]
+
+
+async def test_a_watcher_gets_what_was_and_what_comes(hub, history, pool):
+    order = uuid.uuid4()
+    history.versions[order] = 2
+    with hub.watch(order, 1) as watcher:
+        assert await versions(watcher, 2) == [1, 2]
+        history.versions[order] = 4
+        pool.notify(order)
+        assert await versions(watcher, 2) == [3, 4]
+        pool.notify(order)
+        assert await watcher.get(0.05) is None
+
+
+async def test_each_watcher_starts_where_it_asks(hub, history):
+    order = uuid.uuid4()
+    history.versions[order] = 3
+    with hub.watch(order, 1) as first, hub.watch(order, 3) as second:
+        assert await versions(first, 3) == [1, 2, 3]
+        assert await versions(second, 1) == [3]
+        assert await second.get(0.05) is None
+
+
+async def test_a_change_is_read_once_for_all_who_watch_it(hub, history, pool):
+    order = uuid.uuid4()
+    history.versions[order] = 1
+    with hub.watch(order, 1) as a, hub.watch(order, 1) as b, hub.watch(order, 1) as c:
+        for watcher in (a, b, c):
+            await versions(watcher, 1)
+        reads = history.reads
+        history.versions[order] = 2
+        pool.notify(order)
+        for watcher in (a, b, c):
+            assert await versions(watcher, 1) == [2]
+        assert history.reads == reads + 1
+
+
+async def test_changes_of_orders_that_nobody_watches_are_not_read(hub, history, pool):
+    pool.notify(*(uuid.uuid4() for _ in range(50)))
+    await asyncio.sleep(0.02)
+    assert history.reads == 0
+
+
+async def test_more_watchers_than_allowed_are_refused(hub):
+    with ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(hub.watch(uuid.uuid4(), 1))
+        with pytest.raises(ResourceExhausted):
+            stack.enter_context(hub.watch(uuid.uuid4(), 1))
+    with hub.watch(uuid.uuid4(), 1):
+        pass
+
+
+async def test_a_replica_that_stops_ends_its_streams_and_takes_no_more(hub):
+    with hub.watch(uuid.uuid4(), 1) as watcher:
+        hub.end()
+        with pytest.raises(Unavailable):
+            await watcher.get(1)
+    with pytest.raises(Unavailable), hub.watch(uuid.uuid4(), 1):
+        pass
+
+
+async def test_a_watcher_that_does_not_read_is_cut_off():
+    watcher = Watcher(1)
+    for version in range(1, QUEUE_LIMIT + 3):
+        watcher.put(version, b"")
+    for _ in range(QUEUE_LIMIT - 1):
+        await watcher.get(1)
+    with pytest.raises(Aborted) as cut:
+        await watcher.get(1)
+    assert cut.value.reason == "SLOW_WATCHER"
