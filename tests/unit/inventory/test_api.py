@@ -1,0 +1,169 @@
+"""Requests and replies."""
+
+import uuid
+
+import pytest
+from shop.inventory.v1 import inventory_pb2, inventory_service_pb2
+
+from inventory_svc.api import InventoryApi
+from inventory_svc.holds import Restocked
+from inventory_svc.stock import (
+    Basket,
+    Hold,
+    Line,
+    Listing,
+    Money,
+    OperatorOnly,
+    OutOfStock,
+    Product,
+    Rebuilding,
+    State,
+    Stock,
+)
+from runtime.errors import InvalidArgument
+
+ORDER = str(uuid.UUID(int=1))
+NAMES = [f"p{index:03}" for index in range(7)]
+
+
+def product(name):
+    return Product(Listing(name, name.title(), "", Money("EUR", 1, 500_000_000), 0), Stock(9, 4, 3, 2))
+
+
+class Inventory:
+    def __init__(self):
+        self.received = []
+        self.outcome = lambda basket: Hold(basket.order, basket.lines, State.HELD, 3, 1_000)
+
+    async def hold(self, basket):
+        return self.outcome(basket)
+
+    async def hold_all(self, baskets):
+        return [self.outcome(basket) for basket in baskets]
+
+    async def products(self, *, after, most):
+        return [product(name) for name in NAMES if after is None or name > after][:most]
+
+    async def product(self, name):
+        return product(name)
+
+    async def restock(self, receipt):
+        repeated = receipt in self.received
+        self.received.append(receipt)
+        return Restocked(product(receipt.product), repeated)
+
+
+class Context:
+    def __init__(self, **metadata):
+        self._metadata = tuple((name.replace("_", "-"), value) for name, value in metadata.items())
+        self.sent = {}
+
+    def invocation_metadata(self):
+        return self._metadata
+
+    async def send_initial_metadata(self, metadata):
+        self.sent = dict(metadata)
+
+
+@pytest.fixture
+def inventory():
+    return Inventory()
+
+
+@pytest.fixture
+def api(inventory):
+    return InventoryApi(inventory)
+
+
+def hold_request(order=ORDER, quantity=2):
+    line = inventory_pb2.HoldLine(product="products/mug", quantity=quantity)
+    return inventory_service_pb2.HoldStockRequest(order=f"orders/{order}", lines=[line])
+
+
+async def test_a_hold_tells_its_names_end_and_generation(api):
+    hold = await api.HoldStock(hold_request(), Context())
+    assert (hold.name, hold.order) == (f"holds/{ORDER}", f"orders/{ORDER}")
+    assert hold.lines[0].product == "products/mug"
+    assert (hold.state, hold.generation, hold.expire_time.seconds) == (inventory_pb2.Hold.HELD, 3, 1)
+
+
+async def test_a_bad_basket_of_a_batch_fails_alone(api):
+    request = inventory_service_pb2.BatchHoldStockRequest(
+        requests=[hold_request(), hold_request(quantity=0), hold_request("no-uuid"), hold_request()]
+    )
+    response = await api.BatchHoldStock(request, Context())
+    assert [each.WhichOneof("outcome") for each in response.outcomes] == ["hold", "error", "error", "hold"]
+    assert response.outcomes[1].error.code == 3
+    assert "lines[0].quantity" in response.outcomes[1].error.message
+
+
+async def test_one_refusal_of_a_batch_does_not_fail_the_call(api, inventory):
+    inventory.outcome = lambda basket: OutOfStock(basket.order, [(Line("mug", 2), 0)])
+    response = await api.BatchHoldStock(
+        inventory_service_pb2.BatchHoldStockRequest(requests=[hold_request()]), Context()
+    )
+    assert response.outcomes[0].error.code == 9
+
+
+async def test_a_batch_of_which_nothing_can_be_tried_fails_as_a_call_so_that_the_mesh_sees_it(api, inventory):
+    inventory.outcome = lambda basket: Rebuilding()
+    request = inventory_service_pb2.BatchHoldStockRequest(requests=[hold_request(), hold_request()])
+    with pytest.raises(Rebuilding):
+        await api.BatchHoldStock(request, Context())
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 8])
+async def test_pages_miss_and_repeat_none(api, size):
+    found, token = [], ""
+    while True:
+        request = inventory_service_pb2.ListProductsRequest(page_size=size, page_token=token)
+        page = await api.ListProducts(request, Context())
+        assert len(page.products) <= size
+        found += [each.name for each in page.products]
+        token = page.next_page_token
+        if not token:
+            break
+    assert found == [f"products/{name}" for name in NAMES]
+
+
+@pytest.mark.parametrize("token", ["x", "MSA=", "MiBtdWc=", "ÿ", "MSAuLi8uLg=="])
+async def test_a_made_up_page_token_is_refused_by_its_field(api, token):
+    with pytest.raises(InvalidArgument) as refused:
+        await api.ListProducts(inventory_service_pb2.ListProductsRequest(page_token=token), Context())
+    assert refused.value.fields[0].field == "page_token"
+
+
+async def test_an_etag_changes_with_the_stock(api, inventory):
+    request = inventory_service_pb2.GetProductRequest(name="products/mug")
+    first = await api.GetProduct(request, Context())
+    assert (await api.GetProduct(request, Context())).etag == first.etag
+
+    async def sold_one(name):
+        return Product(product(name).listing, Stock(9, 3, 3, 3))
+
+    inventory.product = sold_one
+    assert (await api.GetProduct(request, Context())).etag != first.etag
+
+
+async def test_only_operators_restock(api, inventory):
+    request = inventory_service_pb2.RestockRequest(name="products/mug", quantity=1, request_id="r")
+    with pytest.raises(OperatorOnly):
+        await api.Restock(request, Context(x_customer_id="ada"))
+    assert inventory.received == []
+
+
+async def test_request_ids_belong_to_who_uses_them_and_a_repeat_is_told(api, inventory):
+    request = inventory_service_pb2.RestockRequest(name="products/mug", quantity=1, request_id="r")
+    replays = []
+    for who in ("ada", "bob", "ada"):
+        context = Context(x_customer_id=who, x_operator="true")
+        await api.Restock(request, context)
+        replays.append(context.sent.get("idempotency-replayed"))
+    assert len(set(inventory.received)) == 2
+    assert replays == [None, None, "true"]
+
+
+def test_a_basket_of_the_domain_is_what_the_request_says():
+    from inventory_svc.api import _basket
+
+    assert _basket(hold_request()) == Basket(ORDER, (Line("mug", 2),))

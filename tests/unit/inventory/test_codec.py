@@ -1,0 +1,54 @@
+"""What the scripts read and write."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inventory_svc import codec
+from inventory_svc.stock import Basket, Hold, Line, Money, Sale, State, Stock
+
+prices = st.builds(Money, st.just("EUR"), st.integers(0, 10**12), st.integers(0, 999_999_999)) | st.none()
+lines = st.lists(
+    st.builds(Line, st.from_regex(r"[a-z0-9]{1,20}", fullmatch=True), st.integers(1, 1000), prices), max_size=20
+)
+
+
+@given(prices)
+def test_a_price_comes_back_exactly(price):
+    assert codec.price(codec.price_text(price)) == price
+
+
+@given(lines)
+def test_lines_come_back_as_they_were(lines):
+    assert codec.lines(codec.lines_text(lines)) == tuple(lines)
+
+
+def test_lua_writes_an_empty_list_as_an_empty_object():
+    assert codec.lines("{}") == ()
+
+
+def test_a_hold_that_does_not_expire_has_no_end():
+    assert codec.hold("a", 3, "committed", "[]", "") == Hold("a", (), State.COMMITTED, 3, None)
+    assert codec.hold("a", 3, "held", "[]", "17").expire_ms == 17
+
+
+def test_a_product_is_read_from_its_row():
+    product = codec.product(["mug", "9", "4", "3", "2", "1", "Mug", "A mug.", "EUR 12 500000000", "7"])
+    assert product.stock == Stock(9, 4, 3, 2, 1)
+    assert product.listing.unit_price == Money("EUR", 12, 500_000_000)
+    assert product.listing.low_stock == 7
+
+
+def test_arguments_are_flat():
+    assert list(codec.basket_arguments(Basket("a", (Line("mug", 2),)))) == ["a", 1, "mug", 2]
+    sale = Sale("a", (Line("mug", 2, Money("EUR", 1)), Line("pen", 1)), 4)
+    assert list(codec.sale_arguments(sale)) == ["a", 4, 2, "mug", 2, "EUR 1 0", "pen", 1, ""]
+
+
+@pytest.mark.parametrize("most", [1, 7, 500])
+@given(sizes=st.lists(st.integers(1, 100), max_size=60))
+def test_no_script_gets_more_lines_than_its_limit_unless_one_basket_has(most, sizes):
+    baskets = [Sale(f"o{n}", tuple(Line(f"p{i}", 1) for i in range(size))) for n, size in enumerate(sizes)]
+    parts = list(codec.chunks(baskets, most))
+    assert [basket for part in parts for basket in part] == baskets
+    assert all(len(part) == 1 or sum(len(each.lines) for each in part) <= most for part in parts)

@@ -1,0 +1,151 @@
+"""What becomes of order events, the good and the bad."""
+
+import uuid
+
+import pytest
+from shop.orders.v1.events_pb2 import OrderEvent
+from shop.orders.v1.order_pb2 import Order, OrderLine
+
+from inventory_svc.events import DEAD, OrderEvents, read, sort
+from inventory_svc.stock import Hold, HoldGone, HoldReleased, HoldSettled, Line, Rebuilding, Sale, State, UnknownProduct
+from runtime.errors import InvalidArgument, Unavailable
+from runtime.kafka import Message
+
+ORDER = str(uuid.UUID(int=1))
+OTHER = str(uuid.UUID(int=2))
+
+
+def message(value, key=b"k", offset=0):
+    return Message("order_events", 3, offset, key, value, {"traceparent": "00-1"}, 0)
+
+
+def event(state, order=ORDER, generation=1, lines=("mug",)):
+    lines = [OrderLine(product=f"products/{name}", quantity=2) for name in lines]
+    changed = OrderEvent(order=Order(name=f"orders/{order}", state=state, lines=lines), stock_generation=generation)
+    return message(changed.SerializeToString())
+
+
+class Inventory:
+    """Remembers what it was asked; *outcome* is what becomes of a sale."""
+
+    def __init__(self):
+        self.sold, self.fulfilled, self.released, self.calls = [], [], [], []
+        self.outcome = lambda sale: Hold(sale.order, sale.lines, State.COMMITTED, 1)
+
+    async def commit_all(self, sales):
+        self.calls.append("commit")
+        self.sold += sales
+        return [self.outcome(sale) for sale in sales]
+
+    async def fulfil_all(self, orders):
+        self.calls.append("fulfil")
+        self.fulfilled += orders
+
+    async def release_all(self, orders):
+        self.calls.append("release")
+        self.released += orders
+        return [Hold(order, (), State.RELEASED, 1) for order in orders]
+
+
+class Publisher:
+    def __init__(self):
+        self.records = []
+        self.down = False
+
+    async def publish(self, records):
+        if self.down and records:
+            raise Unavailable("Kafka does not answer")
+        self.records += records
+
+
+@pytest.fixture
+def inventory():
+    return Inventory()
+
+
+@pytest.fixture
+def publisher():
+    return Publisher()
+
+
+@pytest.fixture
+def events(inventory, publisher):
+    return OrderEvents(inventory, publisher)
+
+
+async def test_confirmed_sells_and_cancelled_or_rejected_gives_back(events, inventory):
+    await events.handle([event(Order.CONFIRMED), event(Order.CANCELLED, OTHER), event(Order.REJECTED, OTHER)])
+    assert inventory.sold == [Sale(ORDER, (Line("mug", 2),), 1)]
+    assert inventory.released == [OTHER, OTHER]
+
+
+async def test_fulfilled_is_sold_first_whatever_was_missed(events, inventory):
+    await events.handle([event(Order.FULFILLED)])
+    assert [sale.order for sale in inventory.sold] == inventory.fulfilled == [ORDER]
+    assert inventory.calls == ["commit", "fulfil", "release"]
+
+
+async def test_pending_asks_for_nothing(events, inventory, publisher):
+    await events.handle([event(Order.PENDING)])
+    assert not inventory.sold + inventory.released + inventory.fulfilled + publisher.records
+
+
+@pytest.mark.parametrize(
+    ("bad", "problem"),
+    [
+        (message(b"\xff\xff"), "no OrderEvent"),
+        (message(None), "no order's name"),
+        (message(OrderEvent(order=Order(name="orders/../x", state=Order.CONFIRMED)).SerializeToString()), "no order's"),
+        (event(99), "order.state 99"),
+        (event(Order.CONFIRMED, lines=()), "order.lines is empty"),
+    ],
+)
+async def test_what_is_no_event_goes_to_the_dead_letters_and_the_next_is_processed(
+    events, inventory, publisher, bad, problem
+):
+    await events.handle([bad, event(Order.CONFIRMED, OTHER)])
+    (dead,) = publisher.records
+    assert (dead.topic, dead.key, dead.value) == (DEAD.name, bad.key, bad.value)
+    assert problem in dead.headers["problem"]
+    assert dead.headers["source"] == "order_events/3/0"
+    assert dead.headers["traceparent"] == "00-1"
+    assert [sale.order for sale in inventory.sold] == [OTHER]
+
+
+async def test_a_batch_whose_dead_letter_is_not_taken_comes_again(events, publisher):
+    publisher.down = True
+    with pytest.raises(Unavailable):
+        await events.handle([message(b"\xff")])
+
+
+@pytest.mark.parametrize("outcome", [HoldReleased(ORDER, "x"), HoldSettled(ORDER, "x"), HoldGone(ORDER)])
+async def test_an_old_event_of_an_order_that_moved_on_is_no_fault(events, inventory, publisher, outcome):
+    inventory.outcome = lambda sale: outcome
+    await events.handle([event(Order.CONFIRMED)])
+    assert publisher.records == []
+
+
+async def test_a_product_that_nobody_listed_is_a_dead_letter(events, inventory, publisher):
+    inventory.outcome = lambda sale: UnknownProduct("mug")
+    await events.handle([event(Order.CONFIRMED)])
+    assert "products/mug" in publisher.records[0].headers["problem"]
+
+
+async def test_a_rebuild_makes_the_batch_come_again(events, inventory):
+    inventory.outcome = lambda sale: Rebuilding()
+    with pytest.raises(Rebuilding):
+        await events.handle([event(Order.CONFIRMED), event(Order.CANCELLED, OTHER)])
+    assert inventory.released == []
+
+
+def test_a_batch_is_sorted_by_what_it_asks_for():
+    batch = sort([event(Order.CONFIRMED), message(b"\xff"), event(Order.CANCELLED, OTHER)])
+    assert [sale.order for _, sale in batch.sales] == [ORDER]
+    assert batch.released == [OTHER]
+    assert len(batch.dead) == 1
+
+
+def test_the_generation_travels_with_the_sale():
+    assert read(event(Order.CONFIRMED, generation=7)).stock_generation == 7
+    with pytest.raises(InvalidArgument):
+        read(message(b""))

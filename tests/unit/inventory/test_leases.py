@@ -1,0 +1,72 @@
+"""Ending leases: the orders are asked first."""
+
+import pytest
+
+from inventory_svc.leases import Leases
+from inventory_svc.scripts import Position
+from inventory_svc.stock import Sale
+from runtime.errors import Unavailable
+
+
+class Scripts:
+    position = Position(4)
+    generation = 4
+
+
+class Store:
+    def __init__(self, due):
+        self.scripts = Scripts()
+        self.due = due
+        self.sold, self.expired = [], []
+
+    async def claim_expired(self, *, claim_ms):
+        return self.due
+
+    async def commit(self, sales):
+        self.sold += sales
+
+    async def expire(self, orders):
+        self.expired += orders
+        return len(orders)
+
+
+class Orders:
+    def __init__(self, *owners):
+        self.known = set(owners)
+        self.asked = []
+        self.down = False
+
+    async def owners(self, orders, *, generation):
+        self.asked.append((orders, generation))
+        if self.down:
+            raise Unavailable("orders do not answer")
+        return self.known & set(orders)
+
+
+async def test_what_no_order_owns_is_given_back_and_the_rest_is_sold():
+    store, orders = Store(["a", "b", "c"]), Orders("b")
+    assert await Leases(store, orders, every_s=1).end_some() == 3
+    assert store.sold == [Sale("b", (), 4)]
+    assert store.expired == ["a", "c"]
+    assert orders.asked == [(["a", "b", "c"], 4)]
+
+
+async def test_nothing_is_given_back_while_orders_cannot_be_asked():
+    store, orders = Store(["a"]), Orders()
+    orders.down = True
+    with pytest.raises(Unavailable):
+        await Leases(store, orders, every_s=1).end_some()
+    assert store.expired == store.sold == []
+
+
+async def test_orders_are_not_asked_when_nothing_is_due():
+    orders = Orders()
+    assert await Leases(Store([]), orders, every_s=1).end_some() == 0
+    assert orders.asked == []
+
+
+async def test_nothing_ends_while_the_stock_is_being_rebuilt():
+    store = Store(["a"])
+    store.scripts.position = None
+    assert await Leases(store, Orders(), every_s=1).end_some() == 0
+    assert store.expired == []
