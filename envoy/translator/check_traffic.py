@@ -3,7 +3,7 @@ Checks of DestinationRules, ServiceEntries and Sidecars.
 """
 
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 from math import isqrt
 from pathlib import Path
 from typing import Any
@@ -59,10 +59,18 @@ def _cluster(policy: Block) -> Any:
     """
     The cluster that a policy makes.
     """
-    record = ServiceRecord("check", "check", (ServicePort("grpc", 1, 1),), {})
-    proxy = Proxy(Mesh(NOWHERE.with_services((record,)), ()), ANYBODY)
+    proxy = _client()
     [service] = proxy.services.values()
     return policy_cluster(proxy, Secrets(LAYOUT), service, service.ports[0], "", policy)
+
+
+@cache
+def _client() -> Proxy:
+    """
+    Somebody who calls one service.
+    """
+    record = ServiceRecord("check", "check", (ServicePort("grpc", 1, 1),), {})
+    return Proxy(Mesh(NOWHERE.with_services((record,)), ()), ANYBODY)
 
 
 def _policy(policy: Block | None, path: str) -> Mistakes:

@@ -4,6 +4,7 @@ The constraints that Envoy states in its own message definitions, checked before
 
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import re2
@@ -18,6 +19,7 @@ HEADER_NAME = re.compile(r":?[0-9a-zA-Z!#$%&'*+\-.^_|~`]+")
 HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 LOOSE = re.compile(r"[^\x00\x0a\x0d]*")
 REGEX = "envoy.type.matcher.v3.RegexMatcher"
+NO_RULES = validate_pb2.FieldRules()
 _options = re2.Options()
 _options.log_errors = False
 
@@ -39,12 +41,25 @@ def mistakes(message: Message, path: str = "") -> Mistakes:
         return
     if message.DESCRIPTOR.full_name == REGEX:
         yield from regex_mistakes(str(getattr(message, "regex", "")), join(path, "regex"))
-    for group in message.DESCRIPTOR.oneofs:
-        required = group.GetOptions().Extensions[validate_pb2.required]
-        if required and message.WhichOneof(group.name) is None:
+    groups, ruled = _ruled(message.DESCRIPTOR)
+    for group in groups:
+        if message.WhichOneof(group.name) is None:
             yield join(path, group.name), f"one of {', '.join(field.name for field in group.fields)} must be set"
-    for field in message.DESCRIPTOR.fields:
-        yield from _field(message, field, path)
+    for field, rules in ruled.values():
+        yield from _field(message, field, rules, path)
+    for field, _ in message.ListFields():
+        if field.message_type is not None and field.name not in ruled:
+            yield from _field(message, field, NO_RULES, path)
+
+
+@cache
+def _ruled(descriptor: Any) -> tuple[tuple[Any, ...], dict[str, tuple[Any, Any]]]:
+    """
+    The groups of which one must be set, and the fields that have rules, with these.
+    """
+    groups = (group for group in descriptor.oneofs if group.GetOptions().Extensions[validate_pb2.required])
+    rules = ((field, field.GetOptions().Extensions[validate_pb2.rules]) for field in descriptor.fields)
+    return tuple(groups), {field.name: (field, own) for field, own in rules if own.ListFields()}
 
 
 def regex_mistakes(pattern: str, path: str) -> Mistakes:
@@ -63,8 +78,7 @@ def _packed(message: Any, path: str) -> Mistakes:
         yield from mistakes(unpacked(message), path)
 
 
-def _field(message: Any, field: Any, path: str) -> Mistakes:
-    rules = field.GetOptions().Extensions[validate_pb2.rules]
+def _field(message: Any, field: Any, rules: Any, path: str) -> Mistakes:
     place = join(path, field.name)
     if field.is_repeated:
         yield from _repeated(getattr(message, field.name), field, rules, place)

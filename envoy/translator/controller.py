@@ -91,6 +91,10 @@ class Controller:
                 results = await self._roll_out(after)
             except InvalidMesh as error:
                 self._refuse(str(error))
+            except Exception as error:
+                # A mistake of ours must not end what keeps the mesh alive; it is shown where people look.
+                log.exception("update failed")
+                self._refuse(f"the controller failed: {error!r}; its log has more")
             else:
                 took_ms = round((time.monotonic() - started) * 1000)
                 log.info("configuration applied", why=why, took_ms=took_ms, not_ready=sorted(self.not_ready))
@@ -210,6 +214,7 @@ def configure_log() -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ]
     )

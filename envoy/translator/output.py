@@ -66,11 +66,12 @@ def clusters_file(clusters: Iterable[Any]) -> File:
 
 def discovery(group: str, messages: Iterable[Any], subscription: str) -> File:
     """
-    A discovery response; its version is a digest of its content.
+    A discovery response, a line for each resource; its version is a digest of its content.
     """
-    resources = [{"@type": f"type.googleapis.com/{KINDS[group]}", **as_dict(message)} for message in messages]
-    digest = hashlib.sha256(to_json(resources).encode()).hexdigest()[:16]
-    return File(to_json({"version_info": digest, "resources": resources}), digest, subscription)
+    kind = f"type.googleapis.com/{KINDS[group]}"
+    lines = ",\n".join(json.dumps({"@type": kind, **as_dict(m)}, sort_keys=True, ensure_ascii=False) for m in messages)
+    digest = hashlib.sha256(lines.encode()).hexdigest()[:16]
+    return File(f'{{"version_info": "{digest}", "resources": [\n{lines}\n]}}\n', digest, subscription)
 
 
 def as_dict(message: Any) -> dict[str, Any]:

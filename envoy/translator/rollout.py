@@ -15,6 +15,7 @@ from translator.translate import Configuration
 
 WAIT_S, POLL_S = 3.0, 0.03
 FIRST = ("sds/", "eds/", "cds.json")
+ALWAYS = ("cds.json", "lds.json")
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,9 @@ async def _step(folder: Path, workload: Workload, files: Mapping[str, File]) -> 
     changed = await asyncio.to_thread(write_files, folder, files)
     if earlier is None:
         return Result(running=False)
-    return await wait_until_taken(workload, {path: files[path] for path in changed if files[path].version}, earlier)
+    # A subscription that is not there yet comes with the clusters or the listeners that use it.
+    known = [path for path in changed if files[path].version and (path in ALWAYS or _versions(earlier, files[path]))]
+    return await wait_until_taken(workload, {path: files[path] for path in known}, earlier)
 
 
 async def wait_until_taken(workload: Workload, files: Mapping[str, File], earlier: Taken) -> Result:

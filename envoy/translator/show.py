@@ -56,14 +56,19 @@ def _changes(
     for name in sorted(after):
         mine, theirs = files_of(before[name]), files_of(after[name])
         for path in sorted({*mine, *theirs}):
-            left = _lines(mine[path].content.replace(old, new) if path in mine else "")
-            right = _lines(theirs[path].content if path in theirs else "")
+            left = mine[path].content.replace(old, new) if path in mine else ""
+            right = theirs[path].content if path in theirs else ""
+            if left == right:
+                continue
             where = f"{name}/{path}"
-            yield from difflib.unified_diff(left, right, where, where, n=CONTEXT_LINES, lineterm="")
+            yield from difflib.unified_diff(_lines(left), _lines(right), where, where, n=CONTEXT_LINES, lineterm="")
 
 
 def _lines(text: str) -> list[str]:
-    return [line for line in text.splitlines() if NOISE not in line]
+    """
+    The content as a person reads it, a field a line.
+    """
+    return [line for line in to_json(json.loads(text)).splitlines() if NOISE not in line] if text else []
 
 
 def dump(workload: Workload) -> str:

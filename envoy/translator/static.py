@@ -2,6 +2,7 @@
 One Envoy's configuration in a single file, which `envoy --mode validate` can read whole.
 """
 
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -22,6 +23,9 @@ from translator.translate import Configuration
 from translator.values import packed
 
 VALIDATE_S = 60
+MAX_REASON = 2000
+# What Envoy's log puts before the reason.
+PREAMBLE = re.compile(r"\[[^\]]*\]|error initializing configuration '[^']*': ")
 
 
 def static_bootstrap(configuration: Configuration) -> bootstrap_pb2.Bootstrap:
@@ -98,5 +102,7 @@ def refusal(envoy: str, configuration: Configuration) -> str:
         path.write_text(to_json(as_dict(static_bootstrap(configuration))), encoding="utf-8")
         command = [envoy, "--mode", "validate", "--config-path", str(path), "--log-level", "critical"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=VALIDATE_S, check=False)
-    lines = [line for line in (done.stdout + done.stderr).splitlines() if line and "OK" not in line.split()[-1:]]
-    return "" if done.returncode == 0 else " ".join(lines)[-2000:]
+    if done.returncode == 0:
+        return ""
+    said = " ".join((done.stdout + done.stderr).split())
+    return PREAMBLE.sub("", said)[-MAX_REASON:]
