@@ -15,11 +15,11 @@ from stack.addresses import Host, Network, Port
 from stack.bootstrap import CHECKOUT
 from stack.plan import REPLICAS
 
-SECONDS = 45
+SECONDS = 90
 
 
 def main() -> None:
-    """Make what is missing; raises when no primary takes it within 45 seconds."""
+    """Make what is missing; raises when no primary takes it within 90 seconds."""
     chosen = settings.read(os.environ, checkout=CHECKOUT)
     known = passwords.keep(chosen.secrets)
     with _connect(Network(chosen.network), known.postgres_superuser) as connection:

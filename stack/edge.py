@@ -13,7 +13,7 @@ from stack.errors import StackError
 from stack.progress import Progress
 from stack.settings import Settings
 
-SECONDS = 60
+SECONDS = 120
 POLL_SECONDS = 0.5
 CALL_SECONDS = 5
 
@@ -26,7 +26,7 @@ def wait_for_order(settings: Settings, progress: Progress) -> None:
     """
     Wait until an order goes through the edge, then call it off.
 
-    Raises `NoOrder` after 60 s.
+    Raises `NoOrder` after 120 s.
     """
     key = f"up-{uuid.uuid4()}"
     deadline = time.monotonic() + SECONDS

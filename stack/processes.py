@@ -38,7 +38,7 @@ class Process:
     user: str | None = None
     directory: Path | None = None
     stop_seconds: int = 15  # from SIGTERM to SIGKILL
-    start_seconds: float = 60  # until healthy
+    start_seconds: float = 120  # until healthy, on a machine with other work, too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class Task:
     after: frozenset[str] = frozenset()
     environment: Mapping[str, str] = field(default_factory=dict)
     made: Path | None = None  # what it makes; it does not run again while that exists
-    seconds: float = 60
+    seconds: float = 120
 
 
 Step = Process | Task

@@ -73,6 +73,7 @@ def pages(plan: Plan) -> Iterator[Process]:
             # Nothing issues operators' tokens here yet, so whoever reaches the loopback port may look.
             "OPERATORS_ONLY": "false",
             "ISTIO_FOLDERS": ",".join(map(str, istio_folders(plan.settings))),
+            "APPLIED_FOLDER": f"{plan.settings.mesh}/applied",
         },
         listens=(listen, network.at(Host.PAGES, Port.METRICS)),
         check=HttpCheck(listen, "/healthz"),
