@@ -25,7 +25,7 @@ from translator.values import packed
 VALIDATE_S = 60
 MAX_REASON = 2000
 # What Envoy's log puts before the reason.
-PREAMBLE = re.compile(r"\[[^\]]*\]|error initializing configuration '[^']*': ")
+PREAMBLE = re.compile(r"^(\[[^\]]*\] *)+(error initializing configuration '[^']*': )?")
 
 
 def static_bootstrap(configuration: Configuration) -> bootstrap_pb2.Bootstrap:

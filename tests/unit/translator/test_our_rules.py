@@ -1,0 +1,117 @@
+"""
+Our own rules in istio/: who may call what, what is repeated, what is limited, and the faults that stand in for them.
+"""
+
+from pathlib import Path
+
+import pytest
+from envoy.extensions.filters.http.fault.v3 import fault_pb2
+
+from chaos.faults.make import FAULTS, made
+from tests.unit.translator import simulation
+from tests.unit.translator.rig import REGISTRY, read
+from tests.unit.translator.simulation import DENIED, Call
+from translator.checks import Checker
+from translator.mesh import Mesh
+from translator.places import overlaid
+from translator.resources import Resource
+from translator.translate import Configuration, translate
+
+ROOT = Path(__file__).parents[3]
+ORDERS, INVENTORY = "/shop.orders.v1.OrderService/", "/shop.inventory.v1.InventoryService/"
+HOST = {ORDERS: "orders.shop.svc.cluster.local", INVENTORY: "inventory.shop.svc.cluster.local"}
+REPEATABLE = {"HoldStock", "BatchHoldStock", "CommitHold", "ReleaseHold", "GetProduct", "ListProducts"}
+
+
+def identity(account: str) -> str:
+    return f"spiffe://cluster.local/ns/shop/sa/{account}"
+
+
+def ours(over: tuple[Resource, ...] = ()) -> dict[str, Configuration]:
+    resources = overlaid(Checker().load(ROOT / "istio"), over)
+    made = translate(Mesh(REGISTRY, resources), out=Path("/out"), certificates=Path("/certificates"))
+    return {configuration.workload.name: configuration for configuration in made}
+
+
+def arrives(workload: str, path: str, by: str) -> bool:
+    return simulation.inbound(ours()[workload], 50051, Call("x", path, identity=by)) != DENIED
+
+
+@pytest.mark.parametrize(
+    ("path", "by", "allowed"),
+    [
+        (f"{INVENTORY}HoldStock", "orders", True),
+        (f"{INVENTORY}ReleaseHold", "orders", True),
+        (f"{INVENTORY}GetProduct", "edge", True),
+        (f"{INVENTORY}HoldStock", "edge", False),
+        (f"{INVENTORY}Restock", "orders", False),
+        (f"{INVENTORY}HoldStock", "inventory", False),
+        (f"{INVENTORY}HoldStock", "stranger", False),
+    ],
+)
+def test_inventory_serves_exactly_whom_it_should(path: str, by: str, allowed: bool) -> None:
+    assert arrives("inventory-0", path, identity(by)) == allowed
+
+
+@pytest.mark.parametrize(
+    ("path", "by", "allowed"),
+    [
+        (f"{ORDERS}CreateOrder", "edge", True),
+        ("/shop.orders.v1.AllocationService/ListAllocations", "inventory", True),
+        ("/shop.orders.v1.AllocationService/ListAllocations", "edge", False),
+        (f"{ORDERS}CreateOrder", "inventory", False),
+        (f"{ORDERS}CreateOrder", "stranger", False),
+    ],
+)
+def test_orders_serves_exactly_whom_it_should(path: str, by: str, allowed: bool) -> None:
+    assert arrives("orders-0", path, identity(by)) == allowed
+
+
+def test_nobody_speaks_plain_text() -> None:
+    assert simulation.inbound(ours()["orders-0"], 50051, Call("x", f"{ORDERS}GetOrder")) == simulation.CLOSED
+
+
+@pytest.mark.parametrize("method", [*sorted(REPEATABLE), "Restock"])
+def test_only_what_is_safe_to_repeat_is_tried_again(method: str) -> None:
+    outcome = simulation.outbound(ours()["orders-0"], 50051, Call(HOST[INVENTORY], f"{INVENTORY}{method}"))
+    assert (outcome.retries is not None) == (method in REPEATABLE)
+    assert outcome.route.route.timeout.seconds > 0
+
+
+def test_watched_order_is_not_cut_off() -> None:
+    outcome = simulation.outbound(ours()["edge-0"], 8080, Call("shop.example", f"{ORDERS}WatchOrder"))
+    assert outcome.route.route.timeout.seconds == 0
+    assert outcome.retries is None
+
+
+def test_breakers_open_after_three_errors_for_all_and_never_panic() -> None:
+    for cluster in ours()["orders-0"].clusters:
+        if cluster.name in (f"outbound|50051||{host}" for host in HOST.values()):
+            detection = cluster.outlier_detection
+            assert (detection.consecutive_5xx.value, detection.consecutive_gateway_failure.value) == (3, 3)
+            assert detection.max_ejection_percent.value == 100
+            assert cluster.common_lb_config.healthy_panic_threshold.value == 0
+            assert cluster.common_lb_config.HasField("update_merge_window")
+            assert cluster.circuit_breakers.thresholds[0].max_retries.value < 100
+
+
+@pytest.mark.parametrize("name", sorted(FAULTS))
+def test_fault_file_is_what_the_routes_make_it(name: str) -> None:
+    assert (ROOT / "chaos" / "faults" / f"{name}.yaml").read_text() == made(FAULTS[name]), "python -m chaos.faults.make"
+
+
+@pytest.mark.parametrize("name", sorted(FAULTS))
+def test_fault_breaks_what_it_says_and_nothing_else(name: str) -> None:
+    fault = FAULTS[name]
+    over = read((ROOT / "chaos" / "faults" / f"{name}.yaml").read_text())
+    workload, port = ("edge-0", 8080) if fault.routes.startswith("edge") else ("orders-0", 50051)
+    broken = ours(over)[workload]
+    host = HOST[INVENTORY] if workload == "orders-0" else "shop.example"
+    headers = {key: value["exact"] for key, value in fault.headers.items()}
+    hit = simulation.outbound(broken, port, Call(host, fault.paths[0], headers=headers))
+    config = fault_pb2.HTTPFault()
+    hit.route.typed_per_filter_config["envoy.filters.http.fault"].Unpack(config)
+    assert config.HasField("delay") == ("delay" in fault.block)
+    assert config.HasField("abort") == ("abort" in fault.block)
+    spared = simulation.outbound(broken, port, Call(host, f"{INVENTORY}GetProduct"))
+    assert "envoy.filters.http.fault" not in spared.route.typed_per_filter_config
