@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import AsyncExitStack
 
 import httpx
 import uvicorn
@@ -11,6 +12,7 @@ from starlette.applications import Starlette
 from gateway.pages import files
 from gateway.pages.app import application
 from gateway.pages.board import Board
+from gateway.pages.cluster_faults import ClusterFaults, api_server
 from gateway.pages.faults import FaultFiles
 from gateway.pages.prometheus import Prometheus
 from gateway.pages.settings import Settings
@@ -32,19 +34,28 @@ async def serve() -> None:
         pages = files.load(chosen.pages_folder, chosen.openapi_file)
     except files.NoPages as error:
         sys.exit(f"PAGES_FOLDER: {error}")
-    async with (
-        httpx.AsyncClient(
-            base_url=str(chosen.prometheus_url),
-            timeout=chosen.prometheus_timeout_s,
-            limits=httpx.Limits(max_connections=BOARD_CONNECTIONS),
-            trust_env=False,
-        ) as client,
-        channel.connect(chosen.inventory_address, authority=chosen.inventory_authority) as inventory,
-    ):
-        faults = FaultFiles(chosen.istio_folders)
+    async with AsyncExitStack() as open_until_stopped:
+        client = await open_until_stopped.enter_async_context(prometheus_client(chosen))
+        inventory = channel.connect(chosen.inventory_address, authority=chosen.inventory_authority)
+        await open_until_stopped.enter_async_context(inventory)
+        faults: FaultFiles | ClusterFaults = FaultFiles(chosen.istio_folders, chosen.applied_folder)
+        if chosen.kubernetes_service_host:
+            faults = ClusterFaults(await open_until_stopped.enter_async_context(api_server()), chosen.namespace)
         board = Board(Prometheus(client), Stock(inventory), faults)
         web = application(pages, board, faults, operators_only=chosen.operators_only)
         await uvicorn.Server(configuration(chosen, web)).serve()
+
+
+def prometheus_client(chosen: Settings) -> httpx.AsyncClient:
+    """
+    Return the client that asks Prometheus, with a limit on time and connections.
+    """
+    return httpx.AsyncClient(
+        base_url=str(chosen.prometheus_url),
+        timeout=chosen.prometheus_timeout_s,
+        limits=httpx.Limits(max_connections=BOARD_CONNECTIONS),
+        trust_env=False,
+    )
 
 
 def configuration(chosen: Settings, web: Starlette) -> uvicorn.Config:

@@ -35,7 +35,11 @@ class Settings(ProcessSettings):
     inventory_authority: str = "inventory.shop.svc.cluster.local:50051"
     """The service that the sidecar is asked for."""
     istio_folders: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_with_commas)] = ()
-    """Folders whose VirtualServices are in force, with commas between."""
+    """Folders whose VirtualServices are in force on one machine, with commas between."""
+    applied_folder: Path | None = None
+    """Where on one machine the resources are that were applied beside the folders."""
+    kubernetes_service_host: str | None = None
+    """Set by Kubernetes in every pod: then it is asked for the VirtualServices."""
     namespace: str = Field(default="shop", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
     """Where faults are looked for on a cluster."""
     operators_only: bool = True

@@ -1,0 +1,163 @@
+"""Which faults are in force, and taking them out of force."""
+
+import json
+
+import httpx
+import pytest
+
+from gateway.pages.cluster_faults import ClusterFaults, without_faults
+from gateway.pages.faults import FaultFiles, MeshUnknown, NoSuchFault, WrittenFault, describe
+
+ROUTES = """\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: inventory, namespace: shop}
+spec: {hosts: [inventory], http: [{name: holds, route: [{destination: {host: inventory}}]}]}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: inventory, namespace: shop}
+spec: {host: inventory}
+"""
+SLOW = """\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: inventory, namespace: shop}
+spec:
+  hosts: [inventory]
+  http:
+  - name: holds
+    fault: {delay: {fixedDelay: 2s, percentage: {value: 50}}, abort: {grpcStatus: UNAVAILABLE, percentage: {value: 10}}}
+    route: [{destination: {host: inventory}}]
+"""
+
+
+@pytest.fixture
+def mesh(tmp_path):
+    """A folder of written files, a folder of applied ones, and the faults in both."""
+    written, applied = tmp_path / "istio", tmp_path / "applied"
+    written.mkdir()
+    applied.mkdir()
+    (written / "routes.yaml").write_text(ROUTES)
+    return written, applied, FaultFiles([written], applied)
+
+
+async def test_a_mesh_without_faults_shows_none(mesh):
+    assert await mesh[2].active() == []
+
+
+async def test_an_applied_fault_is_shown_in_words(mesh):
+    _, applied, faults = mesh
+    (applied / "inventory.yaml").write_text(SLOW)
+    [fault] = await faults.active()
+    assert fault["text"] == "delay 2s, 50%; abort UNAVAILABLE, 10%"
+    assert (fault["name"], fault["hosts"], fault["route"], fault["condition"]) == (
+        "inventory", ["inventory"], "holds", "every call",
+    )  # fmt: skip
+
+
+async def test_lifting_takes_back_what_was_applied_and_leaves_the_written_files(mesh):
+    written, applied, faults = mesh
+    (applied / "inventory.yaml").write_text(SLOW)
+    await faults.lift("inventory")
+    assert await faults.active() == []
+    assert (written / "routes.yaml").read_text() == ROUTES
+
+
+async def test_an_applied_resource_without_a_fault_stands_in_for_a_written_one_with_one(mesh):
+    written, applied, faults = mesh
+    (written / "slow.yaml").write_text(SLOW.replace("name: inventory,", "name: orders,"))
+    assert len(await faults.active()) == 1
+    (applied / "orders.yaml").write_text(ROUTES.replace("name: inventory,", "name: orders,"))
+    assert await faults.active() == []
+
+
+async def test_a_fault_that_people_wrote_is_theirs_to_lift(mesh):
+    written, _, faults = mesh
+    (written / "routes.yaml").write_text(SLOW)
+    with pytest.raises(WrittenFault, match=r"routes\.yaml"):
+        await faults.lift("inventory")
+    assert (written / "routes.yaml").exists()
+
+
+async def test_lifting_what_has_no_fault_is_refused(mesh):
+    with pytest.raises(NoSuchFault):
+        await mesh[2].lift("inventory")
+
+
+async def test_a_file_that_cannot_be_read_makes_the_faults_unknown_not_none(mesh):
+    (mesh[0] / "broken.yaml").write_text("a: [")
+    with pytest.raises(MeshUnknown, match=r"broken\.yaml"):
+        await mesh[2].active()
+
+
+def test_a_fault_without_a_percentage_is_shown_to_do_nothing():
+    assert describe({"abort": {"httpStatus": 503}}) == "abort 503, 0%"
+
+
+class Cluster:
+    """Kubernetes, as far as it is asked."""
+
+    def __init__(self, tmp_path, service):
+        self.service = service
+        self.patches = []
+        (tmp_path / "token").write_text("the-token\n")
+        client = httpx.AsyncClient(base_url="https://kubernetes", transport=httpx.MockTransport(self.answer))
+        self.faults = ClusterFaults(client, "shop", tmp_path)
+
+    def answer(self, request):
+        assert request.headers["authorization"] == "Bearer the-token"
+        assert request.url.path.startswith("/apis/networking.istio.io/v1/namespaces/shop/virtualservices")
+        if request.method == "PATCH":
+            assert request.headers["content-type"] == "application/json-patch+json"
+            self.patches.append(json.loads(request.content))
+            return httpx.Response(200, json=self.service)
+        if request.url.path.endswith("/virtualservices"):
+            return httpx.Response(200, json={"items": [self.service]})
+        known = request.url.path.endswith(f"/{self.service['metadata']['name']}")
+        return httpx.Response(200, json=self.service) if known else httpx.Response(404, json={})
+
+
+def service(*routes):
+    metadata = {"name": "inventory", "namespace": "shop", "resourceVersion": "7"}
+    return {"kind": "VirtualService", "metadata": metadata, "spec": {"hosts": ["inventory"], "http": list(routes)}}
+
+
+FAULTY = {"fault": {"abort": {"httpStatus": 503, "percentage": {"value": 5}}}, "route": []}
+
+
+async def test_on_a_cluster_every_virtual_service_is_looked_at(tmp_path):
+    [fault] = await Cluster(tmp_path, service({"route": []}, FAULTY)).faults.active()
+    assert (fault["name"], fault["route"], fault["text"]) == ("inventory", "http[1]", "abort 503, 5%")
+
+
+async def test_on_a_cluster_lifting_removes_the_faults_and_nothing_else(tmp_path):
+    cluster = Cluster(tmp_path, service(FAULTY, {"route": []}, FAULTY))
+    await cluster.faults.lift("inventory")
+    assert cluster.patches == [
+        [
+            {"op": "test", "path": "/metadata/resourceVersion", "value": "7"},
+            {"op": "remove", "path": "/spec/http/0/fault"},
+            {"op": "remove", "path": "/spec/http/2/fault"},
+        ]
+    ]
+
+
+@pytest.mark.parametrize("name", ["inventory", "nobody"])
+async def test_on_a_cluster_lifting_what_has_no_fault_is_refused(tmp_path, name):
+    cluster = Cluster(tmp_path, service({"route": []}))
+    with pytest.raises(NoSuchFault):
+        await cluster.faults.lift(name)
+    assert cluster.patches == []
+
+
+def test_a_service_without_faults_needs_no_change():
+    assert without_faults(service({"route": []})) == []
+
+
+async def test_a_cluster_that_says_nothing_makes_the_faults_unknown(tmp_path):
+    (tmp_path / "token").write_text("x")
+    transport = httpx.MockTransport(lambda _: httpx.Response(403, json={}))
+    client = httpx.AsyncClient(base_url="https://kubernetes", transport=transport)
+    with pytest.raises(MeshUnknown, match="403"):
+        await ClusterFaults(client, "shop", tmp_path).active()

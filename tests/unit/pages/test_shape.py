@@ -1,0 +1,66 @@
+"""From Prometheus's series to the board."""
+
+import pytest
+
+from gateway.pages import shape
+from gateway.pages.prometheus import Sample, Series
+
+INVENTORY = "outbound|50051||inventory.shop.svc.cluster.local"
+
+
+def sample(value, **labels):
+    return Sample({"cluster_name": INVENTORY, "service": "orders", "pod": "orders-0", **labels}, value)
+
+
+def test_calls_are_named_by_service_and_only_those_that_happened_are_shown():
+    quiet = sample(0, service="inventory", cluster_name="outbound|50051||orders.shop.svc.cluster.local")
+    found = {"calls": [sample(40), quiet], "rate": [sample(2.5), quiet], "errors": [sample(0.5)]}
+    assert shape.calls(found) == [{"from": "orders", "to": "inventory", "calls": 40, "rate": 2.5, "errors": 0.5}]
+
+
+def test_subsets_of_a_service_count_together():
+    other = sample(1.5, cluster_name="outbound|50051|v2|inventory.shop.svc.cluster.local")
+    [line] = shape.calls({"calls": [sample(1)], "rate": [sample(1), other]})
+    assert line["rate"] == 2.5
+
+
+@pytest.mark.parametrize(
+    ("hosts", "ejected", "state"), [(2, 0, "closed"), (2, 1, "partly"), (2, 2, "open"), (0, 0, "empty")]
+)
+def test_a_breaker_is_open_when_nobody_is_left_to_call(hosts, ejected, state):
+    found = {"calls": [sample(9)], "hosts": [sample(hosts)], "ejected": [sample(ejected)]}
+    [line] = shape.breakers(found)
+    assert line["state"] == state
+    assert (line["from"], line["pod"], line["to"]) == ("orders", "orders-0", "inventory")
+
+
+def test_a_breaker_of_a_service_that_was_never_called_is_not_shown():
+    assert shape.breakers({"calls": [sample(0)], "hosts": [sample(2)]}) == []
+
+
+def points(*ups):
+    return Series({"pod": "orders-0"}, tuple((100.0 + 5 * number, float(up)) for number, up in enumerate(ups)))
+
+
+def test_the_last_outage_is_from_the_first_miss_to_the_next_answer():
+    assert shape.outages([points(1, 0, 1, 1, 0, 0, 0, 1)]) == {
+        "orders-0": {"since": 120.0, "until": 135.0, "seconds": 15.0}
+    }
+
+
+def test_an_outage_that_lasts_has_no_end():
+    assert shape.outages([points(1, 1, 0, 0)]) == {"orders-0": {"since": 110.0, "until": None, "seconds": 5.0}}
+
+
+def test_a_pod_that_was_always_there_has_no_outage():
+    assert shape.outages([points(1, 1, 1)]) == {}
+
+
+def test_units_that_do_not_add_up_are_told_by_how_many():
+    units = {"on_hand": 10, "available": 4, "held": 2, "sold": 3}
+    assert shape.product("products/mug", "Mug", units)["off"] == 1
+
+
+@pytest.mark.parametrize("name", ["inbound|50051||", "", "xds-grpc"])
+def test_what_is_no_outbound_cluster_has_no_service(name):
+    assert shape.service_of(name) is None
