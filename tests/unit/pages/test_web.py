@@ -77,20 +77,20 @@ def board(prometheus, mesh, clock):
 
 @pytest.fixture
 def built(tmp_path):
-    (tmp_path / "assets").mkdir()
-    (tmp_path / "index.html").write_text("<!doctype html>shop")
-    (tmp_path / "ops.html").write_text("<!doctype html>board")
-    (tmp_path / "docs.html").write_text("<!doctype html>api")
-    (tmp_path / "openapi").write_text('{"openapi": "3.1.0"}')
-    (tmp_path / "assets" / "index-abc.js").write_text("1")
-    (tmp_path / ".built-from").write_text("secret")
-    return tmp_path
+    web = tmp_path / "web"
+    (web / "assets").mkdir(parents=True)
+    for name, text in {"index": "shop", "ops": "board", "docs": "api"}.items():
+        (web / f"{name}.html").write_text(f"<!doctype html>{text}")
+    (web / "assets" / "index-abc.js").write_text("1")
+    (web / ".built-from").write_text("secret")
+    (tmp_path / "openapi.json").write_text('{"openapi": "3.1.0"}')
+    return web
 
 
 @pytest.fixture
 def client(built, board, mesh):
     def make(operators_only=True):
-        web = application(files.load(built, built / "openapi"), board, mesh, operators_only=operators_only)
+        web = application(files.load(built, built.parent / "openapi.json"), board, mesh, operators_only=operators_only)
         return httpx.AsyncClient(transport=httpx.ASGITransport(web), base_url="http://pages")
 
     return make
@@ -135,7 +135,7 @@ async def test_the_apis_description_is_served(client):
 
 def test_a_folder_without_pages_is_an_error_that_says_what_to_do(tmp_path):
     with pytest.raises(files.NoPages, match=r"gateway\.pages\.build"):
-        files.load(tmp_path, tmp_path / "openapi")
+        files.load(tmp_path, tmp_path / "openapi.json")
 
 
 async def test_the_board_is_for_operators(client):
