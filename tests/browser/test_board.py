@@ -6,6 +6,10 @@ import uuid
 import httpx
 from playwright.sync_api import expect
 
+from tests.browser.conftest import CHECKOUT
+
+FAULT = CHECKOUT / "tests" / "browser" / "fault.yaml"
+
 
 def buy(stack, times):
     for _ in range(times):
@@ -73,3 +77,20 @@ def test_the_edge_keeps_the_board_from_other_sites(stack):
     answer = httpx.post(f"{stack.url}/ops/api/faults/anything:lift", json={}, headers={"sec-fetch-site": "cross-site"})
     assert answer.status_code == 403
     assert answer.json()["details"][0]["reason"] in ("OTHER_SITE", "OPERATOR_ONLY")
+
+
+def test_a_fault_in_force_is_seen_and_lifted_with_a_button(well, open_page, screenshot):
+    page = open_page("/ops")
+    expect(page.get_by_text("None: every call goes through as it is.")).to_be_visible()
+    well.make("mesh-apply", FILE=FAULT)
+    try:
+        fault = page.get_by_role("listitem").filter(has_text="delay 1s, 50%")
+        expect(fault).to_contain_text("some calls to orders")
+        screenshot(page, "board-fault")
+        fault.get_by_role("button", name="Lift the faults of orders").click()
+        expect(page.get_by_text("None: every call goes through as it is.")).to_be_visible()
+    finally:
+        left = well.make("mesh-diff")
+        if "fault" in left:
+            well.make("mesh-delete", FILE=FAULT)
+    assert "fault" not in left
