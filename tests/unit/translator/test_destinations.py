@@ -267,3 +267,16 @@ spec:
     seen = [one.name for one in made["orders-0"].clusters if one.name.startswith("outbound")]
     assert seen == [INVENTORY]
     assert len([one for one in made["inventory-0"].clusters if one.name.startswith("outbound")]) == 4
+
+
+def test_port_policy_of_a_subset_inherits_nothing_either() -> None:
+    pages = "pages.web.svc.cluster.local"
+    text = rule(
+        "{outlierDetection: {consecutive5xxErrors: 7}}",
+        host=pages,
+        more="  subsets: [{name: blue, labels: {app: pages}, trafficPolicy: {portLevelSettings: [{port: {number: 80}, connectionPool: {tcp: {maxConnections: 4}}}]}}]",
+    )
+    of_port, of_other = (cluster(text, name=f"outbound|{port}|blue|{pages}") for port in (80, 9000))
+    assert of_port.circuit_breakers.thresholds[0].max_connections.value == 4
+    assert not of_port.HasField("outlier_detection")
+    assert of_other.outlier_detection.consecutive_5xx.value == 7
