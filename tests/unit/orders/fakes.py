@@ -102,9 +102,10 @@ class FakeInventory:
             for line in lines:
                 self.stock[line.product] -= line.quantity
             self.holds[order_id] = {line.product: EUR_2 for line in lines}
+        held = Hold(self.generation, self.holds[order_id], datetime.now(UTC) + self.lease)
         if self.before_answer:
             await self.before_answer(order_id)
-        return Hold(self.generation, self.holds[order_id], datetime.now(UTC) + self.lease)
+        return held
 
     def release(self, order_id):
         self.released.add(order_id)
