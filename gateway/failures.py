@@ -69,6 +69,10 @@ FAILURES = (
     Failure(503, code_pb2.UNAVAILABLE, "UNAVAILABLE", "the service does not answer right now", 1),
     Failure(504, code_pb2.DEADLINE_EXCEEDED, "SERVICE_TIMEOUT", "the service did not answer in time", 1),
 )
+# The mesh forbids what needs a token in the same way as what needs an operator's.
+UNKNOWN_CALLER = Failure(
+    401, code_pb2.UNAUTHENTICATED, "MISSING_TOKEN", "sign in first: send a token as Authorization: Bearer"
+)
 BY_HTTP = {failure.http: failure for failure in FAILURES}
 # What a gRPC status without details becomes: no service of ours sends one, so it is the mesh's.
 BY_CODE = {

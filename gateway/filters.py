@@ -179,7 +179,20 @@ def local_replies() -> dict[str, Any]:
     To gRPC clients Envoy answers with a gRPC status, and the Lua filter sees to its text.
     """
     mappers = [mapper for failure in failures.FAILURES for mapper in _mappers(failure)]
-    return {"mappers": [*mappers, _aborted_with_success()]}
+    return {"mappers": [*_unknown_caller(), *mappers, _aborted_with_success()]}
+
+
+def _unknown_caller() -> list[dict[str, Any]]:
+    """
+    Forbidden without a token is 401, which tells clients to sign in; 403 would tell them not to try.
+    """
+    meant = failures.UNKNOWN_CALLER
+    challenge = {"key": "www-authenticate", "value": "Bearer"}
+    added = [{"header": challenge, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]
+    forbidden = [_status_is(403), _NO_TOKEN]
+    json = _mapper(meant, [*forbidden, _IS_JSON], meant.status())
+    others = {"filter": {"and_filter": {"filters": forbidden}}, "body": {"inline_string": meant.message}}
+    return [each | {"status_code": meant.http, "headers_to_add": added} for each in (json, others)]
 
 
 def _mappers(failure: failures.Failure) -> list[dict[str, Any]]:
@@ -233,6 +246,17 @@ _IS_JSON = {
             },
             {"header_filter": {"header": {"name": "x-envoy-original-path", "present_match": True}}},
         ]
+    }
+}
+# A good token leaves its claims, which are never null; one that is not good was refused before.
+_NO_TOKEN = {
+    "metadata_filter": {
+        "matcher": {
+            "filter": "envoy.filters.http.jwt_authn",
+            "path": [{"key": "payload"}],
+            "value": {"null_match": {}},
+        },
+        "match_if_key_not_found": True,
     }
 }
 # the Lua filter notes what it refused, so that the answer can name it.

@@ -56,7 +56,8 @@ class Signer:
         claims: dict[str, Any] = {"iss": self.issuer, "aud": AUDIENCE, "sub": customer, "iat": issued}
         claims["exp"] = issued + min(lifetime, LONGEST)
         if operator:
-            claims["operator"] = True
+            # A text, since the mesh's rules compare claims as texts.
+            claims["operator"] = "true"
         return jwt.encode(claims, self.key, algorithm=ALGORITHM, headers={"kid": self.public["kid"]})
 
 

@@ -194,6 +194,26 @@ def registry(plan: Plan) -> str:
     )
 
 
+def issuer_entry(plan: Plan) -> str:
+    """The development issuer has no sidecar, so the mesh knows it as Istio knows what is outside."""
+    endpoint = plan.network.at(Host.ISSUER, Port.ISSUER)
+    return yaml.safe_dump(
+        {
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "ServiceEntry",
+            "metadata": {"name": "issuer", "namespace": NAMESPACE},
+            "spec": {
+                "hosts": [f"issuer.{NAMESPACE}.svc.cluster.local"],
+                "location": "MESH_EXTERNAL",
+                "resolution": "STATIC",
+                "ports": [{"number": 8080, "name": "http", "protocol": "HTTP"}],
+                "endpoints": [{"address": endpoint.address, "ports": {"http": endpoint.port}}],
+            },
+        },
+        sort_keys=False,
+    )
+
+
 def _service(name: str, protocol: str, port: Port) -> dict[str, Any]:
     return {
         "name": name,

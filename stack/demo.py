@@ -14,7 +14,7 @@ from google.protobuf import json_format
 from psycopg.rows import dict_row
 from shop.orders.v1 import events_pb2
 
-from stack import edge
+from stack import customer, edge
 from stack.errors import StackError
 from stack.plan import Plan
 
@@ -51,13 +51,15 @@ def _place(plan: Plan) -> dict[str, Any]:
         "-i",
         f"{plan.settings.edge_url}/v1/orders",
         "-H",
+        f"authorization: Bearer {customer.token(plan.settings, edge.BUYER)}",
+        "-H",
         "content-type: application/json",
         "-H",
         f"idempotency-key: {uuid.uuid4()}",
         "-d",
         body,
     ]
-    print("== An order ==\n$ " + " ".join(f"'{word}'" if " " in word or "{" in word else word for word in command))
+    print("== An order ==\n$ " + " ".join(_shown(word) for word in command))
     answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     print(answer.stdout or answer.stderr)
     _, _, text = answer.stdout.replace("\r\n", "\n").partition("\n\n")
@@ -67,6 +69,13 @@ def _place(plan: Plan) -> dict[str, Any]:
     except (ValueError, KeyError):
         raise DemoFailed("the edge did not take the order") from None
     return order
+
+
+def _shown(word: str) -> str:
+    """A word of the command as a person would type it; the token by what makes it."""
+    if word.startswith("authorization:"):
+        return f'"authorization: Bearer $(make -s token CUSTOMER={edge.BUYER})"'
+    return f"'{word}'" if " " in word or "{" in word else word
 
 
 def _show_rows(plan: Plan, name: str) -> None:

@@ -9,12 +9,15 @@ import urllib.request
 import uuid
 from typing import Any
 
+from stack import customer
 from stack.errors import StackError
 from stack.progress import Progress
 from stack.settings import Settings
 
 SECONDS = 120
 POLL_SECONDS = 0.5
+# Whom the commands buy for.
+BUYER = "demo"
 CALL_SECONDS = 5
 
 
@@ -72,7 +75,11 @@ def _call(settings: Settings, path: str, body: dict[str, Any] | None = None, key
     request = urllib.request.Request(  # noqa: S310 - http on loopback
         settings.edge_url + path,
         data=None if body is None else json.dumps(body).encode(),
-        headers={"content-type": "application/json", "idempotency-key": key},
+        headers={
+            "authorization": f"Bearer {customer.token(settings, BUYER)}",
+            "content-type": "application/json",
+            "idempotency-key": key,
+        },
     )
     with urllib.request.urlopen(request, timeout=CALL_SECONDS) as answer:  # noqa: S310
         decoded: dict[str, Any] = json.load(answer)

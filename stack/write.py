@@ -43,6 +43,8 @@ def everything(plan: Plan, processes: list[Process]) -> None:
     write_private(settings.conf / "redis-0.conf", configuration.redis(plan))
     write_private(settings.conf / "kafka-0.properties", configuration.kafka(plan))
     write_private(settings.conf / "registry.yaml", configuration.registry(plan))
+    (settings.conf / "istio").mkdir(exist_ok=True)
+    write_private(settings.conf / "istio" / "issuer.yaml", configuration.issuer_entry(plan))
     write_private(settings.conf / "supervisord.conf", supervisor.render(settings, processes))
     _prometheus(plan)
 
