@@ -137,6 +137,8 @@ def _read(brokers: str, topic: str, last: int | None, limit_s: float) -> list[by
             "enable.partition.eof": True,
             "auto.offset.reset": "earliest",
             "isolation.level": "read_committed",
+            # The end of a partition is told after this time without news.
+            "fetch.wait.max.ms": 50,
             "log_level": 3,
         }
     )

@@ -41,9 +41,11 @@ async def shop(redis, redis_server, kafka, orders):
         try:
             yield shop
         finally:
-            shop.end()
             await shop.channel.close()
-            print(shop.replica.log()[-6000:])
+            try:
+                shop.end()
+            finally:
+                print(shop.replica.log()[-9000:])
 
 
 class Shop:
