@@ -21,11 +21,11 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import structlog
-import tenacity
+from confluent_kafka import KafkaException
 from shop.inventory.v1 import inventory_service_pb2_grpc
 from shop.orders.v1 import allocation_service_pb2_grpc, operations_service_pb2_grpc, order_service_pb2_grpc
 
@@ -60,6 +60,7 @@ PRUNE_EVERY_S = 60.0
 MEASURE_EVERY_S = 5.0
 CLOSE_S = 5.0
 MOST_REDRIVEN = 10_000
+MIGRATION_S = 300
 MOST_PRUNINGS = 100
 log = structlog.get_logger()
 
@@ -219,7 +220,7 @@ async def consume(settings: Settings, finisher: saga.Saga, stage: saga.Stage) ->
                 handle=finisher.handler(stage),
                 client_id=settings.pod_name,
             )
-        except* Error as errors:
+        except* (Error, KafkaException) as errors:
             log.warning("a delivery failed and comes again", topic=stage.topic, error=str(errors.exceptions[0]))
         await asyncio.sleep(1)
 
@@ -256,41 +257,29 @@ def migrate(settings: Settings) -> None:
     kafka.ensure_topics(settings.kafka_brokers, [kafka.Topic(name, PARTITIONS) for name in topics])
 
 
-@tenacity.retry(
-    retry=tenacity.retry_if_exception_type(subprocess.CalledProcessError),
-    wait=tenacity.wait_random_exponential(multiplier=0.5, max=3),
-    stop=tenacity.stop_after_attempt(5),
-    reraise=True,
-)
 def apply_migrations(url: str) -> None:
     """
-    Apply the migrations that are missing, one replica at a time.
+    Apply the migrations that are missing; of several replicas at a time dbmate lets one do it.
     """
     dbmate = Path(sysconfig.get_path("scripts")) / "dbmate"
-    command = [
-        str(dbmate),
-        "--no-dump-schema",
-        "--wait",
-        "--wait-timeout",
-        "60s",
-        "--migrations-dir",
-        str(SCHEMA),
-        "up",
-    ]
-    subprocess.run(command, check=True, env={"DATABASE_URL": _for_dbmate(url)})
+    command = [str(dbmate), "--no-dump-schema", "--wait", "--migrations-dir", str(SCHEMA), "up"]
+    environment = {"DATABASE_URL": asyncio.run(url_of_primary(url))}
+    subprocess.run(command, check=True, env=environment, timeout=MIGRATION_S)
 
 
-def _for_dbmate(url: str) -> str:
+async def url_of_primary(url: str) -> str:
     """
-    Return *url* for dbmate: told that there is no TLS on loopback or in the mesh, and one port for all hosts.
+    Return *url* for dbmate, which takes but one host: of several, the primary, which is waited for.
+
+    What encrypts is the mesh, or it is loopback: dbmate's driver must be told not to ask for TLS.
     """
     parts = urlsplit(url)
-    query = {"sslmode": "disable", **dict(parse_qsl(parts.query))}
-    user, at, hosts = parts.netloc.rpartition("@")
-    # dbmate takes several hosts only in the form HOST,HOST:PORT.
-    port = hosts.rpartition(":")[2]
-    hosts = hosts.replace(f":{port},", ",")
-    return urlunsplit(parts._replace(netloc=f"{user}{at}{hosts}", query=urlencode(query)))
+    user, _, hosts = parts.netloc.rpartition("@")
+    if "," in hosts:
+        pool = await database.connect(url, most=1)
+        hosts = await pool.fetchval("SELECT host(inet_server_addr()) || ':' || inet_server_port()")
+        await pool.close()
+    return urlunsplit(parts._replace(netloc=f"{user}@{hosts}", query="sslmode=disable"))
 
 
 if __name__ == "__main__":

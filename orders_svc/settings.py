@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from typing import Annotated
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr
 
 from runtime.settings import Address, ServiceSettings
 
+# A consumer must come back within five minutes, or its partitions go to another.
+Delay = Annotated[float, Field(gt=0, le=240)]
 DOMAIN = "orders.shop.example.com"
 
 
@@ -28,7 +31,7 @@ class Settings(ServiceSettings):
     """The most that an order waits for its hold; without one it is PENDING."""
     page_token_key: SecretStr | None = None
     """Signs page tokens; the same for all replicas. Derived from the database's password if missing."""
-    saga_retry_delays_s: tuple[float, ...] = Field(default=(5, 30, 120), min_length=1, max_length=5)
+    saga_retry_delays_s: tuple[Delay, ...] = Field(default=(5, 30, 120), min_length=1, max_length=5)
     """How long a pending order waits before each delayed delivery; not above 240 s each."""
     saga_give_up_s: float = Field(default=3600, gt=0)
     """An order that inventory can't be asked about for this long becomes a dead letter."""

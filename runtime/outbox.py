@@ -183,14 +183,15 @@ class Relay:
         done = [row["id"] for row, outcome in zip(rows, outcomes, strict=True) if outcome is None]
         if done:
             await connection.execute(DELETE, done)
+        waiting = [outcome.message for outcome in outcomes if isinstance(outcome, Unavailable)]
+        if waiting:
+            log.warning("Kafka did not take some rows; they stay", rows=len(waiting), error=waiting[0])
         for row, outcome in zip(rows, outcomes, strict=True):
             if outcome is None:
                 PUBLISHED.labels(row["topic"]).inc()
             elif isinstance(outcome, InvalidArgument):
                 await connection.execute(REFUSE, row["id"], outcome.message)
                 log.error("Kafka refuses a row for good", id=row["id"], topic=row["topic"], error=outcome.message)
-            else:
-                log.warning("Kafka did not take a row; it stays", id=row["id"], error=outcome.message)
 
 
 def waves(rows: Iterable[Any]) -> list[list[Any]]:

@@ -83,10 +83,12 @@ def postgres():
         shutil.chown(folder, "postgres")
     server = Postgres(folder)
     server.start()
-    apply_migrations(server.url("template_orders"))
-    yield server
-    server.stop()
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        apply_migrations(server.url("template_orders"))
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
