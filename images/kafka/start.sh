@@ -49,6 +49,8 @@ transaction.state.log.min.isr=$in_sync
 share.coordinator.state.topic.replication.factor=$copies
 share.coordinator.state.topic.min.isr=$in_sync
 group.initial.rebalance.delay.ms=0
+# The default is 128 MB, half of a small broker's heap; our compacted topic has thousands of keys.
+log.cleaner.dedupe.buffer.size=16777216
 # A broker that stopped is noticed within this; its partitions then get other leaders.
 broker.session.timeout.ms=6000
 P
