@@ -15,6 +15,7 @@ import confluent_kafka
 import httpx
 import pytest
 
+from stack import customer
 from stack import settings as stack_settings
 from stack.addresses import Host, Network, Port
 
@@ -39,6 +40,14 @@ class Stack:
         assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
+    def client(self, name=None, *, operator=False):
+        """An HTTP client of the edge: a customer, an operator, or nobody in particular."""
+        headers = {}
+        if name is not None:
+            token = customer.token(self.settings, name, operator=operator)
+            headers["authorization"] = f"Bearer {token}"
+        return httpx.AsyncClient(base_url=self.settings.edge_url, headers=headers, timeout=15)
+
     @property
     def brokers(self):
         return str(self.network.at(Host.KAFKA, Port.KAFKA))
@@ -51,7 +60,8 @@ def stack():
 
 @pytest.fixture
 async def edge(stack):
-    async with httpx.AsyncClient(base_url=stack.settings.edge_url, timeout=15) as client:
+    """The edge, called by a customer of this test alone."""
+    async with stack.client(f"test-{uuid.uuid4()}") as client:
         yield client
 
 
