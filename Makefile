@@ -7,7 +7,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
 .PHONY: mesh-apply mesh-delete mesh-diff mesh-dump breakers
-.PHONY: help up down status logs stop start restart kill demo token clean protos lint unit integration test
+.PHONY: reconcile redrive soak help up down status logs stop start restart kill demo token clean protos lint unit integration test
 
 help: ## say what can be done
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -41,6 +41,15 @@ demo: ## place an order with curl; show the answer, its row and its event
 
 token: ## a token for CUSTOMER, signed by the development issuer; OPERATOR=yes for an operator's
 	@$(STACK) token "$(CUSTOMER)" $(if $(filter yes,$(OPERATOR)),--operator)
+
+reconcile: ## compare orders, holds, events and stock; repair what can be, fail if something is left
+	@$(STACK) reconcile
+
+redrive: ## send dead letters on their way again
+	@$(STACK) redrive
+
+soak: ## buy while parts are killed, then check every promise; ARGUMENTS="--orders 50000 --seed 7"
+	@$(STACK) soak " $(ARGUMENTS)"
 
 clean: ## remove the state of a stack that is down
 	@$(STACK) clean

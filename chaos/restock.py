@@ -9,22 +9,19 @@ from shop.inventory.v1 import inventory_service_pb2, inventory_service_pb2_grpc
 
 from chaos import truth
 
-OPERATOR = (("x-operator", "true"), ("x-customer-id", "chaos"))
+Metadata = tuple[tuple[str, str], ...]
 
 
-async def restock(edge: str, inventory: str, *, units: int) -> list[str]:
+async def restock(edge: str, operator: Metadata, *, units: int) -> list[str]:
     """
     Bring every product to *units* available and return the products' names.
-
-    Stock is read through the *edge*; receipts go straight to a replica of
-    *inventory*, since no customer may restock.
     """
     stock = await truth.stock_at(edge)
-    async with grpc.aio.insecure_channel(inventory) as channel:
+    async with grpc.aio.insecure_channel(edge) as channel:
         stub = inventory_service_pb2_grpc.InventoryServiceStub(channel)
         for name, now in stock.items():
             if now.available < units:
-                await stub.Restock(_receipt(name, units - now.available), metadata=OPERATOR, timeout=10)
+                await stub.Restock(_receipt(name, units - now.available), metadata=operator, timeout=10)
     return sorted(stock)
 
 

@@ -22,7 +22,7 @@ from chaos import breakage, truth
 from chaos.buyers import Buyers
 from chaos.promises import SHOWN_LIMIT, Facts, Verdict, verdicts
 from chaos.restock import restock
-from stack import passwords, settings
+from stack import customer, passwords, settings
 from stack.addresses import Host, Network, Port
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -48,9 +48,14 @@ def main() -> None:
 async def _soak(options: argparse.Namespace) -> int:
     chosen = settings.read(os.environ, checkout=CHECKOUT)
     edge = f"127.0.0.1:{chosen.port}"
-    application = Network(chosen.network).at(Host.INVENTORY, Port.APPLICATION)
-    products = await restock(edge, str(application), units=options.orders)
-    buyers = Buyers(edge, metadata=(), products=products, seed=options.seed, workers=options.workers)
+    products = await restock(edge, _bearer(chosen, "chaos", operator=True), units=options.orders)
+    buyers = Buyers(
+        edge,
+        metadata=_bearer(chosen, f"soak-{options.seed}"),
+        products=products,
+        seed=options.seed,
+        workers=options.workers,
+    )
     started = time.monotonic()
     say = _sayer(started)
     faults = breakage.draw(options.seed, within_s=options.seconds, kills=options.kills)
@@ -62,6 +67,10 @@ async def _soak(options: argparse.Namespace) -> int:
     seconds = time.monotonic() - started
     facts = await _facts(chosen, buyers, edge)
     return _report(verdicts(facts), buyers, seconds)
+
+
+def _bearer(chosen: settings.Settings, name: str, *, operator: bool = False) -> tuple[tuple[str, str], ...]:
+    return (("authorization", f"Bearer {customer.token(chosen, name, operator=operator)}"),)
 
 
 def _sayer(started: float) -> Callable[[str], None]:

@@ -4,6 +4,7 @@ The stack's commands, as the Makefile calls them: `python -m stack COMMAND`.
 
 import argparse
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -19,7 +20,7 @@ from stack.settings import Settings
 from stack.start import Starter
 from stack.supervisor import Supervisor
 from stack.up import exclusive, up
-from stack.workloads import issuer_environment
+from stack.workloads import issuer_environment, service_environment
 
 Command = Callable[[Settings, argparse.Namespace], int]
 
@@ -42,7 +43,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="stack", description="The whole system on one machine.")
     parser.add_argument("command", choices=sorted(COMMANDS))
     parser.add_argument(
-        "name", nargs="?", default="", help="SVC: inventory, inventory-0, kafka; or a customer, for token"
+        "name",
+        nargs="?",
+        default="",
+        help="SVC: inventory, inventory-0, kafka; for token a customer; for soak its options",
     )
     parser.add_argument("--operator", action="store_true", help="token: may do what operators may")
     parser.add_argument("--no-follow", action="store_true", help="logs: only what is there")
@@ -123,6 +127,20 @@ def _token(chosen: Settings, options: argparse.Namespace) -> int:
     os.execve(python, [python, "-m", "gateway.token", options.name, *role], os.environ | issuer_environment(chosen))
 
 
+def _operate(chosen: Settings, options: argparse.Namespace) -> int:
+    """What an operator has the orders service do, with the environment of its first replica."""
+    plan = describe(chosen)
+    environment = service_environment(plan, "orders", 0) | {"POD_NAME": "operator"}
+    python = plan.tool("python")
+    os.execve(python, [python, "-m", "orders_svc", options.command], os.environ | environment)
+
+
+def _soak(chosen: Settings, options: argparse.Namespace) -> int:
+    python = str(chosen.venv / "bin" / "python")
+    arguments = shlex.split(options.name)
+    os.execve(python, [python, "-m", "chaos.soak", *arguments], os.environ | chosen.environment())
+
+
 def _protos(chosen: Settings, options: argparse.Namespace) -> int:
     install.contract(chosen, say=Progress().say, force=True)
     return 0
@@ -164,6 +182,9 @@ COMMANDS: Mapping[str, Command] = {
     "demo": _demo,
     "clean": _clean,
     "token": _token,
+    "reconcile": _operate,
+    "redrive": _operate,
+    "soak": _soak,
     "protos": _protos,
     **dict.fromkeys(mesh_commands.ACTIONS, _mesh),
     "lint": _lint,
