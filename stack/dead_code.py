@@ -15,8 +15,8 @@ from vulture.core import Item
 from stack.bootstrap import CHECKOUT
 
 KINDS = {"class", "function", "import", "method", "property", "unreachable_code"}
-# Called by gRPC by their names in the contract.
-CALLED_BY_NAME = {"intercept_service", "intercept_unary_unary"}
+# Called by a library by their names: gRPC's interceptors, PyYAML's dumper.
+CALLED_BY_NAME = {"intercept_service", "intercept_unary_unary", "ignore_aliases"}
 
 
 def main(folders: list[str]) -> int:
