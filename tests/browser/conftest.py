@@ -17,6 +17,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from stack import customer
 from stack import settings as stack_settings
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -25,6 +26,10 @@ FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
+BUYER = "browser-tests"
+OPERATOR = "browser-operator"
+# What Chromium says when the edge is away or answers with an error; the page itself must cope.
+UNREACHABLE = (r"Failed to load resource", r"net::ERR_")
 DESKTOP = {"width": 1280, "height": 860}
 PHONE = {"width": 390, "height": 844}
 expect.set_options(timeout=15_000)
@@ -46,10 +51,25 @@ class Stack:
         assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
+    def token(self, name, *, operator=False):
+        """What the development issuer would give to *name*."""
+        return customer.token(self.settings, name, operator=operator)
+
+    def client(self):
+        """Calls the API as the customer whom the tests buy for."""
+        signed = {"authorization": f"Bearer {self.token(BUYER)}"}
+        return httpx.Client(base_url=self.url, headers=signed, timeout=10)
+
+    def buy(self, product, quantity=1):
+        """Order something; the API's answer."""
+        order = {"lines": [{"product": product, "quantity": quantity}]}
+        with self.client() as client:
+            return client.post("/v1/orders", json=order, headers={"idempotency-key": f"test-{uuid.uuid4()}"})
+
     def orders(self):
-        """Every order of nobody in particular."""
+        """Every order of the tests' customer."""
         found, token = [], ""
-        with httpx.Client(base_url=self.url, timeout=10) as client:
+        with self.client() as client:
             while True:
                 page = client.get("/v1/orders", params={"pageSize": 500, "pageToken": token}).json()
                 found += page["orders"]
@@ -61,11 +81,9 @@ class Stack:
     def sold_out(self, product):
         """Buy all there is of a product, and call that off in the end."""
         bought = []
-        with httpx.Client(base_url=self.url, timeout=10) as client:
+        with self.client() as client:
             while left := int(client.get(f"/v1/{product}").json()["stock"]["available"]):
-                order = {"lines": [{"product": product, "quantity": min(left, 1000)}]}
-                answer = client.post("/v1/orders", json=order, headers={"idempotency-key": f"test-{uuid.uuid4()}"})
-                bought.append(answer.json()["name"])
+                bought.append(self.buy(product, min(left, 1000)).json()["name"])
             try:
                 yield
             finally:
@@ -74,16 +92,15 @@ class Stack:
 
     def pending(self):
         """The orders that wait for their stock."""
-        return httpx.get(f"{self.url}/v1/orders", params={"state": "PENDING"}, timeout=10).json()["orders"]
+        with self.client() as client:
+            return client.get("/v1/orders", params={"state": "PENDING"}).json()["orders"]
 
     def wait_until_confirming(self, *, within_s=60):
         """Wait until a new order is confirmed at once and none waits, so that a test begins with everything well."""
         end = time.monotonic() + within_s
         while time.monotonic() < end:
             try:
-                body = {"lines": [{"product": "products/wool-blanket", "quantity": 1}]}
-                headers = {"idempotency-key": f"test-{uuid.uuid4()}"}
-                answer = httpx.post(f"{self.url}/v1/orders", json=body, headers=headers, timeout=10)
+                answer = self.buy("products/wool-blanket")
                 if answer.json().get("state") == "CONFIRMED" and not self.pending():
                     return
             except (httpx.HTTPError, ValueError, LookupError):
@@ -117,13 +134,16 @@ def chromium():
 
 @pytest.fixture
 def open_page(chromium, stack, request):
-    """Opens pages as a visitor who has never been here; what the console complains of fails the test."""
+    """Opens pages as somebody who has never been here; what the console complains of fails the test."""
     contexts, complaints = [], []
 
-    def open_at(path="/", *, size=DESKTOP, scheme="light", language="en-GB", forgive=()):
+    def open_at(path="/", *, size=DESKTOP, scheme="light", language="en-GB", forgive=(), who=BUYER):
         context = chromium.new_context(viewport=size, color_scheme=scheme, locale=language, reduced_motion="reduce")
         context.set_default_timeout(15_000)
         contexts.append(context)
+        if who:
+            token = stack.token(who, operator=who == OPERATOR)
+            context.add_init_script(f"sessionStorage.setItem('shop.token', {token!r})")
         page = context.new_page()
 
         def heard(message):

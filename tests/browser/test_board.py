@@ -1,24 +1,22 @@
 """Operators see what happens to the mesh, and help."""
 
 import time
-import uuid
 
 import httpx
 from playwright.sync_api import expect
 
-from tests.browser.conftest import CHECKOUT
+from tests.browser.conftest import BUYER, CHECKOUT, OPERATOR, UNREACHABLE
 
 FAULT = CHECKOUT / "tests" / "browser" / "fault.yaml"
 
 
 def buy(stack, times):
     for _ in range(times):
-        order = {"lines": [{"product": "products/tea-kettle", "quantity": 1}]}
-        httpx.post(f"{stack.url}/v1/orders", json=order, headers={"idempotency-key": f"t-{uuid.uuid4()}"}, timeout=15)
+        stack.buy("products/tea-kettle")
 
 
 def test_a_breaker_is_seen_open_and_closed_again(well, open_page, screenshot):
-    page = open_page("/ops")
+    page = open_page("/ops", who=OPERATOR, forgive=UNREACHABLE)
     breakers = page.locator("[data-breaker^='orders-'][data-breaker$=' inventory']")
     expect(breakers.first).to_be_visible()
     # Not the services: what is not ready is taken out of the mesh, and its breaker with it.
@@ -41,7 +39,7 @@ def test_a_breaker_is_seen_open_and_closed_again(well, open_page, screenshot):
 
 
 def test_calls_and_stock_on_the_board_are_the_real_ones(well, open_page):
-    page = open_page("/ops")
+    page = open_page("/ops", who=OPERATOR)
     before = stock_sold(well)
     buy(well, 3)
     row = page.get_by_role("region", name="Stock").get_by_role("row").filter(has_text="Tea kettle")
@@ -55,7 +53,7 @@ def stock_sold(stack):
 
 
 def test_a_service_that_has_gone_is_seen_to_have_no_hosts(well, open_page):
-    page = open_page("/ops")
+    page = open_page("/ops", who=OPERATOR, forgive=UNREACHABLE)
     well.make("kill", SVC="inventory")
     calls = page.get_by_role("region", name="Calls").get_by_role("row").filter(has_text="orders → inventory")
     expect(calls).to_contain_text("no hosts", timeout=30_000)
@@ -67,20 +65,37 @@ def test_a_service_that_has_gone_is_seen_to_have_no_hosts(well, open_page):
 
 
 def test_what_cannot_be_known_is_said_to_be_unknown(well, open_page):
-    page = open_page("/ops")
+    page = open_page("/ops", who=OPERATOR, forgive=UNREACHABLE)
     expect(page.get_by_role("rowheader", name="Tea kettle")).to_be_visible()
     well.make("kill", SVC="inventory")
     expect(page.locator("section", has_text="Stock").get_by_text("Not known:")).to_be_visible(timeout=30_000)
 
 
-def test_the_edge_keeps_the_board_from_other_sites(stack):
-    answer = httpx.post(f"{stack.url}/ops/api/faults/anything:lift", json={}, headers={"sec-fetch-site": "cross-site"})
-    assert answer.status_code == 403
-    assert answer.json()["details"][0]["reason"] in ("OTHER_SITE", "OPERATOR_ONLY")
+def test_the_board_lifts_nothing_for_another_sites_page(stack):
+    signed = {"authorization": f"Bearer {stack.token(OPERATOR, operator=True)}", "sec-fetch-site": "cross-site"}
+    answer = httpx.post(f"{stack.url}/ops/api/faults/anything:lift", json={}, headers=signed)
+    assert (answer.status_code, answer.json()["details"][0]["reason"]) == (403, "OTHER_SITE")
+
+
+def test_the_board_is_for_operators_who_may_sign_in_there(well, open_page):
+    page = open_page("/ops", who=BUYER, forgive=UNREACHABLE)
+    expect(page.get_by_role("heading", name="Who are you?")).to_be_visible()
+    assert page.get_by_text("Kettle").count() == 0
+    page.get_by_label("Token").fill(well.token(OPERATOR, operator=True))
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("rowheader", name="Tea kettle")).to_be_visible()
+
+
+def test_orders_by_state_and_what_waits_are_the_services_own(well, open_page):
+    page = open_page("/ops", who=OPERATOR)
+    expect(page.locator(".bars", has_text="Orders by state")).to_contain_text("CONFIRMED")
+    expect(page.get_by_text("0 dead letters, 0 events that Kafka refuses")).to_be_visible()
+    page.get_by_role("button", name="Compare with orders").click()
+    expect(page.get_by_text("0 differences, 0 repaired.")).to_be_visible(timeout=60_000)
 
 
 def test_a_fault_in_force_is_seen_and_lifted_with_a_button(well, open_page, screenshot):
-    page = open_page("/ops")
+    page = open_page("/ops", who=OPERATOR)
     expect(page.get_by_text("None: every call goes through as it is.")).to_be_visible()
     well.make("mesh-apply", FILE=FAULT)
     try:

@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.browser.conftest import DESKTOP, PHONE, add, order_name, place_order
+from tests.browser.conftest import DESKTOP, OPERATOR, PHONE, add, order_name, place_order
 
 SERIOUS = ("serious", "critical")
 
@@ -25,7 +25,7 @@ def complaints(page):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("device", "size"), [("desktop", DESKTOP), ("phone", PHONE)])
 def test_nothing_keeps_people_out(stack, open_page, screenshot, device, size, scheme):
-    page = open_page(size=size, scheme=scheme)
+    page = open_page(size=size, scheme=scheme, who=OPERATOR)
     look = f"{device}-{scheme}"
 
     def check(name):
@@ -47,6 +47,8 @@ def test_nothing_keeps_people_out(stack, open_page, screenshot, device, size, sc
     expect(page.locator(".orders li").first).to_be_visible()
     check("orders")
     page.get_by_role("link", name="Account").click()
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("button", name="Sign in")).to_be_visible()
     check("account")
     page.goto(stack.url + "/ops")
@@ -114,7 +116,7 @@ def test_a_spanish_reader_gets_spanish_and_may_choose_english(stack, open_page, 
 
 
 def test_the_pages_ask_nothing_of_other_hosts(stack, open_page):
-    page = open_page("/#/account")
+    page = open_page("/#/account", who=OPERATOR)
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     for path in ("/", "/ops"):

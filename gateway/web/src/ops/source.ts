@@ -7,7 +7,8 @@ import type { Backlog, Board, Reconciled, Redriven } from "./board.ts";
 
 const EVERY_MS = 2_000;
 const RECONCILE_MS = 120_000;
-const KEY = "ops.token";
+// The same as the storefront's: who has signed in there need not do it again.
+const KEY = "shop.token";
 
 export const token = signal(sessionStorage.getItem(KEY) ?? "");
 export const board = signal<Board | undefined>(undefined);

@@ -21,7 +21,7 @@ let wake = new AbortController();
 
 /** Order what is in the basket. */
 export function checkOut(): void {
-  if (isOpen(intent.value) || basket.value.length === 0) return;
+  if (isOpen(intent.value) || basket.value.length === 0 || !customer.value) return;
   set(begin(crypto.randomUUID(), customer.value, basket.value, Date.now()));
   void drive();
 }

@@ -123,7 +123,9 @@ export const en = {
 
   signIn: {
     who: (name: string) => `You are signed in as ${name}.`,
-    nobody: "You are not signed in. You can shop all the same; orders then belong to nobody in particular.",
+    nobody: "You are not signed in. Look around as you like; to order, tell us who you are.",
+    toOrder: "Sign in to order",
+    toSee: "Orders are shown to those who placed them. Please sign in.",
     token: "Sign-in token",
     hint: "Paste the token you were given. It stays in this tab and is sent to this shop only.",
     in: "Sign in",

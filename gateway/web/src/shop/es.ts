@@ -126,7 +126,9 @@ export const es: Messages = {
 
   signIn: {
     who: (name) => `Se ha identificado como ${name}.`,
-    nobody: "No se ha identificado. Puede comprar igualmente; los pedidos no serán entonces de nadie en particular.",
+    nobody: "No se ha identificado. Mire cuanto quiera; para hacer un pedido, díganos quién es.",
+    toOrder: "Identificarse para pedir",
+    toSee: "Los pedidos se muestran a quien los hizo. Por favor, identifíquese.",
     token: "Clave de acceso",
     hint: "Pegue la clave que le han dado. Se queda en esta pestaña y solo se envía a esta tienda.",
     in: "Identificarse",

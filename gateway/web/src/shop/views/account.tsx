@@ -1,13 +1,15 @@
 import { useSignal } from "@preact/signals";
+import { go } from "../../shared/router.ts";
 import { isExpired, subject } from "../../shared/token.ts";
-import { ANONYMOUS, customer, signIn, token } from "../session.ts";
+import { pieces } from "../basket.ts";
+import { customer, signIn } from "../session.ts";
 import { words } from "../words.ts";
 import { Page } from "./page.tsx";
 
 /** Who is shopping, and how to become somebody else. */
 export function Account() {
   const said = words.value;
-  const named = customer.value !== ANONYMOUS || token.value !== "";
+  const named = customer.value !== "";
   return (
     <Page title={said.account}>
       <p>{named ? said.signIn.who(customer.value) : said.signIn.nobody}</p>
@@ -32,7 +34,10 @@ function SignIn() {
     const form = new FormData(event.currentTarget as HTMLFormElement);
     const text = String(form.get("token") ?? "").trim();
     wrong.value = !subject(text) || isExpired(text, Date.now());
-    if (!wrong.value) signIn(text);
+    if (wrong.value) return;
+    signIn(text);
+    // Back to what signing in was for.
+    if (pieces.value > 0) go("/basket");
   };
   return (
     <form class="card" onSubmit={submit}>

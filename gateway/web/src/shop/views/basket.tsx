@@ -5,6 +5,7 @@ import { basket, put } from "../basket.ts";
 import { product } from "../catalogue.ts";
 import { checkOut, intent } from "../checkout.ts";
 import { isOpen } from "../intent.ts";
+import { customer } from "../session.ts";
 import { words } from "../words.ts";
 import { Lines } from "./lines.tsx";
 import { Page } from "./page.tsx";
@@ -56,9 +57,15 @@ export function Basket() {
         )}
       </div>
       <div class="actions">
-        <button type="button" class="primary large" disabled={isOpen(intent.value)} onClick={order}>
-          {said.place}
-        </button>
+        {customer.value ? (
+          <button type="button" class="primary large" disabled={isOpen(intent.value)} onClick={order}>
+            {said.place}
+          </button>
+        ) : (
+          <a class="button primary large" href="#/account">
+            {said.signIn.toOrder}
+          </a>
+        )}
         <p class="muted">{said.basketNote}</p>
       </div>
     </Page>

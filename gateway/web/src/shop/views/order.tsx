@@ -6,7 +6,7 @@ import { FINAL } from "../../api/types.ts";
 import { watch } from "../../api/watch.ts";
 import { region, time } from "../../shared/i18n.ts";
 import { format } from "../../shared/money.ts";
-import { token } from "../session.ts";
+import { customer, token } from "../session.ts";
 import { shortId, stateText, words } from "../words.ts";
 import { Cancel } from "./cancel.tsx";
 import { Lines } from "./lines.tsx";
@@ -15,6 +15,21 @@ import { StateBadge } from "./state.tsx";
 
 /** One order, live: what it is, where it stands, what happened. */
 export function OrderView({ name }: { name: string }) {
+  const said = words.value;
+  if (customer.value) return <Watched name={name} />;
+  return (
+    <Page title={said.orderOf(shortId(name))}>
+      <p class="empty">{said.signIn.toSee}</p>
+      <p>
+        <a class="button" href="#/account">
+          {said.signIn.in}
+        </a>
+      </p>
+    </Page>
+  );
+}
+
+function Watched({ name }: { name: string }) {
   const said = words.value;
   const versions = useSignal<Order[]>([]);
   const alive = useSignal(true);

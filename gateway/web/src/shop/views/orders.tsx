@@ -5,7 +5,7 @@ import type { Order, OrderPage } from "../../api/types.ts";
 import { FINAL } from "../../api/types.ts";
 import { region, time } from "../../shared/i18n.ts";
 import { format } from "../../shared/money.ts";
-import { token } from "../session.ts";
+import { customer, token } from "../session.ts";
 import { shortId, words } from "../words.ts";
 import { Page } from "./page.tsx";
 import { StateBadge } from "./state.tsx";
@@ -15,6 +15,24 @@ const REFRESH_MS = 5_000;
 
 /** The customer's orders, newest first; what is not final is looked at again. */
 export function Orders() {
+  return customer.value ? <Mine /> : <Nobodys />;
+}
+
+function Nobodys() {
+  const said = words.value;
+  return (
+    <Page title={said.orders}>
+      <p class="empty">{said.signIn.toSee}</p>
+      <p>
+        <a class="button" href="#/account">
+          {said.signIn.in}
+        </a>
+      </p>
+    </Page>
+  );
+}
+
+function Mine() {
   const said = words.value;
   const orders = useSignal<Order[] | undefined>(undefined);
   const next = useSignal("");
