@@ -4,7 +4,8 @@ Brings the system to the cluster that KUBECONFIG names, and ends by placing an o
     python3 -m k8s.deploy
 
 OVERLAY is a folder of k8s/overlays (`one-node` by default), REGISTRY where the images are, EDGE
-the edge's address if the cluster does not tell it.
+the edge's address if the cluster does not tell it, TOKEN a customer's token if the cluster has no
+development issuer.
 """
 
 import os
@@ -34,12 +35,13 @@ def deploy(overlay: str) -> None:
     stages.apply(manifests, "namespace")
     credentials.keep(say=say)
     stages.apply(manifests, "foundation")
-    stages.apply(manifests, "mesh")
     stages.stores(manifests, say=say)
+    # After the stores, because the control plane fetches the development issuer's key at once.
+    stages.apply(manifests, "mesh")
     stages.migrations(manifests, say=say)
     stages.services(manifests, say=say)
     where = edge.address()
-    order = edge.place(where)
+    order = edge.place(where, edge.token())
     say(f"{where} took {order['name']}: {order['state']}")
     say(f"the system runs, {time.monotonic() - started:.0f} s after the first step; {_pods()} pods")
 

@@ -8,7 +8,7 @@ import urllib.request
 import uuid
 from typing import Any
 
-from k8s.kubectl import ClusterError, get, kubectl
+from k8s.kubectl import NAMESPACE, ClusterError, exists, get, kubectl
 
 CALL_SECONDS = 15
 
@@ -35,6 +35,19 @@ def _node() -> str:
     nodes = json.loads(kubectl("get", "nodes", "-o", "json"))["items"]
     found = {each["type"]: each["address"] for node in nodes for each in node["status"]["addresses"]}
     return str(found.get("ExternalIP") or found["InternalIP"])
+
+
+def token(customer: str = "deploy") -> str:
+    """
+    A customer's token: TOKEN if set, else one of the development issuer.
+
+    Raises `ClusterError` if there is neither.
+    """
+    if os.environ.get("TOKEN"):
+        return os.environ["TOKEN"]
+    if not exists("statefulset", "issuer"):
+        raise ClusterError("set TOKEN to a customer's token: the cluster has no development issuer")
+    return kubectl("exec", "-n", NAMESPACE, "issuer-0", "--", "python", "-m", "gateway.token", customer).strip()
 
 
 def call(method: str, url: str, body: dict[str, Any] | None = None, **headers: str) -> tuple[int, dict[str, Any]]:
@@ -64,7 +77,7 @@ def _body(error: urllib.error.HTTPError) -> dict[str, Any]:
     return body
 
 
-def place(edge: str, *, seconds: float = 60) -> dict[str, Any]:
+def place(edge: str, token: str, *, seconds: float = 60) -> dict[str, Any]:
     """
     Place an order for what is in stock and return it.
 
@@ -76,7 +89,9 @@ def place(edge: str, *, seconds: float = 60) -> dict[str, Any]:
         try:
             product = _in_stock(edge)
             basket = {"lines": [{"product": product, "quantity": 1}]}
-            status, answer = call("POST", f"{edge}/v1/orders", basket, idempotency_key=key)
+            status, answer = call(
+                "POST", f"{edge}/v1/orders", basket, idempotency_key=key, authorization=f"Bearer {token}"
+            )
         except OSError as error:
             said = str(error)
         else:

@@ -7,7 +7,7 @@ import pytest
 
 from k8s import edge as deployed
 from k8s.kubectl import ClusterError
-from tests.cluster.load import Outcome, stocked
+from tests.cluster.load import Outcome, Shop, stocked
 
 OUTCOMES: list[Outcome] = []
 FACTS: list[str] = []
@@ -15,19 +15,20 @@ RECOVERY_LIMIT_S = 120
 
 
 @pytest.fixture(scope="session")
-def edge() -> str:
-    """The edge's address, or the end of the run."""
+def shop() -> Shop:
+    """The edge's address and a customer's token, or the end of the run."""
     try:
         address = deployed.address()
+        token = deployed.token("test")
         httpx.get(f"{address}/v1/products", timeout=15).raise_for_status()
     except (ClusterError, httpx.HTTPError) as error:
         pytest.exit(f"nothing is deployed that answers: {error}", returncode=1)
-    return address
+    return Shop(address, token)
 
 
 @pytest.fixture
-async def products(edge: str) -> list[str]:
-    return await stocked(edge)
+async def products(shop: Shop) -> list[str]:
+    return await stocked(shop)
 
 
 @pytest.fixture

@@ -66,17 +66,30 @@ class Outcome:
         return max((after - before for before, after in itertools.pairwise(moments)), default=float("inf"))
 
 
+@dataclass(frozen=True)
+class Shop:
+    """The edge, and a customer's token for it."""
+
+    edge: str
+    token: str
+
+    def client(self) -> httpx.AsyncClient:
+        """What the customer calls with; as many connections as calls at a time."""
+        limits = httpx.Limits(max_connections=MOST_IN_FLIGHT, max_keepalive_connections=MOST_IN_FLIGHT)
+        signed = {"authorization": f"Bearer {self.token}"}
+        return httpx.AsyncClient(base_url=self.edge, timeout=CALL_SECONDS, limits=limits, headers=signed)
+
+
 class Load:
     """Places *rate* orders a second for one unit of *products* in turn, until the block ends."""
 
-    def __init__(self, edge: str, products: Sequence[str], *, rate: float) -> None:
-        self._edge, self._products, self._rate = edge, products, rate
+    def __init__(self, shop: Shop, products: Sequence[str], *, rate: float) -> None:
+        self._shop, self._products, self._rate = shop, products, rate
         self._running: set[asyncio.Task[None]] = set()
         self.attempts: list[Attempt] = []
 
     async def __aenter__(self) -> Load:
-        limits = httpx.Limits(max_connections=MOST_IN_FLIGHT, max_keepalive_connections=MOST_IN_FLIGHT)
-        self._client = httpx.AsyncClient(base_url=self._edge, timeout=CALL_SECONDS, limits=limits)
+        self._client = self._shop.client()
         self._driver = asyncio.create_task(self._drive())
         return self
 
@@ -128,7 +141,7 @@ class Load:
         self.attempts.append(attempt)
 
 
-async def lost(edge: str, acknowledged: Sequence[Attempt]) -> list[str]:
+async def lost(shop: Shop, acknowledged: Sequence[Attempt]) -> list[str]:
     """The acknowledged orders that the system no longer knows."""
     missing: list[str] = []
     slots = asyncio.Semaphore(8)
@@ -143,14 +156,14 @@ async def lost(edge: str, acknowledged: Sequence[Attempt]) -> list[str]:
         if answer.status_code != 200:
             missing.append(f"{name}: {answer.status_code}")
 
-    async with httpx.AsyncClient(base_url=edge, timeout=CALL_SECONDS) as client:
+    async with shop.client() as client:
         await asyncio.gather(*(look(client, each.name) for each in acknowledged))
     return missing
 
 
-async def stocked(edge: str) -> list[str]:
+async def stocked(shop: Shop) -> list[str]:
     """The products that are for sale, those with the most stock first."""
-    async with httpx.AsyncClient(base_url=edge, timeout=CALL_SECONDS) as client:
+    async with shop.client() as client:
         products = (await client.get("/v1/products")).json()["products"]
     ordered = sorted(products, key=lambda each: -int(each["stock"]["available"]))
     return [each["name"] for each in ordered if int(each["stock"]["available"]) > 20]

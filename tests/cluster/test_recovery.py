@@ -8,29 +8,28 @@ import time
 import uuid
 from collections.abc import Callable
 
-import httpx
 import pytest
 
 from k8s.kubectl import NAMESPACE, kubectl
 from tests.cluster import pods
 from tests.cluster.conftest import RECOVERY_LIMIT_S
-from tests.cluster.load import Load, Outcome, lost
+from tests.cluster.load import Load, Outcome, Shop, lost
 
 RATE = 10
 SETTLED_S = 240
 pytestmark = pytest.mark.timeout(600)
 
 
-async def experiment(edge: str, products: list[str], what: str, do: Callable[[], object]) -> Outcome:
+async def experiment(shop: Shop, products: list[str], what: str, do: Callable[[], object]) -> Outcome:
     """Run *do* under load, go on until orders flow again, and look for every order that was acknowledged."""
-    async with Load(edge, products, rate=RATE) as load:
+    async with Load(shop, products, rate=RATE) as load:
         await load.flowing(within_s=60)
         fault = time.monotonic()
         await asyncio.to_thread(do)
         await asyncio.sleep(5)
         await load.flowing(count=5 * RATE, within_s=RECOVERY_LIMIT_S)
     outcome = Outcome(what, fault, load.attempts)
-    outcome.lost = await lost(edge, outcome.acknowledged)
+    outcome.lost = await lost(shop, outcome.acknowledged)
     return outcome
 
 
@@ -56,28 +55,28 @@ async def whole() -> None:
 
 
 @pytest.mark.parametrize("app", ["orders", "inventory", "edge", "kafka", "redis"])
-async def test_orders_flow_again_after_a_pod_is_killed(edge, products, outcomes, app):
-    outcome = await experiment(edge, products, f"kill one pod of {app}", lambda: pods.kill(pods.of(app)[0]))
+async def test_orders_flow_again_after_a_pod_is_killed(shop, products, outcomes, app):
+    outcome = await experiment(shop, products, f"kill one pod of {app}", lambda: pods.kill(pods.of(app)[0]))
     check(outcome, outcomes)
 
 
-async def test_orders_flow_again_after_the_leader_of_postgresql_is_killed(edge, products, outcomes):
+async def test_orders_flow_again_after_the_leader_of_postgresql_is_killed(shop, products, outcomes):
     leader = pods.member("leader")
-    outcome = await experiment(edge, products, "kill PostgreSQL's leader", lambda: pods.kill(leader))
+    outcome = await experiment(shop, products, "kill PostgreSQL's leader", lambda: pods.kill(leader))
     check(outcome, outcomes)
     assert pods.member("leader"), "somebody leads"
 
 
-async def test_orders_flow_again_after_the_leader_of_postgresql_is_deleted(edge, products, outcomes):
+async def test_orders_flow_again_after_the_leader_of_postgresql_is_deleted(shop, products, outcomes):
     leader = pods.member("leader")
 
     def delete() -> None:
         kubectl("delete", "pod", leader, "-n", NAMESPACE, "--wait=false")
 
-    check(await experiment(edge, products, "delete PostgreSQL's leader", delete), outcomes)
+    check(await experiment(shop, products, "delete PostgreSQL's leader", delete), outcomes)
 
 
-async def test_orders_go_on_and_health_says_so_while_a_copy_is_missing(edge, products, outcomes, facts):
+async def test_orders_go_on_and_health_says_so_while_a_copy_is_missing(shop, products, outcomes, facts):
     standby, seen = pods.member("sync_standby"), []
 
     def kill_and_look() -> None:
@@ -86,28 +85,28 @@ async def test_orders_go_on_and_health_says_so_while_a_copy_is_missing(edge, pro
         while time.monotonic() < deadline and not (seen and seen[-1] < 2):
             seen.append(pods.copies())
 
-    outcome = await experiment(edge, products, "kill PostgreSQL's synchronous replica", kill_and_look)
+    outcome = await experiment(shop, products, "kill PostgreSQL's synchronous replica", kill_and_look)
     check(outcome, outcomes)
     assert min(seen) < 2, f"Patroni's health never said that a copy is missing: {seen}"
     facts.append(f"while the synchronous replica was gone, /cluster counted {min(seen)} of 2 copies")
 
 
-async def test_orders_are_accepted_while_every_inventory_pod_is_killed(edge, products, outcomes):
-    outcome = await experiment(edge, products, "kill every pod of inventory", lambda: pods.kill(*pods.of("inventory")))
+async def test_orders_are_accepted_while_every_inventory_pod_is_killed(shop, products, outcomes):
+    outcome = await experiment(shop, products, "kill every pod of inventory", lambda: pods.kill(*pods.of("inventory")))
     check(outcome, outcomes)
     assert any(each.status == 202 for each in outcome.acknowledged), "no order was PENDING"
-    await all_confirmed(edge, [each.name for each in outcome.acknowledged if each.state == "PENDING"])
+    await all_confirmed(shop, [each.name for each in outcome.acknowledged if each.state == "PENDING"])
 
 
-async def test_an_order_without_inventory_waits_in_kafka_and_is_confirmed_later(edge, products, outcomes, facts):
+async def test_an_order_without_inventory_waits_in_kafka_and_is_confirmed_later(shop, products, outcomes, facts):
     def scale(replicas: int) -> None:
         kubectl("scale", "deployment", "inventory", "-n", NAMESPACE, f"--replicas={replicas}")
 
     try:
         scale(0)
         await pods.until(lambda: not pods.uids("inventory"), within_s=90, what="inventory is gone")
-        name = await pending_order(edge, products[0])
-        outcome = await experiment(edge, products, "scale inventory to 0", lambda: None)
+        name = await pending_order(shop, products[0])
+        outcome = await experiment(shop, products, "scale inventory to 0", lambda: None)
         text = await asyncio.to_thread(pods.topic, "pending_orders")
         assert name.removeprefix("orders/") in text
     finally:
@@ -115,18 +114,18 @@ async def test_an_order_without_inventory_waits_in_kafka_and_is_confirmed_later(
     began = time.monotonic()
     check(outcome, outcomes)
     assert {each.status for each in outcome.acknowledged} == {202}
-    await all_confirmed(edge, [name, *(each.name for each in outcome.acknowledged)])
+    await all_confirmed(shop, [name, *(each.name for each in outcome.acknowledged)])
     facts.append(
         f"inventory back from 0: {len(outcome.acknowledged) + 1} pending orders confirmed "
         f"{time.monotonic() - began:.0f} s after its return was asked for"
     )
 
 
-async def pending_order(edge: str, product: str) -> str:
+async def pending_order(shop: Shop, product: str) -> str:
     """Place one order twice with the same key; both answers must be the same pending order."""
     order = {"lines": [{"product": product, "quantity": 1}]}
     key = {"idempotency-key": str(uuid.uuid4())}
-    async with httpx.AsyncClient(base_url=edge, timeout=15) as client:
+    async with shop.client() as client:
         first = await client.post("/v1/orders", json=order, headers=key)
         again = await client.post("/v1/orders", json=order, headers=key)
     assert first.status_code == 202, first.text
@@ -135,10 +134,10 @@ async def pending_order(edge: str, product: str) -> str:
     return str(first.json()["name"])
 
 
-async def all_confirmed(edge: str, names: list[str]) -> None:
+async def all_confirmed(shop: Shop, names: list[str]) -> None:
     """Wait until the saga has confirmed every order."""
     waiting = set(names)
-    async with httpx.AsyncClient(base_url=edge, timeout=15) as client:
+    async with shop.client() as client:
         deadline = time.monotonic() + RECOVERY_LIMIT_S
         while waiting and time.monotonic() < deadline:
             for name in list(waiting)[:50]:
@@ -149,7 +148,7 @@ async def all_confirmed(edge: str, names: list[str]) -> None:
     assert not waiting, f"{len(waiting)} of {len(names)} orders were not confirmed"
 
 
-async def test_a_rolling_restart_fails_no_request(edge, products, outcomes):
+async def test_a_rolling_restart_fails_no_request(shop, products, outcomes):
     names = ("deployment/orders", "deployment/inventory", "deployment/edge")
 
     def restart() -> None:
@@ -157,6 +156,6 @@ async def test_a_rolling_restart_fails_no_request(edge, products, outcomes):
         for name in names:
             kubectl("rollout", "status", name, "-n", NAMESPACE, "--timeout=240s", seconds=250)
 
-    outcome = await experiment(edge, products, "restart orders, inventory and edge, rolling", restart)
+    outcome = await experiment(shop, products, "restart orders, inventory and edge, rolling", restart)
     check(outcome, outcomes)
     assert outcome.failed == []

@@ -18,10 +18,10 @@ def replicas() -> dict[str, int]:
     return {each["metadata"]["name"]: each["spec"].get("replicas", 0) for each in get("deployments")}
 
 
-async def test_replicas_follow_the_load(edge, products, facts):
+async def test_replicas_follow_the_load(shop, products, facts):
     await pods.until(lambda: replicas()["orders"] == 2, within_s=240, what="orders is at its least")
     began = time.monotonic()
-    async with Load(edge, products, rate=RATE) as load:
+    async with Load(shop, products, rate=RATE) as load:
         up_s = await pods.until(lambda: replicas()["orders"] > 2, within_s=180, what="orders gets more replicas")
         most = replicas()["orders"]
     down_s = await pods.until(lambda: replicas()["orders"] == 2, within_s=300, what="orders is at its least again")

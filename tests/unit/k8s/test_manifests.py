@@ -37,7 +37,7 @@ def containers(objects):
 
 
 def test_every_object_has_a_stage_of_the_deployment(objects):
-    stages = {"namespace", "foundation", "store", "migration", "service"}
+    stages = {"namespace", "foundation", "mesh", "store", "migration", "service"}
     assert {each["metadata"]["labels"]["stage"] for each in objects} == stages
 
 
@@ -101,7 +101,7 @@ def test_no_secret_is_in_the_manifests(objects):
 
 
 def test_what_postgresql_asks_of_kubernetes_is_all_that_it_may(objects):
-    [role] = of_kind(objects, "Role")
+    [role] = [each for each in of_kind(objects, "Role") if each["metadata"]["name"] == "postgres"]
     assert {resource for rule in role["rules"] for resource in rule["resources"]} == {"configmaps", "pods"}
 
 
