@@ -36,6 +36,7 @@ NOT_INSTALLING = {
     "-h",
 }
 WITHOUT_STORES = {"lint", "protos", "unit"}
+WITH_BROWSER = {"integration", "test"}
 
 
 def main(arguments: list[str]) -> None:
@@ -61,6 +62,8 @@ def _prepare(arguments: list[str]) -> Path:
     needed = packages.basics()
     if command not in WITHOUT_STORES:
         needed += packages.stores(kafka_libs=chosen.kafka_libs)
+    if command in WITH_BROWSER:
+        needed += packages.browser()
     packages.ensure(needed, say=progress.say)
     return environment.ensure(chosen, say=progress.say)
 

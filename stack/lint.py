@@ -42,6 +42,7 @@ def checks(settings: Settings) -> dict[str, Sequence[str]]:
         "dead code": (f"{tool}/python", "-m", "stack.dead_code", *sources),
         "contract": (f"{tool}/python", "-m", "stack.contract"),
         "types": (f"{tool}/mypy", *sources),
+        "pages": (f"{tool}/python", "-m", "gateway.pages.build", "--check"),
     }
 
 

@@ -21,6 +21,7 @@ POSTGRES_OLDEST = 15
 JAVA_OLDEST = 17
 JAVA_HOMES = Path("/usr/lib/jvm")
 POLICY = Path("/usr/sbin/policy-rc.d")
+FONTS = Path("/usr/share/fonts/truetype/dejavu")
 APT_SECONDS = 900
 # Units that Debian enables when the package comes in; the stack runs its own processes.
 UNITS = {
@@ -85,6 +86,14 @@ def stores(*, kafka_libs: Path) -> list[Requirement]:
     if not any(kafka_libs.glob("kafka_2.13-*.jar")):
         needed.append(Requirement("maven", "Kafka's jars", lambda: which("mvn") is not None))
     return needed
+
+
+def browser() -> list[Requirement]:
+    """What the tests of the pages need."""
+    return [
+        Requirement("chromium", "tests of the pages", lambda: which("chromium") is not None),
+        Requirement("fonts-dejavu-core", "what the browser writes with", FONTS.is_dir),
+    ]
 
 
 def which(program: str) -> Path | None:

@@ -18,6 +18,7 @@ from stack.up import exclusive, up
 PORT, NETWORK = 18080, 200
 UNIT_SECONDS = 600
 INTEGRATION_SECONDS = 900
+BROWSER_SECONDS = 1200
 INTERRUPT_SECONDS = 30
 
 
@@ -47,15 +48,19 @@ def integration(own: Settings, progress: Progress) -> int:
     try:
         up(own, progress)
         progress.say("integration tests")
-        return _pytest(own, "tests/integration", seconds=INTEGRATION_SECONDS)
+        failed = _pytest(own, "tests/integration", seconds=INTEGRATION_SECONDS)
+        if failed:
+            return failed
+        progress.say(f"tests of the pages; screenshots go to {own.state}/screenshots")
+        return _pytest(own, "tests/browser", seconds=BROWSER_SECONDS)
     finally:
         clean_up(own, progress)
 
 
 def clean_up(own: Settings, progress: Progress) -> None:
-    """End the tests' stack and forget what it stored; its logs stay."""
+    """End the tests' stack and forget what it stored; its logs and screenshots stay."""
     end.down(own, topology.steps(describe(own)), progress)
-    clean.clean(own, keep=("log",))
+    clean.clean(own, keep=("log", "screenshots"))
 
 
 def _pytest(settings: Settings, path: str, *, seconds: int) -> int:
