@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import cast
+from typing import Any, TypeVar, cast
 
 import confluent_kafka
 import structlog
@@ -24,7 +24,10 @@ from confluent_kafka.aio import AIOConsumer
 from runtime import consumer_lag
 from runtime.errors import InvalidArgument, Unavailable
 
+Anything = TypeVar("Anything")
 log = structlog.get_logger()
+LEAVE_S = 8.0
+"""For leaving a group; a request that the coordinator holds back during a rebalance takes 5 s."""
 SEVEN_DAYS_MS = 7 * 24 * 3600 * 1000
 # A record that the broker refuses whenever it is sent: repeating it would never help.
 _REFUSED = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD, KafkaError.INVALID_MSG}
@@ -218,14 +221,32 @@ async def consume(
     *handle* raises ends this call: wrap it in what retries or puts aside. It must
     return within 5 minutes, or the group gives its partitions to another member.
     """
-    with ThreadPoolExecutor(2, thread_name_prefix=f"kafka-{group}") as executor:
-        consumer = AIOConsumer(_consumer_settings(brokers, group, client_id), executor=executor)
-        try:
-            await consumer.subscribe(list(topics))
-            while True:
-                await _consume_batch(consumer, handle, batch_limit, poll_s)
-        finally:
-            await asyncio.shield(consumer.close())
+    executor = ThreadPoolExecutor(2, thread_name_prefix=f"kafka-{group}")
+    consumer = AIOConsumer(_consumer_settings(brokers, group, client_id), executor=executor)
+    try:
+        await consumer.subscribe(list(topics))
+        while True:
+            await _consume_batch(consumer, handle, batch_limit, poll_s)
+    finally:
+        await asyncio.shield(_leave(consumer, group))
+        executor.shutdown(wait=False)
+
+
+async def _leave(consumer: AIOConsumer, group: str) -> None:
+    """
+    Give the partitions back, then close; whatever was taken effect of is committed already.
+
+    Closing in the middle of a rebalance has been seen never to return
+    (librdkafka issue 4527), so the rebalance is served first and the wait is limited.
+    """
+    try:
+        async with asyncio.timeout(LEAVE_S):
+            await consumer.unsubscribe()
+            while await consumer.assignment():
+                await consumer.consume(1, 0.1)
+            await consumer.close()
+    except (TimeoutError, KafkaException) as error:
+        log.warning("a consumer was left open", group=group, error=str(error))
 
 
 def _consumer_settings(brokers: str, group: str, client_id: str) -> dict[str, object]:
@@ -251,7 +272,7 @@ def _consumer_settings(brokers: str, group: str, client_id: str) -> dict[str, ob
 
 
 async def _consume_batch(consumer: AIOConsumer, handle: Handler, limit: int, poll_s: float) -> None:
-    received = await consumer.consume(limit, poll_s)
+    received = await _to_its_end(consumer.consume(limit, poll_s))
     messages = [message_of(each) for each in received if each.error() is None]
     for each in received:
         if each.error() is not None:
@@ -260,6 +281,21 @@ async def _consume_batch(consumer: AIOConsumer, handle: Handler, limit: int, pol
         return
     await handle(messages)
     await _commit(consumer, messages)
+
+
+async def _to_its_end(call: Coroutine[Any, Any, Anything]) -> Anything:
+    """
+    Return what *call* returns; who is cancelled waits for its end first.
+
+    It runs in a thread that no cancellation reaches, and closing the consumer
+    while a thread is in it may never return.
+    """
+    running = asyncio.ensure_future(call)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
 
 
 def message_of(raw: confluent_kafka.Message) -> Message:
@@ -285,7 +321,7 @@ async def _commit(consumer: AIOConsumer, messages: Sequence[Message]) -> None:
     next_offsets = {(each.topic, each.partition): each.offset + 1 for each in messages}
     positions = [confluent_kafka.TopicPartition(*place, offset) for place, offset in next_offsets.items()]
     try:
-        await consumer.commit(offsets=positions, asynchronous=False)
+        await _to_its_end(consumer.commit(offsets=positions, asynchronous=False))
     except KafkaException as error:
         log.warning("offsets were not committed; their messages will come again", error=str(error))
 
