@@ -13,11 +13,24 @@ from k8s.kubectl import get, kubectl
 pytestmark = pytest.mark.timeout(300)
 
 
-@pytest.mark.parametrize("overlay", ["one-node", "production"])
-def test_every_manifest_passes_the_servers_dry_run(overlay):
-    manifests = render.manifests(overlay)
-    said = kubectl("apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", str(manifests))
-    assert said.count("serverside-applied") >= 50
+def dry_run(manifests: str) -> int:
+    """How many objects the server would take; an error names the one that it would not."""
+    arguments = ("--server-side", "--force-conflicts", "--dry-run=server", "-f", "-")
+    return kubectl("apply", *arguments, stdin=manifests).count("serverside-applied")
+
+
+def test_every_manifest_of_what_is_deployed_passes_the_servers_dry_run():
+    assert dry_run(render.manifests("one-node").read_text()) >= 60
+
+
+def test_every_manifest_for_production_passes_the_servers_dry_run():
+    # In a namespace of its own: a volume's size, for one, cannot change in what is deployed.
+    elsewhere = render.manifests("production").read_text().replace("namespace: shop\n", "namespace: dry-run\n")
+    kubectl("create", "namespace", "dry-run")
+    try:
+        assert dry_run(elsewhere) >= 60
+    finally:
+        kubectl("delete", "namespace", "dry-run", "--wait")
 
 
 def test_istio_finds_nothing_to_complain_about(facts):
