@@ -27,7 +27,8 @@ class Mesh:
     """
     Where the test applications are told what to do, where the edge is, and how rules are put in force.
 
-    `plain` is where a stranger reaches a back replica's sidecar; in `apply` and `delete`, {} stands for the file.
+    `plain` is where a stranger reaches a back replica's sidecar; in `apply` and `delete`, {} stands for the file;
+    `takes_s` is how long rules take to be in force where applying them does not wait for it.
     """
 
     front: str
@@ -39,6 +40,7 @@ class Mesh:
     apply_command: str
     delete_command: str
     renew_command: str = ""
+    takes_s: float = 0.0
 
     @classmethod
     def from_environment(cls) -> "Mesh | None":
@@ -48,7 +50,11 @@ class Mesh:
         backs = dict(pair.split("=", 1) for pair in os.environ["MESH_BACKS"].split(","))
         names = {name: os.environ[f"MESH_{name.upper()}"] for name in ("front", "visitor", "stranger", "edge", "plain")}
         commands = {f"{name}_command": os.environ[f"MESH_{name.upper()}"] for name in ("apply", "delete")}
-        return cls(**names, **commands, backs=backs, renew_command=os.environ.get("MESH_RENEW", ""))
+        more = {
+            "renew_command": os.environ.get("MESH_RENEW", ""),
+            "takes_s": float(os.environ.get("MESH_TAKES_S", "0")),
+        }
+        return cls(**names, **commands, backs=backs, **more)  # type: ignore[arg-type]
 
     def call(
         self, *, by: str = "", path: str = DO, host: str = BACK, times: int = 1, **more: Any
@@ -68,6 +74,7 @@ class Mesh:
             file.flush()
             self.run(self.apply_command, file.name)
             try:
+                time.sleep(self.takes_s)
                 yield
             finally:
                 self.run(self.delete_command, file.name)
