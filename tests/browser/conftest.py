@@ -50,9 +50,12 @@ class Stack:
     def __init__(self, chosen):
         self.settings = chosen
         self.url = chosen.edge_url
+        self.killed = set()
 
     def make(self, target, **variables):
-        """Run a target of the Makefile on this stack and return what it printed."""
+        """Run a target of the Makefile on this stack and return what it printed; what is killed is remembered."""
+        if target == "kill":
+            self.killed.add(variables["SVC"])
         environment = {**os.environ, **self.settings.environment(), "MAKEFLAGS": ""}
         words = ["make", "-s", "-C", str(CHECKOUT), target]
         words += [f"{name}={value}" for name, value in variables.items()]
@@ -128,9 +131,8 @@ def well(stack):
     """The stack with everything running, before the test and after it."""
     stack.wait_until_confirming()
     yield stack
-    for service in ("inventory", "inventory-0-envoy", "inventory-1-envoy", "edge"):
-        stack.make("start", SVC=service)
-    stack.wait_until_confirming()
+    while stack.killed:
+        stack.make("start", SVC=stack.killed.pop())
 
 
 @pytest.fixture(scope="session")
