@@ -80,7 +80,7 @@ class _Plain(yaml.SafeDumper):
     YAML without anchors: what two routes share is written twice.
     """
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, _data: Any) -> bool:
         """
         Never refer, always write.
         """

@@ -20,6 +20,9 @@ from translator.translate import Configuration, translate
 ROOT = Path(__file__).parents[3]
 ORDERS, INVENTORY = "/shop.orders.v1.OrderService/", "/shop.inventory.v1.InventoryService/"
 HOST = {ORDERS: "orders.shop.svc.cluster.local", INVENTORY: "inventory.shop.svc.cluster.local"}
+# What a verified token of a customer, and of an operator, says.
+ANNA = {"iss": "http://issuer", "sub": "anna"}
+OPERATOR = {**ANNA, "operator": "true"}
 REPEATABLE = {"HoldStock", "BatchHoldStock", "CommitHold", "ReleaseHold", "GetProduct", "ListProducts"}
 
 
@@ -79,9 +82,26 @@ def test_only_what_is_safe_to_repeat_is_tried_again(method: str) -> None:
 
 
 def test_watched_order_is_not_cut_off() -> None:
-    outcome = simulation.outbound(ours()["edge-0"], 8080, Call("shop.example", f"{ORDERS}WatchOrder"))
+    outcome = simulation.outbound(ours()["edge-0"], 8080, Call("shop.example", f"{ORDERS}WatchOrder", claims=ANNA))
     assert outcome.route.route.timeout.seconds == 0
     assert outcome.retries is None
+
+
+@pytest.mark.parametrize(
+    ("path", "claims", "allowed"),
+    [
+        (f"{ORDERS}CreateOrder", {}, False),
+        (f"{ORDERS}CreateOrder", ANNA, True),
+        (f"{INVENTORY}ListProducts", {}, True),
+        (f"{INVENTORY}Restock", ANNA, False),
+        (f"{INVENTORY}Restock", OPERATOR, True),
+        (f"{ORDERS}FulfilOrder", ANNA, False),
+        (f"{ORDERS}FulfilOrder", OPERATOR, True),
+    ],
+)
+def test_edge_lets_in_exactly_whom_it_should(path: str, claims: dict[str, str], allowed: bool) -> None:
+    outcome = simulation.outbound(ours()["edge-0"], 8080, Call("shop.example", path, claims=claims))
+    assert (outcome != DENIED) == allowed
 
 
 def test_breakers_open_after_three_errors_for_all_and_never_panic() -> None:
@@ -108,7 +128,7 @@ def test_fault_breaks_what_it_says_and_nothing_else(name: str) -> None:
     broken = ours(over)[workload]
     host = HOST[INVENTORY] if workload == "orders-0" else "shop.example"
     headers = {key: value["exact"] for key, value in fault.headers.items()}
-    hit = simulation.outbound(broken, port, Call(host, fault.paths[0], headers=headers))
+    hit = simulation.outbound(broken, port, Call(host, fault.paths[0], headers=headers, claims=ANNA))
     config = fault_pb2.HTTPFault()
     hit.route.typed_per_filter_config["envoy.filters.http.fault"].Unpack(config)
     assert config.HasField("delay") == ("delay" in fault.block)
