@@ -22,7 +22,9 @@ def kubectl(*arguments: str, stdin: str | None = None, seconds: float = COMMAND_
     """Run kubectl and return what it prints; raises `ClusterError`."""
     command = ["kubectl", *arguments]
     try:
-        finished = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=seconds, check=False)
+        finished = subprocess.run(
+            command, input=stdin, capture_output=True, encoding="utf-8", errors="replace", timeout=seconds, check=False
+        )
     except FileNotFoundError:
         raise ClusterError("kubectl is not installed") from None
     except subprocess.TimeoutExpired:

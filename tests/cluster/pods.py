@@ -58,8 +58,9 @@ ASK_PATRONI = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:800
 
 
 def members() -> list[dict[str, Any]]:
-    """PostgreSQL's members as the first one that answers sees them."""
-    for pod in of("postgres"):
+    """PostgreSQL's members as the leader sees them, or else the first that answers."""
+    leaders = of("postgres,role=primary")
+    for pod in [*leaders, *(each for each in of("postgres") if each not in leaders)]:
         try:
             listed: list[dict[str, Any]] = json.loads(run_in(pod, "python", "-c", ASK_PATRONI))["members"]
         except (ClusterError, ValueError):
