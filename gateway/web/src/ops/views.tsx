@@ -53,6 +53,9 @@ function Everything({ now }: { now: Board }) {
         {now.calls && <CallTable calls={now.calls} breakers={now.breakers ?? []} />}
       </Panel>
       <div class="column">
+        <Panel title="Faults in force" part="faults" now={now}>
+          {now.faults && <Faults faults={now.faults} />}
+        </Panel>
         <Panel title="Breakers" part="breakers" now={now}>
           {now.breakers && <Breakers breakers={now.breakers} />}
         </Panel>
@@ -61,9 +64,6 @@ function Everything({ now }: { now: Board }) {
         </Panel>
       </div>
       <div class="column">
-        <Panel title="Faults in force" part="faults" now={now}>
-          {now.faults && <Faults faults={now.faults} />}
-        </Panel>
         <section class="card panel">
           <h2>Orders and messages</h2>
           <Backlog groups={now.groups ?? {}} />

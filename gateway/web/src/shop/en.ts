@@ -128,6 +128,7 @@ export const en = {
     toSee: "Orders are shown to those who placed them. Please sign in.",
     token: "Sign-in token",
     hint: "Paste the token you were given. It stays in this tab and is sent to this shop only.",
+    local: "On your own machine, this command prints one for ana:",
     in: "Sign in",
     out: "Sign out",
     wrong: "That is not a token, or its time is over.",

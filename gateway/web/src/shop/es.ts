@@ -131,6 +131,7 @@ export const es: Messages = {
     toSee: "Los pedidos se muestran a quien los hizo. Por favor, identifíquese.",
     token: "Clave de acceso",
     hint: "Pegue la clave que le han dado. Se queda en esta pestaña y solo se envía a esta tienda.",
+    local: "En su propia máquina, esta orden escribe una para ana:",
     in: "Identificarse",
     out: "Salir",
     wrong: "Eso no es una clave, o ya ha caducado.",

@@ -6,6 +6,9 @@ import { customer, signIn } from "../session.ts";
 import { words } from "../words.ts";
 import { Page } from "./page.tsx";
 
+// A shop at a loopback address is somebody's own stack, with the development issuer beside it.
+const LOCAL = /^(localhost|127\.[\d.]+|\[::1\])$/.test(location.hostname);
+
 /** Who is shopping, and how to become somebody else. */
 export function Account() {
   const said = words.value;
@@ -55,6 +58,11 @@ function SignIn() {
       <p id="token-hint" class="muted">
         {said.hint}
       </p>
+      {LOCAL && (
+        <p class="muted">
+          {said.local} <code>make -s token CUSTOMER=ana</code>
+        </p>
+      )}
       {wrong.value && <p role="alert">{said.wrong}</p>}
       <button type="submit" class="primary">
         {said.in}
