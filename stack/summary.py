@@ -12,7 +12,9 @@ def summary(plan: Plan, seconds: float) -> str:
     settings, network = plan.settings, plan.network
     members = " ".join(str(network.at(Host.POSTGRES, Port.POSTGRES, replica)) for replica in REPLICAS)
     rows = [
-        ("Edge (REST, gRPC)", settings.edge_url),
+        ("Shop", f"{settings.edge_url}/  (sign in with make -s token CUSTOMER=ana)"),
+        ("Operations board", f"{settings.edge_url}/ops  (make -s token CUSTOMER=op OPERATOR=yes)"),
+        ("API (REST, gRPC)", f"{settings.edge_url}  ({settings.edge_url}/docs to try it)"),
         ("Prometheus", f"http://{network.at(Host.PROMETHEUS, Port.PROMETHEUS)}"),
         ("Kafka", plan.kafka_brokers),
         ("PostgreSQL", f"{members} (database and user orders)"),
