@@ -38,7 +38,8 @@ def topic(name: str) -> str:
 @pytest.fixture
 def client():
     """A client of the edge, once it takes orders."""
-    with httpx.Client(base_url=EDGE, timeout=15) as client:
+    token = docker("exec", container("issuer"), "python", "-m", "gateway.token", "ana").strip()
+    with httpx.Client(base_url=EDGE, timeout=15, headers={"authorization": f"Bearer {token}"}) as client:
         wait(lambda: in_stock(client), seconds=120, what="products at the edge")
         yield client
 
