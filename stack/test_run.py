@@ -17,24 +17,36 @@ from stack.up import exclusive, up
 # An edge port and a network that no other stack has unless somebody chose them.
 PORT, NETWORK = 18080, 200
 UNIT_SECONDS = 600
+MESH_SECONDS = 300
 INTEGRATION_SECONDS = 900
 BROWSER_SECONDS = 1200
 INTERRUPT_SECONDS = 30
 
 
 def test(settings: Settings) -> int:
-    """Exit code 0 only when all three passed; nothing is left running."""
+    """Exit code 0 only when all passed; nothing is left running."""
     progress = Progress()
     write.folders(settings)
     with exclusive(settings, "tests"):
         install.contract(settings, say=progress.say)
-        return lint.lint(settings) or unit(settings, progress) or integration(of_tests(settings), progress)
+        return (
+            lint.lint(settings)
+            or unit(settings, progress)
+            or mesh(settings, progress)
+            or integration(of_tests(settings), progress)
+        )
 
 
 def unit(settings: Settings, progress: Progress) -> int:
     """The tests that need no stack."""
     progress.say("unit tests")
     return _pytest(settings, "tests/unit", seconds=UNIT_SECONDS)
+
+
+def mesh(settings: Settings, progress: Progress) -> int:
+    """The tests of the mesh's rules, on sidecars of their own."""
+    progress.say("tests of the mesh")
+    return _pytest(settings, "tests/mesh", seconds=MESH_SECONDS)
 
 
 def of_tests(settings: Settings) -> Settings:
