@@ -73,7 +73,21 @@ class OrderEvents:
     async def handle(self, messages: Sequence[Message]) -> None:
         """
         Take effect of *messages*; raises `Unavailable` if they should come again.
+
+        One that cannot take effect whenever it comes is put aside, and the others go on.
         """
+        try:
+            await self._handle_together(messages)
+        except errors.Unavailable:
+            raise
+        except errors.Error as error:
+            if len(messages) == 1:
+                await self._bury([(messages[0], error.message)])
+                return
+            for message in messages:
+                await self.handle([message])
+
+    async def _handle_together(self, messages: Sequence[Message]) -> None:
         batch = sort(messages)
         outcomes = await self._inventory.commit_all([sale for _, sale in batch.sales])
         for (message, sale), outcome in zip(batch.sales, outcomes, strict=True):
@@ -164,7 +178,9 @@ class LedgerEntries:
                 continue
             try:
                 await self._apply(entry)
-            except (errors.InvalidArgument, errors.NotFound, errors.FailedPrecondition) as error:
+            except errors.Unavailable:
+                raise
+            except errors.Error as error:
                 log.error("a ledger entry cannot be applied", offset=message.offset, problem=error.message)
 
     async def _apply(self, entry: LedgerEntry) -> None:

@@ -8,7 +8,7 @@ from shop.orders.v1.order_pb2 import Order, OrderLine
 
 from inventory_svc.events import DEAD, OrderEvents, read, sort
 from inventory_svc.stock import Hold, HoldGone, HoldReleased, HoldSettled, Line, Rebuilding, Sale, State, UnknownProduct
-from runtime.errors import InvalidArgument, Unavailable
+from runtime.errors import Internal, InvalidArgument, Unavailable
 from runtime.kafka import Message
 
 ORDER = str(uuid.UUID(int=1))
@@ -129,6 +129,18 @@ async def test_a_product_that_nobody_listed_is_a_dead_letter(events, inventory, 
     inventory.outcome = lambda sale: UnknownProduct("mug")
     await events.handle([event(Order.CONFIRMED)])
     assert "products/mug" in publisher.records[0].headers["problem"]
+
+
+async def test_an_event_that_fails_whenever_it_comes_is_put_aside_alone(events, inventory, publisher):
+    def fail_for_one(sale):
+        if sale.order == ORDER:
+            raise Internal("a script failed")
+        return Hold(sale.order, sale.lines, State.COMMITTED, 1)
+
+    inventory.outcome = fail_for_one
+    await events.handle([event(Order.CONFIRMED), event(Order.CONFIRMED, OTHER), event(Order.CANCELLED, OTHER)])
+    assert [record.headers["problem"] for record in publisher.records] == ["a script failed"]
+    assert inventory.released == [OTHER]
 
 
 async def test_a_rebuild_makes_the_batch_come_again(events, inventory):
