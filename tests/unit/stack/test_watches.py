@@ -1,0 +1,34 @@
+"""Whether there are enough inotify instances to start a stack."""
+
+import resource
+
+import pytest
+
+from stack import topology, watches
+from stack.watches import TooFewWatches
+
+
+def test_every_envoy_counts(plan):
+    everything = topology.processes(topology.steps(plan))
+    envoys = [process for process in everything if process.name.endswith("-envoy") or process.name == "edge-0"]
+    assert watches.needed(everything) == len(envoys) * watches.PER_ENVOY + watches.OTHERS
+
+
+def test_what_runs_already_needs_nothing():
+    assert watches.needed([]) == 0
+
+
+def test_what_was_taken_to_find_out_is_given_back():
+    for _ in range(50):
+        watches.require(3)
+
+
+def test_too_few_are_an_error_that_says_what_to_do():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        # Instances are files, too: with no file left there is none to be had.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+        with pytest.raises(TooFewWatches, match=r"sysctl fs\.inotify\.max_user_instances=\d+"):
+            watches.require(100)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
