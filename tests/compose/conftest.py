@@ -15,7 +15,9 @@ EDGE = os.environ.get("EDGE") or "http://127.0.0.1:8080"
 
 def docker(*arguments: str, seconds: float = 60) -> str:
     """Run docker and return what it prints."""
-    finished = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=seconds, check=False)
+    finished = subprocess.run(
+        ["docker", *arguments], capture_output=True, encoding="utf-8", errors="replace", timeout=seconds, check=False
+    )
     assert finished.returncode == 0, finished.stderr
     return finished.stdout
 
