@@ -2,6 +2,7 @@
 
 import uuid
 
+import pytest
 from shop.orders.v1 import events_pb2, order_pb2
 
 from tests.integration.conftest import RECOVERY_LIMIT_S, eventually
@@ -70,33 +71,33 @@ async def test_a_repeat_with_the_same_key_is_the_same_order_and_takes_no_more_st
     assert await available(edge, product) == after_first
 
 
-async def test_a_basket_with_one_missing_line_takes_nothing(edge):
-    product = await some_product(edge)
-    answer = await edge.get("/v1/products")
-    other = next(p for p in answer.json()["products"] if p["name"] != product)
-    too_many = int(other["stock"]["available"]) + 1
-    if too_many > 1000:
-        # A line takes 1,000 units at most, so several orders would be needed to exhaust it.
-        for _ in range((too_many - 1) // 1000):
-            placed = await place(edge, basket(other["name"], 1000))
-            assert placed.status_code == 201, placed.text
-        too_many = await available(edge, other["name"]) + 1
-    before = await available(edge, product)
+@pytest.fixture
+async def sold_out(stack, edge):
+    """A product of which nothing is left; afterwards there is as much again."""
+    products = (await edge.get("/v1/products")).json()["products"]
+    product = products[-1]["name"]
+    taken = left = await available(edge, product)
+    while left:
+        placed = await place(edge, basket(product, min(left, 1000)))
+        assert placed.status_code == 201, placed.text
+        left = await available(edge, product)
+    yield product
+    async with stack.client("otto", operator=True) as operator:
+        body, key = {"quantity": taken}, {"idempotency-key": str(uuid.uuid4())}
+        assert (await operator.post(f"/v1/{product}:restock", json=body, headers=key)).status_code == 200
 
-    refused = await place(
-        edge,
-        {
-            "lines": [
-                {"product": product, "quantity": 1},
-                {"product": other["name"], "quantity": too_many},
-            ]
-        },
-    )
+
+async def test_a_basket_with_one_missing_line_takes_nothing(edge, sold_out):
+    product = await some_product(edge)
+    before = await available(edge, product)
+    lines = basket(product)["lines"] + basket(sold_out)["lines"]
+
+    refused = await place(edge, {"lines": lines})
 
     assert refused.status_code == 400, refused.text
-    info = refused.json()["details"][0]
-    assert info["reason"] == "OUT_OF_STOCK"
-    assert other["name"] in refused.text
+    details = refused.json()["details"]
+    assert details[0]["reason"] == "OUT_OF_STOCK"
+    assert [violation["subject"] for violation in details[1]["violations"]] == [sold_out]
     assert await available(edge, product) == before
 
 
