@@ -119,3 +119,8 @@ test-cluster: protos ## kill pods of what is deployed, under load; print what it
 
 test-compose: protos compose-images ## start compose.yaml, order, kill inventory, order again, take it down
 	@$(COMPOSE) up -d && $(if $(CLUSTER),$(CLUSTER) compose-exec) $(ENVIRONMENT)/bin/python -m pytest tests/compose; status=$$?; $(COMPOSE) down -v; exit $$status
+
+.PHONY: check-cluster
+
+check-cluster: ## deploy, test and remove everything on a one-node cluster of its own; then the same with Docker
+	@tests/cluster/run.sh $(CLUSTER)
