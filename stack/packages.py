@@ -54,7 +54,7 @@ def ensure(requirements: Sequence[Requirement], *, say: Callable[[str], None]) -
     missing = [requirement for requirement in requirements if not requirement.present()]
     if not missing:
         return
-    prefix = _privilege()
+    prefix = privilege()
     if prefix is None:
         raise MissingPackages(_advice(missing))
     names = [requirement.package for requirement in missing]
@@ -138,7 +138,7 @@ def has_ensurepip() -> bool:
     return importlib.util.find_spec("ensurepip") is not None
 
 
-def _privilege() -> list[str] | None:
+def privilege() -> list[str] | None:
     """What to put before a command that only root may run; None when there is no way."""
     if os.geteuid() == 0:
         return []

@@ -49,7 +49,7 @@ def _start(plan: Plan, steps: Mapping[str, Step], progress: Progress) -> None:
     starter = Starter(settings=settings, supervisor=supervisor, progress=progress)
     if fresh:
         end.strays(settings, progress)
-    _require_room(topology.processes(steps), supervisor, fresh=fresh)
+    _require_room(topology.processes(steps), supervisor, progress, fresh=fresh)
     try:
         supervisor.launch() if fresh else supervisor.reload()
         starter.run(steps)
@@ -63,12 +63,12 @@ def _start(plan: Plan, steps: Mapping[str, Step], progress: Progress) -> None:
         raise
 
 
-def _require_room(processes: list[Process], supervisor: Supervisor, *, fresh: bool) -> None:
+def _require_room(processes: list[Process], supervisor: Supervisor, progress: Progress, *, fresh: bool) -> None:
     """What is to be started must find its ports free, and enough of what the kernel hands out."""
     known = {} if fresh else supervisor.info()
     down = [process for process in processes if known.get(process.name, {}).get("pid", 0) == 0]
     ports.require_free(endpoint for process in down for endpoint in process.listens)
-    watches.require(watches.needed(down))
+    watches.require(watches.needed(down), say=progress.say)
 
 
 @contextmanager

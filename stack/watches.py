@@ -6,16 +6,19 @@ Envoy aborts when it cannot, with a message that few understand; so it is asked 
 
 import ctypes
 import os
-from collections.abc import Sequence
+import subprocess
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from stack import packages
 from stack.errors import StackError
 from stack.processes import Process, Role
 
 LIMIT = Path("/proc/sys/fs/inotify/max_user_instances")
-# Measured: an Envoy takes 9, one for each file of its configuration that it follows.
-PER_ENVOY = 10
+# Measured: an Envoy takes 11, one for each file of its configuration that it follows.
+PER_ENVOY = 12
+SECONDS = 10
 OTHERS = 8  # the mesh's controller, Prometheus
 
 
@@ -29,13 +32,39 @@ def needed(starting: Sequence[Process]) -> int:
     return envoys * PER_ENVOY + OTHERS if envoys else 0
 
 
-def require(count: int) -> None:
+def require(count: int, *, say: Callable[[str], None]) -> None:
     """
-    Raise `TooFewWatches` unless *count* more inotify instances can be had, by taking and giving them back.
+    See to it that *count* more inotify instances can be had; as root or with sudo by allowing more.
+
+    Raises `TooFewWatches` where that cannot be done.
     """
     got, reason = _available(count)
+    if got < count and _raise_limit(_wanted(count), say):
+        got, reason = _available(count)
     if got < count:
         raise TooFewWatches(_advice(count, got, reason))
+
+
+def _wanted(count: int) -> int:
+    """A limit that leaves room for as much again."""
+    return _limit() + 4 * count
+
+
+def _limit() -> int:
+    return int(LIMIT.read_text(encoding="utf-8"))
+
+
+def _raise_limit(wanted: int, say: Callable[[str], None]) -> bool:
+    """Allow every user *wanted* instances until the next boot, as `sysctl` does; False where nobody lets us."""
+    as_root = packages.privilege()
+    if as_root is None:
+        return False
+    before = _limit()
+    command = [*as_root, "tee", str(LIMIT)]
+    done = subprocess.run(command, input=f"{wanted}\n", text=True, capture_output=True, timeout=SECONDS, check=False)
+    if done.returncode == 0:
+        say(f"kernel: fs.inotify.max_user_instances is {wanted} until the next boot (was {before})")
+    return done.returncode == 0
 
 
 def _available(most: int) -> tuple[int, str]:
@@ -51,9 +80,8 @@ def _available(most: int) -> tuple[int, str]:
 
 
 def _advice(count: int, got: int, reason: str) -> str:
-    limit = LIMIT.read_text(encoding="utf-8").strip()
     return (
         f"Envoy follows its files with inotify, and {count} more instances are needed, of which {got} can be had "
-        f"({reason}; each user may have {limit}). Stop another stack, or allow more: "
-        f"sudo sysctl fs.inotify.max_user_instances={int(limit) + 4 * count}"
+        f"({reason}; each user may have {_limit()}). Stop another stack, or allow more: "
+        f"sudo sysctl fs.inotify.max_user_instances={_wanted(count)}"
     )

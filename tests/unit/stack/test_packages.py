@@ -16,7 +16,7 @@ def asked(monkeypatch):
         return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setattr(packages.subprocess, "run", run)
-    monkeypatch.setattr(packages, "_privilege", list)
+    monkeypatch.setattr(packages, "privilege", list)
     return commands
 
 
@@ -54,7 +54,7 @@ def test_a_policy_of_the_machine_stays(asked, monkeypatch, tmp_path):
 
 
 def test_without_root_everything_missing_is_listed_and_nothing_is_run(asked, monkeypatch):
-    monkeypatch.setattr(packages, "_privilege", lambda: None)
+    monkeypatch.setattr(packages, "privilege", lambda: None)
     with pytest.raises(MissingPackages) as refused:
         packages.ensure([requirement("one", False), requirement("two", False)], say=print)
     assert "sudo apt-get install --no-install-recommends one two" in str(refused.value)

@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-from stack import topology, watches
+from stack import packages, topology, watches
 from stack.watches import TooFewWatches
 
 
@@ -20,15 +20,27 @@ def test_what_runs_already_needs_nothing():
 
 def test_what_was_taken_to_find_out_is_given_back():
     for _ in range(50):
-        watches.require(3)
+        watches.require(3, say=print)
 
 
-def test_too_few_are_an_error_that_says_what_to_do():
+def test_root_allows_more_and_says_so(monkeypatch, tmp_path):
+    limit, said = tmp_path / "limit", []
+    limit.write_text("128\n")
+    monkeypatch.setattr(watches, "LIMIT", limit)
+    monkeypatch.setattr(watches, "_available", lambda most: (most if limit.read_text() != "128\n" else 3, "full"))
+    monkeypatch.setattr(packages, "privilege", list)
+    watches.require(80, say=said.append)
+    assert limit.read_text() == "448\n"
+    assert "448 until the next boot (was 128)" in said[0]
+
+
+def test_too_few_are_an_error_that_says_what_to_do(monkeypatch):
+    monkeypatch.setattr(packages, "privilege", lambda: None)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         # Instances are files, too: with no file left there is none to be had.
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
         with pytest.raises(TooFewWatches, match=r"sysctl fs\.inotify\.max_user_instances=\d+"):
-            watches.require(100)
+            watches.require(100, say=print)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
