@@ -1,0 +1,1 @@
+"""Measurements of a running stack; they print, and judge nothing."""

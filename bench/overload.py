@@ -1,0 +1,147 @@
+"""
+Place orders at the system's capacity, then at three times as many, and compare.
+
+    python -m bench.overload [--seconds N] [--workers N]
+
+Capacity is what a fixed number of buyers get through who each wait for their
+answer. Then orders arrive at three times that rate whether or not answers come.
+What is refused must be refused at once, and what is accepted must not be slower
+than the bound on the work in flight allows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+from shop.orders.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
+
+from chaos.restock import restock
+from stack import customer, settings
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+CALL_LIMIT_S = 10
+FACTOR = 3
+Metadata = tuple[tuple[str, str], ...]
+
+
+@dataclass
+class Measured:
+    """Seconds that calls took, by what came of them."""
+
+    seconds: float
+    accepted: list[float] = field(default_factory=list)
+    refused: list[float] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    def row(self, name: str) -> str:
+        """
+        One line of the table.
+        """
+        cells = [f"{len(self.accepted) / self.seconds:8.0f}", *map(_ms, _quantiles(self.accepted))]
+        cells += [f"{len(self.refused):8}", *map(_ms, _quantiles(self.refused)), f"{len(self.failed):7}"]
+        return f"{name:<22}" + " ".join(cells)
+
+
+class Buyer:
+    """Places one order after another over one channel."""
+
+    def __init__(self, channel: grpc.aio.Channel, metadata: Metadata, products: list[str]) -> None:
+        self._stub = order_service_pb2_grpc.OrderServiceStub(channel)
+        self._metadata = metadata
+        self._products = products
+
+    async def buy(self, number: int, measured: Measured) -> None:
+        """
+        Place order *number* and note what came of it.
+        """
+        line = order_pb2.OrderLine(product=self._products[number % len(self._products)], quantity=1)
+        order = order_pb2.Order(lines=[line])
+        request = order_service_pb2.CreateOrderRequest(order=order, request_id=str(uuid.uuid4()))
+        started = time.perf_counter()
+        try:
+            await self._stub.CreateOrder(request, metadata=self._metadata, timeout=CALL_LIMIT_S)
+            measured.accepted.append(time.perf_counter() - started)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+                measured.refused.append(time.perf_counter() - started)
+            else:
+                measured.failed.append(error.code().name)
+
+
+async def at_capacity(buyer: Buyer, *, workers: int, seconds: float) -> Measured:
+    """
+    Let *workers* buyers order for *seconds*, each waiting for its answer.
+    """
+    measured = Measured(seconds)
+    end = time.perf_counter() + seconds
+
+    async def work(number: int) -> None:
+        while time.perf_counter() < end:
+            await buyer.buy(number, measured)
+
+    await asyncio.gather(*(work(number) for number in range(workers)))
+    return measured
+
+
+async def above_capacity(buyer: Buyer, *, rate: float, seconds: float) -> Measured:
+    """
+    Let orders arrive at *rate* a second for *seconds*, whether or not answers come.
+    """
+    measured = Measured(seconds)
+    started = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for number in range(int(rate * seconds)):
+            await asyncio.sleep(max(0.0, started + number / rate - time.perf_counter()))
+            group.create_task(buyer.buy(number, measured))
+    return measured
+
+
+def _quantiles(values: list[float]) -> tuple[float, float]:
+    if not values:
+        return 0.0, 0.0
+    ordered = sorted(values)
+    return ordered[len(ordered) // 2], ordered[int(len(ordered) * 0.99)]
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:8.0f}"
+
+
+async def _run(options: argparse.Namespace) -> None:
+    chosen = settings.read(os.environ, checkout=CHECKOUT)
+    edge = f"127.0.0.1:{chosen.port}"
+    operator = (("authorization", f"Bearer {customer.token(chosen, 'bench', operator=True)}"),)
+    products = await restock(edge, operator, units=100_000)
+    metadata = (("authorization", f"Bearer {customer.token(chosen, 'bench')}"),)
+    async with grpc.aio.insecure_channel(edge) as channel:
+        buyer = Buyer(channel, metadata, products)
+        await at_capacity(buyer, workers=options.workers, seconds=2)
+        normal = await at_capacity(buyer, workers=options.workers, seconds=options.seconds)
+        rate = FACTOR * len(normal.accepted) / normal.seconds
+        flood = await above_capacity(buyer, rate=rate, seconds=options.seconds)
+    print(
+        f"{'':<22}{'orders/s':>8} {'p50 ms':>8} {'p99 ms':>8} {'refused':>8} {'p50 ms':>8} {'p99 ms':>8} {'failed':>7}"
+    )
+    print(normal.row(f"{options.workers} buyers"))
+    print(flood.row(f"{rate:.0f} orders/s arrive"))
+
+
+def main() -> None:
+    """
+    Measure the stack that the environment names.
+    """
+    parser = argparse.ArgumentParser(description="Orders at capacity, and at three times that.")
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--workers", type=int, default=32)
+    asyncio.run(_run(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()
