@@ -16,6 +16,7 @@ import asyncio
 import os
 import time
 import uuid
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,7 +73,7 @@ class Buyer:
             if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
                 measured.refused.append(time.perf_counter() - started)
             else:
-                measured.failed.append(error.code().name)
+                measured.failed.append(f"{error.code().name}: {error.details()}")
 
 
 async def at_capacity(buyer: Buyer, *, workers: int, seconds: float) -> Measured:
@@ -131,6 +132,8 @@ async def _run(options: argparse.Namespace) -> None:
     )
     print(normal.row(f"{options.workers} buyers"))
     print(flood.row(f"{rate:.0f} orders/s arrive"))
+    for why, count in Counter(normal.failed + flood.failed).most_common():
+        print(f"failed {count} times: {why}")
 
 
 def main() -> None:

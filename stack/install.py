@@ -93,7 +93,8 @@ def _postgres_user() -> str | None:
 def _fingerprint(checkout: Path) -> str:
     """What the files that decide the contract and the edge's files say."""
     digest = hashlib.sha256(str(checkout).encode())
-    sources = [*(checkout / "protos").rglob("*"), *(checkout / "gateway").glob("*")]
+    gateway = checkout / "gateway"
+    sources = [*(checkout / "protos").rglob("*"), *gateway.glob("*"), *(gateway / "lua").glob("*")]
     for path in sorted(path for path in sources if path.suffix in CONTRACT_SUFFIXES):
         digest.update(path.read_bytes())
     return digest.hexdigest()

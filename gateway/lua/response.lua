@@ -8,6 +8,9 @@ local function take_http_code(headers)
   end
 end
 
+-- google.rpc.Code.RESOURCE_EXHAUSTED.
+local TOO_MANY = 8
+
 -- The whole body, and the headers again: those from before the wait can't be used after it.
 local function wait_for_body(handle)
   local body = handle:body(true)
@@ -35,9 +38,9 @@ local function name_the_field(text, verb)
   return string.format(INVALID_FIELD, (field == "body" and "the body " or field .. ": ") .. why, field, why)
 end
 
-local function finish_error(handle, verb)
+local function finish_error(handle, verb, overloaded)
   local headers, body, text = wait_for_body(handle)
-  local failure = failure_of(text)
+  local failure = overloaded and FAILURES[TOO_MANY] or failure_of(text)
   local better = failure and failure.body or name_the_field(text, verb)
   if failure then
     headers:replace(":status", failure.status)
@@ -106,10 +109,10 @@ local function finish_success(handle, status, request)
   end
 end
 
-local function finish_json(handle, status)
+local function finish_json(handle, status, overloaded)
   local request = noted(handle)
   if status >= 400 then
-    finish_error(handle, request.verb)
+    finish_error(handle, request.verb, overloaded)
   else
     finish_success(handle, status, request)
   end
@@ -138,8 +141,11 @@ local function finish_events(handle)
 end
 
 -- gRPC: a status in the headers and without details is the mesh's.
-local function finish_grpc(headers)
+local function finish_grpc(headers, overloaded)
   remove(headers, INTERNAL_RESPONSE_HEADERS)
+  if overloaded then
+    headers:replace("grpc-status", tostring(TOO_MANY))
+  end
   local failure = FAILURES[tonumber(headers:get("grpc-status") or "0")]
   if failure and not headers:get("grpc-status-details-bin") then
     headers:replace("grpc-message", failure.message)
@@ -147,7 +153,7 @@ local function finish_grpc(headers)
   end
 end
 
-local function finish_rest(handle, headers)
+local function finish_rest(handle, headers, overloaded)
   take_http_code(headers)
   remove(headers, INTERNAL_RESPONSE_HEADERS)
   remove(headers, GRPC_RESPONSE_HEADERS)
@@ -156,7 +162,7 @@ local function finish_rest(handle, headers)
   end
   local kind = headers:get("content-type")
   if kind == "application/json" then
-    finish_json(handle, tonumber(headers:get(":status")))
+    finish_json(handle, tonumber(headers:get(":status")), overloaded)
   elseif kind == "text/event-stream" then
     headers:replace("cache-control", "no-store")
     finish_events(handle)
@@ -165,13 +171,15 @@ end
 
 function envoy_on_response(handle)
   local headers = handle:headers()
+  -- A breaker's limit of calls in flight is reached: too many, not something that is down.
+  local overloaded = headers:get("x-envoy-overloaded") ~= nil
   remove_where(headers, is_envoys)
   local parent = noted(handle).traceparent
   if parent then
     headers:replace("traceparent", parent)
   end
   if is_grpc(headers) then
-    return finish_grpc(headers)
+    return finish_grpc(headers, overloaded)
   end
-  finish_rest(handle, headers)
+  finish_rest(handle, headers, overloaded)
 end

@@ -1,0 +1,47 @@
+"""More calls at a time than the edge lets through: the rest is told to wait, at once, and nothing breaks."""
+
+import asyncio
+import uuid
+from collections import Counter
+
+import grpc
+from shop.orders.v1 import order_service_pb2, order_service_pb2_grpc
+
+from runtime import status
+from stack import customer
+
+AT_A_TIME = 400
+
+
+def bearer(stack):
+    return (("authorization", f"Bearer {customer.token(stack.settings, f'flood-{uuid.uuid4()}')}"),)
+
+
+async def test_calls_above_the_limit_are_refused_with_a_delay_and_the_others_answered(stack):
+    metadata = bearer(stack)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{stack.settings.port}") as channel:
+        stub = order_service_pb2_grpc.OrderServiceStub(channel)
+
+        async def one():
+            try:
+                await stub.ListOrders(order_service_pb2.ListOrdersRequest(), metadata=metadata, timeout=10)
+            except grpc.aio.AioRpcError as error:
+                return error.code(), status.from_rpc_error(error).retry_after_s
+            return grpc.StatusCode.OK, None
+
+        outcomes = Counter(await asyncio.gather(*(one() for _ in range(AT_A_TIME))))
+        after = await one()
+
+    refused = outcomes.pop((grpc.StatusCode.RESOURCE_EXHAUSTED, 1.0))
+    assert refused > 0
+    assert list(outcomes) == [(grpc.StatusCode.OK, None)]
+    assert after == (grpc.StatusCode.OK, None)
+
+
+async def test_rest_clients_above_the_limit_are_told_when_to_come_again(stack):
+    async with stack.client(f"flood-{uuid.uuid4()}") as client:
+        answers = await asyncio.gather(*(client.get("/v1/orders") for _ in range(AT_A_TIME)))
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert {answer.status_code for answer in answers} == {200, 429}
+    assert all(answer.headers["retry-after"] == "1" for answer in refused)
+    assert {answer.json()["code"] for answer in refused} == {8}
