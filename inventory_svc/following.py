@@ -40,8 +40,8 @@ async def follow(brokers: str, *, group: str, topic: str, handle: Handler, clien
     while True:
         try:
             await consume(brokers, group=group, topics=[topic], handle=handle_patiently, client_id=client_id)
-        except (errors.Unavailable, KafkaException) as error:
-            log.warning("following starts anew", topic=topic, group=group, error=str(error))
+        except (errors.Unavailable, KafkaException, TimeoutError) as error:
+            log.warning("following starts anew", topic=topic, group=group, error=repr(error))
             await asyncio.sleep(RESTART_S)
 
 

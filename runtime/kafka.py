@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -26,8 +27,13 @@ from runtime.errors import InvalidArgument, Unavailable
 
 Anything = TypeVar("Anything")
 log = structlog.get_logger()
+COMMIT_S = 10.0
+"""For committing offsets; it may wait for a rebalance that only goes on while somebody consumes."""
 LEAVE_S = 8.0
 """For leaving a group; a request that the coordinator holds back during a rebalance takes 5 s."""
+THREADS = 4
+"""Of a consumer: one at work, the others for when a call into librdkafka does not return."""
+THREAD_PREFIX = "kafka-consumer-"
 SEVEN_DAYS_MS = 7 * 24 * 3600 * 1000
 # A record that the broker refuses whenever it is sent: repeating it would never help.
 _REFUSED = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD, KafkaError.INVALID_MSG}
@@ -221,7 +227,7 @@ async def consume(
     *handle* raises ends this call: wrap it in what retries or puts aside. It must
     return within 5 minutes, or the group gives its partitions to another member.
     """
-    executor = ThreadPoolExecutor(2, thread_name_prefix=f"kafka-{group}")
+    executor = ThreadPoolExecutor(THREADS, thread_name_prefix=f"{THREAD_PREFIX}{group}")
     consumer = AIOConsumer(_consumer_settings(brokers, group, client_id), executor=executor)
     try:
         await consumer.subscribe(list(topics))
@@ -249,6 +255,17 @@ async def _leave(consumer: AIOConsumer, group: str) -> None:
         log.warning("a consumer was left open", group=group, error=str(error))
 
 
+def stuck_threads(*, wait_s: float) -> list[str]:
+    """
+    Return the threads of consumers that have not ended after *wait_s*, once all consumers were left.
+    """
+    end = time.monotonic() + wait_s
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith(THREAD_PREFIX)]
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
+    return [thread.name for thread in threads if thread.is_alive()]
+
+
 def _consumer_settings(brokers: str, group: str, client_id: str) -> dict[str, object]:
     return {
         "stats_cb": consumer_lag.reporter(group),
@@ -272,7 +289,7 @@ def _consumer_settings(brokers: str, group: str, client_id: str) -> dict[str, ob
 
 
 async def _consume_batch(consumer: AIOConsumer, handle: Handler, limit: int, poll_s: float) -> None:
-    received = await _to_its_end(consumer.consume(limit, poll_s))
+    received = await _to_its_end(consumer.consume(limit, poll_s), limit_s=poll_s + LEAVE_S)
     messages = [message_of(each) for each in received if each.error() is None]
     for each in received:
         if each.error() is not None:
@@ -283,19 +300,23 @@ async def _consume_batch(consumer: AIOConsumer, handle: Handler, limit: int, pol
     await _commit(consumer, messages)
 
 
-async def _to_its_end(call: Coroutine[Any, Any, Anything]) -> Anything:
+async def _to_its_end(call: Coroutine[Any, Any, Anything], *, limit_s: float) -> Anything:
     """
-    Return what *call* returns; who is cancelled waits for its end first.
+    Return what *call* returns within *limit_s*; who is cancelled waits for that first.
 
     It runs in a thread that no cancellation reaches, and closing the consumer
-    while a thread is in it may never return.
+    while a thread is in it may never return. Raises `TimeoutError` after *limit_s*.
     """
     running = asyncio.ensure_future(call)
+    waiting = asyncio.ensure_future(asyncio.wait([running], timeout=limit_s))
     try:
-        return await asyncio.shield(running)
+        await asyncio.shield(waiting)
     except asyncio.CancelledError:
-        await asyncio.wait([running])
+        await waiting
         raise
+    if not running.done():
+        raise TimeoutError
+    return running.result()
 
 
 def message_of(raw: confluent_kafka.Message) -> Message:
@@ -321,9 +342,9 @@ async def _commit(consumer: AIOConsumer, messages: Sequence[Message]) -> None:
     next_offsets = {(each.topic, each.partition): each.offset + 1 for each in messages}
     positions = [confluent_kafka.TopicPartition(*place, offset) for place, offset in next_offsets.items()]
     try:
-        await _to_its_end(consumer.commit(offsets=positions, asynchronous=False))
-    except KafkaException as error:
-        log.warning("offsets were not committed; their messages will come again", error=str(error))
+        await _to_its_end(consumer.commit(offsets=positions, asynchronous=False), limit_s=COMMIT_S)
+    except (KafkaException, TimeoutError) as error:
+        log.warning("offsets were not committed; their messages will come again", error=repr(error))
 
 
 def ensure_topics(brokers: str, topics: Sequence[Topic], *, replication: int = -1, wait_s: float = 60) -> None:

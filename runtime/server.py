@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +18,7 @@ from grpc_reflection.v1alpha import reflection
 from opentelemetry.instrumentation.grpc import aio_server_interceptor
 
 from runtime.interceptors import Interceptor, wrappers
+from runtime.kafka import stuck_threads
 from runtime.settings import ServiceSettings
 
 Servicer = tuple[Callable[[Any, grpc.aio.Server], None], Any]
@@ -137,5 +140,22 @@ def run(main: Callable[[], Awaitable[None]]) -> None:
     async def started() -> None:
         await main()
 
-    with contextlib.suppress(KeyboardInterrupt):
-        uvloop.run(started())
+    code = 1
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            uvloop.run(started())
+        code = 0
+    finally:
+        _end_stuck_threads(code)
+
+
+def _end_stuck_threads(code: int) -> None:
+    """
+    End the process with *code* at once if a call into Kafka's library does not return.
+
+    Python would wait for its thread for ever, though all that counts is done.
+    """
+    if stuck := stuck_threads(wait_s=1):
+        log.error("a thread does not end; the process ends without it", threads=stuck, exc_info=code != 0)
+        sys.stdout.flush()
+        os._exit(code)
