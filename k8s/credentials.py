@@ -3,7 +3,10 @@
 import base64
 import json
 import secrets
+import subprocess
+import tempfile
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from k8s.kubectl import NAMESPACE, get, kubectl
 
@@ -14,6 +17,10 @@ DRAWN: Mapping[str, tuple[str, ...]] = {
     "orders": ("PAGE_TOKEN_KEY",),
 }
 MEMBERS = 3
+# What the Gateway names as its credential; whoever has a real certificate puts it there first.
+EDGE = "edge-certificate"
+EDGE_HOSTS = f"DNS:localhost,DNS:edge.{NAMESPACE}.svc.cluster.local,IP:127.0.0.1"
+OPENSSL_SECONDS = 30
 
 
 def keep(*, say: Callable[[str], None]) -> None:
@@ -27,6 +34,8 @@ def keep(*, say: Callable[[str], None]) -> None:
         if name not in known:
             known[name] = {key: secrets.token_hex(24) for key in keys}
             _create(name, known[name], say)
+    if EDGE not in known:
+        _create(EDGE, _self_signed(), say, kind="kubernetes.io/tls")
     if "stores" not in known:
         _create("stores", addresses(known["postgres"]["ORDERS_PASSWORD"], known["redis"]["PASSWORD"]), say)
 
@@ -42,10 +51,22 @@ def addresses(orders_password: str, redis_password: str) -> dict[str, str]:
     }
 
 
-def _create(name: str, values: Mapping[str, str], say: Callable[[str], None]) -> None:
+def _self_signed() -> dict[str, str]:
+    """A certificate for those who have none yet; browsers warn of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        key, certificate = Path(folder, "tls.key"), Path(folder, "tls.crt")
+        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+        command += ["-days", "365", "-subj", "/CN=edge", "-addext", f"subjectAltName={EDGE_HOSTS}"]
+        command += ["-keyout", str(key), "-out", str(certificate)]
+        subprocess.run(command, check=True, capture_output=True, timeout=OPENSSL_SECONDS)
+        return {"tls.crt": certificate.read_text(), "tls.key": key.read_text()}
+
+
+def _create(name: str, values: Mapping[str, str], say: Callable[[str], None], *, kind: str = "Opaque") -> None:
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",
+        "type": kind,
         "metadata": {"name": name, "namespace": NAMESPACE},
         "stringData": dict(values),
     }

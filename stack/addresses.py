@@ -33,7 +33,8 @@ class Port(IntEnum):
     METRICS = 9464
     PAGES = 8081  # the pages' sidecar's inbound listener
     PAGES_APPLICATION = 8091
-    EDGE = 8080  # the Gateway's port in Istio's files
+    EDGE = 8080  # the Gateway's ports in Istio's files
+    EDGE_TLS = 8443
     ISSUER = 8082
     POSTGRES = 5432
     PATRONI = 8008

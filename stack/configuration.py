@@ -189,6 +189,7 @@ def registry(plan: Plan) -> str:
                 _pages(plan),
                 _edge(plan),
             ],
+            "credentials": [{"name": "edge-certificate", "hosts": ["localhost", "127.0.0.1"]}],
         },
         sort_keys=False,
     )
@@ -262,7 +263,7 @@ def _edge(plan: Plan) -> dict[str, Any]:
         "kind": "gateway",
         "address": "127.0.0.1",
         "admin": str(plan.network.at(Host.EDGE, Port.ADMIN)),
-        "ports": {Port.EDGE.value: plan.settings.port},
+        "ports": {Port.EDGE.value: plan.settings.port, Port.EDGE_TLS.value: plan.settings.tls_port},
     }
 
 

@@ -15,6 +15,7 @@ def summary(plan: Plan, seconds: float) -> str:
         ("Shop", f"{settings.edge_url}/  (sign in with make -s token CUSTOMER=ana)"),
         ("Operations board", f"{settings.edge_url}/ops  (make -s token CUSTOMER=op OPERATOR=yes)"),
         ("API (REST, gRPC)", f"{settings.edge_url}  ({settings.edge_url}/docs to try it)"),
+        ("Edge (HTTPS)", f"https://localhost:{settings.tls_port}  (curl --cacert {settings.authority})"),
         ("Prometheus", f"http://{network.at(Host.PROMETHEUS, Port.PROMETHEUS)}"),
         ("Kafka", plan.kafka_brokers),
         ("PostgreSQL", f"{members} (database and user orders)"),

@@ -155,7 +155,8 @@ def proxies(plan: Plan) -> Iterator[Process]:
             yield _envoy(plan, name, process=f"{name}-envoy", service=f"{name}-envoy", listens=tuple(listens))
     listens = [plan.network.at(Host.PAGES, port) for port in (Port.ADMIN, Port.PAGES, Port.OUTBOUND)]
     yield _envoy(plan, PAGES, process=f"{PAGES}-envoy", service=f"{PAGES}-envoy", listens=tuple(listens))
-    edge = (plan.network.at(Host.EDGE, Port.ADMIN), Endpoint("127.0.0.1", plan.settings.port))
+    served = (Endpoint("127.0.0.1", port) for port in (plan.settings.port, plan.settings.tls_port))
+    edge = (plan.network.at(Host.EDGE, Port.ADMIN), *served)
     yield _envoy(plan, EDGE, process=EDGE, service="edge", listens=edge)
 
 

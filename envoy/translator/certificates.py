@@ -4,6 +4,7 @@ The local certificate authority and one SPIFFE certificate for each service acco
 
 import os
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -11,10 +12,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from translator.registry import Registry
+from translator.registry import Registry, is_ip
 
 ROOT_LIFETIME = timedelta(days=3650)
 WORKLOAD_LIFETIME = timedelta(hours=24)
+CREDENTIAL_LIFETIME = timedelta(days=365)
 CLOCK_SKEW = timedelta(minutes=5)
 KEPT_VERSIONS = 2
 PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
@@ -35,6 +37,11 @@ def issue_certificates(registry: Registry, folder: Path, *, now: datetime, renew
             identity = f"spiffe://{registry.trust_domain}/ns/{namespace}/sa/{account}"
             _issue(place, identity, authority, now)
             issued.append(identity)
+    for credential in registry.credentials:
+        place = folder / "credentials" / credential.name
+        if not _is_fresh(place / "tls.crt", authority[1], now):
+            _issue_credential(place, credential.hosts, authority, now)
+            issued.append(credential.name)
     return issued
 
 
@@ -95,6 +102,26 @@ def _issue(place: Path, identity: str, authority: Authority, now: datetime) -> N
     temporary.symlink_to(version)
     temporary.replace(place / "current")
     _forget(place)
+
+
+def _issue_credential(place: Path, hosts: tuple[str, ...], authority: Authority, now: datetime) -> None:
+    """
+    Write a Gateway's certificate as a Kubernetes secret holds it; it is not turned while the Gateway runs.
+    """
+    root_key, root = authority
+    key = ec.generate_private_key(ec.SECP256R1())
+    names = [x509.IPAddress(ip_address(host)) if is_ip(host) else x509.DNSName(host) for host in hosts]
+    certificate = (
+        _builder(x509.Name([]), root.subject, key.public_key(), now, CREDENTIAL_LIFETIME)
+        .add_extension(x509.SubjectAlternativeName(names), critical=True)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .sign(root_key, hashes.SHA256())
+    )
+    _write(place / "tls.key", _key_pem(key))
+    _write(place / "tls.crt", _pem(certificate))
+    _write(place / "ca.crt", _pem(root))
 
 
 def _forget(place: Path) -> None:

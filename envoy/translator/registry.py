@@ -2,6 +2,7 @@
 The registry: a YAML file that stands for what Kubernetes knows of services and workloads.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
@@ -99,6 +100,16 @@ class Workload:
 
 
 @dataclass(frozen=True)
+class Credential:
+    """
+    A Gateway's certificate that the local authority issues: its `credentialName`, and the hosts it is for.
+    """
+
+    name: str
+    hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Registry:
     """
     Everything known of one stack, without Istio's files.
@@ -110,6 +121,7 @@ class Registry:
     namespaces: Mapping[str, Mapping[str, str]]
     services: tuple[ServiceRecord, ...]
     workloads: tuple[Workload, ...]
+    credentials: tuple[Credential, ...] = ()
 
     def with_services(self, services: tuple[ServiceRecord, ...]) -> "Registry":
         """
@@ -160,6 +172,7 @@ def _registry(reader: Reader) -> Registry:
             sorted(reader.each("services", _service), key=lambda service: (service.namespace, service.name))
         ),
         workloads=tuple(sorted(reader.each("workloads", _workload), key=lambda workload: workload.name)),
+        credentials=reader.each("credentials", _credential),
     )
 
 
@@ -205,6 +218,15 @@ def _workload(reader: Reader) -> Workload:
 def _inbound(reader: Reader) -> Inbound:
     application = SocketAddress(*reader.socket("application"))
     return Inbound(reader.port("port"), application, reader.get("health", str, ""))
+
+
+def _credential(reader: Reader) -> Credential:
+    name, hosts = reader.get("name", str), reader.get("hosts", list)
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", name):
+        raise FieldError(f"{reader.path}.name", f"{name!r} is not a secret's name")
+    if not hosts or not all(isinstance(host, str) and host for host in hosts):
+        raise FieldError(f"{reader.path}.hosts", "must be a list of names or IP addresses")
+    return Credential(name, tuple(hosts))
 
 
 def _ports(reader: Reader) -> dict[int, int]:
