@@ -220,7 +220,7 @@ async def consume(settings: Settings, finisher: saga.Saga, stage: saga.Stage) ->
                 handle=finisher.handler(stage),
                 client_id=settings.pod_name,
             )
-        except* (Error, KafkaException) as errors:
+        except* (Error, KafkaException, TimeoutError) as errors:
             log.warning("a delivery failed and comes again", topic=stage.topic, error=str(errors.exceptions[0]))
         await asyncio.sleep(1)
 
