@@ -16,6 +16,7 @@ from stack.errors import StackError
 DEFAULT_PORT = 8080
 DEFAULT_NETWORK = 16
 TLS_DISTANCE = 8443 - DEFAULT_PORT
+HIGHEST_PORT = 65535
 # A UNIX socket's path is at most 107 bytes on Linux; the longest of ours adds this much.
 STATE_LENGTH_LIMIT = 107 - len("/run/supervisor.sock")
 # What PostgreSQL, Kafka and supervisord all take in a path without quoting.
@@ -106,7 +107,8 @@ class Settings:
     @property
     def tls_port(self) -> int:
         """The edge's HTTPS port: 8443 beside 8080, and as far from any other."""
-        return self.port + TLS_DISTANCE
+        above = self.port + TLS_DISTANCE
+        return above if above <= HIGHEST_PORT else self.port - TLS_DISTANCE
 
     def environment(self) -> dict[str, str]:
         """The variables that make the same settings again in a child process."""
@@ -124,7 +126,7 @@ def read(environ: Mapping[str, str], *, checkout: Path) -> Settings:
 
     Raises `SettingsError` that names the variable.
     """
-    port = _integer(environ, "PORT", DEFAULT_PORT, 1, 65535 - TLS_DISTANCE)
+    port = _integer(environ, "PORT", DEFAULT_PORT, 1, HIGHEST_PORT)
     network = _integer(environ, "NETWORK", _network_of(port), 1, 254)
     tools = _folder(environ, "TOOLS", default_state(environ))
     state = _folder(environ, "STATE", _beside(default_state(environ), port))

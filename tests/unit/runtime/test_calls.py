@@ -179,7 +179,8 @@ async def test_the_time_left_is_the_callers():
 
     async with service(behaviour) as stub:
         order = await stub.CreateOrder(create(), timeout=2)
-    assert 1000 < order.version <= 2000
+    # gRPC rounds deadlines up on the wire.
+    assert 1000 < order.version < 3000
 
 
 async def test_an_error_of_a_stream_before_its_first_message_has_its_details():

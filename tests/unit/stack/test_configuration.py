@@ -68,7 +68,8 @@ def test_the_translator_accepts_the_registry(plan, tmp_path):
         "edge-0", "inventory-0", "inventory-1", "orders-0", "orders-1", "pages-0",
     }  # fmt: skip
     assert registry.identity(edge) == "spiffe://cluster.local/ns/shop/sa/edge"
-    assert edge.ports == {8080: 8080}
+    assert edge.ports == {8080: 8080, 8443: 8443}
+    assert [credential.name for credential in registry.credentials] == ["edge-certificate"]
 
 
 def rendered(plan):

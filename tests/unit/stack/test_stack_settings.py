@@ -30,6 +30,12 @@ def test_every_port_gives_a_network_that_exists():
     assert all(1 <= read(PORT=str(port)).network <= 254 for port in range(1, 65536, 7))
 
 
+def test_every_port_gives_an_https_port_that_exists_and_is_another():
+    assert read(PORT="8080").tls_port == 8443
+    ports = range(1, 65536, 7)
+    assert all(1 <= read(PORT=str(port)).tls_port <= 65535 and read(PORT=str(port)).tls_port != port for port in ports)
+
+
 def test_root_has_its_state_where_the_user_postgres_can_reach_it(monkeypatch):
     monkeypatch.setattr("os.geteuid", lambda: 0)
     assert settings.default_state({"HOME": "/root"}) == Path("/var/tmp/order-system")

@@ -29,7 +29,7 @@ def test_two_stacks_share_no_endpoint(plan):
 
 def test_only_the_edge_is_on_the_address_that_people_use(plan):
     edge = [endpoint for endpoint in endpoints(plan) if endpoint.address == "127.0.0.1"]
-    assert [str(endpoint) for endpoint in edge] == ["127.0.0.1:8080"]
+    assert [str(endpoint) for endpoint in edge] == ["127.0.0.1:8080", "127.0.0.1:8443"]
 
 
 def test_every_step_comes_after_steps_that_exist_and_in_no_circle(plan):
