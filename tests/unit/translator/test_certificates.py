@@ -63,3 +63,13 @@ def test_old_versions_do_not_pile_up(folder: Path) -> None:
     for hours in range(1, 6):
         issue_certificates(REGISTRY, folder, now=NOW + timedelta(hours=hours), renew=True)
     assert len([path for path in (folder / "ns/shop/sa/orders").iterdir() if not path.is_symlink()]) == 2
+
+
+def test_gateways_credential_is_for_its_hosts_and_signed_by_the_root(folder: Path) -> None:
+    place = folder / "credentials" / "edge-certificate"
+    certificate = x509.load_pem_x509_certificate((place / "tls.crt").read_bytes())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["localhost"]
+    assert [str(ip) for ip in names.get_values_for_type(x509.IPAddress)] == ["127.0.0.1"]
+    certificate.verify_directly_issued_by(x509.load_pem_x509_certificate((place / "ca.crt").read_bytes()))
+    assert stat.S_IMODE((place / "tls.key").stat().st_mode) == 0o600

@@ -32,6 +32,8 @@ def refused(tmp_path: Path, text: str) -> str:
         ("workloads: [{name: a, namespace: b, serviceAccount: c, address: d, admin: here}]", "workloads[0].admin: must be host:port"),
         (f"workloads: [{WORKLOAD}}}, {WORKLOAD}}}]", "workloads: 'a' is there twice"),
         (f"workloads: [{WORKLOAD}, labels: {{a: 1}}}}]", "workloads[0].labels.a: must be text"),
+        ("credentials: [{name: ../key, hosts: [a]}]", "credentials[0].name: '../key' is not a secret's name"),
+        ("credentials: [{name: a, hosts: []}]", "credentials[0].hosts: must be a list of names or IP addresses"),
         ("a: 1\na: 2", "the key 'a' is there twice"),
         ("{", "is no YAML"),
         ("", "must be one YAML document"),
