@@ -29,7 +29,6 @@ from stack import customer, settings
 CHECKOUT = Path(__file__).resolve().parents[1]
 CALL_LIMIT_S = 10
 FACTOR = 3
-Metadata = tuple[tuple[str, str], ...]
 
 
 @dataclass
@@ -53,7 +52,7 @@ class Measured:
 class Buyer:
     """Places one order after another over one channel."""
 
-    def __init__(self, channel: grpc.aio.Channel, metadata: Metadata, products: list[str]) -> None:
+    def __init__(self, channel: grpc.aio.Channel, metadata: customer.Metadata, products: list[str]) -> None:
         self._stub = order_service_pb2_grpc.OrderServiceStub(channel)
         self._metadata = metadata
         self._products = products
@@ -118,9 +117,8 @@ def _ms(seconds: float) -> str:
 async def _run(options: argparse.Namespace) -> None:
     chosen = settings.read(os.environ, checkout=CHECKOUT)
     edge = f"127.0.0.1:{chosen.port}"
-    operator = (("authorization", f"Bearer {customer.token(chosen, 'bench', operator=True)}"),)
-    products = await restock(edge, operator, units=100_000)
-    metadata = (("authorization", f"Bearer {customer.token(chosen, 'bench')}"),)
+    products = await restock(edge, customer.metadata(chosen, "bench", operator=True), units=100_000)
+    metadata = customer.metadata(chosen, "bench")
     async with grpc.aio.insecure_channel(edge) as channel:
         buyer = Buyer(channel, metadata, products)
         await at_capacity(buyer, workers=options.workers, seconds=2)

@@ -17,7 +17,8 @@ import grpc
 import tenacity
 from shop.orders.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
 
-Metadata = tuple[tuple[str, str], ...]
+from stack.customer import Metadata
+
 # What a client may repeat: the mesh or a replica was not there, slow, or full.
 REPEAT = {
     grpc.StatusCode.UNAVAILABLE,

@@ -8,8 +8,7 @@ import grpc
 from shop.inventory.v1 import inventory_service_pb2, inventory_service_pb2_grpc
 
 from chaos import truth
-
-Metadata = tuple[tuple[str, str], ...]
+from stack.customer import Metadata
 
 
 async def restock(edge: str, operator: Metadata, *, units: int) -> list[str]:

@@ -22,8 +22,8 @@ from chaos import breakage, truth
 from chaos.buyers import Buyers
 from chaos.promises import SHOWN_LIMIT, Facts, Verdict, verdicts
 from chaos.restock import restock
-from stack import customer, passwords, settings
-from stack.addresses import Host, Network, Port
+from stack import customer, settings
+from stack.describe import describe
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 SETTLE_LIMIT_S = 120
@@ -48,10 +48,10 @@ def main() -> None:
 async def _soak(options: argparse.Namespace) -> int:
     chosen = settings.read(os.environ, checkout=CHECKOUT)
     edge = f"127.0.0.1:{chosen.port}"
-    products = await restock(edge, _bearer(chosen, "chaos", operator=True), units=options.orders)
+    products = await restock(edge, customer.metadata(chosen, "chaos", operator=True), units=options.orders)
     buyers = Buyers(
         edge,
-        metadata=_bearer(chosen, f"soak-{options.seed}"),
+        metadata=customer.metadata(chosen, f"soak-{options.seed}"),
         products=products,
         seed=options.seed,
         workers=options.workers,
@@ -67,10 +67,6 @@ async def _soak(options: argparse.Namespace) -> int:
     seconds = time.monotonic() - started
     facts = await _facts(chosen, buyers, edge)
     return _report(verdicts(facts), buyers, seconds)
-
-
-def _bearer(chosen: settings.Settings, name: str, *, operator: bool = False) -> tuple[tuple[str, str], ...]:
-    return (("authorization", f"Bearer {customer.token(chosen, name, operator=operator)}"),)
 
 
 def _sayer(started: float) -> Callable[[str], None]:
@@ -98,17 +94,13 @@ async def _progress(buyers: Buyers, orders: int, say: Callable[[str], None]) -> 
 
 
 async def _facts(chosen: settings.Settings, buyers: Buyers, edge: str) -> Facts:
-    network = Network(chosen.network)
-    known = passwords.keep(chosen.secrets)
-    members = ",".join(str(network.at(Host.POSTGRES, Port.POSTGRES, replica)) for replica in (0, 1))
-    url = f"postgresql://orders:{known.orders_database}@{members}/orders?target_session_attrs=primary"
-    pending, waiting = await truth.settled(url, within_s=SETTLE_LIMIT_S)
+    plan = describe(chosen)
+    pending, waiting = await truth.settled(plan.database_url, within_s=SETTLE_LIMIT_S)
     if pending or waiting:
         print(f"after {SETTLE_LIMIT_S} s {pending} orders are pending, {waiting} events not published")
-    brokers = str(network.at(Host.KAFKA, Port.KAFKA))
-    events = await asyncio.to_thread(truth.published, brokers)
+    events = await asyncio.to_thread(truth.published, plan.kafka_brokers)
     stock = await truth.stock_settled(edge, within_s=SETTLE_LIMIT_S)
-    return Facts(buyers.memory, await truth.orders_in(url), events, stock)
+    return Facts(buyers.memory, await truth.orders_in(plan.database_url), events, stock)
 
 
 def _report(found: list[Verdict], buyers: Buyers, seconds: float) -> int:

@@ -17,6 +17,8 @@ from google.protobuf.message import DecodeError
 from shop.inventory.v1 import inventory_service_pb2, inventory_service_pb2_grpc
 from shop.orders.v1 import events_pb2
 
+from stack.customer import Metadata
+
 TAKEN = ("CONFIRMED", "FULFILLED")
 READ_LIMIT_S = 300
 
@@ -143,7 +145,7 @@ def _advance(left: dict[int, int], partition: int, offset: int) -> None:
         del left[partition]
 
 
-async def stock_at(address: str, metadata: tuple[tuple[str, str], ...] = ()) -> dict[str, StockNow]:
+async def stock_at(address: str, metadata: Metadata = ()) -> dict[str, StockNow]:
     """
     Return every product's stock, asked for through the edge at *address*.
     """
@@ -162,9 +164,7 @@ async def stock_at(address: str, metadata: tuple[tuple[str, str], ...] = ()) -> 
                 return found
 
 
-async def stock_settled(
-    address: str, metadata: tuple[tuple[str, str], ...] = (), *, within_s: float
-) -> dict[str, StockNow]:
+async def stock_settled(address: str, metadata: Metadata = (), *, within_s: float) -> dict[str, StockNow]:
     """
     Return the stock once nothing is held for an order any more, or as it is after *within_s*.
     """

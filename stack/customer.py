@@ -9,6 +9,7 @@ from gateway.signing import Signer, key_in
 from stack.settings import Settings
 
 LIFETIME = timedelta(hours=12)
+Metadata = tuple[tuple[str, str], ...]
 
 
 def token(settings: Settings, customer: str, *, operator: bool = False) -> str:
@@ -16,3 +17,8 @@ def token(settings: Settings, customer: str, *, operator: bool = False) -> str:
     issuer = IssuerSettings(state=settings.secrets / "issuer")
     signer = Signer(key_in(issuer.state), issuer.url)
     return signer.token(customer, now=datetime.now(UTC), lifetime=LIFETIME, operator=operator)
+
+
+def metadata(settings: Settings, customer: str, *, operator: bool = False) -> Metadata:
+    """What a gRPC call through the edge carries, so that it is *customer*'s."""
+    return (("authorization", f"Bearer {token(settings, customer, operator=operator)}"),)

@@ -99,7 +99,7 @@ async def test_operations_are_for_operators(edge, verb, path):
 
 
 async def test_a_grpc_client_without_a_token_is_unauthenticated_and_with_one_is_served(stack):
-    metadata = (("authorization", f"Bearer {customer.token(stack.settings, 'grpc-client')}"),)
+    metadata = customer.metadata(stack.settings, "grpc-client")
     async with grpc.aio.insecure_channel(f"127.0.0.1:{stack.settings.port}") as channel:
         orders = order_service_pb2_grpc.OrderServiceStub(channel)
         with pytest.raises(grpc.aio.AioRpcError) as refused:

@@ -13,12 +13,8 @@ from stack import customer
 AT_A_TIME = 400
 
 
-def bearer(stack):
-    return (("authorization", f"Bearer {customer.token(stack.settings, f'flood-{uuid.uuid4()}')}"),)
-
-
 async def test_calls_above_the_limit_are_refused_with_a_delay_and_the_others_answered(stack):
-    metadata = bearer(stack)
+    metadata = customer.metadata(stack.settings, f"flood-{uuid.uuid4()}")
     async with grpc.aio.insecure_channel(f"127.0.0.1:{stack.settings.port}") as channel:
         stub = order_service_pb2_grpc.OrderServiceStub(channel)
 

@@ -17,10 +17,6 @@ BUYERS, ITEMS, AT_A_TIME = 1000, 10, 250
 AGAIN = {grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.ABORTED}
 
 
-def bearer(stack, name, *, operator=False):
-    return (("authorization", f"Bearer {customer.token(stack.settings, name, operator=operator)}"),)
-
-
 async def stock_of(channel, name):
     stub = inventory_service_pb2_grpc.InventoryServiceStub(channel)
     return (await stub.GetProduct(inventory_service_pb2.GetProductRequest(name=name))).stock
@@ -29,7 +25,7 @@ async def stock_of(channel, name):
 @pytest.fixture
 async def rare(stack):
     """A product of which there are exactly ten; afterwards there is as much as before."""
-    operator = bearer(stack, "otto", operator=True)
+    operator = customer.metadata(stack.settings, "otto", operator=True)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{stack.settings.port}") as channel:
         inventory = inventory_service_pb2_grpc.InventoryServiceStub(channel)
         products = await inventory.ListProducts(inventory_service_pb2.ListProductsRequest())
@@ -41,7 +37,7 @@ async def rare(stack):
 
         before = left = (await stock_of(channel, name)).available
         while left:
-            await buy(channel, bearer(stack, "collector"), name, min(left, 1000))
+            await buy(channel, customer.metadata(stack.settings, "collector"), name, min(left, 1000))
             left = (await stock_of(channel, name)).available
         await bring(ITEMS)
         yield name
@@ -75,7 +71,7 @@ async def test_a_thousand_buyers_of_ten_items_get_exactly_ten(stack, rare):
 
         async def one(number):
             async with gate:
-                return await buy(channel, bearer(stack, f"buyer-{number}"), rare)
+                return await buy(channel, customer.metadata(stack.settings, f"buyer-{number}"), rare)
 
         outcomes = Counter(await asyncio.gather(*(one(number) for number in range(BUYERS))))
         stock = await stock_of(channel, rare)
