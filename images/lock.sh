@@ -10,7 +10,7 @@ lock() { # lock OUTPUT SOURCES-AND-OPTIONS...
 }
 UV=$1
 lock service/requirements pyproject.toml images/service/requirements.in
-lock pages/requirements --extra web pyproject.toml images/pages/requirements.in
+lock pages/requirements --extra web pyproject.toml
 lock pages/build images/pages/build.in
 lock mesh/requirements --extra mesh pyproject.toml images/mesh/requirements.in
 lock contract/requirements images/contract/requirements.in
