@@ -2,6 +2,9 @@
 # PORT (the edge's), STATE (a folder outside this one) and NETWORK choose the stack; SVC names a part of it.
 PYTHON ?= $(shell command -v /usr/bin/python3 || command -v python3)
 STACK := $(PYTHON) -m stack.bootstrap
+# A one-node cluster for tries, if one is beside this checkout. It has no registry: it builds images and loads them
+# itself. What is called inside its network installs from outside of it.
+CLUSTER := $(wildcard ../shared/cluster/cluster)
 
 export PYTHONDONTWRITEBYTECODE := 1
 
@@ -55,7 +58,7 @@ clean: ## remove the state of a stack that is down
 	@$(STACK) clean
 
 protos: ## build the descriptor set and the stubs, and install them
-	@$(STACK) protos
+	@$(if $(CLUSTER),tests/cluster/outside.sh) $(STACK) protos
 
 lint: ## every check of the code that needs no running system
 	@$(STACK) lint
@@ -85,8 +88,6 @@ test: ## lint, unit tests, integration tests on a stack of their own
 	@$(STACK) test
 
 # Kubernetes: whichever cluster KUBECONFIG names. OVERLAY is a folder of k8s/overlays, REGISTRY where the images are.
-# A cluster of one node beside this checkout has no registry: it builds images and loads them itself.
-CLUSTER := $(wildcard ../shared/cluster/cluster)
 export BUILD ?= $(if $(CLUSTER),$(CLUSTER) build-image)
 export LOAD ?= $(if $(CLUSTER),$(CLUSTER) load)
 # The environment that `make protos` brings.
