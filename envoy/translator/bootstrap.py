@@ -19,7 +19,7 @@ STOP_ACCEPTING, SHRINK = 0.98, 0.92
 # Which part of a statistic's name becomes which label (istio: tools/packaging/common/envoy_bootstrap.json).
 STAT_TAGS = (
     ("cluster_name", r"^cluster(\.(.+);)"),
-    ("http_conn_manager_prefix", r"^http(\.([^.]+))\."),
+    ("http_conn_manager_prefix", r"^http(\.([\w.]+);)"),
     ("response_code", r"_rq(_(\d{3}))$"),
     ("response_code_class", r"_rq(_(\dxx))$"),
 )

@@ -18,6 +18,7 @@ from translator.accesslog import failures_log
 from translator.authz import authorization_filters
 from translator.jwt import jwt_filter
 from translator.mesh import Proxy
+from translator.names import stat_name
 from translator.values import boolean, packed
 
 Manager = hcm.HttpConnectionManager
@@ -29,10 +30,10 @@ MAX_DIRECT_RESPONSE_BYTES = 1048576
 
 def connection_manager(proxy: Proxy, context: str, stat_prefix: str) -> hcm.HttpConnectionManager:
     """
-    A connection manager without its routes; *context* is the direction of its traffic.
+    A connection manager without its routes; *context* is the direction of its traffic, *stat_prefix* whose statistics.
     """
     manager = Manager(
-        stat_prefix=stat_prefix,
+        stat_prefix=stat_name(stat_prefix),
         codec_type=Manager.AUTO,
         normalize_path=boolean(True),
         path_with_escaped_slashes_action=Manager.KEEP_UNCHANGED,

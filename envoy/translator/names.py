@@ -66,11 +66,11 @@ def host_domains(host: str, namespace: str, domain: str) -> Iterator[str]:
     yield f"{name}.{owner}.svc"
 
 
-def stat_name(cluster: str) -> str:
+def stat_name(name: str) -> str:
     """
-    What a cluster's statistics are called: its name with an end, since the name has dots (istio: DelimitedStatsPrefix).
+    What statistics of *name* are called: the name with an end, since it has dots (istio: DelimitedStatsPrefix).
     """
-    return f"{cluster};"
+    return f"{name};"
 
 
 def file_name(resource: str) -> str:
