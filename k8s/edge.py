@@ -15,19 +15,26 @@ CALL_SECONDS = 15
 
 def address() -> str:
     """
-    The edge's address: EDGE if set, else its load balancer's, else a node's with its node port.
+    The edge's address: EDGE if set, else what the cluster says.
 
     Raises `ClusterError` if the cluster gives it none.
     """
-    if os.environ.get("EDGE"):
-        return os.environ["EDGE"].rstrip("/")
+    return os.environ.get("EDGE", "").rstrip("/") or address_of("http")
+
+
+def address_of(scheme: str) -> str:
+    """
+    Where the edge's `http` or `https` port is: at its load balancer, else at a node's port.
+
+    Raises `ClusterError` if the cluster gives it no address.
+    """
     [service] = get("service", "edge") or [{}]
     spec, status = service.get("spec", {}), service.get("status", {})
-    ports = [port for port in spec.get("ports", []) if port["name"] == "http"]
+    ports = [port for port in spec.get("ports", []) if port["name"] == scheme]
     for ingress in status.get("loadBalancer", {}).get("ingress", []):
-        return f"http://{ingress.get('ip') or ingress['hostname']}:{ports[0]['port']}"
+        return f"{scheme}://{ingress.get('ip') or ingress['hostname']}:{ports[0]['port']}"
     if ports and "nodePort" in ports[0]:
-        return f"http://{_node()}:{ports[0]['nodePort']}"
+        return f"{scheme}://{_node()}:{ports[0]['nodePort']}"
     raise ClusterError("the edge has no address yet; set EDGE to where it is reached")
 
 
