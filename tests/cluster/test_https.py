@@ -11,7 +11,6 @@ from k8s import edge as deployed
 from k8s.credentials import EDGE
 from k8s.kubectl import get
 
-
 HOST = "localhost"
 
 
