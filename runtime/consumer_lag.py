@@ -36,12 +36,14 @@ def reporter(group: str) -> Callable[[str], Awaitable[None]]:
 
 def read(statistics: str) -> dict[tuple[str, str], int]:
     """
-    Return the lag of each partition, (topic, partition), that librdkafka's statistics know; -1 there means unknown.
+    Return the lag of each partition, (topic, partition), that this consumer has; -1 in the statistics means unknown.
+
+    librdkafka keeps telling the last lag of a partition that has moved on, which is no longer "desired".
     """
     topics = json.loads(statistics).get("topics", {})
     return {
         (topic, partition): told["consumer_lag"]
         for topic, about in topics.items()
         for partition, told in about.get("partitions", {}).items()
-        if told.get("consumer_lag", -1) >= 0
+        if told.get("desired") and told.get("consumer_lag", -1) >= 0
     }

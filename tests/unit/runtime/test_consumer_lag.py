@@ -7,9 +7,12 @@ from prometheus_client import REGISTRY
 from runtime.consumer_lag import reporter
 
 
-def statistics(**lags: int) -> str:
-    """What librdkafka tells, as far as it is read: the lag of each partition of one topic."""
-    partitions = {partition.removeprefix("p"): {"consumer_lag": lag} for partition, lag in lags.items()}
+def statistics(*, moved: str = "", **lags: int) -> str:
+    """What librdkafka tells, as far as it is read: the lag of each partition of one topic, also of the one that *moved*."""
+    partitions = {
+        partition.removeprefix("p"): {"consumer_lag": lag, "desired": partition != moved}
+        for partition, lag in lags.items()
+    }
     return json.dumps({"type": "consumer", "topics": {"pending_orders": {"partitions": partitions}}})
 
 
@@ -26,6 +29,11 @@ async def test_the_lag_of_each_partition_is_shown() -> None:
 async def test_a_partition_that_moved_to_another_replica_is_no_longer_shown() -> None:
     report = reporter("moved")
     await report(statistics(p0=3, p1=5))
-    await report(statistics(p0=3, p1=-1))
+    await report(statistics(p0=3, p1=5, moved="p1"))
     assert shown("moved", "1") is None
     assert shown("moved", "0") == 3
+
+
+async def test_a_lag_that_is_not_known_is_not_shown() -> None:
+    await reporter("unknown")(statistics(p0=-1))
+    assert shown("unknown", "0") is None
