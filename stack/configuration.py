@@ -154,7 +154,7 @@ def _member(plan: Plan, name: str, listen: Endpoint) -> dict[str, Any]:
 
 
 def prometheus_targets(plan: Plan) -> dict[str, str]:
-    """Prometheus's target files by name: the applications' metrics and the Envoys'."""
+    """Prometheus's target files by name, one for each job."""
     envoys = [_target(plan.network.at(Host.EDGE, Port.ADMIN), "edge", EDGE)]
     applications = []
     for service, host in SERVICES.items():
@@ -168,7 +168,8 @@ def prometheus_targets(plan: Plan) -> dict[str, str]:
         _target(plan.network.at(Host.POSTGRES, Port.PATRONI, replica), "postgres", f"postgres-{replica}")
         for replica in REPLICAS
     ]
-    groups = {"applications": applications, "envoys": envoys, "patroni": members}
+    itself = [_target(plan.network.at(Host.PROMETHEUS, Port.PROMETHEUS), "prometheus", "prometheus-0")]
+    groups = {"applications": applications, "envoys": envoys, "patroni": members, "prometheus": itself}
     return {f"{name}.json": json.dumps(targets, indent=2) + "\n" for name, targets in groups.items()}
 
 

@@ -56,9 +56,11 @@ def _prometheus(plan: Plan) -> None:
     The folders stay: one that runs watches them, and is blind once they have been removed.
     """
     source, target = plan.settings.checkout / "monitoring", plan.settings.conf / "prometheus"
-    shutil.copytree(source, target, dirs_exist_ok=True)
-    (target / "targets").mkdir(exist_ok=True)
-    wanted = {target / path.relative_to(source) for path in source.rglob("*")}
+    for name in ("rules", "targets"):
+        (target / name).mkdir(parents=True, exist_ok=True)
+    wanted = set()
+    for path in (source / "prometheus.yml", *source.glob("rules/*.yml")):
+        wanted.add(Path(shutil.copy(path, target / path.relative_to(source))))
     for name, text in configuration.prometheus_targets(plan).items():
         (target / "targets" / name).write_text(text, encoding="utf-8")
         wanted.add(target / "targets" / name)
