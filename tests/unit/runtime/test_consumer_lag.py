@@ -8,7 +8,7 @@ from runtime.consumer_lag import reporter
 
 
 def statistics(*, moved: str = "", **lags: int) -> str:
-    """What librdkafka tells, as far as it is read: the lag of each partition of one topic, also of the one that *moved*."""
+    """What librdkafka tells, as far as it is read: the lag of each partition of one topic, one of which has *moved*."""
     partitions = {
         partition.removeprefix("p"): {"consumer_lag": lag, "desired": partition != moved}
         for partition, lag in lags.items()
