@@ -1,0 +1,177 @@
+"""The rules and alerts of monitoring/: tested by promtool, in force in the running Prometheus, with a runbook each."""
+
+import re
+import shutil
+import subprocess
+
+import httpx
+import pytest
+import yaml
+
+from stack.addresses import Host, Port
+from tests.integration.conftest import CHECKOUT, eventually
+
+MONITORING = CHECKOUT / "monitoring"
+RULES = sorted(MONITORING.glob("rules/*.yml"))
+TESTS = sorted(MONITORING.glob("tests/*.yml"))
+# What no stack has before something went wrong.
+ONLY_AFTER_A_FAULT = {
+    'grpc_server_handled_total{grpc_code=~"UNAVAILABLE|INTERNAL|UNKNOWN|DEADLINE_EXCEEDED|DATA_LOSS",job="applications"}',
+    'inventory_order_events_total{outcome="DEAD"}',
+    "edge:time_to_recovery_seconds:7d",
+}
+# Some rules are evaluated once a minute.
+EVALUATED_S = 90
+pytestmark = pytest.mark.timeout(300)
+
+
+def rules():
+    """Every rule of the files."""
+    return [rule for path in RULES for group in yaml.safe_load(path.read_text())["groups"] for rule in group["rules"]]
+
+
+ALERTS = {rule["alert"]: rule for rule in rules() if "alert" in rule}
+
+
+@pytest.fixture
+async def prometheus(stack):
+    """The stack's Prometheus; what its API answers."""
+    address = stack.network.at(Host.PROMETHEUS, Port.PROMETHEUS)
+    async with httpx.AsyncClient(base_url=f"http://{address}/api/v1", timeout=10) as client:
+
+        async def ask(path, **parameters):
+            answer = await client.get(path, params=parameters)
+            return answer.raise_for_status().json()["data"]
+
+        yield ask
+
+
+def promtool(*arguments):
+    done = subprocess.run([shutil.which("promtool"), *arguments], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_rules_are_well_formed():
+    promtool("check", "rules", *map(str, RULES))
+
+
+def test_alerts_fire_when_they_should_and_only_then():
+    promtool("test", "rules", *map(str, TESTS))
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_every_alert_is_tested_firing_and_silent(alert):
+    expectations = [
+        each
+        for path in TESTS
+        for test in yaml.safe_load(path.read_text())["tests"]
+        for each in test.get("promql_expr_test", ())
+        if about(each["expr"], alert)
+    ]
+    firing = [each for each in expectations if f'alertname="{alert}"' in str(each.get("exp_samples"))]
+    assert firing
+    assert len(firing) < len(expectations)
+
+
+def about(expression, alert):
+    """Whether *expression* asks whether *alert* fires."""
+    found = re.search(r'ALERTS\{.*alertname=~?"([^"]*)"', expression)
+    return found is not None and re.fullmatch(found[1], alert) is not None
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_every_alert_says_how_bad_it_is_what_customers_see_and_what_to_do(alert):
+    rule = ALERTS[alert]
+    assert rule["labels"]["severity"] in ("page", "ticket")
+    assert set(rule["annotations"]) == {"summary", "description", "runbook"}
+    assert re.search("customer|client", rule["annotations"]["description"], re.IGNORECASE)
+    assert rule["annotations"]["runbook"] == f"docs/runbooks.md#{alert.lower()}"
+
+
+def test_every_alert_has_its_runbook_and_every_runbook_its_alert():
+    headings = re.findall(r"^## (.*)$", (CHECKOUT / "docs" / "runbooks.md").read_text(), re.MULTILINE)
+    assert sorted(headings) == sorted(ALERTS)
+
+
+async def test_the_running_prometheus_has_every_rule_and_evaluates_it(prometheus):
+    async def unwell():
+        loaded = [rule for group in (await prometheus("/rules"))["groups"] for rule in group["rules"]]
+        assert sorted(each["name"] for each in loaded) == sorted(
+            each.get("alert") or each["record"] for each in rules()
+        )
+        return [(each["name"], each["health"], each.get("lastError")) for each in loaded if each["health"] != "ok"]
+
+    async def well():
+        return not await unwell()
+
+    try:
+        await eventually(well, within_s=EVALUATED_S)
+    finally:
+        assert await unwell() == []
+
+
+async def test_whatever_a_rule_asks_for_is_measured(stack, edge, prometheus):
+    order = {"lines": [{"product": "products/enamel-mug", "quantity": 1}]}
+    placed = await edge.post("/v1/orders", json=order, headers={"idempotency-key": "measured"})
+    assert placed.status_code in (201, 202)
+    async with stack.client("op", operator=True) as operator:
+        # Who reconciles tells what is left from then on; by itself it does so after minutes.
+        (await operator.post("/v1/orders:reconcile", json={}, timeout=60)).raise_for_status()
+    loaded = [rule for group in (await prometheus("/rules"))["groups"] for rule in group["rules"]]
+    wanted = {selector for rule in loaded for selector in selectors(rule["query"])} - ONLY_AFTER_A_FAULT
+    assert len(wanted) > len(ALERTS)
+
+    async def missing():
+        return {each for each in wanted if not await prometheus("/series", **{"match[]": each})}
+
+    async def none_missing():
+        return not await missing()
+
+    try:
+        await eventually(none_missing, within_s=EVALUATED_S)
+    finally:
+        assert await missing() == set()
+
+
+WORDS = {"and", "or", "unless", "bool", "offset"}
+SELECTOR = re.compile(r"(?<![\w:.])([a-zA-Z_:][\w:]*)(\{[^}]*\})?(?!\s*\()(?![\w:])")
+
+
+def selectors(query):
+    """
+    The names of series in *query*, with what is asked of their labels.
+
+    A word that is none, by mistake, is one that Prometheus does not know.
+    """
+    query = re.sub(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", " ", query)
+    query = re.sub(r"\[[^\]]*\]", " ", query)
+    return {name + labels for name, labels in SELECTOR.findall(query) if name not in WORDS}
+
+
+def test_selectors_are_read_with_their_labels():
+    query = (
+        'sum by (a) (rate(b_total{c="d",e=~"f|g"}[5m])) / on (h) group_left () (i:j:k offset 1h > bool 0) or vector(1)'
+    )
+    assert selectors(query) == {'b_total{c="d",e=~"f|g"}', "i:j:k"}
+
+
+async def test_a_missing_second_copy_is_noticed_and_its_return_too(stack, prometheus):
+    async def told():
+        found = await prometheus("/query", query='ALERTS{alertname="SecondCopyMissing"}')
+        return [each["metric"]["alertstate"] for each in found["result"]]
+
+    async def silent():
+        return await told() == []
+
+    async def replica():
+        found = await prometheus("/query", query="patroni_sync_standby == 1")
+        return [each["metric"]["pod"] for each in found["result"]]
+
+    await eventually(silent, within_s=60)
+    [second] = await eventually(replica, within_s=60)
+    stack.make("kill", SVC=second)
+    try:
+        assert (await eventually(told, within_s=60))[0] in ("pending", "firing")
+    finally:
+        stack.make("start", SVC=second)
+    await eventually(silent, within_s=90)
