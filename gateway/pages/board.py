@@ -63,6 +63,7 @@ class Board:
 
     async def _gather(self) -> Json:
         parts: Mapping[str, Callable[[], Awaitable[Any]]] = {
+            "alerts": self._alerts,
             "calls": self._calls,
             "breakers": self._breakers,
             "pods": self._pods,
@@ -85,6 +86,9 @@ class Board:
     async def _ask(self, asked: Mapping[str, str]) -> dict[str, list[Sample]]:
         answers = await asyncio.gather(*(self._prometheus.now(query) for query in asked.values()))
         return dict(zip(asked, answers, strict=True))
+
+    async def _alerts(self) -> list[Json]:
+        return shape.alerts(await self._prometheus.now(queries.ALERTS))
 
     async def _calls(self) -> list[Json]:
         return shape.calls(await self._ask(queries.CALLS))

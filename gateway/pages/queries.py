@@ -64,3 +64,5 @@ GROUPS = {
     "consumer_lag": ("topic", "sum by (topic) (max by (topic, partition) (kafka_consumer_lag))"),
 }
 AVAILABILITY = 'up{job="applications"}'
+# The value is when an alert's condition began to hold.
+ALERTS = 'ALERTS_FOR_STATE and ignoring (alertstate) ALERTS{alertstate="firing"}'

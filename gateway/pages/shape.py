@@ -90,6 +90,21 @@ def _last_outage(points: Sequence[tuple[float, float]]) -> Json | None:
     return {"since": since, "until": until, "seconds": round(end - since, 1)}
 
 
+def alerts(samples: Sequence[Sample]) -> list[Json]:
+    """
+    The alerts that fire, pages first, then the oldest: severity, `since` when, and what else their labels tell.
+    """
+    lines = [_alert(sample) for sample in samples if "alertname" in sample.labels]
+    return sorted(lines, key=lambda line: (line["severity"] != "page", line["since"], line["name"]))
+
+
+def _alert(sample: Sample) -> Json:
+    labels = dict(sample.labels)
+    labels.pop("__name__", None)
+    name, severity = labels.pop("alertname"), labels.pop("severity", "")
+    return {"name": name, "severity": severity, "since": sample.value, "labels": labels}
+
+
 def groups(samples: Sequence[Sample], label: str) -> dict[str, float]:
     """
     A number for each value of a label.

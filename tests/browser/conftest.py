@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
 from stack import customer
@@ -34,6 +35,8 @@ DESKTOP = {"width": 1280, "height": 860}
 PHONE = {"width": 390, "height": 844}
 # Killing a service and waiting until everything is well again takes its time on a busy machine.
 TEST_LIMIT_S = 240
+# What axe finds that keeps people out.
+SERIOUS = ("serious", "critical")
 expect.set_options(timeout=15_000)
 
 
@@ -182,6 +185,17 @@ def screenshot(stack):
         page.screenshot(path=folder / f"{name}.png", full_page=True)
 
     return keep
+
+
+def complaints(page):
+    """What axe finds in the page that keeps people out."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{each['impact']}: {each['help']}: {node['html'][:120]}"
+        for each in found
+        if each["impact"] in SERIOUS
+        for node in each["nodes"]
+    ]
 
 
 def add(page, product, times=1):

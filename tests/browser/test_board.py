@@ -3,9 +3,10 @@
 import time
 
 import httpx
+import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import BUYER, CHECKOUT, OPERATOR, UNREACHABLE
+from tests.browser.conftest import BUYER, CHECKOUT, DESKTOP, OPERATOR, PHONE, UNREACHABLE, complaints
 
 FAULT = CHECKOUT / "tests" / "browser" / "fault.yaml"
 
@@ -109,3 +110,35 @@ def test_a_fault_in_force_is_seen_and_lifted_with_a_button(well, open_page, scre
         if "fault" in left:
             well.make("mesh-delete", FILE=FAULT)
     assert "fault" not in left
+
+
+@pytest.mark.parametrize(("size", "scheme"), [(DESKTOP, "light"), (PHONE, "dark")])
+def test_alerts_that_fire_are_on_top_of_the_board(stack, open_page, screenshot, size, scheme):
+    page = open_page(who=OPERATOR, size=size, scheme=scheme)
+    alerts = []
+
+    def answer(route):
+        board = route.fetch().json()
+        since = board["at"] - 180
+        firing = [{"name": name, "severity": how, "since": since, "labels": labels} for name, how, labels in alerts]
+        route.fulfill(json={**board, "alerts": firing})
+
+    # What takes minutes to fire is made up here; that real alerts come this way is seen in tests/unit/pages.
+    page.route("**/ops/api/board", answer)
+    page.goto(stack.url + "/ops")
+    expect(page.get_by_role("heading", name="Who")).to_be_visible()
+    expect(page.get_by_role("heading", name="Alerts")).not_to_be_visible()
+    alerts += [
+        ("SecondCopyMissing", "page", {}),
+        ("ReplicaDown", "ticket", {"service": "orders", "pod": "orders-1", "job": "envoys"}),
+    ]
+    expect(page.get_by_role("heading", name="Alerts")).to_be_visible()
+    table = page.get_by_role("region", name="Alerts")
+    expect(table.get_by_role("row").filter(has_text="SecondCopyMissing")).to_contain_text("page")
+    expect(table.get_by_role("row").filter(has_text="ReplicaDown")).to_contain_text("ticket")
+    expect(table.get_by_role("row").filter(has_text="ReplicaDown")).to_contain_text("orders-1, envoys")
+    expect(table.get_by_role("row").filter(has_text="ReplicaDown")).to_contain_text("3 min")
+    assert page.locator("h2").first.text_content() == "Alerts"
+    assert complaints(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    screenshot(page, f"board-alerts-{scheme}")

@@ -3,23 +3,9 @@
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.browser.conftest import DESKTOP, OPERATOR, PHONE, add, order_name, place_order
-
-SERIOUS = ("serious", "critical")
-
-
-def complaints(page):
-    """What axe finds that keeps people out."""
-    found = Axe().run(page).response["violations"]
-    return [
-        f"{each['impact']}: {each['help']}: {node['html'][:120]}"
-        for each in found
-        if each["impact"] in SERIOUS
-        for node in each["nodes"]
-    ]
+from tests.browser.conftest import DESKTOP, OPERATOR, PHONE, add, complaints, order_name, place_order
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -61,6 +61,30 @@ def test_units_that_do_not_add_up_are_told_by_how_many():
     assert shape.product("products/mug", "Mug", units)["off"] == 1
 
 
+def alert(name, severity, since, **labels):
+    return Sample({"__name__": "ALERTS_FOR_STATE", "alertname": name, "severity": severity, **labels}, since)
+
+
+def test_alerts_are_told_by_how_bad_they_are_and_then_by_their_age():
+    found = [
+        alert("B", "ticket", 10.0),
+        alert("A", "page", 30.0, service="orders", pod="orders-1"),
+        alert("C", "page", 20.0),
+    ]
+    told = shape.alerts(found)
+    assert [each["name"] for each in told] == ["C", "A", "B"]
+    assert told[1] == {
+        "name": "A",
+        "severity": "page",
+        "since": 30.0,
+        "labels": {"service": "orders", "pod": "orders-1"},
+    }
+
+
+def test_what_is_no_alert_is_not_told_as_one():
+    assert shape.alerts([Sample({}, 3.0)]) == []
+
+
 @pytest.mark.parametrize("name", ["inbound|50051||", "", "xds-grpc"])
 def test_what_is_no_outbound_cluster_has_no_service(name):
     assert shape.service_of(name) is None

@@ -181,9 +181,22 @@ async def test_without_prometheus_its_parts_are_unknown_and_nothing_is_made_up(m
     transport = httpx.MockTransport(lambda _: httpx.Response(502))
     away = Prometheus(httpx.AsyncClient(base_url="http://prometheus", transport=transport))
     read = await Board(away, mesh, mesh, clock).read()
-    assert read["calls"] is read["breakers"] is read["pods"] is read["numbers"] is None
+    assert read["alerts"] is read["calls"] is read["breakers"] is read["pods"] is read["numbers"] is None
     assert read["stock"][0]["off"] == 0
     assert "502" in read["problems"]["calls"]
+
+
+async def test_alerts_that_fire_are_on_the_board(mesh, clock):
+    firing = {"metric": {"alertname": "DeadLetters", "severity": "ticket", "service": "orders"}, "value": [0, "900"]}
+
+    def answer(request):
+        found = [firing] if "ALERTS" in request.url.params["query"] else []
+        return httpx.Response(200, json={"data": {"result": found}})
+
+    prometheus = Prometheus(httpx.AsyncClient(base_url="http://prometheus", transport=httpx.MockTransport(answer)))
+    assert (await Board(prometheus, mesh, mesh, clock).read())["alerts"] == [
+        {"name": "DeadLetters", "severity": "ticket", "since": 900.0, "labels": {"service": "orders"}}
+    ]
 
 
 async def test_a_number_that_prometheus_does_not_have_is_not_zero(mesh, clock):

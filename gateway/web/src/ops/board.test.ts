@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Breaker, between, failing, worst } from "./board.ts";
+import { about, type Breaker, between, failing, worst } from "./board.ts";
 import { duration, ms, number, share } from "./format.ts";
 
 const breaker = (pod: string, state: Breaker["state"]): Breaker => ({ from: "orders", pod, to: "inventory", state });
@@ -23,4 +23,12 @@ test("numbers are short, and what is not known is not zero", () => {
   assert.deepEqual([0, 0.004, 0.25].map(share), ["0%", "0.4%", "25%"]);
   assert.deepEqual([4.2, 2_500].map(ms), ["4.2 ms", "2.5 s"]);
   assert.deepEqual([4, 180, 7_300].map(duration), ["4 s", "3 min", "2 h"]);
+});
+
+test("an alert names its pod, else its service, and what else it is about", () => {
+  const alert = (labels: Record<string, string>) => about({ name: "A", severity: "page", since: 0, labels });
+  assert.equal(alert({ service: "orders", pod: "orders-1", job: "envoys" }), "orders-1, envoys");
+  assert.equal(alert({ sli: "rpc", service: "orders" }), "orders, rpc");
+  assert.equal(alert({ host: "inventory:50051" }), "inventory:50051");
+  assert.equal(alert({}), "");
 });

@@ -58,8 +58,17 @@ export interface Fault {
   file: string;
 }
 
+/** An alert that fires; the labels say of what. */
+export interface Alert {
+  name: string;
+  severity: string; // "page" wants somebody now, "ticket" within days
+  since: number; // seconds since 1970
+  labels: Record<string, string>;
+}
+
 export interface Board {
   at: number; // seconds since 1970
+  alerts: Alert[] | null;
   calls: Calls[] | null;
   breakers: Breaker[] | null;
   pods: Pod[] | null;
@@ -95,6 +104,12 @@ export interface Reconciled {
   holds: string;
   repaired: string;
   unrepaired: string;
+}
+
+/** What an alert is about: a pod, or a service, then whatever else its labels name. */
+export function about({ labels }: Alert): string {
+  const { service, pod, ...others } = labels;
+  return [pod ?? service, ...Object.values(others)].filter(Boolean).join(", ");
 }
 
 /** Seconds of a protobuf duration such as "1.5s". */

@@ -1,8 +1,8 @@
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
-import type { Board, Breaker, Calls, Fault, Pod, Product } from "./board.ts";
-import { between, failing, seconds } from "./board.ts";
+import type { Alert, Board, Breaker, Calls, Fault, Pod, Product } from "./board.ts";
+import { about, between, failing, seconds } from "./board.ts";
 import { Backlog, Reconcile } from "./care.tsx";
 import { clock, duration, ms, number, share } from "./format.ts";
 import { Mesh } from "./mesh.tsx";
@@ -47,6 +47,11 @@ export function Operations() {
 function Everything({ now }: { now: Board }) {
   return (
     <>
+      {now.alerts?.length !== 0 && (
+        <Panel title="Alerts" part="alerts" now={now} wide>
+          {now.alerts && <Alerts alerts={now.alerts} at={now.at} />}
+        </Panel>
+      )}
       <Tiles now={now} />
       <Panel title="Who calls whom" part="calls" now={now} wide>
         {now.calls && <Mesh calls={now.calls} breakers={now.breakers ?? []} pods={now.pods ?? []} />}
@@ -74,6 +79,26 @@ function Everything({ now }: { now: Board }) {
         </Panel>
       </div>
     </>
+  );
+}
+
+const SEVERITIES: Record<string, string> = { page: "breaker-open", ticket: "breaker-partly" };
+
+function Alerts({ alerts, at }: { alerts: Alert[]; at: number }) {
+  return (
+    <Table label="Alerts" heads={["Alert", "Severity", "About", "Since", "for"]}>
+      {alerts.map((each) => (
+        <tr key={`${each.name} ${about(each)}`}>
+          <th scope="row">{each.name}</th>
+          <td>
+            <span class={`badge ${SEVERITIES[each.severity] ?? ""}`}>{each.severity}</span>
+          </td>
+          <td>{about(each) || "–"}</td>
+          <td>{clock(each.since)}</td>
+          <td>{duration(at - each.since)}</td>
+        </tr>
+      ))}
+    </Table>
   );
 }
 
