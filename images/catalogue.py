@@ -84,12 +84,12 @@ SERVICES = (
     Image("pages", "pages", (*CONTRACT, "runtime", "gateway")),
 )
 STORES = (Image("postgres", "postgres"), Image("kafka", "kafka", ("stack/kafka",)), Image("redis", "redis"))
+PROMETHEUS = Image("prometheus", "prometheus")
 # What Kubernetes and Istio bring, for people who have only Docker.
 DOCKER_ONLY = (
     Image("envoy", "envoy"),
     Image("mesh", "mesh", (*CONTRACT, "runtime", "gateway", "envoy/translator")),
     Image("etcd", "etcd"),
-    Image("prometheus", "prometheus"),
 )
-CLUSTER = (*SERVICES, *STORES)
+CLUSTER = (*SERVICES, *STORES, PROMETHEUS)
 EVERYTHING = (*CLUSTER, *DOCKER_ONLY)

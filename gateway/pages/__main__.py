@@ -12,8 +12,9 @@ from starlette.applications import Starlette
 from gateway.pages import files
 from gateway.pages.app import application
 from gateway.pages.board import Board
-from gateway.pages.cluster_faults import ClusterFaults, api_server
+from gateway.pages.cluster_faults import ClusterFaults
 from gateway.pages.faults import FaultFiles
+from gateway.pages.kubernetes import Kubernetes, api_server
 from gateway.pages.prometheus import Prometheus
 from gateway.pages.settings import Settings
 from gateway.pages.stock import Stock
@@ -40,7 +41,8 @@ async def serve() -> None:
         await open_until_stopped.enter_async_context(inventory)
         faults: FaultFiles | ClusterFaults = FaultFiles(chosen.istio_folders, chosen.applied_folder)
         if chosen.kubernetes_service_host:
-            faults = ClusterFaults(await open_until_stopped.enter_async_context(api_server()), chosen.namespace)
+            kubernetes = Kubernetes(await open_until_stopped.enter_async_context(api_server()))
+            faults = ClusterFaults(kubernetes, chosen.namespace)
         board = Board(Prometheus(client), Stock(inventory), faults)
         web = application(pages, board, faults, operators_only=chosen.operators_only)
         await uvicorn.Server(configuration(chosen, web)).serve()

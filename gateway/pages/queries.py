@@ -59,7 +59,6 @@ NUMBERS = {
     "breakers_scraped_s": 'time() - min(timestamp(up{job="envoys"}))',
 }
 GROUPS = {
-    "orders_by_state": ("state", "max by (state) (orders_by_state)"),
     "orders_placed_1h": ("state", f"sum by (state) (increase(orders_placed_total[{HOUR}]))"),
     "consumer_lag": ("topic", "sum by (topic) (max by (topic, partition) (kafka_consumer_lag))"),
 }

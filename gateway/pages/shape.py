@@ -58,7 +58,9 @@ def breaker_state(line: Mapping[str, Any]) -> str:
 
 def pods(found: Mapping[str, Sequence[Sample]], outages: Mapping[str, Json]) -> list[Json]:
     """
-    Each replica: up or not, its restarts in the last hour, and its last outage.
+    Each replica that is scraped now: up or not, its restarts in the last hour, and its last outage.
+
+    What is counted over an hour also has pods that Kubernetes has replaced meanwhile.
     """
     lines: dict[tuple[str, str], Json] = {}
     for name, samples in found.items():
@@ -66,7 +68,8 @@ def pods(found: Mapping[str, Sequence[Sample]], outages: Mapping[str, Json]) -> 
             service, pod = sample.labels.get("service", ""), sample.labels.get("pod", "")
             if pod:
                 lines.setdefault((service, pod), {"service": service, "pod": pod})[name] = round(sample.value, 3)
-    return [{**lines[key], "outage": outages.get(key[1])} for key in sorted(lines)]
+    there = (key for key, line in lines.items() if "up" in line or "proxy_up" in line)
+    return [{**lines[key], "outage": outages.get(key[1])} for key in sorted(there)]
 
 
 def outages(series: Iterable[Series]) -> dict[str, Json]:

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.pages.cluster_faults import ClusterFaults, without_faults
 from gateway.pages.faults import FaultFiles, MeshUnknown, NoSuchFault, WrittenFault, describe
+from gateway.pages.kubernetes import Kubernetes, KubernetesAway
 
 ROUTES = """\
 apiVersion: networking.istio.io/v1
@@ -103,7 +104,7 @@ class Cluster:
         self.patches = []
         (tmp_path / "token").write_text("the-token\n")
         client = httpx.AsyncClient(base_url="https://kubernetes", transport=httpx.MockTransport(self.answer))
-        self.faults = ClusterFaults(client, "shop", tmp_path)
+        self.faults = ClusterFaults(Kubernetes(client, tmp_path), "shop")
 
     def answer(self, request):
         assert request.headers["authorization"] == "Bearer the-token"
@@ -159,5 +160,5 @@ async def test_a_cluster_that_says_nothing_makes_the_faults_unknown(tmp_path):
     (tmp_path / "token").write_text("x")
     transport = httpx.MockTransport(lambda _: httpx.Response(403, json={}))
     client = httpx.AsyncClient(base_url="https://kubernetes", transport=transport)
-    with pytest.raises(MeshUnknown, match="403"):
-        await ClusterFaults(client, "shop", tmp_path).active()
+    with pytest.raises(KubernetesAway, match="403"):
+        await ClusterFaults(Kubernetes(client, tmp_path), "shop").active()

@@ -88,3 +88,18 @@ def test_what_is_no_alert_is_not_told_as_one():
 @pytest.mark.parametrize("name", ["inbound|50051||", "", "xds-grpc"])
 def test_what_is_no_outbound_cluster_has_no_service(name):
     assert shape.service_of(name) is None
+
+
+def test_a_pod_that_was_replaced_is_no_longer_shown():
+    old, new = (
+        Sample({"service": "orders", "pod": "orders-a"}, 2.0),
+        Sample({"service": "orders", "pod": "orders-b"}, 1.0),
+    )
+    [line] = shape.pods({"up": [new], "restarts": [old, new]}, {"orders-a": {"since": 1.0}})
+    assert line == {"service": "orders", "pod": "orders-b", "up": 1.0, "restarts": 1.0, "outage": None}
+
+
+def test_a_gateway_has_only_a_proxy_to_be_up():
+    edge = Sample({"service": "edge", "pod": "edge-0"}, 0.0)
+    [line] = shape.pods({"up": [], "proxy_up": [edge]}, {})
+    assert line == {"service": "edge", "pod": "edge-0", "proxy_up": 0.0, "outage": None}

@@ -1,0 +1,48 @@
+"""The board's numbers, which come from a Prometheus that finds the pods by itself."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from k8s.kubectl import exists, get, kubectl
+from tests.cluster import pods
+from tests.cluster.load import Load
+
+# A pod's start, a scrape, and the window of a rate.
+SECONDS = 60
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture
+def operator() -> dict[str, str]:
+    """The header of an operator of the development issuer."""
+    if not exists("statefulset", "prometheus") or not exists("statefulset", "issuer"):
+        pytest.skip("the overlay brings no Prometheus or no development issuer")
+    command = ("python", "-m", "gateway.token", "test-operator", "--operator")
+    return {"authorization": f"Bearer {kubectl('exec', '-n', 'shop', 'issuer-0', '--', *command).strip()}"}
+
+
+async def test_the_board_knows_every_pod_and_who_calls_whom(shop, products, operator):
+    async with Load(shop, products, rate=5):
+        await pods.until(lambda: complete(shop, operator), within_s=SECONDS, what="the board is complete")
+
+
+def complete(shop, operator):
+    """Whether the board shows every pod that runs, and the calls that are made."""
+    answer = httpx.get(f"{shop.edge}/ops/api/board", headers=operator, timeout=15)
+    assert answer.status_code == 200, answer.text
+    seen = answer.json()
+    running = {each for app in ("orders", "inventory", "pages", "edge") for each in pods.of(app)}
+    up = {each["pod"] for each in seen["pods"] if each.get("proxy_up") == 1}
+    called = {(each["from"], each["to"]) for each in seen["calls"] if each.get("rate", 0) > 0}
+    return up == running and {("edge", "orders"), ("orders", "inventory")} <= called and seen["problems"] == {}
+
+
+ASK = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9090/api/v1/query?query=patroni_primary').read())"
+
+
+def test_prometheus_scrapes_every_member_of_postgresql(operator):
+    [pod] = get("pods", "-l", "app=prometheus")
+    said = kubectl("exec", "-n", "shop", pod["metadata"]["name"], "-c", "targets", "--", "python", "-c", ASK)
+    assert all(f'"pod":"{member}"' in said for member in pods.of("postgres"))
