@@ -55,6 +55,7 @@ def test_prometheus_watches_every_application_and_every_envoy(plan):
     pods = ["127.77.1.1", "127.77.1.2", "127.77.2.1", "127.77.2.2", "127.77.3.1"]
     assert applications == {f"{pod}:9464" for pod in pods}
     assert envoys == {f"{pod}:15000" for pod in [*pods, "127.77.0.1"]}
+    assert [group["targets"] for group in written["prometheus.json"]] == [["127.77.14.1:9090"]]
 
 
 def test_the_translator_accepts_the_registry(plan, tmp_path):
