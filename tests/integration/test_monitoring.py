@@ -93,6 +93,12 @@ def test_every_alert_has_its_runbook_and_every_runbook_its_alert():
     assert sorted(headings) == sorted(ALERTS)
 
 
+def test_prometheus_is_given_what_it_reads_and_nothing_else(stack):
+    folder = stack.settings.conf / "prometheus"
+    given = {path.relative_to(folder).parts[0] for path in folder.rglob("*")}
+    assert given == {"prometheus.yml", "rules", "targets"}
+
+
 async def test_the_running_prometheus_has_every_rule_and_evaluates_it(prometheus):
     async def unwell():
         loaded = [rule for group in (await prometheus("/rules"))["groups"] for rule in group["rules"]]
