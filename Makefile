@@ -93,10 +93,13 @@ export LOAD ?= $(if $(CLUSTER),$(CLUSTER) load)
 # The environment that `make protos` brings.
 ENVIRONMENT = $(shell $(PYTHON) -c 'import os; from stack import bootstrap, settings; print(settings.read(os.environ, checkout=bootstrap.CHECKOUT).venv)')
 
+# Where its engine and its API server are.
+BESIDE := $(if $(CLUSTER),eval "$$($(CLUSTER) env)";)
+
 .PHONY: images image-locks deploy undeploy
 
 images: protos ## build the images that changed
-	@$(PYTHON) -m images.build cluster
+	@$(BESIDE) $(PYTHON) -m images.build cluster
 
 deploy: images ## bring the system to a cluster, wait until an order goes through
 	@$(PYTHON) -m k8s.deploy
@@ -113,13 +116,13 @@ COMPOSE := $(if $(CLUSTER),$(CLUSTER) compose,docker compose)
 .PHONY: compose-images test-cluster test-compose
 
 compose-images: ## build the images of compose.yaml
-	@$(PYTHON) -m images.build compose
+	@$(BESIDE) $(PYTHON) -m images.build compose
 
 test-cluster: protos ## kill pods of what is deployed, under load; print what it cost
 	@$(ENVIRONMENT)/bin/python -m pytest tests/cluster $(ARGUMENTS)
 
 test-compose: protos compose-images ## start compose.yaml, order, kill inventory, order again, take it down
-	@$(COMPOSE) up -d && $(if $(CLUSTER),$(CLUSTER) compose-exec) $(ENVIRONMENT)/bin/python -m pytest tests/compose; status=$$?; $(COMPOSE) down -v; exit $$status
+	@$(COMPOSE) up -d && $(if $(CLUSTER),$(CLUSTER) compose-exec) $(ENVIRONMENT)/bin/python -m pytest tests/compose; status=$$?; [ $$status = 0 ] || $(COMPOSE) logs --tail=20; $(COMPOSE) down -v; exit $$status
 
 .PHONY: check-cluster
 

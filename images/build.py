@@ -37,7 +37,8 @@ def provide(image: Image, group: str) -> None:
     reference = image.reference()
     started = time.monotonic()
     if _exists(reference):
-        _load(reference)
+        if group == "cluster":
+            _load(reference)
         word = "is there"
     else:
         _build(image, reference)

@@ -37,11 +37,16 @@ def topic(name: str) -> str:
     return docker("exec", container("kafka"), *command)
 
 
+def token(*who: str) -> dict[str, str]:
+    """The header of somebody whom the development issuer knows; `--operator` makes an operator."""
+    said = docker("exec", container("issuer"), "python", "-m", "gateway.token", *who)
+    return {"authorization": f"Bearer {said.strip()}"}
+
+
 @pytest.fixture
 def client():
     """A client of the edge, once it takes orders."""
-    token = docker("exec", container("issuer"), "python", "-m", "gateway.token", "ana").strip()
-    with httpx.Client(base_url=EDGE, timeout=15, headers={"authorization": f"Bearer {token}"}) as client:
+    with httpx.Client(base_url=EDGE, timeout=15, headers=token("ana")) as client:
         wait(lambda: in_stock(client), seconds=120, what="products at the edge")
         yield client
 
