@@ -5,7 +5,6 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 cluster=$1
 trap '"$cluster" down' EXIT
-make protos # needs the package registries, which do not answer inside the cluster's network
 "$cluster" up
 "$cluster" exec make deploy test-cluster CLUSTER="$cluster"
 "$cluster" exec make undeploy DATA=delete
