@@ -10,7 +10,9 @@ import time
 import httpx
 import pytest
 
-EDGE = os.environ.get("EDGE") or "http://127.0.0.1:8080"
+# As compose.yaml publishes them.
+EDGE = os.environ.get("EDGE") or f"http://127.0.0.1:{os.environ.get('PORT') or 8080}"
+EDGE_HTTPS = os.environ.get("EDGE_HTTPS") or f"https://127.0.0.1:{os.environ.get('TLS_PORT') or 8443}"
 
 
 def docker(*arguments: str, seconds: float = 60) -> str:

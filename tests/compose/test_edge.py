@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 
 import httpx
 import pytest
 
-from tests.compose.conftest import container, docker, token, wait
+from tests.compose.conftest import EDGE_HTTPS, container, docker, token, wait
 
-HTTPS = os.environ.get("EDGE_HTTPS") or "https://127.0.0.1:8443"
 AUTHORITY = "/certificates/credentials/edge-certificate/ca.crt"
 pytestmark = pytest.mark.timeout(180)
 
 
 def test_the_edge_speaks_https_with_a_certificate_of_the_mesh(client):
     trusted = ssl.create_default_context(cadata=docker("exec", container("edge"), "cat", AUTHORITY))
-    with httpx.Client(base_url=HTTPS, verify=trusted, http2=True, timeout=15) as secure:
+    with httpx.Client(base_url=EDGE_HTTPS, verify=trusted, http2=True, timeout=15) as secure:
         answer = secure.get("/v1/products")
     assert (answer.status_code, answer.http_version) == (200, "HTTP/2")
 
