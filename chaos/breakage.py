@@ -10,13 +10,17 @@ import asyncio
 import random
 import sys
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 
+import httpx
 import structlog
 
 REPLICAS = ("orders-0", "orders-1", "inventory-0", "inventory-1")
+# Whichever replica leads PostgreSQL when the fault happens.
+LEADER = "postgres-leader"
 COMMAND_LIMIT_S = 120
+PATRONI_LIMIT_S = 5
 Say = Callable[[str], None]
 log = structlog.get_logger()
 
@@ -33,7 +37,9 @@ class Fault:
 
 def draw(seed: int, *, within_s: float, kills: int) -> list[Fault]:
     """
-    Return *kills* kills of random replicas, Kafka stopped for 20 s and Redis restarted, in order of time.
+    Return *kills* kills of random replicas, Kafka stopped for 20 s, PostgreSQL's leader killed and Redis restarted.
+
+    They are in order of time.
     """
     chance = random.Random(seed)  # noqa: S311 - a repeatable schedule, not a secret
     faults = [
@@ -41,22 +47,41 @@ def draw(seed: int, *, within_s: float, kills: int) -> list[Fault]:
         for _ in range(kills)
     ]
     faults.append(Fault(within_s * 0.3, "kafka", "stop", 20))
-    faults.append(Fault(within_s * 0.7, "redis", "stop", 1))
+    faults.append(Fault(within_s * 0.55, LEADER, "kill", 10))
+    faults.append(Fault(within_s * 0.75, "redis", "stop", 1))
     return sorted(faults, key=lambda fault: fault.after_s)
 
 
-async def run(faults: list[Fault], say: Say) -> None:
+async def run(faults: list[Fault], patroni: Sequence[str], say: Say) -> None:
     """
     Let *faults* happen at their times; returns when the last is put right.
 
-    Cancelled in between, it still puts right what it broke.
+    *patroni* is where PostgreSQL's members can be asked who leads, `HOST:PORT` each. Cancelled in
+    between, it still puts right what it broke.
     """
     started = time.monotonic()
     running: list[asyncio.Task[None]] = []
     for fault in faults:
         await asyncio.sleep(max(0.0, started + fault.after_s - time.monotonic()))
-        running.append(asyncio.create_task(_happen(fault, say)))
+        known = replace(fault, target=await leader(patroni)) if fault.target == LEADER else fault
+        running.append(asyncio.create_task(_happen(known, say)))
     await asyncio.gather(*running)
+
+
+async def leader(patroni: Sequence[str]) -> str:
+    """
+    Return the process that leads PostgreSQL; `LookupError` if no member says.
+    """
+    async with httpx.AsyncClient(timeout=PATRONI_LIMIT_S, trust_env=False) as client:
+        for address in patroni:
+            try:
+                members = (await client.get(f"http://{address}/cluster")).json()["members"]
+            except (httpx.HTTPError, ValueError, KeyError):
+                continue
+            for member in members:
+                if member["role"] == "leader":
+                    return str(member["name"])
+    raise LookupError(f"no member of PostgreSQL at {', '.join(patroni)} knows a leader")
 
 
 async def _happen(fault: Fault, say: Say) -> None:

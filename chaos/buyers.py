@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -54,6 +55,17 @@ class Memory:
     doubled: list[str] = field(default_factory=list)
     calls: int = 0
     failed_calls: int = 0
+    longest_silence_s: float = 0.0
+    _last_at_s: float | None = None
+
+    def acknowledge(self, told: Told, at_s: float) -> None:
+        """
+        Remember an order, acknowledged at *at_s* of a monotonic clock.
+        """
+        self.acknowledged[told.request_id] = told
+        if self._last_at_s is not None:
+            self.longest_silence_s = max(self.longest_silence_s, at_s - self._last_at_s)
+        self._last_at_s = at_s
 
     @property
     def ended(self) -> int:
@@ -117,7 +129,7 @@ class Buyers:
             order.state,
             {line.product: line.quantity for line in order.lines},
         )
-        self.memory.acknowledged[told.request_id] = told
+        self.memory.acknowledge(told, time.monotonic())
         return told
 
     async def _repeat(

@@ -16,6 +16,8 @@ MAY_BE: dict[int, set[str]] = {
     order_pb2.Order.CONFIRMED: {"CONFIRMED", "CANCELLED", "FULFILLED"},
 }
 SHOWN_LIMIT = 5
+# The time to recovery that is promised.
+SILENCE_LIMIT_S = 120
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ def verdicts(facts: Facts) -> list[Verdict]:
         _stock_adds_up(facts),
         _sold_is_what_orders_took(facts),
         _buyers_were_answered(facts),
+        _orders_flowed_again(facts),
     ]
 
 
@@ -143,3 +146,9 @@ def _sold_is_what_orders_took(facts: Facts) -> Verdict:
 
 def _buyers_were_answered(facts: Facts) -> Verdict:
     return Verdict("every buyer was answered in the end", facts.memory.ended, list(facts.memory.given_up))
+
+
+def _orders_flowed_again(facts: Facts) -> Verdict:
+    silence_s = facts.memory.longest_silence_s
+    broken = [f"no order was acknowledged for {silence_s:.0f} s"] if silence_s > SILENCE_LIMIT_S else []
+    return Verdict(f"orders flow again within {SILENCE_LIMIT_S} s", len(facts.memory.acknowledged), broken)

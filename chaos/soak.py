@@ -59,7 +59,8 @@ async def _soak(options: argparse.Namespace) -> int:
     started = time.monotonic()
     say = _sayer(started)
     faults = breakage.draw(options.seed, within_s=options.seconds, kills=options.kills)
-    breaking = asyncio.create_task(breakage.run(faults, say))
+    patroni = [str(address) for address in describe(chosen).patroni]
+    breaking = asyncio.create_task(breakage.run(faults, patroni, say))
     async with _progress(buyers, options.orders, say):
         await buyers.buy(options.orders)
     say("everything is ordered; waiting for the last faults and the last orders")
@@ -108,7 +109,8 @@ def _report(found: list[Verdict], buyers: Buyers, seconds: float) -> int:
     print(
         f"\n{memory.ended} orders in {seconds:.0f} s: {len(memory.acknowledged)} acknowledged, "
         f"{memory.refused} refused, {len(memory.cancelled)} cancelled, {len(memory.given_up)} given up; "
-        f"{memory.failed_calls} of {memory.calls} calls failed and were repeated\n"
+        f"{memory.failed_calls} of {memory.calls} calls failed and were repeated; "
+        f"the longest time without an order acknowledged was {memory.longest_silence_s:.1f} s\n"
     )
     print(f"{'promise':<40}{'checked':>9}{'broken':>8}")
     for verdict in found:

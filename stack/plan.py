@@ -5,7 +5,7 @@ What every description of a process is derived from.
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack.addresses import Host, Network, Port
+from stack.addresses import Endpoint, Host, Network, Port
 from stack.passwords import Passwords
 from stack.settings import Settings
 
@@ -47,6 +47,11 @@ class Plan:
         members = ",".join(str(self.network.at(Host.POSTGRES, Port.POSTGRES, replica)) for replica in REPLICAS)
         password = self.passwords.orders_database
         return f"postgresql://orders:{password}@{members}/orders?target_session_attrs=primary"
+
+    @property
+    def patroni(self) -> tuple[Endpoint, ...]:
+        """Where PostgreSQL's members can be asked who leads."""
+        return tuple(self.network.at(Host.POSTGRES, Port.PATRONI, replica) for replica in REPLICAS)
 
     @property
     def redis_url(self) -> str:
