@@ -10,6 +10,7 @@ import asyncio
 import random
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -61,10 +62,12 @@ async def run(faults: list[Fault], patroni: Sequence[str], say: Say) -> None:
     """
     started = time.monotonic()
     running: list[asyncio.Task[None]] = []
+    # A part that is broken already is put right before it breaks again.
+    free: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
     for fault in faults:
         await asyncio.sleep(max(0.0, started + fault.after_s - time.monotonic()))
         known = replace(fault, target=await leader(patroni)) if fault.target == LEADER else fault
-        running.append(asyncio.create_task(_happen(known, say)))
+        running.append(asyncio.create_task(_happen(known, free[known.target], say)))
     await asyncio.gather(*running)
 
 
@@ -84,13 +87,14 @@ async def leader(patroni: Sequence[str]) -> str:
     raise LookupError(f"no member of PostgreSQL at {', '.join(patroni)} knows a leader")
 
 
-async def _happen(fault: Fault, say: Say) -> None:
-    say(f"{fault.action} {fault.target} for {fault.for_s:.1f} s")
-    try:
-        await _stack(fault.action, fault.target)
-        await asyncio.sleep(fault.for_s)
-    finally:
-        await asyncio.shield(_stack("start", fault.target))
+async def _happen(fault: Fault, free: asyncio.Lock, say: Say) -> None:
+    async with free:
+        say(f"{fault.action} {fault.target} for {fault.for_s:.1f} s")
+        try:
+            await _stack(fault.action, fault.target)
+            await asyncio.sleep(fault.for_s)
+        finally:
+            await asyncio.shield(_stack("start", fault.target))
 
 
 def _stack(action: str, target: str) -> Awaitable[None]:

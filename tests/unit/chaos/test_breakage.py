@@ -1,0 +1,78 @@
+"""The faults of a soak: when they fall, on whom, and that what is broken is put right."""
+
+import asyncio
+import functools
+
+import httpx
+import pytest
+
+from chaos import breakage
+from chaos.breakage import LEADER, Fault, draw
+
+
+@pytest.fixture
+def commands(monkeypatch):
+    """What was asked of the stack, in order, instead of being done."""
+    asked = []
+
+    async def command(*words):
+        asked.append(words[-2:])
+
+    monkeypatch.setattr(breakage, "_command", command)
+    return asked
+
+
+@pytest.fixture
+def patroni(monkeypatch):
+    """Two members of PostgreSQL; the first does not answer, the second says who leads."""
+
+    def answer(request):
+        if request.url.host == "127.1.1.1":
+            raise httpx.ConnectError("refused")
+        members = [{"name": "postgres-0", "role": "sync_standby"}, {"name": "postgres-1", "role": "leader"}]
+        return httpx.Response(200, json={"members": members})
+
+    client = functools.partial(httpx.AsyncClient, transport=httpx.MockTransport(answer))
+    monkeypatch.setattr(breakage.httpx, "AsyncClient", client)
+    return ["127.1.1.1:8008", "127.1.1.2:8008"]
+
+
+def test_a_seed_draws_the_same_faults_again_and_another_draws_others():
+    assert draw(7, within_s=60, kills=5) == draw(7, within_s=60, kills=5) != draw(8, within_s=60, kills=5)
+
+
+def test_every_store_and_the_wanted_number_of_replicas_break_in_order_of_time():
+    faults = draw(7, within_s=60, kills=5)
+    assert [each.after_s for each in faults] == sorted(each.after_s for each in faults)
+    assert all(0 < each.after_s <= 60 for each in faults)
+    assert {"kafka", "redis", LEADER} <= {each.target for each in faults}
+    assert sum(each.target in breakage.REPLICAS for each in faults) == 5
+
+
+async def test_the_leader_is_whoever_leads_when_it_happens(commands, patroni):
+    await breakage.run([Fault(0, LEADER, "kill", 0)], patroni, lambda _: None)
+    assert commands == [("kill", "postgres-1"), ("start", "postgres-1")]
+
+
+async def test_nobody_is_killed_when_nobody_says_who_leads(commands, patroni):
+    with pytest.raises(LookupError, match=r"127\.1\.1\.1:8008"):
+        await breakage.run([Fault(0, LEADER, "kill", 0)], patroni[:1], lambda _: None)
+    assert commands == []
+
+
+async def test_what_is_broken_is_put_right_before_it_breaks_again(commands):
+    twice = [Fault(0, "orders-0", "kill", 0.05), Fault(0.01, "orders-0", "kill", 0)]
+    await breakage.run([*twice, Fault(0.02, "kafka", "stop", 0)], [], lambda _: None)
+    of_orders = [action for action, target in commands if target == "orders-0"]
+    assert of_orders == ["kill", "start", "kill", "start"]
+    assert commands.index(("stop", "kafka")) < len(commands) - 2
+
+
+async def test_a_soak_that_is_broken_off_puts_right_what_it_broke(commands):
+    running = asyncio.create_task(breakage.run([Fault(0, "redis", "stop", 60)], [], lambda _: None))
+    await asyncio.sleep(0.05)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await asyncio.sleep(0.05)
+    assert commands == [("stop", "redis"), ("start", "redis")]
