@@ -1,0 +1,35 @@
+"""Every fault in chaos/faults, applied with kubectl on real Istio, and lifted again."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from images.catalogue import CHECKOUT
+from k8s import edge as deployed
+from k8s.kubectl import kubectl
+from tests import faults
+from tests.cluster.conftest import RECOVERY_LIMIT_S
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def client(shop):
+    """Makes a client for a customer."""
+    tokens = {name: deployed.token(name) for name in ("somebody", faults.VICTIM)}
+
+    def of(name: str) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=shop.edge, timeout=15, headers={"authorization": f"Bearer {tokens[name]}"})
+
+    return of
+
+
+@pytest.mark.parametrize("name", faults.CHECKS)
+async def test_customers_see_what_the_fault_is_said_to_do_and_lose_nothing(client, name):
+    kubectl("apply", "-f", str(faults.FOLDER / name))
+    try:
+        orders = await faults.CHECKS[name](client)
+    finally:
+        kubectl("apply", "-f", str(CHECKOUT / "istio" / f"{name.split('-')[0]}-routes.yaml"))
+    await faults.confirmed(client, orders, within_s=RECOVERY_LIMIT_S)
