@@ -40,7 +40,8 @@ from inventory_svc.ledger import decode
 from inventory_svc.stock import Hold, HoldGone, HoldReleased, HoldSettled, Rebuilding, Sale
 from inventory_svc.store import HoldOutcome, Store
 from runtime import errors
-from runtime.kafka import Message, Publisher, Record, Topic
+from runtime.consuming import Message
+from runtime.kafka import Publisher, Record, Topic
 
 ORDER_EVENTS = "order_events"
 DEAD = Topic("order_events.inventory.dead", partitions=1)

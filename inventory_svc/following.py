@@ -10,7 +10,7 @@ import tenacity
 from confluent_kafka import KafkaException
 
 from runtime import errors
-from runtime.kafka import Handler, Message, consume
+from runtime.consuming import Handler, Message, consume
 
 PATIENCE_S = 120
 """For one batch, before the consumer starts anew; the group waits 5 minutes for a member."""

@@ -43,7 +43,7 @@ from orders_svc.reconcile import Reconciler
 from orders_svc.settings import DOMAIN, Settings
 from orders_svc.store import Store
 from orders_svc.watch import Hub
-from runtime import channel, database, kafka, telemetry
+from runtime import channel, consuming, database, kafka, telemetry
 from runtime.errors import Error
 from runtime.outbox import Notifier, Relay
 from runtime.server import Server, run
@@ -213,7 +213,7 @@ async def consume(settings: Settings, finisher: saga.Saga, stage: saga.Stage) ->
     """
     while True:
         try:
-            await kafka.consume(
+            await consuming.consume(
                 settings.kafka_brokers,
                 group=saga.group_of(stage),
                 topics=[stage.topic],

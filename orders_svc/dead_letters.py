@@ -12,8 +12,9 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from orders_svc import saga
+from runtime.consuming import Message, message_of
 from runtime.errors import Unavailable
-from runtime.kafka import Message, Record, message_of
+from runtime.kafka import Record
 
 GROUP = "orders-redrive"
 CALL_S = 5.0

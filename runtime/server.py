@@ -17,8 +17,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from opentelemetry.instrumentation.grpc import aio_server_interceptor
 
+from runtime.consuming import stuck_threads
 from runtime.interceptors import Interceptor, wrappers
-from runtime.kafka import stuck_threads
 from runtime.settings import ServiceSettings
 
 Servicer = tuple[Callable[[Any, grpc.aio.Server], None], Any]

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from runtime import kafka
+from runtime import consuming
 
 MESSAGES = ["one", "two", "three"]
 
@@ -85,9 +85,9 @@ class Consumer:
 @pytest.fixture
 def consumer(monkeypatch):
     kind = type("Stuck", (Consumer,), {})
-    monkeypatch.setattr(kafka, "AIOConsumer", kind)
+    monkeypatch.setattr(consuming, "AIOConsumer", kind)
     for name in ("COMMIT_S", "LEAVE_S"):
-        monkeypatch.setattr(kafka, name, 0.1)
+        monkeypatch.setattr(consuming, name, 0.1)
     yield kind
     kind.last.free.set()
 
@@ -97,7 +97,7 @@ async def start(handled):
         handled.extend(message.value.decode() for message in messages)
 
     return asyncio.create_task(
-        kafka.consume("127.0.0.1:1", group="g", topics=["t"], handle=handle, client_id="c", poll_s=0.05)
+        consuming.consume("127.0.0.1:1", group="g", topics=["t"], handle=handle, client_id="c", poll_s=0.05)
     )
 
 
@@ -114,7 +114,7 @@ async def test_a_consumer_that_is_ended_gives_its_partitions_back_before_it_clos
     await cancel(task)
     assert handled == MESSAGES
     assert consumer.last.calls[-3:] == ["unsubscribe", "assignment", "close"]
-    assert kafka.stuck_threads(wait_s=1) == []
+    assert consuming.stuck_threads(wait_s=1) == []
 
 
 async def test_a_commit_that_does_not_return_stops_neither_the_next_messages_nor_the_end(consumer):
@@ -131,9 +131,9 @@ async def test_a_close_that_does_not_return_is_not_waited_for_and_its_thread_is_
     task = await start([])
     await asyncio.sleep(0.1)
     await cancel(task)
-    assert kafka.stuck_threads(wait_s=0.05)
+    assert consuming.stuck_threads(wait_s=0.05)
     consumer.last.free.set()
-    assert kafka.stuck_threads(wait_s=1) == []
+    assert consuming.stuck_threads(wait_s=1) == []
 
 
 async def test_consuming_that_does_not_return_ends_the_call_so_that_it_can_start_anew(consumer):

@@ -1,0 +1,187 @@
+"""
+Consuming from Kafka that commits after the effect.
+
+librdkafka does the work, in threads: a call into it may not return, so every wait has a limit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+import confluent_kafka
+import structlog
+from confluent_kafka import KafkaException
+from confluent_kafka.aio import AIOConsumer
+
+from runtime import consumer_lag
+
+Anything = TypeVar("Anything")
+log = structlog.get_logger()
+COMMIT_S = 10.0
+"""For committing offsets; it may wait for a rebalance that only goes on while somebody consumes."""
+LEAVE_S = 8.0
+"""For leaving a group; a request that the coordinator holds back during a rebalance takes 5 s."""
+THREADS = 4
+"""Of a consumer: one at work, the others for when a call into librdkafka does not return."""
+THREAD_PREFIX = "kafka-consumer-"
+
+
+@dataclass(frozen=True)
+class Message:
+    """What was consumed."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes
+    value: bytes | None
+    headers: Mapping[str, str]
+    timestamp_ms: int
+
+
+Handler = Callable[[Sequence[Message]], Awaitable[None]]
+"""Takes effect of a batch, or raises; called again with the same messages after a crash."""
+
+
+async def consume(
+    brokers: str,
+    *,
+    group: str,
+    topics: Sequence[str],
+    handle: Handler,
+    client_id: str,
+    batch_limit: int = 200,
+    poll_s: float = 0.5,
+) -> None:
+    """
+    Hand messages to *handle* in batches, for ever; offsets are committed after the effect.
+
+    Rebalances happen between batches only, so a partition moves with everything
+    done and committed; after a crash the uncommitted are delivered again. What
+    *handle* raises ends this call: wrap it in what retries or puts aside. It must
+    return within 5 minutes, or the group gives its partitions to another member.
+    """
+    executor = ThreadPoolExecutor(THREADS, thread_name_prefix=f"{THREAD_PREFIX}{group}")
+    consumer = AIOConsumer(_consumer_settings(brokers, group, client_id), executor=executor)
+    try:
+        await consumer.subscribe(list(topics))
+        while True:
+            await _consume_batch(consumer, handle, batch_limit, poll_s)
+    finally:
+        await asyncio.shield(_leave(consumer, group))
+        executor.shutdown(wait=False)
+
+
+async def _leave(consumer: AIOConsumer, group: str) -> None:
+    """
+    Give the partitions back, then close; whatever was taken effect of is committed already.
+
+    Closing in the middle of a rebalance has been seen never to return
+    (librdkafka issue 4527), so the rebalance is served first and the wait is limited.
+    """
+    try:
+        async with asyncio.timeout(LEAVE_S):
+            await consumer.unsubscribe()
+            while await consumer.assignment():
+                await consumer.consume(1, 0.1)
+            await consumer.close()
+    except (TimeoutError, KafkaException) as error:
+        log.warning("a consumer was left open", group=group, error=str(error))
+
+
+def stuck_threads(*, wait_s: float) -> list[str]:
+    """
+    Return the threads of consumers that have not ended after *wait_s*, once all consumers were left.
+    """
+    end = time.monotonic() + wait_s
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith(THREAD_PREFIX)]
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
+    return [thread.name for thread in threads if thread.is_alive()]
+
+
+def _consumer_settings(brokers: str, group: str, client_id: str) -> dict[str, object]:
+    return {
+        "stats_cb": consumer_lag.reporter(group),
+        "statistics.interval.ms": consumer_lag.INTERVAL_MS,
+        "bootstrap.servers": brokers,
+        "group.id": group,
+        "client.id": client_id,
+        "enable.auto.commit": False,
+        "auto.offset.reset": "earliest",
+        "partition.assignment.strategy": "cooperative-sticky",
+        "session.timeout.ms": 10_000,
+        "heartbeat.interval.ms": 2_000,
+        "max.poll.interval.ms": 300_000,
+        "isolation.level": "read_committed",
+        "allow.auto.create.topics": False,
+        "topic.metadata.refresh.interval.ms": 10_000,
+        "reconnect.backoff.max.ms": 1000,
+        "queued.max.messages.kbytes": 16_384,
+        "log_level": 3,
+    }
+
+
+async def _consume_batch(consumer: AIOConsumer, handle: Handler, limit: int, poll_s: float) -> None:
+    received = await _to_its_end(consumer.consume(limit, poll_s), limit_s=poll_s + LEAVE_S)
+    messages = [message_of(each) for each in received if each.error() is None]
+    for each in received:
+        if each.error() is not None:
+            log.warning("Kafka reports an error", error=each.error().str())
+    if not messages:
+        return
+    await handle(messages)
+    await _commit(consumer, messages)
+
+
+async def _to_its_end(call: Coroutine[Any, Any, Anything], *, limit_s: float) -> Anything:
+    """
+    Return what *call* returns within *limit_s*; who is cancelled waits for that first.
+
+    It runs in a thread that no cancellation reaches, and closing the consumer
+    while a thread is in it may never return. Raises `TimeoutError` after *limit_s*.
+    """
+    running = asyncio.ensure_future(call)
+    waiting = asyncio.ensure_future(asyncio.wait([running], timeout=limit_s))
+    try:
+        await asyncio.shield(waiting)
+    except asyncio.CancelledError:
+        await waiting
+        raise
+    if not running.done():
+        raise TimeoutError
+    return running.result()
+
+
+def message_of(raw: confluent_kafka.Message) -> Message:
+    """
+    Return what librdkafka received, in our words.
+    """
+    headers = cast(list[tuple[str, bytes | None]], raw.headers() or [])
+    return Message(
+        topic=raw.topic() or "",
+        partition=raw.partition() or 0,
+        offset=raw.offset() or 0,
+        key=raw.key() or b"",
+        value=raw.value(),
+        headers={name: (value or b"").decode("utf-8", "replace") for name, value in headers},
+        timestamp_ms=raw.timestamp()[1],
+    )
+
+
+async def _commit(consumer: AIOConsumer, messages: Sequence[Message]) -> None:
+    """
+    Commit past *messages*; what cannot be committed is delivered again, and every effect is idempotent.
+    """
+    next_offsets = {(each.topic, each.partition): each.offset + 1 for each in messages}
+    positions = [confluent_kafka.TopicPartition(*place, offset) for place, offset in next_offsets.items()]
+    try:
+        await _to_its_end(consumer.commit(offsets=positions, asynchronous=False), limit_s=COMMIT_S)
+    except (KafkaException, TimeoutError) as error:
+        log.warning("offsets were not committed; their messages will come again", error=repr(error))
