@@ -75,16 +75,24 @@ async def leader(patroni: Sequence[str]) -> str:
     """
     Return the process that leads PostgreSQL; `LookupError` if no member says.
     """
+    for name, role in (await roles(patroni)).items():
+        if role == "leader":
+            return name
+    raise LookupError(f"no member of PostgreSQL at {', '.join(patroni)} knows a leader")
+
+
+async def roles(patroni: Sequence[str]) -> dict[str, str]:
+    """
+    Return each member's role as the first that answers sees it: `leader`, `sync_standby` or `replica`.
+    """
     async with httpx.AsyncClient(timeout=PATRONI_LIMIT_S, trust_env=False) as client:
         for address in patroni:
             try:
                 members = (await client.get(f"http://{address}/cluster")).json()["members"]
             except (httpx.HTTPError, ValueError, KeyError):
                 continue
-            for member in members:
-                if member["role"] == "leader":
-                    return str(member["name"])
-    raise LookupError(f"no member of PostgreSQL at {', '.join(patroni)} knows a leader")
+            return {member["name"]: member["role"] for member in members}
+    return {}
 
 
 async def _happen(fault: Fault, free: asyncio.Lock, say: Say) -> None:

@@ -54,7 +54,12 @@ def token(customer: str = "deploy") -> str:
         return os.environ["TOKEN"]
     if not exists("statefulset", "issuer"):
         raise ClusterError("set TOKEN to a customer's token: the cluster has no development issuer")
-    return kubectl("exec", "-n", NAMESPACE, "issuer-0", "--", "python", "-m", "gateway.token", customer).strip()
+    return issued(customer)
+
+
+def issued(*who: str) -> str:
+    """The development issuer's token for a name; `--operator` makes an operator."""
+    return kubectl("exec", "-n", NAMESPACE, "issuer-0", "--", "python", "-m", "gateway.token", *who).strip()
 
 
 def call(method: str, url: str, body: dict[str, Any] | None = None, **headers: str) -> tuple[int, dict[str, Any]]:

@@ -6,9 +6,10 @@ import os
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
+from pydantic import Field
 
 from runtime.errors import NotFound, Unavailable
 
@@ -18,6 +19,7 @@ TIMEOUT_S = 2.0
 # Of a list; nothing here looks at more than one application.
 LIMIT = 500
 Json = dict[str, Any]
+Namespace = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 
 
 class KubernetesAway(Unavailable):

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, HttpUrl
 from pydantic_settings import NoDecode
 
+from gateway.pages.kubernetes import Namespace
 from runtime.settings import Address, ProcessSettings
 
 BUILD = Path(__file__).resolve().parent.parent.parent / "build"
@@ -40,7 +41,7 @@ class Settings(ProcessSettings):
     """Where on one machine the resources are that were applied beside the folders."""
     kubernetes_service_host: str | None = None
     """Set by Kubernetes in every pod: then it is asked for the VirtualServices."""
-    namespace: str = Field(default="shop", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+    namespace: Namespace = "shop"
     """Where faults are looked for on a cluster."""
     operators_only: bool = True
     """Whether the board is for those whom the edge has recognised as operators."""

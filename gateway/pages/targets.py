@@ -19,7 +19,7 @@ from typing import Any
 import structlog
 from pydantic import Field
 
-from gateway.pages.kubernetes import Kubernetes, api_server
+from gateway.pages.kubernetes import Kubernetes, Namespace, api_server
 from runtime import settings, telemetry
 from runtime.errors import Error
 from runtime.settings import ProcessSettings
@@ -38,7 +38,7 @@ log = structlog.get_logger()
 class Settings(ProcessSettings):
     """Each field is the variable of the same name in capitals."""
 
-    namespace: str = Field(default="shop", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+    namespace: Namespace = "shop"
     """Whose pods are looked for."""
     targets_folder: Path = Path("/etc/prometheus/targets")
     """Where Prometheus reads its targets."""

@@ -49,12 +49,17 @@ async def until(done: Any, *, within_s: float, what: str) -> float:
     return time.monotonic() - started
 
 
-def run_in(pod: str, *command: str, seconds: float = 60) -> str:
-    """Run a command in a pod's own container."""
-    return kubectl("exec", "-n", NAMESPACE, pod, "-c", "app", "--", *command, seconds=seconds)
+def run_in(pod: str, *command: str, container: str = "app", seconds: float = 60) -> str:
+    """Run a command in one of a pod's containers."""
+    return kubectl("exec", "-n", NAMESPACE, pod, "-c", container, "--", *command, seconds=seconds)
 
 
-ASK_PATRONI = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8008/cluster', timeout=5).read().decode())"
+ASK = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=5).read().decode())"
+
+
+def ask(pod: str, url: str, *, container: str = "app") -> str:
+    """What *url* answers in a pod, asked by a container that has Python."""
+    return run_in(pod, "python", "-c", ASK, url, container=container)
 
 
 def members() -> list[dict[str, Any]]:
@@ -62,7 +67,7 @@ def members() -> list[dict[str, Any]]:
     leaders = of("postgres,role=primary")
     for pod in [*leaders, *(each for each in of("postgres") if each not in leaders)]:
         try:
-            listed: list[dict[str, Any]] = json.loads(run_in(pod, "python", "-c", ASK_PATRONI))["members"]
+            listed: list[dict[str, Any]] = json.loads(ask(pod, "http://127.0.0.1:8008/cluster"))["members"]
         except (ClusterError, ValueError):
             continue
         return listed

@@ -10,6 +10,7 @@ from k8s import edge as deployed
 from k8s.kubectl import kubectl
 from tests import faults
 from tests.cluster.conftest import RECOVERY_LIMIT_S
+from tests.cluster.load import Shop
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -20,7 +21,7 @@ def client(shop):
     tokens = {name: deployed.token(name) for name in ("somebody", faults.VICTIM)}
 
     def of(name: str) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=shop.edge, timeout=15, headers={"authorization": f"Bearer {tokens[name]}"})
+        return Shop(shop.edge, tokens[name]).client()
 
     return of
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from k8s.kubectl import exists, get, kubectl
+from k8s import edge as deployed
+from k8s.kubectl import exists
 from tests.cluster import pods
 from tests.cluster.load import Load
 
@@ -19,8 +20,7 @@ def operator() -> dict[str, str]:
     """The header of an operator of the development issuer."""
     if not exists("statefulset", "prometheus") or not exists("statefulset", "issuer"):
         pytest.skip("the overlay brings no Prometheus or no development issuer")
-    command = ("python", "-m", "gateway.token", "test-operator", "--operator")
-    return {"authorization": f"Bearer {kubectl('exec', '-n', 'shop', 'issuer-0', '--', *command).strip()}"}
+    return {"authorization": f"Bearer {deployed.issued('test-operator', '--operator')}"}
 
 
 async def test_the_board_knows_every_pod_and_who_calls_whom(shop, products, operator):
@@ -39,10 +39,7 @@ def complete(shop, operator):
     return up == running and {("edge", "orders"), ("orders", "inventory")} <= called and seen["problems"] == {}
 
 
-ASK = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9090/api/v1/query?query=patroni_primary').read())"
-
-
 def test_prometheus_scrapes_every_member_of_postgresql(operator):
-    [pod] = get("pods", "-l", "app=prometheus")
-    said = kubectl("exec", "-n", "shop", pod["metadata"]["name"], "-c", "targets", "--", "python", "-c", ASK)
+    [pod] = pods.of("prometheus")
+    said = pods.ask(pod, "http://127.0.0.1:9090/api/v1/query?query=patroni_primary", container="targets")
     assert all(f'"pod":"{member}"' in said for member in pods.of("postgres"))
