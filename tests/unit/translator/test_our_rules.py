@@ -81,6 +81,18 @@ def test_only_what_is_safe_to_repeat_is_tried_again(method: str) -> None:
     assert outcome.route.route.timeout.seconds > 0
 
 
+SAFE = [f"{ORDERS}{each}" for each in ("CreateOrder", "BatchCreateOrders", "GetOrder", "ListOrders")]
+ONCE = [f"{ORDERS}CancelOrder", f"{ORDERS}FulfilOrder", f"{INVENTORY}Restock"]
+
+
+@pytest.mark.parametrize("path", [*SAFE, f"{INVENTORY}GetProduct", f"{INVENTORY}ListProducts", *ONCE])
+def test_edge_repeats_what_may_have_been_done_only_where_that_is_safe(path: str) -> None:
+    outcome = simulation.outbound(ours()["edge-0"], 8080, Call("shop.example", path, claims=OPERATOR))
+    conditions = set(outcome.retries.retry_on.split(","))
+    never_arrived = {"connect-failure", "refused-stream"}
+    assert conditions == (never_arrived if path in ONCE else never_arrived | {"reset", "unavailable"})
+
+
 def test_watched_order_is_not_cut_off() -> None:
     outcome = simulation.outbound(ours()["edge-0"], 8080, Call("shop.example", f"{ORDERS}WatchOrder", claims=ANNA))
     assert outcome.route.route.timeout.seconds == 0
