@@ -11,10 +11,11 @@ import asyncpg
 from prometheus_client import Gauge
 
 from orders_svc import saga
-from orders_svc.dead_letters import GROUP, DeadLetters
+from orders_svc.dead_letters import GROUP
 from orders_svc.order import State
 from orders_svc.store import connection
 from runtime import outbox
+from runtime.group_lag import GroupLags
 
 PENDING = Gauge("orders_pending", "Orders that wait for their stock.")
 OLDEST = Gauge("orders_pending_oldest_seconds", "How long the oldest of them has been waiting.")
@@ -45,9 +46,9 @@ class Backlog:
 class Watchman:
     """Looks at the backlog of everything, at most every `FRESH_S`."""
 
-    def __init__(self, pool: asyncpg.Pool, dead_letters: DeadLetters, path: Sequence[saga.Stage]) -> None:
+    def __init__(self, pool: asyncpg.Pool, lags: GroupLags, path: Sequence[saga.Stage]) -> None:
         self._pool = pool
-        self._dead_letters = dead_letters
+        self._lags = lags
         self._groups = {stage.topic: saga.group_of(stage) for stage in path} | {saga.DEAD: GROUP}
         self._last: Backlog | None = None
         self._looked_at = float("-inf")
@@ -68,7 +69,7 @@ class Watchman:
             counted = {State(row["state"]): row["orders"] for row in await session.fetch(STATES)}
             waiting = await session.fetchrow(WAITING)
             rows = await session.fetchrow(outbox.BACKLOG)
-        lags = await self._dead_letters.lags(self._groups)
+        lags = await self._lags.of(self._groups)
         return Backlog(
             states={state: counted.get(state, 0) for state in State},
             oldest_pending_s=max(0.0, float(waiting["oldest_s"])),
@@ -87,7 +88,7 @@ class Watchman:
             waiting = await session.fetchrow(WAITING)
         PENDING.set(waiting["orders"])
         OLDEST.set(max(0.0, float(waiting["oldest_s"])))
-        for topic, count in (await self._dead_letters.lags(self._groups)).items():
+        for topic, count in (await self._lags.of(self._groups)).items():
             LAG.labels(topic).set(count)
             if topic == saga.DEAD:
                 DEAD_LETTERS.set(count)

@@ -1,20 +1,17 @@
-"""What Kafka still has for the saga: how much waits, and what nothing could be done with."""
+"""What the saga could do nothing with: dead letters, until somebody sends them back."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import confluent_kafka
 import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from orders_svc import saga
 from runtime.consuming import Message, message_of
-from runtime.errors import Unavailable
-from runtime.kafka import Record
+from runtime.kafka import Record, unavailable
 
 GROUP = "orders-redrive"
 CALL_S = 5.0
@@ -34,48 +31,12 @@ class Redriven:
 
 
 class DeadLetters:
-    """Counts what waits in the saga's topics, and sends dead letters back."""
+    """Sends dead letters back."""
 
     def __init__(self, brokers: str, bus: saga.Bus) -> None:
         self._brokers = brokers
         self._bus = bus
-        self._admin = AdminClient({"bootstrap.servers": brokers, "log_level": 3})
         self._busy = asyncio.Lock()
-
-    async def lags(self, topics: Mapping[str, str]) -> dict[str, int]:
-        """
-        Return for each of *topics* how many messages its group, the value, has not acknowledged.
-        """
-        return await asyncio.to_thread(self._lags, topics)
-
-    def _lags(self, topics: Mapping[str, str]) -> dict[str, int]:
-        try:
-            known = self._admin.list_topics(timeout=CALL_S).topics
-            places = {name: list(known[name].partitions) for name in topics if name in known}
-            ends = self._offsets(places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
-            starts = self._offsets(places, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
-            return {name: self._lag(topics[name], name, places[name], starts, ends) for name in places}
-        except KafkaException as error:
-            raise unavailable(error) from error
-
-    def _offsets(self, places: Mapping[str, Sequence[int]], spec: OffsetSpec) -> dict[tuple[str, int], int]:
-        asked = {TopicPartition(name, number): spec for name, numbers in places.items() for number in numbers}
-        futures = self._admin.list_offsets(asked, request_timeout=CALL_S)
-        return {(place.topic, place.partition): future.result().offset for place, future in futures.items()}
-
-    def _lag(
-        self,
-        group: str,
-        name: str,
-        numbers: Sequence[int],
-        starts: Mapping[tuple[str, int], int],
-        ends: Mapping[tuple[str, int], int],
-    ) -> int:
-        asked = [TopicPartition(name, number) for number in numbers]
-        request = confluent_kafka.ConsumerGroupTopicPartitions(group, asked)
-        (future,) = self._admin.list_consumer_group_offsets([request], request_timeout=CALL_S).values()
-        done = {place.partition: place.offset for place in future.result().topic_partitions}
-        return sum(max(0, ends[name, n] - max(done.get(n, -1), starts[name, n])) for n in numbers)
 
     async def redrive(self, limit: int) -> Redriven:
         """
@@ -153,10 +114,3 @@ def again(message: Message) -> Record | None:
         return None
     headers = {key: value for key, value in message.headers.items() if key not in FORGOTTEN}
     return Record(saga.PENDING_ORDERS, message.key, message.value, headers)
-
-
-def unavailable(error: KafkaException) -> Unavailable:
-    """
-    Return what callers are told while Kafka does not answer.
-    """
-    return Unavailable(f"Kafka does not answer: {error}", reason="KAFKA_UNAVAILABLE", retry_after_s=1)

@@ -177,6 +177,13 @@ def _refusal(topic: str, error: KafkaError) -> Unavailable | InvalidArgument:
     return Unavailable(message, reason="KAFKA_UNAVAILABLE", metadata=metadata, retry_after_s=1)
 
 
+def unavailable(error: KafkaException) -> Unavailable:
+    """
+    Return what callers are told while Kafka does not answer.
+    """
+    return Unavailable(f"Kafka does not answer: {error}", reason="KAFKA_UNAVAILABLE", retry_after_s=1)
+
+
 def ensure_topics(brokers: str, topics: Sequence[Topic], *, replication: int = -1, wait_s: float = 60) -> None:
     """
     Create the topics that are missing; *replication* -1 is the broker's default.

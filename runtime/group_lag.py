@@ -1,0 +1,80 @@
+"""How far consumer groups are behind, whoever their members are, as Kafka itself knows it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping, Sequence
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+
+from runtime.kafka import unavailable
+
+CALL_S = 5.0
+Place = tuple[str, int]
+"""A topic and the number of one of its partitions."""
+
+
+class GroupLags:
+    """
+    Asks for committed offsets and for the partitions' ends; joins no group.
+
+    A group's offsets are asked for by a consumer of that group that never subscribes.
+    An AdminClient's question would end the whole process as soon as another broker
+    coordinates the group (librdkafka issue 5040), and so all replicas at once.
+    """
+
+    def __init__(self, brokers: str) -> None:
+        self._brokers = brokers
+        self._admin = AdminClient(self._settings())
+        self._members: dict[str, Consumer] = {}
+        self._busy = threading.Lock()
+
+    def _settings(self) -> dict[str, str | int | float | bool]:
+        return {"bootstrap.servers": self._brokers, "reconnect.backoff.max.ms": 1000, "log_level": 3}
+
+    async def of(self, topics: Mapping[str, str]) -> dict[str, int]:
+        """
+        Return for each of *topics* how many messages its group, the value, has not acknowledged.
+
+        A topic that does not exist is left out. Raises `Unavailable` while Kafka can't be asked.
+        """
+        return await asyncio.to_thread(self._of, topics)
+
+    def _of(self, topics: Mapping[str, str]) -> dict[str, int]:
+        try:
+            with self._busy:
+                known = self._admin.list_topics(timeout=CALL_S).topics
+                places = {name: [(name, n) for n in known[name].partitions] for name in topics if name in known}
+                every = [place for some in places.values() for place in some]
+                starts = self._offsets(every, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+                ends = self._offsets(every, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+                done = {name: self._committed(topics[name], some) for name, some in places.items()}
+        except KafkaException as error:
+            raise unavailable(error) from error
+        return {
+            name: sum(max(0, ends[place] - max(done[name][place], starts[place])) for place in some)
+            for name, some in places.items()
+        }
+
+    def _offsets(self, places: Sequence[Place], spec: OffsetSpec) -> dict[Place, int]:
+        asked = {TopicPartition(*place): spec for place in places}
+        futures = self._admin.list_offsets(asked, request_timeout=CALL_S) if asked else {}
+        return {(place.topic, place.partition): future.result().offset for place, future in futures.items()}
+
+    def _committed(self, group: str, places: Sequence[Place]) -> dict[Place, int]:
+        """
+        Return how far *group* is in each place; below 0 where it has committed nothing.
+        """
+        member = self._members.get(group)
+        if member is None:
+            settings = self._settings() | {"group.id": group, "enable.auto.commit": False}
+            member = self._members[group] = Consumer(settings)
+        # What it may have to say interests nobody, but must not pile up.
+        member.poll(0)
+        told = member.committed([TopicPartition(*place) for place in places], timeout=CALL_S)
+        for place in told:
+            if place.error is not None:
+                raise KafkaException(place.error)
+        return {(place.topic, place.partition): place.offset for place in told}
