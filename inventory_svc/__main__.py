@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from typing import Any
+from functools import partial
 
 from shop.inventory.v1.inventory_service_pb2_grpc import add_InventoryServiceServicer_to_server
 
@@ -29,6 +28,7 @@ from inventory_svc.scripts import Scripts, connect
 from inventory_svc.settings import Settings
 from inventory_svc.store import Store
 from runtime import channel, telemetry
+from runtime.background import Work
 from runtime.kafka import Publisher, ensure_topics
 from runtime.server import Server, run
 from runtime.settings import load
@@ -117,11 +117,11 @@ async def serve(settings: Settings) -> None:
             domain=DOMAIN,
             services=[SERVICE],
             servicers=[(add_InventoryServiceServicer_to_server, InventoryApi(inventory))],
-            tasks={
-                "guardian": guardian.run(),
-                "leases": Leases(store, orders, every_s=settings.look_s).run(),
-                "relay": Relay(store, waiting, publisher).run(),
-                "stocktake": stocktake.run(store, every_s=settings.audit_s),
+            work={
+                "guardian": guardian.run,
+                "leases": Leases(store, orders, every_s=settings.look_s).run,
+                "relay": Relay(store, waiting, publisher).run,
+                "stocktake": partial(stocktake.run, store, every_s=settings.audit_s),
                 **followers(settings, OrderEvents(inventory, publisher), LedgerEntries(store)),
             },
             ready=False,
@@ -129,16 +129,18 @@ async def serve(settings: Settings) -> None:
         await server.run()
 
 
-def followers(settings: Settings, orders: OrderEvents, ledger: LedgerEntries) -> dict[str, Coroutine[Any, Any, None]]:
+def followers(settings: Settings, orders: OrderEvents, ledger: LedgerEntries) -> dict[str, Work]:
     """
     Return what follows Kafka's topics.
     """
     brokers, name = settings.kafka_brokers, settings.pod_name
     return {
-        "order events": follow(
-            brokers, group=events.GROUP, topic=events.ORDER_EVENTS, handle=orders.handle, client_id=name
+        "order events": partial(
+            follow, brokers, group=events.GROUP, topic=events.ORDER_EVENTS, handle=orders.handle, client_id=name
         ),
-        "ledger": follow(brokers, group=events.LEDGER_GROUP, topic=TOPIC.name, handle=ledger.handle, client_id=name),
+        "ledger": partial(
+            follow, brokers, group=events.LEDGER_GROUP, topic=TOPIC.name, handle=ledger.handle, client_id=name
+        ),
     }
 
 

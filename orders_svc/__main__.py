@@ -16,11 +16,11 @@ import asyncio
 import subprocess
 import sys
 import sysconfig
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -44,7 +44,9 @@ from orders_svc.settings import DOMAIN, Settings
 from orders_svc.store import Store
 from orders_svc.watch import Hub
 from runtime import channel, consuming, database, kafka, telemetry
+from runtime.background import Work
 from runtime.errors import Error
+from runtime.group_lag import GroupLags
 from runtime.outbox import Notifier, Relay
 from runtime.server import Server, run
 from runtime.settings import load
@@ -128,7 +130,7 @@ async def serve(settings: Settings) -> None:
         checkout = Checkout(parts.orders, parts.inventory, hold_timeout_s=settings.hold_timeout_s)
         hub = Hub(parts.pool, parts.orders, channel=store.CHANGES, most=settings.most_watchers)
         dead_letters = DeadLetters(settings.kafka_brokers, parts.publisher)
-        watchman = Watchman(parts.pool, dead_letters, parts.path)
+        watchman = Watchman(parts.pool, GroupLags(settings.kafka_brokers), parts.path)
         operations = OperationsService(watchman, dead_letters, parts.reconciler, lambda: redrive_rows(parts.pool))
         orders = OrderService(checkout, Listing(parts.orders, settings.page_key()), hub)
         server = Server(
@@ -143,7 +145,7 @@ async def serve(settings: Settings) -> None:
                 ),
                 (operations_service_pb2_grpc.add_OperationsServiceServicer_to_server, operations),
             ],
-            tasks=background(settings, parts, hub, watchman),
+            work=background(settings, parts, hub, watchman),
             on_drain=hub.end,
         )
         try:
@@ -152,18 +154,18 @@ async def serve(settings: Settings) -> None:
             await checkout.finish()
 
 
-def background(settings: Settings, parts: Parts, hub: Hub, watchman: Watchman) -> dict[str, Coroutine[Any, Any, None]]:
+def background(settings: Settings, parts: Parts, hub: Hub, watchman: Watchman) -> dict[str, Work]:
     """
     Return what runs beside the server, by name.
     """
     return {
-        "outbox relay": Relay(parts.pool, parts.publisher).run(),
-        "notifier": parts.notifier.run(),
-        "watch": hub.run(),
-        "prune": every(PRUNE_EVERY_S, lambda: prune(parts.orders)),
-        "measure": every(MEASURE_EVERY_S, watchman.measure),
-        "reconcile": every(settings.reconcile_every_s, parts.reconciler.run_alone),
-        **{f"saga {stage.topic}": consume(settings, parts.finisher, stage) for stage in parts.path},
+        "outbox relay": Relay(parts.pool, parts.publisher).run,
+        "notifier": parts.notifier.run,
+        "watch": hub.run,
+        "prune": partial(every, PRUNE_EVERY_S, lambda: prune(parts.orders)),
+        "measure": partial(every, MEASURE_EVERY_S, watchman.measure),
+        "reconcile": partial(every, settings.reconcile_every_s, parts.reconciler.run_alone),
+        **{f"saga {stage.topic}": partial(consume, settings, parts.finisher, stage) for stage in parts.path},
     }
 
 

@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -17,6 +17,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from opentelemetry.instrumentation.grpc import aio_server_interceptor
 
+from runtime.background import Work, keep_going
 from runtime.consuming import stuck_threads
 from runtime.interceptors import Interceptor, wrappers
 from runtime.settings import ServiceSettings
@@ -30,7 +31,7 @@ log = structlog.get_logger()
 
 class Server:
     """
-    Serves *servicers* and runs *tasks* beside them until SIGTERM or a task's failure.
+    Serves *servicers*, and keeps the *work* beside them going, until SIGTERM.
 
     *services* are the full names of what is served. It starts as SERVING unless
     *ready* is False; `set_ready` changes that. Readiness must not depend on what
@@ -45,12 +46,12 @@ class Server:
         domain: str,
         services: Sequence[str],
         servicers: Sequence[Servicer],
-        tasks: Mapping[str, Coroutine[Any, Any, None]] | None = None,
+        work: Mapping[str, Work] | None = None,
         ready: bool = True,
         on_drain: Callable[[], None] | None = None,
     ) -> None:
         self._settings = settings
-        self._tasks = dict(tasks or {})
+        self._work = dict(work or {})
         self._on_drain = on_drain
         self._services = tuple(services)
         self._ready = ready
@@ -79,7 +80,7 @@ class Server:
 
     async def run(self) -> None:
         """
-        Serve until SIGTERM or SIGINT, then drain; raise what a background task raised.
+        Serve until SIGTERM or SIGINT, then drain.
         """
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -89,21 +90,12 @@ class Server:
         await self._server.start()
         await self.set_ready(self._ready)
         log.info("serving", address=self._settings.grpc_listen)
-        background = [asyncio.create_task(work, name=name) for name, work in self._tasks.items()]
-        await self._wait(stop, background)
+        background = [asyncio.create_task(keep_going(name, work), name=name) for name, work in self._work.items()]
+        await stop.wait()
         await self._drain()
         for task in background:
             task.cancel()
-        ended = await asyncio.gather(*background, return_exceptions=True)
-        _raise_first(ended)
-
-    async def _wait(self, stop: asyncio.Event, background: Sequence[asyncio.Task[None]]) -> None:
-        signalled = asyncio.create_task(stop.wait())
-        await asyncio.wait({signalled, *background}, return_when=asyncio.FIRST_COMPLETED)
-        signalled.cancel()
-        for task in background:
-            if task.done() and not task.cancelled():
-                log.error("a background task ended", task=task.get_name(), exc_info=task.exception())
+        await asyncio.gather(*background, return_exceptions=True)
 
     async def _drain(self) -> None:
         await self._health.enter_graceful_shutdown()
@@ -124,12 +116,6 @@ def _options(settings: ServiceSettings) -> list[tuple[str, int]]:
         ("grpc.keepalive_timeout_ms", 10_000),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
     ]
-
-
-def _raise_first(ended: Sequence[BaseException | None]) -> None:
-    for outcome in ended:
-        if isinstance(outcome, Exception):
-            raise outcome
 
 
 def run(main: Callable[[], Awaitable[None]]) -> None:

@@ -1,0 +1,40 @@
+"""Work beside the calls, for as long as the process runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+from prometheus_client import Counter
+
+Work = Callable[[], Coroutine[Any, Any, None]]
+"""Begins what runs until it is cancelled; it can be begun anew."""
+FAILURES = Counter(
+    "background_failures", "Times that work beside the calls ended by itself and was begun anew.", ["work"]
+)
+PAUSE_S = 2.0
+log = structlog.get_logger()
+
+
+async def keep_going(name: str, work: Work, *, pause_s: float = PAUSE_S) -> None:
+    """
+    Run *work* until cancelled; what it raises is logged and counted, and it is begun anew *pause_s* later.
+
+    It never ends the process: what goes wrong here goes wrong in every replica
+    at the same moment, and calls can be answered all the while.
+    """
+    task = asyncio.current_task()
+    failures = FAILURES.labels(name)
+    while True:
+        try:
+            await work()
+            log.error("background work has ended", work=name)
+        except Exception:
+            log.exception("background work failed", work=name)
+        if task is not None and task.cancelling():
+            # Its end failed, but the end it is.
+            return
+        failures.inc()
+        await asyncio.sleep(pause_s)
