@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from typing import Any
 
@@ -87,10 +88,41 @@ def copies() -> int:
     return sum(each["role"] != "leader" and each["state"] == "streaming" for each in members())
 
 
+APPS = ("orders", "inventory", "pages", "edge", "postgres", "kafka", "redis")
+
+
+def restarts() -> dict[tuple[str, str], int]:
+    """How often each container of each pod, named by both and the pod's id, was started again in its place."""
+    counts = {}
+    for pod in get("pods", "-l", f"app in ({','.join(APPS)})"):
+        of_pod = pod["status"].get("containerStatuses", []) + pod["status"].get("initContainerStatuses", [])
+        for each in of_pod:
+            counts[pod["metadata"]["uid"], f"{pod['metadata']['name']}/{each['name']}"] = each["restartCount"]
+    return counts
+
+
+def kafka_tool(name: str, *arguments: str) -> str:
+    """What one of Kafka's own tools prints, run in a broker's pod."""
+    java = ("java", "-Xmx64m", "-cp", "/opt/kafka/libs/*", f"org.apache.kafka.tools.{name}")
+    return run_in(of("kafka")[0], *java, "--bootstrap-server", "localhost:9092", *arguments)
+
+
 def topic(name: str) -> str:
     """Everything that a topic holds, as text with what is not text replaced."""
-    consumer = ("org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", "localhost:9092")
-    return run_in(
-        of("kafka")[0], "java", "-Xmx64m", "-cp", "/opt/kafka/libs/*", *consumer,
-        "--topic", name, "--from-beginning", "--timeout-ms", "8000",
-    )  # fmt: skip
+    reading = ("--topic", name, "--from-beginning", "--timeout-ms", "8000")
+    return kafka_tool("consumer.ConsoleConsumer", *reading)
+
+
+def coordinator() -> str:
+    """The pod that Kafka prefers to coordinate the groups of the first partition of their offsets."""
+    described = kafka_tool("TopicCommand", "--describe", "--topic", "__consumer_offsets")
+    [replicas] = re.findall(r"Partition: 0\s.*Replicas: ([\d,]+)", described)
+    return f"kafka-{int(replicas.split(',')[0]) - 1}"
+
+
+def move_leaders_back() -> str:
+    """Have Kafka do at once what it does by itself every five minutes; what it says of it, "" if it can't yet."""
+    try:
+        return kafka_tool("LeaderElectionCommand", "--election-type", "preferred", "--all-topic-partitions")
+    except ClusterError:
+        return ""
