@@ -18,10 +18,12 @@ import pytest
 from stack import customer
 from stack import settings as stack_settings
 from stack.addresses import Host, Network, Port
+from tests.integration.load import Load
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 # Mean time to recovery that the system promises.
 RECOVERY_LIMIT_S = 120
+PLENTY = 2000
 
 
 class Stack:
@@ -48,6 +50,13 @@ class Stack:
             headers["authorization"] = f"Bearer {token}"
         return httpx.AsyncClient(base_url=self.settings.edge_url, headers=headers, timeout=15)
 
+    async def restock(self, product, quantity):
+        """Bring as many units of a product."""
+        async with self.client("otto", operator=True) as operator:
+            key = {"idempotency-key": str(uuid.uuid4())}
+            answer = await operator.post(f"/v1/{product}:restock", json={"quantity": quantity}, headers=key)
+        assert answer.status_code == 200, answer.text
+
     @property
     def brokers(self):
         return str(self.network.at(Host.KAFKA, Port.KAFKA))
@@ -63,6 +72,14 @@ async def edge(stack):
     """The edge, called by a customer of this test alone."""
     async with stack.client(f"test-{uuid.uuid4()}") as client:
         yield client
+
+
+@pytest.fixture
+async def load(stack, edge):
+    """Customers of a product of which there is plenty."""
+    product = (await edge.get("/v1/products")).json()["products"][0]["name"]
+    await stack.restock(product, PLENTY)
+    return Load(edge, product)
 
 
 class Topic:

@@ -1,0 +1,50 @@
+"""Customers who keep ordering, and what they were answered."""
+
+import asyncio
+import time
+import uuid
+from contextlib import asynccontextmanager
+
+PAUSE_S = 0.1
+
+
+class Load:
+    """Customers who order one thing after another; answers are `(began, ended, status, name)`, status 0 for none."""
+
+    def __init__(self, edge, product):
+        self.edge, self.basket = edge, {"lines": [{"product": product, "quantity": 1}]}
+        self.answers = []
+        self.retry_after_missing = 0
+
+    @asynccontextmanager
+    async def of(self, buyers):
+        """Have so many order at a time while the block runs; an error of theirs is one of the test."""
+        tasks = [asyncio.create_task(self._order()) for _ in range(buyers)]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(each, asyncio.CancelledError) for each in ended), ended
+
+    async def _order(self):
+        while True:
+            began = time.monotonic()
+            answer = await self.edge.post(
+                "/v1/orders", json=self.basket, headers={"idempotency-key": str(uuid.uuid4())}
+            )
+            taken = answer.status_code in (201, 202)
+            if answer.status_code == 503 and "retry-after" not in answer.headers:
+                self.retry_after_missing += 1
+            name = answer.json()["name"] if taken else None
+            self.answers.append((began, time.monotonic(), answer.status_code, name))
+            await asyncio.sleep(PAUSE_S)
+
+    @property
+    def taken(self):
+        """The orders that were acknowledged."""
+        return [name for *_, name in self.answers if name]
+
+    def taken_since(self, moment):
+        return [name for began, _, _, name in self.answers if name and began > moment]
