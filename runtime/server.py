@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import os
 import signal
 import sys
@@ -121,7 +122,11 @@ def _options(settings: ServiceSettings) -> list[tuple[str, int]]:
 def run(main: Callable[[], Awaitable[None]]) -> None:
     """
     Run *main* on uvloop; a second interrupt ends it hard.
+
+    A crash inside a library that is not Python (Kafka's, gRPC's) tells on standard error
+    what every thread was at; without that the process would end without a word.
     """
+    faulthandler.enable()
 
     async def started() -> None:
         await main()
