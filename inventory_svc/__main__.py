@@ -16,6 +16,7 @@ from shop.inventory.v1.inventory_service_pb2_grpc import add_InventoryServiceSer
 
 from inventory_svc import catalogue, events, stocktake
 from inventory_svc.api import DOMAIN, SERVICE, InventoryApi
+from inventory_svc.connection import connect
 from inventory_svc.events import LedgerEntries, OrderEvents
 from inventory_svc.following import follow
 from inventory_svc.holds import Inventory
@@ -24,7 +25,7 @@ from inventory_svc.ledger import EVENTS_TOPIC, TOPIC, Ledger
 from inventory_svc.orders import Orders
 from inventory_svc.rebuild import Guardian
 from inventory_svc.relay import WAIT_MS, Relay
-from inventory_svc.scripts import Scripts, connect
+from inventory_svc.scripts import Scripts
 from inventory_svc.settings import Settings
 from inventory_svc.store import Store
 from runtime import channel, telemetry

@@ -13,10 +13,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any, cast
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.asyncio import Redis
 from redis.exceptions import MasterDownError, NoScriptError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
 from inventory_svc.stock import Rebuilding
@@ -38,26 +35,6 @@ class Position:
 
     generation: int
     sequence: int = 0
-
-
-def connect(url: str, *, connect_timeout_s: float, timeout_s: float, most: int = 16) -> Redis:
-    """
-    Return a client of at most *most* connections; a lost one is replaced once, at once.
-
-    That repeats the command, which is safe: every script here is idempotent. A
-    command that takes longer than *timeout_s* is not repeated.
-    """
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=most,
-        timeout=timeout_s,
-        socket_connect_timeout=connect_timeout_s,
-        socket_timeout=timeout_s,
-        decode_responses=True,
-        health_check_interval=0,
-        retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
-    )
-    return Redis.from_pool(pool)
 
 
 class Scripts:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from inventory_svc.scripts import MARKER, REBUILD_LOCK, Position, Scripts, connect
+from inventory_svc.connection import connect
+from inventory_svc.scripts import MARKER, REBUILD_LOCK, Position, Scripts
 from inventory_svc.stock import Listing, Money, Receipt
 from inventory_svc.store import Store
 from stack import settings as stack_settings

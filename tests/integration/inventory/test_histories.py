@@ -25,11 +25,12 @@ from hypothesis.stateful import (
 from shop.orders.v1.events_pb2 import OrderEvent
 from shop.orders.v1.order_pb2 import Order, OrderLine
 
+from inventory_svc.connection import connect
 from inventory_svc.events import LedgerEntries, OrderEvents
 from inventory_svc.holds import Inventory
 from inventory_svc.leases import Leases
 from inventory_svc.rebuild import Guardian
-from inventory_svc.scripts import Scripts, connect
+from inventory_svc.scripts import Scripts
 from inventory_svc.stock import Basket, Hold, Line, Listing, Money, Receipt, Sale
 from inventory_svc.store import Store
 from runtime.consuming import Message

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
+from inventory_svc.connection import connect
 from inventory_svc.rebuild import Guardian
-from inventory_svc.scripts import MARKER, REBUILD_LOCK, Position, Scripts, connect
+from inventory_svc.scripts import MARKER, REBUILD_LOCK, Position, Scripts
 from inventory_svc.stock import Basket, Hold, Line, Listing, Money, Receipt, Sale, Stock
 from inventory_svc.store import Store
 from runtime.errors import Aborted, Unavailable

@@ -430,7 +430,8 @@ async def test_a_thousand_buyers_of_ten_items_get_exactly_ten(store, redis_serve
 
 
 async def other_client(redis_server):
-    from inventory_svc.scripts import Position, Scripts, connect
+    from inventory_svc.connection import connect
+    from inventory_svc.scripts import Position, Scripts
     from inventory_svc.store import Store
 
     scripts = Scripts(connect(redis_server.url, connect_timeout_s=2, timeout_s=10, most=16))

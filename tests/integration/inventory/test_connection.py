@@ -1,0 +1,51 @@
+"""Whoever works with Redis in a loop ends when it is told to."""
+
+import asyncio
+import contextlib
+import random
+
+import pytest
+from redis.exceptions import RedisError
+
+from inventory_svc.connection import connect
+
+SEED = random.randrange(2**32)
+pytestmark = pytest.mark.timeout(60)
+
+
+async def test_no_cancellation_is_forgotten(redis_server):
+    """Of those that came at a random moment, redis-py alone forgets most on Python 3.11."""
+    print(f"seed {SEED}")
+    moments, going = random.Random(SEED), True
+    client = connect(redis_server.url, connect_timeout_s=0.5, timeout_s=1)
+
+    async def work():
+        while going:
+            await client.ping()
+
+    for _ in range(50):
+        task = asyncio.create_task(work())
+        await asyncio.sleep(moments.uniform(0, 0.003))
+        task.cancel()
+        await asyncio.wait([task], timeout=1)
+        ended, going = task.done(), task.done()
+        if not ended:
+            await asyncio.wait([task], timeout=1)
+        assert ended
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    await client.aclose()
+
+
+async def test_a_send_takes_no_longer_than_the_limit(redis_server):
+    client = connect(redis_server.url, connect_timeout_s=0.5, timeout_s=0.3)
+    await client.ping()
+    redis_server.freeze()
+    try:
+        # More than any buffer between the two takes.
+        with pytest.raises((RedisError, OSError, TimeoutError)):
+            await asyncio.wait_for(client.set("key", "x" * 64 * 1024 * 1024), 20)
+    finally:
+        redis_server.thaw()
+    await asyncio.wait_for(client.ping(), 20)
+    await client.aclose()
