@@ -21,7 +21,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 import structlog
@@ -63,6 +63,7 @@ MEASURE_EVERY_S = 5.0
 CLOSE_S = 5.0
 MOST_REDRIVEN = 10_000
 MIGRATION_S = 300
+INSIST_ON_TLS = ("require", "verify-ca", "verify-full")
 MOST_PRUNINGS = 100
 log = structlog.get_logger()
 
@@ -273,15 +274,15 @@ async def url_of_primary(url: str) -> str:
     """
     Return *url* for dbmate, which takes but one host: of several, the primary, which is waited for.
 
-    What encrypts is the mesh, or it is loopback: dbmate's driver must be told not to ask for TLS.
+    Its driver encrypts unless told not to, so what does not insist on TLS says so.
     """
     parts = urlsplit(url)
     user, _, hosts = parts.netloc.rpartition("@")
-    if "," in hosts:
-        pool = await database.connect(url, most=1)
-        hosts = await pool.fetchval("SELECT host(inet_server_addr()) || ':' || inet_server_port()")
-        await pool.close()
-    return urlunsplit(parts._replace(netloc=f"{user}@{hosts}", query="sslmode=disable"))
+    tls = {name: value for name, value in parse_qsl(parts.query) if name.startswith("ssl")}
+    if tls.get("sslmode") not in INSIST_ON_TLS:
+        tls = {"sslmode": "disable"}
+    host = await database.host_of_primary(url) if "," in hosts else hosts
+    return urlunsplit(parts._replace(netloc=f"{user}@{host}", query=urlencode(tls)))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import structlog
@@ -59,6 +60,34 @@ async def connect(
         )
 
     return await retrying(opened)
+
+
+async def host_of_primary(url: str, *, connect_timeout_s: float = 3, wait_s: float = 60) -> str:
+    """
+    Return which `HOST:PORT` of *url* leads; waits up to *wait_s* for one, then raises `ConnectionError`.
+    """
+    parts = urlsplit(url)
+    user, _, hosts = parts.netloc.rpartition("@")
+    retrying = tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception_type(ConnectionError),
+        wait=tenacity.wait_random_exponential(multiplier=0.2, max=2),
+        stop=tenacity.stop_after_delay(wait_s),
+        before_sleep=_log_wait,
+        reraise=True,
+    )
+
+    async def find() -> str:
+        for host in hosts.split(","):
+            with suppress(*NOT_NOW):
+                one = urlunsplit(parts._replace(netloc=f"{user}@{host}"))
+                connection = await asyncpg.connect(
+                    one, timeout=connect_timeout_s, target_session_attrs=SessionAttribute.primary
+                )
+                await connection.close(timeout=connect_timeout_s)
+                return host
+        raise ConnectionError(f"none of {hosts} leads")
+
+    return await retrying(find)
 
 
 @asynccontextmanager

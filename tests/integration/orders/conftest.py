@@ -29,6 +29,8 @@ from runtime.status import to_status
 
 HOST = "127.42.10.1"
 PORT = 5442
+# A database that takes no connection in plain text.
+ONLY_TLS = "only_tls"
 KAFKA = "127.42.13.1:9092"
 NUMBERS = itertools.count()
 
@@ -49,10 +51,22 @@ class Postgres:
         self._data = folder / "data"
         initdb = [str(self._bin / "initdb"), "-D", str(self._data), "-U", "orders", "--auth=trust", "-N"]
         subprocess.run(as_postgres(*initdb), check=True, capture_output=True)
+        certificate = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+        certificate += ["-days", "1", "-subj", "/CN=postgres", "-addext", f"subjectAltName=IP:{HOST}"]
+        certificate += ["-keyout", str(self._data / "server.key"), "-out", str(self._data / "server.crt")]
+        subprocess.run(as_postgres(*certificate), check=True, capture_output=True)
+        access = self._data / "pg_hba.conf"
+        access.write_text(f"hostnossl {ONLY_TLS} all all reject\n{access.read_text()}")
+
+    @property
+    def authority(self):
+        """The certificate that signs the server's: its own."""
+        return self._data / "server.crt"
 
     def start(self):
         options = (
             f"-c listen_addresses={HOST} -c port={PORT} -c unix_socket_directories= -c fsync=off -c max_connections=80"
+            " -c ssl=on"
         )
         command = [
             str(self._bin / "pg_ctl"),

@@ -6,7 +6,8 @@ import asyncpg
 import pytest
 
 from orders_svc.__main__ import apply_migrations, url_of_primary
-from tests.integration.orders.conftest import HOST, PORT, execute
+from runtime import database
+from tests.integration.orders.conftest import HOST, ONLY_TLS, PORT, execute
 
 
 @pytest.fixture
@@ -18,6 +19,42 @@ async def empty_database(postgres):
 
 async def test_the_primary_is_found_among_the_hosts(empty_database):
     assert await url_of_primary(empty_database) == f"postgresql://orders:s%40cret@{HOST}:{PORT}/empty?sslmode=disable"
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("", "sslmode=disable"),
+        ("?sslmode=prefer", "sslmode=disable"),
+        ("?sslmode=require", "sslmode=require"),
+        (
+            "?target_session_attrs=primary&sslmode=verify-full&sslrootcert=/ca.crt",
+            "sslmode=verify-full&sslrootcert=%2Fca.crt",
+        ),
+    ],
+)
+async def test_dbmate_encrypts_where_the_address_insists(asked, told):
+    assert await url_of_primary(f"postgresql://o:s@db:5432/orders{asked}") == f"postgresql://o:s@db:5432/orders?{told}"
+
+
+@pytest.fixture
+async def encrypted_database(postgres):
+    await execute(postgres, f"CREATE DATABASE {ONLY_TLS}")
+    yield f"postgresql://orders:secret@{HOST}:{PORT},127.42.10.9:{PORT}/{ONLY_TLS}?target_session_attrs=primary"
+    await execute(postgres, f"DROP DATABASE {ONLY_TLS} WITH (FORCE)")
+
+
+def test_a_server_that_takes_only_tls_is_migrated_and_used(encrypted_database, postgres):
+    async def orders():
+        pool = await database.connect(f"{encrypted_database}&{verified}", most=1)
+        found = await pool.fetchval("SELECT count(*) FROM orders")
+        encrypted = await pool.fetchval("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+        await pool.close()
+        return found, encrypted
+
+    verified = f"sslmode=verify-full&sslrootcert={postgres.authority}"
+    apply_migrations(f"{encrypted_database}&{verified}")
+    assert asyncio.run(orders()) == (0, True)
 
 
 def test_migrating_twice_is_migrating_once(empty_database, postgres):
