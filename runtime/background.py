@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
 import structlog
@@ -15,6 +15,8 @@ FAILURES = Counter(
     "background_failures", "Times that work beside the calls ended by itself and was begun anew.", ["work"]
 )
 PAUSE_S = 2.0
+END_S = 20.0
+"""For what leaves its consumer group first, and may have to wait for Kafka."""
 log = structlog.get_logger()
 
 
@@ -38,3 +40,15 @@ async def keep_going(name: str, work: Work, *, pause_s: float = PAUSE_S) -> None
             return
         failures.inc()
         await asyncio.sleep(pause_s)
+
+
+async def end(running: Collection[asyncio.Task[None]], *, within_s: float = END_S) -> None:
+    """
+    Cancel what is *running* and wait for its end; what has not ended *within_s* is named and left.
+    """
+    for task in running:
+        task.cancel()
+    if running:
+        _, left = await asyncio.wait(running, timeout=within_s)
+        if left:
+            log.error("background work does not end", work=sorted(task.get_name() for task in left))

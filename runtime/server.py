@@ -18,7 +18,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from opentelemetry.instrumentation.grpc import aio_server_interceptor
 
-from runtime.background import Work, keep_going
+from runtime import background
 from runtime.consuming import stuck_threads
 from runtime.interceptors import Interceptor, wrappers
 from runtime.settings import ServiceSettings
@@ -47,7 +47,7 @@ class Server:
         domain: str,
         services: Sequence[str],
         servicers: Sequence[Servicer],
-        work: Mapping[str, Work] | None = None,
+        work: Mapping[str, background.Work] | None = None,
         ready: bool = True,
         on_drain: Callable[[], None] | None = None,
     ) -> None:
@@ -91,12 +91,12 @@ class Server:
         await self._server.start()
         await self.set_ready(self._ready)
         log.info("serving", address=self._settings.grpc_listen)
-        background = [asyncio.create_task(keep_going(name, work), name=name) for name, work in self._work.items()]
+        running = [
+            asyncio.create_task(background.keep_going(name, work), name=name) for name, work in self._work.items()
+        ]
         await stop.wait()
         await self._drain()
-        for task in background:
-            task.cancel()
-        await asyncio.gather(*background, return_exceptions=True)
+        await background.end(running)
 
     async def _drain(self) -> None:
         await self._health.enter_graceful_shutdown()

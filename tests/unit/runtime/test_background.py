@@ -1,10 +1,12 @@
 """Work beside the calls goes on, whatever it raises."""
 
 import asyncio
+import contextlib
 
 import pytest
+import structlog
 
-from runtime.background import FAILURES, keep_going
+from runtime.background import FAILURES, end, keep_going
 
 
 def failures(name):
@@ -52,3 +54,28 @@ async def test_work_that_is_cancelled_is_not_begun_anew(its_end_fails):
     await asyncio.wait_for(goes_on.wait(), 1)
     assert await cancelled(task)
     assert (len(begun), failures(name)) == (1, 0)
+
+
+async def test_the_end_does_not_wait_for_work_that_forgets_its_cancellation():
+    let_go = asyncio.Event()
+
+    async def deaf():
+        while not let_go.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await let_go.wait()
+
+    async def obedient():
+        await asyncio.Event().wait()
+
+    running = [asyncio.create_task(each(), name=each.__name__) for each in (deaf, obedient)]
+    await asyncio.sleep(0)
+    with structlog.testing.capture_logs() as logged:
+        await asyncio.wait_for(end(running, within_s=0.05), 1)
+    assert [task.done() for task in running] == [False, True]
+    assert [each["work"] for each in logged] == [["deaf"]]
+    let_go.set()
+    await running[0]
+
+
+async def test_nothing_to_end_ends_at_once():
+    await asyncio.wait_for(end([]), 1)
