@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import time
+from contextlib import suppress
 from typing import Any
 
 from k8s.kubectl import NAMESPACE, ClusterError, get, kubectl
@@ -113,16 +114,14 @@ def topic(name: str) -> str:
     return kafka_tool("consumer.ConsoleConsumer", *reading)
 
 
-def coordinator() -> str:
-    """The pod that Kafka prefers to coordinate the groups of the first partition of their offsets."""
+def coordinator() -> tuple[str, bool]:
+    """The pod that Kafka prefers to coordinate the groups of the first partition of their offsets; whether it does."""
     described = kafka_tool("TopicCommand", "--describe", "--topic", "__consumer_offsets")
-    [replicas] = re.findall(r"Partition: 0\s.*Replicas: ([\d,]+)", described)
-    return f"kafka-{int(replicas.split(',')[0]) - 1}"
+    [(leader, preferred)] = re.findall(r"Partition: 0\s+Leader: (\w+)\s+Replicas: (\d+)", described)
+    return f"kafka-{int(preferred) - 1}", leader == preferred
 
 
-def move_leaders_back() -> str:
-    """Have Kafka do at once what it does by itself every five minutes; what it says of it, "" if it can't yet."""
-    try:
-        return kafka_tool("LeaderElectionCommand", "--election-type", "preferred", "--all-topic-partitions")
-    except ClusterError:
-        return ""
+def move_leaders_back() -> None:
+    """Have Kafka do now what it does by itself every five minutes; brokers that are not ready yet stay as they are."""
+    with suppress(ClusterError):
+        kafka_tool("LeaderElectionCommand", "--election-type", "preferred", "--all-topic-partitions")
