@@ -151,8 +151,15 @@ def open_page(chromium, stack, request):
     """Opens pages as somebody who has never been here; what the console complains of fails the test."""
     contexts, complaints = [], []
 
-    def open_at(path="/", *, size=DESKTOP, scheme="light", language="en-GB", forgive=(), who=BUYER):
-        context = chromium.new_context(viewport=size, color_scheme=scheme, locale=language, reduced_motion="reduce")
+    def open_at(path="/", *, size=DESKTOP, scheme="light", language="en-GB", forgive=(), who=BUYER, routed=False):
+        """A page whose requests are *routed* has no service worker: behind one the test would not see them."""
+        context = chromium.new_context(
+            viewport=size,
+            color_scheme=scheme,
+            locale=language,
+            reduced_motion="reduce",
+            service_workers="block" if routed else "allow",
+        )
         context.set_default_timeout(15_000)
         contexts.append(context)
         if who:
@@ -171,6 +178,9 @@ def open_page(chromium, stack, request):
 
     yield open_at
     for context in contexts:
+        for page in context.pages:
+            # The page goes on asking while it is closed.
+            page.unroute_all(behavior="ignoreErrors")
         context.close()
     assert complaints == []
 

@@ -114,7 +114,7 @@ def test_a_fault_in_force_is_seen_and_lifted_with_a_button(well, open_page, scre
 
 @pytest.mark.parametrize(("size", "scheme"), [(DESKTOP, "light"), (PHONE, "dark")])
 def test_alerts_that_fire_are_on_top_of_the_board(stack, open_page, screenshot, size, scheme):
-    page = open_page(who=OPERATOR, size=size, scheme=scheme)
+    page = open_page(who=OPERATOR, size=size, scheme=scheme, routed=True)
     alerts = []
 
     def answer(route):

@@ -141,7 +141,7 @@ def test_one_order_comes_of_a_checkout_whose_edge_went_away(well, open_page, scr
 @pytest.mark.parametrize("broken", ["request", "answer"])
 def test_one_order_comes_of_a_checkout_whose_line_broke(well, open_page, broken):
     """Cut before the order arrives, or after it was placed and before the customer heard of it."""
-    page = open_page(forgive=UNREACHABLE)
+    page = open_page(forgive=UNREACHABLE, routed=True)
     before = {order["name"] for order in well.orders()}
     keys = []
 
