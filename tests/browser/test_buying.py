@@ -58,7 +58,7 @@ def test_who_looks_around_signs_in_when_it_comes_to_ordering(well, open_page):
 
 def test_an_order_without_an_answer_waits_for_its_own_customer(well, open_page):
     """Sent for somebody else, the same key would be a second order."""
-    page = open_page(forgive=UNREACHABLE, who="")
+    page = open_page(forgive=UNREACHABLE, who="", routed=True)
     sent = []
     page.route(re.compile("/v1/orders$"), lambda route: (sent.append(route.request.method), route.abort())[1])
     page.evaluate(f"sessionStorage.setItem('shop.token', {well.token('first')!r})")
