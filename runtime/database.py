@@ -39,13 +39,6 @@ async def connect(
 
     Waits up to *wait_s* for a primary, then raises what the last try raised.
     """
-    retrying = tenacity.AsyncRetrying(
-        retry=tenacity.retry_if_exception_type(NOT_NOW),
-        wait=tenacity.wait_random_exponential(multiplier=0.2, max=2),
-        stop=tenacity.stop_after_delay(wait_s),
-        before_sleep=_log_wait,
-        reraise=True,
-    )
     settings = {"statement_timeout": str(int(statement_timeout_s * 1000))}
 
     async def opened() -> asyncpg.Pool:
@@ -59,7 +52,7 @@ async def connect(
             server_settings=settings,
         )
 
-    return await retrying(opened)
+    return await _patiently(wait_s)(opened)
 
 
 async def host_of_primary(url: str, *, connect_timeout_s: float = 3, wait_s: float = 60) -> str:
@@ -68,13 +61,6 @@ async def host_of_primary(url: str, *, connect_timeout_s: float = 3, wait_s: flo
     """
     parts = urlsplit(url)
     user, _, hosts = parts.netloc.rpartition("@")
-    retrying = tenacity.AsyncRetrying(
-        retry=tenacity.retry_if_exception_type(ConnectionError),
-        wait=tenacity.wait_random_exponential(multiplier=0.2, max=2),
-        stop=tenacity.stop_after_delay(wait_s),
-        before_sleep=_log_wait,
-        reraise=True,
-    )
 
     async def find() -> str:
         for host in hosts.split(","):
@@ -87,7 +73,7 @@ async def host_of_primary(url: str, *, connect_timeout_s: float = 3, wait_s: flo
                 return host
         raise ConnectionError(f"none of {hosts} leads")
 
-    return await retrying(find)
+    return await _patiently(wait_s)(find)
 
 
 @asynccontextmanager
@@ -105,6 +91,19 @@ async def listening(connection: Any, channel: str, heard: Callable[[str], None])
     finally:
         with suppress(*NOT_NOW):
             await connection.remove_listener(channel, listener)
+
+
+def _patiently(wait_s: float) -> tenacity.AsyncRetrying:
+    """
+    Return what tries again for *wait_s* while there is no database right now, then raises what the last try raised.
+    """
+    return tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception_type(NOT_NOW),
+        wait=tenacity.wait_random_exponential(multiplier=0.2, max=2),
+        stop=tenacity.stop_after_delay(wait_s),
+        before_sleep=_log_wait,
+        reraise=True,
+    )
 
 
 def _log_wait(state: tenacity.RetryCallState) -> None:

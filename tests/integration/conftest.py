@@ -9,6 +9,7 @@ import os
 import subprocess
 import time
 import uuid
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import confluent_kafka
@@ -49,6 +50,21 @@ class Stack:
             token = customer.token(self.settings, name, operator=operator)
             headers["authorization"] = f"Bearer {token}"
         return httpx.AsyncClient(base_url=self.settings.edge_url, headers=headers, timeout=15)
+
+    @asynccontextmanager
+    async def killed(self, part, load, *, orders):
+        """Kill *part* while *load* orders, go on inside once so many orders were taken without it, start it again."""
+        try:
+            await asyncio.to_thread(self.make, "kill", SVC=part)
+            moment = time.monotonic()
+
+            async def orders_flow():
+                return load.taken_since(moment)[orders:]
+
+            await eventually(orders_flow, within_s=RECOVERY_LIMIT_S)
+            yield
+        finally:
+            await asyncio.to_thread(self.make, "start", SVC=part)
 
     async def restock(self, product, quantity):
         """Bring as many units of a product."""

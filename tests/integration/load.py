@@ -9,7 +9,7 @@ PAUSE_S = 0.1
 
 
 class Load:
-    """Customers who order one thing after another; answers are `(began, ended, status, name)`, status 0 for none."""
+    """Customers who order one thing after another; answers are `(began, ended, status, name)`."""
 
     def __init__(self, edge, product):
         self.edge, self.basket = edge, {"lines": [{"product": product, "quantity": 1}]}
