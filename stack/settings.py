@@ -126,8 +126,8 @@ def read(environ: Mapping[str, str], *, checkout: Path) -> Settings:
 
     Raises `SettingsError` that names the variable.
     """
-    port = _integer(environ, "PORT", DEFAULT_PORT, 1, HIGHEST_PORT)
-    network = _integer(environ, "NETWORK", _network_of(port), 1, 254)
+    port = integer(environ, "PORT", DEFAULT_PORT, 1, HIGHEST_PORT)
+    network = integer(environ, "NETWORK", network_of(port), 1, 254)
     tools = _folder(environ, "TOOLS", default_state(environ))
     state = _folder(environ, "STATE", _beside(default_state(environ), port))
     if state == checkout or checkout in state.parents:
@@ -154,14 +154,17 @@ def _beside(base: Path, port: int) -> Path:
     return base if port == DEFAULT_PORT else base.with_name(f"{base.name}-{port}")
 
 
-def _network_of(port: int) -> int:
+def network_of(port: int) -> int:
     """
     N for an edge on *port*: 16 for the usual port, else one of 17 to 254.
     """
     return DEFAULT_NETWORK if port == DEFAULT_PORT else 17 + port % 238
 
 
-def _integer(environ: Mapping[str, str], name: str, default: int, lowest: int, highest: int) -> int:
+def integer(environ: Mapping[str, str], name: str, default: int, lowest: int, highest: int) -> int:
+    """
+    Read a whole number; raises `SettingsError` that names the variable.
+    """
     text = environ.get(name) or str(default)
     if not re.fullmatch(r"[0-9]{1,5}", text) or not lowest <= int(text) <= highest:
         raise SettingsError(f"{name}={text!r} is not a whole number from {lowest} to {highest}")

@@ -8,13 +8,15 @@ import signal
 import subprocess
 
 from stack import clean, end, install, lint, topology, write
+from stack import settings as settings_module
 from stack.describe import describe
 from stack.errors import StackError
 from stack.progress import Progress
 from stack.settings import Settings
 from stack.up import exclusive, up
 
-# An edge port and a network that no other stack has unless somebody chose them.
+# An edge port and a network that no other stack has unless somebody chose them; TEST_PORT lets several checkouts
+# of one machine test at the same time.
 PORT, NETWORK = 18080, 200
 UNIT_SECONDS = 600
 MESH_SECONDS = 300
@@ -51,7 +53,9 @@ def mesh(settings: Settings, progress: Progress) -> int:
 
 def of_tests(settings: Settings) -> Settings:
     """The tests' own stack: a folder in the state, another port, another network."""
-    return dataclasses.replace(settings, state=settings.state_of_tests, port=PORT, network=NETWORK)
+    port = settings_module.integer(os.environ, "TEST_PORT", PORT, 1024, settings_module.HIGHEST_PORT)
+    network = NETWORK if port == PORT else settings_module.network_of(port)
+    return dataclasses.replace(settings, state=settings.state_of_tests, port=port, network=network)
 
 
 def integration(own: Settings, progress: Progress) -> int:
