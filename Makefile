@@ -54,7 +54,7 @@ redrive: ## send dead letters on their way again
 soak: ## buy while parts are killed, then check every promise; ARGUMENTS="--orders 50000 --seed 7"
 	@$(STACK) soak " $(ARGUMENTS)"
 
-clean: ## remove the state of a stack that is down
+clean: ## remove what a stack that is down made in its folder, and say what
 	@$(STACK) clean
 
 protos: ## build the descriptor set and the stubs, and install them

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from types import FrameType
 
-from stack import clean, end, install, lint, logs, mesh_commands, settings, status, test_run, topology, write
+from stack import clean, end, install, lint, logs, mesh_commands, settings, state, status, test_run, topology
 from stack.bootstrap import CHECKOUT
 from stack.describe import describe
 from stack.errors import StackError
@@ -33,6 +33,9 @@ def main() -> int:
         return COMMANDS[options.command](settings.read(os.environ, checkout=CHECKOUT), options)
     except StackError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {error.filename or 'a system call'}: {error.strerror or error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -64,10 +67,15 @@ def _up(chosen: Settings, options: argparse.Namespace) -> int:
 
 
 def _down(chosen: Settings, options: argparse.Namespace) -> int:
+    if not state.exists(chosen):
+        print(f"Nothing ran: there is no stack in STATE={chosen.state}.")
+        return 0
     steps = topology.steps(describe(chosen))
     with exclusive(chosen):
         ran = end.down(chosen, steps, Progress())
-    print(f"Down. Its state stays in {chosen.state}; `make clean` removes it." if ran else "Nothing ran.")
+    print(
+        f"Down. Its state stays in {chosen.state}; `{chosen.command('clean')}` removes it." if ran else "Nothing ran."
+    )
     return 0
 
 
@@ -110,7 +118,9 @@ def _demo(chosen: Settings, options: argparse.Namespace) -> int:
     # Reads the stubs, which the first command of all has yet to build.
     from stack.demo import demo
 
-    demo(describe(chosen))
+    plan = describe(chosen)
+    status.require_running(chosen)
+    demo(plan)
     return 0
 
 
@@ -122,6 +132,7 @@ def _clean(chosen: Settings, options: argparse.Namespace) -> int:
 def _token(chosen: Settings, options: argparse.Namespace) -> int:
     if not options.name:
         raise StackError("say whose: CUSTOMER=ana")
+    status.require_running(chosen)
     python = str(chosen.venv / "bin" / "python")
     role = ["--operator"] if options.operator else []
     os.execve(python, [python, "-m", "gateway.token", options.name, *role], os.environ | issuer_environment(chosen))
@@ -130,12 +141,14 @@ def _token(chosen: Settings, options: argparse.Namespace) -> int:
 def _operate(chosen: Settings, options: argparse.Namespace) -> int:
     """What an operator has the orders service do, with the environment of its first replica."""
     plan = describe(chosen)
+    status.require_running(chosen)
     environment = service_environment(plan, "orders", 0) | {"POD_NAME": "operator"}
     python = plan.tool("python")
     os.execve(python, [python, "-m", "orders_svc", options.command], os.environ | environment)
 
 
 def _soak(chosen: Settings, options: argparse.Namespace) -> int:
+    status.require_running(chosen)
     python = str(chosen.venv / "bin" / "python")
     arguments = shlex.split(options.name)
     os.execve(python, [python, "-m", "chaos.soak", *arguments], os.environ | chosen.environment())
@@ -147,6 +160,7 @@ def _protos(chosen: Settings, options: argparse.Namespace) -> int:
 
 
 def _mesh(chosen: Settings, options: argparse.Namespace) -> int:
+    status.require_running(chosen)
     return mesh_commands.run(chosen, options.command, options.name)
 
 
@@ -165,7 +179,7 @@ def _unit(chosen: Settings, options: argparse.Namespace) -> int:
 
 
 def _integration(chosen: Settings, options: argparse.Namespace) -> int:
-    write.folders(chosen)
+    state.claim(chosen)
     with exclusive(chosen, "tests"):
         return test_run.integration(test_run.of_tests(chosen), Progress())
 
@@ -205,8 +219,7 @@ def _running(chosen: Settings, name: str) -> list[str]:
     if not name:
         raise StackError("say which: SVC=inventory, SVC=inventory-0, SVC=kafka, …")
     names = [process.name for process in _chosen(chosen, name)]
-    if not Supervisor(chosen).runs():
-        raise StackError(f"nothing runs in {chosen.state}; `make up` starts it")
+    status.require_running(chosen)
     return names
 
 

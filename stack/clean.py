@@ -1,45 +1,30 @@
 """
-`make clean`: removes what a stack wrote.
+`make clean`: removes what a stack wrote, and nothing else.
 """
 
-import shutil
 from dataclasses import replace
-from pathlib import Path
 
+from stack import members, state
 from stack.errors import StackError
 from stack.settings import Settings
 from stack.supervisor import Supervisor
-from stack.write import MARK
 
 
 class NotClean(StackError):
-    """The state folder may not be removed; the message says why."""
+    """The state may not be removed yet; the message says why."""
 
 
 def clean(settings: Settings, *, keep: tuple[str, ...] = ()) -> None:
     """
-    Remove the state but what is named in *keep*; installed tools in the same folder stay.
+    Remove the state but what is named in *keep*, and say what was removed and what stays.
 
-    Raises `NotClean` while the stack runs and for a folder that no stack was made in.
+    Raises `NotClean` while the stack runs and `NotAStack` for a folder that no stack was made in.
     """
-    if not settings.state.exists():
-        return
-    if not (settings.state / MARK).exists():
-        raise NotClean(f"STATE={settings.state} is not a stack's folder; nothing was removed")
-    for state in (settings.state, settings.state_of_tests):
-        if Supervisor(replace(settings, state=state)).runs():
-            raise NotClean(f"the stack in {state} runs; `make down` first")
-    tools = {settings.venv, settings.kafka_libs}
-    for entry in settings.state.iterdir():
-        if entry in tools or entry.name.startswith("venv") or entry.name in keep:
-            continue
-        _remove(entry)
-    if not any(settings.state.iterdir()):
-        settings.state.rmdir()
-
-
-def _remove(entry: Path) -> None:
-    if entry.is_dir() and not entry.is_symlink():
-        shutil.rmtree(entry)
-    else:
-        entry.unlink()
+    for folder in (settings.state, settings.state_of_tests):
+        one = replace(settings, state=folder)
+        if Supervisor(one).runs() or members.of_stack(one):
+            raise NotClean(f"the stack in {folder} runs; `{settings.command('down')}` first")
+    removed, foreign = state.remove(settings, keep=keep)
+    print(f"Removed from {settings.state}: {' '.join(removed) or 'nothing'}")
+    if foreign:
+        print(f"Kept, because no stack made it: {' '.join(foreign)}")

@@ -5,7 +5,7 @@
 import os
 from collections.abc import Sequence
 
-from stack import supervisor
+from stack import state, supervisor
 from stack.processes import Process
 from stack.settings import Settings
 
@@ -16,6 +16,7 @@ def follow(settings: Settings, processes: Sequence[Process], *, forever: bool) -
     """
     Become tail(1) on the logs: the last 100 lines, then everything new, over rotations too.
     """
+    state.require(settings)
     files = [str(supervisor.log_file(settings, process.name)) for process in processes]
     following = ["--follow=name", "--retry"] if forever else []
     os.execvp("tail", ["tail", f"--lines={LINES}", *following, *files])  # noqa: S607 - coreutils'

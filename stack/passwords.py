@@ -8,6 +8,8 @@ import secrets
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+FILE = "passwords.json"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Passwords:
@@ -31,12 +33,24 @@ def keep(folder: Path) -> Passwords:
     A newer version's additional ones are added; what exists never changes.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = folder / "passwords.json"
-    known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
-    passwords = Passwords(**{field.name: known.get(field.name) or secrets.token_hex(24) for field in fields(Passwords)})
-    if asdict(passwords) != known:
-        write_private(path, json.dumps(asdict(passwords), indent=2) + "\n")
+    passwords = read(folder)
+    if asdict(passwords) != _known(folder):
+        write_private(folder / FILE, json.dumps(asdict(passwords), indent=2) + "\n")
     return passwords
+
+
+def read(folder: Path) -> Passwords:
+    """
+    Read the passwords of *folder*; one that is not there yet is drawn, and known to nobody until `keep` has kept it.
+    """
+    known = _known(folder)
+    return Passwords(**{field.name: known.get(field.name) or secrets.token_hex(24) for field in fields(Passwords)})
+
+
+def _known(folder: Path) -> dict[str, str]:
+    path = folder / FILE
+    known: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return known
 
 
 def write_private(path: Path, text: str, *, user: str | None = None) -> None:

@@ -38,6 +38,7 @@ class Settings:
     tools: Path  # virtual environment and Kafka's jars; stacks may share them
     port: int = DEFAULT_PORT  # the edge's, on 127.0.0.1
     network: int = DEFAULT_NETWORK  # N of 127.N.S.R, 1 to 254
+    differing: tuple[str, ...] = ()  # NAME=VALUE of what is not as a person who chooses nothing gets it
 
     @property
     def venv(self) -> Path:
@@ -110,6 +111,10 @@ class Settings:
         above = self.port + TLS_DISTANCE
         return above if above <= HIGHEST_PORT else self.port - TLS_DISTANCE
 
+    def command(self, target: str) -> str:
+        """A command on this stack as a person types it: `make status PORT=9080`."""
+        return " ".join(("make", target, *self.differing))
+
     def environment(self) -> dict[str, str]:
         """The variables that make the same settings again in a child process."""
         return {
@@ -128,11 +133,19 @@ def read(environ: Mapping[str, str], *, checkout: Path) -> Settings:
     """
     port = integer(environ, "PORT", DEFAULT_PORT, 1, HIGHEST_PORT)
     network = integer(environ, "NETWORK", network_of(port), 1, 254)
-    tools = _folder(environ, "TOOLS", default_state(environ))
-    state = _folder(environ, "STATE", _beside(default_state(environ), port))
+    usual_tools, usual_state = default_state(environ), _beside(default_state(environ), port)
+    tools = _folder(environ, "TOOLS", usual_tools)
+    state = _folder(environ, "STATE", usual_state)
     if state == checkout or checkout in state.parents:
         raise SettingsError(f"STATE={state} is inside the repository; choose a folder outside it")
-    return Settings(checkout=checkout, state=state, tools=tools, port=port, network=network)
+    chosen = (
+        ("PORT", port, DEFAULT_PORT),
+        ("NETWORK", network, network_of(port)),
+        ("STATE", state, usual_state),
+        ("TOOLS", tools, usual_tools),
+    )
+    differing = tuple(f"{name}={value}" for name, value, usual in chosen if value != usual)
+    return Settings(checkout=checkout, state=state, tools=tools, port=port, network=network, differing=differing)
 
 
 def default_state(environ: Mapping[str, str]) -> Path:

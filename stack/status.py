@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from stack import health, members, restarts, supervisor
+from stack import health, members, restarts, state, supervisor
+from stack.errors import StackError
 from stack.health import Health
 from stack.processes import Process
 from stack.settings import Settings
@@ -20,13 +21,17 @@ KIB = 1024
 MIB = 1024 * 1024
 
 
+class NotRunning(StackError):
+    """The command needs a stack that runs; the message says what is so instead."""
+
+
 def show(settings: Settings, processes: Sequence[Process]) -> bool:
     """
     Print the table; True when everything is healthy.
     """
     asked = Supervisor(settings)
     if not asked.runs():
-        print(f"Nothing runs in {settings.state}; `make up` starts it.")
+        print(f"{_why_not(settings)}.")
         return False
     known = asked.info()
     counts = restarts.load(supervisor.restarts_file(settings))
@@ -40,6 +45,24 @@ def show(settings: Settings, processes: Sequence[Process]) -> bool:
     print(f"\nMemory of all together: {sum(memory.values()) // MIB} MiB (shared pages counted once)")
     _show_mesh_error(settings)
     return all(answer.good for answer in healths.values())
+
+
+def require_running(settings: Settings) -> None:
+    """Raise `NotRunning` unless the stack's supervisor answers; looks only."""
+    state.require(settings)
+    if not Supervisor(settings).runs():
+        raise NotRunning(_why_not(settings))
+
+
+def _why_not(settings: Settings) -> str:
+    """What is so when no supervisor answers: nothing runs, or processes without it."""
+    left = members.of_stack(settings)
+    if not left:
+        return f"nothing runs in {settings.state}; `{settings.command('up')}` starts it"
+    return (
+        f"the supervisor of {settings.state} does not answer, while {len(left)} processes of the stack run; "
+        f"`{settings.command('down')}` ends them, `{settings.command('up')}` ends them and starts anew"
+    )
 
 
 def memory_of(settings: Settings, name: str, pid: int) -> int:

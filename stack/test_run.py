@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 
-from stack import clean, end, install, lint, topology, write
+from stack import clean, end, install, lint, state, topology
 from stack import settings as settings_module
 from stack.describe import describe
 from stack.errors import StackError
@@ -28,7 +28,7 @@ INTERRUPT_SECONDS = 30
 def test(settings: Settings) -> int:
     """Exit code 0 only when all passed; nothing is left running."""
     progress = Progress()
-    write.folders(settings)
+    state.claim(settings)
     with exclusive(settings, "tests"):
         install.contract(settings, say=progress.say)
         return (
@@ -55,7 +55,8 @@ def of_tests(settings: Settings) -> Settings:
     """The tests' own stack: a folder in the state, another port, another network."""
     port = settings_module.integer(os.environ, "TEST_PORT", PORT, 1024, settings_module.HIGHEST_PORT)
     network = NETWORK if port == PORT else settings_module.network_of(port)
-    return dataclasses.replace(settings, state=settings.state_of_tests, port=port, network=network)
+    differing = (f"STATE={settings.state_of_tests}", f"PORT={port}", f"NETWORK={network}", f"TOOLS={settings.tools}")
+    return dataclasses.replace(settings, state=settings.state_of_tests, port=port, network=network, differing=differing)
 
 
 def integration(own: Settings, progress: Progress) -> int:
@@ -75,8 +76,9 @@ def integration(own: Settings, progress: Progress) -> int:
 
 def clean_up(own: Settings, progress: Progress) -> None:
     """End the tests' stack and forget what it stored; its logs and screenshots stay."""
-    end.down(own, topology.steps(describe(own)), progress)
-    clean.clean(own, keep=("log", "screenshots"))
+    if state.exists(own):
+        end.down(own, topology.steps(describe(own)), progress)
+        clean.clean(own, keep=("log", "screenshots"))
 
 
 def _pytest(settings: Settings, path: str, *, seconds: int) -> int:

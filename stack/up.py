@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from stack import edge, end, install, mesh_files, ports, topology, watches, write
-from stack.describe import describe
+from stack.describe import prepare
 from stack.errors import StackError
 from stack.plan import Plan
 from stack.processes import Process, Step
@@ -28,12 +28,11 @@ def up(settings: Settings, progress: Progress) -> None:
 
     What this run started is stopped again when it fails or is interrupted.
     """
-    write.folders(settings)
+    plan = prepare(settings)
     with exclusive(settings):
         install.contract(settings, say=progress.say)
         install.kafka(settings, say=progress.say)
         install.pages(settings, say=progress.say)
-        plan = describe(settings)
         steps = topology.steps(plan)
         write.everything(plan, topology.processes(steps))
         mesh_files.check(settings)

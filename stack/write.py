@@ -12,21 +12,10 @@ from stack.errors import StackError
 from stack.passwords import write_private
 from stack.plan import REPLICAS, Plan
 from stack.processes import Process
-from stack.settings import Settings
-
-MARK = "this-is-a-stack"  # what `make clean` looks for before it removes anything
 
 
 class UnreachableState(StackError):
     """The user postgres cannot enter the state folder."""
-
-
-def folders(settings: Settings) -> None:
-    """Make the state folder and the folders in it."""
-    for folder in (settings.state, settings.data, settings.conf, settings.log, settings.run, settings.mesh):
-        folder.mkdir(parents=True, exist_ok=True, mode=0o755)
-    settings.secrets.mkdir(exist_ok=True, mode=0o700)
-    (settings.state / MARK).touch()
 
 
 def everything(plan: Plan, processes: list[Process]) -> None:

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from stack import clean, passwords, write
-from stack.clean import NotClean
+from stack import clean, passwords, state, write
+from stack.state import NotAStack
 from stack.status import span
 from stack.table import table
 from stack.write import UnreachableState
@@ -38,7 +38,7 @@ def test_clean_removes_the_state_but_not_the_tools_in_it(settings, tmp_path):
     from dataclasses import replace
 
     shared = replace(settings, tools=settings.state)
-    write.folders(shared)
+    state.claim(shared)
     (shared.venv / "bin").mkdir(parents=True)
     shared.kafka_libs.mkdir()
     (shared.data / "orders").write_text("rows")
@@ -46,12 +46,82 @@ def test_clean_removes_the_state_but_not_the_tools_in_it(settings, tmp_path):
     assert sorted(entry.name for entry in shared.state.iterdir()) == ["kafka-libs", "venv"]
 
 
-def test_clean_touches_no_folder_that_is_not_a_stacks(settings):
-    settings.state.mkdir()
-    (settings.state / "thesis.tex").touch()
-    with pytest.raises(NotClean, match="is not a stack's folder"):
-        clean.clean(settings)
-    assert (settings.state / "thesis.tex").exists()
+@pytest.fixture
+def home(settings):
+    """A folder with a person's own files, two of them with names that a stack uses, too."""
+    for place in ("thesis.tex", "data/photos/one.jpg", "log/diary.txt"):
+        (settings.state / place).parent.mkdir(parents=True, exist_ok=True)
+        (settings.state / place).write_text("mine")
+    return settings
+
+
+def tree(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_clean_touches_no_folder_that_is_not_a_stacks(home):
+    before = tree(home.state)
+    with pytest.raises(NotAStack, match="is not a stack's folder"):
+        clean.clean(home)
+    assert tree(home.state) == before
+
+
+def test_a_folder_with_a_persons_files_is_never_taken(home):
+    before = tree(home.state)
+    with pytest.raises(NotAStack, match=r"neither empty nor a stack's folder \(it holds data, log, thesis.tex\)"):
+        state.claim(home)
+    assert tree(home.state) == before
+
+
+def test_a_home_that_an_older_version_marked_is_not_a_stacks(home):
+    (home.state / state.MARK).touch()
+    before = tree(home.state)
+    with pytest.raises(NotAStack):
+        clean.clean(home)
+    with pytest.raises(NotAStack):
+        state.claim(home)
+    assert tree(home.state) == before
+
+
+def test_a_stack_that_an_older_version_made_goes_on_being_one(settings):
+    state.claim(settings)
+    (settings.state / state.MARK).write_text("")
+    assert state.exists(settings)
+
+
+def test_clean_keeps_what_a_person_put_beside_a_stack_and_says_so(settings, capsys):
+    state.claim(settings)
+    (settings.state / "notes.txt").write_text("mine")
+    clean.clean(settings)
+    assert [entry.name for entry in settings.state.iterdir()] == ["notes.txt"]
+    said = capsys.readouterr().out
+    assert "Removed from" in said
+    assert "data" in said
+    assert "Kept, because no stack made it: notes.txt" in said
+
+
+def test_clean_removes_a_link_and_not_what_it_points_to(settings, tmp_path):
+    state.claim(settings)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    (disk / "rows").touch()
+    settings.data.rmdir()
+    settings.data.symlink_to(disk)
+    clean.clean(settings)
+    assert (disk / "rows").exists()
+    assert not settings.state.exists()
+
+
+def test_an_empty_folder_is_taken(settings):
+    settings.state.mkdir(parents=True)
+    state.claim(settings)
+    assert state.exists(settings)
+
+
+def test_a_state_that_cannot_be_made_is_named(settings):
+    settings.state.write_text("a file")
+    with pytest.raises(NotAStack, match="is no folder"):
+        state.claim(settings)
 
 
 def test_clean_of_nothing_does_nothing(settings):

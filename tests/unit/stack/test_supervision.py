@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stack import end, members, restarts, start, supervisor, write
+from stack import end, members, restarts, start, supervisor
+from stack import state as stack_state
 from stack.addresses import Endpoint
 from stack.bootstrap import CHECKOUT
 from stack.checks import HttpCheck
@@ -39,7 +40,7 @@ def server(name, port, **changes):
 def running(settings, request):
     """A supervised pair of servers; everything is ended afterwards."""
     settings = dataclasses.replace(settings, checkout=CHECKOUT, tools=Path(sys.prefix).parent)
-    write.folders(settings)
+    stack_state.claim(settings)
     steps = {process.name: process for process in (server("web-0", 18181), server("web-1", 18182))}
     write_private(settings.conf / "supervisord.conf", supervisor.render(settings, list(steps.values())))
     under = Supervisor(settings)

@@ -1,0 +1,106 @@
+"""The commands as a person types them, on a folder with a person's own files and on a stack that is down."""
+
+import os
+import sys
+
+import pytest
+
+from stack import __main__ as commands
+from stack import settings as stack_settings
+from stack import state
+from stack.bootstrap import CHECKOUT
+
+LOOKING = {
+    "status": [],
+    "logs": [],
+    "token": ["ana"],
+    "breakers": [],
+    "mesh-dump": ["orders"],
+    "mesh-diff": ["chaos/faults/inventory-delay.yaml"],
+    "mesh-apply": ["chaos/faults/inventory-delay.yaml"],
+    "mesh-delete": ["chaos/faults/inventory-delay.yaml"],
+    "demo": [],
+    "reconcile": [],
+    "redrive": [],
+    "soak": [],
+    "stop": ["orders"],
+    "start": ["orders"],
+    "restart": ["orders"],
+    "kill": ["orders"],
+}
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path, capsys):
+    """Runs one command in this process on STATE=`home`; gives its exit code and what it said."""
+
+    def never(*words):
+        raise AssertionError(f"it became another program: {words}")
+
+    for name in ("execve", "execvp", "execv"):
+        monkeypatch.setattr(os, name, never)
+    monkeypatch.setattr(commands.signal, "signal", lambda *_: None)
+    monkeypatch.setenv("STATE", str(tmp_path / "home"))
+    monkeypatch.setenv("PORT", "9391")
+    monkeypatch.delenv("NETWORK", raising=False)
+
+    def command(*words):
+        monkeypatch.setattr(sys, "argv", ["stack", *words])
+        code = commands.main()
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    return command
+
+
+def tree(folder):
+    return {path: path.stat().st_mtime_ns for path in [folder, *folder.rglob("*")]}
+
+
+@pytest.mark.parametrize("command", LOOKING)
+def test_a_command_on_a_persons_folder_touches_nothing_and_says_one_sentence(run, tmp_path, command):
+    home = tmp_path / "home"
+    (home / "data").mkdir(parents=True)
+    (home / "data" / "thesis.tex").write_text("mine")
+    before = tree(home)
+    code, said = run(command, *LOOKING[command])
+    assert code == 1
+    assert "there is no stack in STATE=" in said
+    assert len(said.splitlines()) == 1
+    assert tree(home) == before
+
+
+@pytest.mark.parametrize("command", LOOKING)
+def test_a_command_on_a_folder_that_is_not_there_does_not_make_it(run, tmp_path, command):
+    assert run(command, *LOOKING[command])[0] == 1
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("command", sorted(LOOKING.keys() - {"logs"}))
+def test_a_command_on_a_stack_that_is_down_says_so_and_how_to_start_this_one(run, tmp_path, command):
+    state.claim(stack_settings.read(os.environ, checkout=CHECKOUT))
+    before = tree(tmp_path / "home")
+    code, said = run(command, *LOOKING[command])
+    assert code == 1
+    assert "nothing runs in" in said
+    assert f"`make up PORT=9391 STATE={tmp_path}/home`" in said
+    assert len(said.splitlines()) == 1
+    assert tree(tmp_path / "home") == before
+
+
+def test_down_of_a_persons_folder_touches_nothing(run, tmp_path):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "thesis.tex").touch()
+    before = tree(tmp_path / "home")
+    assert run("down") == (0, f"Nothing ran: there is no stack in STATE={tmp_path}/home.\n")
+    assert tree(tmp_path / "home") == before
+
+
+def test_up_refuses_a_persons_folder(run, tmp_path):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "thesis.tex").touch()
+    before = tree(tmp_path / "home")
+    code, said = run("up")
+    assert code == 1
+    assert "is neither empty nor a stack's folder (it holds thesis.tex)" in said
+    assert tree(tmp_path / "home") == before
