@@ -83,7 +83,11 @@ SERVICES = (
     _service("inventory"),
     Image("pages", "pages", (*CONTRACT, "runtime", "gateway")),
 )
-STORES = (Image("postgres", "postgres"), Image("kafka", "kafka", ("stack/kafka",)), Image("redis", "redis"))
+STORES = (
+    Image("postgres", "postgres", ("stores/patroni.yml", "stores/agree.sh")),
+    Image("kafka", "kafka", ("stack/kafka", "stores/kafka.properties")),
+    Image("redis", "redis", ("stores/redis.conf",)),
+)
 PROMETHEUS = Image("prometheus", "prometheus")
 # What Kubernetes and Istio bring, for people who have only Docker.
 DOCKER_ONLY = (

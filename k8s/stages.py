@@ -14,6 +14,7 @@ Say = Callable[[str], None]
 STORE_SECONDS = 300
 MIGRATION_SECONDS = 300
 ROLLOUT_SECONDS = 300
+AGREE = ("/etc/patroni/agree.sh", "/etc/patroni/patroni.yml", "/etc/patroni")
 
 
 def apply(manifests: Path, stage: str) -> None:
@@ -34,6 +35,8 @@ def stores(manifests: Path, *, say: Say) -> None:
         return
     apply(manifests, "store")
     wait("stores", lambda: _missing("statefulsets", "stage=store"), seconds=STORE_SECONDS, say=say)
+    # Patroni reads what its members agree on only when a cluster is new.
+    kubectl("exec", "-n", NAMESPACE, "postgres-0", "-c", "app", "--", *AGREE)
 
 
 def migrations(manifests: Path, *, say: Say) -> None:

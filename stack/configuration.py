@@ -1,5 +1,5 @@
 """
-The data stores' configuration files, as text: pure functions of the plan.
+The data stores' configuration files, as text: pure functions of the plan and of what stores/ says of each.
 """
 
 import json
@@ -10,123 +10,45 @@ import yaml
 from stack.addresses import Endpoint, Host, Port
 from stack.plan import REPLICAS, Plan
 from stack.workloads import EDGE, NAMESPACE, PAGES, SERVICES
-
-CLUSTER = "shop"
-REDIS_BYTES = 256 * 1024 * 1024
-KAFKA_RETENTION_HOURS = 7 * 24
-KAFKA_SEGMENT_BYTES = 64 * 1024 * 1024
+from stores import files
 
 
 def redis(plan: Plan) -> str:
-    """Redis with every write synced before its answer; what does not fit is refused, never evicted."""
+    """What every Redis of ours has, then this one's place."""
     listen = plan.network.at(Host.REDIS, Port.REDIS)
-    return _lines(
+    return files.redis() + _lines(
         f"bind {listen.address}",
         f"port {listen.port}",
         f"requirepass {plan.passwords.redis}",
         f"dir {plan.settings.data}/redis-0",
-        "appendonly yes",
-        "appendfsync always",
-        'save ""',
-        f"maxmemory {REDIS_BYTES}",
-        "maxmemory-policy noeviction",
-        "maxclients 1000",
-        "daemonize no",
-        "protected-mode yes",
     )
 
 
 def kafka(plan: Plan) -> str:
-    """One broker: topics exist only when made on purpose, and keep seven days."""
-    listen = plan.network.at(Host.KAFKA, Port.KAFKA)
-    controller = plan.network.at(Host.KAFKA, Port.KAFKA_CONTROLLER)
-    return _lines(
-        "process.roles=broker,controller",
-        "node.id=1",
-        f"controller.quorum.voters=1@{controller}",
-        "controller.listener.names=CONTROLLER",
-        f"listeners=PLAINTEXT://{listen},CONTROLLER://{controller}",
-        f"advertised.listeners=PLAINTEXT://{listen}",
-        "inter.broker.listener.name=PLAINTEXT",
-        f"log.dirs={plan.settings.data}/kafka-0",
-        "auto.create.topics.enable=false",
-        f"log.retention.hours={KAFKA_RETENTION_HOURS}",
-        f"log.segment.bytes={KAFKA_SEGMENT_BYTES}",
-        "num.partitions=4",
-        "default.replication.factor=1",
-        "min.insync.replicas=1",
-        "offsets.topic.replication.factor=1",
-        "offsets.topic.num.partitions=4",
-        "transaction.state.log.replication.factor=1",
-        "transaction.state.log.num.partitions=4",
-        "transaction.state.log.min.isr=1",
-        "share.coordinator.state.topic.replication.factor=1",
-        "share.coordinator.state.topic.min.isr=1",
-        # After a kill the broker is let in again once its last session has ended.
-        "broker.session.timeout.ms=4000",
-        "broker.heartbeat.interval.ms=1000",
-        # A group's first member need not wait for others that may never come.
-        "group.initial.rebalance.delay.ms=0",
+    """The one broker."""
+    return files.kafka(
+        listen=str(plan.network.at(Host.KAFKA, Port.KAFKA)),
+        controller=str(plan.network.at(Host.KAFKA, Port.KAFKA_CONTROLLER)),
+        data=f"{plan.settings.data}/kafka-0",
     )
 
 
 def patroni(plan: Plan, replica: int) -> str:
-    """
-    One member of the PostgreSQL cluster.
-
-    The times are the ones measured for a failover in under three seconds: a leader that died is
-    not started again in place (primary_start_timeout 0), the synchronous replica takes over.
-    """
-    name = f"postgres-{replica}"
+    """One member of the PostgreSQL cluster: what all have in common, and its name, place and passwords."""
+    shared, name = files.patroni(), f"postgres-{replica}"
     api = plan.network.at(Host.POSTGRES, Port.PATRONI, replica)
     listen = plan.network.at(Host.POSTGRES, Port.POSTGRES, replica)
-    return yaml.safe_dump(
-        {
-            "scope": CLUSTER,
-            "name": name,
-            "restapi": {
-                "listen": str(api),
-                "connect_address": str(api),
-                "authentication": {"username": "patroni", "password": plan.passwords.patroni_api},
-            },
-            "etcd3": {"host": str(plan.network.at(Host.ETCD, Port.ETCD))},
-            "bootstrap": {
-                "dcs": _cluster_settings(),
-                "initdb": [{"encoding": "UTF8"}, {"locale": "C.UTF-8"}, "data-checksums"],
-            },
-            "postgresql": _member(plan, name, listen),
-            "watchdog": {"mode": "off"},
-            "log": {"level": "INFO"},
+    own = {
+        "name": name,
+        "restapi": {
+            "listen": str(api),
+            "connect_address": str(api),
+            "authentication": {"username": "patroni", "password": plan.passwords.patroni_api},
         },
-        sort_keys=False,
-    )
-
-
-def _cluster_settings() -> dict[str, Any]:
-    """What the members agree on, kept in etcd; seconds where it is a time."""
-    return {
-        "ttl": 20,
-        "loop_wait": 2,
-        "retry_timeout": 3,
-        "primary_start_timeout": 0,
-        "maximum_lag_on_failover": 1024 * 1024,
-        "synchronous_mode": True,
-        # Without etcd the primary goes on as long as it reaches every member.
-        "failsafe_mode": True,
-        "postgresql": {
-            "use_pg_rewind": True,
-            "use_slots": True,
-            "parameters": {
-                "max_connections": 200,
-                "shared_buffers": "64MB",
-                "synchronous_commit": "on",
-                "wal_keep_size": "128MB",
-                "max_wal_size": "512MB",
-                "max_slot_wal_keep_size": "512MB",
-                "idle_in_transaction_session_timeout": "60s",
-            },
-        },
+        "etcd3": {"host": str(plan.network.at(Host.ETCD, Port.ETCD))},
+        "postgresql": shared["postgresql"] | _member(plan, name, listen),
     }
+    return yaml.safe_dump(shared | own, sort_keys=False)
 
 
 def _member(plan: Plan, name: str, listen: Endpoint) -> dict[str, Any]:
@@ -143,13 +65,6 @@ def _member(plan: Plan, name: str, listen: Endpoint) -> dict[str, Any]:
             "replication": {"username": "replicator", "password": plan.passwords.postgres_replication},
             "rewind": superuser,
         },
-        "basebackup": [{"checkpoint": "fast"}],
-        "parameters": {"unix_socket_directories": ""},
-        "pg_hba": [
-            "host replication replicator 127.0.0.0/8 scram-sha-256",
-            "host all postgres 127.0.0.0/8 scram-sha-256",
-            "host orders orders 127.0.0.0/8 scram-sha-256",
-        ],
     }
 
 

@@ -17,6 +17,7 @@ SOURCES = (
     "envoy/translator",
     "chaos",
     "stack",
+    "stores",
     "images",
     "k8s",
     "protos",

@@ -27,6 +27,12 @@ def preparations(plan: Plan) -> Iterator[Task]:
         environment=plan.settings.environment(),
         after=frozenset({"postgres-0"}),
     )
+    yield Task(
+        name="postgres-settings",
+        command=("sh", "stores/agree.sh", "stores/patroni.yml", f"{plan.settings.conf}/postgres-0.yml"),
+        environment={"PATH": f"{plan.settings.venv}/bin:/usr/bin:/bin"},
+        after=frozenset({"orders-database"}),
+    )
     for service, needed in (("orders", "orders-database"), ("inventory", "redis-0")):
         yield Task(
             name=f"{service}-migrate",

@@ -4,6 +4,8 @@ set -eu
 : "${REDIS_PASSWORD:?is not set}" "${MAXMEMORY:=256mb}"
 exec redis-server - <<C
 include /etc/shop/redis.conf
+port 6379
+dir /data
 requirepass $REDIS_PASSWORD
 maxmemory $MAXMEMORY
 C

@@ -18,6 +18,7 @@ from shop.orders.v1.allocation_service_pb2_grpc import (
 from shop.orders.v1.order_pb2 import OrderLine
 
 from stack import packages
+from stores import files
 
 KAFKA = "127.41.13.1"
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -68,14 +69,15 @@ class Process:
 
 
 class RedisServer(Process):
-    """A Redis with `appendfsync always`, as the stack's."""
+    """A Redis set up as the stack's is."""
 
     def __init__(self, folder):
         self.folder = Path(folder)
         self.url = f"unix://{self.folder}/redis.sock"
-        options = ["--port", "0", "--unixsocket", self.folder / "redis.sock", "--dir", self.folder]
-        durable = ["--appendonly", "yes", "--appendfsync", "always", "--save", ""]
-        super().__init__(["redis-server", *options, *durable], self.folder / "redis.log")
+        configuration = self.folder / "redis.conf"
+        own = f"port 0\nunixsocket {self.folder}/redis.sock\ndir {self.folder}\n"
+        configuration.write_text(files.redis() + own)
+        super().__init__(["redis-server", configuration], self.folder / "redis.log")
 
     def start(self):
         super().start()
@@ -99,7 +101,8 @@ class KafkaServer(Process):
         self.brokers = f"{KAFKA}:{port}"
         folder = Path(folder)
         configuration = folder / "kafka.properties"
-        configuration.write_text(_KAFKA.format(address=KAFKA, port=port, controller=port + 1, folder=folder / "data"))
+        settings = files.kafka(listen=self.brokers, controller=f"{KAFKA}:{port + 1}", data=str(folder / "data"))
+        configuration.write_text(settings)
         # Copied by value here, since `java -cp` expands its own star.
         java = [packages.java(), "-Xms96m", "-Xmx192m", "-XX:+UseSerialGC", "-cp", f"{libs}/*"]
         subprocess.run(
@@ -120,29 +123,6 @@ class KafkaServer(Process):
         assert self.alive, self.log()[-3000:]
         with socket.socket() as connection:
             return connection.connect_ex(self._address) == 0
-
-
-_KAFKA = """
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@{address}:{controller}
-controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://{address}:{port},CONTROLLER://{address}:{controller}
-advertised.listeners=PLAINTEXT://{address}:{port}
-log.dirs={folder}
-auto.create.topics.enable=false
-num.partitions=4
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=2
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-group.initial.rebalance.delay.ms=0
-broker.session.timeout.ms=4000
-broker.heartbeat.interval.ms=1000
-log.cleaner.dedupe.buffer.size=4194304
-"""
 
 
 class Allocations(AllocationServiceServicer):

@@ -26,6 +26,7 @@ from orders_svc.__main__ import apply_migrations
 from runtime import database
 from runtime.errors import FailedPrecondition, Violation
 from runtime.status import to_status
+from stores import files
 
 HOST = "127.42.10.1"
 PORT = 5442
@@ -64,10 +65,9 @@ class Postgres:
         return self._data / "server.crt"
 
     def start(self):
-        options = (
-            f"-c listen_addresses={HOST} -c port={PORT} -c unix_socket_directories= -c fsync=off -c max_connections=80"
-            " -c ssl=on"
-        )
+        # As the stack's, but for the place, and for what a throw-away server need not keep.
+        own = {"listen_addresses": HOST, "port": PORT, "ssl": "on", "fsync": "off"}
+        options = " ".join(f"-c {name}={value}" for name, value in (files.postgresql() | own).items())
         command = [
             str(self._bin / "pg_ctl"),
             "-D",
@@ -134,14 +134,9 @@ def kafka():
         pytest.skip("Kafka's jars are not installed")
     folder = Path(tempfile.mkdtemp(prefix="orders-kafka-"))
     configuration = folder / "server.properties"
-    configuration.write_text(
-        "process.roles=broker,controller\nnode.id=1\n"
-        f"listeners=PLAINTEXT://{KAFKA},CONTROLLER://127.42.13.1:9093\n"
-        f"advertised.listeners=PLAINTEXT://{KAFKA}\ncontroller.listener.names=CONTROLLER\n"
-        "controller.quorum.voters=1@127.42.13.1:9093\n"
-        f"log.dirs={folder}/log\noffsets.topic.replication.factor=1\ntransaction.state.log.replication.factor=1\n"
-        "transaction.state.log.min.isr=1\ngroup.initial.rebalance.delay.ms=0\noffsets.topic.num.partitions=4\n"
-    )
+    settings = files.kafka(listen=KAFKA, controller="127.42.13.1:9093", data=f"{folder}/log")
+    # As the stack's, but that each test has topics of its own, made by their first record.
+    configuration.write_text(f"{settings}auto.create.topics.enable=true\n")
     java = ["java", "-Xmx384m", "-XX:+UseSerialGC", "-cp", f"{libs}/*"]
     identifier = "MkU3OEVBNTcwNTJENDM2Qk"
     formatting = [*java, "kafka.tools.StorageTool", "format", "-t", identifier, "-c", str(configuration)]

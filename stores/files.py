@@ -1,0 +1,44 @@
+"""The stores' settings as the files of this folder have them, with a place's addresses put in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import yaml
+
+FOLDER = Path(__file__).parent
+
+
+def patroni() -> dict[str, Any]:
+    """Return what every member of a PostgreSQL cluster has in common."""
+    settings: dict[str, Any] = yaml.safe_load((FOLDER / "patroni.yml").read_text())
+    return settings
+
+
+def postgresql() -> dict[str, Any]:
+    """Return the parameters of a PostgreSQL server, by name."""
+    settings = patroni()
+    agreed: dict[str, Any] = settings["bootstrap"]["dcs"]["postgresql"]["parameters"]
+    own: dict[str, Any] = settings["postgresql"]["parameters"]
+    return agreed | own
+
+
+def kafka(*, listen: str, controller: str, data: str) -> str:
+    """Return the properties of a broker that is alone; *listen* and *controller* are each `HOST:PORT`."""
+    return Template((FOLDER / "kafka.properties").read_text()).substitute(
+        node=1,
+        voters=f"1@{controller}",
+        listen=listen,
+        controller=controller,
+        advertised=listen,
+        data=data,
+        copies=1,
+        in_sync=1,
+    )
+
+
+def redis() -> str:
+    """Return the lines that a Redis's own follow."""
+    return (FOLDER / "redis.conf").read_text()

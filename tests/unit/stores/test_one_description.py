@@ -1,0 +1,157 @@
+"""What each place that starts a store gives it: the same settings, with other addresses and sizes."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+import yaml
+
+from images.catalogue import CHECKOUT, STORES
+from stack import configuration
+from stack.passwords import Passwords
+from stack.plan import Plan, Programs
+from stack.settings import Settings
+from stores import files
+
+# What says where a store is, and how large its cluster is; nothing else may differ.
+KAFKA_PLACES = {"node.id", "controller.quorum.voters", "listeners", "advertised.listeners", "log.dirs"}
+KAFKA_SIZES = {
+    "default.replication.factor",
+    "min.insync.replicas",
+    "offsets.topic.replication.factor",
+    "transaction.state.log.replication.factor",
+    "transaction.state.log.min.isr",
+    "share.coordinator.state.topic.replication.factor",
+    "share.coordinator.state.topic.min.isr",
+}
+REDIS_PLACES = {"bind", "port", "dir", "requirepass"}
+PATRONI_PLACES = {
+    "name", "etcd3", "restapi.listen", "restapi.connect_address", "restapi.authentication",
+    "bootstrap.post_bootstrap", "postgresql.listen", "postgresql.connect_address", "postgresql.authentication",
+    "postgresql.bin_dir", "postgresql.data_dir", "postgresql.pgpass",
+}  # fmt: skip
+
+
+@pytest.fixture
+def plan(tmp_path):
+    passwords = Passwords(
+        **dict.fromkeys(
+            ("postgres_superuser", "postgres_replication", "orders_database", "redis", "patroni_api", "page_token_key"),
+            "p",
+        )
+    )
+    programs = Programs(
+        **dict.fromkeys(("postgres_bin", "redis", "etcd", "prometheus", "java"), tmp_path), postgres_user="postgres"
+    )
+    settings = Settings(checkout=CHECKOUT, state=tmp_path / "state", tools=tmp_path / "tools", network=77)
+    return Plan(settings=settings, passwords=passwords, programs=programs)
+
+
+def lines(text, separator):
+    """The settings of a file of lines, by name."""
+    kept = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    return {name: value for name, _, value in (line.partition(separator) for line in kept)}
+
+
+def script(tmp_path, image, program, *, shows, **environment):
+    """What an image's start script gives to *program*, which stands for the real one."""
+    folder = tmp_path / image
+    folder.mkdir()
+    [dockerfile] = [(CHECKOUT / each.dockerfile).read_text() for each in STORES if each.name == image]
+    for name in re.search(r"^COPY ((?:stores|images|stack)/.*) /\S+/$", dockerfile, re.MULTILINE)[1].split():
+        shutil.copy(CHECKOUT / name, folder)
+    stand_in = folder / "bin" / program
+    stand_in.parent.mkdir()
+    stand_in.write_text(f"#!/bin/sh\n{shows}\n")
+    stand_in.chmod(0o755)
+    paths = {"PATH": f"{stand_in.parent}:{os.environ['PATH']}", "TMPDIR": str(folder)}
+    done = subprocess.run(
+        [folder / "start.sh"], env=paths | environment, capture_output=True, text=True, timeout=10, check=True
+    )
+    return done.stdout
+
+
+def kafka_of_image(tmp_path, **environment):
+    shown = script(
+        tmp_path, "kafka", "java", shows='[ "$TMPDIR" ]; case "$*" in *StorageTool*) ;; *) cat "$TMPDIR"/*ties;; esac',
+        CLUSTER_ID="id", HEAP="1m", HOST="kafka", **environment,
+    )  # fmt: skip
+    return lines(shown, "=")
+
+
+def without(settings, places):
+    return {name: value for name, value in settings.items() if name not in places}
+
+
+def test_kafka_is_the_same_on_one_machine_and_in_its_image(plan, tmp_path):
+    alone = lines(configuration.kafka(plan), "=")
+    image = kafka_of_image(tmp_path, NODES="1")
+    assert without(alone, KAFKA_PLACES) == without(image, KAFKA_PLACES)
+    assert KAFKA_PLACES | KAFKA_SIZES <= set(alone) == set(image)
+
+
+def test_three_brokers_differ_from_one_in_copies_and_places(plan, tmp_path):
+    alone = lines(configuration.kafka(plan), "=")
+    three = kafka_of_image(tmp_path, NODES="3", NODE_ID="2", DOMAIN="kafka.shop")
+    assert without(alone, KAFKA_PLACES | KAFKA_SIZES) == without(three, KAFKA_PLACES | KAFKA_SIZES)
+    assert {three[name] for name in KAFKA_SIZES if name.endswith("factor")} == {"3"}
+    assert {three[name] for name in KAFKA_SIZES if not name.endswith("factor")} == {"2"}
+    assert "$" not in "".join(three.values())
+
+
+def test_redis_is_the_same_on_one_machine_and_in_its_image(plan, tmp_path):
+    alone = lines(configuration.redis(plan), " ")
+    started = lines(script(tmp_path, "redis", "redis-server", shows="cat", REDIS_PASSWORD="p"), " ")
+    assert started.pop("include") == "/etc/shop/redis.conf"
+    image = lines(files.redis(), " ") | started
+    assert without(alone, REDIS_PLACES) == without(image, REDIS_PLACES)
+    assert {alone["appendfsync"], alone["maxmemory-policy"]} == {"always", "noeviction"}
+
+
+def test_patroni_is_the_same_on_one_machine_and_in_its_image(plan):
+    shared = flat(files.patroni())
+    alone = flat(yaml.safe_load(configuration.patroni(plan, 0)))
+    own = flat(yaml.safe_load((CHECKOUT / "images/postgres/image.yml").read_text()))
+    assert without(alone, PATRONI_PLACES) == shared
+    assert own.keys() <= PATRONI_PLACES
+
+
+def flat(settings, prefix=""):
+    """Settings by dotted names; what says where a store is stays whole."""
+    result = {}
+    for name, value in settings.items():
+        path = f"{prefix}{name}"
+        if isinstance(value, dict) and path not in PATRONI_PLACES:
+            result |= flat(value, f"{path}.")
+        else:
+            result[path] = value
+    return result
+
+
+@pytest.mark.parametrize("file", ["compose.yaml", "k8s/stores/postgres.yaml"])
+def test_nobody_sets_patroni_by_a_variable_but_for_names_places_and_passwords(file):
+    allowed = r"NAME|KUBERNETES_\w+|ETCD3_HOSTS|\w+_CONNECT_ADDRESS|\w+_USERNAME|\w+_PASSWORD"
+    set_here = set(re.findall(r"\bPATRONI_(\w+)", (CHECKOUT / file).read_text()))
+    assert [each for each in set_here if not re.fullmatch(allowed, each)] == ["PASSWORD"][: file == "compose.yaml"]
+
+
+def test_the_tests_servers_are_set_up_from_the_same_files():
+    for name in ("orders/conftest.py", "inventory/servers.py"):
+        text = (CHECKOUT / "tests/integration" / name).read_text()
+        assert "files.kafka(" in text
+        assert "process.roles" not in text
+
+
+def test_a_leader_asks_the_other_members_before_its_lease_ends():
+    agreed = files.patroni()["bootstrap"]["dcs"]
+    assert agreed["failsafe_mode"] is True
+    assert agreed["ttl"] >= agreed["loop_wait"] + 2 * agreed["retry_timeout"]
+
+
+def test_a_member_that_says_nothing_holds_up_commits_for_five_seconds_at_most():
+    parameters = files.postgresql()
+    assert {parameters[name] for name in ("wal_sender_timeout", "wal_receiver_timeout", "tcp_user_timeout")} == {"5s"}
