@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
 .PHONY: mesh-apply mesh-delete mesh-diff mesh-dump breakers
-.PHONY: reconcile redrive soak help up down status logs stop start restart kill demo token clean protos lint unit integration test
+.PHONY: reconcile redrive soak hostile help up down status logs stop start restart kill demo token clean protos lint unit integration test
 
 help: ## say what can be done
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -53,6 +53,9 @@ redrive: ## send dead letters on their way again
 
 soak: ## buy while parts are killed, then check every promise; ARGUMENTS="--orders 50000 --seed 7"
 	@$(STACK) soak " $(ARGUMENTS)"
+
+hostile: ## attack while a bystander shops; ROWS=grpc-no-te,slow (names or their beginnings), ARGUMENTS="--seconds 2"
+	@$(STACK) hostile " $(if $(ROWS),--rows $(ROWS)) $(ARGUMENTS)"
 
 clean: ## remove what a stack that is down made in its folder, and say what
 	@$(STACK) clean

@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         "name",
         nargs="?",
         default="",
-        help="SVC: inventory, inventory-0, kafka; for token a customer; for soak its options",
+        help="SVC: inventory, inventory-0, kafka; for token a customer; for soak and hostile their options",
     )
     parser.add_argument("--operator", action="store_true", help="token: may do what operators may")
     parser.add_argument("--no-follow", action="store_true", help="logs: only what is there")
@@ -154,6 +154,12 @@ def _soak(chosen: Settings, options: argparse.Namespace) -> int:
     os.execve(python, [python, "-m", "chaos.soak", *arguments], os.environ | chosen.environment())
 
 
+def _hostile(chosen: Settings, options: argparse.Namespace) -> int:
+    python = str(chosen.venv / "bin" / "python")
+    arguments = shlex.split(options.name)
+    os.execve(python, [python, "-m", "chaos.hostile", *arguments], os.environ | chosen.environment())
+
+
 def _protos(chosen: Settings, options: argparse.Namespace) -> int:
     install.contract(chosen, say=Progress().say, force=True)
     return 0
@@ -199,6 +205,7 @@ COMMANDS: Mapping[str, Command] = {
     "reconcile": _operate,
     "redrive": _operate,
     "soak": _soak,
+    "hostile": _hostile,
     "protos": _protos,
     **dict.fromkeys(mesh_commands.ACTIONS, _mesh),
     "lint": _lint,

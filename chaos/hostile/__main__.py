@@ -1,0 +1,66 @@
+"""
+Attack the running stack while a bystander shops, and say which attacks the bystander felt.
+
+    python -m chaos.hostile [--rows NAME,NAME] [--seconds N] [--seed N]
+
+Prints a table and exits with 1 if a promise is broken: 99.9 % of the bystander's calls are answered, 99 % within
+500 ms, no replica is ejected, nothing restarts, and memory is back within a minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import random
+import sys
+import time
+from pathlib import Path
+
+from chaos.hostile.rows import ROWS, chosen
+from chaos.hostile.siege import HEADER, Outcome, Siege, line
+from stack import settings
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def main() -> None:
+    """
+    Run the attacks that the command line asks for.
+    """
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[1])
+    parser.add_argument("--rows", default="", help="names, or how they begin, with commas between; all without it")
+    parser.add_argument("--seconds", type=float, default=5, help="how long each goes on (5)")
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6))  # noqa: S311
+    parser.add_argument("--list", action="store_true", help="name the rows and end")
+    options = parser.parse_args()
+    if options.list:
+        print("\n".join(row.name for row in ROWS))
+        return
+    try:
+        rows = chosen(options.rows)
+    except LookupError as error:
+        sys.exit(str(error))
+    print(f"seed {options.seed}; {len(rows)} rows\n      {HEADER}", flush=True)
+    started = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"[{time.monotonic() - started:6.1f}s] {text}", flush=True)
+
+    siege = Siege(settings.read(os.environ, checkout=CHECKOUT), seconds=options.seconds, seed=options.seed, say=say)
+    sys.exit(_report(asyncio.run(siege.run(rows))))
+
+
+def _report(outcomes: list[Outcome]) -> int:
+    print(f"\n{HEADER}")
+    for outcome in outcomes:
+        print(line(outcome))
+    broken = {outcome.row: told for outcome in outcomes if (told := outcome.broken())}
+    print(f"\n{len(outcomes) - len(broken)} of {len(outcomes)} rows kept every promise")
+    for row, told in broken.items():
+        print(f"  {row}: {'; '.join(told)}")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    main()

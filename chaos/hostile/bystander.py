@@ -1,0 +1,166 @@
+"""
+Another customer, who shops while the attack goes on: looks at a product, orders it, and now and then watches the order.
+
+Every purchase is one chance: nothing is repeated, as a client would, so that a single failed call is seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import time
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+import grpc
+import httpx
+from shop.inventory.v1 import inventory_service_pb2, inventory_service_pb2_grpc
+from shop.orders.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
+
+from stack.customer import Metadata
+
+PURCHASES_PER_S = 5
+CALL_LIMIT_S = 5.0
+WATCHED = 5
+OK = "ok"
+PENDING = "pending"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One call of the bystander: when it began, what came of it, and the seconds it took."""
+
+    began: float
+    what: str
+    outcome: str
+    seconds: float
+
+    @property
+    def good(self) -> bool:
+        """Whether it was answered as it should be; an order that waits for inventory is taken, too."""
+        return self.outcome in (OK, PENDING)
+
+
+class Bystander:
+    """A shopper at the edge at *address*, over REST (a new connection each time) and gRPC (one connection)."""
+
+    def __init__(self, address: str, metadata: Metadata, product: str) -> None:
+        self._address, self._metadata, self._product = address, metadata, product
+        self._headers = dict(metadata)
+        self.seen: list[Seen] = []
+
+    @contextlib.asynccontextmanager
+    async def shopping(self) -> AsyncIterator[None]:
+        """
+        Shop five times a second while the block runs, whether or not answers come.
+        """
+        async with grpc.aio.insecure_channel(self._address) as channel:
+            task = asyncio.create_task(self._shop(channel))
+            try:
+                yield
+            finally:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+
+    async def _shop(self, channel: grpc.aio.Channel) -> None:
+        started = time.monotonic()
+        async with asyncio.TaskGroup() as group:
+            for number in itertools.count():
+                await asyncio.sleep(max(0.0, started + number / PURCHASES_PER_S - time.monotonic()))
+                group.create_task(self._buy_by_grpc(channel, number) if number % 2 else self._buy_by_rest())
+
+    async def _buy_by_rest(self) -> None:
+        async with httpx.AsyncClient(
+            base_url=f"http://{self._address}", headers=self._headers, timeout=CALL_LIMIT_S, trust_env=False
+        ) as client:
+
+            async def order() -> str:
+                body = {"lines": [{"product": self._product, "quantity": 1}]}
+                key = {"idempotency-key": str(uuid.uuid4())}
+                answer = await client.post("/v1/orders", json=body, headers=key)
+                return {201: OK, 202: PENDING}.get(answer.status_code, f"http {answer.status_code}")
+
+            async def look() -> str:
+                status = (await client.get(f"/v1/{self._product}")).status_code
+                return OK if status == 200 else f"http {status}"
+
+            await self._timed("REST product", look)
+            await self._timed("REST order", order)
+
+    async def _buy_by_grpc(self, channel: grpc.aio.Channel, number: int) -> None:
+        orders = order_service_pb2_grpc.OrderServiceStub(channel)
+        inventory = inventory_service_pb2_grpc.InventoryServiceStub(channel)
+        bought: list[order_pb2.Order] = []
+
+        async def look() -> str:
+            await inventory.GetProduct(
+                inventory_service_pb2.GetProductRequest(name=self._product), timeout=CALL_LIMIT_S
+            )
+            return OK
+
+        async def order() -> str:
+            lines = [order_pb2.OrderLine(product=self._product, quantity=1)]
+            request = order_service_pb2.CreateOrderRequest(
+                order=order_pb2.Order(lines=lines), request_id=str(uuid.uuid4())
+            )
+            bought.append(await orders.CreateOrder(request, metadata=self._metadata, timeout=CALL_LIMIT_S))
+            return PENDING if bought[0].state == order_pb2.Order.PENDING else OK
+
+        async def watch() -> str:
+            request = order_service_pb2.WatchOrderRequest(name=bought[0].name)
+            watched = orders.WatchOrder(request, metadata=self._metadata, timeout=CALL_LIMIT_S)
+            try:
+                async for event in watched:
+                    return OK if event.HasField("order") else "no order in the first event"
+            finally:
+                watched.cancel()
+            return "no event"
+
+        await self._timed("gRPC product", look)
+        await self._timed("gRPC order", order)
+        if bought and number % WATCHED == 0:
+            await self._timed("gRPC watch", watch)
+
+    async def _timed(self, what: str, act: Callable[[], Awaitable[str]]) -> None:
+        began = time.monotonic()
+        try:
+            outcome = await act()
+        except grpc.aio.AioRpcError as error:
+            outcome = f"{error.code().name}: {error.details()}"[:80]
+        except httpx.HTTPError as error:
+            outcome = type(error).__name__
+        self.seen.append(Seen(began, what, outcome, time.monotonic() - began))
+
+
+@dataclass(frozen=True)
+class Service:
+    """How the bystander was served for a while."""
+
+    calls: int
+    good: int
+    pending: int
+    p99_s: float
+    failures: Counter[str]
+
+    @property
+    def percent(self) -> float:
+        """Of the calls, how many were answered as they should be."""
+        return 100 * self.good / self.calls if self.calls else 0.0
+
+
+def service(seen: list[Seen]) -> Service:
+    """
+    Sum up some calls.
+    """
+    took = sorted(each.seconds for each in seen)
+    return Service(
+        calls=len(seen),
+        good=sum(each.good for each in seen),
+        pending=sum(each.outcome == PENDING for each in seen),
+        p99_s=took[min(len(took) - 1, int(len(took) * 0.99))] if took else 0.0,
+        failures=Counter(f"{each.what}: {each.outcome}" for each in seen if not each.good),
+    )

@@ -1,0 +1,126 @@
+"""Every attack by its name, in the order in which they run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from chaos.hostile import floods, malformed, numbers, rest, slow
+from chaos.hostile.target import Attack
+
+# What an internal service gets wrong most easily; the rest of the forms needs a caller who means it.
+INSIDE = (
+    "no-te",
+    "no-message",
+    "cut-frame",
+    "4-gib-frame",
+    "unparsable",
+    "compressed-unsaid",
+    "unknown-encoding",
+    "binary-metadata",
+    "load-report",
+    "attempts",
+    "pushback",
+    "short-timeout",
+    "odd-timeout",
+    "content-type",
+    "unknown-method",
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """An attack with its name; *least_s* is the time it needs to show what it does."""
+
+    name: str
+    attack: Attack
+    least_s: float = 0.0
+
+
+def _named(prefix: str, attacks: Mapping[str, Attack], *, least_s: float = 0.0) -> list[Row]:
+    return [Row(f"{prefix}-{name}", attack, least_s) for name, attack in attacks.items()]
+
+
+ROWS: Sequence[Row] = (
+    *_named("grpc", {name: malformed.at_the_edge(form) for name, form in malformed.FORMS.items()}),
+    Row("grpc-not-utf8", malformed.strings_not_utf8),
+    *_named(
+        "rest",
+        {
+            "not-utf8": rest.not_utf8,
+            "grpc-timeout": rest.grpc_timeout,
+            "control-headers": rest.control_headers,
+            "fields": rest.fields,
+            "long-heads": rest.long_heads,
+            "json": rest.json,
+            "bad-lines": rest.bad_lines,
+            "too-large": rest.too_large,
+            "gzip-bomb": rest.gzip_bomb,
+            "smuggled": rest.smuggled,
+            "odd-tokens": numbers.odd_tokens,
+        },
+    ),
+    *_named(
+        "many",
+        {
+            "empty-lines": numbers.empty_lines,
+            "empty-lines-in-batches": numbers.empty_lines_in_a_batch,
+            "bytes-of-a-message": numbers.large_messages,
+            "bytes-of-metadata": numbers.large_metadata,
+            "connections": numbers.new_connections,
+            "anonymous-calls": numbers.anonymous_flood,
+            "calls-of-a-customer": numbers.customers_flood,
+            "forged-tokens": numbers.forged_tokens,
+        },
+    ),
+    *_named("many", {"batches": numbers.batches, "watchers": numbers.watchers}, least_s=5),
+    *_named(
+        "slow",
+        {
+            "bodies-that-never-come": slow.bodies_that_never_come,
+            "anonymous-bodies": slow.anonymous_bodies,
+            "customers-bodies": slow.customers_bodies,
+            "heads": slow.heads_byte_by_byte,
+            "idle-connections": slow.idle_connections,
+            "empty-streams": slow.empty_streams,
+            "empty-streams-of-nobody": slow.empty_streams_of_nobody,
+            "readers": slow.slow_readers,
+        },
+        least_s=5,
+    ),
+    *_named(
+        "http2",
+        {
+            "rapid-resets": floods.flood(floods.rapid_resets),
+            "continuations": floods.flood(floods.continuations),
+            "hpack-bomb": floods.flood(floods.hpack_bomb),
+            "settings": floods.flood(floods.settings),
+            "pings": floods.flood(floods.pings),
+            "priorities": floods.flood(floods.priorities),
+            "empty-data": floods.flood(floods.empty_data),
+            "windows": floods.flood(floods.windows),
+            "broken": floods.flood(floods.broken),
+        },
+    ),
+    *_named("inside", {name: malformed.from_inside(malformed.FORMS[name]) for name in INSIDE}),
+    Row("inside-empty-lines", numbers.empty_lines_inside),
+)
+
+
+def chosen(names: str) -> list[Row]:
+    """
+    Return the rows that *names* lists with commas between, each a name or the beginning of some; all without any.
+
+    `LookupError` names what there is not.
+    """
+    if not names:
+        return list(ROWS)
+    found: dict[str, Row] = {}
+    for name in names.split(","):
+        matching = {row.name: row for row in ROWS if row.name == name} or {
+            row.name: row for row in ROWS if row.name.startswith(name)
+        }
+        if not matching:
+            raise LookupError(f"there is no row {name!r}; there are {', '.join(row.name for row in ROWS)}")
+        found |= matching
+    return list(found.values())

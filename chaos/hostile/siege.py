@@ -1,0 +1,159 @@
+"""One attack after another, each held against the same promises."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from chaos.hostile import witness as looks
+from chaos.hostile.bystander import Bystander, Service, service
+from chaos.hostile.rows import Row
+from chaos.hostile.target import Answers, Target
+from chaos.hostile.witness import Look, Witness
+from chaos.restock import restock
+from stack import customer, topology
+from stack.addresses import Host, Port
+from stack.describe import describe
+from stack.settings import Settings
+
+LEAST_GOOD_PERCENT = 99.9
+MOST_P99_S = 0.5
+# What an attack gets beyond its own time to come to its end.
+GRACE_S = 30.0
+# Calls that an attack has harmed may end after it.
+AFTER_S = 1.0
+WARM_UP_S = 3.0
+Say = Callable[[str], None]
+
+
+@dataclass
+class Outcome:
+    """What one row did, and what it did to others."""
+
+    row: str
+    answers: Answers
+    bystander: Service
+    ejections: dict[str, int] = field(default_factory=dict)
+    restarted: list[str] = field(default_factory=list)
+    # MiB that the most greedy process took beyond what it had, at its height.
+    peak_mib: int = 0
+    memory_kept: dict[str, int] = field(default_factory=dict)
+    error: str = ""
+
+    def broken(self, *, timed: bool = True) -> list[str]:
+        """
+        Return every promise that was broken, in words; without *timed* no p99 is held against its limit.
+        """
+        told = []
+        if self.error:
+            told.append(f"the attack itself failed: {self.error}")
+        if not self.answers.total():
+            told.append("the attack sent nothing")
+        if self.bystander.percent < LEAST_GOOD_PERCENT:
+            told.append(f"bystander {self.bystander.percent:.1f} %: {dict(self.bystander.failures.most_common(3))}")
+        if timed and self.bystander.p99_s >= MOST_P99_S:
+            told.append(f"p99 {self.bystander.p99_s * 1000:.0f} ms")
+        if self.ejections:
+            told.append(f"ejected {self.ejections}")
+        if self.restarted:
+            told.append(f"restarted {self.restarted}")
+        if self.memory_kept:
+            told.append(f"MiB kept {self.memory_kept}")
+        return told
+
+
+class Siege:
+    """Attacks on the stack of *settings*, each for *seconds*."""
+
+    def __init__(self, settings: Settings, *, seconds: float, seed: int, say: Say) -> None:
+        self._settings, self._seconds, self._say = settings, seconds, say
+        self._chance = random.Random(seed)  # noqa: S311 - a repeatable attack, not a secret
+        plan = describe(settings)
+        self._network = plan.network
+        self._witness = Witness(settings, topology.processes(topology.steps(plan)))
+
+    async def run(self, rows: Sequence[Row]) -> list[Outcome]:
+        """
+        Attack with each of *rows* in turn and return what came of it.
+        """
+        edge = f"127.0.0.1:{self._settings.port}"
+        products = await restock(edge, customer.metadata(self._settings, "chaos", operator=True), units=200_000)
+        bystander = Bystander(edge, customer.metadata(self._settings, "bystander"), products[0])
+        outcomes = []
+        async with bystander.shopping():
+            await asyncio.sleep(WARM_UP_S)
+            for number, row in enumerate(rows, 1):
+                if not await self._witness.healed():
+                    self._say("replicas are still ejected from the row before")
+                outcome = await self._attack(row, bystander, products[-1])
+                outcomes.append(outcome)
+                self._say(f"{number}/{len(rows)} {line(outcome)}")
+        return outcomes
+
+    async def _attack(self, row: Row, bystander: Bystander, product: str) -> Outcome:
+        before, stop = await self._witness.look(), asyncio.Event()
+        height = asyncio.create_task(self._witness.highest(stop))
+        first = len(bystander.seen)
+        began, error, answers = time.monotonic(), "", Answers()
+        seconds = max(self._seconds, row.least_s)
+        try:
+            async with asyncio.timeout(seconds + GRACE_S):
+                answers = await row.attack(self._target(seconds, product))
+        except Exception as fault:
+            error = "".join(traceback.format_exception_only(fault)).strip() or type(fault).__name__
+        await asyncio.sleep(AFTER_S)
+        stop.set()
+        after, highest = await self._witness.look(), await height
+        felt = [each for each in bystander.seen[first:] if each.began >= began - AFTER_S]
+        return Outcome(
+            row=row.name,
+            answers=answers,
+            bystander=service(felt),
+            ejections=looks.grown(after.ejections, before.ejections),
+            restarted=looks.restarted(after, before),
+            peak_mib=_peak(highest, before),
+            memory_kept=await self._witness.memory_back(before),
+            error=error,
+        )
+
+    def _target(self, seconds: float, product: str) -> Target:
+        def outbound(host: Host) -> tuple[str, int]:
+            at = self._network.at(host, Port.OUTBOUND)
+            return at.address, at.port
+
+        return Target(
+            edge=("127.0.0.1", self._settings.port),
+            outbound_of_orders=outbound(Host.ORDERS),
+            outbound_of_inventory=outbound(Host.INVENTORY),
+            token=customer.token(self._settings, "mallory"),
+            operator_token=customer.token(self._settings, "mallory-the-operator", operator=True),
+            product=product,
+            chance=self._chance,
+            seconds=seconds,
+        )
+
+
+def _peak(highest: dict[str, int], before: Look) -> int:
+    return max((taken - before.memory.get(name, 0) for name, taken in highest.items()), default=0) // looks.MIB
+
+
+HEADER = (
+    f"{'row':<34}{'sent':>7}{'good':>8}{'p99 ms':>8}{'pending':>9}{'ejected':>9}{'restarts':>10}{'peak MiB':>10}"
+    "  answers"
+)
+
+
+def line(outcome: Outcome) -> str:
+    """
+    One line of the table.
+    """
+    seen = outcome.bystander
+    answers = ", ".join(f"{text} x{count}" for text, count in outcome.answers.most_common(6))
+    return (
+        f"{outcome.row:<34}{outcome.answers.total():>7}{seen.percent:>7.1f}%{seen.p99_s * 1000:>8.0f}{seen.pending:>9}"
+        f"{sum(outcome.ejections.values()):>9}{len(outcome.restarted):>10}{outcome.peak_mib:>10}  {answers}"
+    )
