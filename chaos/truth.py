@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import asyncpg
-import confluent_kafka
 import grpc
 from google.protobuf.message import DecodeError
 from shop.inventory.v1 import inventory_service_pb2, inventory_service_pb2_grpc
 from shop.orders.v1 import events_pb2
 
+from runtime.messaging.reader import messages_to_end
 from stack.customer import Metadata
 
 TAKEN = ("CONFIRMED", "FULFILLED")
@@ -93,42 +92,12 @@ async def _unsettled(database_url: str) -> tuple[int, int]:
 
 def published(brokers: str) -> Published:
     """
-    Read `order_events` from its beginning to its present end.
+    Read `order_events` from its beginning to its present end; raises `Unavailable` if that is not reached.
     """
-    consumer = confluent_kafka.Consumer(
-        {"bootstrap.servers": brokers, "group.id": f"truth-{uuid.uuid4()}", "log_level": 3}
-    )
     found = Published()
-    try:
-        left = _assign_all(consumer, "order_events")
-        end = time.monotonic() + READ_LIMIT_S
-        while left and time.monotonic() < end:
-            for message in consumer.consume(1000, 1.0):
-                if message.error() is None:
-                    _note(found, message.value() or b"")
-                    _advance(left, message.partition() or 0, (message.offset() or 0) + 1)
-        if left:
-            raise TimeoutError(f"order_events was not read within {READ_LIMIT_S} s")
-    finally:
-        consumer.close()
+    for message in messages_to_end(brokers, "order_events", within_s=READ_LIMIT_S):
+        _note(found, message.value or b"")
     return found
-
-
-def _assign_all(consumer: confluent_kafka.Consumer, topic: str) -> dict[int, int]:
-    """
-    Assign every partition from its first offset; return the ends of those that hold something.
-    """
-    ends: dict[int, int] = {}
-    places = []
-    for number in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
-        place = confluent_kafka.TopicPartition(topic, number)
-        low, high = consumer.get_watermark_offsets(place, timeout=10)
-        place.offset = low
-        places.append(place)
-        if high > low:
-            ends[number] = high
-    consumer.assign(places)
-    return ends
 
 
 def _note(found: Published, value: bytes) -> None:
@@ -138,11 +107,6 @@ def _note(found: Published, value: bytes) -> None:
         found.unreadable += 1
         return
     found.versions[event.order.name].append(event.order.version)
-
-
-def _advance(left: dict[int, int], partition: int, offset: int) -> None:
-    if partition in left and offset >= left[partition]:
-        del left[partition]
 
 
 async def stock_at(address: str, metadata: Metadata = ()) -> dict[str, StockNow]:

@@ -30,7 +30,8 @@ from inventory_svc.settings import Settings
 from inventory_svc.store import Store
 from runtime import channel, telemetry
 from runtime.background import Work
-from runtime.kafka import Publisher, ensure_topics
+from runtime.messaging.publisher import Publisher
+from runtime.messaging.topics import ensure_topics
 from runtime.server import Server, run
 from runtime.settings import load
 

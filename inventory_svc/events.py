@@ -40,8 +40,9 @@ from inventory_svc.ledger import decode
 from inventory_svc.stock import Hold, HoldGone, HoldReleased, HoldSettled, Rebuilding, Sale
 from inventory_svc.store import HoldOutcome, Store
 from runtime import errors
-from runtime.consuming import Message
-from runtime.kafka import Publisher, Record, Topic
+from runtime.messaging.message import Message, Record
+from runtime.messaging.publisher import Publisher
+from runtime.messaging.topics import Topic
 
 ORDER_EVENTS = "order_events"
 DEAD = Topic("order_events.inventory.dead", partitions=1)

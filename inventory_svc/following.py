@@ -10,7 +10,8 @@ import tenacity
 from confluent_kafka import KafkaException
 
 from runtime import errors
-from runtime.consuming import Handler, Message, consume
+from runtime.messaging.consumer import consume
+from runtime.messaging.message import Handler, Message
 
 PATIENCE_S = 120
 """For one batch, before the consumer starts anew; the group waits 5 minutes for a member."""

@@ -10,27 +10,22 @@ follows the ledger.
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
-import confluent_kafka
 import structlog
-import tenacity
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from google.protobuf.message import DecodeError
 from shop.inventory.v1.events_pb2 import LedgerEntry, StockEvent
 
 from inventory_svc import translate
 from inventory_svc.scripts import Position
 from inventory_svc.stock import Listing, Receipt
-from runtime import errors
-from runtime.kafka import Publisher, Record, Topic
+from runtime.messaging.message import Record
+from runtime.messaging.publisher import Publisher
+from runtime.messaging.reader import read_to_end
+from runtime.messaging.topics import Topic
 
 TOPIC = Topic("stock_ledger", partitions=1, compacted=True)
 EVENTS_TOPIC = Topic("stock_events")
-MOST_ENTRIES = 5_000_000
-"""Entries that a rebuild reads at most; beyond it, memory would be at risk."""
 log = structlog.get_logger()
 
 
@@ -71,8 +66,8 @@ class Ledger:
         """
         Return everything that is in the ledger, in its order.
         """
-        values = await asyncio.to_thread(_read, self._brokers, TOPIC.name, None, limit_s)
-        return [entry for value in values if (entry := decode(value)) is not None]
+        messages = await read_to_end(self._brokers, TOPIC.name, within_s=limit_s)
+        return [entry for message in messages if (entry := decode(message.value or b"")) is not None]
 
     async def last_position(self, *, limit_s: float = 5) -> Position:
         """
@@ -81,8 +76,9 @@ class Ledger:
         Redis must be there or further.
         """
         generations = [entry.rebuild.generation for entry in await self.read(limit_s=limit_s)]
-        values = await asyncio.to_thread(_read, self._brokers, EVENTS_TOPIC.name, 1, limit_s)
-        return max([Position(max(generations, default=0)), *map(_position, values)])
+        messages = await read_to_end(self._brokers, EVENTS_TOPIC.name, last=1, within_s=limit_s)
+        told = [_position(message.value or b"") for message in messages]
+        return max([Position(max(generations, default=0)), *told])
 
 
 def key(entry: LedgerEntry) -> bytes:
@@ -123,75 +119,3 @@ def _position(value: bytes) -> Position:
         return Position(int(generation), int(sequence))
     except (DecodeError, ValueError):
         return Position(0)
-
-
-def _read(brokers: str, topic: str, last: int | None, limit_s: float) -> list[bytes]:
-    """
-    Return the values of *topic*, all or the *last* of each partition; `Unavailable` after *limit_s*.
-    """
-    consumer = confluent_kafka.Consumer(
-        {
-            "bootstrap.servers": brokers,
-            "group.id": "inventory-reader",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "auto.offset.reset": "earliest",
-            "isolation.level": "read_committed",
-            # The end of a partition is told after this time without news.
-            "fetch.wait.max.ms": 50,
-            "log_level": 3,
-        }
-    )
-    end = time.monotonic() + limit_s
-    # A partition may have no leader for a moment, when its topic is new or a broker left.
-    retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(KafkaException),
-        wait=tenacity.wait_random_exponential(multiplier=0.1, max=2),
-        stop=tenacity.stop_after_delay(limit_s),
-        reraise=True,
-    )
-    try:
-        return retrying(_read_with, consumer, topic, last, end)
-    except KafkaException as error:
-        raise _unavailable(topic, str(error.args[0])) from error
-    finally:
-        consumer.close()
-
-
-def _read_with(consumer: confluent_kafka.Consumer, topic: str, last: int | None, end: float) -> list[bytes]:
-    starts = _starts(consumer, topic, last, end)
-    consumer.assign(starts)
-    values: list[bytes] = []
-    left = {start.partition for start in starts}
-    while left:
-        if time.monotonic() > end:
-            raise _unavailable(topic, "its end was not reached in time")
-        for message in consumer.consume(1000, 0.2):
-            error = message.error()
-            if error is None:
-                values.append(message.value() or b"")
-            elif error.code() == KafkaError._PARTITION_EOF:
-                left.discard(message.partition())
-            elif not error.retriable():
-                raise KafkaException(error)
-        if len(values) > MOST_ENTRIES:
-            raise errors.Internal(f"{topic} has more than {MOST_ENTRIES} records")
-    return values
-
-
-def _starts(consumer: confluent_kafka.Consumer, topic: str, last: int | None, end: float) -> list[TopicPartition]:
-    patience = max(0.1, end - time.monotonic())
-    found = consumer.list_topics(topic, timeout=patience).topics[topic]
-    if found.error is not None:
-        raise KafkaException(found.error)
-    starts: Sequence[TopicPartition] = [TopicPartition(topic, each) for each in found.partitions]
-    for start in starts:
-        low, high = consumer.get_watermark_offsets(start, timeout=patience)
-        start.offset = low if last is None else max(low, high - last)
-    return list(starts)
-
-
-def _unavailable(topic: str, problem: str) -> errors.Unavailable:
-    return errors.Unavailable(
-        f"{topic} cannot be read: {problem}", reason="KAFKA_UNAVAILABLE", metadata={"topic": topic}, retry_after_s=1
-    )

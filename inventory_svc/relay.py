@@ -25,7 +25,8 @@ from inventory_svc.ledger import EVENTS_TOPIC
 from inventory_svc.scripts import EVENTS, RELAY_LOCK
 from inventory_svc.store import Store
 from runtime import errors
-from runtime.kafka import Publisher, Record
+from runtime.messaging.message import Record
+from runtime.messaging.publisher import Publisher
 
 BATCH = 500
 LOCK_S = 15.0

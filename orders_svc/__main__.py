@@ -43,11 +43,15 @@ from orders_svc.reconcile import Reconciler
 from orders_svc.settings import DOMAIN, Settings
 from orders_svc.store import Store
 from orders_svc.watch import Hub
-from runtime import channel, consuming, database, kafka, telemetry
+from runtime import channel, database, telemetry
 from runtime.background import Work
 from runtime.errors import Error
-from runtime.group_lag import GroupLags
-from runtime.outbox import Notifier, Relay
+from runtime.messaging.consumer import consume as messaging_consume
+from runtime.messaging.group_lag import GroupLags
+from runtime.messaging.outbox import Relay
+from runtime.messaging.publisher import Publisher
+from runtime.messaging.topics import Topic, ensure_topics
+from runtime.notifier import Notifier
 from runtime.server import Server, run
 from runtime.settings import load
 
@@ -92,7 +96,7 @@ class Parts:
     """What the commands have in common, built from the settings."""
 
     pool: asyncpg.Pool
-    publisher: kafka.Publisher
+    publisher: Publisher
     notifier: Notifier
     orders: Store
     inventory: MeshInventory
@@ -110,7 +114,7 @@ async def built(settings: Settings) -> AsyncIterator[Parts]:
     mesh = channel.connect(settings.inventory_address, authority=settings.inventory_authority)
     stub = inventory_service_pb2_grpc.InventoryServiceStub(mesh)
     path = saga.stages(settings.saga_retry_delays_s)
-    async with kafka.Publisher(settings.kafka_brokers, client_id=settings.pod_name) as publisher:
+    async with Publisher(settings.kafka_brokers, client_id=settings.pod_name) as publisher:
         notifier = Notifier(pool)
         orders = Store(pool, notifier)
         inventory = MeshInventory(stub, Breaker(settings.inventory_authority), timeout_s=settings.hold_timeout_s)
@@ -197,7 +201,7 @@ async def redrive(settings: Settings) -> None:
     Send what operators are asked about on its way again, and print how much that was.
     """
     pool = await database.connect(settings.database_url.get_secret_value(), most=1)
-    async with kafka.Publisher(settings.kafka_brokers, client_id=settings.pod_name) as publisher:
+    async with Publisher(settings.kafka_brokers, client_id=settings.pod_name) as publisher:
         try:
             redriven = await DeadLetters(settings.kafka_brokers, publisher).redrive(MOST_REDRIVEN)
             rows_again = await redrive_rows(pool)
@@ -216,7 +220,7 @@ async def consume(settings: Settings, finisher: saga.Saga, stage: saga.Stage) ->
     """
     while True:
         try:
-            await consuming.consume(
+            await messaging_consume(
                 settings.kafka_brokers,
                 group=saga.group_of(stage),
                 topics=[stage.topic],
@@ -257,7 +261,7 @@ def migrate(settings: Settings) -> None:
     apply_migrations(settings.database_url.get_secret_value())
     names = [stage.topic for stage in saga.stages(settings.saga_retry_delays_s)]
     topics = [rows.ORDER_EVENTS, *names, saga.DEAD]
-    kafka.ensure_topics(settings.kafka_brokers, [kafka.Topic(name, PARTITIONS) for name in topics])
+    ensure_topics(settings.kafka_brokers, [Topic(name, PARTITIONS) for name in topics])
 
 
 def apply_migrations(url: str) -> None:

@@ -14,8 +14,8 @@ from orders_svc import saga
 from orders_svc.dead_letters import GROUP
 from orders_svc.order import State
 from orders_svc.store import connection
-from runtime import outbox
-from runtime.group_lag import GroupLags
+from runtime.messaging import outbox
+from runtime.messaging.group_lag import GroupLags
 
 PENDING = Gauge("orders_pending", "Orders that wait for their stock.")
 OLDEST = Gauge("orders_pending_oldest_seconds", "How long the oldest of them has been waiting.")

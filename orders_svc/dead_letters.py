@@ -10,8 +10,8 @@ import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from orders_svc import saga
-from runtime.consuming import Message, message_of
-from runtime.kafka import Record, unavailable
+from runtime.messaging.errors import unavailable
+from runtime.messaging.message import Message, Record, message_of
 
 GROUP = "orders-redrive"
 CALL_S = 5.0

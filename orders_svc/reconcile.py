@@ -25,8 +25,8 @@ from orders_svc.discrepancies import MOST_TOLD, HoldSeen, HoldState, Kind, Repor
 from orders_svc.order import Change, Order, State
 from orders_svc.ports import Fenced, Stale
 from orders_svc.store import connection
-from runtime import outbox
 from runtime.errors import Error
+from runtime.messaging import outbox
 
 PAGE = 500
 LONGEST_S = 300

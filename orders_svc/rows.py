@@ -13,7 +13,7 @@ from typing import Any
 from orders_svc import wire
 from orders_svc.order import Change, Line, Money, Order, State
 from orders_svc.ports import OK, Placement, Request
-from runtime import outbox
+from runtime.messaging import outbox
 
 ORDER_EVENTS = "order_events"
 PENDING_ORDERS = "pending_orders"

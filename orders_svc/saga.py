@@ -26,9 +26,8 @@ from orders_svc import wire
 from orders_svc.checkout import REFUSALS, now
 from orders_svc.order import HOLD_LAPSED, Change, Hold, Order, State
 from orders_svc.ports import Fenced, Inventory, Orders, Stale
-from runtime.consuming import Message
 from runtime.errors import Aborted, Error, InvalidArgument, Unavailable
-from runtime.kafka import Record
+from runtime.messaging.message import Message, Record
 
 PENDING_ORDERS = "pending_orders"
 DEAD = "pending_orders.dead"

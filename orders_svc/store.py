@@ -15,10 +15,11 @@ from shop.orders.v1 import order_pb2
 from orders_svc import rows, sql, wire
 from orders_svc.order import Change, Order, State, basket, fingerprint
 from orders_svc.ports import ACCEPTED, CREATED, OK, Answer, Fenced, KeyTaken, Placement, Request, Stale, Stored
-from runtime import outbox
 from runtime.batching import Gatherer
 from runtime.database import NOT_NOW
 from runtime.errors import Internal, Unavailable
+from runtime.messaging import outbox
+from runtime.notifier import Notifier
 
 CHANGES = "order_changes"
 ACQUIRE_TIMEOUT_S = 2.0
@@ -43,7 +44,7 @@ async def connection(pool: asyncpg.Pool) -> AsyncIterator[Any]:
 class Store:
     """The orders' port on PostgreSQL; calls that arrive together share statements and commits."""
 
-    def __init__(self, pool: asyncpg.Pool, notifier: outbox.Notifier, *, batch_limit: int = 256) -> None:
+    def __init__(self, pool: asyncpg.Pool, notifier: Notifier, *, batch_limit: int = 256) -> None:
         self._pool = pool
         self._notifier = notifier
         self._placing: Gatherer[rows.Prepared, Answer] = Gatherer(self._place_batch, batch_limit=batch_limit)

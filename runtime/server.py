@@ -19,8 +19,8 @@ from grpc_reflection.v1alpha import reflection
 from opentelemetry.instrumentation.grpc import aio_server_interceptor
 
 from runtime import background
-from runtime.consuming import stuck_threads
 from runtime.interceptors import Interceptor, wrappers
+from runtime.messaging.consumer import stuck_threads
 from runtime.settings import ServiceSettings
 
 Servicer = tuple[Callable[[Any, grpc.aio.Server], None], Any]

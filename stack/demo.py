@@ -6,14 +6,16 @@ import json
 import subprocess
 import time
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg
-from confluent_kafka import Consumer, TopicPartition
 from google.protobuf import json_format
+from google.protobuf.message import DecodeError
 from psycopg.rows import dict_row
 from shop.orders.v1 import events_pb2
 
+from runtime.messaging.reader import messages_to_end, topic_ends
 from stack import customer, edge
 from stack.errors import StackError
 from stack.plan import Plan
@@ -28,15 +30,12 @@ class DemoFailed(StackError):
 
 def demo(plan: Plan) -> None:
     """Show the answer, the row and the event of one order."""
-    consumer = _consumer(plan)
-    try:
-        order = _place(plan)
-        print("\n== The order in PostgreSQL ==")
-        _show_rows(plan, order["name"])
-        print(f"\n== Its event in Kafka's topic {TOPIC} ==")
-        print(json_format.MessageToJson(_event(consumer, order["name"])))
-    finally:
-        consumer.close()
+    before = topic_ends(plan.kafka_brokers, TOPIC)
+    order = _place(plan)
+    print("\n== The order in PostgreSQL ==")
+    _show_rows(plan, order["name"])
+    print(f"\n== Its event in Kafka's topic {TOPIC} ==")
+    print(json_format.MessageToJson(_event(plan, before, order["name"])))
 
 
 def _place(plan: Plan) -> dict[str, Any]:
@@ -88,25 +87,19 @@ def _show_rows(plan: Plan, name: str) -> None:
         print(f"{column:<16} {value}")
 
 
-def _consumer(plan: Plan) -> Consumer:
-    """A consumer at the topic's end, before the order is placed; it belongs to no group of ours."""
-    consumer = Consumer({"bootstrap.servers": plan.kafka_brokers, "group.id": "demo", "enable.auto.commit": False})
-    partitions = consumer.list_topics(TOPIC, timeout=10).topics[TOPIC].partitions
-    ends = [TopicPartition(TOPIC, number) for number in partitions]
-    for partition in ends:
-        partition.offset = consumer.get_watermark_offsets(partition, timeout=10)[1]
-    consumer.assign(ends)
-    return consumer
-
-
-def _event(consumer: Consumer, name: str) -> events_pb2.OrderEvent:
+def _event(plan: Plan, before: Mapping[int, int], name: str) -> events_pb2.OrderEvent:
+    """The order's event, which came after the ends *before*; the topic is read until it is there."""
     deadline = time.monotonic() + EVENT_SECONDS
     while time.monotonic() < deadline:
-        message = consumer.poll(0.5)
-        value = None if message is None or message.error() else message.value()
-        if value is None:
-            continue
-        event = events_pb2.OrderEvent.FromString(value)
-        if event.order.name == name:
-            return event
+        for message in messages_to_end(plan.kafka_brokers, TOPIC, starts=before, within_s=EVENT_SECONDS):
+            event = _order_event(message.value or b"")
+            if event is not None and event.order.name == name:
+                return event
     raise DemoFailed(f"no event of {name} came within {EVENT_SECONDS} s")
+
+
+def _order_event(value: bytes) -> events_pb2.OrderEvent | None:
+    try:
+        return events_pb2.OrderEvent.FromString(value)
+    except DecodeError:
+        return None

@@ -12,10 +12,10 @@ import uuid
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import confluent_kafka
 import httpx
 import pytest
 
+from runtime.messaging.reader import messages_to_end, topic_ends
 from stack import customer
 from stack import settings as stack_settings
 from stack.addresses import Host, Network, Port
@@ -102,41 +102,27 @@ class Topic:
     """Everything that is published to a topic from the moment this was made."""
 
     def __init__(self, brokers, name):
-        self._consumer = confluent_kafka.Consumer(
-            {"bootstrap.servers": brokers, "group.id": f"test-{uuid.uuid4()}", "log_level": 3}
-        )
-        partitions = self._consumer.list_topics(name, timeout=10).topics[name].partitions
-        ends = []
-        for number in partitions:
-            place = confluent_kafka.TopicPartition(name, number)
-            _, place.offset = self._consumer.get_watermark_offsets(place, timeout=10)
-            ends.append(place)
-        self._consumer.assign(ends)
+        self._brokers, self._name = brokers, name
+        self._starts = topic_ends(brokers, name)
 
     async def find(self, matches, *, within_s=30):
         """Return the first message whose value *matches*; fail after *within_s*."""
-        end = time.monotonic() + within_s
-        while time.monotonic() < end:
-            message = await asyncio.to_thread(self._consumer.poll, 0.5)
-            if message is not None and message.error() is None and matches(message.value()):
-                return message
-        raise AssertionError(f"no such message within {within_s} s")
 
-    def close(self):
-        self._consumer.close()
+        async def found():
+            for message in await asyncio.to_thread(self._read):
+                if matches(message.value):
+                    return message
+            return None
+
+        return await eventually(found, within_s=within_s)
+
+    def _read(self):
+        return list(messages_to_end(self._brokers, self._name, starts=self._starts))
 
 
 @pytest.fixture
 def topic(stack):
-    opened = []
-
-    def open_topic(name):
-        opened.append(Topic(stack.brokers, name))
-        return opened[-1]
-
-    yield open_topic
-    for each in opened:
-        each.close()
+    return lambda name: Topic(stack.brokers, name)
 
 
 async def eventually(probe, *, within_s):

@@ -56,7 +56,7 @@ async def test_an_order_is_confirmed_and_its_stock_and_event_are_real(edge, topi
         return event.order.name == order["name"] and event.order.state == order_pb2.Order.CONFIRMED
 
     message = await events.find(is_confirmation)
-    assert message.key().decode() in order["name"]
+    assert message.key.decode() in order["name"]
 
 
 async def test_a_repeat_with_the_same_key_is_the_same_order_and_takes_no_more_stock(edge):
@@ -116,7 +116,7 @@ async def test_inventory_gone_the_order_is_accepted_and_confirmed_once_it_is_bac
     assert accepted.status_code == 202, accepted.text
     assert accepted.json()["state"] == "PENDING"
     assert (repeated.status_code, repeated.json()["name"]) == (202, name)
-    assert message.key().decode() in name
+    assert message.key.decode() in name
 
     async def confirmed():
         answer = await edge.get(f"/v1/{name}")

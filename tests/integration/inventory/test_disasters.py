@@ -18,7 +18,9 @@ from shop.inventory.v1.inventory_service_pb2_grpc import InventoryServiceStub
 from shop.orders.v1.events_pb2 import OrderEvent
 from shop.orders.v1.order_pb2 import Order, OrderLine
 
-from runtime.kafka import Publisher, Record, Topic, ensure_topics
+from runtime.messaging.message import Record
+from runtime.messaging.publisher import Publisher
+from runtime.messaging.topics import Topic, ensure_topics
 from tests.integration.inventory.servers import Allocations, eventually, free_port, inventory, migrate
 
 pytestmark = pytest.mark.timeout(170)

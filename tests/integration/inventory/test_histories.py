@@ -33,8 +33,8 @@ from inventory_svc.rebuild import Guardian
 from inventory_svc.scripts import Scripts
 from inventory_svc.stock import Basket, Hold, Line, Listing, Money, Receipt, Sale
 from inventory_svc.store import Store
-from runtime.consuming import Message
 from runtime.errors import Unavailable
+from runtime.messaging.message import Message
 from tests.integration.inventory.fakes import FakeLedger, FakeOrders, FakePublisher
 
 PRODUCTS = ("mug", "pen")

@@ -3,7 +3,6 @@
 import tempfile
 import uuid
 
-import confluent_kafka
 import grpc
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
@@ -15,7 +14,10 @@ from shop.inventory.v1.inventory_service_pb2_grpc import InventoryServiceStub
 from shop.orders.v1.events_pb2 import OrderEvent
 from shop.orders.v1.order_pb2 import Order, OrderLine
 
-from runtime.kafka import Publisher, Record, Topic, ensure_topics
+from runtime.messaging.message import Record
+from runtime.messaging.publisher import Publisher
+from runtime.messaging.reader import read_to_end
+from runtime.messaging.topics import Topic, ensure_topics
 from tests.integration.inventory.servers import Allocations, eventually, free_port, inventory, migrate
 
 pytestmark = pytest.mark.timeout(120)
@@ -103,24 +105,6 @@ def new_order():
     return str(uuid.uuid4())
 
 
-def read_topic(brokers, topic):
-    """Everything in *topic* now."""
-    consumer = confluent_kafka.Consumer(
-        {"bootstrap.servers": brokers, "group.id": str(uuid.uuid4()), "enable.partition.eof": True}
-    )
-    partitions = list(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
-    consumer.assign([confluent_kafka.TopicPartition(topic, each, 0) for each in partitions])
-    values, left = [], set(partitions)
-    while left:
-        for message in consumer.consume(500, 1):
-            if message.error() is None:
-                values.append(message)
-            else:
-                left.discard(message.partition())
-    consumer.close()
-    return values
-
-
 def reason(call_error):
     info = ErrorInfo()
     for detail in from_call(call_error).details:
@@ -149,7 +133,7 @@ async def test_an_order_goes_from_hold_to_sale_to_refund_by_its_events(shop):
     await eventually(given_back)
 
     async def published():
-        events = [StockEvent.FromString(each.value()) for each in read_topic(shop.kafka, "stock_events")]
+        events = [StockEvent.FromString(each.value) for each in await read_to_end(shop.kafka, "stock_events")]
         kinds = [event.kind for event in events if event.hold == f"holds/{order}"]
         assert kinds == [StockEvent.HELD, StockEvent.COMMITTED, StockEvent.RELEASED]
 
@@ -166,8 +150,8 @@ async def test_garbage_goes_to_the_dead_letters_and_blocks_nobody(shop):
         assert (await shop.stock("tea-kettle"))[1:] == (0, 1)
 
     await eventually(sold, 30)
-    dead = [each for each in read_topic(shop.kafka, "order_events.inventory.dead") if each.key() == order.encode()]
-    assert dead[0].value() == b"\xff\xff no event"
+    dead = [each for each in await read_to_end(shop.kafka, "order_events.inventory.dead") if each.key == order.encode()]
+    assert dead[0].value == b"\xff\xff no event"
 
 
 async def test_emptied_redis_is_rebuilt_before_anything_is_served(shop, redis):
@@ -239,7 +223,7 @@ async def test_a_killed_replica_leaves_no_stock_event_behind(shop):
         await shop.hold(order, linen_towel=1)
 
     async def published():
-        events = [StockEvent.FromString(each.value()) for each in read_topic(shop.kafka, "stock_events")]
+        events = [StockEvent.FromString(each.value) for each in await read_to_end(shop.kafka, "stock_events")]
         assert {f"holds/{order}" for order in orders} <= {event.hold for event in events}
 
     await eventually(published, 30)

@@ -25,6 +25,7 @@ from shop.orders.v1 import order_service_pb2_grpc
 from orders_svc.__main__ import apply_migrations
 from runtime import database
 from runtime.errors import FailedPrecondition, Violation
+from runtime.messaging.reader import messages_to_end
 from runtime.status import to_status
 from stores import files
 
@@ -338,21 +339,12 @@ async def replicas(environment, tmp_path):
 
 def read_topic(name, *, within_s=10, at_least=1):
     """Everything in a topic, once it has *at_least* messages."""
-    consumer = confluent_kafka.Consumer({"bootstrap.servers": KAFKA, "group.id": uuid.uuid4().hex, "log_level": 0})
-    parts = consumer.list_topics(name, timeout=5).topics[name].partitions
-    consumer.assign([confluent_kafka.TopicPartition(name, part, confluent_kafka.OFFSET_BEGINNING) for part in parts])
-    found = []
     end = time.monotonic() + within_s
-    try:
-        while time.monotonic() < end:
-            message = consumer.poll(0.3)
-            if message is not None and message.error() is None:
-                found.append(message)
-            elif len(found) >= at_least and message is None:
-                break
-    finally:
-        consumer.close()
-    return found
+    while True:
+        found = list(messages_to_end(KAFKA, name, within_s=within_s))
+        if len(found) >= at_least or time.monotonic() > end:
+            return found
+        time.sleep(0.2)
 
 
 @pytest.fixture

@@ -66,10 +66,10 @@ async def test_an_order_goes_all_its_way(replicas, topic, inventory):
     assert (await refusal(replica.orders.CancelOrder(cancel, metadata=ANN))).reason == "ILLEGAL_TRANSITION"
 
     messages = await asyncio.to_thread(topic, "order_events", at_least=2)
-    events = [events_pb2.OrderEvent.FromString(message.value()) for message in messages]
+    events = [events_pb2.OrderEvent.FromString(message.value) for message in messages]
     assert [event.order.version for event in events] == [1, 2]
     assert [event.previous_state for event in events] == [Order.STATE_UNSPECIFIED, Order.CONFIRMED]
-    assert messages[0].key().decode() == order.name.removeprefix("orders/")
+    assert messages[0].key.decode() == order.name.removeprefix("orders/")
     assert len({event.event_id for event in events}) == 2
     assert len(inventory.servicer.holds) == 1
 
@@ -93,7 +93,7 @@ async def test_without_inventory_an_order_is_pending_and_ends_confirmed_when_it_
     assert (order.state, order.state_reason) == (Order.PENDING, "INVENTORY_UNAVAILABLE")
     assert (await headers_of(call))["x-http-code"] == "202"
     messages = await asyncio.to_thread(topic, "pending_orders")
-    assert events_pb2.PendingOrder.FromString(messages[0].value()).order == order
+    assert events_pb2.PendingOrder.FromString(messages[0].value).order == order
     await asyncio.sleep(8)
     assert await state_of(replica, order) == Order.PENDING
     await inventory.start()

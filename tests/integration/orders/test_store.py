@@ -16,7 +16,7 @@ from orders_svc.ports import Placement, Request
 from orders_svc.store import Store
 from runtime.caller import Caller
 from runtime.errors import Internal, InvalidArgument
-from runtime.outbox import Notifier
+from runtime.notifier import Notifier
 from tests.unit.orders.port_suite import AT, OrdersPortSuite, confirmed, draft, hold_for, pending
 
 

@@ -8,8 +8,8 @@ from shop.orders.v1.order_pb2 import Order, OrderLine
 
 from inventory_svc.events import DEAD, OrderEvents, read, sort
 from inventory_svc.stock import Hold, HoldGone, HoldReleased, HoldSettled, Line, Rebuilding, Sale, State, UnknownProduct
-from runtime.consuming import Message
 from runtime.errors import Internal, InvalidArgument, Unavailable
+from runtime.messaging.message import Message
 
 ORDER = str(uuid.UUID(int=1))
 OTHER = str(uuid.UUID(int=2))

@@ -13,8 +13,8 @@ from orders_svc.checkout import Checkout
 from orders_svc.order import Draft, Line, Money, Order, State
 from orders_svc.ports import Placement, Request
 from runtime.caller import Caller
-from runtime.consuming import Message
 from runtime.errors import Unavailable
+from runtime.messaging.message import Message
 from tests.unit.orders.fakes import FakeInventory, FakeOrders
 from tests.unit.orders.port_suite import draft, hold_for
 

@@ -4,7 +4,7 @@ import json
 
 from prometheus_client import REGISTRY
 
-from runtime.consumer_lag import reporter
+from runtime.messaging.consumer_lag import reporter
 
 
 def statistics(*, moved: str = "", **lags: int) -> str:

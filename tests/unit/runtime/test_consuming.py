@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from runtime import consuming
+from runtime.messaging import consumer as consuming
 
 MESSAGES = ["one", "two", "three"]
 

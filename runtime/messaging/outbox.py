@@ -24,7 +24,7 @@ from prometheus_client import Counter, Gauge
 
 from runtime.database import NOT_NOW, listening
 from runtime.errors import Error, InvalidArgument, Unavailable
-from runtime.kafka import Record
+from runtime.messaging.message import Record
 
 CHANNEL = "outbox"
 SHARDS = 8
@@ -83,7 +83,7 @@ def trace_headers() -> dict[str, str]:
 
 
 class Publishes(Protocol):
-    """What the relay needs of `runtime.kafka.Publisher`."""
+    """What the relay needs of `runtime.messaging.publisher.Publisher`."""
 
     async def publish_each(self, records: Sequence[Record]) -> Sequence[Unavailable | InvalidArgument | None]:
         """Publish and return for each record what went wrong."""
@@ -214,52 +214,3 @@ def waves(rows: Iterable[Any]) -> list[list[Any]]:
 
 def _record(row: Any) -> Record:
     return Record(row["topic"], row["key"], row["value"], json.loads(row["headers"]))
-
-
-class Notifier:
-    """
-    Tells every process what has changed, after the commit.
-
-    NOTIFY inside a transaction makes commits wait for each other, so it is sent
-    on its own; one that is lost with the process costs its listeners a poll.
-    """
-
-    def __init__(self, pool: asyncpg.Pool, *, most_waiting: int = 10_000) -> None:
-        self._pool = pool
-        self._most_waiting = most_waiting
-        self._waiting: dict[tuple[str, str], None] = {}
-        self._some = asyncio.Event()
-
-    def tell(self, channel: str, words: Iterable[str]) -> None:
-        """
-        Have *channel* notified with each of *words* (UUIDs or shorter), soon.
-        """
-        for word in words:
-            if len(self._waiting) < self._most_waiting:
-                self._waiting[channel, word] = None
-        self._some.set()
-
-    async def run(self) -> None:
-        """
-        Notify until cancelled.
-        """
-        while True:
-            await self._some.wait()
-            self._some.clear()
-            waiting, self._waiting = list(self._waiting), {}
-            try:
-                await self._notify(waiting)
-            except (*NOT_NOW, asyncpg.PostgresError) as error:
-                log.warning("nobody was notified", error=str(error) or type(error).__name__)
-
-    async def _notify(self, waiting: Sequence[tuple[str, str]]) -> None:
-        channels: dict[str, list[str]] = {}
-        for channel, word in waiting:
-            channels.setdefault(channel, []).append(word)
-        # A payload may have 8,000 bytes.
-        calls = [
-            (channel, ",".join(words[at : at + 200]))
-            for channel, words in channels.items()
-            for at in range(0, len(words), 200)
-        ]
-        await self._pool.executemany("SELECT pg_notify($1, $2)", calls, timeout=5)

@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import confluent_kafka
 import structlog
 from confluent_kafka import KafkaException
 from confluent_kafka.aio import AIOConsumer
 
-from runtime import consumer_lag
+from runtime.messaging import consumer_lag
+from runtime.messaging.message import Handler, Message, message_of
 
 Anything = TypeVar("Anything")
 log = structlog.get_logger()
@@ -30,23 +30,6 @@ LEAVE_S = 8.0
 THREADS = 4
 """Of a consumer: one at work, the others for when a call into librdkafka does not return."""
 THREAD_PREFIX = "kafka-consumer-"
-
-
-@dataclass(frozen=True)
-class Message:
-    """What was consumed."""
-
-    topic: str
-    partition: int
-    offset: int
-    key: bytes
-    value: bytes | None
-    headers: Mapping[str, str]
-    timestamp_ms: int
-
-
-Handler = Callable[[Sequence[Message]], Awaitable[None]]
-"""Takes effect of a batch, or raises; called again with the same messages after a crash."""
 
 
 async def consume(
@@ -157,22 +140,6 @@ async def _to_its_end(call: Coroutine[Any, Any, Anything], *, limit_s: float) ->
     if not running.done():
         raise TimeoutError
     return running.result()
-
-
-def message_of(raw: confluent_kafka.Message) -> Message:
-    """
-    Return what librdkafka received, in our words.
-    """
-    headers = cast(list[tuple[str, bytes | None]], raw.headers() or [])
-    return Message(
-        topic=raw.topic() or "",
-        partition=raw.partition() or 0,
-        offset=raw.offset() or 0,
-        key=raw.key() or b"",
-        value=raw.value(),
-        headers={name: (value or b"").decode("utf-8", "replace") for name, value in headers},
-        timestamp_ms=raw.timestamp()[1],
-    )
 
 
 async def _commit(consumer: AIOConsumer, messages: Sequence[Message]) -> None:

@@ -1,5 +1,5 @@
 """
-Publishing to Kafka that waits for every broker's word, and the topics.
+Publishing to Kafka that waits for every broker's word.
 
 librdkafka does the work; its callbacks come back to the event loop.
 """
@@ -8,48 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
 import confluent_kafka
-import tenacity
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from runtime.errors import InvalidArgument, Unavailable
-
-SEVEN_DAYS_MS = 7 * 24 * 3600 * 1000
-# A record that the broker refuses whenever it is sent: repeating it would never help.
-_REFUSED = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD, KafkaError.INVALID_MSG}
-
-
-@dataclass(frozen=True)
-class Record:
-    """What is published: *key* decides the partition, and so the order."""
-
-    topic: str
-    key: bytes
-    value: bytes | None
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Topic:
-    """A topic as it must be; compacted ones keep the last record of each key for ever."""
-
-    name: str
-    partitions: int = 4
-    compacted: bool = False
-    retention_ms: int = SEVEN_DAYS_MS
-
-    def configuration(self) -> dict[str, str]:
-        """
-        Return the topic's settings as Kafka names them.
-        """
-        if self.compacted:
-            return {"cleanup.policy": "compact"}
-        return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
+from runtime.messaging.errors import refusal, translated
+from runtime.messaging.message import Record
 
 
 class Publisher:
@@ -114,7 +81,7 @@ class Publisher:
             try:
                 self._produce(record, delivery.callback(index))
             except (BufferError, KafkaException) as error:
-                delivery.settle(index, _translate(record, error))
+                delivery.settle(index, translated(record.topic, error))
         return await delivery.done
 
     def _produce(self, record: Record, on_delivery: Callable[..., None]) -> None:
@@ -143,7 +110,7 @@ class _Delivery:
         """
 
         def delivered(error: KafkaError | None, message: confluent_kafka.Message) -> None:
-            self.settle(index, None if error is None else _refusal(message.topic() or "", error))
+            self.settle(index, None if error is None else refusal(message.topic() or "", error))
 
         return delivered
 
@@ -161,52 +128,3 @@ class _Delivery:
     def _finish(self) -> None:
         if not self.done.done():
             self.done.set_result(self._outcomes)
-
-
-def _translate(record: Record, error: BufferError | KafkaException) -> Unavailable | InvalidArgument:
-    if isinstance(error, BufferError):
-        return Unavailable("the queue to Kafka is full", reason="KAFKA_UNAVAILABLE", retry_after_s=1)
-    return _refusal(record.topic, error.args[0])
-
-
-def _refusal(topic: str, error: KafkaError) -> Unavailable | InvalidArgument:
-    metadata = {"topic": topic, "error": error.name()}
-    message = f"Kafka did not take a record for {topic}: {error.str()}"
-    if error.code() in _REFUSED:
-        return InvalidArgument(message, reason="RECORD_REFUSED", metadata=metadata)
-    return Unavailable(message, reason="KAFKA_UNAVAILABLE", metadata=metadata, retry_after_s=1)
-
-
-def unavailable(error: KafkaException) -> Unavailable:
-    """
-    Return what callers are told while Kafka does not answer.
-    """
-    return Unavailable(f"Kafka does not answer: {error}", reason="KAFKA_UNAVAILABLE", retry_after_s=1)
-
-
-def ensure_topics(brokers: str, topics: Sequence[Topic], *, replication: int = -1, wait_s: float = 60) -> None:
-    """
-    Create the topics that are missing; *replication* -1 is the broker's default.
-
-    Waits up to *wait_s* for Kafka, then raises `Unavailable`.
-    """
-    admin = AdminClient({"bootstrap.servers": brokers, "log_level": 3})
-    retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(KafkaException),
-        wait=tenacity.wait_random_exponential(multiplier=0.2, max=2),
-        stop=tenacity.stop_after_delay(wait_s),
-    )
-    try:
-        retrying(_create_topics, admin, topics, replication)
-    except tenacity.RetryError as error:
-        raise Unavailable("Kafka does not answer", reason="KAFKA_UNAVAILABLE") from error
-
-
-def _create_topics(admin: AdminClient, topics: Sequence[Topic], replication: int) -> None:
-    wanted = [NewTopic(t.name, t.partitions, replication, config=t.configuration()) for t in topics]
-    for future in admin.create_topics(wanted, operation_timeout=10, request_timeout=10).values():
-        try:
-            future.result()
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
-from runtime.kafka import unavailable
+from runtime.messaging.errors import unavailable
 
 CALL_S = 5.0
 Place = tuple[str, int]

@@ -1,0 +1,99 @@
+"""
+A message as handlers see it, and what makes one of what librdkafka received.
+
+Whatever is in a record, reading it neither raises nor ends the process.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+import confluent_kafka
+import structlog
+from prometheus_client import Counter
+
+MAX_HEADERS = 64
+MAX_HEADER_BYTES = 8192
+"""Names and values together; a record with more of them is handled without its headers."""
+UNREADABLE = Counter(
+    "kafka_unreadable_headers", "Records whose headers were dropped because they cannot be read.", ["topic"]
+)
+log = structlog.get_logger()
+
+# A header name that is not UTF-8 leaves a list with a null pointer in it *and* an exception
+# (confluent-kafka 2.16.1, `c_headers_to_py`). Written as `message.headers()`, CPython's specialized
+# instruction returns that list without a look at the exception, and to unpack it ends the process.
+# `methodcaller` goes the way that checks, so it always raises.
+_read_headers = operator.methodcaller("headers")
+
+
+@dataclass(frozen=True)
+class Message:
+    """What was consumed."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes
+    value: bytes | None
+    headers: Mapping[str, str]
+    timestamp_ms: int
+
+    @property
+    def place(self) -> str:
+        """
+        Return where the message is, for people: `topic/partition/offset`.
+        """
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is published: *key* decides the partition, and so the order."""
+
+    topic: str
+    key: bytes
+    value: bytes | None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Handler = Callable[[Sequence[Message]], Awaitable[None]]
+"""Takes effect of a batch, or raises; called again with the same messages after a crash."""
+
+
+def message_of(raw: confluent_kafka.Message) -> Message:
+    """
+    Return what librdkafka received, in our words; headers that cannot be read are dropped and counted.
+    """
+    topic, partition, offset = raw.topic() or "", raw.partition() or 0, raw.offset() or 0
+    headers = _headers(raw)
+    if headers is None:
+        UNREADABLE.labels(topic).inc()
+        log.warning("message_headers_unreadable", topic=topic, partition=partition, offset=offset)
+    return Message(
+        topic=topic,
+        partition=partition,
+        offset=offset,
+        key=raw.key() or b"",
+        value=raw.value(),
+        headers=headers or {},
+        timestamp_ms=raw.timestamp()[1],
+    )
+
+
+def _headers(raw: confluent_kafka.Message) -> dict[str, str] | None:
+    """
+    Return the headers of *raw*, None if they cannot be read or are more than the limits allow.
+    """
+    try:
+        pairs = cast(list[tuple[str, bytes | None]], _read_headers(raw) or [])
+    except (SystemError, UnicodeError):
+        # The broken list is still in there, for whoever asks next.
+        raw.set_headers([])
+        return None
+    if len(pairs) > MAX_HEADERS or sum(len(name) + len(value or b"") for name, value in pairs) > MAX_HEADER_BYTES:
+        return None
+    return {name: (value or b"").decode("utf-8", "replace") for name, value in pairs}

@@ -1,0 +1,182 @@
+"""
+Reading a topic from a start to the end that the broker named before the reading began.
+
+It joins no group. A read that did not get to that end is no read: whoever works
+something out from a topic must have seen all of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping, Sequence
+
+import tenacity
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+
+from runtime.errors import ResourceExhausted, Unavailable
+from runtime.messaging.message import Message, message_of
+
+MAX_RECORDS = 5_000_000
+CALL_S = 5.0
+BATCH = 1000
+POLL_S = 0.2
+Ends = dict[int, int]
+"""The offset after the last record of each partition."""
+
+
+async def read_to_end(
+    brokers: str,
+    topic: str,
+    *,
+    last: int | None = None,
+    within_s: float = 60.0,
+    max_records: int = MAX_RECORDS,
+) -> list[Message]:
+    """
+    Return every committed message of *topic*, or those at the *last* offsets of each partition.
+
+    Raises `Unavailable` if the end is not reached *within_s*: no broker, no leader,
+    or a transaction that is still open. Raises `ResourceExhausted` above *max_records*.
+    """
+    reading = messages_to_end(brokers, topic, last=last, within_s=within_s, max_records=max_records)
+    return await asyncio.to_thread(list, reading)
+
+
+def messages_to_end(
+    brokers: str,
+    topic: str,
+    *,
+    last: int | None = None,
+    starts: Mapping[int, int] | None = None,
+    within_s: float = 60.0,
+    max_records: int = MAX_RECORDS,
+) -> Iterator[Message]:
+    """
+    Yield what `read_to_end` returns, as it comes; *starts* are offsets by partition.
+
+    It blocks, so it belongs in a thread. What was yielded before an error is not all there is.
+    """
+    end_at = time.monotonic() + within_s
+    consumer = Consumer(_settings(brokers))
+    try:
+        lows, ends = _patiently(brokers, topic, end_at)
+        begins = {number: _start(low, ends[number], number, last, starts) for number, low in lows.items()}
+        left = {number: end for number, end in ends.items() if begins[number] < end}
+        consumer.assign([TopicPartition(topic, number, begins[number]) for number in left])
+        yield from _read(consumer, topic, left, end_at, max_records)
+    finally:
+        consumer.close()
+
+
+def topic_ends(brokers: str, topic: str, *, within_s: float = 10.0) -> Ends:
+    """
+    Return where *topic* ends now; raises `Unavailable`.
+    """
+    return _patiently(brokers, topic, time.monotonic() + within_s)[1]
+
+
+def _settings(brokers: str) -> dict[str, str | int | float | bool]:
+    return {
+        "bootstrap.servers": brokers,
+        # Asked for by the library; nothing is committed to it.
+        "group.id": "reader",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "enable.partition.eof": True,
+        "auto.offset.reset": "earliest",
+        "isolation.level": "read_committed",
+        "allow.auto.create.topics": False,
+        # The end of a partition is told after this time without news.
+        "fetch.wait.max.ms": 50,
+        "reconnect.backoff.max.ms": 1000,
+        "log_level": 3,
+    }
+
+
+def _patiently(brokers: str, topic: str, end_at: float) -> tuple[Ends, Ends]:
+    # A partition may have no leader for a moment, when its topic is new or a broker left.
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(KafkaException),
+        wait=tenacity.wait_random_exponential(multiplier=0.1, max=2),
+        stop=tenacity.stop_after_delay(max(0.0, end_at - time.monotonic())),
+        reraise=True,
+    )
+    try:
+        return retrying(_bounds, brokers, topic)
+    except KafkaException as error:
+        raise unread(topic, str(error.args[0])) from error
+
+
+def _start(low: int, end: int, number: int, last: int | None, starts: Mapping[int, int] | None) -> int:
+    if starts is not None:
+        return max(low, starts.get(number, low))
+    return low if last is None else max(low, end - last)
+
+
+def _bounds(brokers: str, topic: str) -> tuple[Ends, Ends]:
+    """
+    Return the first and the end offset of each partition; before the end may be what is not committed yet.
+    """
+    admin = AdminClient({"bootstrap.servers": brokers, "log_level": 3})
+    found = admin.list_topics(topic, timeout=CALL_S).topics[topic]
+    if found.error is not None:
+        raise KafkaException(found.error)
+    places = [TopicPartition(topic, number) for number in found.partitions]
+    starts = _offsets(admin, places, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+    return starts, _offsets(admin, places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+
+
+def _offsets(admin: AdminClient, places: Sequence[TopicPartition], spec: OffsetSpec) -> Ends:
+    asked = dict.fromkeys(places, spec)
+    level = IsolationLevel.READ_UNCOMMITTED
+    futures = admin.list_offsets(asked, isolation_level=level, request_timeout=CALL_S) if asked else {}
+    return {place.partition: future.result().offset for place, future in futures.items()}
+
+
+def _read(consumer: Consumer, topic: str, left: Ends, end_at: float, max_records: int) -> Iterator[Message]:
+    count = 0
+    while left:
+        if time.monotonic() > end_at:
+            raise unread(topic, f"its end was not reached in time (partitions {_shown(left)})")
+        for raw in consumer.consume(BATCH, POLL_S):
+            error = raw.error()
+            if error is None:
+                count += 1
+                if count > max_records:
+                    raise ResourceExhausted(f"{topic} has more than {max_records} records", reason="TOPIC_TOO_LARGE")
+                yield _advanced(left, message_of(raw))
+            elif error.code() == KafkaError._PARTITION_EOF:
+                _reach(left, raw.partition() or 0, raw.offset() or 0)
+            elif not error.retriable():
+                raise unread(topic, error.str())
+
+
+def _advanced(left: Ends, message: Message) -> Message:
+    _reach(left, message.partition, message.offset + 1)
+    return message
+
+
+def _reach(left: Ends, partition: int, position: int) -> None:
+    """
+    Note that *partition* was read up to *position*; an end before that of the broker is an open transaction's.
+    """
+    if partition in left and position >= left[partition]:
+        del left[partition]
+
+
+def _shown(left: Ends) -> str:
+    return ", ".join(f"{number} to {end}" for number, end in sorted(left.items())[:10])
+
+
+def unread(topic: str, problem: str) -> Unavailable:
+    """
+    Return what is raised when *topic* could not be read to its end.
+    """
+    return Unavailable(
+        f"{topic} cannot be read to its end: {problem}",
+        reason="TOPIC_UNREAD",
+        metadata={"topic": topic},
+        retry_after_s=1,
+    )

@@ -1,0 +1,30 @@
+"""A Kafka of these tests' own, and what sends anything to it."""
+
+import uuid
+
+import pytest
+
+from runtime.messaging.topics import Topic, ensure_topics
+from tests.integration.inventory.conftest import kafka
+from tests.integration.messaging.raw import RawProducer
+
+__all__ = ["kafka"]
+
+
+@pytest.fixture
+def make_topic(kafka):
+    """Makes topics under names that no other test has."""
+
+    def make(name="t", **settings):
+        full = f"{name}-{uuid.uuid4().hex[:8]}"
+        ensure_topics(kafka, [Topic(full, **settings)])
+        return full
+
+    return make
+
+
+@pytest.fixture
+def raw(kafka):
+    producer = RawProducer(kafka)
+    yield producer
+    producer.close()
