@@ -1,7 +1,8 @@
-# Every target is one command of `python -m stack`; the bootstrap installs what it needs first.
+# Every target is one command of `python -m stack` or `python -m tools`; the bootstrap installs what it needs first.
 # PORT (the edge's), STATE (a folder outside this one) and NETWORK choose the stack; SVC names a part of it.
 PYTHON ?= $(shell command -v /usr/bin/python3 || command -v python3)
 STACK := $(PYTHON) -m stack.bootstrap
+DEVELOPER := $(PYTHON) -m tools.bootstrap
 # A one-node cluster for tries, if one is beside this checkout. It has no registry: it builds images and loads them
 # itself. What is called inside its network installs from outside of it.
 CLUSTER := $(wildcard ../shared/cluster/cluster)
@@ -25,7 +26,7 @@ status: ## every process: pid, address, health, restarts, uptime, memory
 	@$(STACK) status
 
 logs: ## follow the log of SVC (or of everything); FOLLOW=no shows only its end
-	@$(STACK) logs "$(SVC)" $(if $(filter no,$(FOLLOW)),--no-follow)
+	@$(STACK) logs "$(SVC)" --follow="$(FOLLOW)"
 
 stop: ## end SVC in its own time, until make start
 	@$(STACK) stop "$(SVC)"
@@ -43,7 +44,7 @@ demo: ## place an order with curl; show the answer, its row and its event
 	@$(STACK) demo
 
 token: ## a token for CUSTOMER, signed by the development issuer; OPERATOR=yes for an operator's
-	@$(STACK) token "$(CUSTOMER)" $(if $(filter yes,$(OPERATOR)),--operator)
+	@$(STACK) token "$(CUSTOMER)" --operator="$(OPERATOR)"
 
 reconcile: ## compare orders, holds, events and stock; repair what can be, fail if something is left
 	@$(STACK) reconcile
@@ -52,10 +53,10 @@ redrive: ## send dead letters on their way again
 	@$(STACK) redrive
 
 soak: ## buy while parts are killed, then check every promise; ARGUMENTS="--orders 50000 --seed 7"
-	@$(STACK) soak " $(ARGUMENTS)"
+	@$(STACK) soak $(ARGUMENTS)
 
 hostile: ## attack while a bystander shops; ROWS=grpc-no-te,slow (names or their beginnings), ARGUMENTS="--seconds 2"
-	@$(STACK) hostile " $(if $(ROWS),--rows $(ROWS)) $(ARGUMENTS)"
+	@$(STACK) hostile $(if $(ROWS),--rows $(ROWS)) $(ARGUMENTS)
 
 clean: ## remove what a stack that is down made in its folder, and say what
 	@$(STACK) clean
@@ -64,13 +65,13 @@ protos: ## build the descriptor set and the stubs, and install them
 	@$(if $(CLUSTER),tests/cluster/outside.sh) $(STACK) protos
 
 lint: ## every check of the code that needs no running system
-	@$(STACK) lint
+	@$(DEVELOPER) lint
 
 unit: ## the tests that need no running system
-	@$(STACK) unit
+	@$(DEVELOPER) unit "$(TESTS)"
 
 integration: ## the tests of a whole stack, on one of their own
-	@$(STACK) integration
+	@$(DEVELOPER) integration "$(TESTS)"
 
 mesh-apply: ## put FILE's Istio resources in force at once, as kubectl apply does
 	@$(STACK) mesh-apply "$(FILE)"
@@ -88,7 +89,7 @@ breakers: ## every sidecar's view of every host: ejected or not, since when, err
 	@$(STACK) breakers
 
 test: ## lint, unit tests, integration tests on a stack of their own
-	@$(STACK) test
+	@$(DEVELOPER) test
 
 # Kubernetes: whichever cluster KUBECONFIG names. OVERLAY is a folder of k8s/overlays, REGISTRY where the images are.
 export BUILD ?= $(if $(CLUSTER),$(CLUSTER) build-image)

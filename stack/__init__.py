@@ -1,1 +1,1 @@
-"""The one-machine stack: what runs, on which address, how it is installed and supervised."""
+"""The one-machine stack: its settings, what runs (topology), install, run and commands."""

@@ -1,68 +1,55 @@
 """
 The first step of every command: bring what is missing, then hand over to the environment's Python.
 
-Run as `python3 -m stack.bootstrap COMMAND…` with nothing but Python 3.11's standard library.
+Run as `python3 -m stack.bootstrap COMMAND…` with nothing but Python 3.11's standard library. An older Python must
+be able to read this module, to say that it is too old.
 """
 
 import os
 import sys
-from pathlib import Path
 
-from stack import environment, packages, settings
-from stack.errors import StackError
-from stack.progress import Progress
+OLDEST = (3, 11)
 
-CHECKOUT = Path(__file__).resolve().parent.parent
-# Commands that look at or end a stack install nothing.
-NOT_INSTALLING = {
-    "down",
-    "status",
-    "logs",
-    "stop",
-    "start",
-    "restart",
-    "kill",
-    "reconcile",
-    "redrive",
-    "soak",
-    "clean",
-    "token",
-    "mesh-apply",
-    "mesh-delete",
-    "mesh-diff",
-    "mesh-dump",
-    "breakers",
-    "--help",
-    "-h",
-}
-WITHOUT_STORES = {"lint", "protos", "unit"}
-WITH_BROWSER = {"integration", "test"}
+if sys.version_info < OLDEST:
+    found = ".".join(map(str, sys.version_info[:3]))
+    sys.exit(f"error: this is Python {found}, and 3.11 or later is needed; set PYTHON to one")
+
+from collections.abc import Sequence  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+from stack import command_table, settings  # noqa: E402
+from stack.command_table import Command, Needs  # noqa: E402
+from stack.errors import StackError  # noqa: E402
+from stack.install import environment, packages  # noqa: E402
+from stack.progress import Progress  # noqa: E402
+from stack.settings import CHECKOUT as CHECKOUT  # noqa: E402
 
 
-def main(arguments: list[str]) -> None:
-    """Install what *arguments* need and replace this process by the command itself."""
+def main(words: Sequence[str], *, program: str = "stack", commands: Sequence[Command] = command_table.COMMANDS) -> None:
+    """Install what the command of *words* needs and replace this process by the command itself."""
     try:
-        python = _prepare(arguments)
+        python = _prepare(words, commands)
+        os.execv(python, [str(python), "-m", program, *words])
     except StackError as error:
         sys.exit(f"error: {error}")
-    os.execv(python, [str(python), "-m", "stack", *arguments])
+    except OSError as error:
+        sys.exit(f"error: {error.filename or type(error).__name__}: {error.strerror or error}")
 
 
-def _prepare(arguments: list[str]) -> Path:
-    if sys.version_info < (3, 11):  # noqa: UP036 - the one place that meets an older Python
-        sys.exit("error: Python 3.11 or later is needed; set PYTHON to one")
+def _prepare(words: Sequence[str], commands: Sequence[Command]) -> Path:
     chosen = settings.read(os.environ, checkout=CHECKOUT)
-    command = arguments[0] if arguments else "--help"
+    named = command_table.by_name(commands).get(words[0] if words else "")
+    needs = named.needs if named else Needs.NOTHING
     python = chosen.venv / "bin" / "python"
-    if command in NOT_INSTALLING:
+    if needs is Needs.NOTHING:
         if not python.exists():
-            sys.exit("error: nothing is installed yet; `make up` installs and starts everything")
+            raise StackError(f"nothing is installed yet; `{chosen.command('up')}` installs and starts everything")
         return python
     progress = Progress()
     needed = packages.basics()
-    if command not in WITHOUT_STORES:
+    if needs in (Needs.STORES, Needs.BROWSER):
         needed += packages.stores(kafka_libs=chosen.kafka_libs)
-    if command in WITH_BROWSER:
+    if needs is Needs.BROWSER:
         needed += packages.browser()
     packages.ensure(needed, say=progress.say)
     return environment.ensure(chosen, say=progress.say)

@@ -2,9 +2,11 @@
 The plan of the stack that the settings choose.
 """
 
-from stack import install, passwords, state
-from stack.plan import Plan
+from stack.install import artifacts
+from stack.run import state
 from stack.settings import Settings
+from stack.topology import passwords
+from stack.topology.plan import Plan
 
 
 def describe(settings: Settings) -> Plan:
@@ -14,7 +16,7 @@ def describe(settings: Settings) -> Plan:
     Raises `NotAStack` where there is none.
     """
     state.require(settings)
-    return Plan(settings=settings, passwords=passwords.read(settings.secrets), programs=install.programs())
+    return Plan(settings=settings, passwords=passwords.read(settings.secrets), programs=artifacts.programs())
 
 
 def prepare(settings: Settings) -> Plan:
@@ -24,4 +26,4 @@ def prepare(settings: Settings) -> Plan:
     Raises `NotAStack` for a folder that holds something else.
     """
     state.claim(settings)
-    return Plan(settings=settings, passwords=passwords.keep(settings.secrets), programs=install.programs())
+    return Plan(settings=settings, passwords=passwords.keep(settings.secrets), programs=artifacts.programs())

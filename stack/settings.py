@@ -13,6 +13,7 @@ from pathlib import Path
 
 from stack.errors import StackError
 
+CHECKOUT = Path(__file__).resolve().parent.parent
 DEFAULT_PORT = 8080
 DEFAULT_NETWORK = 16
 TLS_DISTANCE = 8443 - DEFAULT_PORT

@@ -15,10 +15,10 @@ from chaos.hostile.rows import Row
 from chaos.hostile.target import Answers, Target
 from chaos.hostile.witness import Look, Witness
 from chaos.restock import restock
-from stack import customer, topology
-from stack.addresses import Host, Port
+from stack import customer
 from stack.describe import describe
 from stack.settings import Settings
+from stack.topology.addresses import Host, Port
 
 LEAST_GOOD_PERCENT = 99.9
 MOST_P99_S = 0.5
@@ -74,7 +74,7 @@ class Siege:
         self._chance = random.Random(seed)  # noqa: S311 - a repeatable attack, not a secret
         plan = describe(settings)
         self._network = plan.network
-        self._witness = Witness(settings, topology.processes(topology.steps(plan)))
+        self._witness = Witness(settings, system.processes(system.steps(plan)))
 
     async def run(self, rows: Sequence[Row]) -> list[Outcome]:
         """

@@ -8,10 +8,11 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from stack import restarts, status, supervisor
-from stack.processes import Process
+from stack.run import restarts, supervisor
+from stack.run.memory import memory_of
+from stack.run.supervisor import Supervisor
 from stack.settings import Settings
-from stack.supervisor import Supervisor
+from stack.topology.processes import Process
 from translator import admin
 from translator.registry import SocketAddress
 
@@ -78,7 +79,7 @@ class Witness:
         )
 
     def _memory(self, pids: Mapping[str, int]) -> dict[str, int]:
-        return {name: status.memory_of(self._settings, name, pids.get(name, 0)) for name in self._names}
+        return {name: memory_of(self._settings, name, pids.get(name, 0)) for name in self._names}
 
     async def highest(self, stop: asyncio.Event) -> dict[str, int]:
         """

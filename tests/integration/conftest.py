@@ -18,7 +18,7 @@ import pytest
 from runtime.messaging.reader import messages_to_end, topic_ends
 from stack import customer
 from stack import settings as stack_settings
-from stack.addresses import Host, Network, Port
+from stack.topology.addresses import Host, Network, Port
 from tests.integration.load import Load
 
 CHECKOUT = Path(__file__).resolve().parents[2]

@@ -8,7 +8,7 @@ import httpx
 import pytest
 import yaml
 
-from stack.addresses import Host, Port
+from stack.topology.addresses import Host, Port
 from tests.integration.conftest import CHECKOUT, eventually
 
 MONITORING = CHECKOUT / "monitoring"

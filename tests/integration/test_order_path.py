@@ -140,7 +140,7 @@ async def test_calls_between_the_sidecars_are_encrypted(stack, edge):
     """Envoy counts a TLS handshake for every connection of an mTLS listener."""
     import httpx
 
-    from stack.addresses import Host, Port
+    from stack.topology.addresses import Host, Port
 
     await place(edge, basket(await some_product(edge)))
     for host in (Host.ORDERS, Host.INVENTORY):

@@ -17,7 +17,7 @@ from shop.orders.v1.allocation_service_pb2_grpc import (
 )
 from shop.orders.v1.order_pb2 import OrderLine
 
-from stack import packages
+from stack.install import packages
 from stores import files
 
 KAFKA = "127.41.13.1"

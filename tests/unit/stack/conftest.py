@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from stack.passwords import Passwords
-from stack.plan import Plan, Programs
 from stack.settings import Settings
+from stack.topology.passwords import Passwords
+from stack.topology.plan import Plan, Programs
 
 
 @pytest.fixture

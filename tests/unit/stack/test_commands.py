@@ -1,14 +1,13 @@
 """The commands as a person types them, on a folder with a person's own files and on a stack that is down."""
 
 import os
-import sys
 
 import pytest
 
 from stack import __main__ as commands
 from stack import settings as stack_settings
-from stack import state
-from stack.bootstrap import CHECKOUT
+from stack.run import state
+from stack.settings import CHECKOUT
 
 LOOKING = {
     "status": [],
@@ -45,8 +44,7 @@ def run(monkeypatch, tmp_path, capsys):
     monkeypatch.delenv("NETWORK", raising=False)
 
     def command(*words):
-        monkeypatch.setattr(sys, "argv", ["stack", *words])
-        code = commands.main()
+        code = commands.main(words)
         said = capsys.readouterr()
         return code, said.out + said.err
 

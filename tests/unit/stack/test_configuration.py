@@ -1,9 +1,13 @@
 import configparser
 import json
+import shlex
+from dataclasses import replace
+from pathlib import Path
 
 import yaml
 
-from stack import configuration, supervisor, topology
+from stack.run import supervisor
+from stack.topology import configuration, system
 
 
 def properties(text):
@@ -73,7 +77,7 @@ def test_the_translator_accepts_the_registry(plan, tmp_path):
 
 
 def rendered(plan):
-    text = supervisor.render(plan.settings, topology.processes(topology.steps(plan)))
+    text = supervisor.render(plan.settings, system.processes(system.steps(plan)))
     parser = configparser.RawConfigParser()
     parser.read_string(text)
     return parser
@@ -82,7 +86,7 @@ def rendered(plan):
 def test_every_process_comes_back_and_none_starts_before_its_turn(plan):
     parser = rendered(plan)
     programs = [parser[section] for section in parser.sections() if section.startswith("program:")]
-    assert len(programs) == len(topology.processes(topology.steps(plan)))
+    assert len(programs) == len(system.processes(system.steps(plan)))
     assert {program["autorestart"] for program in programs} == {"true"}
     assert {program["autostart"] for program in programs} == {"false"}
 
@@ -98,5 +102,17 @@ def test_every_log_is_rotated_within_a_limit(plan):
 def test_a_percent_sign_in_a_value_reaches_the_process(plan):
     from dataclasses import replace
 
-    process = replace(topology.processes(topology.steps(plan))[0], environment={"KEY": "50%"})
+    process = replace(system.processes(system.steps(plan))[0], environment={"KEY": "50%"})
     assert 'environment=KEY="50%%"' in supervisor.render(plan.settings, [process])
+
+
+def test_supervisord_takes_a_command_apart_as_it_was_put_together(plan):
+    plan = replace(plan, settings=replace(plan.settings, checkout=Path("/home/ana/my 100% checkout's/of it")))
+    written = supervisor.render(plan.settings, system.processes(system.steps(plan)))
+    read = configparser.RawConfigParser()
+    read.read_string(written)
+    for process in system.processes(system.steps(plan)):
+        section = read[f"program:{process.name}"]
+        assert shlex.split(section["command"].replace("%%", "%")) == list(process.command)
+    assert read["program:mesh"]["directory"] == "/home/ana/my 100%% checkout's/of it"
+    assert read["program:kafka-0"]["command"].count("my 100%% checkout") == 1

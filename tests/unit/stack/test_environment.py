@@ -4,8 +4,8 @@ from importlib import metadata
 
 import pytest
 
-from stack import environment
-from stack.environment import EnvironmentFailed
+from stack.install import environment
+from stack.install.environment import EnvironmentFailed
 
 LOCK = """\
 uv==1.2.3 \\
@@ -40,7 +40,7 @@ def test_another_lock_or_another_checkout_is_another_environment(tmp_path):
 
 
 def test_the_lock_in_use_pins_the_installer_itself():
-    from stack.bootstrap import CHECKOUT
+    from stack.settings import CHECKOUT
 
     assert environment.lock_lines((CHECKOUT / "requirements.lock").read_text(), "uv").startswith("uv==")
 

@@ -3,9 +3,9 @@ import time
 
 import pytest
 
-from stack import topology
-from stack.end import ending_order
-from stack.order import run_in_order
+from stack.run.end import ending_order
+from stack.run.order import run_in_order
+from stack.topology import system
 
 
 def test_each_step_begins_after_what_it_comes_after():
@@ -37,7 +37,7 @@ def test_the_first_error_is_raised_and_ends_the_others():
 
 def order_of_ending(plan):
     ended = []
-    run_in_order(ending_order(topology.steps(plan)), lambda name, _: ended.append(name))
+    run_in_order(ending_order(system.steps(plan)), lambda name, _: ended.append(name))
     return ended.index
 
 

@@ -2,8 +2,8 @@ import subprocess
 
 import pytest
 
-from stack import packages
-from stack.packages import MissingPackages, Requirement
+from stack.install import packages
+from stack.install.packages import MissingPackages, Requirement
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@ import socket
 
 import pytest
 
-from stack import ports
-from stack.addresses import Endpoint
-from stack.ports import BusyPort
+from stack.run import ports
+from stack.run.ports import BusyPort
+from stack.topology.addresses import Endpoint
 
 
 @pytest.fixture

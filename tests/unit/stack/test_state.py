@@ -2,11 +2,13 @@ import json
 
 import pytest
 
-from stack import clean, passwords, state, write
-from stack.state import NotAStack
-from stack.status import span
-from stack.table import table
-from stack.write import UnreachableState
+from stack.commands import clean
+from stack.commands.columns import table
+from stack.commands.status import span
+from stack.run import state, write
+from stack.run.state import NotAStack
+from stack.run.write import UnreachableState
+from stack.topology import passwords
 
 
 def test_passwords_are_drawn_once_and_only_their_owner_reads_them(tmp_path):

@@ -10,16 +10,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stack import end, members, restarts, start, supervisor
-from stack import state as stack_state
-from stack.addresses import Endpoint
-from stack.bootstrap import CHECKOUT
-from stack.checks import HttpCheck
-from stack.passwords import write_private
-from stack.processes import Process, Role, Task
 from stack.progress import Progress
-from stack.start import Starter, StartFailed
-from stack.supervisor import Supervisor
+from stack.run import end, members, restarts, start, supervisor
+from stack.run import state as stack_state
+from stack.run.start import Starter, StartFailed
+from stack.run.supervisor import Supervisor
+from stack.settings import CHECKOUT
+from stack.topology.addresses import Endpoint
+from stack.topology.checks import HttpCheck
+from stack.topology.passwords import write_private
+from stack.topology.processes import Process, Role, Task
 
 
 def server(name, port, **changes):

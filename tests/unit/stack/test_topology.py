@@ -3,14 +3,14 @@ from dataclasses import replace
 
 import pytest
 
-from stack import topology
-from stack.processes import Process, Role
-from stack.topology import UnknownService
+from stack.topology import system
+from stack.topology.processes import Process, Role
+from stack.topology.system import UnknownService
 
 
 def endpoints(plan):
-    steps = topology.steps(plan)
-    return [endpoint for process in topology.processes(steps) for endpoint in process.listens]
+    steps = system.steps(plan)
+    return [endpoint for process in system.processes(steps) for endpoint in process.listens]
 
 
 def test_no_two_processes_share_an_endpoint(plan):
@@ -33,7 +33,7 @@ def test_only_the_edge_is_on_the_address_that_people_use(plan):
 
 
 def test_every_step_comes_after_steps_that_exist_and_in_no_circle(plan):
-    steps = topology.steps(plan)
+    steps = system.steps(plan)
     reached = set()
     while len(reached) < len(steps):
         ready = {name for name, step in steps.items() if name not in reached and step.after <= reached}
@@ -43,14 +43,14 @@ def test_every_step_comes_after_steps_that_exist_and_in_no_circle(plan):
 
 @pytest.mark.parametrize("service", ["orders", "inventory"])
 def test_each_service_has_two_replicas_and_a_sidecar_for_each(plan, service):
-    steps = topology.steps(plan)
-    replicas = topology.named(topology.processes(steps), service)
+    steps = system.steps(plan)
+    replicas = system.named(system.processes(steps), service)
     assert [process.name for process in replicas] == [f"{service}-0", f"{service}-1"]
     assert all(f"{process.name}-envoy" in steps for process in replicas)
 
 
 def test_killing_a_service_means_its_applications_only(plan):
-    named = topology.named(topology.processes(topology.steps(plan)), "inventory")
+    named = system.named(system.processes(system.steps(plan)), "inventory")
     assert {process.role for process in named} == {Role.APPLICATION}
 
 
@@ -66,17 +66,17 @@ def test_killing_a_service_means_its_applications_only(plan):
     ],
 )
 def test_a_name_means_a_process_or_a_whole_service(plan, name, meant):
-    named = topology.named(topology.processes(topology.steps(plan)), name)
+    named = system.named(system.processes(system.steps(plan)), name)
     assert [process.name for process in named] == meant
 
 
 def test_an_unknown_name_is_answered_with_those_that_there_are(plan):
     with pytest.raises(UnknownService, match=r"'warehouse'.*inventory.*orders"):
-        topology.named(topology.processes(topology.steps(plan)), "warehouse")
+        system.named(system.processes(system.steps(plan)), "warehouse")
 
 
 def test_a_service_calls_the_other_through_its_own_sidecar(plan):
-    steps = topology.steps(plan)
+    steps = system.steps(plan)
     assert steps["orders-1"].environment["INVENTORY_ADDRESS"] == "127.77.1.2:15001"
     assert steps["orders-1"].environment["INVENTORY_AUTHORITY"] == "inventory.shop.svc.cluster.local:50051"
     assert steps["inventory-0"].environment["ORDERS_ADDRESS"] == "127.77.2.1:15001"
@@ -84,10 +84,10 @@ def test_a_service_calls_the_other_through_its_own_sidecar(plan):
 
 def test_no_command_line_carries_a_password(plan):
     passwords = {"p1", "p2", "p3", "p4", "p5", "p6"}
-    words = {word for step in topology.steps(plan).values() for word in step.command}
+    words = {word for step in system.steps(plan).values() for word in step.command}
     assert not {word for word in words if any(password in word.split("=") for password in passwords)}
 
 
 def test_only_postgresql_runs_as_another_user(plan):
-    processes = [step for step in topology.steps(plan).values() if isinstance(step, Process)]
+    processes = [step for step in system.steps(plan).values() if isinstance(step, Process)]
     assert {process.service for process in processes if process.user} == {"postgres"}

@@ -4,12 +4,14 @@ import resource
 
 import pytest
 
-from stack import packages, topology, watches
-from stack.watches import TooFewWatches
+from stack.install import packages
+from stack.run import watches
+from stack.run.watches import TooFewWatches
+from stack.topology import system
 
 
 def test_every_envoy_counts(plan):
-    everything = topology.processes(topology.steps(plan))
+    everything = system.processes(system.steps(plan))
     envoys = [process for process in everything if process.name.endswith("-envoy") or process.name == "edge-0"]
     assert watches.needed(everything) == len(envoys) * watches.PER_ENVOY + watches.OTHERS
 

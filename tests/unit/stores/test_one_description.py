@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from images.catalogue import CHECKOUT, STORES
-from stack import configuration
-from stack.passwords import Passwords
-from stack.plan import Plan, Programs
 from stack.settings import Settings
+from stack.topology import configuration
+from stack.topology.passwords import Passwords
+from stack.topology.plan import Plan, Programs
 from stores import files
 
 # What says where a store is, and how large its cluster is; nothing else may differ.

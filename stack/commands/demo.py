@@ -1,0 +1,118 @@
+"""
+`make demo`: places an order with curl and follows it to its row and to its event.
+"""
+
+import argparse
+import json
+import subprocess
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+from google.protobuf import json_format
+from google.protobuf.message import DecodeError
+from psycopg.rows import dict_row
+from shop.orders.v1 import events_pb2
+
+from runtime.messaging.reader import messages_to_end, topic_ends
+from stack import customer
+from stack.commands import edge
+from stack.describe import describe
+from stack.errors import StackError
+from stack.run.running import require_running
+from stack.settings import Settings
+from stack.topology.plan import Plan
+
+TOPIC = "order_events"
+EVENT_SECONDS = 15
+
+
+class DemoFailed(StackError):
+    """A step did not show what it should; the message says which."""
+
+
+def run(chosen: Settings, _options: argparse.Namespace) -> int:
+    """Show one order's way."""
+    plan = describe(chosen)
+    require_running(chosen)
+    demo(plan)
+    return 0
+
+
+def demo(plan: Plan) -> None:
+    """Show the answer, the row and the event of one order."""
+    before = topic_ends(plan.kafka_brokers, TOPIC)
+    order = _place(plan)
+    print("\n== The order in PostgreSQL ==")
+    _show_rows(plan, order["name"])
+    print(f"\n== Its event in Kafka's topic {TOPIC} ==")
+    print(json_format.MessageToJson(_event(plan, before, order["name"])))
+
+
+def _place(plan: Plan) -> dict[str, Any]:
+    """Order two pieces of what is in stock, with the command that a person would type."""
+    stocked = edge.products(plan.settings)
+    if not stocked:
+        raise DemoFailed("no product is in stock; POST /v1/products/…:restock brings more")
+    body = json.dumps({"lines": [{"product": stocked[0]["name"], "quantity": 2}]})
+    command = [
+        "curl",
+        "-sS",
+        "-i",
+        f"{plan.settings.edge_url}/v1/orders",
+        "-H",
+        f"authorization: Bearer {customer.token(plan.settings, edge.BUYER)}",
+        "-H",
+        "content-type: application/json",
+        "-H",
+        f"idempotency-key: {uuid.uuid4()}",
+        "-d",
+        body,
+    ]
+    print("== An order ==\n$ " + " ".join(_shown(word) for word in command))
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    print(answer.stdout or answer.stderr)
+    _, _, text = answer.stdout.replace("\r\n", "\n").partition("\n\n")
+    try:
+        order: dict[str, Any] = json.loads(text)
+        order["name"]
+    except (ValueError, KeyError):
+        raise DemoFailed("the edge did not take the order") from None
+    return order
+
+
+def _shown(word: str) -> str:
+    """A word of the command as a person would type it; the token by what makes it."""
+    if word.startswith("authorization:"):
+        return f'"authorization: Bearer $(make -s token CUSTOMER={edge.BUYER})"'
+    return f"'{word}'" if " " in word or "{" in word else word
+
+
+def _show_rows(plan: Plan, name: str) -> None:
+    """The order's row, whatever columns it has."""
+    with psycopg.connect(plan.database_url.replace("=primary", "=read-write"), row_factory=dict_row) as connection:
+        row = connection.execute("SELECT * FROM orders WHERE order_id = %s", [name.removeprefix("orders/")]).fetchone()
+    if row is None:
+        raise DemoFailed(f"PostgreSQL has no row of {name}")
+    for column, value in row.items():
+        print(f"{column:<16} {value}")
+
+
+def _event(plan: Plan, before: Mapping[int, int], name: str) -> events_pb2.OrderEvent:
+    """The order's event, which came after the ends *before*; the topic is read until it is there."""
+    deadline = time.monotonic() + EVENT_SECONDS
+    while time.monotonic() < deadline:
+        for message in messages_to_end(plan.kafka_brokers, TOPIC, starts=before, within_s=EVENT_SECONDS):
+            event = _order_event(message.value or b"")
+            if event is not None and event.order.name == name:
+                return event
+    raise DemoFailed(f"no event of {name} came within {EVENT_SECONDS} s")
+
+
+def _order_event(value: bytes) -> events_pb2.OrderEvent | None:
+    try:
+        return events_pb2.OrderEvent.FromString(value)
+    except DecodeError:
+        return None

@@ -1,0 +1,30 @@
+"""
+Istio's files, checked before anything starts.
+"""
+
+import subprocess
+
+from stack.errors import StackError
+from stack.settings import Settings
+from stack.topology.workloads import translator
+
+CHECK_SECONDS = 60
+
+
+class WrongIstioFile(StackError):
+    """The translator refuses the files; the message names file, resource and field."""
+
+
+def check(settings: Settings) -> None:
+    """Raise `WrongIstioFile` unless the translator accepts every file in istio/."""
+    checked = subprocess.run(
+        translator(settings, "check"),
+        cwd=settings.checkout,
+        capture_output=True,
+        text=True,
+        timeout=CHECK_SECONDS,
+        check=False,
+    )
+    if checked.returncode != 0:
+        said = (checked.stdout + checked.stderr).strip()
+        raise WrongIstioFile(f"the files in istio/ are refused:\n{said}")

@@ -1,0 +1,46 @@
+"""
+Commands that become another program, with the environment that this stack gives it.
+"""
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+
+from stack.command_table import yes
+from stack.describe import describe
+from stack.run.running import require_running
+from stack.settings import Settings
+from stack.topology.workloads import issuer_environment, service_environment
+
+
+def token(chosen: Settings, options: argparse.Namespace) -> int:
+    """Print a token for a customer or an operator."""
+    role = ["--operator"] if yes("OPERATOR", options.operator) else []
+    # A stack that does not run has no issuer whose key anybody would accept.
+    require_running(chosen)
+    return _become(chosen, ["gateway.token", options.customer, *role], issuer_environment(chosen))
+
+
+def operate(chosen: Settings, options: argparse.Namespace) -> int:
+    """What an operator has the orders service do, with the environment of its first replica."""
+    plan = describe(chosen)
+    require_running(chosen)
+    environment = service_environment(plan, "orders", 0) | {"POD_NAME": "operator"}
+    return _become(chosen, ["orders_svc", options.command], environment)
+
+
+def soak(chosen: Settings, options: argparse.Namespace) -> int:
+    """Buy while parts are killed."""
+    require_running(chosen)
+    return _become(chosen, ["chaos.soak", *options.further], chosen.environment())
+
+
+def hostile(chosen: Settings, options: argparse.Namespace) -> int:
+    """Attack while a bystander shops."""
+    require_running(chosen)
+    return _become(chosen, ["chaos.hostile", *options.further], chosen.environment())
+
+
+def _become(chosen: Settings, words: Sequence[str], environment: Mapping[str, str]) -> int:
+    python = str(chosen.venv / "bin" / "python")
+    os.execve(python, [python, "-m", *words], os.environ | environment)

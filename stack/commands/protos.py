@@ -1,0 +1,15 @@
+"""
+`make protos`: the contract's descriptor set and stubs.
+"""
+
+import argparse
+
+from stack.install import artifacts
+from stack.progress import Progress
+from stack.settings import Settings
+
+
+def run(chosen: Settings, _options: argparse.Namespace) -> int:
+    """Build them, also where nothing changed."""
+    artifacts.contract(chosen, say=Progress().say, force=True)
+    return 0

@@ -1,0 +1,107 @@
+"""
+`make status`: every process with its place, its health, its restarts and its memory.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from stack.commands.columns import table
+from stack.describe import describe
+from stack.run import health, restarts, supervisor
+from stack.run.health import Health
+from stack.run.memory import memory_of
+from stack.run.running import why_not
+from stack.run.supervisor import Supervisor
+from stack.settings import Settings
+from stack.topology import system
+from stack.topology.processes import Process
+
+HEADER = ("PROCESS", "PID", "ADDRESS", "HEALTH", "RESTARTS", "UPTIME", "MEMORY")
+MIB = 1024 * 1024
+
+
+def run(chosen: Settings, _options: argparse.Namespace) -> int:
+    """Print the table; 1 unless everything is healthy."""
+    return 0 if show(chosen, system.processes(system.steps(describe(chosen)))) else 1
+
+
+def show(settings: Settings, processes: Sequence[Process]) -> bool:
+    """
+    Print the table; True when everything is healthy.
+    """
+    asked = Supervisor(settings)
+    if not asked.runs():
+        print(f"{why_not(settings)}.")
+        return False
+    known = asked.info()
+    counts = restarts.load(supervisor.restarts_file(settings))
+    healths = _ask_all(processes, known)
+    memory = {
+        process.name: memory_of(settings, process.name, known.get(process.name, {}).get("pid", 0))
+        for process in processes
+    }
+    rows = [_row(process, known, healths, counts, memory) for process in processes]
+    print(table([HEADER, *rows]))
+    print(f"\nMemory of all together: {sum(memory.values()) // MIB} MiB (shared pages counted once)")
+    _show_mesh_error(settings)
+    return all(answer.good for answer in healths.values())
+
+
+def _ask_all(processes: Sequence[Process], known: Mapping[str, dict[str, Any]]) -> dict[str, Health]:
+    """Everybody at once, so that one that hangs delays the table by two seconds at most."""
+
+    def ask(process: Process) -> Health:
+        info = known.get(process.name)
+        if info is None:
+            return Health(False, "not started")
+        if info["statename"] != "RUNNING":
+            return Health(False, str(info["statename"]).lower())
+        return health.ask(process.check)
+
+    with ThreadPoolExecutor(max_workers=len(processes)) as threads:
+        return dict(zip((process.name for process in processes), threads.map(ask, processes), strict=True))
+
+
+def _row(
+    process: Process,
+    known: Mapping[str, dict[str, Any]],
+    healths: Mapping[str, Health],
+    counts: Mapping[str, int],
+    memory: Mapping[str, int],
+) -> tuple[str, ...]:
+    info = known.get(process.name, {})
+    running = bool(info.get("pid"))
+    return (
+        process.name,
+        str(info["pid"]) if running else "-",
+        str(process.listens[0]) if process.listens else "-",
+        healths[process.name].word,
+        str(counts.get(process.name, 0)),
+        span(time.time() - info["start"]) if running else "-",
+        f"{memory[process.name] // MIB} MiB" if running else "-",
+    )
+
+
+def span(seconds: float) -> str:
+    """A time as people say it: 42s, 7m05s, 3h12m, 2d04h."""
+    whole = max(0, int(seconds))
+    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
+    if days:
+        return f"{days}d{hours % 24:02}h"
+    if hours:
+        return f"{hours}h{minutes % 60:02}m"
+    return f"{minutes}m{whole % 60:02}s" if minutes else f"{whole}s"
+
+
+def _show_mesh_error(settings: Settings) -> None:
+    """The mesh controller's last refusal, whole: it names file, resource and field."""
+    try:
+        error = json.loads((settings.mesh / "status.json").read_text(encoding="utf-8")).get("error")
+    except (OSError, ValueError):
+        return
+    if error:
+        print(f"\nThe mesh keeps its last good configuration, because istio/ is refused:\n{error}")

@@ -1,0 +1,74 @@
+"""
+`make up`: from whatever there is to a system that takes an order.
+"""
+
+import argparse
+from collections.abc import Mapping
+
+from stack.commands import edge, mesh_files
+from stack.commands.summary import summary
+from stack.describe import prepare
+from stack.install import artifacts
+from stack.progress import Progress
+from stack.run import end, ports, watches, write
+from stack.run.lock import exclusive
+from stack.run.start import Starter
+from stack.run.supervisor import Supervisor
+from stack.settings import Settings
+from stack.topology import system
+from stack.topology.plan import Plan
+from stack.topology.processes import Process, Step
+
+
+def run(chosen: Settings, _options: argparse.Namespace) -> int:
+    """Start everything."""
+    up(chosen, Progress())
+    return 0
+
+
+def up(settings: Settings, progress: Progress) -> None:
+    """
+    Start everything, wait until an order goes through, and say what is where.
+
+    What this run started is stopped again when it fails or is interrupted.
+    """
+    plan = prepare(settings)
+    with exclusive(settings):
+        artifacts.contract(settings, say=progress.say)
+        artifacts.kafka(settings, say=progress.say)
+        artifacts.pages(settings, say=progress.say)
+        steps = system.steps(plan)
+        write.everything(plan, system.processes(steps))
+        mesh_files.check(settings)
+        _start(plan, steps, progress)
+    print(summary(plan, progress.seconds()))
+
+
+def _start(plan: Plan, steps: Mapping[str, Step], progress: Progress) -> None:
+    """Start what does not run yet."""
+    settings = plan.settings
+    supervisor = Supervisor(settings)
+    fresh = not supervisor.runs()
+    starter = Starter(settings=settings, supervisor=supervisor, progress=progress)
+    if fresh:
+        end.strays(settings, progress)
+    _require_room(system.processes(steps), supervisor, progress, fresh=fresh)
+    try:
+        supervisor.launch() if fresh else supervisor.reload()
+        starter.run(steps)
+        edge.wait_for_order(settings, progress)
+    except BaseException:
+        progress.say("stopping what was started")
+        if fresh:
+            end.down(settings, steps, progress)
+        else:
+            end.stop(settings, starter.started)
+        raise
+
+
+def _require_room(processes: list[Process], supervisor: Supervisor, progress: Progress, *, fresh: bool) -> None:
+    """What is to be started must find its ports free, and enough of what the kernel hands out."""
+    known = {} if fresh else supervisor.info()
+    down = [process for process in processes if known.get(process.name, {}).get("pid", 0) == 0]
+    ports.require_free(endpoint for process in down for endpoint in process.listens)
+    watches.require(watches.needed(down), say=progress.say)

@@ -1,0 +1,1 @@
+"""Starts, supervises, asks and ends what the topology describes."""

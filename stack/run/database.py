@@ -1,0 +1,58 @@
+"""
+Makes the database and the user of orders on whichever PostgreSQL member is primary.
+
+Run as `python -m stack.run.database`; running it again changes nothing but the password.
+"""
+
+import os
+
+import psycopg
+from psycopg import sql
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from stack import settings
+from stack.settings import CHECKOUT
+from stack.topology import passwords
+from stack.topology.addresses import Host, Network, Port
+from stack.topology.plan import REPLICAS
+
+SECONDS = 90
+
+
+def main() -> None:
+    """Make what is missing; raises when no primary takes it within 90 seconds."""
+    chosen = settings.read(os.environ, checkout=CHECKOUT)
+    known = passwords.keep(chosen.secrets)
+    with _connect(Network(chosen.network), known.postgres_superuser) as connection:
+        connection.autocommit = True
+        _role(connection, known.orders_database)
+        if connection.execute("SELECT FROM pg_database WHERE datname = 'orders'").fetchone() is None:
+            connection.execute("CREATE DATABASE orders OWNER orders")
+
+
+@retry(
+    retry=retry_if_exception_type(psycopg.OperationalError),
+    stop=stop_after_delay(SECONDS),
+    wait=wait_fixed(0.3),
+    reraise=True,
+)
+def _connect(network: Network, password: str) -> psycopg.Connection[tuple[object, ...]]:
+    return psycopg.connect(
+        host=",".join(network.address(Host.POSTGRES, replica) for replica in REPLICAS),
+        port=Port.POSTGRES.value,
+        user="postgres",
+        password=password,
+        dbname="postgres",
+        target_session_attrs="read-write",
+        connect_timeout=2,
+    )
+
+
+def _role(connection: psycopg.Connection[tuple[object, ...]], password: str) -> None:
+    exists = connection.execute("SELECT FROM pg_roles WHERE rolname = 'orders'").fetchone() is not None
+    statement = "ALTER ROLE orders LOGIN PASSWORD {}" if exists else "CREATE ROLE orders LOGIN PASSWORD {}"
+    connection.execute(sql.SQL(statement).format(sql.Literal(password)))
+
+
+if __name__ == "__main__":
+    main()

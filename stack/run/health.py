@@ -1,0 +1,136 @@
+"""
+Asks a process whether it is healthy, each kind in its own way, within two seconds.
+"""
+
+import http.client
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from grpc_health.v1 import health_pb2
+from redis import Redis
+from redis.exceptions import RedisError
+
+from stack.topology.addresses import Endpoint
+from stack.topology.checks import Check, GrpcCheck, HttpCheck, KafkaCheck, MeshCheck, PatroniCheck, RedisCheck
+
+SECONDS = 2.0
+HEALTH_CHECK = "/grpc.health.v1.Health/Check"
+
+
+@dataclass(frozen=True)
+class Health:
+    """An answer: healthy or not, and a word on it."""
+
+    good: bool
+    word: str
+
+
+def ask(check: Check) -> Health:
+    """
+    The health of what *check* describes; never raises for what a sick process does.
+    """
+    return _KINDS[type(check)](check)
+
+
+def _http(check: HttpCheck) -> Health:
+    status, _ = _get(check.endpoint, check.path)
+    return Health(status == http.client.OK, "healthy" if status == http.client.OK else f"answers {status}")
+
+
+def _patroni(check: PatroniCheck) -> Health:
+    status, body = _get(check.endpoint, "/patroni")
+    if status == 0:
+        return Health(False, "does not answer")
+    try:
+        member: dict[str, Any] = json.loads(body)
+    except ValueError:
+        return Health(False, f"answers {status}")
+    role, state = str(member.get("role", "unknown")), str(member.get("state", "unknown"))
+    if role in ("primary", "master"):
+        return Health(state == "running", "primary" if state == "running" else state)
+    if "sync_standby" in member or member.get("replication_state") == "streaming":
+        return Health(True, "replica, synchronous" if member.get("sync_standby") else "replica")
+    return Health(False, f"{role}, {state}")
+
+
+def _grpc(check: GrpcCheck) -> Health:
+    with grpc.insecure_channel(str(check.endpoint), [("grpc.enable_http_proxy", 0)]) as channel:
+        try:
+            check_now = channel.unary_unary(
+                HEALTH_CHECK,
+                request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+                response_deserializer=health_pb2.HealthCheckResponse.FromString,
+            )
+            answer = check_now(health_pb2.HealthCheckRequest(), timeout=SECONDS)
+        except grpc.RpcError as error:
+            return Health(False, f"answers {error.code().name}")
+    serving = answer.status == health_pb2.HealthCheckResponse.SERVING
+    return Health(serving, "healthy" if serving else health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
+
+
+def _redis(check: RedisCheck) -> Health:
+    endpoint = check.endpoint
+    try:
+        with Redis(
+            host=endpoint.address,
+            port=endpoint.port,
+            password=check.password,
+            socket_timeout=SECONDS,
+            socket_connect_timeout=SECONDS,
+        ) as redis:
+            redis.ping()
+    except (RedisError, OSError) as error:
+        return Health(False, str(error)[:60])
+    return Health(True, "healthy")
+
+
+def _kafka(check: KafkaCheck) -> Health:
+    quiet: dict[str, str | int | float | bool] = {
+        "bootstrap.servers": str(check.endpoint),
+        "log_level": 0,
+        "socket.timeout.ms": int(SECONDS * 1000),
+    }
+    try:
+        brokers = AdminClient(quiet).list_topics(timeout=SECONDS).brokers
+    except KafkaException:
+        return Health(False, "does not answer")
+    return Health(bool(brokers), "healthy" if brokers else "knows no broker")
+
+
+def _mesh(check: MeshCheck) -> Health:
+    try:
+        status: dict[str, Any] = json.loads(check.status.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return Health(False, "has written no status yet")
+    except ValueError:
+        return Health(False, "its status cannot be read")
+    error = status.get("error")
+    return Health(not error, str(error).splitlines()[0] if error else "healthy")
+
+
+_KINDS: dict[type[Any], Callable[[Any], Health]] = {
+    HttpCheck: _http,
+    PatroniCheck: _patroni,
+    GrpcCheck: _grpc,
+    RedisCheck: _redis,
+    KafkaCheck: _kafka,
+    MeshCheck: _mesh,
+}
+
+
+def _get(endpoint: Endpoint, path: str) -> tuple[int, bytes]:
+    """Status and body; status 0 when nobody answers."""
+    connection = http.client.HTTPConnection(endpoint.address, endpoint.port, timeout=SECONDS)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read(65536)
+    except (OSError, http.client.HTTPException):
+        return 0, b""
+    finally:
+        connection.close()

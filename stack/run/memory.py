@@ -1,0 +1,21 @@
+"""
+How much memory a supervised program takes.
+"""
+
+from stack.run import members
+from stack.settings import Settings
+
+KIB = 1024
+
+
+def memory_of(settings: Settings, name: str, pid: int) -> int:
+    """Bytes that a process and all it started take: proportional, so that shared pages count once."""
+    return sum(_proportional(member.pid) for member in members.of_program(settings, name, pid))
+
+
+def _proportional(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as rollup:
+            return next(int(line.split()[1]) * KIB for line in rollup if line.startswith("Pss:"))
+    except (OSError, StopIteration):
+        return 0

@@ -1,0 +1,229 @@
+"""
+The supervisor: its configuration, its start, and how it is asked.
+"""
+
+import configparser
+import io
+import os
+import shlex
+import subprocess
+import time
+import xmlrpc.client
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+from supervisor.xmlrpc import SupervisorTransport
+
+from stack.errors import StackError
+from stack.settings import Settings
+from stack.topology.processes import Process
+
+LOG_BYTES = 10 * 1024 * 1024
+LOG_BACKUPS = 2
+# Each try waits a second longer than the last: over an hour until supervisord gives a process up.
+START_RETRIES = 100
+START_SECONDS = 15
+# What children may see of the environment `make up` runs in; all else is set for each process.
+PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "OTEL_EXPORTER_OTLP_ENDPOINT")
+
+
+class SupervisorFailed(StackError):
+    """supervisord does not run or refuses; the message says where its log is."""
+
+
+def render(settings: Settings, processes: Sequence[Process]) -> str:
+    """supervisord.conf: every process comes back unless it was told to stop."""
+    # supervisord expands %(…)s itself, so that a percent sign is written twice; it reads ; after a space as a comment.
+    written = configparser.RawConfigParser()
+    written.read_dict(_sections(settings, processes))
+    text = io.StringIO()
+    written.write(text, space_around_delimiters=False)
+    return text.getvalue()
+
+
+def _sections(settings: Settings, processes: Sequence[Process]) -> dict[str, dict[str, str]]:
+    return {
+        "unix_http_server": {"file": str(socket(settings)), "chmod": "0700"},
+        "supervisord": _daemon(settings),
+        "rpcinterface:supervisor": {
+            "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface",
+        },
+        "eventlistener:restarts": _listener(settings),
+        **{f"program:{process.name}": _program(settings, process) for process in processes},
+    }
+
+
+def _daemon(settings: Settings) -> dict[str, str]:
+    return {
+        **({"user": "root"} if os.geteuid() == 0 else {}),
+        "identifier": f"order-system-{settings.network}",
+        "pidfile": _escape(str(pid_file(settings))),
+        "logfile": _escape(f"{settings.log}/supervisord.log"),
+        "logfile_maxbytes": str(LOG_BYTES),
+        "logfile_backups": str(LOG_BACKUPS),
+        "childlogdir": _escape(str(settings.log)),
+        "minfds": "4096",
+        "umask": "022",
+    }
+
+
+def _listener(settings: Settings) -> dict[str, str]:
+    """What counts the processes that end without having been told to."""
+    python = str(settings.venv / "bin" / "python")
+    return {
+        "command": _command_line([python, "-m", "stack.run.restarts", str(restarts_file(settings))]),
+        "directory": _escape(str(settings.checkout)),
+        "events": "PROCESS_STATE_EXITED,PROCESS_STATE_BACKOFF",
+        "autorestart": "true",
+        "stderr_logfile": _escape(f"{settings.log}/restarts.log"),
+        "stderr_logfile_maxbytes": str(LOG_BYTES),
+        "stderr_logfile_backups": str(LOG_BACKUPS),
+    }
+
+
+def _program(settings: Settings, process: Process) -> dict[str, str]:
+    variables = ",".join(f'{name}="{_escape(value)}"' for name, value in sorted(process.environment.items()))
+    return {
+        "command": _command_line(process.command),
+        "directory": _escape(str(process.directory or settings.checkout)),
+        **({"environment": variables} if variables else {}),
+        **({"user": process.user} if process.user else {}),
+        "autostart": "false",
+        "autorestart": "true",
+        "startsecs": "1",
+        "startretries": str(START_RETRIES),
+        "stopwaitsecs": str(process.stop_seconds),
+        "killasgroup": "true",
+        "redirect_stderr": "true",
+        "stdout_logfile": _escape(str(log_file(settings, process.name))),
+        "stdout_logfile_maxbytes": str(LOG_BYTES),
+        "stdout_logfile_backups": str(LOG_BACKUPS),
+    }
+
+
+def _command_line(words: Sequence[str]) -> str:
+    """Words as supervisord takes them apart again, which it does as a shell would."""
+    return _escape(shlex.join(words))
+
+
+def _escape(text: str) -> str:
+    return text.replace("%", "%%")
+
+
+def socket(settings: Settings) -> Path:
+    """Where supervisord answers."""
+    return settings.run / "supervisor.sock"
+
+
+def pid_file(settings: Settings) -> Path:
+    """Where supervisord writes its process id."""
+    return settings.run / "supervisord.pid"
+
+
+def restarts_file(settings: Settings) -> Path:
+    """How often each process ended without having been told to."""
+    return settings.run / "restarts.json"
+
+
+def log_file(settings: Settings, name: str) -> Path:
+    """A process's log."""
+    return settings.log / f"{name}.log"
+
+
+def passed_on() -> dict[str, str]:
+    """What every process of a stack sees of the environment `make up` runs in."""
+    return {"PYTHONUNBUFFERED": "1", **{name: os.environ[name] for name in PASSED_ON if name in os.environ}}
+
+
+class Supervisor:
+    """
+    A stack's supervisord, asked over its socket; safe to use from several threads.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def runs(self) -> bool:
+        """Whether supervisord answers."""
+        try:
+            return bool(self._ask("getState")["statename"] == "RUNNING")
+        except (OSError, xmlrpc.client.Error):
+            return False
+
+    def launch(self) -> None:
+        """
+        Start supervisord in the background; raises `SupervisorFailed` after 15 s.
+        """
+        restarts_file(self._settings).unlink(missing_ok=True)
+        program = self._settings.venv / "bin" / "supervisord"
+        configuration = self._settings.conf / "supervisord.conf"
+        said = subprocess.run(
+            [program, "-c", configuration],
+            env=passed_on(),
+            capture_output=True,
+            text=True,
+            timeout=START_SECONDS,
+            check=False,
+        )
+        if said.returncode != 0:
+            raise SupervisorFailed(f"supervisord does not start: {(said.stdout + said.stderr).strip()}")
+        self._wait_until(self.runs, "did not answer")
+
+    def reload(self) -> None:
+        """
+        Take over changed configuration: what changed is stopped, for the caller to start again.
+        """
+        added, changed, removed = self._ask("reloadConfig")[0]
+        for name in (*changed, *removed):
+            self._ask("stopProcessGroup", name)
+            self._ask("removeProcessGroup", name)
+        for name in (*added, *changed):
+            self._ask("addProcessGroup", name)
+
+    def start(self, name: str) -> None:
+        """Start a process without waiting; one that runs goes on."""
+        self._ask_unless("ALREADY_STARTED", "startProcess", name, False)
+
+    def stop(self, name: str, *, wait: bool) -> None:
+        """Tell a process to end, and keep it down."""
+        self._ask_unless("NOT_RUNNING", "stopProcess", name, wait)
+
+    def info(self) -> dict[str, dict[str, Any]]:
+        """What supervisord knows of each process, by name."""
+        return {entry["name"]: entry for entry in self._ask("getAllProcessInfo")}
+
+    def shut_down(self) -> None:
+        """End supervisord and whatever still runs under it; returns when it has gone."""
+        pid = int(self._ask("getPID"))
+        try:
+            supervisord = psutil.Process(pid)
+        except psutil.NoSuchProcess:
+            return
+        for name in self.info():
+            # supervisord ends one group a second; groups that are down already need not wait their turn.
+            with suppress(xmlrpc.client.Fault):
+                self._ask("removeProcessGroup", name)
+        self._ask("shutdown")
+        supervisord.wait(timeout=90)
+
+    def _ask(self, method: str, *arguments: Any) -> Any:
+        transport = SupervisorTransport(None, None, f"unix://{socket(self._settings)}")
+        with xmlrpc.client.ServerProxy("http://localhost", transport=transport) as server:
+            return getattr(server.supervisor, method)(*arguments)
+
+    def _ask_unless(self, harmless: str, method: str, *arguments: Any) -> None:
+        try:
+            self._ask(method, *arguments)
+        except xmlrpc.client.Fault as fault:
+            if not fault.faultString.startswith(harmless):
+                raise SupervisorFailed(f"supervisord refuses {method} {arguments[0]}: {fault.faultString}") from fault
+
+    def _wait_until(self, met: Any, complaint: str) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not met():
+            if time.monotonic() > deadline:
+                raise SupervisorFailed(f"supervisord {complaint}; see {self._settings.log}/supervisord.log")
+            time.sleep(0.1)

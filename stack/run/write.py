@@ -1,0 +1,73 @@
+"""
+Writes a stack's folders and configuration, owned by whom they serve.
+"""
+
+import os
+import pwd
+import shutil
+from pathlib import Path
+
+from stack.errors import StackError
+from stack.run import supervisor
+from stack.topology import configuration
+from stack.topology.passwords import write_private
+from stack.topology.plan import REPLICAS, Plan
+from stack.topology.processes import Process
+
+
+class UnreachableState(StackError):
+    """The user postgres cannot enter the state folder."""
+
+
+def everything(plan: Plan, processes: list[Process]) -> None:
+    """Write all configuration; writing the same again changes nothing."""
+    settings, user = plan.settings, plan.programs.postgres_user
+    if user is not None:
+        check_reachable(settings.state, user)
+    for name in ("etcd-0", "redis-0", "kafka-0", "prometheus-0"):
+        (settings.data / name).mkdir(exist_ok=True, mode=0o700)
+    for replica in REPLICAS:
+        name = f"postgres-{replica}"
+        _make_owned(settings.data / name, user)
+        write_private(settings.conf / f"{name}.yml", configuration.patroni(plan, replica), user=user)
+    write_private(settings.conf / "redis-0.conf", configuration.redis(plan))
+    write_private(settings.conf / "kafka-0.properties", configuration.kafka(plan))
+    write_private(settings.conf / "registry.yaml", configuration.registry(plan))
+    (settings.conf / "istio").mkdir(exist_ok=True)
+    write_private(settings.conf / "istio" / "issuer.yaml", configuration.issuer_entry(plan))
+    write_private(settings.conf / "supervisord.conf", supervisor.render(settings, processes))
+    _prometheus(plan)
+
+
+def _prometheus(plan: Plan) -> None:
+    """
+    Prometheus reads its targets and rules from folders beside its configuration.
+
+    The folders stay: one that runs watches them, and is blind once they have been removed.
+    """
+    source, target = plan.settings.checkout / "monitoring", plan.settings.conf / "prometheus"
+    for name in ("rules", "targets"):
+        (target / name).mkdir(parents=True, exist_ok=True)
+    wanted = set()
+    for path in (source / "prometheus.yml", *source.glob("rules/*.yml")):
+        wanted.add(Path(shutil.copy(path, target / path.relative_to(source))))
+    for name, text in configuration.prometheus_targets(plan).items():
+        (target / "targets" / name).write_text(text, encoding="utf-8")
+        wanted.add(target / "targets" / name)
+    for path in target.rglob("*"):
+        if path.is_file() and path not in wanted:
+            path.unlink()
+
+
+def _make_owned(folder: Path, user: str | None) -> None:
+    folder.mkdir(exist_ok=True, mode=0o700)
+    if user is not None:
+        entry = pwd.getpwnam(user)
+        os.chown(folder, entry.pw_uid, entry.pw_gid)
+
+
+def check_reachable(folder: Path, user: str) -> None:
+    """Raise `UnreachableState` unless others than the owner may enter *folder* and what it is in."""
+    for place in (folder, *folder.parents):
+        if not place.stat().st_mode & 0o001:
+            raise UnreachableState(f"STATE={folder}: the user {user} cannot enter {place}; choose another folder")

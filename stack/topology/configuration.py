@@ -1,0 +1,188 @@
+"""
+The data stores' configuration files, as text: pure functions of the plan and of what stores/ says of each.
+"""
+
+import json
+from typing import Any
+
+import yaml
+
+from stack.topology.addresses import Endpoint, Host, Port
+from stack.topology.plan import REPLICAS, Plan
+from stack.topology.workloads import EDGE, NAMESPACE, PAGES, SERVICES
+from stores import files
+
+
+def redis(plan: Plan) -> str:
+    """What every Redis of ours has, then this one's place."""
+    listen = plan.network.at(Host.REDIS, Port.REDIS)
+    return files.redis() + _lines(
+        f"bind {listen.address}",
+        f"port {listen.port}",
+        f"requirepass {plan.passwords.redis}",
+        f"dir {plan.settings.data}/redis-0",
+    )
+
+
+def kafka(plan: Plan) -> str:
+    """The one broker."""
+    return files.kafka(
+        listen=str(plan.network.at(Host.KAFKA, Port.KAFKA)),
+        controller=str(plan.network.at(Host.KAFKA, Port.KAFKA_CONTROLLER)),
+        data=f"{plan.settings.data}/kafka-0",
+    )
+
+
+def patroni(plan: Plan, replica: int) -> str:
+    """One member of the PostgreSQL cluster: what all have in common, and its name, place and passwords."""
+    shared, name = files.patroni(), f"postgres-{replica}"
+    api = plan.network.at(Host.POSTGRES, Port.PATRONI, replica)
+    listen = plan.network.at(Host.POSTGRES, Port.POSTGRES, replica)
+    own = {
+        "name": name,
+        "restapi": {
+            "listen": str(api),
+            "connect_address": str(api),
+            "authentication": {"username": "patroni", "password": plan.passwords.patroni_api},
+        },
+        "etcd3": {"host": str(plan.network.at(Host.ETCD, Port.ETCD))},
+        "postgresql": shared["postgresql"] | _member(plan, name, listen),
+    }
+    return yaml.safe_dump(shared | own, sort_keys=False)
+
+
+def _member(plan: Plan, name: str, listen: Endpoint) -> dict[str, Any]:
+    home = f"{plan.settings.data}/{name}"
+    superuser = {"username": "postgres", "password": plan.passwords.postgres_superuser}
+    return {
+        "listen": str(listen),
+        "connect_address": str(listen),
+        "bin_dir": str(plan.programs.postgres_bin),
+        "data_dir": f"{home}/pgdata",
+        "pgpass": f"{home}/pgpass",
+        "authentication": {
+            "superuser": superuser,
+            "replication": {"username": "replicator", "password": plan.passwords.postgres_replication},
+            "rewind": superuser,
+        },
+    }
+
+
+def prometheus_targets(plan: Plan) -> dict[str, str]:
+    """Prometheus's target files by name, one for each job."""
+    envoys = [_target(plan.network.at(Host.EDGE, Port.ADMIN), "edge", EDGE)]
+    applications = []
+    for service, host in SERVICES.items():
+        for replica in REPLICAS:
+            pod = f"{service}-{replica}"
+            envoys.append(_target(plan.network.at(host, Port.ADMIN, replica), service, pod))
+            applications.append(_target(plan.network.at(host, Port.METRICS, replica), service, pod))
+    envoys.append(_target(plan.network.at(Host.PAGES, Port.ADMIN), "pages", PAGES))
+    applications.append(_target(plan.network.at(Host.PAGES, Port.METRICS), "pages", PAGES))
+    members = [_target(address, "postgres", f"postgres-{replica}") for replica, address in enumerate(plan.patroni)]
+    itself = [_target(plan.network.at(Host.PROMETHEUS, Port.PROMETHEUS), "prometheus", "prometheus-0")]
+    groups = {"applications": applications, "envoys": envoys, "patroni": members, "prometheus": itself}
+    return {f"{name}.json": json.dumps(targets, indent=2) + "\n" for name, targets in groups.items()}
+
+
+def registry(plan: Plan) -> str:
+    """What the mesh would know from Kubernetes: services, workloads, addresses."""
+    return yaml.safe_dump(
+        {
+            "trustDomain": "cluster.local",
+            "clusterDomain": "cluster.local",
+            "rootNamespace": "istio-system",
+            "namespaces": {NAMESPACE: {}, "istio-system": {}},
+            "services": [
+                *(_service(name, "grpc", Port.SERVICE) for name in SERVICES),
+                _service("pages", "http", Port.PAGES),
+            ],
+            "workloads": [
+                *(_workload(plan, name, replica) for name in SERVICES for replica in REPLICAS),
+                _pages(plan),
+                _edge(plan),
+            ],
+            "credentials": [{"name": "edge-certificate", "hosts": ["localhost", "127.0.0.1"]}],
+        },
+        sort_keys=False,
+    )
+
+
+def issuer_entry(plan: Plan) -> str:
+    """The development issuer has no sidecar, so the mesh knows it as Istio knows what is outside."""
+    endpoint = plan.network.at(Host.ISSUER, Port.ISSUER)
+    return yaml.safe_dump(
+        {
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "ServiceEntry",
+            "metadata": {"name": "issuer", "namespace": NAMESPACE},
+            "spec": {
+                "hosts": [f"issuer.{NAMESPACE}.svc.cluster.local"],
+                "location": "MESH_EXTERNAL",
+                "resolution": "STATIC",
+                "ports": [{"number": 8080, "name": "http", "protocol": "HTTP"}],
+                "endpoints": [{"address": endpoint.address, "ports": {"http": endpoint.port}}],
+            },
+        },
+        sort_keys=False,
+    )
+
+
+def _service(name: str, protocol: str, port: Port) -> dict[str, Any]:
+    return {
+        "name": name,
+        "namespace": NAMESPACE,
+        "selector": {"app": name},
+        "ports": [{"name": protocol, "port": port.value}],
+    }
+
+
+def _workload(plan: Plan, service: str, replica: int) -> dict[str, Any]:
+    host, network = SERVICES[service], plan.network
+    port = Port.SERVICE.value
+    return {
+        "name": f"{service}-{replica}",
+        "namespace": NAMESPACE,
+        "serviceAccount": service,
+        "labels": {"app": service, "version": "v1"},
+        "address": network.address(host, replica),
+        "admin": str(network.at(host, Port.ADMIN, replica)),
+        "inbound": [{"port": port, "application": str(network.at(host, Port.APPLICATION, replica))}],
+        "outbound": [{"port": port, "listen": str(network.at(host, Port.OUTBOUND, replica))}],
+    }
+
+
+def _pages(plan: Plan) -> dict[str, Any]:
+    network = plan.network
+    application = str(network.at(Host.PAGES, Port.PAGES_APPLICATION))
+    return {
+        "name": PAGES,
+        "namespace": NAMESPACE,
+        "serviceAccount": "pages",
+        "labels": {"app": "pages", "version": "v1"},
+        "address": network.address(Host.PAGES),
+        "admin": str(network.at(Host.PAGES, Port.ADMIN)),
+        "inbound": [{"port": Port.PAGES.value, "application": application, "health": "/healthz"}],
+        "outbound": [{"port": Port.SERVICE.value, "listen": str(network.at(Host.PAGES, Port.OUTBOUND))}],
+    }
+
+
+def _edge(plan: Plan) -> dict[str, Any]:
+    return {
+        "name": EDGE,
+        "namespace": NAMESPACE,
+        "serviceAccount": "edge",
+        "labels": {"app": "edge", "istio": "edge"},
+        "kind": "gateway",
+        "address": "127.0.0.1",
+        "admin": str(plan.network.at(Host.EDGE, Port.ADMIN)),
+        "ports": {Port.EDGE.value: plan.settings.port, Port.EDGE_TLS.value: plan.settings.tls_port},
+    }
+
+
+def _target(endpoint: Endpoint, service: str, pod: str) -> dict[str, Any]:
+    return {"targets": [str(endpoint)], "labels": {"service": service, "pod": pod}}
+
+
+def _lines(*lines: str) -> str:
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,64 @@
+"""
+What every description of a process is derived from.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack.settings import Settings
+from stack.topology.addresses import Endpoint, Host, Network, Port
+from stack.topology.passwords import Passwords
+
+REPLICAS = range(2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Programs:
+    """Where the programs are that are not in the virtual environment."""
+
+    postgres_bin: Path
+    redis: Path
+    etcd: Path
+    prometheus: Path
+    java: Path
+    postgres_user: str | None  # PostgreSQL refuses to run as root
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """One stack: its settings, its passwords and the machine's programs."""
+
+    settings: Settings
+    passwords: Passwords
+    programs: Programs
+
+    @property
+    def network(self) -> Network:
+        """The stack's addresses."""
+        return Network(self.settings.network)
+
+    def tool(self, name: str) -> str:
+        """A program of the virtual environment."""
+        return str(self.settings.venv / "bin" / name)
+
+    @property
+    def database_url(self) -> str:
+        """Where orders keeps its rows: both members, whichever is primary."""
+        members = ",".join(str(self.network.at(Host.POSTGRES, Port.POSTGRES, replica)) for replica in REPLICAS)
+        password = self.passwords.orders_database
+        return f"postgresql://orders:{password}@{members}/orders?target_session_attrs=primary"
+
+    @property
+    def patroni(self) -> tuple[Endpoint, ...]:
+        """Where PostgreSQL's members can be asked who leads."""
+        return tuple(self.network.at(Host.POSTGRES, Port.PATRONI, replica) for replica in REPLICAS)
+
+    @property
+    def redis_url(self) -> str:
+        """Where inventory keeps its stock."""
+        return f"redis://:{self.passwords.redis}@{self.network.at(Host.REDIS, Port.REDIS)}/0"
+
+    @property
+    def kafka_brokers(self) -> str:
+        """Where events go."""
+        return str(self.network.at(Host.KAFKA, Port.KAFKA))

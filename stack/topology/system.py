@@ -1,0 +1,57 @@
+"""
+The whole system on one machine: every process and task, by name.
+
+Pure description: nothing here starts, writes or reads anything.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from stack.errors import StackError
+from stack.topology import stores, workloads
+from stack.topology.plan import REPLICAS, Plan
+from stack.topology.processes import Process, Role, Step
+
+
+class UnknownService(StackError):
+    """A name that no process of the stack has; the message lists those that there are."""
+
+
+def steps(plan: Plan) -> dict[str, Step]:
+    """
+    Everything that `make up` runs; to extend the system, extend this list.
+    """
+    everything: list[Step] = [
+        stores.etcd(plan),
+        *(stores.postgres(plan, replica) for replica in REPLICAS),
+        stores.redis(plan),
+        stores.format_kafka(plan),
+        stores.kafka(plan),
+        *workloads.preparations(plan),
+        *workloads.mesh(plan),
+        *workloads.applications(plan),
+        *workloads.pages(plan),
+        workloads.issuer(plan),
+        *workloads.proxies(plan),
+        stores.prometheus(plan),
+    ]
+    return {step.name: step for step in everything}
+
+
+def processes(described: Mapping[str, Step]) -> list[Process]:
+    """The steps that stay."""
+    return [step for step in described.values() if isinstance(step, Process)]
+
+
+def named(everything: Iterable[Process], name: str) -> list[Process]:
+    """
+    The processes that `SVC=name` means: one process, or every replica of a service.
+
+    Raises `UnknownService`.
+    """
+    everything = list(everything)
+    found = [process for process in everything if name in (process.name, process.service)]
+    if not found:
+        known = sorted({process.service for process in everything if process.role is not Role.PROXY} | {"edge"})
+        replicas = sorted(process.name for process in everything)
+        raise UnknownService(f"SVC={name!r} is not one of {', '.join(known)}, nor of {', '.join(replicas)}")
+    return found

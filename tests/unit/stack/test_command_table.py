@@ -1,0 +1,79 @@
+"""The tables of commands: what they say is what there is."""
+
+import ast
+import re
+import subprocess
+import sys
+
+import pytest
+
+from stack import bootstrap, command_table
+from stack.command_table import Needs, parse, yes
+from stack.errors import StackError
+from stack.settings import CHECKOUT
+from tools import command_table as tools_table
+
+ALL = (*command_table.COMMANDS, *tools_table.COMMANDS)
+
+
+@pytest.mark.parametrize("command", ALL, ids=lambda command: command.name)
+def test_every_command_of_the_tables_has_a_function(command):
+    assert callable(command.load())
+
+
+@pytest.mark.parametrize("command", ALL, ids=lambda command: command.name)
+def test_every_command_is_a_target_of_the_makefile(command):
+    recipes = dict(re.findall(r"^([a-z-]+):.*\n((?:\t.*\n)*)", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))
+    assert re.search(rf"\$\((STACK|DEVELOPER)\) {command.name}\b", recipes[command.name])
+    for argument in command.arguments:
+        assert f"$({argument.variable})" in recipes[command.name]
+
+
+def test_what_looks_at_or_ends_a_stack_installs_nothing():
+    needs = {command.name: command.needs for command in ALL}
+    installing = {name for name, each in needs.items() if each is not Needs.NOTHING}
+    assert installing == {"up", "protos", "lint", "unit", "integration", "test"}
+
+
+def test_an_argument_that_may_not_be_left_out_is_asked_for_with_an_example():
+    for words in (["kill"], ["kill", ""]):
+        with pytest.raises(StackError, match="say which: make kill SVC=inventory"):
+            parse("stack", command_table.COMMANDS, words)
+
+
+def test_what_a_command_passes_on_is_left_as_it_is():
+    _, options = parse("stack", command_table.COMMANDS, ["soak", "--orders", "50", "--help"])
+    assert options.further == ["--orders", "50", "--help"]
+
+
+def test_an_unknown_option_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        parse("stack", command_table.COMMANDS, ["status", "--orders"])
+    assert "unrecognized arguments: --orders" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"), [("yes", True), ("true", True), ("1", True), ("no", False), ("False", False), ("", False)]
+)
+def test_yes_and_no_are_understood_as_people_write_them(text, answer):
+    assert yes("OPERATOR", text) is answer
+
+
+def test_what_is_neither_yes_nor_no_is_refused():
+    with pytest.raises(StackError, match="OPERATOR='maybe' is neither yes nor no"):
+        yes("OPERATOR", "maybe")
+
+
+def test_an_older_python_is_told_in_one_sentence():
+    pretend = (
+        "import sys, runpy; sys.version_info = (3, 8, 2); runpy.run_module('stack.bootstrap', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", pretend], cwd=CHECKOUT, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1
+    assert done.stderr == "error: this is Python 3.8.2, and 3.11 or later is needed; set PYTHON to one\n"
+
+
+def test_an_older_python_can_read_the_bootstrap():
+    for module in (bootstrap.__file__, str(CHECKOUT / "tools" / "bootstrap.py")):
+        with open(module, encoding="utf-8") as source:
+            ast.parse(source.read(), feature_version=(3, 7))

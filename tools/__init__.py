@@ -1,0 +1,1 @@
+"""What developers run on the code: checks and test suites."""

@@ -1,0 +1,11 @@
+"""
+The developers' commands from nothing but Python: `python3 -m tools.bootstrap COMMAND…`.
+"""
+
+import sys
+
+from stack.bootstrap import main
+from tools.command_table import COMMANDS
+
+if __name__ == "__main__":
+    main(sys.argv[1:], program="tools", commands=COMMANDS)
