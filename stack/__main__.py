@@ -12,6 +12,8 @@ from stack import command_table, settings
 from stack.command_table import Command
 from stack.errors import StackError
 
+READER_GONE = 128 + signal.SIGPIPE
+
 
 def main(words: Sequence[str], *, program: str = "stack", commands: Sequence[Command] = command_table.COMMANDS) -> int:
     """Run one command and return its exit code."""
@@ -23,6 +25,10 @@ def main(words: Sequence[str], *, program: str = "stack", commands: Sequence[Com
     except StackError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # Whoever read the output has read enough: nothing more may be written, at the interpreter's end neither.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
     except OSError as error:
         print(f"error: {error.filename or type(error).__name__}: {error.strerror or error}", file=sys.stderr)
         return 1

@@ -71,7 +71,7 @@ def _place(plan: Plan) -> dict[str, Any]:
         "-d",
         body,
     ]
-    print("== An order ==\n$ " + " ".join(_shown(word) for word in command))
+    print("== An order ==\n$ " + " ".join(_shown(plan, word) for word in command))
     answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     print(answer.stdout or answer.stderr)
     _, _, text = answer.stdout.replace("\r\n", "\n").partition("\n\n")
@@ -83,10 +83,11 @@ def _place(plan: Plan) -> dict[str, Any]:
     return order
 
 
-def _shown(word: str) -> str:
+def _shown(plan: Plan, word: str) -> str:
     """A word of the command as a person would type it; the token by what makes it."""
     if word.startswith("authorization:"):
-        return f'"authorization: Bearer $(make -s token CUSTOMER={edge.BUYER})"'
+        token = plan.settings.command(f"-s token CUSTOMER={edge.BUYER}")
+        return f'"authorization: Bearer $({token})"'
     return f"'{word}'" if " " in word or "{" in word else word
 
 

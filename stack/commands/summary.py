@@ -12,8 +12,8 @@ def summary(plan: Plan, seconds: float) -> str:
     settings, network = plan.settings, plan.network
     members = " ".join(str(network.at(Host.POSTGRES, Port.POSTGRES, replica)) for replica in REPLICAS)
     rows = [
-        ("Shop", f"{settings.edge_url}/  (sign in with make -s token CUSTOMER=ana)"),
-        ("Operations board", f"{settings.edge_url}/ops  (make -s token CUSTOMER=op OPERATOR=yes)"),
+        ("Shop", f"{settings.edge_url}/  (sign in with {settings.command('-s token CUSTOMER=ana')})"),
+        ("Operations board", f"{settings.edge_url}/ops  ({settings.command('-s token CUSTOMER=op OPERATOR=yes')})"),
         ("API (REST, gRPC)", f"{settings.edge_url}  ({settings.edge_url}/docs to try it)"),
         ("Edge (HTTPS)", f"https://localhost:{settings.tls_port}  (curl --cacert {settings.authority})"),
         ("Prometheus", f"http://{network.at(Host.PROMETHEUS, Port.PROMETHEUS)}"),
@@ -21,7 +21,8 @@ def summary(plan: Plan, seconds: float) -> str:
         ("PostgreSQL", f"{members} (database and user orders)"),
         ("Redis", str(network.at(Host.REDIS, Port.REDIS))),
         ("Passwords", f"{settings.secrets}/passwords.json"),
-        ("Logs", f"{settings.log}  (make logs SVC=orders)"),
+        ("Logs", f"{settings.log}  ({settings.command('logs SVC=orders')})"),
         ("Istio's files", f"{settings.checkout}/istio"),
     ]
-    return f"\nUp in {seconds:.0f} s. `make demo` places an order, `make status` shows every process.\n{table(rows)}"
+    demo, status = settings.command("demo"), settings.command("status")
+    return f"\nUp in {seconds:.0f} s. `{demo}` places an order, `{status}` shows every process.\n{table(rows)}"
