@@ -18,6 +18,7 @@ from chaos.restock import restock
 from stack import customer
 from stack.describe import describe
 from stack.settings import Settings
+from stack.topology import system
 from stack.topology.addresses import Host, Port
 
 LEAST_GOOD_PERCENT = 99.9
