@@ -84,7 +84,7 @@ SERVICES = (
     Image("pages", "pages", (*CONTRACT, "runtime", "gateway")),
 )
 STORES = (
-    Image("postgres", "postgres", ("stores/patroni.yml", "stores/agree.sh")),
+    Image("postgres", "postgres", ("stores/patroni.yml", "stores/agree.sh", "stores/hand_over.py")),
     Image("kafka", "kafka", ("stack/kafka", "stores/kafka.properties")),
     Image("redis", "redis", ("stores/redis.conf",)),
 )

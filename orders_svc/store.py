@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 import structlog
@@ -15,6 +16,7 @@ from shop.orders.v1 import order_pb2
 from orders_svc import rows, sql, wire
 from orders_svc.order import Change, Order, State, basket, fingerprint
 from orders_svc.ports import ACCEPTED, CREATED, OK, Answer, Fenced, KeyTaken, Placement, Request, Stale, Stored
+from runtime import database
 from runtime.batching import Gatherer
 from runtime.database import NOT_NOW
 from runtime.errors import Internal, Unavailable
@@ -23,6 +25,8 @@ from runtime.notifier import Notifier
 
 CHANGES = "order_changes"
 ACQUIRE_TIMEOUT_S = 2.0
+LOST_WITHIN_S = 1.0
+Result = TypeVar("Result")
 log = structlog.get_logger()
 
 
@@ -32,7 +36,7 @@ async def connection(pool: asyncpg.Pool) -> AsyncIterator[Any]:
     Yield a connection; what says that there is no database right now becomes `Unavailable`.
     """
     try:
-        async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as acquired:
+        async with database.acquired(pool, wait_s=ACQUIRE_TIMEOUT_S) as acquired:
             yield acquired
     except (*NOT_NOW, asyncpg.QueryCanceledError, asyncpg.OperatorInterventionError) as error:
         log.warning("the database does not answer", error=str(error) or type(error).__name__)
@@ -57,8 +61,11 @@ class Store:
         return await self._finding.submit(request)
 
     async def _find_batch(self, requests: Sequence[Request]) -> list[Stored | Exception | None]:
-        async with connection(self._pool) as session:
-            return list(await self._find(session, requests))
+        async def find() -> list[Stored | Exception | None]:
+            async with connection(self._pool) as session:
+                return list(await self._find(session, requests))
+
+        return await _again(find)
 
     async def _find(self, session: Any, requests: Sequence[Request]) -> list[Stored | None]:
         keys = [(each.customer, each.request_id, each.order_id) for each in requests]
@@ -75,7 +82,7 @@ class Store:
 
     async def _place_batch(self, batch: Sequence[rows.Prepared]) -> Sequence[Answer | Exception]:
         try:
-            return await self._place_together(batch)
+            return await _again(lambda: self._place_together(batch))
         except (
             asyncpg.DataError,
             asyncpg.IntegrityConstraintViolationError,
@@ -108,8 +115,12 @@ class Store:
         """
         Return the order as it is now.
         """
-        async with connection(self._pool) as session:
-            row = await session.fetchrow(sql.GET, order_id)
+
+        async def get() -> Any:
+            async with connection(self._pool) as session:
+                return await session.fetchrow(sql.GET, order_id)
+
+        row = await _again(get)
         return None if row is None else rows.order_of(row)
 
     async def save(self, change: Change, request: Request | None = None, lease: datetime | None = None) -> Answer:
@@ -178,6 +189,22 @@ class Store:
         async with connection(self._pool) as session:
             found = await session.fetch(query, [*states], *before, limit, *owner)
         return [rows.order_of(row) for row in found]
+
+
+async def _again(work: Callable[[], Awaitable[Result]]) -> Result:
+    """
+    Return what *work*, which is safe to repeat, returns; one failure within `LOST_WITHIN_S` is not the last word.
+
+    A primary that hands over ends every session at once. Its successor is there within a second or two, but a whole
+    batch of refused calls would have the edge take this replica for broken.
+    """
+    began = time.monotonic()
+    try:
+        return await work()
+    except Unavailable:
+        if time.monotonic() - began > LOST_WITHIN_S:
+            raise
+        return await work()
 
 
 def _outcome(prepared: rows.Prepared, placed: bool, stored: Stored | None) -> Answer | Exception:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -28,6 +29,8 @@ NOT_NOW = (
     asyncpg.CrashShutdownError,
 )
 
+_LEAST_ACQUIRE_S = 0.1
+
 log = structlog.get_logger()
 
 
@@ -53,6 +56,32 @@ async def connect(
         )
 
     return await _patiently(wait_s)(opened)
+
+
+@asynccontextmanager
+async def acquired(pool: asyncpg.Pool, *, wait_s: float) -> AsyncIterator[Any]:
+    """
+    Yield one of *pool*'s connections.
+
+    While no server leads, as when one hands over to another, tries again for *wait_s*, then raises what the last try
+    raised.
+    """
+    end = time.monotonic() + wait_s
+
+    async def acquire() -> Any:
+        return await pool.acquire(timeout=max(_LEAST_ACQUIRE_S, end - time.monotonic()))
+
+    acquiring = tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception_type(NOT_NOW),
+        wait=tenacity.wait_random(0.02, 0.1),
+        stop=tenacity.stop_after_delay(wait_s),
+        reraise=True,
+    )
+    connection: Any = await acquiring(acquire)
+    try:
+        yield connection
+    finally:
+        await pool.release(connection)
 
 
 async def host_of_primary(url: str, *, connect_timeout_s: float = 3, wait_s: float = 60) -> str:

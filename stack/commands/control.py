@@ -31,6 +31,7 @@ def down(chosen: Settings, _options: argparse.Namespace) -> int:
 def stop(chosen: Settings, options: argparse.Namespace) -> int:
     """End what SVC names, and keep it down."""
     names = _running(chosen, options.service)
+    end.hand_over_leader(describe(chosen), names)
     end.stop(chosen, names)
     print(f"Stopped until `{chosen.command('start')}`: {' '.join(names)}")
     return 0

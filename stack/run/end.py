@@ -12,7 +12,9 @@ from stack.run import members
 from stack.run.order import run_in_order
 from stack.run.supervisor import Supervisor
 from stack.settings import Settings
+from stack.topology.plan import REPLICAS, Plan
 from stack.topology.processes import Process, Role, Step
+from stores import hand_over
 
 STRAY_SECONDS = 20
 DOWN = ("STOPPED", "EXITED", "FATAL", "UNKNOWN")
@@ -60,6 +62,18 @@ def stop(settings: Settings, names: Iterable[str]) -> None:
     """End processes in their own time and keep them down; all at once."""
     supervisor = Supervisor(settings)
     run_in_order({name: frozenset() for name in names}, lambda name, _: supervisor.stop(name, wait=True))
+
+
+def hand_over_leader(plan: Plan, names: Sequence[str]) -> None:
+    """Have the members of PostgreSQL among *names*, which will stop, hand over to one that stays, if there is one."""
+    ending = [replica for replica in REPLICAS if f"postgres-{replica}" in names]
+    if len(ending) == len(REPLICAS):
+        return
+    for replica in ending:
+        try:
+            hand_over.hand_over(f"http://{plan.patroni[replica]}", ("patroni", plan.passwords.patroni_api))
+        except hand_over.NoHandOver as error:
+            print(f"postgres-{replica} did not hand over: {error}")
 
 
 def kill(settings: Settings, names: Sequence[str]) -> list[int]:

@@ -1,6 +1,7 @@
 """PostgreSQL's leader dies while people order: the synchronous replica takes over, and nothing acknowledged is lost."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -34,3 +35,21 @@ async def test_no_acknowledged_order_is_lost_when_postgresqls_leader_is_killed(s
 async def both_copies(patroni):
     """Whether the member that was away follows again, synchronously."""
     return sorted((await breakage.roles(patroni)).values()) == ["leader", "sync_standby"]
+
+
+async def test_customers_do_not_notice_that_postgresqls_leader_is_restarted(stack, load, patroni):
+    leader = await breakage.leader(patroni)
+    await eventually(lambda: both_copies(patroni), within_s=RECOVERY_LIMIT_S)
+    async with load.of(BUYERS):
+        await asyncio.sleep(2)
+        await asyncio.to_thread(stack.make, "restart", SVC=leader)
+        moment = time.monotonic()
+        await eventually(lambda: flowing(load, moment), within_s=RECOVERY_LIMIT_S)
+    assert await breakage.leader(patroni) != leader
+    assert {status for _, _, status, _ in load.answers} <= {201, 202}
+    await eventually(lambda: both_copies(patroni), within_s=RECOVERY_LIMIT_S)
+
+
+async def flowing(load, moment):
+    """Whether orders that began after *moment* are taken."""
+    return load.taken_since(moment)[5 * BUYERS :]

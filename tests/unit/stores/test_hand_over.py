@@ -1,0 +1,121 @@
+"""A leader hands over before it is stopped; asked of a stand-in for Patroni's API."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from stores import hand_over
+
+CREDENTIALS = ("patroni", "secret")
+SIGNED = "Basic " + base64.b64encode(b"patroni:secret").decode()
+
+
+class Patroni(ThreadingHTTPServer):
+    """Answers for postgres-1; `switched` is what it was asked for."""
+
+    def __init__(self, *members):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.members = [dict(zip(("name", "role", "state"), each, strict=True)) for each in members]
+        self.refusals = 0
+        self.switched = []
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        said = {"/patroni": {"patroni": {"name": "postgres-1"}}, "/cluster": {"members": self.server.members}}
+        self.answer(200, said[self.path])
+
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        assert self.headers["authorization"] == SIGNED
+        self.server.switched.append(asked)
+        if len(self.server.switched) <= self.server.refusals:
+            self.answer(412, "not now")
+            return
+        for each in self.server.members:
+            each["role"] = "leader" if each["name"] == asked["candidate"] else "replica"
+        self.answer(200, "done")
+
+    def answer(self, code, said):
+        self.send_response(code)
+        self.end_headers()
+        self.wfile.write(json.dumps(said).encode())
+
+    def log_message(self, *arguments):
+        """Say nothing."""
+
+
+@pytest.fixture
+def patroni(monkeypatch):
+    """Starts a stand-in with these members; what waits, waits but a moment."""
+    monkeypatch.setattr(hand_over, "PAUSE_S", 0.001)
+    servers = []
+
+    def started(*members):
+        server = Patroni(*members)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+        return server
+
+    yield started
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+REPLICA = ("postgres-0", "replica", "streaming")
+LEADER = ("postgres-1", "leader", "running")
+SYNC = ("postgres-2", "sync_standby", "streaming")
+
+
+def test_a_leader_hands_over_to_the_synchronous_replica(patroni):
+    server = patroni(REPLICA, LEADER, SYNC)
+    assert hand_over.hand_over(server.url, CREDENTIALS) == "postgres-2"
+    assert server.switched == [{"leader": "postgres-1", "candidate": "postgres-2"}]
+
+
+def test_a_replica_has_nothing_to_hand_over(patroni):
+    server = patroni(("postgres-0", "leader", "running"), ("postgres-1", "sync_standby", "streaming"))
+    assert hand_over.hand_over(server.url, CREDENTIALS) is None
+    assert server.switched == []
+
+
+def test_of_several_current_replicas_one_takes_over_that_was_restarted_already(patroni):
+    server = patroni(
+        ("postgres-0", "quorum_standby", "streaming"), LEADER, ("postgres-2", "quorum_standby", "streaming")
+    )
+    assert hand_over.hand_over(server.url, CREDENTIALS) == "postgres-2"
+
+
+def test_a_refusal_is_not_the_end(patroni):
+    server = patroni(LEADER, SYNC)
+    server.refusals = 2
+    assert hand_over.hand_over(server.url, CREDENTIALS) == "postgres-2"
+    assert len(server.switched) == 3
+
+
+def test_a_leader_waits_until_a_replica_is_synchronous_but_not_for_ever(patroni):
+    server = patroni(LEADER, REPLICA)
+    with pytest.raises(hand_over.NoHandOver, match="no replica is synchronous"):
+        hand_over.hand_over(server.url, CREDENTIALS, limit_s=0.05)
+    assert server.switched == []
+
+
+def test_a_leader_that_is_alone_does_not_wait(patroni):
+    server = patroni(LEADER, ("postgres-2", "replica", "stopped"))
+    with pytest.raises(hand_over.NoHandOver, match="no other member runs"):
+        hand_over.hand_over(server.url, CREDENTIALS, limit_s=60)
+
+
+def test_a_patroni_that_does_not_answer_holds_up_the_stop_for_the_limit_at_most():
+    with pytest.raises(hand_over.NoHandOver, match="does not answer"):
+        hand_over.hand_over("http://127.0.0.1:1", CREDENTIALS, limit_s=0.05)
