@@ -21,8 +21,8 @@ class Settings(ServiceSettings):
 
     database_url: SecretStr = Field(min_length=1)
     """PostgreSQL, all its hosts, with `target_session_attrs=primary`."""
-    database_connections: int = Field(default=10, ge=4, le=200)
-    """The most connections of this replica; two of them listen and relay."""
+    database_connections: int = Field(default=8, ge=4, le=200)
+    """The most connections of this replica, opened as they are needed; two of them listen and relay."""
     inventory_address: Address
     """This pod's sidecar, through which inventory is reached."""
     inventory_authority: str = "inventory.shop.svc.cluster.local:50051"

@@ -29,6 +29,7 @@ NOT_NOW = (
     asyncpg.CrashShutdownError,
 )
 
+IDLE_S = 30.0
 _LEAST_ACQUIRE_S = 0.1
 
 log = structlog.get_logger()
@@ -38,9 +39,10 @@ async def connect(
     url: str, *, most: int = 8, connect_timeout_s: float = 3, statement_timeout_s: float = 5, wait_s: float = 60
 ) -> asyncpg.Pool:
     """
-    Return a pool of at most *most* connections to the primary among *url*'s hosts.
+    Return a pool of at most *most* connections to the primary among *url*'s hosts, opened as they are needed.
 
-    Waits up to *wait_s* for a primary, then raises what the last try raised.
+    One that nobody needed for `IDLE_S` is closed: a server's connections are shared by all replicas. Waits up to
+    *wait_s* for a primary, then raises what the last try raised.
     """
     settings = {"statement_timeout": str(int(statement_timeout_s * 1000))}
 
@@ -49,6 +51,7 @@ async def connect(
             url,
             min_size=1,
             max_size=most,
+            max_inactive_connection_lifetime=IDLE_S,
             timeout=connect_timeout_s,
             command_timeout=statement_timeout_s,
             target_session_attrs=SessionAttribute.primary,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import subprocess
 from typing import Any
@@ -15,14 +16,19 @@ pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl
 OVERLAYS = ("one-node", "production")
 
 
-@pytest.fixture(scope="module", params=OVERLAYS)
-def objects(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
-    rendered = subprocess.run(
-        ["kubectl", "kustomize", str(CHECKOUT / "k8s/overlays" / request.param)],
+@functools.cache
+def rendered(overlay: str) -> list[dict[str, Any]]:
+    done = subprocess.run(
+        ["kubectl", "kustomize", str(CHECKOUT / "k8s/overlays" / overlay)],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    assert rendered.returncode == 0, rendered.stderr
-    return [each for each in yaml.safe_load_all(rendered.stdout) if each]
+    assert done.returncode == 0, done.stderr
+    return [each for each in yaml.safe_load_all(done.stdout) if each]
+
+
+@pytest.fixture(scope="module", params=OVERLAYS)
+def objects(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
+    return rendered(request.param)
 
 
 def of_kind(objects, *kinds):

@@ -1,0 +1,38 @@
+"""PostgreSQL's connections are enough for as many replicas as an autoscaler may start, and while they are replaced."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from orders_svc.settings import Settings
+from stores import files
+from tests.unit.k8s.test_manifests import OVERLAYS, of_kind, rendered
+
+# A pod that ends keeps its connections until it has; the next one of a rollout is begun when its successor is ready.
+READY_S = 9
+# What is not orders' pods: Patroni's own on the leader, three that PostgreSQL keeps for superusers, a migration, an
+# operator's session, and one `reconcile` or `redrive` by hand, which has a pool as a replica has.
+PATRONI, SUPERUSERS, MIGRATION, OPERATOR = 4, 3, 2, 2
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_replica_that_may_exist_at_a_time_finds_its_connections(overlay):
+    objects = rendered(overlay)
+    [orders] = [each for each in of_kind(objects, "Deployment") if each["metadata"]["name"] == "orders"]
+    [scaler] = [each for each in of_kind(objects, "HorizontalPodAutoscaler") if each["metadata"]["name"] == "orders"]
+    surge = orders["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
+    assert isinstance(surge, int), "a share of the replicas would have to be worked out"
+    leaving = math.ceil(orders["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] / READY_S)
+    replicas = scaler["spec"]["maxReplicas"] + surge + leaving
+    pool = connections_of_a_replica(objects)
+    reserve = PATRONI + SUPERUSERS + MIGRATION + OPERATOR + pool
+    assert replicas * pool + reserve <= files.postgresql()["max_connections"]
+
+
+def connections_of_a_replica(objects):
+    """The most that a pod opens: the setting's default, unless a ConfigMap of orders says something else."""
+    maps = [each["data"] for each in of_kind(objects, "ConfigMap") if each["metadata"]["name"].startswith("orders")]
+    set_here = [int(each["DATABASE_CONNECTIONS"]) for each in maps if "DATABASE_CONNECTIONS" in each]
+    return max(set_here, default=Settings.model_fields["database_connections"].default)
