@@ -1,7 +1,7 @@
 """
 Build the contract: one descriptor set, and the wheel with the stubs.
 
-    python protos/build.py [--release]
+    python protos/build.py [--release] [--no-install]
 
 The descriptor set serves lint, the breaking-change check, the transcoder,
 OpenAPI and reflection. Everything goes to `build/`, nothing is committed,
@@ -15,9 +15,9 @@ import argparse
 import shutil
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
+from google.api import annotations_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from grpc_tools import protoc
 from protovalidate._gen.buf.validate import validate_pb
@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parent
 BUILD = ROOT.parent / "build"
 DESCRIPTORS = BUILD / "descriptors.binpb"
 STUBS = BUILD / "stubs"
+DRAFT = BUILD / "stubs.draft"
 VALIDATE = "buf/validate/validate.proto"
 # Error details are JSON at the edge only if their types are in the descriptor set.
 ALSO_DESCRIBED = ("google/rpc/status.proto", "google/rpc/error_details.proto", "google/api/httpbody.proto")
@@ -33,17 +34,20 @@ ALSO_DESCRIBED = ("google/rpc/status.proto", "google/rpc/error_details.proto", "
 
 def main() -> None:
     """
-    Build everything and install the stubs into the environment that runs this.
+    Build everything and install the stubs into the environment that runs this, unless they are found in build/stubs.
     """
     options = argparse.ArgumentParser(description=__doc__.split("\n")[1])
     options.add_argument("--release", action="store_true", help="later changes must not break this contract")
-    release = options.parse_args().release
+    options.add_argument("--no-install", action="store_true", help="this Python finds the stubs in build/stubs")
+    asked = options.parse_args()
     BUILD.mkdir(exist_ok=True)
     rules = _write_validation_rules(BUILD / "validate.binpb")
     _describe(rules)
     _generate(rules)
-    _install(_build_wheel())
-    if release:
+    wheel = _build_wheel()
+    if not asked.no_install:
+        _install(wheel)
+    if asked.release:
         shutil.copy(_without_source_info(), ROOT / "released.binpb")
 
 
@@ -64,8 +68,8 @@ def _protoc(rules: Path, *arguments: str) -> None:
     """
     Run protoc with what the contract imports within reach; end the program if it fails.
     """
-    site = sysconfig.get_path("purelib")
-    included = ["-I", str(ROOT), "-I", site, "-I", str(Path(protoc.__file__).parent / "_proto")]
+    google = Path(annotations_pb2.__file__).parents[2]
+    included = ["-I", str(ROOT), "-I", str(google), "-I", str(Path(protoc.__file__).parent / "_proto")]
     if protoc.main(["protoc", *included, f"--descriptor_set_in={rules}", *arguments]) != 0:
         sys.exit("protos: protoc refuses the contract; see above")
 
@@ -76,17 +80,20 @@ def _describe(rules: Path) -> None:
 
 
 def _generate(rules: Path) -> None:
-    shutil.rmtree(STUBS, ignore_errors=True)
-    STUBS.mkdir()
+    shutil.rmtree(DRAFT, ignore_errors=True)
+    DRAFT.mkdir()
     scripts = Path(sys.executable).parent
     plugins = [f"--plugin=protoc-gen-{name}={scripts}/protoc-gen-{name}" for name in ("mypy", "mypy_grpc")]
-    outputs = [f"--{kind}_out={STUBS}" for kind in ("python", "grpc_python", "mypy", "mypy_grpc")]
+    outputs = [f"--{kind}_out={DRAFT}" for kind in ("python", "grpc_python", "mypy", "mypy_grpc")]
     _protoc(rules, *plugins, *outputs, *_sources())
-    _protoc(rules, *plugins, f"--python_out={STUBS}", f"--mypy_out={STUBS}", VALIDATE)
-    for folder in [path for path in STUBS.rglob("*") if path.is_dir()]:
+    _protoc(rules, *plugins, f"--python_out={DRAFT}", f"--mypy_out={DRAFT}", VALIDATE)
+    for folder in [path for path in DRAFT.rglob("*") if path.is_dir()]:
         (folder / "__init__.py").touch()
-    for package in STUBS.iterdir():
+    for package in DRAFT.iterdir():
         (package / "py.typed").touch()
+    # Python finds its stubs here, a running stack's too: they are away only while a folder gets its name.
+    shutil.rmtree(STUBS, ignore_errors=True)
+    DRAFT.rename(STUBS)
 
 
 def _build_wheel() -> Path:

@@ -44,17 +44,10 @@ class Settings:
     @property
     def venv(self) -> Path:
         """
-        The virtual environment of this checkout.
-
-        A checkout other than the one the shared environment was made for has one of its own,
-        since the environment says where the sources are.
+        The virtual environment of this checkout: its sources, and the packages that checkouts of one lock file share.
         """
-        shared = self.tools / "venv"
-        owner = _read(shared / "checkout")
-        if owner in ("", str(self.checkout)) or not Path(owner).is_dir():
-            return shared
         digest = hashlib.sha256(str(self.checkout).encode()).hexdigest()[:8]
-        return self.tools / f"venv-{digest}"
+        return self.tools / f"checkout-{digest}"
 
     @property
     def kafka_libs(self) -> Path:
@@ -192,10 +185,3 @@ def _folder(environ: Mapping[str, str], name: str, default: Path) -> Path:
     if len(text) > STATE_LENGTH_LIMIT:
         raise SettingsError(f"{name}={text!r} is longer than {STATE_LENGTH_LIMIT} characters")
     return Path(text)
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except OSError:
-        return ""

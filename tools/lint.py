@@ -49,10 +49,10 @@ def checks(settings: Settings) -> dict[str, Sequence[str]]:
     return {
         "format": (f"{tool}/ruff", "format", "--check", "--quiet", "."),
         "ruff": (f"{tool}/ruff", "check", "--quiet", "."),
-        "imports": (f"{tool}/lint-imports",),
+        "imports": (f"{tool}/python", "-c", "from importlinter.cli import lint_imports_command as run; run()"),
         "dead code": (f"{tool}/python", "-m", "tools.dead_code", *sources),
         "contract": (f"{tool}/python", "-m", "tools.contract"),
-        "types": (f"{tool}/mypy", *sources),
+        "types": (f"{tool}/python", "-m", "mypy", *sources),
         "pages": (f"{tool}/python", "-m", "gateway.pages.build", "--check"),
     }
 

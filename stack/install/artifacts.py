@@ -1,5 +1,5 @@
 """
-What is made inside the environment: the contract's stubs and Kafka's jars.
+What is made beside the environment: the contract's stubs, the pages and Kafka's jars.
 """
 
 import hashlib
@@ -30,15 +30,15 @@ class InstallFailed(StackError):
 
 def contract(settings: Settings, *, say: Say, force: bool = False) -> None:
     """
-    Build the descriptor set, install the stubs and make the edge's files, unless they are of this contract already.
+    Build the descriptor set, the stubs and the edge's files, unless they are of this contract already.
     """
-    stamp = settings.venv / "contract"
+    stamp = settings.checkout / "build" / "contract"
     wanted = _fingerprint(settings.checkout)
     made = settings.checkout / "build" / "istio" / "edge-api.yaml"
     if not force and made.exists() and stamp.exists() and stamp.read_text() == wanted:
         return
     say("contract: building the descriptor set, the stubs and the edge's files")
-    _run([sys.executable, str(settings.checkout / "protos" / "build.py")], seconds=CONTRACT_SECONDS)
+    _run([sys.executable, str(settings.checkout / "protos" / "build.py"), "--no-install"], seconds=CONTRACT_SECONDS)
     _run([sys.executable, "-m", "gateway"], seconds=CONTRACT_SECONDS)
     stamp.write_text(wanted)
 

