@@ -9,7 +9,8 @@ lock() { # lock OUTPUT SOURCES-AND-OPTIONS...
     --custom-compile-command "make image-locks" -c requirements.lock "$@" -o "images/$output.lock"
 }
 UV=$1
-lock service/requirements pyproject.toml images/service/requirements.in
+lock service/orders --extra orders pyproject.toml
+lock service/inventory --extra inventory pyproject.toml
 lock pages/requirements --extra web pyproject.toml
 lock pages/build images/pages/build.in
 lock mesh/requirements --extra mesh pyproject.toml images/mesh/requirements.in
