@@ -1,12 +1,15 @@
 """
 A shop with the contract's methods and none of its insides, behind the edge under test.
 
+    python -m tests.integration.edge.shop orders|inventory ADDRESS
+
 It uses the services' own wrappers, so validation and errors are the real ones.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
@@ -188,3 +191,16 @@ def server(servicer: Orders | Inventory, address: str) -> grpc.aio.Server:
         inventory_service_pb2_grpc.add_InventoryServiceServicer_to_server(servicer, made)
     made.add_insecure_port(address)
     return made
+
+
+async def main(service: str, address: str) -> None:
+    """
+    Serve one service until killed.
+    """
+    made = server(Orders() if service == "orders" else Inventory(), address)
+    await made.start()
+    await made.wait_for_termination()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:3]))

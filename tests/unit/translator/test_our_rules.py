@@ -2,6 +2,7 @@
 Our own rules in istio/: who may call what, what is repeated, what is limited, and the faults that stand in for them.
 """
 
+import json
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tests.unit.translator.rig import REGISTRY, read
 from tests.unit.translator.simulation import DENIED, Call
 from translator.checks import Checker
 from translator.mesh import Mesh
+from translator.output import as_dict
 from translator.places import overlaid
 from translator.resources import Resource
 from translator.translate import Configuration, translate
@@ -34,6 +36,11 @@ def ours(over: tuple[Resource, ...] = ()) -> dict[str, Configuration]:
     resources = overlaid(Checker().load(ROOT / "istio"), over)
     made = translate(Mesh(REGISTRY, resources), out=Path("/out"), certificates=Path("/certificates"))
     return {configuration.workload.name: configuration for configuration in made}
+
+
+def as_text(configuration: Configuration, listener: str) -> str:
+    [found] = [each for each in configuration.listeners if each.name == listener]
+    return json.dumps(as_dict(found))
 
 
 def arrives(workload: str, path: str, by: str) -> bool:
@@ -82,15 +89,26 @@ def test_only_what_is_safe_to_repeat_is_tried_again(method: str) -> None:
 
 
 SAFE = [f"{ORDERS}{each}" for each in ("CreateOrder", "BatchCreateOrders", "GetOrder", "ListOrders")]
-ONCE = [f"{ORDERS}CancelOrder", f"{ORDERS}FulfilOrder", f"{INVENTORY}Restock"]
+SAFE += [f"{INVENTORY}{each}" for each in ("GetProduct", "ListProducts")]
+# A delivery is known by its request id, which is required.
+SAFE += [f"{INVENTORY}Restock"]
+ONCE = [f"{ORDERS}CancelOrder", f"{ORDERS}FulfilOrder"]
 
 
-@pytest.mark.parametrize("path", [*SAFE, f"{INVENTORY}GetProduct", f"{INVENTORY}ListProducts", *ONCE])
+@pytest.mark.parametrize("path", [*SAFE, *ONCE])
 def test_edge_repeats_what_may_have_been_done_only_where_that_is_safe(path: str) -> None:
     outcome = simulation.outbound(ours()["edge-0"], 8080, Call("shop.example", path, claims=OPERATOR))
     conditions = set(outcome.retries.retry_on.split(","))
     never_arrived = {"connect-failure", "refused-stream"}
-    assert conditions == (never_arrived if path in ONCE else never_arrived | {"reset", "unavailable"})
+    lost = {"reset", "unavailable", "deadline-exceeded"}
+    assert conditions == never_arrived | ({"retriable-headers"} if path in ONCE else lost)
+
+
+def test_what_a_sidecar_says_it_has_not_passed_on_is_repeated_whatever_it_is() -> None:
+    outcome = simulation.outbound(ours()["edge-0"], 8080, Call("shop.example", ONCE[0], claims=OPERATOR))
+    [added] = outcome.route.request_headers_to_add
+    assert (added.header.key, added.header.value) == ("x-envoy-retriable-header-names", "x-app-unreachable")
+    assert '"x-app-unreachable"' in as_text(ours()["orders-0"], "virtualInbound_50051")
 
 
 def test_watched_order_is_not_cut_off() -> None:
@@ -116,15 +134,31 @@ def test_edge_lets_in_exactly_whom_it_should(path: str, claims: dict[str, str], 
     assert (outcome != DENIED) == allowed
 
 
-def test_breakers_open_after_three_errors_for_all_and_never_panic() -> None:
-    for cluster in ours()["orders-0"].clusters:
-        if cluster.name in (f"outbound|50051||{host}" for host in HOST.values()):
-            detection = cluster.outlier_detection
-            assert (detection.consecutive_5xx.value, detection.consecutive_gateway_failure.value) == (3, 3)
-            assert detection.max_ejection_percent.value == 100
-            assert cluster.common_lb_config.healthy_panic_threshold.value == 0
-            assert cluster.common_lb_config.HasField("update_merge_window")
-            assert cluster.circuit_breakers.thresholds[0].max_retries.value < 100
+@pytest.mark.parametrize("workload", ["edge-0", "orders-0", "inventory-0"])
+def test_breakers_open_after_three_failures_for_all_and_never_panic(workload: str) -> None:
+    names = [f"outbound|50051||{host}" for host in HOST.values()]
+    clusters = [each for each in ours()[workload].clusters if each.name in names]
+    assert len(clusters) == len(names)
+    for cluster in clusters:
+        detection = cluster.outlier_detection
+        assert detection.split_external_local_origin_errors
+        assert detection.consecutive_local_origin_failure.value == 3
+        assert detection.enforcing_consecutive_local_origin_failure.value == 100
+        assert detection.max_ejection_percent.value == 100
+        assert detection.max_ejection_time.seconds <= 10
+        assert cluster.common_lb_config.healthy_panic_threshold.value == 0
+        assert cluster.common_lb_config.HasField("update_merge_window")
+        assert cluster.circuit_breakers.thresholds[0].max_retries.value < 100
+
+
+@pytest.mark.parametrize("workload", ["edge-0", "orders-0", "inventory-0"])
+def test_no_answer_of_a_service_counts_against_its_replica(workload: str) -> None:
+    for cluster in ours()[workload].clusters:
+        detection = cluster.outlier_detection
+        if cluster.HasField("outlier_detection"):
+            assert detection.enforcing_consecutive_5xx.value == 0
+            assert detection.HasField("enforcing_consecutive_5xx")
+            assert detection.enforcing_consecutive_gateway_failure.value == 0
 
 
 @pytest.mark.parametrize("name", sorted(FAULTS))

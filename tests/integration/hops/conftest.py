@@ -1,0 +1,42 @@
+"""The rig, and who calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.integration.hops import rig
+
+Clients = Callable[[str], httpx.Client]
+
+
+@pytest.fixture(scope="session")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[rig.Rig]:
+    """
+    Edge, services and sidecars.
+    """
+    folder: Path = tmp_path_factory.mktemp("hops")
+    with rig.running(folder) as made:
+        yield made
+
+
+@pytest.fixture
+def hops(started: rig.Rig) -> rig.Rig:
+    """
+    The rig with every replica in its place.
+    """
+    started.settle()
+    return started
+
+
+@pytest.fixture
+def customer(hops: rig.Rig) -> Iterator[httpx.Client]:
+    """
+    A customer who sees the whole shop.
+    """
+    headers = {"authorization": f"Bearer {hops.token('bystander')}"}
+    with httpx.Client(base_url=f"http://{rig.HTTP}", headers=headers, timeout=30) as client:
+        yield client
