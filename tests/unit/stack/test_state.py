@@ -45,7 +45,7 @@ def test_clean_removes_the_state_but_not_the_tools_in_it(settings, tmp_path):
     shared.kafka_libs.mkdir()
     (shared.data / "orders").write_text("rows")
     clean.clean(shared)
-    assert sorted(entry.name for entry in shared.state.iterdir()) == ["kafka-libs", "venv"]
+    assert sorted(entry.name for entry in shared.state.iterdir()) == [shared.venv.name, "kafka-libs"]
 
 
 @pytest.fixture
