@@ -71,7 +71,7 @@ class Document:
             "openapi": "3.1.1",
             "info": {"title": "Shop", "version": "1", "description": _ABOUT},
             "servers": [{"url": "/"}],
-            # A caller without a token is anonymous.
+            # Products are there without a token.
             "security": [{}, {"token": []}],
             "tags": self._tags(),
             "paths": paths,

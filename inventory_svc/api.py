@@ -18,9 +18,9 @@ from inventory_svc.stock import Basket, OperatorOnly, Receipt
 from inventory_svc.store import HoldOutcome
 from runtime import errors
 from runtime.caller import caller
-from runtime.interceptors import check
 from runtime.reply import send_http_code
 from runtime.status import to_status
+from runtime.validation import Turns
 
 DOMAIN = "inventory.shop.example.com"
 SERVICE = "shop.inventory.v1.InventoryService"
@@ -35,6 +35,7 @@ class InventoryApi(InventoryServiceServicer):
 
     def __init__(self, inventory: Inventory) -> None:
         self._inventory = inventory
+        self._turns = Turns()
 
     async def HoldStock(self, request: inventory_service_pb2.HoldStockRequest, context: Context) -> inventory_pb2.Hold:
         """Hold a basket."""
@@ -44,12 +45,20 @@ class InventoryApi(InventoryServiceServicer):
         self, request: inventory_service_pb2.BatchHoldStockRequest, context: Context
     ) -> inventory_service_pb2.BatchHoldStockResponse:
         """Hold several baskets, each with its own outcome."""
-        baskets = [_checked_basket(each) for each in request.requests]
+        baskets = [await self._checked_basket(each) for each in request.requests]
         good = [basket for basket in baskets if isinstance(basket, Basket)]
         held = iter(await self._inventory.hold_all(good))
         outcomes = [next(held) if isinstance(basket, Basket) else basket for basket in baskets]
         _raise_if_unavailable(outcomes)
         return inventory_service_pb2.BatchHoldStockResponse(outcomes=_outcome_messages(outcomes))
+
+    async def _checked_basket(self, request: inventory_service_pb2.HoldStockRequest) -> Basket | errors.Error:
+        """Return one basket of a batch, or what is wrong with it: it fails alone."""
+        try:
+            await self._turns.check(request)
+            return _basket(request)
+        except errors.Error as error:
+            return error
 
     async def CommitHold(
         self, request: inventory_service_pb2.CommitHoldRequest, context: Context
@@ -117,17 +126,6 @@ class InventoryApi(InventoryServiceServicer):
 
 def _basket(request: inventory_service_pb2.HoldStockRequest) -> Basket:
     return Basket(translate.bare(request.order), translate.lines(request.lines))
-
-
-def _checked_basket(request: inventory_service_pb2.HoldStockRequest) -> Basket | errors.Error:
-    """
-    Return one basket of a batch, or what is wrong with it: it fails alone.
-    """
-    try:
-        check(request)
-        return _basket(request)
-    except errors.Error as error:
-        return error
 
 
 def _raise_if_unavailable(outcomes: Sequence[HoldOutcome]) -> None:

@@ -28,13 +28,13 @@ from orders_svc.settings import DOMAIN
 from orders_svc.watch import Hub, events
 from runtime.caller import Caller, caller
 from runtime.errors import Error, FieldViolation, Internal
-from runtime.interceptors import check
 from runtime.reply import send_http_code
 from runtime.status import to_status
+from runtime.validation import Turns
 
 HEARTBEAT_S = 15.0
 # Baskets of one batch that are on their way at a time.
-BATCH_WIDTH = 256
+BATCH_WIDTH = 64
 MOST_UNITS = 2**31 - 1
 log = structlog.get_logger()
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -47,6 +47,7 @@ class OrderService(order_service_pb2_grpc.OrderServiceServicer):
         self._checkout = checkout
         self._listing = listing
         self._hub = hub
+        self._turns = Turns()
 
     async def CreateOrder(self, request: order_service_pb2.CreateOrderRequest, context: Context) -> order_pb2.Order:
         """
@@ -115,7 +116,7 @@ class OrderService(order_service_pb2_grpc.OrderServiceServicer):
     ) -> order_service_pb2.CreateOrderOutcome:
         try:
             async with gate:
-                check(request)
+                await self._turns.check(request)
                 answer = await self._place(who, request)
             return order_service_pb2.CreateOrderOutcome(order=order_pb2.Order.FromString(answer.snapshot))
         except Error as error:

@@ -25,6 +25,7 @@ HOLDS = Counter("orders_holds", "Holds that inventory was asked for, by outcome.
 REFUSALS = (errors.FailedPrecondition, errors.InvalidArgument, errors.NotFound)
 # While one batch waits for a slow replica the others go on.
 LANES = 4
+BATCH_LIMIT = 128
 SLOW_S = 0.05
 LARGEST_PAGE = 500
 log = structlog.get_logger()
@@ -37,7 +38,7 @@ class MeshInventory:
     *timeout_s* bounds each call; *batch_limit* its baskets.
     """
 
-    def __init__(self, stub: Any, breaker: Breaker, *, timeout_s: float, batch_limit: int = 128) -> None:
+    def __init__(self, stub: Any, breaker: Breaker, *, timeout_s: float, batch_limit: int = BATCH_LIMIT) -> None:
         self._stub = stub
         self._breaker = breaker
         self._timeout_s = timeout_s

@@ -39,6 +39,12 @@ class Settings(ServiceSettings):
     """Pause between two runs of the reconciler in one replica."""
     settle_s: float = Field(default=30, ge=1)
     """What changed more recently may still be on its way; the reconciler leaves it alone."""
+    max_batches: int = Field(default=4, ge=1, le=1000)
+    """Batches that customers have under way in one replica at a time: one of 1,000 orders is a second of its work."""
+    max_batches_per_caller: int = Field(default=1, ge=1, le=1000)
+    """Of those, one customer's."""
+    max_batch_message_bytes: int = Field(default=512 * 1024, ge=1024, le=64 * 1024 * 1024)
+    """The largest batch: 1,000 orders of 10 lines each."""
     most_watchers: int = Field(default=1000, ge=1, le=100_000)
     """Streams of WatchOrder that one replica serves at a time."""
 

@@ -38,7 +38,7 @@ async def connection(pool: asyncpg.Pool) -> AsyncIterator[Any]:
     try:
         async with database.acquired(pool, wait_s=ACQUIRE_TIMEOUT_S) as acquired:
             yield acquired
-    except (*NOT_NOW, asyncpg.QueryCanceledError, asyncpg.OperatorInterventionError) as error:
+    except NOT_NOW as error:
         log.warning("the database does not answer", error=str(error) or type(error).__name__)
         raise Unavailable(
             "the orders' database does not answer", reason="DATABASE_UNAVAILABLE", retry_after_s=1

@@ -13,20 +13,24 @@ import structlog
 import tenacity
 from asyncpg.connect_utils import SessionAttribute
 
-# What a server that starts, stops, or is about to be promoted answers.
+# What a server answers that starts, stops, is about to be promoted, or has run out of something that others give back.
 NOT_NOW = (
     OSError,
     TimeoutError,
-    asyncpg.CannotConnectNowError,
     asyncpg.ConnectionDoesNotExistError,
     asyncpg.InterfaceError,
     # What a session meets that the server ends in the midst of an exchange.
     asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
+    # Class 53: the disk or the memory is full, or there are too many connections.
+    asyncpg.InsufficientResourcesError,
+    # Class 57: it shuts down, or was told to end this session or this statement, also since it took too long.
+    asyncpg.OperatorInterventionError,
+    # Its disk fails it; another holds a lock; two waited for each other.
+    asyncpg.PostgresIOError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.TransactionRollbackError,
 )
 
 IDLE_S = 30.0

@@ -9,17 +9,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
 
 import grpc
-import protovalidate
 import structlog
+from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 from prometheus_client import Counter, Gauge, Histogram
 
-from runtime import deadline, errors, status
+from runtime import deadline, errors, messages, status
+from runtime.caller import share_of
 from runtime.settings import ServiceSettings
+from runtime.shares import Shares
+from runtime.validation import check
 
 HANDLED = Counter("grpc_server_handled", "Calls that ended, by code.", ["grpc_method", "grpc_code"])
 SECONDS = Histogram(
@@ -37,12 +40,22 @@ log = structlog.get_logger()
 
 @dataclass
 class Call:
-    """One call on its way through the wrappers."""
+    """One call on its way through the wrappers; what it asks for is known once it is received and parsed."""
 
     method: str
-    request: Message
     context: grpc.aio.ServicerContext[Any, Any]
+    deserializer: messages.Deserializer
     streaming: bool
+    message: bytes = b""
+    request: Message = field(default_factory=Empty)
+
+    @property
+    def kind(self) -> str:
+        """What it takes a place of: `unary`, `batch` or `stream`."""
+        if self.streaming:
+            return "stream"
+        return "batch" if messages.is_batch(self.method) else "unary"
+
     code: grpc.StatusCode = grpc.StatusCode.OK
 
 
@@ -56,8 +69,10 @@ def wrappers(settings: ServiceSettings, domain: str) -> list[Wrapper]:
     return [
         measure,
         report_errors(domain),
+        receive(settings),
         limit(settings),
         keep_deadline(settings),
+        parse,
         take_request_id,
         validate,
     ]
@@ -102,30 +117,38 @@ def report_errors(domain: str) -> Wrapper:
 
 async def _abort(call: Call, error: errors.Error, domain: str) -> None:
     call.code = status.code_of(error)
-    details = status.to_status(error, domain).SerializeToString()
-    await call.context.abort(call.code, error.message, ((status.DETAILS_KEY, details),))
+    told = status.to_status(error, domain)
+    await call.context.abort(call.code, told.message, ((status.DETAILS_KEY, told.SerializeToString()),))
+
+
+def receive(settings: ServiceSettings) -> Wrapper:
+    """
+    Read the message, which may take its time, before the call takes a place among those that are worked on.
+    """
+
+    @asynccontextmanager
+    async def wrapper(call: Call) -> AsyncIterator[None]:
+        most = settings.max_batch_message_bytes if call.kind == "batch" else settings.max_message_bytes
+        call.message = await messages.receive(call.context, limit=most, within_s=settings.default_deadline_s)
+        yield
+
+    return wrapper
 
 
 def limit(settings: ServiceSettings) -> Wrapper:
     """
-    Refuse at once what exceeds the calls allowed in flight, so that the accepted stay fast.
+    Refuse at once what exceeds the calls allowed in flight, of all and of one caller, so that the accepted stay fast.
     """
-    allowed = {False: settings.max_in_flight, True: settings.max_streams}
-    running = {False: 0, True: 0}
+    places = {
+        "unary": Shares("calls", total=settings.max_in_flight, each=settings.max_in_flight_per_caller),
+        "batch": Shares("batches", total=settings.max_batches, each=settings.max_batches_per_caller),
+        "stream": Shares("streams", total=settings.max_streams, each=settings.max_streams_per_caller),
+    }
 
     @asynccontextmanager
     async def wrapper(call: Call) -> AsyncIterator[None]:
-        kind = call.streaming
-        if running[kind] >= allowed[kind]:
-            raise errors.ResourceExhausted("too many calls at a time", reason="OVERLOADED", retry_after_s=1)
-        gauge = IN_FLIGHT.labels("stream" if kind else "unary")
-        running[kind] += 1
-        gauge.inc()
-        try:
+        with places[call.kind].one(share_of(call.context)), IN_FLIGHT.labels(call.kind).track_inprogress():
             yield
-        finally:
-            running[kind] -= 1
-            gauge.dec()
 
     return wrapper
 
@@ -157,6 +180,15 @@ def keep_deadline(settings: ServiceSettings) -> Wrapper:
 
 
 @asynccontextmanager
+async def parse(call: Call) -> AsyncIterator[None]:
+    """
+    Turn the message into the method's request.
+    """
+    call.request, call.message = messages.parse(call.message, call.deserializer), b""
+    yield
+
+
+@asynccontextmanager
 async def take_request_id(call: Call) -> AsyncIterator[None]:
     """
     Fill an empty `request_id` from the header `idempotency-key`, which is the same thing (AIP-155).
@@ -164,17 +196,8 @@ async def take_request_id(call: Call) -> AsyncIterator[None]:
     if "request_id" in call.request.DESCRIPTOR.fields_by_name:
         key = dict(call.context.invocation_metadata() or ()).get(IDEMPOTENCY_KEY)
         if isinstance(key, str) and key:
-            _merge_request_id(call.request, key)
+            messages.merge_request_id(call.request, key)
     yield
-
-
-def _merge_request_id(request: Any, key: str) -> None:
-    if request.request_id not in ("", key):
-        raise errors.InvalidArgument(
-            "request_id and the header Idempotency-Key differ",
-            fields=[errors.FieldViolation("request_id", "differs from the header Idempotency-Key")],
-        )
-    request.request_id = key
 
 
 @asynccontextmanager
@@ -184,30 +207,6 @@ async def validate(call: Call) -> AsyncIterator[None]:
     """
     check(call.request)
     yield
-
-
-def check(request: Message) -> None:
-    """
-    Raise `InvalidArgument` with every field of *request* that breaks a rule of the contract.
-    """
-    violations = protovalidate.collect_violations(request)
-    if not violations:
-        return
-    fields = [errors.FieldViolation(_path(each.proto.field), each.proto.message) for each in violations]
-    first = fields[0]
-    raise errors.InvalidArgument(f"{first.field}: {first.description}", fields=fields)
-
-
-def _path(field: Any) -> str:
-    """
-    Return a field path as people write it: `order.lines[2].quantity`.
-    """
-    parts = []
-    for element in field.elements if field is not None else ():
-        subscript = element.subscript
-        index = "" if subscript is None else f"[{subscript.value}]"
-        parts.append(f"{element.field_name}{index}")
-    return ".".join(parts)
 
 
 UnaryBehaviour = Callable[..., Awaitable[Any]]
@@ -229,34 +228,37 @@ class Interceptor(grpc.aio.ServerInterceptor):
     ) -> Handler | None:
         """
         Return the method's handler inside the wrappers; health and reflection pass as they are.
+
+        It is a handler of streamed bytes, though only one message is read: so the wrappers see what is not readable.
         """
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
         if handler is None or handler.request_streaming or not method.startswith(self._prefix):
             return handler
+        deserializer = cast(messages.Deserializer, handler.request_deserializer)
         if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(
-                self._stream(method, cast(StreamBehaviour, handler.unary_stream)),
-                handler.request_deserializer,
-                handler.response_serializer,
+            return grpc.stream_stream_rpc_method_handler(
+                self._stream(method, deserializer, cast(StreamBehaviour, handler.unary_stream)),
+                response_serializer=handler.response_serializer,
             )
-        return grpc.unary_unary_rpc_method_handler(
-            self._unary(method, cast(UnaryBehaviour, handler.unary_unary)),
-            handler.request_deserializer,
-            handler.response_serializer,
+        return grpc.stream_unary_rpc_method_handler(
+            self._unary(method, deserializer, cast(UnaryBehaviour, handler.unary_unary)),
+            response_serializer=handler.response_serializer,
         )
 
-    def _unary(self, method: str, behaviour: UnaryBehaviour) -> UnaryBehaviour:
-        async def wrapped(request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            async with self._enter(Call(method, request, context, streaming=False)):
-                return await behaviour(request, context)
+    def _unary(self, method: str, deserializer: messages.Deserializer, behaviour: UnaryBehaviour) -> UnaryBehaviour:
+        async def wrapped(_: object, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            call = Call(method, context, deserializer, streaming=False)
+            async with self._enter(call):
+                return await behaviour(call.request, context)
 
         return wrapped
 
-    def _stream(self, method: str, behaviour: StreamBehaviour) -> StreamBehaviour:
-        async def wrapped(request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
-            async with self._enter(Call(method, request, context, streaming=True)):
-                async for response in behaviour(request, context):
+    def _stream(self, method: str, deserializer: messages.Deserializer, behaviour: StreamBehaviour) -> StreamBehaviour:
+        async def wrapped(_: object, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+            call = Call(method, context, deserializer, streaming=True)
+            async with self._enter(call):
+                async for response in behaviour(call.request, context):
                     yield response
 
         return wrapped

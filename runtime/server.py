@@ -25,6 +25,7 @@ from runtime.settings import ServiceSettings
 
 Servicer = tuple[Callable[[Any, grpc.aio.Server], None], Any]
 """A generated `add_…Servicer_to_server` and the servicer."""
+MAX_READ_BYTES = 6 * 1024 * 1024
 LIVE = "live"
 """The health service's name for the process itself: SERVING also while calls are not welcome."""
 log = structlog.get_logger()
@@ -110,7 +111,8 @@ class Server:
 
 def _options(settings: ServiceSettings) -> list[tuple[str, int]]:
     return [
-        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        # Above this gRPC itself refuses, with RESOURCE_EXHAUSTED, which callers take for a reason to try again.
+        ("grpc.max_receive_message_length", MAX_READ_BYTES),
         ("grpc.max_metadata_size", 16 * 1024),
         ("grpc.so_reuseport", 0),
         ("grpc.keepalive_time_ms", 30_000),

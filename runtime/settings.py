@@ -53,10 +53,20 @@ class ServiceSettings(ProcessSettings):
     """Kafka's bootstrap servers."""
     max_in_flight: int = Field(default=128, ge=1, le=100_000)
     """Unary calls at a time; more are refused at once."""
+    max_in_flight_per_caller: int = Field(default=64, ge=1, le=100_000)
+    """Of those, one customer's or one workload's."""
+    max_batches: int = Field(default=64, ge=1, le=100_000)
+    """Batches at a time; more are refused at once."""
+    max_batches_per_caller: int = Field(default=64, ge=1, le=100_000)
+    """Of those, one customer's or one workload's."""
     max_streams: int = Field(default=1024, ge=1, le=100_000)
     """Streaming calls at a time; more are refused at once."""
-    max_message_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024)
-    """The largest request."""
+    max_streams_per_caller: int = Field(default=64, ge=1, le=100_000)
+    """Of those, one customer's or one workload's."""
+    max_message_bytes: int = Field(default=64 * 1024, ge=1024, le=64 * 1024 * 1024)
+    """The largest request, but for those of batches."""
+    max_batch_message_bytes: int = Field(default=1024 * 1024, ge=1024, le=64 * 1024 * 1024)
+    """The largest request of a batch; a MiB of empty lines takes 0.1 s to parse."""
     default_deadline_s: float = Field(default=10.0, gt=0, le=300)
     """For calls without a deadline, and the longest that any gets."""
     drain_wait_s: float = Field(default=2.5, ge=0, le=300)

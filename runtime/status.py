@@ -6,6 +6,9 @@ Source: google/rpc/code.proto and google/rpc/error_details.proto.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+
 import grpc
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
@@ -16,6 +19,13 @@ from google.rpc.status_pb2 import Status
 from runtime import errors
 
 DETAILS_KEY = "grpc-status-details-bin"
+# A status travels in trailers, of which clients and proxies take 8 kB and not much more: all of it stays below 4 kB.
+MAX_LISTED = 20
+MAX_LISTED_BYTES = 1800
+MAX_TEXT_BYTES = 200
+MAX_METADATA = 6
+# In ErrorInfo.metadata: how many fields or violations there are besides those that are listed.
+OMITTED = "omitted"
 _CODES: dict[type[errors.Error], grpc.StatusCode] = {
     errors.InvalidArgument: grpc.StatusCode.INVALID_ARGUMENT,
     errors.NotFound: grpc.StatusCode.NOT_FOUND,
@@ -42,33 +52,58 @@ def code_of(error: errors.Error) -> grpc.StatusCode:
 
 def to_status(error: errors.Error, domain: str) -> Status:
     """
-    Return *error* as a status of the service *domain*, its ErrorInfo first.
+    Return *error* as a status of the service *domain*, its ErrorInfo first; what would be too much is left out.
     """
-    status = Status(code=code_of(error).value[0], message=error.message)
-    info = details.ErrorInfo(reason=error.reason, domain=domain, metadata=error.metadata)
-    for detail in (info, *_optional_details(error)):
+    status = Status(code=code_of(error).value[0], message=_short(error.message))
+    given = list(error.metadata.items())[:MAX_METADATA]
+    metadata = {_short(name): _short(value) for name, value in given}
+    optional, omitted = _optional_details(error)
+    if omitted:
+        metadata[OMITTED] = str(omitted)
+    info = details.ErrorInfo(reason=error.reason, domain=domain, metadata=metadata)
+    for detail in (info, *optional):
         status.details.add().Pack(detail)
     return status
 
 
-def _optional_details(error: errors.Error) -> list[Message]:
+def _optional_details(error: errors.Error) -> tuple[list[Message], int]:
+    """
+    Return the details that *error* has besides its ErrorInfo, and how many of what they list are left out.
+    """
+    fields = [
+        details.BadRequest.FieldViolation(field=_short(each.field), description=_short(each.description))
+        for each in error.fields[:MAX_LISTED]
+    ]
+    violations = [
+        details.PreconditionFailure.Violation(
+            type=_short(each.type), subject=_short(each.subject), description=_short(each.description)
+        )
+        for each in error.violations[:MAX_LISTED]
+    ]
+    listed = _first([*fields, *violations])
     found: list[Message] = []
-    if error.fields:
-        fields = [
-            details.BadRequest.FieldViolation(field=each.field, description=each.description) for each in error.fields
-        ]
-        found.append(details.BadRequest(field_violations=fields))
-    if error.violations:
-        violations = [
-            details.PreconditionFailure.Violation(type=each.type, subject=each.subject, description=each.description)
-            for each in error.violations
-        ]
-        found.append(details.PreconditionFailure(violations=violations))
+    if some := [each for each in listed if isinstance(each, details.BadRequest.FieldViolation)]:
+        found.append(details.BadRequest(field_violations=some))
+    if some := [each for each in listed if isinstance(each, details.PreconditionFailure.Violation)]:
+        found.append(details.PreconditionFailure(violations=some))
     if error.retry_after_s is not None:
         delay = Duration()
         delay.FromNanoseconds(int(error.retry_after_s * 1e9))
         found.append(details.RetryInfo(retry_delay=delay))
-    return found
+    return found, len(error.fields) + len(error.violations) - len(listed)
+
+
+def _first(listed: Sequence[Message]) -> list[Message]:
+    """
+    Return as many of *listed* as have room in a trailer.
+    """
+    ends = itertools.accumulate(each.ByteSize() for each in listed)
+    return [each for each, end in zip(listed, ends, strict=True) if end <= MAX_LISTED_BYTES]
+
+
+def _short(text: str) -> str:
+    raw = text.encode(errors="replace")
+    return text if len(raw) <= MAX_TEXT_BYTES else raw[: MAX_TEXT_BYTES - 3].decode(errors="ignore") + "..."
 
 
 def from_status(status: Status) -> errors.Error:

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from gateway.pages import files
 from gateway.pages.board import Board
-from runtime.caller import OPERATOR
+from runtime.caller import OPERATOR, is_operator
 from runtime.errors import Error, PermissionDenied
 from runtime.status import code_of, to_status
 
@@ -95,7 +95,7 @@ _NOT_KEPT = {**files.SECURITY, "cache-control": "no-store"}
 
 
 def _check(request: Request, *, operators_only: bool) -> None:
-    if operators_only and request.headers.get(OPERATOR) != "true":
+    if operators_only and not is_operator(request.headers.get(OPERATOR)):
         raise OperatorsOnly("this is for operators of the shop; send an operator's token")
     if request.method != "GET" and request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise OtherSite("this can be asked for from the board itself only")

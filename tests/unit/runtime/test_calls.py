@@ -27,13 +27,17 @@ class Servicer(order_service_pb2_grpc.OrderServiceServicer):
     async def CreateOrder(self, request, context):
         return await self.behaviour(request, context)
 
+    async def BatchCreateOrders(self, request, context):
+        return await self.behaviour(request, context)
+
     async def WatchOrder(self, request, context):
         async for response in self.behaviour(request, context):
             yield response
 
 
 @contextlib.asynccontextmanager
-async def service(behaviour, **settings):
+async def serving(behaviour, **settings):
+    """Serve *behaviour* inside the wrappers and yield the port."""
     server = grpc.aio.server(
         interceptors=[
             interceptors.Interceptor(interceptors.wrappers(ServiceSettings(kafka_brokers="k:1", **settings), "test"))
@@ -42,9 +46,17 @@ async def service(behaviour, **settings):
     order_service_pb2_grpc.add_OrderServiceServicer_to_server(Servicer(behaviour), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield order_service_pb2_grpc.OrderServiceStub(channel)
+    yield port
     await server.stop(0)
+
+
+@contextlib.asynccontextmanager
+async def service(behaviour, **settings):
+    async with (
+        serving(behaviour, **settings) as port,
+        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        yield order_service_pb2_grpc.OrderServiceStub(channel)
 
 
 def create(lines=LINES, request_id="r-1"):
@@ -207,16 +219,18 @@ async def test_the_http_code_is_a_response_header():
     assert headers["location"] == "/v1/x"
 
 
-async def test_the_caller_is_who_the_edge_says_and_anonymous_otherwise():
+async def test_the_caller_is_who_the_edge_says_and_nobody_otherwise():
     async def behaviour(request, context):
         who = caller(context)
         return order_pb2.Order(customer=who.name, name=str(who.operator))
 
     async with service(behaviour) as stub:
-        nobody = await stub.CreateOrder(create())
+        nobody, raw = await refused(stub.CreateOrder(create()))
+        named = await stub.CreateOrder(create(), metadata=(("x-customer-id", "anonymous"),))
         alice = await stub.CreateOrder(create(), metadata=(("x-customer-id", "alice"), ("x-operator", "true")))
         error, _ = await refused(stub.CreateOrder(create(), metadata=(("x-customer-id", "a b c"),)))
-    assert (nobody.customer, nobody.name) == ("customers/anonymous", "False")
+    assert (raw.code(), nobody.reason) == (grpc.StatusCode.UNAUTHENTICATED, "MISSING_CUSTOMER")
+    assert (named.customer, named.name) == ("customers/anonymous", "False")
     assert (alice.customer, alice.name) == ("customers/alice", "True")
     assert error.reason == "INVALID_CUSTOMER"
 

@@ -1,0 +1,184 @@
+"""Calls that no well-behaved client makes, against a real server, byte by byte."""
+
+import asyncio
+import random
+import time
+
+import grpc
+import pytest
+from shop.inventory.v1 import inventory_pb2, inventory_service_pb2
+from shop.orders.v1 import order_pb2, order_service_pb2
+
+from chaos.hostile import malformed
+from chaos.hostile.target import CREATE
+from chaos.hostile.wire import exchange
+from orders_svc.inventory import BATCH_LIMIT
+from runtime import errors, status
+from runtime.settings import ServiceSettings
+from runtime.validation import Turns, check
+from tests.unit.runtime import test_calls as calls
+
+INVALID = f"grpc {grpc.StatusCode.INVALID_ARGUMENT.value[0]}"
+# A status in a trailer is base64: a third longer.
+MAX_STATUS_BYTES = 3072
+MAX_BLOCKED_S = 0.2
+
+
+async def answered(request, context):
+    if isinstance(request, order_service_pb2.BatchCreateOrdersRequest):
+        return order_service_pb2.BatchCreateOrdersResponse()
+    return order_pb2.Order(name="done")
+
+
+async def ask(port, call):
+    return await exchange(("127.0.0.1", port), call, limit_s=2)
+
+
+@pytest.mark.parametrize("form", ["no-message", "cut-frame", "unparsable"])
+async def test_a_message_that_is_none_is_the_callers_mistake(form):
+    async with calls.serving(answered) as port:
+        wrong = [malformed.FORMS[form](malformed.call(CREATE), random.Random(seed)) for seed in range(6)]
+        assert {await ask(port, each) for each in wrong} == {INVALID}
+
+
+async def test_bytes_that_are_no_text_are_the_callers_mistake_in_every_field():
+    async with calls.serving(answered) as port:
+        method = order_service_pb2.DESCRIPTOR.services_by_name["OrderService"].methods_by_name["CreateOrder"]
+        bodies = list(malformed.bad_texts(method))
+        assert len(bodies) > 5
+        assert {await ask(port, malformed.call(CREATE, body)) for body in bodies} == {INVALID}
+
+
+async def test_a_message_that_does_not_end_is_refused_in_time_and_takes_no_place():
+    async with calls.serving(answered, default_deadline_s=0.3, max_in_flight=1) as port:
+        unfinished = malformed.Call(malformed.call(CREATE).headers, b"\0\0", end=False)
+        slow = asyncio.create_task(ask(port, unfinished))
+        await asyncio.sleep(0.1)
+        right = malformed.call(CREATE, calls.create().SerializeToString())
+        assert await ask(port, right) == "grpc 0"
+        assert await slow == INVALID
+
+
+async def test_a_message_above_the_limit_is_the_callers_mistake_and_batches_may_be_larger():
+    async with calls.service(answered, max_message_bytes=2000, max_batch_message_bytes=9000) as stub:
+        error, raw = await calls.refused(stub.CreateOrder(calls.create(request_id="x" * 3000)))
+        batch = order_service_pb2.BatchCreateOrdersRequest(requests=[calls.create()] * 1001)
+        large, _ = await calls.refused(stub.BatchCreateOrders(batch))
+        medium = order_service_pb2.BatchCreateOrdersRequest(requests=[calls.create()] * 100)
+        await stub.BatchCreateOrders(medium)
+    assert (raw.code(), error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "MESSAGE_TOO_LARGE")
+    assert large.reason == "MESSAGE_TOO_LARGE"
+
+
+async def test_one_caller_cannot_have_every_place():
+    release = asyncio.Event()
+
+    async def behaviour(request, context):
+        await release.wait()
+        return order_pb2.Order()
+
+    async with calls.service(behaviour, max_in_flight=4, max_in_flight_per_caller=2) as stub:
+
+        def order(customer):
+            return asyncio.ensure_future(stub.CreateOrder(calls.create(), metadata=(("x-customer-id", customer),)))
+
+        heavy = [order("mallory") for _ in range(2)]
+        await asyncio.sleep(0.1)
+        error, raw = await calls.refused(order("mallory"))
+        other = order("ana")
+        await asyncio.sleep(0.1)
+        release.set()
+        await asyncio.gather(*heavy, other)
+    assert (raw.code(), error.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "CALLER_OVER_ITS_SHARE")
+    assert error.retry_after_s == 1
+
+
+async def test_one_customer_has_one_batch_at_a_time_and_calls_go_on_beside_it():
+    release = asyncio.Event()
+
+    async def behaviour(request, context):
+        if isinstance(request, order_service_pb2.BatchCreateOrdersRequest):
+            await release.wait()
+            return order_service_pb2.BatchCreateOrdersResponse()
+        return order_pb2.Order()
+
+    async with calls.service(behaviour, max_batches=2, max_batches_per_caller=1) as stub:
+
+        def batch(customer):
+            request = order_service_pb2.BatchCreateOrdersRequest(requests=[calls.create()])
+            metadata = (("x-customer-id", customer),)
+            return asyncio.ensure_future(stub.BatchCreateOrders(request, metadata=metadata))
+
+        running = [batch("mallory")]
+        await asyncio.sleep(0.1)
+        second, _ = await calls.refused(batch("mallory"))
+        running.append(batch("ana"))
+        await asyncio.sleep(0.1)
+        third, _ = await calls.refused(batch("bob"))
+        await stub.CreateOrder(calls.create(), metadata=(("x-customer-id", "mallory"),))
+        release.set()
+        await asyncio.gather(*running)
+    assert (second.reason, third.reason) == ("CALLER_OVER_ITS_SHARE", "OVERLOADED")
+    assert (second.retry_after_s, third.retry_after_s) == (1, 1)
+
+
+@pytest.mark.parametrize("line", [order_pb2.OrderLine(), order_pb2.OrderLine(product="products/tea", quantity=1)])
+async def test_the_parts_of_a_batch_leave_the_loop_to_others(line):
+    part = order_service_pb2.CreateOrderRequest(order=order_pb2.Order(lines=[line] * 100), request_id="r")
+    turns, others = Turns(), 0
+
+    async def checked():
+        with pytest.raises(errors.InvalidArgument) as refused:
+            await turns.check(part)
+        assert len(refused.value.fields) == 1
+
+    async def work():
+        await asyncio.gather(*(checked() for _ in range(200)))
+
+    # The first check of all compiles the contract's rules.
+    await checked()
+    began, task = time.process_time(), asyncio.create_task(work())
+    while not task.done():
+        others += 1
+        await asyncio.sleep(0)
+    spent = time.process_time() - began
+    assert others > spent / 0.05, f"{others} turns in {spent:.2f} s"
+
+
+def test_the_largest_batch_that_orders_sends_is_one_that_inventory_takes():
+    line = inventory_pb2.HoldLine(product=f"products/{'x' * 63}", quantity=1000)
+    basket = inventory_service_pb2.HoldStockRequest(order=calls.NAME, lines=[line] * 100)
+    batch = inventory_service_pb2.BatchHoldStockRequest(requests=[basket] * BATCH_LIMIT)
+    assert batch.ByteSize() <= ServiceSettings(kafka_brokers="k:1").max_batch_message_bytes
+
+
+def test_many_items_are_refused_before_any_of_them_is_looked_at():
+    lines = [order_pb2.OrderLine()] * 200_000
+    request = order_service_pb2.CreateOrderRequest(order=order_pb2.Order(lines=lines), request_id="r")
+    began = time.process_time()
+    with pytest.raises(errors.InvalidArgument) as refused:
+        check(request)
+    assert time.process_time() - began < MAX_BLOCKED_S
+    assert [each.field for each in refused.value.fields] == ["order.lines"]
+
+
+def test_of_many_violations_some_are_told_and_how_many_more_there_are():
+    lines = [order_pb2.OrderLine()] * 100
+    with pytest.raises(errors.InvalidArgument) as refused:
+        check(order_service_pb2.CreateOrderRequest(order=order_pb2.Order(lines=lines), request_id="r"))
+    told = status.to_status(refused.value, "test")
+    back = status.from_status(told)
+    assert told.ByteSize() < MAX_STATUS_BYTES
+    assert 10 <= len(back.fields) <= 20
+    assert int(back.metadata[status.OMITTED]) + len(back.fields) == len(refused.value.fields)
+
+
+def test_no_status_is_larger_than_a_trailer_may_be():
+    long = "\N{SNOWMAN}" * 5000
+    error = errors.FailedPrecondition(
+        long,
+        metadata={f"{number}{long}": long for number in range(50)},
+        fields=[errors.FieldViolation(long, long)] * 300,
+        violations=[errors.Violation("T", f"products/{number}", long) for number in range(300)],
+    )
+    assert status.to_status(error, "test").ByteSize() < 2 * MAX_STATUS_BYTES

@@ -1,0 +1,27 @@
+"""Which of PostgreSQL's errors mean that it cannot right now, and which that it never will."""
+
+import asyncpg
+import pytest
+
+from runtime.database import NOT_NOW
+
+
+def error(sqlstate):
+    return asyncpg.PostgresError.new({"C": sqlstate, "M": "text", "S": "ERROR", "V": "ERROR"})
+
+
+@pytest.mark.parametrize(
+    "sqlstate",
+    [
+        *("53000", "53100", "53200", "53300", "53400"),
+        *("57000", "57014", "57P01", "57P02", "57P03", "57P04", "57P05"),
+        *("08000", "08001", "08003", "08006", "25006", "40001", "40P01", "55P03", "58030"),
+    ],
+)
+def test_what_passes_is_told_as_not_now(sqlstate):
+    assert isinstance(error(sqlstate), NOT_NOW)
+
+
+@pytest.mark.parametrize("sqlstate", ["22001", "22P02", "23505", "23514", "42501", "42601", "42P01", "XX000"])
+def test_what_does_not_pass_is_a_fault(sqlstate):
+    assert not isinstance(error(sqlstate), NOT_NOW)
