@@ -1,5 +1,5 @@
 """
-The development OIDC issuer: serves the public key of the tokens that `python -m gateway.token` signs.
+The development OIDC issuer: a sign-in page for browsers, and the key of the tokens that it and `gateway.token` sign.
 
     python -m gateway.issuer
 """
@@ -7,6 +7,8 @@ The development OIDC issuer: serves the public key of the tokens that `python -m
 from __future__ import annotations
 
 import sys
+import time
+from datetime import timedelta
 
 import uvicorn
 from starlette.applications import Starlette
@@ -14,33 +16,40 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from gateway.issuer_flow import PREFIX, Flow
 from gateway.issuer_settings import load
 from gateway.signing import ALGORITHM, Signer, UnusableKey, key_in
 
 MAX_REQUESTS = 32
+DISCOVERY = "/.well-known/openid-configuration"
+KEYS = "/jwks.json"
 
 
-def application(signer: Signer) -> Starlette:
+def application(signer: Signer, flow: Flow | None = None) -> Starlette:
     """
-    Return what serves the issuer's metadata (OpenID Connect Discovery 1.0) and its keys.
+    Return what serves the metadata (OpenID Connect Discovery 1.0), the keys and, with *flow*, the sign-in page.
     """
-    metadata = {
-        "issuer": signer.issuer,
-        "jwks_uri": f"{signer.issuer}/jwks.json",
-        "response_types_supported": ["token"],
-        "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": [ALGORITHM],
-        "claims_supported": ["iss", "aud", "sub", "iat", "exp", "operator"],
-    }
-    answers = {"/.well-known/openid-configuration": metadata, "/jwks.json": {"keys": [signer.public]}, "/healthz": {}}
-    return Starlette(routes=[_route(path, answer) for path, answer in answers.items()])
 
+    async def metadata(request: Request) -> JSONResponse:
+        told = {
+            "issuer": signer.issuer,
+            "jwks_uri": f"{signer.issuer}/jwks.json",
+            "response_types_supported": ["token"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": [ALGORITHM],
+            "claims_supported": ["iss", "aud", "sub", "iat", "exp", "operator"],
+        }
+        return JSONResponse(told | (flow.metadata(request.headers) if flow else {}))
 
-def _route(path: str, answer: object) -> Route:
-    async def serve(_: Request) -> JSONResponse:
-        return JSONResponse(answer)
+    async def keys(_: Request) -> JSONResponse:
+        return JSONResponse({"keys": [signer.public]})
 
-    return Route(path, serve)
+    async def health(_: Request) -> JSONResponse:
+        return JSONResponse({})
+
+    both = [(f"{at}{path}", serve) for at in ("", PREFIX) for path, serve in ((DISCOVERY, metadata), (KEYS, keys))]
+    routes = [Route("/healthz", health), *(Route(path, serve) for path, serve in both)]
+    return Starlette(routes=[*routes, *(flow.routes() if flow else ())])
 
 
 def main() -> None:
@@ -54,7 +63,7 @@ def main() -> None:
         sys.exit(f"issuer: {error}")
     host, _, port = settings.listen.rpartition(":")
     uvicorn.run(
-        application(signer),
+        application(signer, Flow.build(signer, settings.origins, timedelta(seconds=settings.token_s), time.monotonic)),
         host=host,
         port=int(port),
         limit_concurrency=MAX_REQUESTS,

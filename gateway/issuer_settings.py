@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from runtime.settings import Address
+
+Origin = Annotated[str, Field(pattern=r"^https?://[^/?#@\s]+$")]
+
+
+def with_commas(text: object) -> object:
+    """Split a variable's text at its commas."""
+    return [part.strip() for part in text.split(",") if part.strip()] if isinstance(text, str) else text
 
 
 class IssuerSettings(BaseSettings):
@@ -22,6 +30,10 @@ class IssuerSettings(BaseSettings):
     """Who the tokens are from, as the RequestAuthentication names it."""
     listen: Address = "127.16.15.1:8080"
     """Where the public key is served."""
+    origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(with_commas)] = ()
+    """The edge's own origins, with commas between: nobody who signs in is sent anywhere else. None: no sign-in page."""
+    token_s: int = Field(default=12 * 3600, ge=1, le=30 * 24 * 3600)
+    """How long who signs in on the page stays signed in."""
 
 
 def load() -> IssuerSettings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from contextlib import AsyncExitStack
 
@@ -12,13 +13,14 @@ from starlette.applications import Starlette
 from gateway.pages import files
 from gateway.pages.app import application
 from gateway.pages.board import Board
+from gateway.pages.catalogue import Catalogue
 from gateway.pages.cluster_faults import ClusterFaults
 from gateway.pages.faults import FaultFiles
 from gateway.pages.kubernetes import Kubernetes, api_server
 from gateway.pages.prometheus import Prometheus
 from gateway.pages.settings import Settings
 from gateway.pages.stock import Stock
-from runtime import channel, server, settings, telemetry
+from runtime import background, channel, server, settings, telemetry
 
 SERVICE = "pages"
 CONNECTIONS_LIMIT = 200
@@ -31,8 +33,9 @@ async def serve() -> None:
     """
     chosen = settings.load(Settings)
     telemetry.start(chosen, SERVICE)
+    issuer = chosen.issuer
     try:
-        pages = files.load(chosen.pages_folder, chosen.openapi_file)
+        pages = files.load(chosen.pages_folder, chosen.openapi_file, issuer.origins if issuer else ())
     except files.NoPages as error:
         sys.exit(f"PAGES_FOLDER: {error}")
     async with AsyncExitStack() as open_until_stopped:
@@ -43,8 +46,11 @@ async def serve() -> None:
         if chosen.kubernetes_service_host:
             kubernetes = Kubernetes(await open_until_stopped.enter_async_context(api_server()))
             faults = ClusterFaults(kubernetes, chosen.namespace)
-        board = Board(Prometheus(client), Stock(inventory), faults)
-        web = application(pages, board, faults, operators_only=chosen.operators_only)
+        stock = Stock(inventory)
+        board, catalogue = Board(Prometheus(client), stock, faults), Catalogue(stock)
+        web = application(pages, board, faults, catalogue, operators_only=chosen.operators_only, issuer=issuer)
+        keeping = asyncio.create_task(background.keep_going("catalogue", catalogue.keep))
+        open_until_stopped.callback(keeping.cancel)
         await uvicorn.Server(configuration(chosen, web)).serve()
 
 

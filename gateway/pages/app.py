@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Protocol
+from typing import Any, Protocol
 
 import grpc
 import structlog
@@ -15,8 +14,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from gateway import failures
 from gateway.pages import files
 from gateway.pages.board import Board
+from gateway.pages.catalogue import Catalogue
+from gateway.pages.sign_in import Issuer
 from runtime.caller import OPERATOR, is_operator
 from runtime.errors import Error, PermissionDenied
 from runtime.status import code_of, to_status
@@ -29,7 +31,6 @@ HTTP = {
     grpc.StatusCode.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 log = structlog.get_logger()
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class OperatorsOnly(PermissionDenied):
@@ -51,58 +52,85 @@ class Lifting(Protocol):
         """Lift the faults of a VirtualService."""
 
 
-def application(pages: Mapping[str, files.File], board: Board, faults: Lifting, *, operators_only: bool) -> Starlette:
+def application(
+    pages: files.Pages,
+    board: Board,
+    faults: Lifting,
+    catalogue: Catalogue,
+    *,
+    operators_only: bool,
+    issuer: Issuer | None = None,
+) -> Starlette:
     """
     Return the application; the edge has set `x-operator` from the verified token, or has taken it away.
     """
-
-    def guarded(endpoint: Endpoint) -> Endpoint:
-        async def answer(request: Request) -> Response:
-            try:
-                _check(request, operators_only=operators_only)
-                return await endpoint(request)
-            except Error as error:
-                return _refusal(error)
-
-        return answer
+    not_kept = {**pages.headers, "cache-control": "no-store"}
 
     async def page(request: Request) -> Response:
-        return files.answer(pages, request)
+        return pages.answer(request) or _nothing(request, pages)
 
-    async def health(_: Request) -> Response:
-        return PlainTextResponse("ok\n")
+    async def sign_in(_: Request) -> Response:
+        return JSONResponse(issuer.public if issuer else {}, headers={**pages.headers, "cache-control": "no-cache"})
 
-    async def read_board(_: Request) -> Response:
-        return JSONResponse(await board.read(), headers=_NOT_KEPT)
+    async def products(_: Request) -> Response:
+        return JSONResponse(catalogue.last(), headers=not_kept)
+
+    async def read_board(request: Request) -> Response:
+        _check(request, operators_only=operators_only)
+        return JSONResponse(await board.read(), headers=not_kept)
 
     async def lift(request: Request) -> Response:
+        _check(request, operators_only=operators_only)
         name = request.path_params["name"]
         await faults.lift(name)
         log.warning("an operator lifted a fault", virtual_service=name)
-        return JSONResponse({}, headers=_NOT_KEPT)
+        return JSONResponse({}, headers=not_kept)
 
     return Starlette(
         routes=[
-            Route("/healthz", health, methods=["GET"]),
-            Route("/ops/api/board", guarded(read_board), methods=["GET"]),
-            Route("/ops/api/faults/{name}:lift", guarded(lift), methods=["POST"]),
+            Route("/healthz", _health, methods=["GET"]),
+            Route("/sign-in.json", sign_in, methods=["GET"]),
+            Route("/catalogue.json", products, methods=["GET"]),
+            Route("/ops/api/board", read_board, methods=["GET"]),
+            Route("/ops/api/faults/{name}:lift", lift, methods=["POST"]),
             Route("/{path:path}", page, methods=["GET"]),
-        ]
+        ],
+        exception_handlers=_refusals(not_kept),
     )
 
 
-_NOT_KEPT = {**files.SECURITY, "cache-control": "no-store"}
+async def _health(_: Request) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+def _refusals(headers: Mapping[str, str]) -> Mapping[Any, Callable[[Request, Any], Response]]:
+    """How errors are told, in the same form as every error of the API."""
+
+    def refused(_: Request, error: Any) -> Response:
+        status = MessageToDict(to_status(error, DOMAIN))
+        http = HTTP.get(code_of(error), HTTPStatus.INTERNAL_SERVER_ERROR)
+        return JSONResponse(status, http, headers=dict(headers))
+
+    def unsupported(_: Request, error: Any) -> Response:
+        return _failure(HTTPStatus.METHOD_NOT_ALLOWED, {**headers, **(error.headers or {})})
+
+    return {Error: refused, HTTPStatus.METHOD_NOT_ALLOWED: unsupported}
+
+
+def _nothing(request: Request, pages: files.Pages) -> Response:
+    """A page for people, and for programs the same error as everywhere else."""
+    if "text/html" in request.headers.get("accept", ""):
+        return pages.nothing_here()
+    return _failure(HTTPStatus.NOT_FOUND, {**pages.headers, "cache-control": "no-store"})
+
+
+def _failure(http: HTTPStatus, headers: Mapping[str, str]) -> Response:
+    return JSONResponse(failures.BY_HTTP[http].status(), http, headers=dict(headers))
 
 
 def _check(request: Request, *, operators_only: bool) -> None:
     if operators_only and not is_operator(request.headers.get(OPERATOR)):
         raise OperatorsOnly("this is for operators of the shop; send an operator's token")
-    if request.method != "GET" and request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+    reads = request.method in ("GET", "HEAD")
+    if not reads and request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise OtherSite("this can be asked for from the board itself only")
-
-
-def _refusal(error: Error) -> Response:
-    """Our error in the same form as every error of the API."""
-    status = MessageToDict(to_status(error, DOMAIN))
-    http = HTTP.get(code_of(error), HTTPStatus.INTERNAL_SERVER_ERROR)
-    return Response(json.dumps(status), http, headers=_NOT_KEPT, media_type="application/json")

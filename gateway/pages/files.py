@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,35 +17,39 @@ TYPES = {
     ".svg": "image/svg+xml",
     ".json": "application/json",
 }
-PAGES = {"/": "/index.html", "/ops": "/ops.html", "/docs": "/docs.html"}
+PAGES = {"/": "/index.html", "/ops": "/ops.html", "/docs": "/docs.html", "/signed-in": "/signed-in.html"}
+NOT_FOUND = "/not-found.html"
 OPENAPI = "/openapi.json"
 HASHED = "/assets/"
 FOREVER = "public, max-age=31536000, immutable"
 LOOK_AGAIN = "no-cache"
 SIZE_LIMIT = 1024 * 1024
 
-# Only what comes from here, nothing written into the page, and no other host at all.
-POLICY = "; ".join(
-    [
+
+def security(connect: Iterable[str] = ()) -> dict[str, str]:
+    """
+    Return the headers of every answer: only what comes from here, nothing written into the page, and no other host
+    but the origins in *connect*, which scripts may call.
+    """
+    policy = [
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
         "img-src 'self'",
-        "connect-src 'self'",
+        " ".join(["connect-src 'self'", *connect]),
         "worker-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",
         "frame-ancestors 'none'",
     ]
-)
-SECURITY = {
-    "content-security-policy": POLICY,
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=()",
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-}
+    return {
+        "content-security-policy": "; ".join(policy),
+        "cross-origin-opener-policy": "same-origin",
+        "cross-origin-resource-policy": "same-origin",
+        "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=()",
+        "referrer-policy": "no-referrer",
+        "x-content-type-options": "nosniff",
+    }
 
 
 class NoPages(Exception):
@@ -66,19 +70,50 @@ class File:
         return f'"{hashlib.sha256(self.body).hexdigest()[:16]}"'
 
 
-def load(folder: Path, openapi: Path) -> dict[str, File]:
+@dataclass(frozen=True)
+class Pages:
+    """The files by the path they are served at, the page for every other path, and the headers of all of them."""
+
+    files: Mapping[str, File]
+    not_found: File
+    headers: Mapping[str, str]
+
+    def answer(self, request: Request) -> Response | None:
+        """
+        Return the file at the request's path, 304 if the client has it, or nothing if there is none.
+        """
+        file = self.files.get(request.url.path.rstrip("/") or "/")
+        if file is None:
+            return None
+        headers = {**self.headers, "cache-control": file.caching, "etag": file.etag}
+        if file.etag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        return Response(file.body, headers={**headers, "content-type": file.kind})
+
+    def nothing_here(self) -> Response:
+        """
+        Return the page that tells people that there is none.
+        """
+        headers = {**self.headers, "cache-control": "no-store", "content-type": self.not_found.kind}
+        return Response(self.not_found.body, 404, headers=headers)
+
+
+def load(folder: Path, openapi: Path, connect: Iterable[str] = ()) -> Pages:
     """
-    Return the files by the path they are served at; `NoPages` if there are none, or no *openapi* document.
+    Return the pages, whose scripts may also call the origins in *connect*; `NoPages` if there are none, or no *openapi*
+    document.
     """
     files = {f"/{path.relative_to(folder).as_posix()}": path for path in sorted(folder.rglob("*")) if _is_served(path)}
-    if not set(PAGES.values()) <= files.keys():
-        raise NoPages(f"{folder} has no {' and no '.join(PAGES.values())}; `python -m gateway.pages.build` makes them")
+    needed = [*PAGES.values(), NOT_FOUND]
+    if not set(needed) <= files.keys():
+        raise NoPages(f"{folder} has no {' and no '.join(needed)}; `python -m gateway.pages.build` makes them")
     served = {at: _file(at, path) for at, path in files.items()}
     for at, page in PAGES.items():
         served[at] = served.pop(page)
     if not openapi.is_file():
         raise NoPages(f"{openapi} is not there; `python -m gateway` makes it")
-    return served | {OPENAPI: _file(OPENAPI, openapi)}
+    served[OPENAPI] = _file(OPENAPI, openapi)
+    return Pages(served, served.pop(NOT_FOUND), security(connect))
 
 
 def _is_served(path: Path) -> bool:
@@ -90,16 +125,3 @@ def _file(at: str, path: Path) -> File:
     if len(body) > SIZE_LIMIT:
         raise NoPages(f"{path} is larger than {SIZE_LIMIT} bytes")
     return File(body, TYPES[path.suffix], FOREVER if at.startswith(HASHED) else LOOK_AGAIN)
-
-
-def answer(files: Mapping[str, File], request: Request) -> Response:
-    """
-    Return the file at the request's path, 304 if the client has it, or 404.
-    """
-    file = files.get(request.url.path.rstrip("/") or "/")
-    if file is None:
-        return Response("not found\n", status_code=404, headers=SECURITY, media_type="text/plain")
-    headers = {**SECURITY, "cache-control": file.caching, "etag": file.etag}
-    if file.etag in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers=headers)
-    return Response(file.body, headers={**headers, "content-type": file.kind})

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, HttpUrl
 from pydantic_settings import NoDecode
 
 from gateway.pages.kubernetes import Namespace
+from gateway.pages.sign_in import Issuer
 from runtime.settings import Address, ProcessSettings
 
 BUILD = Path(__file__).resolve().parent.parent.parent / "build"
@@ -43,7 +44,22 @@ class Settings(ProcessSettings):
     """Set by Kubernetes in every pod: then it is asked for the VirtualServices."""
     namespace: Namespace = "shop"
     """Where faults are looked for on a cluster."""
+    oidc_issuer: str = Field(default="", pattern=r"^(https?://\S+)?$")
+    """Who signs customers' tokens (OpenID Connect), as they name it; none: tokens can only be pasted."""
+    oidc_client_id: str = "shop-pages"
+    """The public client that the pages are there; its redirect address is `/signed-in` on the edge."""
+    oidc_scope: str = "openid"
+    """What the pages ask the issuer for; the access token must be one that the edge accepts."""
+    oidc_discovery: str = Field(default="", pattern=r"^((https?:/)?/\S+)?$")
+    """Where browsers read the issuer's metadata, if not below `oidc_issuer`; a path means the edge's own origin."""
     operators_only: bool = True
     """Whether the board is for those whom the edge has recognised as operators."""
     stop_limit_s: int = Field(default=10, ge=0, le=300)
     """What requests in flight get to finish."""
+
+    @property
+    def issuer(self) -> Issuer | None:
+        """Where customers sign in, if anywhere."""
+        if not self.oidc_issuer:
+            return None
+        return Issuer(self.oidc_issuer, self.oidc_client_id, self.oidc_scope, self.oidc_discovery)

@@ -35,6 +35,8 @@ def everything(plan: Plan, processes: list[Process]) -> None:
     write_private(settings.conf / "registry.yaml", configuration.registry(plan))
     (settings.conf / "istio").mkdir(exist_ok=True)
     write_private(settings.conf / "istio" / "issuer.yaml", configuration.issuer_entry(plan))
+    sign_in = settings.checkout / "k8s" / "development-issuer" / "sign-in.yaml"
+    write_private(settings.conf / "istio" / "sign-in.yaml", sign_in.read_text(encoding="utf-8"))
     write_private(settings.conf / "supervisord.conf", supervisor.render(settings, processes))
     _prometheus(plan)
 

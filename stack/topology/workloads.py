@@ -78,6 +78,8 @@ def pages(plan: Plan) -> Iterator[Process]:
             "INVENTORY_AUTHORITY": authority("inventory"),
             "ISTIO_FOLDERS": ",".join(map(str, istio_folders(plan.settings))),
             "APPLIED_FOLDER": f"{plan.settings.mesh}/applied",
+            "OIDC_ISSUER": f"http://issuer.{NAMESPACE}.{CLUSTER_DOMAIN}:8080",
+            "OIDC_DISCOVERY": "/issuer/.well-known/openid-configuration",
         },
         listens=(listen, network.at(Host.PAGES, Port.METRICS)),
         check=HttpCheck(listen, "/healthz"),
@@ -85,17 +87,28 @@ def pages(plan: Plan) -> Iterator[Process]:
 
 
 def issuer(plan: Plan) -> Process:
-    """The development issuer: serves the key of the tokens that `make token` signs."""
+    """The development issuer: its sign-in page, and the key of the tokens that it and `make token` sign."""
     listen = plan.network.at(Host.ISSUER, Port.ISSUER)
     return Process(
         name="issuer-0",
         service="issuer",
         role=Role.CONTROL,
         command=(plan.tool("python"), "-m", "gateway.issuer"),
-        environment={**issuer_environment(plan.settings), "ISSUER_LISTEN": str(listen)},
+        environment={
+            **issuer_environment(plan.settings),
+            "ISSUER_LISTEN": str(listen),
+            "ISSUER_ORIGINS": ",".join(edge_origins(plan.settings)),
+        },
         listens=(listen,),
         check=HttpCheck(listen, "/healthz"),
     )
+
+
+def edge_origins(settings: Settings) -> Iterator[str]:
+    """Where browsers on this machine find the edge."""
+    for scheme, port in (("http", settings.port), ("https", settings.tls_port)):
+        for host in ("127.0.0.1", "localhost"):
+            yield f"{scheme}://{host}:{port}"
 
 
 def issuer_environment(settings: Settings) -> dict[str, str]:

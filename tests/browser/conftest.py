@@ -6,6 +6,7 @@ are kept in STATE/screenshots, or in the folder that SCREENSHOTS names.
 """
 
 import contextlib
+import json
 import os
 import re
 import subprocess
@@ -164,7 +165,7 @@ def open_page(chromium, stack, request):
         contexts.append(context)
         if who:
             token = stack.token(who, operator=who == OPERATOR)
-            context.add_init_script(f"sessionStorage.setItem('shop.token', {token!r})")
+            context.add_init_script(keep_token(token))
         page = context.new_page()
 
         def heard(message):
@@ -195,6 +196,20 @@ def screenshot(stack):
         page.screenshot(path=folder / f"{name}.png", full_page=True)
 
     return keep
+
+
+def keep_token(token):
+    """The script that makes a browser's session one of that token."""
+    return f"localStorage.setItem('shop.token', {json.dumps(json.dumps(token))})"
+
+
+def sign_in(page, name, *, operator=False):
+    """From a button that leads there, through the development issuer's page, and back."""
+    page.get_by_role("button", name=re.compile("^Sign in")).click()
+    page.get_by_label("Name").fill(name)
+    if operator:
+        page.get_by_label("Also an operator").check()
+    page.get_by_role("button", name="Sign in").click()
 
 
 def complaints(page):

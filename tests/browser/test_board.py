@@ -6,7 +6,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import BUYER, CHECKOUT, DESKTOP, OPERATOR, PHONE, UNREACHABLE, complaints
+from tests.browser.conftest import CHECKOUT, DESKTOP, OPERATOR, PHONE, UNREACHABLE, complaints
 
 FAULT = CHECKOUT / "tests" / "browser" / "fault.yaml"
 
@@ -76,15 +76,6 @@ def test_the_board_lifts_nothing_for_another_sites_page(stack):
     signed = {"authorization": f"Bearer {stack.token(OPERATOR, operator=True)}", "sec-fetch-site": "cross-site"}
     answer = httpx.post(f"{stack.url}/ops/api/faults/anything:lift", json={}, headers=signed)
     assert (answer.status_code, answer.json()["details"][0]["reason"]) == (403, "OTHER_SITE")
-
-
-def test_the_board_is_for_operators_who_may_sign_in_there(well, open_page):
-    page = open_page("/ops", who=BUYER, forgive=UNREACHABLE)
-    expect(page.get_by_role("heading", name="Who are you?")).to_be_visible()
-    assert page.get_by_text("Kettle").count() == 0
-    page.get_by_label("Token").fill(well.token(OPERATOR, operator=True))
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("rowheader", name="Tea kettle")).to_be_visible()
 
 
 def test_orders_by_state_and_what_waits_are_the_services_own(well, open_page):

@@ -115,3 +115,19 @@ def test_the_meshs_rules_are_all_used(objects):
     listed = set(yaml.safe_load((CHECKOUT / "istio/kustomization.yaml").read_text())["resources"])
     there = {path.name for path in (CHECKOUT / "istio").glob("*.yaml")} - {"kustomization.yaml"}
     assert listed == there
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_development_issuer_is_where_nobody_else_is_and_never_in_production(overlay):
+    rendered = subprocess.run(
+        ["kubectl", "kustomize", str(CHECKOUT / "k8s/overlays" / overlay)],
+        capture_output=True, text=True, timeout=60, check=True,
+    ).stdout  # fmt: skip
+    found = [each for each in yaml.safe_load_all(rendered) if each and each["metadata"]["name"].startswith("issuer")]
+    if overlay == "production":
+        assert found == []
+        assert "issuer.shop" not in rendered
+        assert "/issuer/.well-known" not in rendered
+    else:
+        kinds = {"ServiceAccount", "Service", "StatefulSet", "PodDisruptionBudget", "NetworkPolicy", "VirtualService"}
+        assert {each["kind"] for each in found} == kinds

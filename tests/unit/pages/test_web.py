@@ -6,11 +6,14 @@ import httpx
 import pytest
 from shop.inventory.v1 import inventory_pb2
 
+from gateway.pages import catalogue as catalogues
 from gateway.pages import files
 from gateway.pages.app import application
 from gateway.pages.board import Board
+from gateway.pages.catalogue import Catalogue
 from gateway.pages.faults import NoSuchFault
 from gateway.pages.prometheus import Prometheus
+from gateway.pages.sign_in import Issuer
 from runtime.errors import Unavailable
 
 
@@ -79,7 +82,8 @@ def board(prometheus, mesh, clock):
 def built(tmp_path):
     web = tmp_path / "web"
     (web / "assets").mkdir(parents=True)
-    for name, text in {"index": "shop", "ops": "board", "docs": "api"}.items():
+    texts = {"index": "shop", "ops": "board", "docs": "api", "signed-in": "back", "not-found": "nothing here"}
+    for name, text in texts.items():
         (web / f"{name}.html").write_text(f"<!doctype html>{text}")
     (web / "assets" / "index-abc.js").write_text("1")
     (web / ".built-from").write_text("secret")
@@ -88,9 +92,15 @@ def built(tmp_path):
 
 
 @pytest.fixture
-def client(built, board, mesh):
-    def make(operators_only=True):
-        web = application(files.load(built, built.parent / "openapi.json"), board, mesh, operators_only=operators_only)
+def catalogue(mesh, clock):
+    return Catalogue(mesh, clock)
+
+
+@pytest.fixture
+def client(built, board, mesh, catalogue):
+    def make(operators_only=True, issuer=None):
+        pages = files.load(built, built.parent / "openapi.json", issuer.origins if issuer else ())
+        web = application(pages, board, mesh, catalogue, operators_only=operators_only, issuer=issuer)
         return httpx.AsyncClient(transport=httpx.ASGITransport(web), base_url="http://pages")
 
     return make
@@ -124,7 +134,75 @@ async def test_a_page_that_the_visitor_has_is_not_sent_again(client):
 
 @pytest.mark.parametrize("path", ["/.built-from", "/assets/../.built-from", "/nothing", "/index.html"])
 async def test_what_is_no_page_is_not_served(client, path):
-    assert (await client().get(path)).status_code == 404
+    answer = await client().get(path)
+    assert (answer.status_code, answer.json()["details"][0]["reason"]) == (404, "UNKNOWN_PATH")
+
+
+async def test_a_browser_where_nothing_is_gets_a_page(client):
+    answer = await client().get("/nothing", headers={"accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    assert (answer.status_code, answer.text) == (404, "<!doctype html>nothing here")
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("path", ["/", "/ops", "/docs", "/openapi.json", "/healthz"])
+async def test_who_asks_whether_a_page_is_there_is_told(client, path):
+    assert (await client().head(path)).status_code == 200
+
+
+async def test_another_method_is_refused_as_everywhere_else(client):
+    answer = await client().put("/")
+    assert (answer.status_code, answer.json()["details"][0]["reason"]) == (405, "UNSUPPORTED_METHOD")
+    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
+
+
+async def test_pages_are_told_where_customers_sign_in_and_may_call_that_issuer(client):
+    issuer = Issuer("https://issuer.example.com/realm", "shop-pages", "openid", "")
+    answer = await client(issuer=issuer).get("/sign-in.json")
+    assert answer.json() == {
+        "issuer": "https://issuer.example.com/realm",
+        "clientId": "shop-pages",
+        "scope": "openid",
+        "discovery": "",
+    }
+    page = await client(issuer=issuer).get("/")
+    assert "connect-src 'self' https://issuer.example.com;" in page.headers["content-security-policy"]
+
+
+async def test_an_issuer_at_the_edge_opens_no_other_host(client):
+    issuer = Issuer("http://issuer.internal:8080", "shop-pages", "openid", "/issuer/.well-known/openid-configuration")
+    page = await client(issuer=issuer).get("/")
+    assert "connect-src 'self';" in page.headers["content-security-policy"]
+
+
+async def test_without_an_issuer_pages_are_told_of_none(client):
+    assert (await client().get("/sign-in.json")).json() == {}
+
+
+async def test_the_last_catalogue_is_there_while_inventory_is_away(client, catalogue, mesh, clock):
+    await catalogue.look()
+    mesh.away = True
+    clock.now += 600
+    await catalogue.look()
+    told = (await client().get("/catalogue.json")).json()
+    assert told["asOf"] == 1000.0
+    assert told["products"][0]["displayName"] == "Mug"
+    assert told["products"][0]["stock"] == {"onHand": "10", "available": "7", "held": "1", "sold": "2"}
+
+
+async def test_a_catalogue_that_was_never_told_is_not_made_up(client, catalogue, mesh):
+    mesh.away = True
+    await catalogue.look()
+    answer = await client().get("/catalogue.json")
+    assert (answer.status_code, answer.json()["details"][0]["reason"]) == (503, "NO_CATALOGUE")
+
+
+async def test_a_catalogue_larger_than_what_is_kept_is_not_kept(catalogue, mesh, monkeypatch):
+    await catalogue.look()
+    kept = catalogue.last()
+    monkeypatch.setattr(catalogues, "MAX_BYTES", 3)
+    await catalogue.look()
+    assert catalogue.last() == kept
 
 
 async def test_the_apis_description_is_served(client):

@@ -1,13 +1,14 @@
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
+import { signOut, user } from "../shared/session.ts";
 import type { Alert, Board, Breaker, Calls, Fault, Pod, Product } from "./board.ts";
 import { about, between, failing, seconds } from "./board.ts";
 import { Backlog, Reconcile } from "./care.tsx";
 import { clock, duration, ms, number, share } from "./format.ts";
 import { Mesh } from "./mesh.tsx";
 import { SignIn } from "./sign-in.tsx";
-import { backlog, board, keepLooking, lift, refused, signIn, token, trouble } from "./source.ts";
+import { backlog, board, keepLooking, lift, refused, trouble } from "./source.ts";
 import { Table } from "./table.tsx";
 
 export function Operations() {
@@ -18,11 +19,11 @@ export function Operations() {
       <header>
         <h1>Operations</h1>
         <p class="muted" role="status">
-          {now ? `As of ${clock(now.at)}` : "Reading…"}
+          {now ? `As of ${clock(now.at)}` : refused.value ? "" : "Reading…"}
         </p>
-        {token.value && (
-          <button type="button" class="quiet" onClick={() => signIn("")}>
-            Sign out
+        {user.value && (
+          <button type="button" class="quiet" onClick={() => signOut()}>
+            Sign out {user.value}
           </button>
         )}
       </header>

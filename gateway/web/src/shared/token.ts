@@ -17,6 +17,12 @@ export function isExpired(token: string, nowMs: number): boolean {
   return typeof exp === "number" && exp * 1000 <= nowMs;
 }
 
+/** How long the token is still good; without an end, for ever. */
+export function millisecondsLeft(token: string, nowMs: number): number {
+  const exp = claims(token)?.exp;
+  return typeof exp === "number" ? Math.max(0, exp * 1000 - nowMs) : Number.POSITIVE_INFINITY;
+}
+
 function claims(token: string): Claims | undefined {
   const parts = token.split(".");
   if (parts.length !== 3) return undefined;

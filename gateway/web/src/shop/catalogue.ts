@@ -4,7 +4,6 @@ import { signal } from "@preact/signals";
 import { call } from "../api/http.ts";
 import type { Product, ProductPage } from "../api/types.ts";
 import { load, save } from "../shared/storage.ts";
-import { token } from "./session.ts";
 
 const KEY = "shop.catalogue";
 const REFRESH_MS = 4_000;
@@ -62,7 +61,7 @@ async function everything(): Promise<Product[]> {
   let page = "";
   for (let pages = 0; pages < PAGES_LIMIT; pages++) {
     const path = `/v1/products?pageSize=500${page && `&pageToken=${encodeURIComponent(page)}`}`;
-    const answer = await call<ProductPage>(path, { token: token.peek() });
+    const answer = await call<ProductPage>(path);
     products.push(...answer.products);
     page = answer.nextPageToken;
     if (!page) break;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Problem } from "../api/problem.ts";
 import type { Order } from "../api/types.ts";
-import { accepted, begin, failed, hurried, isOpen, KEY_LIFETIME_MS, restored } from "./intent.ts";
+import { accepted, begin, failed, hurried, isOpen, KEY_LIFETIME_MS, repeated, restored } from "./intent.ts";
 
 const lines = [{ product: "products/tea-kettle", quantity: 2 }];
 const intent = begin("key-1", "ana", lines, 1_000);
@@ -80,4 +80,26 @@ test("an answer is not forgotten by a reload", () => {
 
 test("asking now makes the next try due", () => {
   assert.equal(hurried(failed(intent, noAnswer, 2_000), 2_001).nextTryMs, 2_001);
+});
+
+const refusedToken = new Problem(401, undefined);
+
+test("a refused token is a definite no to this try: nobody asks again, and the same key is there after signing in", () => {
+  const now = failed(intent, refusedToken, 2_000);
+  assert.equal(now.phase, "unsigned");
+  assert.ok(!isOpen(now));
+  assert.deepEqual(restored(now, 9_000), now);
+  const again = repeated(now, 3_000);
+  assert.deepEqual([again.phase, again.key, again.nextTryMs], ["sending", "key-1", 3_000]);
+});
+
+test("a refused token says nothing of an earlier try that got no answer", () => {
+  const now = failed(failed(intent, noAnswer, 2_000), refusedToken, 3_000);
+  assert.deepEqual([now.phase, now.unclear], ["unsigned", true]);
+  assert.equal(repeated(now, 4_000).phase, "unknown");
+});
+
+test("a key too old for the shop to remember is not repeated after signing in either", () => {
+  const now = failed(intent, refusedToken, 2_000);
+  assert.equal(repeated(now, 1_000 + KEY_LIFETIME_MS + 1).phase, "expired");
 });

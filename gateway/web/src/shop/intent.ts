@@ -16,10 +16,14 @@ export interface Line {
  * sending: the first try is under way and nothing is wrong yet
  * unknown: no answer came, so that the order may or may not be placed; asking again
  * busy: it was not taken, for now; trying again
+ * unsigned: the shop did not take the token, so the customer has to sign in; then the same key may be used again
  * accepted, refused: the answer is known
  * expired: the key is so old that a repeat could be a second order, so nobody repeats it
  */
-export type Phase = "sending" | "unknown" | "busy" | "accepted" | "refused" | "expired";
+export type Phase = "sending" | "unknown" | "busy" | "unsigned" | "accepted" | "refused" | "expired";
+
+/** The phases in which the shop is asked again and again. */
+export type OpenPhase = "sending" | "unknown" | "busy";
 
 export interface Refusal {
   reason: string;
@@ -35,6 +39,7 @@ export interface Intent {
   phase: Phase;
   failures: number;
   nextTryMs: number;
+  unclear?: boolean; // an earlier try may have placed the order
   order?: string;
   refusal?: Refusal;
 }
@@ -49,8 +54,8 @@ export function begin(key: string, customer: string, lines: Line[], nowMs: numbe
   return { key, customer, lines, createdMs: nowMs, phase: "sending", failures: 0, nextTryMs: nowMs };
 }
 
-/** Whether its outcome is still to be found out. */
-export function isOpen(intent: Intent | undefined): intent is Intent {
+/** Whether the shop is asked for its outcome again and again. */
+export function isOpen(intent: Intent | undefined): intent is Intent & { phase: OpenPhase } {
   return intent !== undefined && OPEN.has(intent.phase);
 }
 
@@ -61,6 +66,7 @@ export function accepted(intent: Intent, order: Order): Intent {
 
 /** The intent after a try failed. */
 export function failed(intent: Intent, problem: Problem, nowMs: number, random?: () => number): Intent {
+  if (problem.status === 401) return { ...intent, phase: "unsigned", unclear: mayBePlaced(intent) };
   if (!problem.passing) return refused(intent, problem);
   const failures = intent.failures + 1;
   const waitMs = Math.max(backoffMs(intent.failures, random), problem.retryAfterMs);
@@ -74,6 +80,18 @@ export function restored(intent: Intent, nowMs: number): Intent {
   if (!isOpen(intent)) return intent;
   if (nowMs - intent.createdMs > KEY_LIFETIME_MS) return { ...intent, phase: "expired" };
   return { ...intent, phase: "unknown", nextTryMs: nowMs };
+}
+
+/** The intent of a customer who has signed in again and wants it: the same key, whatever became of earlier tries. */
+export function repeated(intent: Intent, nowMs: number): Intent {
+  if (intent.phase !== "unsigned") return intent;
+  if (nowMs - intent.createdMs > KEY_LIFETIME_MS) return { ...intent, phase: "expired" };
+  return { ...intent, phase: mayBePlaced(intent) ? "unknown" : "sending", nextTryMs: nowMs };
+}
+
+/** Whether an earlier try may have placed the order although no answer came. */
+export function mayBePlaced(intent: Intent): boolean {
+  return intent.phase === "unknown" || intent.unclear === true;
 }
 
 /** The intent with its next try due now. */

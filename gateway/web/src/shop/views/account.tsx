@@ -1,72 +1,62 @@
-import { useSignal } from "@preact/signals";
-import { go } from "../../shared/router.ts";
-import { isExpired, subject } from "../../shared/token.ts";
+import { locale } from "../../shared/i18n.ts";
+import { go, path } from "../../shared/router.ts";
+import { SignIn } from "../../shared/sign-in.tsx";
 import { pieces } from "../basket.ts";
-import { customer, signIn } from "../session.ts";
+import { customer, ended, signOut } from "../session.ts";
 import { words } from "../words.ts";
 import { Page } from "./page.tsx";
-
-// A shop at a loopback address is somebody's own stack, with the development issuer beside it.
-const LOCAL = /^(localhost|127\.[\d.]+|\[::1\])$/.test(location.hostname);
 
 /** Who is shopping, and how to become somebody else. */
 export function Account() {
   const said = words.value;
-  const named = customer.value !== "";
+  if (!customer.value) {
+    return (
+      <Page title={said.account}>
+        {!ended.value && <p>{said.signIn.nobody}</p>}
+        <SignInHere backTo={pieces.value > 0 ? "/basket" : "/account"} />
+      </Page>
+    );
+  }
   return (
     <Page title={said.account}>
-      <p>{named ? said.signIn.who(customer.value) : said.signIn.nobody}</p>
-      {named ? (
-        <p>
-          <button type="button" onClick={() => signIn("")}>
-            {said.signIn.out}
-          </button>
-        </p>
-      ) : (
-        <SignIn />
-      )}
+      <p>{said.signIn.who(customer.value)}</p>
+      <p>
+        <button type="button" onClick={() => signOut()}>
+          {said.signIn.out}
+        </button>
+      </p>
     </Page>
   );
 }
 
-function SignIn() {
+/** A page that is for customers only, for somebody who is not signed in (any more). */
+export function SignInFirst({ title }: { title: string }) {
   const said = words.value.signIn;
-  const wrong = useSignal(false);
-  const submit = (event: Event) => {
-    event.preventDefault();
-    const form = new FormData(event.currentTarget as HTMLFormElement);
-    const text = String(form.get("token") ?? "").trim();
-    wrong.value = !subject(text) || isExpired(text, Date.now());
-    if (wrong.value) return;
-    signIn(text);
-    // Back to what signing in was for.
-    if (pieces.value > 0) go("/basket");
-  };
   return (
-    <form class="card" onSubmit={submit}>
-      <label for="token">{said.token}</label>
-      <textarea
-        id="token"
-        name="token"
-        rows={4}
-        autoComplete="off"
-        spellcheck={false}
-        required
-        aria-describedby="token-hint"
-        aria-invalid={wrong.value}
-      />
-      <p id="token-hint" class="muted">
-        {said.hint}
-      </p>
-      {LOCAL && (
-        <p class="muted">
-          {said.local} <code>make -s token CUSTOMER=ana</code>
+    <Page title={title}>
+      {!ended.value && <p class="empty">{said.toSee}</p>}
+      <SignInHere backTo={path.value} />
+    </Page>
+  );
+}
+
+/** Why nobody is signed in any more, and the way back; *backTo* is a page of the shop. */
+export function SignInHere({ backTo }: { backTo: string }) {
+  const said = words.value.signIn;
+  return (
+    <>
+      {ended.value && (
+        <p class="notice" role="alert">
+          {said.ended[ended.value]}
         </p>
       )}
-      {wrong.value && <p role="alert">{said.wrong}</p>}
-      <button type="submit" class="primary">
-        {said.in}
-      </button>
-    </form>
+      <SignIn
+        said={said}
+        language={locale.value}
+        backTo={`/#${backTo}`}
+        command="make -s token CUSTOMER=ana"
+        onSignedIn={() => go(backTo)}
+      />
+    </>
   );
 }

@@ -1,8 +1,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { call } from "../../api/http.ts";
 import type { Order } from "../../api/types.ts";
-import { token } from "../session.ts";
+import { callSigned } from "../session.ts";
 import { words } from "../words.ts";
 
 /** Calls an order off after asking once more; the order's page shows the outcome itself. */
@@ -17,11 +16,10 @@ export function Cancel({ order }: { order: Order }) {
     stage.value = "sending";
     try {
       // The key is the order's own: calling the same order off twice is one intent.
-      await call<Order>(`/v1/${order.name}:cancel`, {
+      await callSigned<Order>(`/v1/${order.name}:cancel`, {
         method: "POST",
         body: {},
         key: `cancel-${order.name.replace(/^orders\//, "")}`,
-        token: token.peek(),
       });
       stage.value = "idle";
     } catch {

@@ -2,11 +2,12 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { go } from "../../shared/router.ts";
 import { product } from "../catalogue.ts";
-import { askNow, dismiss, intent, trying } from "../checkout.ts";
+import { askNow, dismiss, intent, others, repeat, trying } from "../checkout.ts";
 import type { Intent } from "../intent.ts";
-import { isOpen } from "../intent.ts";
+import { isOpen, mayBePlaced } from "../intent.ts";
 import { customer } from "../session.ts";
 import { words } from "../words.ts";
+import { SignInHere } from "./account.tsx";
 import { Lines, titleOf } from "./lines.tsx";
 import { Page } from "./page.tsx";
 
@@ -19,38 +20,96 @@ export function Checkout() {
     go(`/${order}`, true);
     dismiss();
   }, [order]);
-  if (!now || order) return <Page title={words.value.checkout.title}>{!now && <Nothing />}</Page>;
+  if (!now || order) return <Page title={words.value.checkout.title}>{!now && <Others />}</Page>;
+  if (now.phase === "unsigned") return <Unsigned intent={now} />;
   if (now.phase === "refused") return <Refused intent={now} />;
   if (now.phase === "expired") return <Expired />;
   return <Open intent={now} />;
 }
 
-function Nothing() {
+/** What others have begun on this device; whose it is may sign in and go on, and may give it up. */
+function Others() {
   const said = words.value;
+  const [newest] = others.value;
+  if (!newest) {
+    return (
+      <>
+        <p>{said.checkout.none}</p>
+        <p>
+          <a class="button" href="#/orders">
+            {said.allOrders}
+          </a>
+        </p>
+      </>
+    );
+  }
   return (
     <>
-      <p>{said.checkout.none}</p>
-      <p>
-        <a class="button" href="#/orders">
-          {said.allOrders}
-        </a>
-      </p>
+      {others.value.map((each) => (
+        <Theirs key={each.key} intent={each} />
+      ))}
+      {!customer.value && <SignInHere backTo="/checkout" />}
     </>
+  );
+}
+
+function Theirs({ intent }: { intent: Intent }) {
+  const said = words.value.checkout;
+  const unclear = mayBePlaced(intent) || isOpen(intent);
+  return (
+    <section class={`card verdict ${unclear ? "unknown" : "refused"}`}>
+      <h2>{unclear ? said.unknown : said.refused}</h2>
+      <p>{unclear ? said.otherCustomer(intent.customer) : said.unsignedOf(intent.customer)}</p>
+      <p>
+        <button type="button" class="quiet" onClick={() => dismiss(intent.customer)}>
+          {said.giveUp}
+        </button>
+      </p>
+    </section>
+  );
+}
+
+/** The token was refused, and its customer has signed in again since. */
+function Unsigned({ intent }: { intent: Intent }) {
+  const said = words.value;
+  const unclear = mayBePlaced(intent);
+  const leave = () => {
+    go("/basket", true);
+    dismiss();
+  };
+  return (
+    <Page title={said.checkout.title}>
+      <section class={`card verdict ${unclear ? "unknown" : "refused"}`}>
+        <h2>{unclear ? said.checkout.unknown : said.checkout.refused}</h2>
+        <p>{unclear ? said.checkout.unclearText : said.checkout.unsignedText}</p>
+      </section>
+      <div class="actions">
+        <button type="button" class="primary" onClick={repeat}>
+          {unclear ? said.checkout.askAgain : said.place}
+        </button>
+        <button type="button" class="quiet" onClick={leave}>
+          {said.checkout.giveUp}
+        </button>
+      </div>
+      <h2>{said.checkout.what}</h2>
+      <div class="card">
+        <Lines lines={intent.lines} />
+      </div>
+    </Page>
   );
 }
 
 function Open({ intent }: { intent: Intent }) {
   const said = words.value.checkout;
   const phase = intent.phase as "sending" | "unknown" | "busy";
-  const stranger = intent.customer !== customer.value;
   return (
     <Page title={said.title}>
       <section class={`card verdict ${phase}`} aria-live="polite" aria-atomic="true">
         <Spinner />
         <h2>{said[phase]}</h2>
-        <p>{stranger ? said.otherCustomer(intent.customer) : said[`${phase}Text`]}</p>
+        <p>{said[`${phase}Text`]}</p>
       </section>
-      {phase !== "sending" && !stranger && <Asking intent={intent} />}
+      {phase !== "sending" && <Asking intent={intent} />}
       <h2>{said.what}</h2>
       <div class="card">
         <Lines lines={intent.lines} />
@@ -152,8 +211,10 @@ function Spinner() {
 /** Reminds, on every other page, of an intent without an answer, or tells that there is one. */
 export function OpenIntent() {
   const said = words.value;
-  if (!intent.value) return null;
-  const open = isOpen(intent.value);
+  // Somebody else's is nothing to whoever has signed in.
+  const shown = intent.value ?? (customer.value ? undefined : others.value[0]);
+  if (!shown) return null;
+  const open = isOpen(shown) || shown.phase === "unsigned";
   return (
     <p class="notice" role="status">
       {open ? said.openIntent : said.answeredIntent} <a href="#/checkout">{said.lookAtIntent}</a>

@@ -6,8 +6,9 @@ import { FINAL } from "../../api/types.ts";
 import { watch } from "../../api/watch.ts";
 import { region, time } from "../../shared/i18n.ts";
 import { format } from "../../shared/money.ts";
-import { customer, token } from "../session.ts";
+import { customer, endIfRefused, token } from "../session.ts";
 import { shortId, stateText, words } from "../words.ts";
+import { SignInFirst } from "./account.tsx";
 import { Cancel } from "./cancel.tsx";
 import { Lines } from "./lines.tsx";
 import { Page } from "./page.tsx";
@@ -15,18 +16,7 @@ import { StateBadge } from "./state.tsx";
 
 /** One order, live: what it is, where it stands, what happened. */
 export function OrderView({ name }: { name: string }) {
-  const said = words.value;
-  if (customer.value) return <Watched name={name} />;
-  return (
-    <Page title={said.orderOf(shortId(name))}>
-      <p class="empty">{said.signIn.toSee}</p>
-      <p>
-        <a class="button" href="#/account">
-          {said.signIn.in}
-        </a>
-      </p>
-    </Page>
-  );
+  return customer.value ? <Watched name={name} /> : <SignInFirst title={words.value.orderOf(shortId(name))} />;
 }
 
 function Watched({ name }: { name: string }) {
@@ -38,9 +28,10 @@ function Watched({ name }: { name: string }) {
     const gone = new AbortController();
     versions.value = [];
     missing.value = false;
+    const used = token.value;
     watch({
       name,
-      token: token.value,
+      token: used,
       signal: gone.signal,
       onOrder: (order) => {
         versions.value = withVersion(versions.peek(), order);
@@ -49,7 +40,9 @@ function Watched({ name }: { name: string }) {
         alive.value = now;
       },
     }).catch((error: unknown) => {
-      if (!gone.signal.aborted && error instanceof Problem) missing.value = true;
+      if (gone.signal.aborted) return;
+      endIfRefused(error, used);
+      missing.value = error instanceof Problem && error.status !== 401;
     });
     return () => gone.abort();
   }, [name, token.value]);

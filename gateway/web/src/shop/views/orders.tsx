@@ -1,12 +1,12 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { call } from "../../api/http.ts";
 import type { Order, OrderPage } from "../../api/types.ts";
 import { FINAL } from "../../api/types.ts";
 import { region, time } from "../../shared/i18n.ts";
 import { format } from "../../shared/money.ts";
-import { customer, token } from "../session.ts";
+import { callSigned, customer, token } from "../session.ts";
 import { shortId, words } from "../words.ts";
+import { SignInFirst } from "./account.tsx";
 import { Page } from "./page.tsx";
 import { StateBadge } from "./state.tsx";
 
@@ -15,21 +15,7 @@ const REFRESH_MS = 5_000;
 
 /** The customer's orders, newest first; what is not final is looked at again. */
 export function Orders() {
-  return customer.value ? <Mine /> : <Nobodys />;
-}
-
-function Nobodys() {
-  const said = words.value;
-  return (
-    <Page title={said.orders}>
-      <p class="empty">{said.signIn.toSee}</p>
-      <p>
-        <a class="button" href="#/account">
-          {said.signIn.in}
-        </a>
-      </p>
-    </Page>
-  );
+  return customer.value ? <Mine /> : <SignInFirst title={words.value.orders} />;
 }
 
 function Mine() {
@@ -40,7 +26,7 @@ function Mine() {
 
   const fetchPage = async (pageToken: string, signal?: AbortSignal) => {
     const query = `pageSize=${PAGE_SIZE}${pageToken && `&pageToken=${encodeURIComponent(pageToken)}`}`;
-    return call<OrderPage>(`/v1/orders?${query}`, { token: token.peek(), ...(signal && { signal }) });
+    return callSigned<OrderPage>(`/v1/orders?${query}`, signal && { signal });
   };
   const refresh = async (signal: AbortSignal) => {
     try {

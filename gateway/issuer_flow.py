@@ -1,0 +1,234 @@
+"""
+The development issuer's authorization code flow with PKCE (RFC 6749, RFC 7636, RFC 9207, OpenID Connect Core 1.0).
+
+One public client, the shop's pages; its redirect addresses are registered by the origins in the settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from urllib.parse import parse_qsl, urlencode
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from gateway import issuer_page
+from gateway.issuer_codes import CHALLENGE, Budget, Codes, Grant, TooManyCodes, UnusableCode
+from gateway.signing import ALGORITHM, InvalidCustomer, Signer
+
+CLIENT_ID = "shop-pages"
+PREFIX = "/issuer"
+"""Below which the edge serves the issuer on its own origin."""
+CALLBACK = "/signed-in"
+AUTHORIZE = (
+    "client_id", "redirect_uri", "response_type", "scope", "state", "nonce", "code_challenge", "code_challenge_method",
+    "ui_locales",
+)  # fmt: skip
+ANSWERED = ("name", "operator")
+MAX_BODY_BYTES = 8192
+MAX_FIELDS = 20
+PER_SECOND = 20.0
+BURST = 40
+_NOT_KEPT = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+
+
+class Unusable(Exception):
+    """A request whose sender is not known well enough to be answered by a redirect."""
+
+    def __init__(self, why: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Signs people in by name, and sends them back to one of *origins*; *clock* counts seconds."""
+
+    signer: Signer
+    origins: Sequence[str]
+    lifetime: timedelta
+    codes: Codes
+    budget: Budget
+
+    @classmethod
+    def build(cls, signer: Signer, origins: Sequence[str], lifetime: timedelta, clock: Callable[[], float]) -> Flow:
+        """Return the flow with no code given out yet."""
+        return cls(signer, origins, lifetime, Codes(clock), Budget(clock, per_second=PER_SECOND, burst=BURST))
+
+    def routes(self) -> list[Route]:
+        """Where the edge brings browsers to."""
+        return [
+            Route(f"{PREFIX}/authorize", _guarded(self.ask), methods=["GET"]),
+            Route(f"{PREFIX}/authorize", _guarded(self.sign_in), methods=["POST"]),
+            Route(f"{PREFIX}/token", self.token, methods=["POST"]),
+        ]
+
+    def metadata(self, headers: Headers) -> dict[str, object]:
+        """Return what OpenID Connect Discovery 1.0 tells of the flow, with addresses that who asks can reach."""
+        if not self.origins:
+            return {}
+        base = f"{self._origin(headers) or self.signer.issuer}{PREFIX}"
+        return {
+            "authorization_endpoint": f"{base}/authorize",
+            "token_endpoint": f"{base}/token",
+            "jwks_uri": f"{base}/jwks.json",
+            "response_types_supported": ["code"],
+            "response_modes_supported": ["query"],
+            "grant_types_supported": ["authorization_code"],
+            "scopes_supported": ["openid"],
+            "code_challenge_methods_supported": ["S256"],
+            "token_endpoint_auth_methods_supported": ["none"],
+            "authorization_response_iss_parameter_supported": True,
+            "ui_locales_supported": list(issuer_page.WORDS),
+            "id_token_signing_alg_values_supported": [ALGORITHM],
+        }
+
+    def _origin(self, headers: Headers) -> str | None:
+        """The origin at which the edge was asked, if it is a registered one."""
+        asked = f"{headers.get('x-forwarded-proto', 'http')}://{headers.get('host', '')}"
+        return asked if asked in self.origins else None
+
+    async def ask(self, request: Request) -> Response:
+        """Show the sign-in page."""
+        parameters = self._checked(_fields(request.url.query))
+        return _error(parameters) or _html(issuer_page.form(parameters))
+
+    async def sign_in(self, request: Request) -> Response:
+        """Send whoever gave a name back, with a code."""
+        if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+            raise Unusable("another site's page may not sign anybody in", HTTPStatus.FORBIDDEN)
+        if not self.budget.spend():
+            raise Unusable("too many people sign in at once; try again", HTTPStatus.TOO_MANY_REQUESTS)
+        fields = await _body(request)
+        parameters = self._checked(fields)
+        if (refused := _error(parameters)) is not None:
+            return refused
+        grant = Grant(
+            redirect_uri=parameters["redirect_uri"],
+            challenge=parameters["code_challenge"],
+            nonce=parameters.get("nonce", ""),
+            customer=fields.get("name", "").strip(),
+            operator=fields.get("operator") == "true",
+        )
+        try:
+            self._tokens(grant)
+            code = self.codes.give(grant)
+        except InvalidCustomer:
+            return _html(issuer_page.form(parameters, wrong_name=grant.customer), HTTPStatus.BAD_REQUEST)
+        except TooManyCodes as error:
+            raise Unusable(str(error), HTTPStatus.SERVICE_UNAVAILABLE) from error
+        return _back(parameters, {"code": code, "iss": self.signer.issuer})
+
+    async def token(self, request: Request) -> Response:
+        """Exchange a code for tokens."""
+        if not self.budget.spend():
+            return _refused("temporarily_unavailable", "too many at once", HTTPStatus.TOO_MANY_REQUESTS)
+        try:
+            fields = await _body(request)
+        except Unusable as error:
+            return _refused("invalid_request", str(error), error.status)
+        if fields.get("grant_type") != "authorization_code":
+            return _refused("unsupported_grant_type", "only authorization_code")
+        if fields.get("client_id") != CLIENT_ID:
+            return _refused("invalid_client", "no such client", HTTPStatus.UNAUTHORIZED)
+        try:
+            grant = self.codes.redeem(
+                fields.get("code", ""),
+                redirect_uri=fields.get("redirect_uri", ""),
+                verifier=fields.get("code_verifier", ""),
+            )
+        except UnusableCode as error:
+            return _refused("invalid_grant", str(error))
+        return JSONResponse(self._tokens(grant), headers=_NOT_KEPT)
+
+    def _tokens(self, grant: Grant) -> dict[str, object]:
+        now = datetime.now(UTC)
+        access = self.signer.token(grant.customer, now=now, lifetime=self.lifetime, operator=grant.operator)
+        identity = self.signer.identity(
+            grant.customer, client=CLIENT_ID, nonce=grant.nonce, now=now, lifetime=self.lifetime
+        )
+        return {
+            "access_token": access,
+            "token_type": "Bearer",
+            "expires_in": int(self.lifetime.total_seconds()),
+            "id_token": identity,
+            "scope": "openid",
+        }
+
+    def _checked(self, fields: Mapping[str, str]) -> dict[str, str]:
+        """The parameters of the flow, of a known client that is to be sent back to an address of its own."""
+        if fields.get("client_id") != CLIENT_ID:
+            raise Unusable("client_id names no client of this issuer")
+        if fields.get("redirect_uri") not in {f"{origin}{CALLBACK}" for origin in self.origins}:
+            raise Unusable("redirect_uri is not one of the shop's own")
+        return {name: fields[name] for name in AUTHORIZE if name in fields}
+
+
+def _guarded(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except Unusable as error:
+            return _html(issuer_page.refusal(str(error)), error.status)
+
+    return answer
+
+
+def _error(parameters: Mapping[str, str]) -> Response | None:
+    """The redirect that tells the client what is wrong with its request; nothing if it is good."""
+    if parameters.get("response_type") != "code":
+        return _back(parameters, {"error": "unsupported_response_type"})
+    if "openid" not in parameters.get("scope", "").split():
+        return _back(parameters, {"error": "invalid_scope", "error_description": "scope must have openid"})
+    if parameters.get("code_challenge_method") != "S256" or not CHALLENGE.fullmatch(
+        parameters.get("code_challenge", "")
+    ):
+        return _back(parameters, {"error": "invalid_request", "error_description": "PKCE with S256 is required"})
+    return None
+
+
+def _back(parameters: Mapping[str, str], answer: Mapping[str, str]) -> Response:
+    query = {**answer, **({"state": parameters["state"]} if "state" in parameters else {})}
+    target = f"{parameters['redirect_uri']}?{urlencode(query)}"
+    return RedirectResponse(target, HTTPStatus.SEE_OTHER, headers=issuer_page.HEADERS)
+
+
+def _html(page: str, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    return HTMLResponse(page, status, headers=issuer_page.HEADERS)
+
+
+def _refused(error: str, description: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> Response:
+    return JSONResponse({"error": error, "error_description": description}, status, headers=_NOT_KEPT)
+
+
+async def _body(request: Request) -> dict[str, str]:
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
+        raise Unusable("the body must be a form", HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY_BYTES:
+            raise Unusable(f"the body is larger than {MAX_BODY_BYTES} bytes", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    try:
+        return _fields(body.decode())
+    except UnicodeDecodeError as error:
+        raise Unusable("the body is not UTF-8") from error
+
+
+def _fields(text: str) -> dict[str, str]:
+    """A form's fields, each at most once."""
+    if len(text) > MAX_BODY_BYTES:
+        raise Unusable(f"more than {MAX_BODY_BYTES} characters")
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS)
+    except ValueError as error:
+        raise Unusable(f"more than {MAX_FIELDS} parameters") from error
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise Unusable("a parameter is there twice")
+    return fields

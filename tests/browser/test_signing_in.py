@@ -1,0 +1,194 @@
+"""Who somebody is: signing in at the issuer, a session over all tabs, its end, and tokens that the edge refuses."""
+
+import dataclasses
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from playwright.sync_api import expect
+
+from gateway.issuer_settings import IssuerSettings
+from gateway.signing import Signer, key_in
+from tests.browser.conftest import (
+    BUYER,
+    OPERATOR,
+    UNREACHABLE,
+    add,
+    keep_token,
+    order_name,
+    place_order,
+    sign_in,
+)
+
+NO_ORDER = "Your order was not placed"
+
+
+@pytest.fixture
+def signer(stack):
+    settings = IssuerSettings(state=stack.settings.secrets / "issuer")
+    return Signer(key_in(settings.state), settings.url)
+
+
+@pytest.fixture
+def forged(signer, tmp_path):
+    """A token like the issuer's that somebody else has signed."""
+
+    def make(name, *, operator=False):
+        forger = dataclasses.replace(signer, key=key_in(tmp_path))
+        return forger.token(name, now=datetime.now(UTC), lifetime=timedelta(hours=1), operator=operator)
+
+    return make
+
+
+def use(page, token):
+    page.evaluate(keep_token(token))
+    page.reload()
+
+
+def test_who_looks_around_signs_in_by_name_when_it_comes_to_ordering(well, open_page, screenshot):
+    # A name that the issuer refuses is answered with 400.
+    page = open_page(who="", forgive=[r"status of 400"])
+    add(page, "Enamel mug")
+    page.get_by_role("link", name=re.compile("^Basket")).click()
+    page.get_by_role("link", name="Sign in to order").click()
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_label("Name").fill("no such name")
+    screenshot(page, "issuer")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text("A name has")
+    page.get_by_label("Name").fill("newcomer")
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Place order").click()
+    order_name(page)
+    expect(page.get_by_role("heading", name="Your order is confirmed")).to_be_visible()
+    page.get_by_role("link", name="Account").click()
+    expect(page.get_by_text("You are signed in as newcomer.")).to_be_visible()
+
+
+def test_the_code_is_in_no_address_that_stays(well, open_page):
+    page = open_page("/#/account", who="")
+    sign_in(page, "newcomer")
+    expect(page.get_by_text("You are signed in as newcomer.")).to_be_visible()
+    assert "code=" not in page.evaluate("JSON.stringify([location.href, document.referrer, {...localStorage}])")
+
+
+def test_one_session_is_for_all_tabs_and_so_is_its_end(well, open_page):
+    page = open_page("/#/account", who="")
+    other = page.context.new_page()
+    other.goto(well.url + "/#/account")
+    sign_in(page, "newcomer")
+    expect(other.get_by_text("You are signed in as newcomer.")).to_be_visible()
+    other.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+
+
+def test_an_operator_signs_in_on_the_board(well, open_page):
+    page = open_page("/ops", who="")
+    sign_in(page, "op", operator=True)
+    page.wait_for_url(well.url + "/ops")
+    expect(page.get_by_role("rowheader", name="Tea kettle")).to_be_visible()
+
+
+def test_a_session_ends_when_its_time_is_over(well, open_page, signer):
+    page = open_page("/#/orders", who="")
+    use(page, signer.token(BUYER, now=datetime.now(UTC), lifetime=timedelta(seconds=4)))
+    expect(page.locator(".orders li, .empty").first).to_be_visible()
+    expect(page.get_by_role("alert")).to_contain_text("your session is over")
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+
+
+def test_an_answer_that_nobody_here_asked_for_signs_nobody_in(well, open_page):
+    page = open_page("/signed-in?code=guessed&state=guessed", who="", forgive=UNREACHABLE)
+    expect(page.get_by_role("heading", name="Signing in did not work")).to_be_visible()
+    assert page.evaluate("localStorage.getItem('shop.token')") is None
+    assert "code=" not in page.url
+
+
+def test_an_order_whose_token_is_refused_is_known_not_to_be_placed_and_can_be_repeated(well, open_page, forged):
+    page = open_page(who="", forgive=UNREACHABLE, routed=True)
+    keys = []
+    page.on("request", lambda sent: keys.append(sent.headers.get("idempotency-key")) if sent.method == "POST" else None)
+    use(page, forged(BUYER))
+    add(page, "Enamel mug", 2)
+    place_order(page)
+    expect(page.get_by_role("heading", name=NO_ORDER)).to_be_visible()
+    expect(page.get_by_role("alert")).to_contain_text("did not accept your sign-in")
+    expect(page.get_by_role("link", name=re.compile("^Basket, 2"))).to_be_visible()
+    sign_in(page, BUYER)
+    page.get_by_role("button", name="Place order").click()
+    order_name(page)
+    expect(page.get_by_role("heading", name="Your order is confirmed")).to_be_visible()
+    sent = [key for key in keys if key]
+    assert len(sent) == 2
+    assert len(set(sent)) == 1
+
+
+def test_an_order_whose_token_is_refused_can_be_given_up(well, open_page, forged):
+    page = open_page(who="", forgive=UNREACHABLE)
+    use(page, forged(BUYER))
+    add(page, "Enamel mug")
+    place_order(page)
+    expect(page.get_by_role("heading", name=NO_ORDER)).to_be_visible()
+    page.get_by_role("button", name="Give this attempt up").click()
+    expect(page.get_by_text("There is no order on its way.")).to_be_visible()
+    expect(page.get_by_role("link", name="Basket, 1 item")).to_be_visible()
+
+
+def test_a_refused_token_locks_nothing_for_the_next_customer_on_the_device(well, open_page, forged):
+    page = open_page(who="", forgive=UNREACHABLE)
+    use(page, forged("first"))
+    add(page, "Enamel mug")
+    place_order(page)
+    expect(page.get_by_role("heading", name=NO_ORDER)).to_be_visible()
+    page.get_by_role("link", name="Account").click()
+    sign_in(page, "second")
+    page.get_by_role("link", name=re.compile("^Basket")).click()
+    page.get_by_role("button", name="Place order").click()
+    order_name(page)
+    expect(page.get_by_role("heading", name="Your order is confirmed")).to_be_visible()
+
+
+@pytest.mark.parametrize("path", ["/#/orders", "/#/orders/00000000-0000-0000-0000-000000000000"])
+def test_orders_ask_for_signing_in_when_the_token_is_refused(well, open_page, forged, path):
+    page = open_page(path, who="", forgive=UNREACHABLE)
+    use(page, forged(BUYER))
+    expect(page.get_by_role("alert")).to_contain_text("did not accept your sign-in")
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    assert page.get_by_text("tries again by itself").count() == 0
+
+
+def test_products_are_there_whatever_the_token_is(well, open_page, forged):
+    page = open_page(who="", forgive=UNREACHABLE)
+    use(page, forged(BUYER))
+    expect(page.get_by_role("heading", name="Enamel mug")).to_be_visible()
+    page.wait_for_timeout(500)
+    assert page.get_by_text("can't check the stock").count() == 0
+
+
+def test_the_board_says_that_a_token_is_refused(well, open_page, forged):
+    page = open_page("/ops", who="", forgive=UNREACHABLE)
+    use(page, forged(OPERATOR, operator=True))
+    expect(page.get_by_role("alert")).to_contain_text("it is wrong, has expired, or is from another issuer")
+    expect(page.get_by_role("button", name="Sign in as an operator")).to_be_visible()
+
+
+def test_the_board_says_that_a_customer_is_no_operator(well, open_page, screenshot):
+    page = open_page("/ops", who="", forgive=UNREACHABLE)
+    use(page, well.token(BUYER))
+    expect(page.get_by_role("alert")).to_contain_text(f"You are signed in as {BUYER}, who is not an operator")
+    screenshot(page, "board-customer")
+    assert page.get_by_text("kettle").count() == 0
+    page.get_by_role("button", name="Sign in as somebody else").click()
+    sign_in(page, "op", operator=True)
+    expect(page.get_by_role("rowheader", name="Tea kettle")).to_be_visible()
+
+
+def test_a_developer_may_use_a_token_of_their_own(well, open_page):
+    page = open_page("/#/account", who="")
+    page.get_by_text("For developers").click()
+    page.get_by_label("Sign-in token").fill("not a token")
+    page.get_by_role("button", name="Use this token").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    page.get_by_label("Sign-in token").fill(well.token("newcomer"))
+    page.get_by_role("button", name="Use this token").click()
+    expect(page.get_by_text("You are signed in as newcomer.")).to_be_visible()

@@ -1,0 +1,266 @@
+"""Signing in at the development issuer: authorization code with PKCE."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import jwt
+import pytest
+from starlette.testclient import TestClient
+
+from gateway import issuer_codes, issuer_flow
+from gateway.issuer import application
+from gateway.issuer_codes import challenge_of
+from gateway.issuer_flow import BURST, MAX_BODY_BYTES, Flow
+from gateway.signing import AUDIENCE, Signer, key_in
+
+ISSUER = "https://issuer.example.com"
+EDGE = "http://127.0.0.1:8080"
+VERIFIER = "v" * 50
+BACK = f"{EDGE}/signed-in"
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def signer(tmp_path: Path) -> Signer:
+    return Signer(key_in(tmp_path), ISSUER)
+
+
+@pytest.fixture
+def client(signer: Signer, clock: Clock) -> TestClient:
+    flow = Flow.build(signer, (EDGE,), timedelta(hours=1), clock)
+    return TestClient(application(signer, flow), base_url=EDGE, follow_redirects=False)
+
+
+def parameters(**changed: str | None) -> dict[str, str]:
+    every: dict[str, str | None] = {
+        "client_id": issuer_flow.CLIENT_ID,
+        "redirect_uri": BACK,
+        "response_type": "code",
+        "scope": "openid",
+        "state": "the state",
+        "nonce": "the nonce",
+        "code_challenge": challenge_of(VERIFIER),
+        "code_challenge_method": "S256",
+        **changed,
+    }
+    return {name: value for name, value in every.items() if value is not None}
+
+
+def sign_in(client: TestClient, name: str = "ana", **changed: str | None) -> httpx.Response:
+    return client.post("/issuer/authorize", data={**parameters(**changed), "name": name})
+
+
+def answer(response: httpx.Response) -> dict[str, str]:
+    assert response.status_code == 303
+    target = urlsplit(response.headers["location"])
+    assert f"{target.scheme}://{target.netloc}{target.path}" == BACK
+    return {name: values[0] for name, values in parse_qs(target.query).items()}
+
+
+def exchange(client: TestClient, code: str, **changed: str) -> httpx.Response:
+    fields = {
+        "grant_type": "authorization_code",
+        "client_id": issuer_flow.CLIENT_ID,
+        "code": code,
+        "redirect_uri": BACK,
+        "code_verifier": VERIFIER,
+    }
+    return client.post("/issuer/token", data=fields | changed)
+
+
+def claims(client: TestClient, token: str, audience: str) -> dict[str, Any]:
+    served = jwt.PyJWKSet.from_dict(client.get("/issuer/jwks.json").json())
+    key = served[jwt.get_unverified_header(token)["kid"]]
+    return jwt.decode(token, key, algorithms=["ES256"], audience=audience, issuer=ISSUER)
+
+
+def test_metadata_names_addresses_at_the_origin_where_it_was_asked_for(client: TestClient) -> None:
+    told = client.get("/issuer/.well-known/openid-configuration").json()
+    assert told["issuer"] == ISSUER
+    assert told["authorization_endpoint"] == f"{EDGE}/issuer/authorize"
+    assert told["token_endpoint"] == f"{EDGE}/issuer/token"
+    assert told["code_challenge_methods_supported"] == ["S256"]
+
+
+def test_metadata_names_no_origin_that_is_not_registered(client: TestClient) -> None:
+    told = client.get("/issuer/.well-known/openid-configuration", headers={"host": "evil.example"}).json()
+    assert "evil" not in str(told)
+
+
+def test_who_gives_a_name_gets_a_token_for_the_shop(client: TestClient) -> None:
+    back = answer(sign_in(client))
+    assert (back["state"], back["iss"]) == ("the state", ISSUER)
+    response = exchange(client, back["code"])
+    got = response.json()
+    assert (got["token_type"], got["expires_in"], response.headers["cache-control"]) == ("Bearer", 3600, "no-store")
+    access = claims(client, got["access_token"], AUDIENCE)
+    assert (access["sub"], "operator" in access) == ("ana", False)
+    identity = claims(client, got["id_token"], issuer_flow.CLIENT_ID)
+    assert (identity["sub"], identity["nonce"]) == ("ana", "the nonce")
+
+
+def test_an_id_token_is_not_accepted_as_a_token_for_the_shop(client: TestClient) -> None:
+    got = exchange(client, answer(sign_in(client))["code"]).json()
+    with pytest.raises(jwt.InvalidAudienceError):
+        claims(client, got["id_token"], AUDIENCE)
+
+
+def test_an_operator_is_who_chooses_to_be_one(client: TestClient) -> None:
+    response = client.post("/issuer/authorize", data={**parameters(), "name": "op", "operator": "true"})
+    got = exchange(client, answer(response)["code"]).json()
+    assert claims(client, got["access_token"], AUDIENCE)["operator"] == "true"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "https://evil.example/signed-in",
+        "http://127.0.0.1:8080.evil.example/signed-in",
+        "http://127.0.0.1:8080@evil.example/signed-in",
+        f"{EDGE}/signed-in/",
+        f"{EDGE}/signed-in?x=1",
+        f"{EDGE}//evil.example",
+        f"{EDGE}/",
+        "//evil.example/signed-in",
+        "",
+        None,
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_nobody_is_sent_to_an_address_that_is_not_registered(
+    client: TestClient, target: str | None, method: str
+) -> None:
+    if method == "GET":
+        response = client.get("/issuer/authorize", params=parameters(redirect_uri=target))
+    else:
+        response = sign_in(client, redirect_uri=target)
+    assert response.status_code == 400
+    assert "location" not in response.headers
+
+
+def test_another_client_is_not_served(client: TestClient) -> None:
+    assert sign_in(client, client_id="another").status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("changed", "error"),
+    [
+        ({"response_type": "token"}, "unsupported_response_type"),
+        ({"scope": "email"}, "invalid_scope"),
+        ({"code_challenge": None}, "invalid_request"),
+        ({"code_challenge_method": "plain"}, "invalid_request"),
+        ({"code_challenge": "short"}, "invalid_request"),
+    ],
+)
+def test_a_request_that_is_wrong_is_told_to_the_client_without_a_code(
+    client: TestClient, changed: dict[str, str | None], error: str
+) -> None:
+    for response in (client.get("/issuer/authorize", params=parameters(**changed)), sign_in(client, **changed)):
+        back = answer(response)
+        assert (back["error"], back["state"], "code" in back) == (error, "the state", False)
+
+
+def test_a_code_is_good_once(client: TestClient) -> None:
+    code = answer(sign_in(client))["code"]
+    assert exchange(client, code).status_code == 200
+    again = exchange(client, code)
+    assert (again.status_code, again.json()["error"]) == (400, "invalid_grant")
+
+
+def test_a_code_is_good_for_a_minute(client: TestClient, clock: Clock) -> None:
+    code = answer(sign_in(client))["code"]
+    clock.now += issuer_codes.LIFETIME_S
+    assert exchange(client, code).json()["error"] == "invalid_grant"
+
+
+@pytest.mark.parametrize("changed", [{"code_verifier": "w" * 50}, {"code_verifier": ""}, {"redirect_uri": f"{EDGE}/"}])
+def test_a_wrong_try_gets_no_token_and_uses_the_code_up(client: TestClient, changed: dict[str, str]) -> None:
+    code = answer(sign_in(client))["code"]
+    assert exchange(client, code, **changed).json()["error"] == "invalid_grant"
+    assert exchange(client, code).json()["error"] == "invalid_grant"
+
+
+def test_a_guessed_code_gets_no_token(client: TestClient) -> None:
+    assert exchange(client, "guessed").json()["error"] == "invalid_grant"
+
+
+@pytest.mark.parametrize(
+    ("changed", "error"),
+    [({"grant_type": "password"}, "unsupported_grant_type"), ({"client_id": "another"}, "invalid_client")],
+)
+def test_other_ways_to_a_token_are_closed(client: TestClient, changed: dict[str, str], error: str) -> None:
+    code = answer(sign_in(client))["code"]
+    assert exchange(client, code, **changed).json()["error"] == error
+
+
+def test_codes_that_nobody_uses_do_not_pile_up(
+    client: TestClient, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(issuer_codes, "MAX_CODES", 3)
+    assert [sign_in(client).status_code for _ in range(4)] == [303, 303, 303, 503]
+    clock.now += issuer_codes.LIFETIME_S
+    assert sign_in(client).status_code == 303
+
+
+def test_many_at_once_are_told_to_come_later(client: TestClient, clock: Clock) -> None:
+    assert [sign_in(client).status_code for _ in range(BURST + 1)][-2:] == [303, 429]
+    assert exchange(client, "any").status_code == 429
+    clock.now += 1
+    assert sign_in(client).status_code == 303
+
+
+def test_another_sites_page_signs_nobody_in(client: TestClient) -> None:
+    response = client.post(
+        "/issuer/authorize", data={**parameters(), "name": "ana"}, headers={"sec-fetch-site": "cross-site"}
+    )
+    assert response.status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/issuer/authorize", "/issuer/token"])
+def test_a_body_has_a_limit_and_is_a_form(client: TestClient, path: str) -> None:
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    assert client.post(path, content=b"a=" + b"x" * MAX_BODY_BYTES, headers=form).status_code == 413
+    assert client.post(path, content=b"&".join(b"a%d=1" % n for n in range(50)), headers=form).status_code == 400
+    assert client.post(path, content=b"client_id=a&client_id=b", headers=form).status_code == 400
+    assert client.post(path, content=b"\xff", headers=form).status_code == 400
+    assert client.post(path, json={}).status_code == 415
+
+
+@pytest.mark.parametrize("name", ["", "a b", "ñ", "a" * 129, '"><script>alert(1)</script>'])
+def test_a_name_that_the_services_refuse_is_asked_for_again(client: TestClient, name: str) -> None:
+    response = sign_in(client, name)
+    assert response.status_code == 400
+    assert 'role="alert"' in response.text
+    assert "<script" not in response.text
+
+
+def test_the_page_runs_nothing_and_asks_in_the_readers_language(client: TestClient) -> None:
+    hostile = '"><script>alert(1)</script>'
+    response = client.get("/issuer/authorize", params=parameters(state=hostile, ui_locales="es-ES en"))
+    assert (response.status_code, '<html lang="es">' in response.text) == (200, True)
+    assert "<script" not in response.text
+    policy = response.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+
+
+def test_without_an_origin_there_is_no_sign_in_page(signer: Signer, clock: Clock) -> None:
+    client = TestClient(application(signer, Flow.build(signer, (), timedelta(hours=1), clock)))
+    assert client.get("/issuer/authorize", params=parameters()).status_code == 400
+    assert "authorization_endpoint" not in client.get("/.well-known/openid-configuration").json()
