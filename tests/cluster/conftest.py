@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import httpx
 import pytest
 
 from k8s import edge as deployed
 from k8s.kubectl import ClusterError
+from tests.cluster import pods
+from tests.cluster.experiment import settled
 from tests.cluster.load import Outcome, Shop, stocked
 
 OUTCOMES: list[Outcome] = []
 FACTS: list[str] = []
-RECOVERY_LIMIT_S = 120
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +44,16 @@ def outcomes() -> list[Outcome]:
 def facts() -> list[str]:
     """Lines to show under the table."""
     return FACTS
+
+
+@pytest.fixture
+async def whole() -> AsyncIterator[None]:
+    """Everything is there before, and nothing but what is killed ends meanwhile."""
+    await settled()
+    before = pods.restarts()
+    yield
+    ended = [name for (uid, name), count in pods.restarts().items() if count > before.get((uid, name), 0)]
+    assert ended == [], "these containers ended by themselves"
 
 
 HEAD = ("what was done", "recovery s", "longest gap s", "acknowledged", "pending", "failed", "lost")

@@ -89,6 +89,14 @@ def copies() -> int:
     return sum(each["role"] != "leader" and each["state"] == "streaming" for each in members())
 
 
+def stock_generation() -> int:
+    """The generation of the stock that every pod of inventory works on; the newest if they do not agree."""
+    read = (ask(pod, "http://127.0.0.1:9464/metrics") for pod in of("inventory"))
+    return max(
+        int(float(number)) for text in read for number in re.findall(r"^inventory_generation (\S+)", text, re.MULTILINE)
+    )
+
+
 APPS = ("orders", "inventory", "pages", "edge", "postgres", "kafka", "redis")
 
 

@@ -9,7 +9,7 @@ from images.catalogue import CHECKOUT
 from k8s import edge as deployed
 from k8s.kubectl import kubectl
 from tests import faults
-from tests.cluster.conftest import RECOVERY_LIMIT_S
+from tests.cluster.experiment import RECOVERY_LIMIT_S
 from tests.cluster.load import Shop
 
 pytestmark = pytest.mark.timeout(300)

@@ -3,60 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from k8s.kubectl import NAMESPACE, kubectl
 from tests.cluster import pods
-from tests.cluster.conftest import RECOVERY_LIMIT_S
-from tests.cluster.load import Load, Outcome, Shop, lost
+from tests.cluster.experiment import RECOVERY_LIMIT_S, check, experiment, settled
+from tests.cluster.load import Shop
 
-RATE = 10
-SETTLED_S = 240
-pytestmark = pytest.mark.timeout(600)
-
-
-async def experiment(shop: Shop, products: list[str], what: str, do: Callable[[], object]) -> Outcome:
-    """Run *do* under load, go on until orders flow again, and look for every order that was acknowledged."""
-    async with Load(shop, products, rate=RATE) as load:
-        await load.flowing(within_s=60)
-        fault = time.monotonic()
-        await asyncio.to_thread(do)
-        await asyncio.sleep(5)
-        await load.flowing(count=5 * RATE, within_s=RECOVERY_LIMIT_S)
-    outcome = Outcome(what, fault, load.attempts)
-    outcome.lost = await lost(shop, outcome.acknowledged)
-    return outcome
-
-
-def check(outcome: Outcome, outcomes: list[Outcome]) -> None:
-    outcomes.append(outcome)
-    for each in outcome.failed[:5]:
-        print(f"{outcome.what}: {each.started - outcome.fault:+.1f} s: {each.status} {each.said}")
-    assert outcome.lost == []
-    assert outcome.recovery_s < RECOVERY_LIMIT_S
-
-
-async def settled() -> None:
-    """Wait until everything that an experiment took away is back."""
-    for app, count in (("orders", 2), ("inventory", 2), ("edge", 2), ("postgres", 3), ("kafka", 3), ("redis", 1)):
-        ready = functools.partial(pods.all_ready, app, count)
-        await pods.until(ready, within_s=SETTLED_S, what=f"{app} is back")
-    await pods.until(lambda: pods.copies() == 2, within_s=SETTLED_S, what="PostgreSQL has two copies again")
-
-
-@pytest.fixture(autouse=True)
-async def whole() -> AsyncIterator[None]:
-    """Everything is there before, and nothing but what is killed ends meanwhile."""
-    await settled()
-    before = pods.restarts()
-    yield
-    ended = [name for (uid, name), count in pods.restarts().items() if count > before.get((uid, name), 0)]
-    assert ended == [], "these containers ended by themselves"
+pytestmark = [pytest.mark.timeout(600), pytest.mark.usefixtures("whole")]
 
 
 # A call in flight to an edge that dies has nobody left to repeat it; stock that is not there makes an order wait.

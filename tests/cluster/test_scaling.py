@@ -20,6 +20,7 @@ def replicas() -> dict[str, int]:
 
 async def test_replicas_follow_the_load(shop, products, facts):
     await pods.until(lambda: replicas()["orders"] == 2, within_s=240, what="orders is at its least")
+    generation = pods.stock_generation()
     began = time.monotonic()
     async with Load(shop, products, rate=RATE) as load:
         up_s = await pods.until(lambda: replicas()["orders"] > 2, within_s=180, what="orders gets more replicas")
@@ -32,3 +33,4 @@ async def test_replicas_follow_the_load(shop, products, facts):
         f"orders/s, back at 2 {down_s:.0f} s after it"
     )
     assert acknowledged
+    assert pods.stock_generation() == generation, "a pod that came or went began a new stock"

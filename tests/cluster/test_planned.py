@@ -1,0 +1,80 @@
+"""What an operator does on any day - upgrade the API server, restart, drain, scale - while customers order."""
+
+from __future__ import annotations
+
+import functools
+import json
+
+import pytest
+
+from k8s.kubectl import NAMESPACE, kubectl
+from tests.cluster import api_server, pods
+from tests.cluster.experiment import check, experiment
+
+pytestmark = [pytest.mark.timeout(600), pytest.mark.usefixtures("whole")]
+ROLLOUT_S = 240
+
+
+def rollout(kind_and_name: str) -> None:
+    """Restart every pod of a workload, rolling, and wait for the end of it."""
+    kubectl("rollout", "restart", kind_and_name, "-n", NAMESPACE)
+    kubectl("rollout", "status", kind_and_name, "-n", NAMESPACE, f"--timeout={ROLLOUT_S}s", seconds=ROLLOUT_S + 10)
+
+
+def evict(pod: str) -> None:
+    """Do with a pod what draining its node does."""
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": NAMESPACE}}
+    path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}/eviction"
+    kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
+
+
+# For a moment, and for longer than PostgreSQL's leader may hold on to its lease without renewing it.
+@pytest.mark.parametrize("seconds", [3, 60])
+async def test_customers_do_not_notice_that_the_api_server_is_silent(shop, products, outcomes, seconds):
+    server = api_server.process()
+    if server is None:
+        pytest.skip("the API server is no process of this machine")
+    leader = pods.member("leader")
+    silence = functools.partial(api_server.silence, server, seconds)
+    outcome = await experiment(shop, products, f"the API server silent for {seconds} s", silence)
+    check(outcome, outcomes)
+    assert outcome.failed == []
+    assert pods.member("leader") == leader
+
+
+async def test_customers_do_not_notice_that_postgresql_is_restarted_rolling(shop, products, outcomes):
+    restart = functools.partial(rollout, "statefulset/postgres")
+    outcome = await experiment(shop, products, "restart PostgreSQL, rolling", restart)
+    check(outcome, outcomes)
+    assert outcome.failed == []
+
+
+async def test_customers_do_not_notice_that_the_leader_of_postgresql_is_evicted(shop, products, outcomes):
+    leader = pods.member("leader")
+    outcome = await experiment(shop, products, "evict PostgreSQL's leader", functools.partial(evict, leader))
+    check(outcome, outcomes)
+    assert outcome.failed == []
+    assert pods.member("leader") != leader
+
+
+async def test_customers_do_not_notice_that_kafka_is_restarted_rolling(shop, products, outcomes):
+    outcome = await experiment(shop, products, "restart Kafka, rolling", lambda: rollout("statefulset/kafka"))
+    check(outcome, outcomes)
+    assert outcome.failed == []
+    assert {each.status for each in outcome.acknowledged} == {201}
+
+
+async def test_a_rolling_update_of_inventory_begins_no_new_stock(shop, products, outcomes):
+    before = pods.stock_generation()
+    outcome = await experiment(shop, products, "restart inventory, rolling", lambda: rollout("deployment/inventory"))
+    check(outcome, outcomes)
+    assert outcome.failed == []
+    assert pods.stock_generation() == before
+
+
+async def test_orders_flow_again_after_redis_is_evicted_and_its_stock_is_the_same(shop, products, outcomes):
+    before, [redis] = pods.stock_generation(), pods.of("redis")
+    outcome = await experiment(shop, products, "evict Redis", lambda: evict(redis))
+    check(outcome, outcomes)
+    assert outcome.failed == []
+    assert pods.stock_generation() == before
