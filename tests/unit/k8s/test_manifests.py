@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from images.catalogue import CHECKOUT
+from stores import hand_over
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 OVERLAYS = ("one-node", "production")
@@ -100,6 +101,22 @@ def test_nothing_is_reachable_unless_it_is_said(objects):
         if each["spec"]["podSelector"] == {} and "ingress" not in each["spec"] and "egress" not in each["spec"]
     ]
     assert default["spec"]["policyTypes"] == ["Ingress", "Egress"]
+
+
+def test_the_members_of_postgresql_reach_each_others_patroni(objects):
+    """A leader without an API server asks them whether it may go on."""
+    [policy] = [each for each in of_kind(objects, "NetworkPolicy") if each["metadata"]["name"] == "postgres"]
+    members = {"podSelector": {"matchLabels": {"app": "postgres"}}}
+    for rules, peers in ((policy["spec"]["ingress"], "from"), (policy["spec"]["egress"], "to")):
+        assert any(members in rule.get(peers, []) and {"port": 8008} in rule["ports"] for rule in rules), peers
+
+
+def test_a_leader_of_postgresql_has_the_time_to_hand_over_before_it_is_stopped(objects):
+    [postgres] = [each for each in of_kind(objects, "StatefulSet") if each["metadata"]["name"] == "postgres"]
+    pod = postgres["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    assert "hand_over.py" in " ".join(container["lifecycle"]["preStop"]["exec"]["command"])
+    assert pod["terminationGracePeriodSeconds"] >= 2 * hand_over.LIMIT_S
 
 
 def test_no_secret_is_in_the_manifests(objects):
