@@ -17,8 +17,8 @@ from shop.inventory.v1.inventory_service_pb2_grpc import add_InventoryServiceSer
 from inventory_svc import catalogue, events, stocktake
 from inventory_svc.api import DOMAIN, SERVICE, InventoryApi
 from inventory_svc.connection import connect
+from inventory_svc.consumers import ledger_entries, order_events
 from inventory_svc.events import LedgerEntries, OrderEvents
-from inventory_svc.following import follow
 from inventory_svc.holds import Inventory
 from inventory_svc.leases import Leases
 from inventory_svc.ledger import EVENTS_TOPIC, TOPIC, Ledger
@@ -30,6 +30,7 @@ from inventory_svc.settings import Settings
 from inventory_svc.store import Store
 from runtime import channel, telemetry
 from runtime.background import Work
+from runtime.messaging.consumer import consume
 from runtime.messaging.publisher import Publisher
 from runtime.messaging.topics import ensure_topics
 from runtime.server import Server, run
@@ -124,24 +125,24 @@ async def serve(settings: Settings) -> None:
                 "leases": Leases(store, orders, every_s=settings.look_s).run,
                 "relay": Relay(store, waiting, publisher).run,
                 "stocktake": partial(stocktake.run, store, every_s=settings.audit_s),
-                **followers(settings, OrderEvents(inventory, publisher), LedgerEntries(store)),
+                **consumers(settings, OrderEvents(inventory), LedgerEntries(store), publisher),
             },
             ready=False,
         )
         await server.run()
 
 
-def followers(settings: Settings, orders: OrderEvents, ledger: LedgerEntries) -> dict[str, Work]:
+def consumers(settings: Settings, orders: OrderEvents, ledger: LedgerEntries, publisher: Publisher) -> dict[str, Work]:
     """
-    Return what follows Kafka's topics.
+    Return what consumes Kafka's topics, for ever.
     """
-    brokers, name = settings.kafka_brokers, settings.pod_name
+    joined = partial(consume, settings.kafka_brokers, client_id=settings.pod_name)
     return {
         "order events": partial(
-            follow, brokers, group=events.GROUP, topic=events.ORDER_EVENTS, handle=orders.handle, client_id=name
+            joined, group=events.GROUP, topics=[events.ORDER_EVENTS], handle=order_events(orders, publisher)
         ),
         "ledger": partial(
-            follow, brokers, group=events.LEDGER_GROUP, topic=TOPIC.name, handle=ledger.handle, client_id=name
+            joined, group=events.LEDGER_GROUP, topics=[TOPIC.name], handle=ledger_entries(ledger, publisher)
         ),
     }
 

@@ -40,12 +40,12 @@ from inventory_svc.ledger import decode
 from inventory_svc.stock import Hold, HoldGone, HoldReleased, HoldSettled, Rebuilding, Sale
 from inventory_svc.store import HoldOutcome, Store
 from runtime import errors
-from runtime.messaging.message import Message, Record
-from runtime.messaging.publisher import Publisher
-from runtime.messaging.topics import Topic
+from runtime.messaging.message import Message
+from runtime.messaging.topics import put_aside_topic
+from runtime.messaging.wrappers import Rejected
 
 ORDER_EVENTS = "order_events"
-DEAD = Topic("order_events.inventory.dead", partitions=1)
+DEAD = put_aside_topic("order_events.inventory.dead")
 GROUP = "inventory"
 LEDGER_GROUP = "inventory-ledger"
 EVENTS = Counter(
@@ -62,34 +62,21 @@ class Batch:
     sales: list[tuple[Message, Sale]] = field(default_factory=list)
     fulfilled: list[str] = field(default_factory=list)
     released: list[str] = field(default_factory=list)
-    dead: list[tuple[Message, str]] = field(default_factory=list)
+    dead: list[tuple[Message, Exception]] = field(default_factory=list)
 
 
 class OrderEvents:
     """Takes effect of order events."""
 
-    def __init__(self, inventory: Inventory, publisher: Publisher) -> None:
+    def __init__(self, inventory: Inventory) -> None:
         self._inventory = inventory
-        self._publisher = publisher
 
     async def handle(self, messages: Sequence[Message]) -> None:
         """
         Take effect of *messages*; raises `Unavailable` if they should come again.
 
-        One that cannot take effect whenever it comes is put aside, and the others go on.
+        Those that cannot take effect whenever they come are `Rejected`, and the others are done.
         """
-        try:
-            await self._handle_together(messages)
-        except errors.Unavailable:
-            raise
-        except errors.Error as error:
-            if len(messages) == 1:
-                await self._bury([(messages[0], error.message)])
-                return
-            for message in messages:
-                await self.handle([message])
-
-    async def _handle_together(self, messages: Sequence[Message]) -> None:
         batch = sort(messages)
         outcomes = await self._inventory.commit_all([sale for _, sale in batch.sales])
         for (message, sale), outcome in zip(batch.sales, outcomes, strict=True):
@@ -97,30 +84,20 @@ class OrderEvents:
         await self._inventory.fulfil_all(batch.fulfilled)
         for released in await self._inventory.release_all(batch.released):
             EVENTS.labels("RELEASED", released.reason if isinstance(released, errors.Error) else "RELEASED").inc()
-        await self._bury(batch.dead)
+        if batch.dead:
+            EVENTS.labels("UNREADABLE", "DEAD").inc(len(batch.dead))
+            raise Rejected(batch.dead)
 
     def _note(self, batch: Batch, message: Message, sale: Sale, outcome: HoldOutcome) -> None:
         if isinstance(outcome, Rebuilding):
             raise outcome
         if isinstance(outcome, errors.Error) and not isinstance(outcome, HoldReleased | HoldSettled | HoldGone):
-            batch.dead.append((message, outcome.message))
+            batch.dead.append((message, outcome))
         if isinstance(outcome, Hold) and outcome.late:
             log.error(
                 "a hold's lease ended before its order was committed; its stock was taken again", order=sale.order
             )
         EVENTS.labels("CONFIRMED", outcome.reason if isinstance(outcome, errors.Error) else "COMMITTED").inc()
-
-    async def _bury(self, dead: Sequence[tuple[Message, str]]) -> None:
-        for message, problem in dead:
-            place = f"{message.topic}/{message.partition}/{message.offset}"
-            log.error("an order event goes to the dead letters", place=place, problem=problem)
-            EVENTS.labels("UNREADABLE", "DEAD").inc()
-        await self._publisher.publish([_dead_letter(message, problem) for message, problem in dead])
-
-
-def _dead_letter(message: Message, problem: str) -> Record:
-    place = f"{message.topic}/{message.partition}/{message.offset}"
-    return Record(DEAD.name, message.key, message.value, {**message.headers, "source": place, "problem": problem})
 
 
 def sort(messages: Sequence[Message]) -> Batch:
@@ -132,7 +109,7 @@ def sort(messages: Sequence[Message]) -> Batch:
         try:
             _sort_one(batch, message, read(message))
         except errors.InvalidArgument as error:
-            batch.dead.append((message, error.message))
+            batch.dead.append((message, error))
     return batch
 
 
@@ -176,14 +153,8 @@ class LedgerEntries:
         """
         for message in messages:
             entry = decode(message.value or b"")
-            if entry is None:
-                continue
-            try:
+            if entry is not None:
                 await self._apply(entry)
-            except errors.Unavailable:
-                raise
-            except errors.Error as error:
-                log.error("a ledger entry cannot be applied", offset=message.offset, problem=error.message)
 
     async def _apply(self, entry: LedgerEntry) -> None:
         if entry.HasField("listing"):

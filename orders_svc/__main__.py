@@ -17,7 +17,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,17 +25,16 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 import structlog
-from confluent_kafka import KafkaException
 from shop.inventory.v1 import inventory_service_pb2_grpc
 from shop.orders.v1 import allocation_service_pb2_grpc, operations_service_pb2_grpc, order_service_pb2_grpc
 
-from orders_svc import rows, saga, store
+from orders_svc import dead_letters, rows, saga, store
 from orders_svc.allocation import Allocations
 from orders_svc.api import AllocationService, OrderService
 from orders_svc.backlog import Watchman, redrive_rows
 from orders_svc.breaker import Breaker
 from orders_svc.checkout import Checkout
-from orders_svc.dead_letters import DeadLetters
+from orders_svc.consumers import pending_orders
 from orders_svc.inventory import MeshInventory, MeshStock
 from orders_svc.listing import Listing
 from orders_svc.operations import OperationsService
@@ -46,11 +45,12 @@ from orders_svc.watch import Hub
 from runtime import channel, database, telemetry
 from runtime.background import Work
 from runtime.errors import Error
-from runtime.messaging.consumer import consume as messaging_consume
+from runtime.messaging.consumer import consume
 from runtime.messaging.group_lag import GroupLags
 from runtime.messaging.outbox import Relay
 from runtime.messaging.publisher import Publisher
-from runtime.messaging.topics import Topic, ensure_topics
+from runtime.messaging.redrive import Redrive
+from runtime.messaging.topics import Topic, ensure_topics, put_aside_topic
 from runtime.notifier import Notifier
 from runtime.server import Server, run
 from runtime.settings import load
@@ -110,18 +110,26 @@ async def built(settings: Settings) -> AsyncIterator[Parts]:
     """
     Build the parts, and close what they hold open in the end.
     """
-    pool = await database.connect(settings.database_url.get_secret_value(), most=settings.database_connections)
-    mesh = channel.connect(settings.inventory_address, authority=settings.inventory_authority)
-    stub = inventory_service_pb2_grpc.InventoryServiceStub(mesh)
-    path = saga.stages(settings.saga_retry_delays_s)
-    async with Publisher(settings.kafka_brokers, client_id=settings.pod_name) as publisher:
+    async with AsyncExitStack() as stack:
+        pool = await database.connect(settings.database_url.get_secret_value(), most=settings.database_connections)
+        stack.push_async_callback(close, pool)
+        mesh = channel.connect(settings.inventory_address, authority=settings.inventory_authority)
+        stack.push_async_callback(mesh.close)
+        publisher = await stack.enter_async_context(Publisher(settings.kafka_brokers, client_id=settings.pod_name))
+        stub = inventory_service_pb2_grpc.InventoryServiceStub(mesh)
+        path = saga.stages(settings.saga_retry_delays_s)
         notifier = Notifier(pool)
         orders = Store(pool, notifier)
         inventory = MeshInventory(stub, Breaker(settings.inventory_authority), timeout_s=settings.hold_timeout_s)
-        finisher = saga.Saga(orders, inventory, publisher, path, give_up_s=settings.saga_give_up_s)
+        finisher = saga.Saga(orders, inventory, path, give_up_s=settings.saga_give_up_s)
         reconciler = Reconciler(pool, MeshStock(stub), finisher.finish, settle_s=settings.settle_s)
         yield Parts(pool, publisher, notifier, orders, inventory, finisher, path, reconciler)
-    await mesh.close()
+
+
+async def close(pool: asyncpg.Pool) -> None:
+    """
+    Close *pool*, and do not wait for longer than `CLOSE_S` for what is still at work.
+    """
     with suppress(TimeoutError):
         await asyncio.wait_for(pool.close(), CLOSE_S)
 
@@ -134,9 +142,9 @@ async def serve(settings: Settings) -> None:
     async with built(settings) as parts:
         checkout = Checkout(parts.orders, parts.inventory, hold_timeout_s=settings.hold_timeout_s)
         hub = Hub(parts.pool, parts.orders, channel=store.CHANGES, most=settings.most_watchers)
-        dead_letters = DeadLetters(settings.kafka_brokers, parts.publisher)
+        redriving = make_redrive(settings, parts.publisher)
         watchman = Watchman(parts.pool, GroupLags(settings.kafka_brokers), parts.path)
-        operations = OperationsService(watchman, dead_letters, parts.reconciler, lambda: redrive_rows(parts.pool))
+        operations = OperationsService(watchman, redriving, parts.reconciler, lambda: redrive_rows(parts.pool))
         orders = OrderService(checkout, Listing(parts.orders, settings.page_key()), hub)
         server = Server(
             settings,
@@ -170,7 +178,7 @@ def background(settings: Settings, parts: Parts, hub: Hub, watchman: Watchman) -
         "prune": partial(every, PRUNE_EVERY_S, lambda: prune(parts.orders)),
         "measure": partial(every, MEASURE_EVERY_S, watchman.measure),
         "reconcile": partial(every, settings.reconcile_every_s, parts.reconciler.run_alone),
-        **{f"saga {stage.topic}": partial(consume, settings, parts.finisher, stage) for stage in parts.path},
+        **{f"saga {stage.topic}": consumer(settings, parts, stage) for stage in parts.path},
     }
 
 
@@ -200,36 +208,39 @@ async def redrive(settings: Settings) -> None:
     """
     Send what operators are asked about on its way again, and print how much that was.
     """
-    pool = await database.connect(settings.database_url.get_secret_value(), most=1)
-    async with Publisher(settings.kafka_brokers, client_id=settings.pod_name) as publisher:
+    async with AsyncExitStack() as stack:
+        pool = await database.connect(settings.database_url.get_secret_value(), most=1)
+        stack.push_async_callback(close, pool)
+        publisher = await stack.enter_async_context(Publisher(settings.kafka_brokers, client_id=settings.pod_name))
         try:
-            redriven = await DeadLetters(settings.kafka_brokers, publisher).redrive(MOST_REDRIVEN)
+            done = await make_redrive(settings, publisher).run(MOST_REDRIVEN)
             rows_again = await redrive_rows(pool)
         except Error as error:
             sys.exit(f"redrive: {error.message}")
-    await pool.close()
-    sys.stdout.write(
-        f"{redriven.sent} dead letters sent back, {redriven.passed_over} passed over because they are no orders, "
-        f"{rows_again} outbox rows given to Kafka once more\n"
+    for topic, sent in done.sent.items():
+        sys.stdout.write(f"{topic}: {sent} dead letters sent back, {done.passed_over[topic]} passed over\n")
+    sys.stdout.write(f"{rows_again} outbox rows given to Kafka once more\n")
+
+
+def make_redrive(settings: Settings, publisher: Publisher) -> Redrive:
+    """
+    Return what sends the dead letters of both services back.
+    """
+    return Redrive(settings.kafka_brokers, publisher, dead_letters.SOURCES, group=dead_letters.GROUP)
+
+
+def consumer(settings: Settings, parts: Parts, stage: saga.Stage) -> Work:
+    """
+    Return what feeds one stage of the saga, for ever.
+    """
+    return partial(
+        consume,
+        settings.kafka_brokers,
+        group=saga.group_of(stage),
+        topics=[stage.topic],
+        handle=pending_orders(parts.finisher, stage, parts.publisher),
+        client_id=settings.pod_name,
     )
-
-
-async def consume(settings: Settings, finisher: saga.Saga, stage: saga.Stage) -> None:
-    """
-    Feed one stage of the saga, for ever; what can't be put aside is delivered again.
-    """
-    while True:
-        try:
-            await messaging_consume(
-                settings.kafka_brokers,
-                group=saga.group_of(stage),
-                topics=[stage.topic],
-                handle=finisher.handler(stage),
-                client_id=settings.pod_name,
-            )
-        except* (Error, KafkaException, TimeoutError) as errors:
-            log.warning("a delivery failed and comes again", topic=stage.topic, error=str(errors.exceptions[0]))
-        await asyncio.sleep(1)
 
 
 async def every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
@@ -259,9 +270,13 @@ def migrate(settings: Settings) -> None:
     Bring the schema and the Kafka topics to what this version needs; repeating it changes nothing.
     """
     apply_migrations(settings.database_url.get_secret_value())
-    names = [stage.topic for stage in saga.stages(settings.saga_retry_delays_s)]
-    topics = [rows.ORDER_EVENTS, *names, saga.DEAD]
-    ensure_topics(settings.kafka_brokers, [Topic(name, PARTITIONS) for name in topics])
+    names = [stage.topic for stage in saga.stages(settings.saga_retry_delays_s)[1:]]
+    topics = [
+        Topic(rows.ORDER_EVENTS, PARTITIONS),
+        Topic(saga.PENDING_ORDERS, PARTITIONS),
+        *(put_aside_topic(name, partitions=PARTITIONS) for name in (*names, saga.DEAD)),
+    ]
+    ensure_topics(settings.kafka_brokers, topics)
 
 
 def apply_migrations(url: str) -> None:

@@ -11,7 +11,7 @@ import asyncpg
 from prometheus_client import Gauge
 
 from orders_svc import saga
-from orders_svc.dead_letters import GROUP
+from orders_svc.dead_letters import GROUP, SOURCES
 from orders_svc.order import State
 from orders_svc.store import connection
 from runtime.messaging import outbox
@@ -20,7 +20,7 @@ from runtime.messaging.group_lag import GroupLags
 PENDING = Gauge("orders_pending", "Orders that wait for their stock.")
 OLDEST = Gauge("orders_pending_oldest_seconds", "How long the oldest of them has been waiting.")
 LAG = Gauge("orders_saga_lag", "Messages of the saga's topics that are not worked on yet.", ["topic"])
-DEAD_LETTERS = Gauge("orders_dead_letters", "Messages in the dead-letter topic that nobody has sent back.")
+DEAD_LETTERS = Gauge("orders_dead_letters", "Messages in a dead-letter topic that nobody has sent back.", ["topic"])
 # Several operators who look at once share a look.
 FRESH_S = 3.0
 WAITING = """
@@ -40,7 +40,7 @@ class Backlog:
     outbox_lag_s: float
     refused_rows: int
     topics: Mapping[str, int]
-    dead_letters: int
+    dead_letters: Mapping[str, int]
 
 
 class Watchman:
@@ -49,7 +49,7 @@ class Watchman:
     def __init__(self, pool: asyncpg.Pool, lags: GroupLags, path: Sequence[saga.Stage]) -> None:
         self._pool = pool
         self._lags = lags
-        self._groups = {stage.topic: saga.group_of(stage) for stage in path} | {saga.DEAD: GROUP}
+        self._groups = {stage.topic: saga.group_of(stage) for stage in path} | dict.fromkeys(SOURCES, GROUP)
         self._last: Backlog | None = None
         self._looked_at = float("-inf")
         self._looking = asyncio.Lock()
@@ -76,8 +76,8 @@ class Watchman:
             outbox_rows=rows["waiting"],
             outbox_lag_s=max(0.0, float(rows["lag_s"])),
             refused_rows=rows["refused"],
-            topics={topic: count for topic, count in lags.items() if topic != saga.DEAD},
-            dead_letters=lags.get(saga.DEAD, 0),
+            topics={topic: count for topic, count in lags.items() if topic not in SOURCES},
+            dead_letters={topic: lags.get(topic, 0) for topic in SOURCES},
         )
 
     async def measure(self) -> None:
@@ -89,9 +89,8 @@ class Watchman:
         PENDING.set(waiting["orders"])
         OLDEST.set(max(0.0, float(waiting["oldest_s"])))
         for topic, count in (await self._lags.of(self._groups)).items():
-            LAG.labels(topic).set(count)
-            if topic == saga.DEAD:
-                DEAD_LETTERS.set(count)
+            gauge = DEAD_LETTERS if topic in SOURCES else LAG
+            gauge.labels(topic).set(count)
 
 
 async def redrive_rows(pool: asyncpg.Pool) -> int:

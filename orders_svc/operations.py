@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import grpc
@@ -12,11 +12,11 @@ from google.protobuf.duration_pb2 import Duration
 from shop.orders.v1 import operations_service_pb2, operations_service_pb2_grpc, order_pb2
 
 from orders_svc.backlog import Backlog, Watchman
-from orders_svc.dead_letters import DeadLetters
 from orders_svc.discrepancies import Report
 from orders_svc.order import OperatorOnly
 from orders_svc.reconcile import Reconciler
 from runtime.caller import caller
+from runtime.messaging.redrive import Redrive
 
 DEFAULT_REDRIVE = 1000
 RedriveRows = Callable[[], Awaitable[int]]
@@ -26,11 +26,9 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class OperationsService(operations_service_pb2_grpc.OperationsServiceServicer):
     """What operators call."""
 
-    def __init__(
-        self, watchman: Watchman, dead_letters: DeadLetters, reconciler: Reconciler, redrive_rows: RedriveRows
-    ) -> None:
+    def __init__(self, watchman: Watchman, redrive: Redrive, reconciler: Reconciler, redrive_rows: RedriveRows) -> None:
         self._watchman = watchman
-        self._dead_letters = dead_letters
+        self._redrive = redrive
         self._reconciler = reconciler
         self._redrive_rows = redrive_rows
 
@@ -47,12 +45,14 @@ class OperationsService(operations_service_pb2_grpc.OperationsServiceServicer):
         self, request: operations_service_pb2.RedriveDeadLettersRequest, context: Context
     ) -> operations_service_pb2.RedriveDeadLettersResponse:
         """
-        Send dead letters and refused outbox rows on their way again.
+        Send dead letters on their way again, and refused outbox rows unless one topic is asked for.
         """
         _operator(context)
-        redriven = await self._dead_letters.redrive(request.limit or DEFAULT_REDRIVE)
+        done = await self._redrive.run(request.limit or DEFAULT_REDRIVE, topic=request.topic)
         return operations_service_pb2.RedriveDeadLettersResponse(
-            redriven=redriven.sent, passed_over=redriven.passed_over, outbox_rows=await self._redrive_rows()
+            redriven=sum(done.sent.values()),
+            passed_over=sum(done.passed_over.values()),
+            outbox_rows=0 if request.topic else await self._redrive_rows(),
         )
 
     async def ReconcileOrders(
@@ -81,9 +81,15 @@ def _backlog_message(backlog: Backlog) -> operations_service_pb2.GetBacklogRespo
         outbox_rows=backlog.outbox_rows,
         outbox_lag=_duration(backlog.outbox_lag_s),
         refused_rows=backlog.refused_rows,
-        topics=[response.TopicLag(topic=topic, messages=count) for topic, count in backlog.topics.items()],
-        dead_letters=backlog.dead_letters,
+        topics=_topic_lags(backlog.topics),
+        dead_letters=sum(backlog.dead_letters.values()),
+        dead_letter_topics=_topic_lags(backlog.dead_letters),
     )
+
+
+def _topic_lags(counts: Mapping[str, int]) -> list[operations_service_pb2.GetBacklogResponse.TopicLag]:
+    lag = operations_service_pb2.GetBacklogResponse.TopicLag
+    return [lag(topic=topic, messages=count) for topic, count in counts.items()]
 
 
 def _report_message(report: Report) -> operations_service_pb2.ReconcileOrdersResponse:

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 import structlog
 import tenacity
-from google.protobuf.message import DecodeError
-from opentelemetry import propagate, trace
 from prometheus_client import Counter, Histogram
 from shop.orders.v1 import events_pb2
 
@@ -27,37 +25,27 @@ from orders_svc.checkout import REFUSALS, now
 from orders_svc.order import HOLD_LAPSED, Change, Hold, Order, State
 from orders_svc.ports import Fenced, Inventory, Orders, Stale
 from runtime.errors import Aborted, Error, InvalidArgument, Unavailable
-from runtime.messaging.message import Message, Record
+from runtime.messaging.message import Handler, Message
+from runtime.messaging.wrappers import Wrapper
 
 PENDING_ORDERS = "pending_orders"
 DEAD = "pending_orders.dead"
 ATTEMPTS = 5
 MOST_RACES = 5
 PROBE_S = 2.0
-# Orders of one batch that are worked on at a time.
-WIDTH = 64
 ENDED = Counter("orders_saga_ended", "Pending orders that came to an end, by state.", ["state"])
-MOVED = Counter("orders_saga_moved", "Messages that went on to another topic.", ["topic"])
 SECONDS = Histogram(
     "orders_saga_seconds",
     "Seconds from an order's acceptance to the end of its waiting.",
     buckets=(0.1, 0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600, 3600),
 )
 log = structlog.get_logger()
-tracer = trace.get_tracer("orders_svc.saga")
 
 
 class Poison(InvalidArgument):
     """A message that nothing can be done with, however often it is delivered."""
 
     reason = "POISON_MESSAGE"
-
-
-class Bus(Protocol):
-    """Where messages go on to."""
-
-    async def publish(self, records: Sequence[Record]) -> None:
-        """Return once all are there, or raise `Unavailable`."""
 
 
 class Stock(Inventory, Protocol):
@@ -101,7 +89,6 @@ class Saga:
         self,
         orders: Orders,
         stock: Stock,
-        bus: Bus,
         path: Sequence[Stage],
         *,
         give_up_s: float,
@@ -111,26 +98,47 @@ class Saga:
     ) -> None:
         self._orders = orders
         self._stock = stock
-        self._bus = bus
         self._path = list(path)
         self._give_up_s = give_up_s
         self._clock = clock
         self._wait = wait or tenacity.wait_exponential_jitter(initial=0.1, max=1.0, jitter=0.1)
         self._probe_s = probe_s
 
-    def handler(self, stage: Stage) -> Callable[[Sequence[Message]], Awaitable[None]]:
+    async def handle(self, messages: Sequence[Message]) -> None:
         """
-        Return what takes the messages of *stage*.
+        Finish the order of each of *messages*; `Poison` if one is about none.
+        """
+        for message in messages:
+            await self.finish(parse(message))
+
+    def delayed(self, stage: Stage) -> Wrapper:
+        """
+        Hand over the messages of *stage* when they are due.
         """
 
-        async def handle(messages: Sequence[Message]) -> None:
-            gate = asyncio.Semaphore(WIDTH)
-            await self._wait_until_due(messages, stage)
-            async with asyncio.TaskGroup() as group:
-                for message in messages:
-                    group.create_task(self._deliver(message, stage, gate))
+        def wrap(handler: Handler) -> Handler:
+            async def handle(messages: Sequence[Message]) -> None:
+                await self._wait_until_due(messages, stage)
+                await handler(messages)
 
-        return handle
+            return handle
+
+        return wrap
+
+    def next_topic(self, stage: Stage, message: Message, error: Exception) -> str:
+        """
+        Return where *message* goes on to from *stage*, because of *error*.
+        """
+        if isinstance(error, Poison):
+            return DEAD
+        at = self._path.index(stage) + 1
+        if at < len(self._path):
+            return self._path[at].topic
+        waits = isinstance(error, Unavailable) and self._age_s(message) < self._give_up_s
+        return stage.topic if waits else DEAD
+
+    def _age_s(self, message: Message) -> float:
+        return (self._clock() - parse(message).update_time).total_seconds()
 
     async def _wait_until_due(self, messages: Sequence[Message], stage: Stage) -> None:
         """
@@ -161,44 +169,6 @@ class Saga:
                 return False
             return True
         return True
-
-    async def _deliver(self, message: Message, stage: Stage, gate: asyncio.Semaphore) -> None:
-        context = propagate.extract(dict(message.headers))
-        async with gate:
-            with tracer.start_as_current_span("finish pending order", context=context, kind=trace.SpanKind.CONSUMER):
-                try:
-                    await self.finish(parse(message))
-                except Poison as error:
-                    await self._put_aside(message, DEAD, error)
-                except Error as error:
-                    await self._put_aside(message, self._next(message, stage, error), error)
-                except Exception as error:
-                    log.exception("a pending order can't be finished", key=message.key.decode(errors="replace"))
-                    await self._put_aside(message, self._next(message, stage, error), error)
-
-    def _next(self, message: Message, stage: Stage, error: Exception) -> str:
-        at = self._path.index(stage) + 1
-        if at < len(self._path):
-            return self._path[at].topic
-        waits = isinstance(error, Unavailable) and self._age_s(message) < self._give_up_s
-        return stage.topic if waits else DEAD
-
-    def _age_s(self, message: Message) -> float:
-        return (self._clock() - parse(message).update_time).total_seconds()
-
-    async def _put_aside(self, message: Message, topic: str, error: Exception) -> None:
-        reason = error.reason if isinstance(error, Error) else type(error).__name__
-        headers = {
-            **message.headers,
-            "reason": reason,
-            "error": str(error)[:500],
-            "from": f"{message.topic}/{message.partition}/{message.offset}",
-            "deliveries": str(int(_number(message.headers.get("deliveries"))) + 1),
-        }
-        await self._bus.publish([Record(topic, message.key, message.value, headers)])
-        MOVED.labels(topic).inc()
-        report = log.error if topic == DEAD else log.info
-        report("a pending order goes on", topic=topic, key=message.key.decode(errors="replace"), reason=reason)
 
     async def finish(self, waiting: Order) -> None:
         """
@@ -251,9 +221,5 @@ def parse(message: Message) -> Order:
     try:
         pending = events_pb2.PendingOrder.FromString(message.value or b"")
         return wire.order(pending.order)
-    except (DecodeError, ValueError) as error:
+    except Exception as error:  # whatever it is: times out of range, names that are no ids
         raise Poison(f"not a {events_pb2.PendingOrder.DESCRIPTOR.full_name}: {error}") from error
-
-
-def _number(text: str | None) -> int:
-    return int(text) if text and text.isdecimal() else 0

@@ -11,22 +11,27 @@ import threading
 import time
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 import confluent_kafka
 import structlog
 from confluent_kafka import KafkaException
 from confluent_kafka.aio import AIOConsumer
+from prometheus_client import Counter
 
 from runtime.messaging import consumer_lag
 from runtime.messaging.message import Handler, Message, message_of
+from runtime.messaging.wrappers import TRANSIENT
 
 Anything = TypeVar("Anything")
+RESTARTS = Counter("consumer_restarts", "Times that a consumer left its group and began anew.", ["group"])
 log = structlog.get_logger()
 COMMIT_S = 10.0
 """For committing offsets; it may wait for a rebalance that only goes on while somebody consumes."""
 LEAVE_S = 8.0
 """For leaving a group; a request that the coordinator holds back during a rebalance takes 5 s."""
+RESTART_S = 1.0
 THREADS = 4
 """Of a consumer: one at work, the others for when a call into librdkafka does not return."""
 THREAD_PREFIX = "kafka-consumer-"
@@ -46,10 +51,38 @@ async def consume(
     Hand messages to *handle* in batches, for ever; offsets are committed after the effect.
 
     Rebalances happen between batches only, so a partition moves with everything
-    done and committed; after a crash the uncommitted are delivered again. What
-    *handle* raises ends this call: wrap it in what retries or puts aside. It must
+    done and committed; after a crash the uncommitted are delivered again. Whatever
+    *handle* or Kafka raise is logged and counted, and the group is joined anew, so
+    the batch comes again: wrap *handle* in what puts aside what never works. It must
     return within 5 minutes, or the group gives its partitions to another member.
     """
+    restarts = RESTARTS.labels(group)
+    session = partial(_session, brokers, group, topics, handle, client_id, batch_limit, poll_s)
+    while True:
+        try:
+            await session()
+        except TRANSIENT as error:
+            _raise_if_cancelled(error)
+            log.warning("consumer_restarts", group=group, topics=topics, error=str(error) or repr(error))
+        except Exception as error:
+            _raise_if_cancelled(error)
+            log.exception("consumer_restarts", group=group, topics=topics)
+        restarts.inc()
+        await asyncio.sleep(RESTART_S)
+
+
+def _raise_if_cancelled(error: Exception) -> None:
+    """
+    End as cancelled if *error* came up on the way out.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError from error
+
+
+async def _session(
+    brokers: str, group: str, topics: Sequence[str], handle: Handler, client_id: str, batch_limit: int, poll_s: float
+) -> None:
     executor = ThreadPoolExecutor(THREADS, thread_name_prefix=f"{THREAD_PREFIX}{group}")
     consumer = AIOConsumer(_consumer_settings(brokers, group, client_id), executor=executor)
     try:
@@ -75,7 +108,7 @@ async def _leave(consumer: AIOConsumer, group: str) -> None:
                 await consumer.consume(1, 0.1)
             await consumer.close()
     except (TimeoutError, KafkaException) as error:
-        log.warning("a consumer was left open", group=group, error=str(error))
+        log.warning("consumer_left_open", group=group, error=str(error))
 
 
 def stuck_threads(*, wait_s: float) -> list[str]:
@@ -116,7 +149,7 @@ async def _consume_batch(consumer: AIOConsumer, handle: Handler, limit: int, pol
     messages = [message_of(each) for each in received if each.error() is None]
     for each in received:
         if each.error() is not None:
-            log.warning("Kafka reports an error", error=each.error().str())
+            log.warning("kafka_reports_error", error=each.error().str())
     if not messages:
         return
     await handle(messages)
@@ -151,4 +184,4 @@ async def _commit(consumer: AIOConsumer, messages: Sequence[Message]) -> None:
     try:
         await _to_its_end(consumer.commit(offsets=positions, asynchronous=False), limit_s=COMMIT_S)
     except (KafkaException, TimeoutError) as error:
-        log.warning("offsets were not committed; their messages will come again", error=repr(error))
+        log.warning("offsets_not_committed", error=repr(error))

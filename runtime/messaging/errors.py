@@ -8,6 +8,15 @@ from runtime.errors import InvalidArgument, Unavailable
 
 # A record that the broker refuses whenever it is sent: repeating it would never help.
 _REFUSED = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD, KafkaError.INVALID_MSG}
+# The topic is the trouble; records for others may well be taken.
+_NO_TOPIC = {
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.TOPIC_EXCEPTION,
+}
+TOPIC_UNAVAILABLE = "TOPIC_UNAVAILABLE"
 
 
 def unavailable(error: KafkaException) -> Unavailable:
@@ -17,13 +26,16 @@ def unavailable(error: KafkaException) -> Unavailable:
     return Unavailable(f"Kafka does not answer: {error}", reason="KAFKA_UNAVAILABLE", retry_after_s=1)
 
 
-def translated(topic: str, error: BufferError | KafkaException) -> Unavailable | InvalidArgument:
+def translated(topic: str, error: Exception) -> Unavailable | InvalidArgument:
     """
     Return what a record for *topic* met that was not even queued.
     """
     if isinstance(error, BufferError):
         return Unavailable("the queue to Kafka is full", reason="KAFKA_UNAVAILABLE", retry_after_s=1)
-    return refusal(topic, error.args[0])
+    if isinstance(error, KafkaException):
+        return refusal(topic, error.args[0])
+    # Not a record at all, such as a header that is no text.
+    return InvalidArgument(f"no record for {topic}: {error}", reason="RECORD_REFUSED", metadata={"topic": topic})
 
 
 def refusal(topic: str, error: KafkaError) -> Unavailable | InvalidArgument:
@@ -34,4 +46,5 @@ def refusal(topic: str, error: KafkaError) -> Unavailable | InvalidArgument:
     message = f"Kafka did not take a record for {topic}: {error.str()}"
     if error.code() in _REFUSED:
         return InvalidArgument(message, reason="RECORD_REFUSED", metadata=metadata)
-    return Unavailable(message, reason="KAFKA_UNAVAILABLE", metadata=metadata, retry_after_s=1)
+    reason = TOPIC_UNAVAILABLE if error.code() in _NO_TOPIC else "KAFKA_UNAVAILABLE"
+    return Unavailable(message, reason=reason, metadata=metadata, retry_after_s=1)

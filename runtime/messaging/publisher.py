@@ -12,11 +12,14 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 
 import confluent_kafka
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError
 
 from runtime.errors import InvalidArgument, Unavailable
 from runtime.messaging.errors import refusal, translated
 from runtime.messaging.message import Record
+from runtime.messaging.topics import MAX_DEAD_LETTER_BYTES
+
+UNKNOWN_TOPIC_MS = 2000
 
 
 class Publisher:
@@ -35,6 +38,9 @@ class Publisher:
                 "enable.idempotence": True,
                 "linger.ms": 2,
                 "delivery.timeout.ms": int(timeout_s * 1000),
+                # A topic that is not there is told after this time, not after the time for a delivery.
+                "topic.metadata.propagation.max.ms": UNKNOWN_TOPIC_MS,
+                "message.max.bytes": MAX_DEAD_LETTER_BYTES,
                 "queue.buffering.max.messages": in_flight_limit,
                 "reconnect.backoff.max.ms": 1000,
                 "log_level": 3,
@@ -80,7 +86,7 @@ class Publisher:
         for index, record in enumerate(records):
             try:
                 self._produce(record, delivery.callback(index))
-            except (BufferError, KafkaException) as error:
+            except Exception as error:
                 delivery.settle(index, translated(record.topic, error))
         return await delivery.done
 

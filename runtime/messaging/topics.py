@@ -7,11 +7,20 @@ from dataclasses import dataclass
 
 import tenacity
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+)
 
 from runtime.errors import Unavailable
 
+MAX_MESSAGE_BYTES = "max.message.bytes"
 SEVEN_DAYS_MS = 7 * 24 * 3600 * 1000
+MAX_DEAD_LETTER_BYTES = 2 * 1024 * 1024
+"""Twice what other topics take, so whatever fits there fits with the headers of a dead letter, too."""
 
 
 @dataclass(frozen=True)
@@ -22,21 +31,31 @@ class Topic:
     partitions: int = 4
     compacted: bool = False
     retention_ms: int = SEVEN_DAYS_MS
+    max_message_bytes: int | None = None
+    """The broker's limit if None."""
 
     def configuration(self) -> dict[str, str]:
         """
         Return the topic's settings as Kafka names them.
         """
+        sizes = {} if self.max_message_bytes is None else {MAX_MESSAGE_BYTES: str(self.max_message_bytes)}
         if self.compacted:
-            return {"cleanup.policy": "compact"}
-        return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
+            return {"cleanup.policy": "compact", **sizes}
+        return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms), **sizes}
+
+
+def put_aside_topic(name: str, *, partitions: int = 1) -> Topic:
+    """
+    Return the retry or dead-letter topic *name*, which takes what its source took and the headers that say why.
+    """
+    return Topic(name, partitions, max_message_bytes=MAX_DEAD_LETTER_BYTES)
 
 
 def ensure_topics(brokers: str, topics: Sequence[Topic], *, replication: int = -1, wait_s: float = 60) -> None:
     """
-    Create the topics that are missing; *replication* -1 is the broker's default.
+    Create the topics that are missing, and let those that exist take records as large as they must.
 
-    Waits up to *wait_s* for Kafka, then raises `Unavailable`.
+    *replication* -1 is the broker's default. Waits up to *wait_s* for Kafka, then raises `Unavailable`.
     """
     admin = AdminClient({"bootstrap.servers": brokers, "log_level": 3})
     retrying = tenacity.Retrying(
@@ -45,16 +64,39 @@ def ensure_topics(brokers: str, topics: Sequence[Topic], *, replication: int = -
         stop=tenacity.stop_after_delay(wait_s),
     )
     try:
-        retrying(_create_topics, admin, topics, replication)
+        existed = retrying(_create_topics, admin, topics, replication)
+        retrying(_alter_topics, admin, [each for each in existed if each.max_message_bytes is not None])
     except tenacity.RetryError as error:
         raise Unavailable("Kafka does not answer", reason="KAFKA_UNAVAILABLE") from error
 
 
-def _create_topics(admin: AdminClient, topics: Sequence[Topic], replication: int) -> None:
+def _create_topics(admin: AdminClient, topics: Sequence[Topic], replication: int) -> list[Topic]:
+    """
+    Return which of *topics* were there already.
+    """
     wanted = [NewTopic(t.name, t.partitions, replication, config=t.configuration()) for t in topics]
-    for future in admin.create_topics(wanted, operation_timeout=10, request_timeout=10).values():
+    existed = set()
+    for name, future in admin.create_topics(wanted, operation_timeout=10, request_timeout=10).items():
         try:
             future.result()
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
+            existed.add(name)
+    return [each for each in topics if each.name in existed]
+
+
+def _alter_topics(admin: AdminClient, topics: Sequence[Topic]) -> None:
+    wanted = [
+        ConfigResource(
+            ConfigResource.Type.TOPIC,
+            each.name,
+            incremental_configs=[
+                ConfigEntry(MAX_MESSAGE_BYTES, str(each.max_message_bytes), incremental_operation=AlterConfigOpType.SET)
+            ],
+        )
+        for each in topics
+    ]
+    futures = admin.incremental_alter_configs(wanted, request_timeout=10) if wanted else {}
+    for future in futures.values():
+        future.result()

@@ -6,6 +6,7 @@ import pytest
 from shop.orders.v1.events_pb2 import OrderEvent
 from shop.orders.v1.order_pb2 import Order, OrderLine
 
+from inventory_svc import consumers
 from inventory_svc.events import DEAD, OrderEvents, read, sort
 from inventory_svc.stock import Hold, HoldGone, HoldReleased, HoldSettled, Line, Rebuilding, Sale, State, UnknownProduct
 from runtime.errors import Internal, InvalidArgument, Unavailable
@@ -52,10 +53,11 @@ class Publisher:
         self.records = []
         self.down = False
 
-    async def publish(self, records):
-        if self.down and records:
-            raise Unavailable("Kafka does not answer")
+    async def publish_each(self, records):
+        if self.down:
+            return [Unavailable("Kafka does not answer") for _ in records]
         self.records += records
+        return [None for _ in records]
 
 
 @pytest.fixture
@@ -70,23 +72,24 @@ def publisher():
 
 @pytest.fixture
 def events(inventory, publisher):
-    return OrderEvents(inventory, publisher)
+    """What the service runs: the handler in its wrappers, without patience."""
+    return consumers.order_events(OrderEvents(inventory), publisher, patience_s=0)
 
 
 async def test_confirmed_sells_and_cancelled_or_rejected_gives_back(events, inventory):
-    await events.handle([event(Order.CONFIRMED), event(Order.CANCELLED, OTHER), event(Order.REJECTED, OTHER)])
+    await events([event(Order.CONFIRMED), event(Order.CANCELLED, OTHER), event(Order.REJECTED, OTHER)])
     assert inventory.sold == [Sale(ORDER, (Line("mug", 2),), 1)]
     assert inventory.released == [OTHER, OTHER]
 
 
 async def test_fulfilled_is_sold_first_whatever_was_missed(events, inventory):
-    await events.handle([event(Order.FULFILLED)])
+    await events([event(Order.FULFILLED)])
     assert [sale.order for sale in inventory.sold] == inventory.fulfilled == [ORDER]
     assert inventory.calls == ["commit", "fulfil", "release"]
 
 
 async def test_pending_asks_for_nothing(events, inventory, publisher):
-    await events.handle([event(Order.PENDING)])
+    await events([event(Order.PENDING)])
     assert not inventory.sold + inventory.released + inventory.fulfilled + publisher.records
 
 
@@ -103,11 +106,12 @@ async def test_pending_asks_for_nothing(events, inventory, publisher):
 async def test_what_is_no_event_goes_to_the_dead_letters_and_the_next_is_processed(
     events, inventory, publisher, bad, problem
 ):
-    await events.handle([bad, event(Order.CONFIRMED, OTHER)])
+    await events([bad, event(Order.CONFIRMED, OTHER)])
     (dead,) = publisher.records
     assert (dead.topic, dead.key, dead.value) == (DEAD.name, bad.key, bad.value)
-    assert problem in dead.headers["problem"]
-    assert dead.headers["source"] == "order_events/3/0"
+    assert problem in dead.headers["error"]
+    origin = [dead.headers[f"origin_{part}"] for part in ("topic", "partition", "offset")]
+    assert origin == ["order_events", "3", "0"]
     assert dead.headers["traceparent"] == "00-1"
     assert [sale.order for sale in inventory.sold] == [OTHER]
 
@@ -115,20 +119,20 @@ async def test_what_is_no_event_goes_to_the_dead_letters_and_the_next_is_process
 async def test_a_batch_whose_dead_letter_is_not_taken_comes_again(events, publisher):
     publisher.down = True
     with pytest.raises(Unavailable):
-        await events.handle([message(b"\xff")])
+        await events([message(b"\xff")])
 
 
 @pytest.mark.parametrize("outcome", [HoldReleased(ORDER, "x"), HoldSettled(ORDER, "x"), HoldGone(ORDER)])
 async def test_an_old_event_of_an_order_that_moved_on_is_no_fault(events, inventory, publisher, outcome):
     inventory.outcome = lambda sale: outcome
-    await events.handle([event(Order.CONFIRMED)])
+    await events([event(Order.CONFIRMED)])
     assert publisher.records == []
 
 
 async def test_a_product_that_nobody_listed_is_a_dead_letter(events, inventory, publisher):
     inventory.outcome = lambda sale: UnknownProduct("mug")
-    await events.handle([event(Order.CONFIRMED)])
-    assert "products/mug" in publisher.records[0].headers["problem"]
+    await events([event(Order.CONFIRMED)])
+    assert "products/mug" in publisher.records[0].headers["error"]
 
 
 async def test_an_event_that_fails_whenever_it_comes_is_put_aside_alone(events, inventory, publisher):
@@ -138,15 +142,15 @@ async def test_an_event_that_fails_whenever_it_comes_is_put_aside_alone(events, 
         return Hold(sale.order, sale.lines, State.COMMITTED, 1)
 
     inventory.outcome = fail_for_one
-    await events.handle([event(Order.CONFIRMED), event(Order.CONFIRMED, OTHER), event(Order.CANCELLED, OTHER)])
-    assert [record.headers["problem"] for record in publisher.records] == ["a script failed"]
+    await events([event(Order.CONFIRMED), event(Order.CONFIRMED, OTHER), event(Order.CANCELLED, OTHER)])
+    assert [record.headers["error"] for record in publisher.records] == ["a script failed"]
     assert inventory.released == [OTHER]
 
 
 async def test_a_rebuild_makes_the_batch_come_again(events, inventory):
     inventory.outcome = lambda sale: Rebuilding()
     with pytest.raises(Rebuilding):
-        await events.handle([event(Order.CONFIRMED), event(Order.CANCELLED, OTHER)])
+        await events([event(Order.CONFIRMED), event(Order.CANCELLED, OTHER)])
     assert inventory.released == []
 
 

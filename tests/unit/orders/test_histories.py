@@ -33,7 +33,7 @@ class Histories(RuleBasedStateMachine):
         self.orders = FakeOrders()
         self.inventory = FakeInventory({TEA: UNITS})
         self.checkout = Checkout(self.orders, self.inventory, hold_timeout_s=5)
-        self.saga = Saga(self.orders, self.inventory, None, saga.stages([1]), give_up_s=60, wait=lambda _: 0)
+        self.saga = Saga(self.orders, self.inventory, saga.stages([1]), give_up_s=60, wait=lambda _: 0)
         self.answers = {}
         self.applied = 0
 

@@ -1,0 +1,34 @@
+"""What inventory consumes, and what is around each handler, the outermost first."""
+
+from __future__ import annotations
+
+from inventory_svc import events
+from inventory_svc.events import LedgerEntries, OrderEvents
+from runtime.messaging.message import Handler
+from runtime.messaging.putting_aside import Publishes, dead_lettered
+from runtime.messaging.wrappers import PATIENCE_S, chain, measured, retried, traced
+
+
+def order_events(handler: OrderEvents, publisher: Publishes, *, patience_s: float = PATIENCE_S) -> Handler:
+    """
+    Return what takes order events; what nothing can be done with goes to the dead letters.
+    """
+    return chain(
+        handler.handle,
+        measured(events.GROUP),
+        retried(events.GROUP, patience_s=patience_s),
+        dead_lettered(publisher, events.DEAD.name),
+        traced("take effect of order events"),
+    )
+
+
+def ledger_entries(handler: LedgerEntries, publisher: Publishes) -> Handler:
+    """
+    Return what follows the ledger; an entry that cannot be used stays there, told and counted.
+    """
+    return chain(
+        handler.handle,
+        measured(events.LEDGER_GROUP),
+        retried(events.LEDGER_GROUP),
+        dead_lettered(publisher, to=None),
+    )

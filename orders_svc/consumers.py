@@ -1,0 +1,29 @@
+"""What the orders service consumes, and what is around each handler, the outermost first."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from orders_svc.saga import Saga, Stage, group_of
+from runtime.messaging.message import Handler
+from runtime.messaging.putting_aside import Publishes, dead_lettered
+from runtime.messaging.wrappers import PATIENCE_S, chain, concurrently, measured, retried, traced
+
+# Orders of one batch that are worked on at a time.
+WIDTH = 64
+
+
+def pending_orders(saga: Saga, stage: Stage, publisher: Publishes, *, patience_s: float = PATIENCE_S) -> Handler:
+    """
+    Return what takes the messages of *stage*; those that fail go on to the next.
+    """
+    group = group_of(stage)
+    return chain(
+        saga.handle,
+        measured(group),
+        retried(group, patience_s=patience_s),
+        dead_lettered(publisher, partial(saga.next_topic, stage), onward=stage.delay_s > 0),
+        saga.delayed(stage),
+        concurrently(WIDTH),
+        traced("finish pending order"),
+    )

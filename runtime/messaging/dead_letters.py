@@ -1,0 +1,90 @@
+"""
+Dead letters: what a consumer could do nothing with, and why.
+
+A record that is put aside, in a retry or a dead-letter topic, keeps its key, its
+value and its headers, and gets these (docs/events.md tells readers of them):
+
+    origin_topic, origin_partition, origin_offset   where it was consumed first
+    reason              UPPER_SNAKE of ours, or the name of a Python exception
+    error               what went wrong, for people; at most 500 characters
+    deliveries          how often it was delivered in vain
+    first_failed_time   when that happened first, RFC 3339
+    original_size       only if its value had to be cut: the bytes that it had
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from runtime.errors import Error
+from runtime.messaging.message import Message, Record
+
+ORIGIN_TOPIC, ORIGIN_PARTITION, ORIGIN_OFFSET = "origin_topic", "origin_partition", "origin_offset"
+REASON, ERROR, DELIVERIES = "reason", "error", "deliveries"
+FIRST_FAILED_TIME, ORIGINAL_SIZE = "first_failed_time", "original_size"
+HEADERS = frozenset(
+    {ORIGIN_TOPIC, ORIGIN_PARTITION, ORIGIN_OFFSET, REASON, ERROR, DELIVERIES, FIRST_FAILED_TIME, ORIGINAL_SIZE}
+)
+MAX_ERROR_LENGTH = 500
+MAX_CUT_BYTES = 64 * 1024
+"""What is kept of a value that does not fit."""
+
+
+def put_aside(message: Message, error: Exception, topic: str, *, onward: bool, now: datetime) -> Record:
+    """
+    Return what *message* becomes in *topic*, because of *error*.
+
+    With *onward* it came from a retry topic, and its headers tell where it was
+    first; otherwise they are the sender's, and what they say of that is not believed.
+    """
+    before = message.headers if onward else {}
+    headers = {
+        ORIGIN_TOPIC: message.topic,
+        ORIGIN_PARTITION: str(message.partition),
+        ORIGIN_OFFSET: str(message.offset),
+        FIRST_FAILED_TIME: now.astimezone(UTC).isoformat(timespec="milliseconds"),
+        **{name: before[name] for name in HEADERS if name in before},
+        REASON: reason_of(error),
+        ERROR: _text(str(error))[:MAX_ERROR_LENGTH],
+        DELIVERIES: str(deliveries(before) + 1),
+    }
+    return Record(topic, message.key, message.value, without(message.headers) | headers)
+
+
+def cut(record: Record) -> Record:
+    """
+    Return *record* with as much of its value as always fits, and only the headers of ours.
+    """
+    value = record.value or b""
+    headers = {name: text for name, text in record.headers.items() if name in HEADERS}
+    headers.setdefault(ORIGINAL_SIZE, str(len(value)))
+    return dataclasses.replace(record, value=value[:MAX_CUT_BYTES], headers=headers)
+
+
+def without(headers: Mapping[str, str]) -> dict[str, str]:
+    """
+    Return *headers* without those that are listed above.
+    """
+    return {name: value for name, value in headers.items() if name not in HEADERS}
+
+
+def deliveries(headers: Mapping[str, str]) -> int:
+    """
+    Return how often a message with *headers* was delivered in vain so far.
+    """
+    text = headers.get(DELIVERIES, "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
+
+
+def reason_of(error: Exception) -> str:
+    """
+    Return why, for programs.
+    """
+    return error.reason if isinstance(error, Error) else type(error).__name__
+
+
+def _text(text: str) -> str:
+    # Surrogates that stand alone have no UTF-8.
+    return text.encode("utf-8", "replace").decode("utf-8")

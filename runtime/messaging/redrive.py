@@ -1,0 +1,156 @@
+"""Sending dead letters back to where they came from."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from runtime.errors import InvalidArgument, Unavailable
+from runtime.messaging import dead_letters
+from runtime.messaging.errors import unavailable
+from runtime.messaging.message import Message, Record, message_of
+from runtime.messaging.putting_aside import Publishes
+
+CALL_S = 5.0
+SILENCE_S = 3.0
+"""A message that does not come within this time is left for the next redrive."""
+BATCH = 500
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a dead-letter topic's records came from, and what tells one that is worth sending back."""
+
+    topic: str
+    accepts: Callable[[Message], bool]
+
+
+@dataclass
+class Redriven:
+    """How many messages were sent back, and how many were passed over because that would help nobody; by topic."""
+
+    sent: dict[str, int] = field(default_factory=dict)
+    passed_over: dict[str, int] = field(default_factory=dict)
+
+
+class Redrive:
+    """
+    Sends dead letters back, from the topics of *sources* to their sources and nowhere else.
+
+    *group* remembers how far that was done; nobody ever joins it.
+    """
+
+    def __init__(self, brokers: str, publisher: Publishes, sources: Mapping[str, Source], *, group: str) -> None:
+        self._brokers = brokers
+        self._publisher = publisher
+        self._sources = sources
+        self._group = group
+        self._busy = asyncio.Lock()
+
+    async def run(self, limit: int, *, topic: str = "") -> Redriven:
+        """
+        Send at most *limit* dead letters back, the oldest first, of *topic* or else of all.
+
+        One that is sent twice does no harm: consumers stand repeats. Raises `Unavailable`
+        while Kafka can't be reached, `InvalidArgument` if *topic* is none of ours.
+        """
+        if topic and topic not in self._sources:
+            known = ", ".join(sorted(self._sources))
+            raise InvalidArgument(f"{topic} is no dead-letter topic; those are {known}", reason="UNKNOWN_TOPIC")
+        done = Redriven()
+        async with self._busy:
+            for each in [topic] if topic else sorted(self._sources):
+                left = limit - sum(done.sent.values()) - sum(done.passed_over.values())
+                await self._run(each, left, done)
+        return done
+
+    async def _run(self, topic: str, limit: int, done: Redriven) -> None:
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self._brokers,
+                "group.id": self._group,
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
+                "allow.auto.create.topics": False,
+                "log_level": 3,
+            }
+        )
+        try:
+            await self._redrive(consumer, topic, limit, done)
+        except KafkaException as error:
+            raise unavailable(error) from error
+        finally:
+            await asyncio.to_thread(consumer.close)
+
+    async def _redrive(self, consumer: Consumer, topic: str, limit: int, done: Redriven) -> None:
+        left = min(limit, await asyncio.to_thread(_assign, consumer, topic))
+        sent = passed_over = 0
+        while left > 0:
+            batch = await asyncio.to_thread(consumer.consume, min(BATCH, left), SILENCE_S)
+            messages = [message_of(raw) for raw in batch if raw.error() is None]
+            if not messages:
+                break
+            records = [record for message in messages if (record := self._again(topic, message)) is not None]
+            taken = await self._publish(records)
+            await asyncio.to_thread(_acknowledge, consumer, messages)
+            sent += taken
+            passed_over += len(messages) - taken
+            left -= len(messages)
+        done.sent[topic], done.passed_over[topic] = sent, passed_over
+        log.info("dead_letters_redriven", topic=topic, sent=sent, passed_over=passed_over)
+
+    async def _publish(self, records: Sequence[Record]) -> int:
+        """
+        Return how many Kafka took; those that it never takes are passed over.
+        """
+        outcomes = await self._publisher.publish_each(records)
+        for outcome in outcomes:
+            if isinstance(outcome, Unavailable):
+                raise outcome
+            if outcome is not None:
+                log.warning("dead_letter_refused", error=outcome.message)
+        return sum(outcome is None for outcome in outcomes)
+
+    def _again(self, topic: str, message: Message) -> Record | None:
+        """
+        Return what *message* becomes where it came from; None if it was cut, or is of no use there.
+        """
+        source = self._sources[topic]
+        if dead_letters.ORIGINAL_SIZE in message.headers or not source.accepts(message):
+            log.warning("dead_letter_passed_over", place=message.place, reason=message.headers.get(dead_letters.REASON))
+            return None
+        return Record(source.topic, message.key, message.value, dead_letters.without(message.headers))
+
+
+def _assign(consumer: Consumer, topic: str) -> int:
+    """
+    Place *consumer* after what was redriven before; return how many messages follow.
+    """
+    found = consumer.list_topics(topic, timeout=CALL_S).topics[topic]
+    if found.error is not None and found.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+        # Its service was never installed.
+        return 0
+    if found.error is not None:
+        raise KafkaException(found.error)
+    left, places = 0, []
+    asked = [TopicPartition(topic, number) for number in found.partitions]
+    for place in consumer.committed(asked, timeout=CALL_S):
+        low, high = consumer.get_watermark_offsets(place, timeout=CALL_S)
+        place.offset = max(place.offset, low)
+        left += max(0, high - place.offset)
+        places.append(place)
+    consumer.assign(places)
+    return left
+
+
+def _acknowledge(consumer: Consumer, messages: Sequence[Message]) -> None:
+    after: dict[tuple[str, int], int] = {}
+    for message in messages:
+        place = (message.topic, message.partition)
+        after[place] = max(after.get(place, 0), message.offset + 1)
+    consumer.commit(offsets=[TopicPartition(*place, offset) for place, offset in after.items()], asynchronous=False)
