@@ -47,9 +47,9 @@ from runtime.background import Work
 from runtime.errors import Error
 from runtime.messaging.consumer import consume
 from runtime.messaging.group_lag import GroupLags
-from runtime.messaging.outbox import Relay
 from runtime.messaging.publisher import Publisher
 from runtime.messaging.redrive import Redrive
+from runtime.messaging.relay import Relay
 from runtime.messaging.topics import Topic, ensure_topics, put_aside_topic
 from runtime.notifier import Notifier
 from runtime.server import Server, run

@@ -14,7 +14,7 @@ from orders_svc import saga
 from orders_svc.dead_letters import GROUP, SOURCES
 from orders_svc.order import State
 from orders_svc.store import connection
-from runtime.messaging import outbox
+from runtime.messaging import outbox_backlog
 from runtime.messaging.group_lag import GroupLags
 
 PENDING = Gauge("orders_pending", "Orders that wait for their stock.")
@@ -68,14 +68,14 @@ class Watchman:
         async with connection(self._pool) as session:
             counted = {State(row["state"]): row["orders"] for row in await session.fetch(STATES)}
             waiting = await session.fetchrow(WAITING)
-            rows = await session.fetchrow(outbox.BACKLOG)
+            rows = (await outbox_backlog.look(session)).values()
         lags = await self._lags.of(self._groups)
         return Backlog(
             states={state: counted.get(state, 0) for state in State},
             oldest_pending_s=max(0.0, float(waiting["oldest_s"])),
-            outbox_rows=rows["waiting"],
-            outbox_lag_s=max(0.0, float(rows["lag_s"])),
-            refused_rows=rows["refused"],
+            outbox_rows=sum(each.waiting for each in rows),
+            outbox_lag_s=max((each.lag_s for each in rows), default=0.0),
+            refused_rows=sum(each.refused for each in rows),
             topics={topic: count for topic, count in lags.items() if topic not in SOURCES},
             dead_letters={topic: lags.get(topic, 0) for topic in SOURCES},
         )
@@ -98,4 +98,4 @@ async def redrive_rows(pool: asyncpg.Pool) -> int:
     Give outbox rows that Kafka refused to the relay once more; return how many.
     """
     async with connection(pool) as session:
-        return int((await session.execute(outbox.REDRIVE)).split()[-1])
+        return int((await session.execute(outbox_backlog.REDRIVE)).split()[-1])

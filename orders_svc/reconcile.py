@@ -54,10 +54,6 @@ SELECT product, sum(units)::bigint AS units FROM (
     UNION ALL SELECT product, units FROM fulfilled_units
 ) AS taken GROUP BY product
 """
-RETELL = """
-INSERT INTO outbox (shard, topic, key, value, headers)
-SELECT * FROM unnest($1::smallint[], $2::text[], $3::bytea[], $4::bytea[], $5::jsonb[])
-"""
 
 
 class Reconciler:
@@ -241,9 +237,8 @@ class Reconciler:
         """
         Publish the order's last change once more: its first event may never have been sent.
         """
-        columns = rows.queue_columns(order, rows.outbox_rows(Change(None, order)))
         async with connection(self._pool) as session:
-            await session.execute(RETELL, *columns)
+            await outbox.put(session, rows.outbox_rows(Change(None, order)))
 
     async def _units(self, report: Report) -> None:
         """

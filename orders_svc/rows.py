@@ -14,18 +14,11 @@ from orders_svc import wire
 from orders_svc.order import Change, Line, Money, Order, State
 from orders_svc.ports import OK, Placement, Request
 from runtime.messaging import outbox
+from runtime.messaging.message import Record
 
 ORDER_EVENTS = "order_events"
 PENDING_ORDERS = "pending_orders"
 STRIPES = 16
-
-
-@dataclass(frozen=True)
-class OutboxRow:
-    """A row to publish with the order's change."""
-
-    topic: str
-    value: bytes
 
 
 @dataclass(frozen=True)
@@ -34,8 +27,7 @@ class Prepared:
 
     placement: Placement
     snapshot: bytes
-    rows: tuple[OutboxRow, ...]
-    headers: str
+    rows: tuple[Record, ...]
 
 
 def prepare(placement: Placement) -> Prepared:
@@ -43,24 +35,19 @@ def prepare(placement: Placement) -> Prepared:
     Return *placement* with its rows, in the caller's trace.
     """
     order = placement.order
-    return Prepared(placement, snapshot_of(order), outbox_rows(Change(None, order)), headers())
+    return Prepared(placement, snapshot_of(order), outbox_rows(Change(None, order)))
 
 
-def outbox_rows(change: Change) -> tuple[OutboxRow, ...]:
+def outbox_rows(change: Change) -> tuple[Record, ...]:
     """
-    Return what is published about *change*.
+    Return what is published about *change*, in the present trace, which the consumers join.
     """
-    rows = [OutboxRow(ORDER_EVENTS, wire.order_event(change).SerializeToString())]
+    key, headers = str(change.after.id).encode(), outbox.trace_headers()
+    records = [Record(ORDER_EVENTS, key, wire.order_event(change).SerializeToString(), headers)]
     if change.after.state is State.PENDING:
-        rows.append(OutboxRow(PENDING_ORDERS, wire.pending_order(change.after).SerializeToString()))
-    return tuple(rows)
-
-
-def headers() -> str:
-    """
-    Return the outbox column *headers*: the trace that the consumers join.
-    """
-    return json.dumps(outbox.trace_headers())
+        pending = wire.pending_order(change.after).SerializeToString()
+        records.append(Record(PENDING_ORDERS, key, pending, headers))
+    return tuple(records)
 
 
 def columns(rows: Sequence[Sequence[object]], count: int) -> list[list[object]]:
@@ -84,7 +71,7 @@ def place_arguments(batch: Sequence[Prepared]) -> list[list[object]]:
                 *(*_state_columns(order), order.create_time, each.snapshot, each.placement.lease),
             )
         )
-        queued += [(order.id, *_queue_columns(order, row, each.headers)) for row in each.rows]
+        queued += [(order.id, *outbox.row(record)) for record in each.rows]
     return columns(orders, 14) + columns(queued, 6)
 
 
@@ -104,7 +91,7 @@ def save_arguments(change: Change, before: Order, request: Request | None, lease
             snapshot_of(order),
             *key,
             order.id.int % STRIPES,
-            *queue_columns(order, outbox_rows(change)),
+            *outbox.columns(outbox_rows(change)),
             lease,
         ),
     ]
@@ -130,19 +117,6 @@ def _line_column(line: Line) -> dict[str, object]:
     if line.unit_price is not None:
         column |= {"currency": line.unit_price.currency, "price": line.unit_price.nanos}
     return column
-
-
-def queue_columns(order: Order, queued: Sequence[OutboxRow]) -> list[list[object]]:
-    """
-    Return *queued* as columns of the outbox: shard, topic, key, value, headers.
-    """
-    told = headers()
-    return columns([_queue_columns(order, row, told) for row in queued], 5)
-
-
-def _queue_columns(order: Order, row: OutboxRow, headers: str) -> tuple[object, ...]:
-    key = str(order.id).encode()
-    return outbox.shard_of(key), row.topic, key, row.value, headers
 
 
 def order_of(row: Any) -> Order:

@@ -8,6 +8,8 @@ Only the constants here are put into statements; values go as parameters.
 
 from __future__ import annotations
 
+from runtime.messaging import outbox
+
 FENCE = 0x6F72646572
 KEYS_KEPT_DAYS = 7
 
@@ -42,14 +44,14 @@ WITH input AS (
     INSERT INTO order_changes (order_id, version, snapshot)
     SELECT order_id, 1, snapshot FROM unfenced JOIN fresh USING (order_id)
 ), queued AS (
-    INSERT INTO outbox (shard, topic, key, value, headers)
+    {outbox.INSERT}
     SELECT shard, topic, key, value, headers
     FROM unnest($15::uuid[], $16::smallint[], $17::text[], $18::bytea[], $19::bytea[], $20::jsonb[])
         AS q (order_id, shard, topic, key, value, headers) JOIN fresh USING (order_id)
 )
 SELECT order_id FROM fresh
 """
-SAVE = """
+SAVE = f"""
 WITH moved AS (
     UPDATE orders SET state = $3::text::order_state, state_reason = $4, lines = $5::jsonb, currency = $6,
         total = $7::numeric, generation = $8, version = $9, update_time = $10
@@ -69,7 +71,7 @@ WITH moved AS (
     WHERE $3 = 'FULFILLED' ORDER BY product
     ON CONFLICT (product, stripe) DO UPDATE SET units = fulfilled_units.units + excluded.units
 ), queued AS (
-    INSERT INTO outbox (shard, topic, key, value, headers)
+    {outbox.INSERT}
     SELECT shard, topic, key, value, headers
     FROM moved, unnest($17::smallint[], $18::text[], $19::bytea[], $20::bytea[], $21::jsonb[])
         AS q (shard, topic, key, value, headers)

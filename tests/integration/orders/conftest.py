@@ -135,9 +135,7 @@ def kafka():
         pytest.skip("Kafka's jars are not installed")
     folder = Path(tempfile.mkdtemp(prefix="orders-kafka-"))
     configuration = folder / "server.properties"
-    settings = files.kafka(listen=KAFKA, controller="127.42.13.1:9093", data=f"{folder}/log")
-    # As the stack's, but that each test has topics of its own, made by their first record.
-    configuration.write_text(f"{settings}auto.create.topics.enable=true\n")
+    configuration.write_text(files.kafka(listen=KAFKA, controller="127.42.13.1:9093", data=f"{folder}/log"))
     java = ["java", "-Xmx384m", "-XX:+UseSerialGC", "-cp", f"{libs}/*"]
     identifier = "MkU3OEVBNTcwNTJENDM2Qk"
     formatting = [*java, "kafka.tools.StorageTool", "format", "-t", identifier, "-c", str(configuration)]

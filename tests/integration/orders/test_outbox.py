@@ -1,7 +1,6 @@
 """The outbox relay: at least once, in order per key, several at once, whatever fails."""
 
 import asyncio
-import json
 import time
 import uuid
 from collections import defaultdict
@@ -9,9 +8,18 @@ from collections import defaultdict
 import pytest
 
 from runtime.errors import InvalidArgument, Unavailable
-from runtime.messaging.outbox import CHANNEL, REDRIVE, SHARDS, Relay, shard_of, waves
+from runtime.messaging import outbox
+from runtime.messaging.message import Record
+from runtime.messaging.outbox import CHANNEL, SHARDS
+from runtime.messaging.outbox_backlog import REDRIVE
 from runtime.messaging.publisher import Publisher
+from runtime.messaging.reader import read_to_end
+from runtime.messaging.relay import Relay, waves
+from runtime.messaging.topics import Topic, ensure_topics
 from runtime.notifier import Notifier
+
+# Also for a Kafka that takes its time to start.
+pytestmark = pytest.mark.timeout(150)
 
 
 class Broker:
@@ -45,10 +53,7 @@ class Broker:
 
 async def put(pool, key, value, topic="t"):
     key = key.encode() if isinstance(key, str) else key
-    await pool.execute(
-        "INSERT INTO outbox (shard, topic, key, value, headers) VALUES ($1, $2, $3, $4, $5)",
-        *(shard_of(key), topic, key, str(value).encode(), json.dumps({"traceparent": "00-x"})),
-    )
+    await outbox.put(pool, [Record(topic, key, str(value).encode(), {"traceparent": "00-x"})])
 
 
 async def waiting(pool):
@@ -98,7 +103,7 @@ async def test_two_relays_share_the_shards_and_publish_nothing_twice(pool, run):
     for relay in relays:
         run(relay.run())
     async with asyncio.timeout(10):
-        while any(len(relay._shards) != SHARDS // 2 for relay in relays):  # noqa: ASYNC110 - nobody tells
+        while any(len(relay._shards.mine) != SHARDS // 2 for relay in relays):  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.05)
     for n in range(200):
         await put(pool, f"k{n % 40}", n)
@@ -204,6 +209,7 @@ async def test_a_relay_that_dies_between_publishing_and_deleting_publishes_again
 
 async def test_kafka_itself_refuses_only_the_row_that_is_too_large(pool, run, kafka, topic):
     name = f"t-{uuid.uuid4().hex[:6]}"
+    await asyncio.to_thread(ensure_topics, kafka, [Topic(name)])
     async with Publisher(kafka, client_id="test") as publisher:
         await put(pool, "k", "x" * 3_000_000, name)
         await put(pool, "k", "small", name)
@@ -218,5 +224,73 @@ async def test_kafka_itself_refuses_only_the_row_that_is_too_large(pool, run, ka
 def test_waves_keep_rows_of_one_key_apart():
     rows = [{"id": n, "topic": "t", "key": key} for n, key in enumerate("abacab")]
     assert [[row["id"] for row in wave] for wave in waves(rows)] == [[0, 1, 3], [2, 5], [4]]
-    other = [{"id": 0, "topic": "t", "key": "a"}, {"id": 1, "topic": "u", "key": "a"}]
-    assert len(waves(other)) == 1
+
+
+async def test_a_topic_that_cannot_be_written_holds_up_no_other(pool, run):
+    """More of its rows than a batch has, all older than the others'."""
+    broker = Broker()
+    broker.flaky = lambda record: record.topic == "gone"
+    for n in range(1200):
+        await put(pool, f"k{n}", n, "gone")
+    for n in range(40):
+        await put(pool, f"k{n % 7}", n)
+    run(Relay(pool, broker, poll_s=0.1).run())
+    async with asyncio.timeout(10):
+        while len(broker.records) < 40:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.05)
+    assert all(values == sorted(values) for values in broker.by_key().values())
+    assert await waiting(pool) == 1200
+    broker.flaky = lambda record: False
+    await emptied(pool, within_s=20)
+    assert len(broker.records) == 1240
+
+
+async def test_a_topic_that_is_slow_holds_up_no_other(pool, run):
+    class Slow(Broker):
+        async def publish_each(self, records):
+            await asyncio.sleep(4 if records[0].topic == "slow" else 0)
+            return await super().publish_each(records)
+
+    broker = Slow()
+    await put(pool, "k", 0, "slow")
+    run(Relay(pool, broker, poll_s=0.1).run())
+    await asyncio.sleep(0.5)
+    await put(pool, "k", 1)
+    async with asyncio.timeout(2):
+        while not broker.records:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.05)
+    assert broker.records[0].topic == "t"
+    await emptied(pool)
+
+
+async def test_with_a_topic_gone_the_others_are_published_and_it_catches_up_when_it_is_back(pool, run, kafka, suffix):
+    """`pending_orders` deleted on a real Kafka: new orders' `order_events` flow all the while."""
+    gone, well = Topic(f"gone-{suffix}"), Topic(f"well-{suffix}")
+    ensure_topics(kafka, [well])
+    async with Publisher(kafka, client_id="test") as publisher:
+        run(Relay(pool, publisher, poll_s=0.2).run())
+        for n in range(1500):
+            await put(pool, f"k{n}", n, gone.name)
+        started = time.monotonic()
+        await put(pool, "k", 1, well.name)
+
+        async def left():
+            return await pool.fetchval("SELECT count(*) FROM outbox WHERE topic = $1", well.name)
+
+        async with asyncio.timeout(30):
+            while await left():  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.05)
+        first = time.monotonic() - started
+        for n in range(200):
+            await put(pool, f"k{n}", n, well.name)
+        async with asyncio.timeout(30):
+            while await left():  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.05)
+        print(f"the first row took {first:.1f} s, 200 more {time.monotonic() - started - first:.1f} s")
+        assert await waiting(pool) == 1500
+        await asyncio.to_thread(ensure_topics, kafka, [gone])
+        back = time.monotonic()
+        await emptied(pool, within_s=40)
+        print(f"1500 rows went out {time.monotonic() - back:.1f} s after their topic was back")
+        assert len(await read_to_end(kafka, gone.name)) == 1500
+        assert len(await read_to_end(kafka, well.name)) == 201

@@ -12,7 +12,7 @@ from orders_svc.order import Change, Line, State
 from orders_svc.reconcile import Reconciler
 from orders_svc.store import Store
 from runtime.errors import FailedPrecondition, Unavailable
-from runtime.messaging.outbox import Relay
+from runtime.messaging.relay import Relay
 from runtime.notifier import Notifier
 from tests.unit.orders.port_suite import confirmed, draft, hold_for, pending
 
