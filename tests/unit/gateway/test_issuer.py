@@ -41,7 +41,7 @@ def test_served_key_keeps_its_secret(signer: Signer) -> None:
 
 def test_operator_is_said_in_the_token(signer: Signer) -> None:
     token = signer.token("ana", now=NOW, lifetime=HOUR, operator=True)
-    assert jwt.decode(token, options={"verify_signature": False})["operator"] == "true"
+    assert jwt.decode(token, options={"verify_signature": False})["operator"] is True
 
 
 def test_no_token_lives_longer_than_the_limit(signer: Signer) -> None:

@@ -22,9 +22,10 @@ from translator.translate import Configuration, translate
 ROOT = Path(__file__).parents[3]
 ORDERS, INVENTORY = "/shop.orders.v1.OrderService/", "/shop.inventory.v1.InventoryService/"
 HOST = {ORDERS: "orders.shop.svc.cluster.local", INVENTORY: "inventory.shop.svc.cluster.local"}
-# What a verified token of a customer, and of an operator, says.
+# What a verified token of a customer, and of an operator, says, and the header that the edge makes of it.
 ANNA = {"iss": "http://issuer", "sub": "anna"}
-OPERATOR = {**ANNA, "operator": "true"}
+OPERATOR = {**ANNA, "operator": True}
+IS_OPERATOR = {"x-operator": "true"}
 REPEATABLE = {"HoldStock", "BatchHoldStock", "CommitHold", "ReleaseHold", "GetProduct", "ListProducts"}
 
 
@@ -97,7 +98,9 @@ ONCE = [f"{ORDERS}CancelOrder", f"{ORDERS}FulfilOrder"]
 
 @pytest.mark.parametrize("path", [*SAFE, *ONCE])
 def test_edge_repeats_what_may_have_been_done_only_where_that_is_safe(path: str) -> None:
-    outcome = simulation.outbound(ours()["edge-0"], 8080, Call("shop.example", path, claims=OPERATOR))
+    outcome = simulation.outbound(
+        ours()["edge-0"], 8080, Call("shop.example", path, claims=OPERATOR, headers=IS_OPERATOR)
+    )
     conditions = set(outcome.retries.retry_on.split(","))
     never_arrived = {"connect-failure", "refused-stream"}
     lost = {"reset", "unavailable", "deadline-exceeded"}
@@ -105,7 +108,9 @@ def test_edge_repeats_what_may_have_been_done_only_where_that_is_safe(path: str)
 
 
 def test_what_a_sidecar_says_it_has_not_passed_on_is_repeated_whatever_it_is() -> None:
-    outcome = simulation.outbound(ours()["edge-0"], 8080, Call("shop.example", ONCE[0], claims=OPERATOR))
+    outcome = simulation.outbound(
+        ours()["edge-0"], 8080, Call("shop.example", ONCE[0], claims=OPERATOR, headers=IS_OPERATOR)
+    )
     [added] = outcome.route.request_headers_to_add
     assert (added.header.key, added.header.value) == ("x-envoy-retriable-header-names", "x-app-unreachable")
     assert '"x-app-unreachable"' in as_text(ours()["orders-0"], "virtualInbound_50051")
@@ -130,7 +135,8 @@ def test_watched_order_is_not_cut_off() -> None:
     ],
 )
 def test_edge_lets_in_exactly_whom_it_should(path: str, claims: dict[str, str], allowed: bool) -> None:
-    outcome = simulation.outbound(ours()["edge-0"], 8080, Call("shop.example", path, claims=claims))
+    headers = IS_OPERATOR if claims == OPERATOR else {}
+    outcome = simulation.outbound(ours()["edge-0"], 8080, Call("shop.example", path, claims=claims, headers=headers))
     assert (outcome != DENIED) == allowed
 
 
