@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
 .PHONY: mesh-apply mesh-delete mesh-diff mesh-dump breakers
-.PHONY: reconcile redrive soak hostile help up down status logs stop start restart kill demo token clean protos lint unit integration test
+.PHONY: reconcile redrive soak hostile help up down status logs stop start restart kill demo token clean protos lint unit system integration test
 
 help: ## say what can be done
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -67,10 +67,13 @@ protos: ## build the descriptor set and the stubs, and install them
 lint: ## every check of the code that needs no running system
 	@$(DEVELOPER) lint
 
-unit: ## the tests that need no running system
+unit: ## the tests that start nothing; TESTS=tests/unit/orders, or a file, or FILE::TEST
 	@$(DEVELOPER) unit "$(TESTS)"
 
-integration: ## the tests of a whole stack, on one of their own
+system: ## the tests that start one real program; TESTS=… as for unit
+	@$(DEVELOPER) system "$(TESTS)"
+
+integration: ## the tests of a whole stack, on one of their own; TESTS=… as for unit
 	@$(DEVELOPER) integration "$(TESTS)"
 
 mesh-apply: ## put FILE's Istio resources in force at once, as kubectl apply does
@@ -88,7 +91,7 @@ mesh-dump: ## what the sidecars of SVC have
 breakers: ## every sidecar's view of every host: ejected or not, since when, errors, pending, retries
 	@$(STACK) breakers
 
-test: ## lint, unit tests, integration tests on a stack of their own
+test: ## lint, unit, system and mesh tests, then those of a whole stack, on one of their own
 	@$(DEVELOPER) test
 
 # Kubernetes: whichever cluster KUBECONFIG names. OVERLAY is a folder of k8s/overlays, REGISTRY where the images are.

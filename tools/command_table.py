@@ -23,6 +23,13 @@ COMMANDS = (
         arguments=(TESTS,),
     ),
     Command(
+        name="system",
+        help="the tests that start one real program: supervisord, Envoy",
+        function="tools.suites:system_command",
+        needs=Needs.ENVIRONMENT,
+        arguments=(TESTS,),
+    ),
+    Command(
         name="integration",
         help="the tests of a whole stack, on one of their own",
         function="tools.suites:integration_command",
@@ -31,7 +38,7 @@ COMMANDS = (
     ),
     Command(
         name="test",
-        help="lint, unit tests, integration tests on a stack of their own",
+        help="lint, unit, system and mesh tests, then those of a whole stack, on one of their own",
         function="tools.suites:all_command",
         needs=Needs.BROWSER,
     ),

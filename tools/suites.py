@@ -18,13 +18,14 @@ from stack.progress import Progress
 from stack.run import end, state
 from stack.run.lock import exclusive
 from stack.settings import Settings
-from stack.topology import system
+from stack.topology import system as everything
 from tools import lint
 
 # An edge port and a network that no other stack has unless somebody chose them; TEST_PORT lets several checkouts
 # of one machine test at the same time.
 PORT, NETWORK = 18080, 200
 UNIT_SECONDS = 600
+SYSTEM_SECONDS = 600
 MESH_SECONDS = 300
 INTEGRATION_SECONDS = 900
 BROWSER_SECONDS = 1200
@@ -35,6 +36,12 @@ def unit_command(chosen: Settings, options: argparse.Namespace) -> int:
     """Run the unit tests, or those of them that TESTS names."""
     artifacts.contract(chosen, say=Progress().say)
     return unit(chosen, Progress(), options.tests)
+
+
+def system_command(chosen: Settings, options: argparse.Namespace) -> int:
+    """Run the tests of single real programs, or those of them that TESTS names."""
+    artifacts.contract(chosen, say=Progress().say)
+    return system(chosen, Progress(), options.tests)
 
 
 def integration_command(chosen: Settings, options: argparse.Namespace) -> int:
@@ -53,6 +60,7 @@ def all_command(settings: Settings, _options: argparse.Namespace) -> int:
         return (
             lint.lint(settings)
             or unit(settings, progress)
+            or system(settings, progress)
             or mesh(settings, progress)
             or integration(of_tests(settings), progress)
         )
@@ -61,7 +69,15 @@ def all_command(settings: Settings, _options: argparse.Namespace) -> int:
 def unit(settings: Settings, progress: Progress, tests: str = "") -> int:
     """The tests that need no stack."""
     progress.say("unit tests")
-    return _pytest(settings, tests or "tests/unit", seconds=UNIT_SECONDS)
+    # A single test stays in one process, where a debugger can stop it.
+    parallel = () if tests else ("-n", "auto", "--dist", "worksteal")
+    return _pytest(settings, tests or "tests/unit", *parallel, seconds=UNIT_SECONDS)
+
+
+def system(settings: Settings, progress: Progress, tests: str = "") -> int:
+    """The tests that start one real program: supervisord, Envoy."""
+    progress.say("tests of single programs")
+    return _pytest(settings, tests or "tests/system", seconds=SYSTEM_SECONDS)
 
 
 def mesh(settings: Settings, progress: Progress) -> int:
@@ -96,12 +112,12 @@ def integration(own: Settings, progress: Progress, tests: str = "") -> int:
 def clean_up(own: Settings, progress: Progress) -> None:
     """End the tests' stack and forget what it stored; its logs and screenshots stay."""
     if state.exists(own):
-        end.down(own, system.steps(describe(own)), progress)
+        end.down(own, everything.steps(describe(own)), progress)
         clean.clean(own, keep=("log", "screenshots"))
 
 
-def _pytest(settings: Settings, path: str, *, seconds: int) -> int:
-    command = [str(settings.venv / "bin" / "python"), "-m", "pytest", "-q", path]
+def _pytest(settings: Settings, path: str, *options: str, seconds: int) -> int:
+    command = [str(settings.venv / "bin" / "python"), "-m", "pytest", "-q", path, *options]
     variables = {**os.environ, **settings.environment(), "PYTHONDONTWRITEBYTECODE": "1"}
     tests = subprocess.Popen(command, cwd=settings.checkout, env=variables)
     try:

@@ -36,7 +36,7 @@ def read_file(path: Path) -> dict[str, tuple[Resource, Any]]:
     return {resource.title: (resource, document) for resource, document in zip(resources, documents, strict=True)}
 
 
-def apply(places: Places, path: Path) -> list[str]:
+def apply(places: Places, path: Path, *, wait_s: float = WAIT_S) -> list[str]:
     """
     Apply a file's resources; lines that say what came of it. A file that is refused leaves everything as it was.
     """
@@ -47,14 +47,14 @@ def apply(places: Places, path: Path) -> list[str]:
         named = {**document, "metadata": {**document["metadata"], "namespace": resource.namespace}}
         replace(_place(places, title), yaml.safe_dump(named, sort_keys=False))
     try:
-        outcome = _await(places, time.time())
+        outcome = _await(places, time.time(), wait_s)
     except InvalidMesh:
         _restore(places, before)
         raise
     return [*(f"{title} {'configured' if before[title] else 'applied'}" for title in found), outcome]
 
 
-def delete(places: Places, path: Path) -> list[str]:
+def delete(places: Places, path: Path, *, wait_s: float = WAIT_S) -> list[str]:
     """
     Take back what was applied from a file; lines that say what came of it.
     """
@@ -66,7 +66,7 @@ def delete(places: Places, path: Path) -> list[str]:
     for title in titles:
         _place(places, title).unlink()
     try:
-        outcome = _await(places, time.time())
+        outcome = _await(places, time.time(), wait_s)
     except InvalidMesh:
         _restore(places, before)
         raise
@@ -89,11 +89,11 @@ def _restore(places: Places, before: Mapping[str, str]) -> None:
             _place(places, title).unlink(missing_ok=True)
 
 
-def _await(places: Places, started: float) -> str:
+def _await(places: Places, started: float, wait_s: float) -> str:
     """
     Wait, within a limit, until the controller has taken the change; `InvalidMesh` if it refuses it.
     """
-    deadline = time.monotonic() + WAIT_S
+    deadline = time.monotonic() + wait_s
     while time.monotonic() < deadline:
         status = _status(places)
         if status.get("attempted_at", 0) > started:

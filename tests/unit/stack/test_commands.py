@@ -6,7 +6,7 @@ import pytest
 
 from stack import __main__ as commands
 from stack import settings as stack_settings
-from stack.run import state
+from stack.run import members, state
 from stack.settings import CHECKOUT
 
 LOOKING = {
@@ -38,6 +38,8 @@ def run(monkeypatch, tmp_path, capsys):
 
     for name in ("execve", "execvp", "execv"):
         monkeypatch.setattr(os, name, never)
+    # Looking through every process of the machine takes its time, and none is this stack's.
+    monkeypatch.setattr(members, "of_stack", lambda _: [])
     monkeypatch.setattr(commands.signal, "signal", lambda *_: None)
     monkeypatch.setenv("STATE", str(tmp_path / "home"))
     monkeypatch.setenv("PORT", "9391")

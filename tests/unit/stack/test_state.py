@@ -6,6 +6,7 @@ from stack.commands import clean
 from stack.commands.columns import table
 from stack.commands.status import span
 from stack.run import state, write
+from stack.run.start import last_lines
 from stack.run.state import NotAStack
 from stack.run.write import UnreachableState
 from stack.topology import passwords
@@ -147,3 +148,11 @@ def test_spans_are_said_as_people_do(seconds, said):
 
 def test_columns_are_as_wide_as_their_widest_cell():
     assert table([("a", "bb"), ("ccc", "d")]) == "a    bb\nccc  d"
+
+
+def test_the_end_of_a_long_log_is_bounded(tmp_path):
+    log = tmp_path / "long.log"
+    log.write_text("x" * 1_000_000 + "\nlast\n")
+    lines = last_lines(log)
+    assert lines[-1] == "  | last"
+    assert sum(map(len, lines)) < 70_000

@@ -72,22 +72,22 @@ def test_what_is_no_longer_there_is_removed(tmp_path: Path) -> None:
 
 def test_applied_resource_stands_in_until_it_is_deleted(places: Places, fault: Path) -> None:
     assert timeout(places) == 1
-    assert "VirtualService shop/inventory applied" in apply(places, fault)
+    assert "VirtualService shop/inventory applied" in apply(places, fault, wait_s=0)
     assert timeout(places) == 7
-    assert "VirtualService shop/inventory deleted" in delete(places, fault)
+    assert "VirtualService shop/inventory deleted" in delete(places, fault, wait_s=0)
     assert timeout(places) == 1
 
 
 def test_wrong_file_changes_nothing(places: Places, fault: Path) -> None:
     fault.write_text(FAULT.replace("7s", "soon"))
     with pytest.raises(InvalidMesh, match=r"spec\.http\[0\]\.timeout"):
-        apply(places, fault)
+        apply(places, fault, wait_s=0)
     assert not list(places.applied.glob("*"))
 
 
 def test_what_was_not_applied_cannot_be_deleted(places: Places, fault: Path) -> None:
     with pytest.raises(InvalidMesh, match="is not applied"):
-        delete(places, fault)
+        delete(places, fault, wait_s=0)
 
 
 def test_diff_shows_what_a_file_would_change_and_what_was_applied_did(places: Places, fault: Path) -> None:
@@ -95,7 +95,7 @@ def test_diff_shows_what_a_file_would_change_and_what_was_applied_did(places: Pl
     assert '+        "timeout": "7s"' in [line.rstrip(",") for line in would]
     assert not any(line.startswith("+++ edge-0") for line in would)
     assert list(diff(places, None)) == []
-    apply(places, fault)
+    apply(places, fault, wait_s=0)
     assert [line for line in diff(places, None) if "7s" in line]
     assert list(diff(places, fault)) == []
 

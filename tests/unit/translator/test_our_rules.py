@@ -3,6 +3,8 @@ Our own rules in istio/: who may call what, what is repeated, what is limited, a
 """
 
 import json
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -33,7 +35,12 @@ def identity(account: str) -> str:
     return f"spiffe://cluster.local/ns/shop/sa/{account}"
 
 
-def ours(over: tuple[Resource, ...] = ()) -> dict[str, Configuration]:
+@cache
+def ours() -> Mapping[str, Configuration]:
+    return with_fault(())
+
+
+def with_fault(over: tuple[Resource, ...]) -> Mapping[str, Configuration]:
     resources = overlaid(Checker().load(ROOT / "istio"), over)
     made = translate(Mesh(REGISTRY, resources), out=Path("/out"), certificates=Path("/certificates"))
     return {configuration.workload.name: configuration for configuration in made}
@@ -177,7 +184,7 @@ def test_fault_breaks_what_it_says_and_nothing_else(name: str) -> None:
     fault = FAULTS[name]
     over = read((ROOT / "chaos" / "faults" / f"{name}.yaml").read_text())
     workload, port = ("edge-0", 8080) if fault.routes.startswith("edge") else ("orders-0", 50051)
-    broken = ours(over)[workload]
+    broken = with_fault(over)[workload]
     host = HOST[INVENTORY] if workload == "orders-0" else "shop.example"
     headers = {key: value["exact"] for key, value in fault.headers.items()}
     hit = simulation.outbound(broken, port, Call(host, fault.paths[0], headers=headers, claims=ANNA))

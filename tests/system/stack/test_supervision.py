@@ -5,17 +5,15 @@ import os
 import signal
 import sys
 import time
-from pathlib import Path
 
 import psutil
 import pytest
 
 from stack.progress import Progress
-from stack.run import end, members, restarts, start, supervisor
+from stack.run import end, members, restarts, supervisor
 from stack.run import state as stack_state
 from stack.run.start import Starter, StartFailed
 from stack.run.supervisor import Supervisor
-from stack.settings import CHECKOUT
 from stack.topology.addresses import Endpoint
 from stack.topology.checks import HttpCheck
 from stack.topology.passwords import write_private
@@ -39,7 +37,6 @@ def server(name, port, **changes):
 @pytest.fixture
 def running(settings, request):
     """A supervised pair of servers; everything is ended afterwards."""
-    settings = dataclasses.replace(settings, checkout=CHECKOUT, tools=Path(sys.prefix).parent)
     stack_state.claim(settings)
     steps = {process.name: process for process in (server("web-0", 18181), server("web-1", 18182))}
     write_private(settings.conf / "supervisord.conf", supervisor.render(settings, list(steps.values())))
@@ -131,11 +128,3 @@ def test_what_outlived_its_supervisor_is_found_and_ended(running):
     assert members.of_stack(settings)
     end.strays(settings, Progress())
     assert members.of_stack(settings) == []
-
-
-def test_the_end_of_a_long_log_is_bounded(tmp_path):
-    log = tmp_path / "long.log"
-    log.write_text("x" * 1_000_000 + "\nlast\n")
-    lines = start.last_lines(log)
-    assert lines[-1] == "  | last"
-    assert sum(map(len, lines)) < 70_000
