@@ -124,7 +124,7 @@ def test_an_id_token_is_not_accepted_as_a_token_for_the_shop(client: TestClient)
 def test_an_operator_is_who_chooses_to_be_one(client: TestClient) -> None:
     response = client.post("/issuer/authorize", data={**parameters(), "name": "op", "operator": "true"})
     got = exchange(client, answer(response)["code"]).json()
-    assert claims(client, got["access_token"], AUDIENCE)["operator"] == "true"
+    assert claims(client, got["access_token"], AUDIENCE)["operator"] is True
 
 
 @pytest.mark.parametrize(
