@@ -68,10 +68,12 @@ class Outcome:
 
 
 class Siege:
-    """Attacks on the stack of *settings*, each for *seconds*."""
+    """Attacks on the stack of *settings*, each for *seconds*; those that need more get it, but *least_s* at most."""
 
-    def __init__(self, settings: Settings, *, seconds: float, seed: int, say: Say) -> None:
-        self._settings, self._seconds, self._say = settings, seconds, say
+    def __init__(
+        self, settings: Settings, *, seconds: float, seed: int, say: Say, least_s: float = float("inf")
+    ) -> None:
+        self._settings, self._seconds, self._say, self._least_s = settings, seconds, say, least_s
         self._chance = random.Random(seed)  # noqa: S311 - a repeatable attack, not a secret
         plan = describe(settings)
         self._network = plan.network
@@ -100,7 +102,7 @@ class Siege:
         height = asyncio.create_task(self._witness.highest(stop))
         first = len(bystander.seen)
         began, error, answers = time.monotonic(), "", Answers()
-        seconds = max(self._seconds, row.least_s)
+        seconds = max(self._seconds, min(row.least_s, self._least_s))
         try:
             async with asyncio.timeout(seconds + GRACE_S):
                 answers = await row.attack(self._target(seconds, product))
