@@ -13,7 +13,7 @@ import sys
 import time
 
 from images.catalogue import MissingInput
-from k8s import credentials, edge, render, stages
+from k8s import api_server, credentials, edge, render, stages
 from k8s.kubectl import ClusterError, get, kubectl
 
 ISTIO = "virtualservices.networking.istio.io"
@@ -35,6 +35,7 @@ def deploy(overlay: str) -> None:
     stages.apply(manifests, "namespace")
     credentials.keep(say=say)
     stages.apply(manifests, "foundation")
+    api_server.allow()
     stages.stores(manifests, say=say)
     # After the stores, because the control plane fetches the development issuer's key at once.
     stages.apply(manifests, "mesh")

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from gateway.pages.faults import Json, NoSuchFault, faults_of
-from gateway.pages.kubernetes import Kubernetes, NoSuchObject
+from gateway.pages.kubernetes import Kubernetes
+from runtime.errors import FailedPrecondition
+
+
+class LiftedElsewhere(FailedPrecondition):
+    """Only who may change the mesh may lift a fault, and the pages may not."""
+
+    reason = "LIFTED_WITH_KUBECTL"
 
 
 class ClusterFaults:
-    """The VirtualServices of a namespace."""
+    """The VirtualServices of a namespace, which are only read."""
 
     def __init__(self, kubernetes: Kubernetes, namespace: str) -> None:
         self._kubernetes = kubernetes
+        self._namespace = namespace
         self._path = f"/apis/networking.istio.io/v1/namespaces/{namespace}/virtualservices"
 
     async def active(self) -> list[Json]:
@@ -25,26 +30,12 @@ class ClusterFaults:
 
     async def lift(self, name: str) -> None:
         """
-        Take the faults out of VirtualService *name* and leave the rest of it; `NoSuchFault` if it has none.
+        Refuse with what to do instead, `LiftedElsewhere`; `NoSuchFault` if VirtualService *name* has no fault.
+
+        Who may write a VirtualService may make any caller another: its routes set headers. So the pages may not.
         """
-        try:
-            found = await self._kubernetes.call("GET", f"{self._path}/{name}")
-        except NoSuchObject as error:
-            raise NoSuchFault(f"there is no VirtualService {name}") from error
-        changes = without_faults(found)
-        if not changes:
-            raise NoSuchFault(f"VirtualService {name} has no fault")
-        kind = {"content-type": "application/json-patch+json"}
-        await self._kubernetes.call("PATCH", f"{self._path}/{name}", json=changes, headers=kind)
-
-
-def without_faults(service: Mapping[str, Any]) -> list[Json]:
-    """
-    The JSON Patch (RFC 6902) that removes every fault, if nobody has changed the resource meanwhile.
-    """
-    routes = service.get("spec", {}).get("http", [])
-    faulty = [number for number, route in enumerate(routes) if route.get("fault")]
-    if not faulty:
-        return []
-    seen = {"op": "test", "path": "/metadata/resourceVersion", "value": service["metadata"]["resourceVersion"]}
-    return [seen, *({"op": "remove", "path": f"/spec/http/{number}/fault"} for number in faulty)]
+        if not any(fault["name"] == name for fault in await self.active()):
+            raise NoSuchFault("no VirtualService of this name has a fault")
+        raise LiftedElsewhere(
+            f"the board changes nothing on a cluster: kubectl -n {self._namespace} apply -f istio/ lifts it"
+        )

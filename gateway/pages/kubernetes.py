@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import httpx
 from pydantic import Field
 
-from runtime.errors import NotFound, Unavailable
+from runtime.errors import Unavailable
 
 # Where a pod finds its own account (kubernetes.io: "Accessing the Kubernetes API from a Pod").
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -28,12 +27,6 @@ class KubernetesAway(Unavailable):
     reason = "KUBERNETES_UNAVAILABLE"
 
 
-class NoSuchObject(NotFound):
-    """Kubernetes has no such object."""
-
-    reason = "NO_SUCH_OBJECT"
-
-
 class Kubernetes:
     """The API server; *client* reaches it, *account* is the folder with the token."""
 
@@ -45,34 +38,16 @@ class Kubernetes:
         """
         Return the objects of a collection, at most `LIMIT`; `KubernetesAway` if it does not say.
         """
-        listed = await self.call("GET", path, params={"limit": str(LIMIT)})
-        items: list[Json] = listed.get("items", [])
-        return items
-
-    async def call(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, str] | None = None,
-        json: Any = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> Json:
-        """
-        Return the answer's body; `NoSuchObject` or `KubernetesAway` if there is none.
-        """
         try:
             # Kubernetes renews the token in its file.
             token = (self._account / "token").read_text(encoding="utf-8").strip()
-            signed = {"authorization": f"Bearer {token}", **(headers or {})}
-            answer = await self._client.request(method, path, params=params, json=json, headers=signed)
-            if answer.status_code == httpx.codes.NOT_FOUND:
-                raise NoSuchObject(f"Kubernetes has no {path}")
+            signed = {"authorization": f"Bearer {token}"}
+            answer = await self._client.get(path, params={"limit": str(LIMIT)}, headers=signed)
             answer.raise_for_status()
-            found: Json = answer.json()
+            items: list[Json] = answer.json().get("items", [])
         except (OSError, httpx.HTTPError, ValueError) as error:
             raise KubernetesAway(f"Kubernetes: {str(error) or type(error).__name__}") from error
-        return found
+        return items
 
 
 def api_server() -> httpx.AsyncClient:

@@ -11,6 +11,8 @@ import pytest
 import yaml
 
 from images.catalogue import CHECKOUT
+from k8s import api_server
+from k8s.kubectl import ClusterError
 from stores import hand_over
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
@@ -117,6 +119,55 @@ def test_a_leader_of_postgresql_has_the_time_to_hand_over_before_it_is_stopped(o
     [container] = pod["containers"]
     assert "hand_over.py" in " ".join(container["lifecycle"]["preStop"]["exec"]["command"])
     assert pod["terminationGracePeriodSeconds"] >= 2 * hand_over.LIMIT_S
+
+
+def test_no_pod_may_call_any_host_it_likes(objects):
+    for each in of_kind(objects, "NetworkPolicy"):
+        for rule in each["spec"].get("egress") or ():
+            assert rule.get("to"), f"{each['metadata']['name']}: a rule without `to` is the whole internet"
+
+
+def rights(objects):
+    """Who may do what to what: role, resource, verbs, and the names that it is narrowed to."""
+    for role in of_kind(objects, "Role"):
+        for rule in role["rules"]:
+            for resource in rule["resources"]:
+                yield role["metadata"]["name"], resource, set(rule["verbs"]), rule.get("resourceNames", [])
+
+
+def test_no_account_of_kubernetes_may_become_another_or_change_what_is_not_its_own(objects):
+    writing = {"update", "patch", "delete", "deletecollection"}
+    assert not of_kind(objects, "ClusterRole", "ClusterRoleBinding")
+    for role, resource, verbs, names in rights(objects):
+        # Who writes routes sets headers, and so makes any caller another; who writes pods runs what they like.
+        assert resource in ("configmaps", "pods", "virtualservices"), f"{role}: {resource}"
+        assert not writing & verbs or names, f"{role} may {verbs} any of {resource}"
+        assert "create" not in verbs or resource == "configmaps", f"{role} may create {resource}"
+    board = [(resource, verbs) for role, resource, verbs, _ in rights(objects) if role == "pages"]
+    assert board == [("virtualservices", {"list"})]
+
+
+def test_the_pods_that_postgresql_may_label_are_its_own(objects):
+    [members] = [each for each in of_kind(objects, "StatefulSet") if each["metadata"]["name"] == "postgres"]
+    own = [f"postgres-{number}" for number in range(members["spec"]["replicas"])]
+    narrowed = [names for role, kind, _, names in rights(objects) if (role, kind) == ("postgres", "pods") and names]
+    assert narrowed == [own]
+
+
+def test_only_who_asks_kubernetes_has_a_token_for_it(objects):
+    accounts = {each["metadata"]["name"]: each for each in of_kind(objects, "ServiceAccount")}
+    for each in of_kind(objects, "Deployment", "StatefulSet", "Job"):
+        account = each["spec"]["template"]["spec"]["serviceAccountName"]
+        if account not in api_server.ASKING:
+            assert accounts[account].get("automountServiceAccountToken") is False, account
+
+
+def test_the_api_server_is_one_place():
+    made = api_server.policy(["10.0.0.7", "10.96.0.1", "fd00::1"], [6443, 443])
+    [rule] = made["spec"]["egress"]
+    assert [each["ipBlock"]["cidr"] for each in rule["to"]] == ["10.0.0.7/32", "10.96.0.1/32", "fd00::1/128"]
+    with pytest.raises(ClusterError):
+        api_server.policy([], [443])
 
 
 def test_no_secret_is_in_the_manifests(objects):

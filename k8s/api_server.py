@@ -1,0 +1,58 @@
+"""
+Lets the pods that ask Kubernetes itself reach its API server, and no other host on its ports.
+
+Where that is only the cluster knows, so no manifest can say it.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from k8s.kubectl import ClusterError, kubectl
+
+# Patroni agrees there on who leads; the board looks there for faults, and Prometheus for pods.
+ASKING = ("pages", "postgres", "prometheus")
+MAX_ADDRESSES = 50
+
+
+def allow() -> None:
+    """Put the policy on the cluster; raises `ClusterError` if the cluster does not say where its API server is."""
+    kubectl(
+        "apply", "--server-side", "--force-conflicts", "--field-manager=deploy", "-f", "-",
+        stdin=json.dumps(policy(*_places())),
+    )  # fmt: skip
+
+
+def policy(addresses: Sequence[str], ports: Sequence[int]) -> dict[str, Any]:
+    """The policy for an API server at *addresses*, on *ports*."""
+    if not addresses or not ports or len(addresses) > MAX_ADDRESSES:
+        raise ClusterError(f"the API server is said to be at {len(addresses)} addresses and {len(ports)} ports")
+    blocks = [{"ipBlock": {"cidr": f"{each}/{128 if ':' in each else 32}"}} for each in sorted(set(addresses))]
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "api-server", "namespace": "shop", "labels": {"stage": "foundation"}},
+        "spec": {
+            "podSelector": {"matchExpressions": [{"key": "app", "operator": "In", "values": list(ASKING)}]},
+            "policyTypes": ["Egress"],
+            "egress": [{"to": blocks, "ports": [{"port": each, "protocol": "TCP"} for each in sorted(set(ports))]}],
+        },
+    }
+
+
+def _places() -> tuple[list[str], list[int]]:
+    """
+    Where the API server is: behind its service, and the service itself, since some networks look before and some after.
+    """
+    slices = _get("endpointslices", "-l", "kubernetes.io/service-name=kubernetes")["items"]
+    service = _get("service", "kubernetes")["spec"]
+    addresses = [
+        address for each in slices for endpoint in each.get("endpoints") or () for address in endpoint["addresses"]
+    ]
+    ports = [port["port"] for each in slices for port in each.get("ports") or ()]
+    return [*addresses, *service["clusterIPs"]], [*ports, *(port["port"] for port in service["ports"])]
+
+
+def _get(*what: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(kubectl("get", "-n", "default", "-o", "json", *what))
+    return found
