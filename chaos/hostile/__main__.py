@@ -41,7 +41,9 @@ def main() -> None:
         rows = chosen(options.rows)
     except LookupError as error:
         sys.exit(str(error))
-    print(f"seed {options.seed}; {len(rows)} rows\n      {HEADER}", flush=True)
+    load, cores = os.getloadavg()[0], os.cpu_count()
+    print(f"seed {options.seed}; {len(rows)} rows; load {load:.0f} on {cores} cores, to read p99 with")
+    print(f"          {HEADER}", flush=True)
     started = time.monotonic()
 
     def say(text: str) -> None:

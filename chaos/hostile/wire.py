@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -135,11 +136,11 @@ def _told(headers: Iterable[Any], before: str) -> str:
 
 
 @contextlib.asynccontextmanager
-async def connected(at: Address) -> AsyncIterator[Http2]:
+async def connected(at: Address, tls: ssl.SSLContext | None = None) -> AsyncIterator[Http2]:
     """
-    An HTTP/2 connection for the block; closed at its end whatever happened.
+    An HTTP/2 connection for the block, with *tls* if given; closed at its end whatever happened.
     """
-    reader, writer = await asyncio.open_connection(*at)
+    reader, writer = await asyncio.open_connection(*at, ssl=tls)
     try:
         connection = Http2(reader, writer)
         await connection.begin()
@@ -148,12 +149,12 @@ async def connected(at: Address) -> AsyncIterator[Http2]:
         writer.transport.abort()
 
 
-async def exchange(at: Address, call: Call, *, limit_s: float = LIMIT_S) -> str:
+async def exchange(at: Address, call: Call, *, limit_s: float = LIMIT_S, tls: ssl.SSLContext | None = None) -> str:
     """
     Return what *call* is answered with on a connection of its own; `silence` after *limit_s*.
     """
     try:
-        async with asyncio.timeout(limit_s), connected(at) as connection:
+        async with asyncio.timeout(limit_s), connected(at, tls) as connection:
             return await connection.ask(call)
     except TimeoutError:
         return "silence"
