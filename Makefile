@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
 .PHONY: mesh-apply mesh-delete mesh-diff mesh-dump breakers
-.PHONY: reconcile redrive soak hostile help up down status logs stop start restart kill demo token clean protos lint unit system integration test
+.PHONY: reconcile redrive soak hostile help up down status logs stop start restart kill run demo token clean protos lint unit system integration test
 
 help: ## say what can be done
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -25,8 +25,8 @@ down: ## end everything; the state stays
 status: ## every process: pid, address, health, restarts, uptime, memory
 	@$(STACK) status
 
-logs: ## follow the log of SVC (or of everything); FOLLOW=no shows only its end
-	@$(STACK) logs "$(SVC)" --follow="$(FOLLOW)"
+logs: ## the log of SVC, or of everything: its end and what comes; FOLLOW=no: all of it; SINCE=10m MATCH=regex LEVEL=error
+	@$(STACK) logs "$(SVC)" --since="$(SINCE)" --match="$(MATCH)" --level="$(LEVEL)" --follow="$(FOLLOW)"
 
 stop: ## end SVC in its own time, until make start
 	@$(STACK) stop "$(SVC)"
@@ -39,6 +39,9 @@ restart: ## stop SVC and start it
 
 kill: ## SIGKILL every replica of SVC, until make start
 	@$(STACK) kill "$(SVC)"
+
+run: ## run one replica of a running stack in the foreground, say SVC=orders-0 LOG_LEVEL=DEBUG
+	@$(STACK) run "$(SVC)"
 
 demo: ## place an order with curl; show the answer, its row and its event
 	@$(STACK) demo

@@ -77,9 +77,15 @@ COMMANDS = (
     ),
     Command(
         name="logs",
-        help="the log of SVC, or of everything",
+        help="the log of SVC, or of everything: its end and what comes; FOLLOW=no the whole log",
         function="stack.commands.logs:run",
-        arguments=(SVC, Argument("--follow", "FOLLOW", "no: only what is there")),
+        arguments=(
+            SVC,
+            Argument("--since", "SINCE", "10m, 2h, 11:20, …"),
+            Argument("--match", "MATCH", "a regular expression"),
+            Argument("--level", "LEVEL", "at least: debug, info, warning, error"),
+            Argument("--follow", "FOLLOW", "no: what is there, whole, and no more"),
+        ),
     ),
     Command(
         name="stop", help="end SVC in its own time, until make start", function=f"{CONTROL}:stop", arguments=(ONE,)
@@ -91,6 +97,12 @@ COMMANDS = (
         help="SIGKILL every replica of SVC, until make start",
         function=f"{CONTROL}:kill",
         arguments=(ONE,),
+    ),
+    Command(
+        name="run",
+        help="run one replica of a running stack in the foreground, in the place of its supervised twin",
+        function="stack.commands.foreground:run",
+        arguments=(Argument("service", "SVC", "one process", required="SVC=orders-0"),),
     ),
     Command(
         name="demo",

@@ -16,6 +16,8 @@ from stack.errors import StackError
 CHECKOUT = Path(__file__).resolve().parent.parent
 DEFAULT_PORT = 8080
 DEFAULT_NETWORK = 16
+DEFAULT_LOG_LEVEL = "INFO"
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 TLS_DISTANCE = 8443 - DEFAULT_PORT
 HIGHEST_PORT = 65535
 # A UNIX socket's path is at most 107 bytes on Linux; the longest of ours adds this much.
@@ -39,6 +41,7 @@ class Settings:
     tools: Path  # virtual environment and Kafka's jars; stacks may share them
     port: int = DEFAULT_PORT  # the edge's, on 127.0.0.1
     network: int = DEFAULT_NETWORK  # N of 127.N.S.R, 1 to 254
+    log_level: str = DEFAULT_LOG_LEVEL  # of the services and of the pages
     differing: tuple[str, ...] = ()  # NAME=VALUE of what is not as a person who chooses nothing gets it
 
     @property
@@ -116,12 +119,13 @@ class Settings:
             "TOOLS": str(self.tools),
             "PORT": str(self.port),
             "NETWORK": str(self.network),
+            "LOG_LEVEL": self.log_level,
         }
 
 
 def read(environ: Mapping[str, str], *, checkout: Path) -> Settings:
     """
-    Read PORT, NETWORK, STATE and TOOLS; an empty variable is an absent one.
+    Read PORT, NETWORK, STATE, TOOLS and LOG_LEVEL; an empty variable is an absent one.
 
     Raises `SettingsError` that names the variable.
     """
@@ -132,6 +136,9 @@ def read(environ: Mapping[str, str], *, checkout: Path) -> Settings:
     state = _folder(environ, "STATE", usual_state)
     if state == checkout or checkout in state.parents:
         raise SettingsError(f"STATE={state} is inside the repository; choose a folder outside it")
+    log_level = (environ.get("LOG_LEVEL") or DEFAULT_LOG_LEVEL).upper()
+    if log_level not in LOG_LEVELS:
+        raise SettingsError(f"LOG_LEVEL={log_level!r} is none of {', '.join(LOG_LEVELS)}")
     chosen = (
         ("PORT", port, DEFAULT_PORT),
         ("NETWORK", network, network_of(port)),
@@ -139,7 +146,15 @@ def read(environ: Mapping[str, str], *, checkout: Path) -> Settings:
         ("TOOLS", tools, usual_tools),
     )
     differing = tuple(f"{name}={value}" for name, value, usual in chosen if value != usual)
-    return Settings(checkout=checkout, state=state, tools=tools, port=port, network=network, differing=differing)
+    return Settings(
+        checkout=checkout,
+        state=state,
+        tools=tools,
+        port=port,
+        network=network,
+        log_level=log_level,
+        differing=differing,
+    )
 
 
 def default_state(environ: Mapping[str, str]) -> Path:

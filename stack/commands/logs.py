@@ -1,33 +1,60 @@
 """
-`make logs SVC=…`: the end of some processes' logs, and what they write from now on.
+`make logs`: the logs of some processes, whole and in the order of their times, and what they write from now on.
 """
 
 import argparse
-import os
-from collections.abc import Sequence
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
 from stack.command_table import yes
+from stack.commands import log_lines
+from stack.commands.log_lines import Line, Tail, Wanted
 from stack.describe import describe
 from stack.run import supervisor
+from stack.run.supervisor import Supervisor
 from stack.settings import Settings
 from stack.topology import system
 from stack.topology.processes import Process
 
-LINES = 100
+LINES = 100  # before what is followed, unless SINCE says from when on
+POLL_S = 0.2
 
 
 def run(chosen: Settings, options: argparse.Namespace) -> int:
     """Show the logs of what SVC names."""
     everything = system.processes(system.steps(describe(chosen)))
     named = system.named(everything, options.service) if options.service else everything
-    follow(chosen, named, forever=yes("FOLLOW", options.follow, default=True))
+    following = yes("FOLLOW", options.follow, default=True)
+    wanted = log_lines.wanted(since=options.since, match=options.match, level=options.level, now=datetime.now(UTC))
+    tails = [Tail(process.name, supervisor.log_file(chosen, process.name)) for process in named]
+    lines = history(chosen, named, wanted)
+    for line in lines if options.since or not following else deque(lines, maxlen=LINES):
+        _show(line, several=len(named) > 1)
+    if following:
+        _follow(chosen, tails, wanted)
     return 0
 
 
-def follow(settings: Settings, processes: Sequence[Process], *, forever: bool) -> None:
-    """
-    Become tail(1) on the logs: the last 100 lines, then everything new, over rotations too.
-    """
-    files = [str(supervisor.log_file(settings, process.name)) for process in processes]
-    following = ["--follow=name", "--retry"] if forever else []
-    os.execvp("tail", ["tail", f"--lines={LINES}", *following, *files])  # noqa: S607 - coreutils'
+def history(settings: Settings, processes: Sequence[Process], wanted: Wanted) -> Iterator[Line]:
+    """What is wanted of everything that the processes have written."""
+    logs = [
+        log_lines.read(process.name, log_lines.contents(supervisor.log_file(settings, process.name)))
+        for process in processes
+    ]
+    return filter(wanted, log_lines.merged(logs))
+
+
+def _follow(settings: Settings, tails: Sequence[Tail], wanted: Wanted) -> None:
+    """Until it is interrupted, or until the stack is down and has nothing more to say."""
+    goes_on = True
+    while goes_on:
+        goes_on = Supervisor(settings).runs()
+        for line in filter(wanted, log_lines.merged([tail.lines() for tail in tails])):
+            _show(line, several=len(tails) > 1)
+        time.sleep(POLL_S if goes_on else 0)
+
+
+def _show(line: Line, *, several: bool) -> None:
+    print(f"{line.process:<18}{line.text}" if several else line.text, flush=True)

@@ -14,14 +14,21 @@ import psutil
 from stack.run import supervisor
 from stack.settings import Settings
 
+# What supervisord tells its children of itself.
+SUPERVISED_BY, SUPERVISED_AS = "SUPERVISOR_SERVER_URL", "SUPERVISOR_PROCESS_NAME"
+
+
+def address(settings: Settings) -> str:
+    """How the children of a stack's supervisord name it."""
+    return f"unix://{supervisor.socket(settings)}"
+
 
 def of_program(settings: Settings, name: str, pid: int) -> list[psutil.Process]:
     """A supervised program's processes: the one supervisord knows as *pid* (0: none), and all it started."""
     return _with_children(
         process
         for process in psutil.process_iter()
-        if process.pid == pid
-        or (_environment(process).get("SUPERVISOR_PROCESS_NAME") == name and _is_ours(process, settings))
+        if process.pid == pid or (_environment(process).get(SUPERVISED_AS) == name and _is_ours(process, settings))
     )
 
 
@@ -46,7 +53,7 @@ def end_all(processes: Sequence[psutil.Process], *, seconds: float) -> None:
 
 
 def _is_ours(process: psutil.Process, settings: Settings) -> bool:
-    if _environment(process).get("SUPERVISOR_SERVER_URL") == f"unix://{supervisor.socket(settings)}":
+    if _environment(process).get(SUPERVISED_BY) == address(settings):
         return True
     # Redis writes its title over its environment, but works in its data folder.
     with suppress(psutil.Error):

@@ -125,7 +125,7 @@ def service_environment(plan: Plan, service: str, replica: int) -> dict[str, str
         "METRICS_LISTEN": str(plan.network.at(host, Port.METRICS, replica)),
         "POD_NAME": f"{service}-{replica}",
         "KAFKA_BROKERS": plan.kafka_brokers,
-        "LOG_LEVEL": "INFO",
+        "LOG_LEVEL": plan.settings.log_level,
     }
     if service == "orders":
         return common | {

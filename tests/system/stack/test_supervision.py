@@ -1,14 +1,19 @@
 """A real supervisord over small processes: what it is configured to do, it does."""
 
+import argparse
 import dataclasses
 import os
 import signal
+import subprocess
 import sys
 import time
 
 import psutil
 import pytest
 
+from stack.commands import clean, foreground, status
+from stack.commands.clean import NotClean
+from stack.commands.foreground import NotOne
 from stack.progress import Progress
 from stack.run import end, members, restarts, supervisor
 from stack.run import state as stack_state
@@ -128,3 +133,47 @@ def test_what_outlived_its_supervisor_is_found_and_ended(running):
     assert members.of_stack(settings)
     end.strays(settings, Progress())
     assert members.of_stack(settings) == []
+
+
+def test_a_process_in_the_foreground_stands_in_for_its_twin_until_it_ends(running, monkeypatch):
+    settings, starter, steps = running
+    starter.run(steps)
+    monkeypatch.setattr(foreground, "describe", lambda _: None)
+    monkeypatch.setattr(foreground.system, "steps", lambda _: steps)
+    twin, seen = pid(settings, "web-0"), {}
+
+    def attend(process, environment, *, directory):
+        seen["twin"] = state(settings, "web-0")
+        seen["gone"] = not psutil.pid_exists(twin)
+        child = subprocess.Popen(process.command, env=environment, cwd=directory)
+        seen["known"] = eventually(lambda: child.pid in {each.pid for each in members.of_stack(settings)})
+        child.kill()
+        return child.wait()
+
+    monkeypatch.setattr(foreground, "attend", attend)
+    assert foreground.run(settings, argparse.Namespace(service="web-0")) == -signal.SIGKILL
+    assert seen == {"twin": "STOPPED", "gone": True, "known": True}
+    assert state(settings, "web-0") == "RUNNING"
+
+
+def test_what_runs_in_the_foreground_is_one_process(running, monkeypatch):
+    settings, _, steps = running
+    monkeypatch.setattr(foreground, "describe", lambda _: None)
+    monkeypatch.setattr(foreground.system, "steps", lambda _: steps)
+    with pytest.raises(NotOne, match="say which one: SVC=web-0, SVC=web-1"):
+        foreground.run(settings, argparse.Namespace(service="web"))
+
+
+def test_processes_without_their_supervisor_are_told_of_and_not_called_nothing(running, capsys):
+    settings, starter, steps = running
+    starter.run(steps)
+    supervisord = psutil.Process(int(supervisor.pid_file(settings).read_text()))
+    supervisord.kill()
+    supervisord.wait(5)
+    assert status.show(settings, list(steps.values())) is False
+    said = capsys.readouterr().out
+    assert "does not answer, while" in said.splitlines()[-1]
+    assert "othing runs" not in said
+    with pytest.raises(NotClean):
+        clean.clean(settings)
+    end.strays(settings, Progress())

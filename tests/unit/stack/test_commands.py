@@ -26,6 +26,8 @@ LOOKING = {
     "start": ["orders"],
     "restart": ["orders"],
     "kill": ["orders"],
+    "run": ["orders-0"],
+    "hostile": [],
 }
 
 

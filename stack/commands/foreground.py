@@ -1,0 +1,76 @@
+"""
+`make run SVC=orders-0`: one process of a running stack in the terminal, in the place of its supervised twin.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from signal import SIGKILL, SIGTERM
+
+from stack.describe import describe
+from stack.errors import StackError
+from stack.progress import Progress
+from stack.run import members, supervisor
+from stack.run.running import require_running
+from stack.run.start import Starter
+from stack.run.supervisor import Supervisor
+from stack.settings import Settings
+from stack.topology import system
+from stack.topology.processes import Process
+
+
+class NotOne(StackError):
+    """What is to run in the foreground must be one process, and one of this user; the message says which are."""
+
+
+def run(chosen: Settings, options: argparse.Namespace) -> int:
+    """Stop the twin, run the process until it ends or is interrupted, start the twin again; the process's exit code."""
+    process = _one(system.named(system.processes(system.steps(describe(chosen))), options.service))
+    require_running(chosen)
+    under = Supervisor(chosen)
+    under.stop(process.name, wait=True)
+    print(f"{process.name}: its twin is stopped; Ctrl-C ends this one and starts it again", file=sys.stderr)
+    try:
+        return attend(process, environment(chosen, process), directory=process.directory or chosen.checkout)
+    finally:
+        Starter(settings=chosen, supervisor=under, progress=Progress()).run({process.name: process})
+
+
+def environment(settings: Settings, process: Process) -> dict[str, str]:
+    """What the twin sees, and the terminal; also what every process of the stack is known by."""
+    known_by = {
+        members.SUPERVISED_BY: members.address(settings),
+        members.SUPERVISED_AS: process.name,
+    }
+    return {**os.environ, **supervisor.passed_on(), **process.environment, **known_by}
+
+
+def attend(process: Process, environment: dict[str, str], *, directory: os.PathLike[str]) -> int:
+    """
+    Run a process until it ends; its exit code.
+
+    Ctrl-C in a terminal reaches it directly; when this command alone is told to end, it tells the process.
+    """
+    with subprocess.Popen(process.command, env=environment, cwd=directory) as child:
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            return _end(child, process.stop_seconds)
+
+
+def _end(child: "subprocess.Popen[bytes]", seconds: float) -> int:
+    child.send_signal(SIGTERM)
+    try:
+        return child.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        child.send_signal(SIGKILL)
+        return child.wait()
+
+
+def _one(processes: list[Process]) -> Process:
+    if len(processes) != 1:
+        raise NotOne(f"say which one: {', '.join(f'SVC={process.name}' for process in processes)}")
+    if processes[0].user is not None:
+        raise NotOne(f"{processes[0].name} runs as the user {processes[0].user}, not as yours")
+    return processes[0]

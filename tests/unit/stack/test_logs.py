@@ -1,0 +1,103 @@
+"""Logs of programs that write their times and levels in five ways."""
+
+import argparse
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from stack.commands import log_lines, logs
+from stack.commands.log_lines import LEVELS, Tail, level_of, time_of
+from stack.errors import StackError
+from stack.run import state, supervisor
+from stack.settings import Settings
+
+NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
+SERVICE = '{"event": "order_pending", "level": "%s", "timestamp": "%s"}'
+
+
+def local(text):
+    return datetime.fromisoformat(text).astimezone()
+
+
+@pytest.mark.parametrize(
+    ("line", "time", "level"),
+    [
+        (SERVICE % ("warning", "2026-11-26T11:19:47.749571Z"), NOON - timedelta(seconds=2412.250429), "warning"),
+        ("2026-11-26T11:19:34,393 WARN DefaultAutoTopic", local("2026-11-26T11:19:34.393"), "warning"),
+        ("2026-11-26 11:49:52,594 INFO: no action.", local("2026-11-26T11:49:52.594"), "info"),
+        ("2026-11-26 11:49:52.594 UTC [12] ERROR:  no", datetime(2026, 11, 26, 11, 49, 52, 594000, UTC), "error"),
+        ("7790:M 26 Nov 2026 11:18:22.395 # Memory overcommit", local("2026-11-26T11:18:22.395"), "warning"),
+        ("[2026-11-26 11:18:22.395][7][critical][main] bad", local("2026-11-26T11:18:22.395"), "error"),
+        ("raft2026/11/26 11:18:23 INFO: became leader", local("2026-11-26T11:18:23"), "info"),
+    ],
+)
+def test_time_and_level_are_read_as_each_program_writes_them(line, time, level):
+    assert time_of(line) == time
+    assert LEVELS[level_of(line, 0)] == level
+
+
+def test_a_line_without_a_time_belongs_to_the_one_before_it():
+    lines = list(log_lines.read("orders-0", [SERVICE % ("error", "2026-11-26T11:00:00Z"), "Traceback", "  File"]))
+    assert {line.time for line in lines} == {NOON - timedelta(hours=1)}
+    assert {LEVELS[line.level] for line in lines} == {"error"}
+
+
+@pytest.fixture
+def stack(tmp_path):
+    """A stack that is down, with two replicas' logs, one of them rotated."""
+    settings = Settings(checkout=tmp_path, state=tmp_path / "state", tools=tmp_path / "tools", network=77)
+    state.claim(settings)
+    first, second = (supervisor.log_file(settings, name) for name in ("orders-0", "orders-1"))
+    for path, number, minute in ((first, 1, 2), (second, 2, 1), (first.with_suffix(".log.1"), 3, 0)):
+        lines = [SERVICE % ("info", f"2026-11-26T11:{minute:02}:{second:02}Z") for second in range(60)]
+        path.write_text("\n".join(lines).replace("order_pending", f"event_{number}") + "\n")
+    return settings
+
+
+def shown(settings, capsys, **options):
+    asked = {"service": "orders", "since": "", "match": "", "level": "", "follow": "no", **options}
+    assert logs.run(settings, argparse.Namespace(**asked)) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_the_whole_log_is_shown_in_the_order_of_time_over_rotations_and_replicas(stack, capsys):
+    lines = shown(stack, capsys)
+    assert len(lines) == 180
+    assert [line.split('"event_')[1][0] for line in lines] == ["3"] * 60 + ["2"] * 60 + ["1"] * 60
+    assert lines[0].startswith("orders-0 ")
+    assert lines[60].startswith("orders-1 ")
+
+
+def test_one_replicas_log_is_as_it_was_written(stack, capsys):
+    assert shown(stack, capsys, service="orders-1", match="11:01:07")[0].startswith('{"event": "event_2"')
+
+
+def test_a_log_is_narrowed_by_time_by_words_and_by_level(stack, capsys):
+    assert len(shown(stack, capsys, since="2026-11-26T11:02:30+00:00")) == 30
+    assert len(shown(stack, capsys, match="event_[12]")) == 120
+    assert shown(stack, capsys, level="warning") == []
+
+
+@pytest.mark.parametrize(("name", "value"), [("since", "soon"), ("match", "("), ("level", "loud")])
+def test_what_cannot_be_understood_is_named(stack, capsys, name, value):
+    with pytest.raises(StackError, match=rf"{name.upper()}='{value}'".replace("(", r"\(")):
+        shown(stack, capsys, **{name: value})
+
+
+def test_following_a_stack_that_is_down_shows_the_end_and_ends(stack, capsys):
+    assert len(shown(stack, capsys, follow="yes")) == logs.LINES
+
+
+def test_what_comes_later_is_followed_over_a_rotation(tmp_path):
+    log = tmp_path / "orders-0.log"
+    log.write_text("before\n")
+    tail = Tail("orders-0", log)
+    with log.open("a") as file:
+        file.write("one\nhalf")
+    assert [line.text for line in tail.lines()] == ["one"]
+    with log.open("a") as file:
+        file.write(" a line\nlast\n")
+    log.rename(tmp_path / "orders-0.log.1")
+    log.write_text("new\n")
+    assert [line.text for line in tail.lines()] == ["half a line", "last", "new"]
+    assert list(tail.lines()) == []
