@@ -15,15 +15,18 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 import httpx
-import structlog
 
 REPLICAS = ("orders-0", "orders-1", "inventory-0", "inventory-1")
 # Whichever replica leads PostgreSQL when the fault happens.
 LEADER = "postgres-leader"
 COMMAND_LIMIT_S = 120
 PATRONI_LIMIT_S = 5
+LEADER_LIMIT_S, LEADER_POLL_S = 60, 1
 Say = Callable[[str], None]
-log = structlog.get_logger()
+
+
+class FaultNotMade(Exception):
+    """A fault did not happen, or was not put right; the message says which and why."""
 
 
 @dataclass(frozen=True)
@@ -57,18 +60,39 @@ async def run(faults: list[Fault], patroni: Sequence[str], say: Say) -> None:
     """
     Let *faults* happen at their times; returns when the last is put right.
 
+    The first that cannot be made, or put right, ends it with `FaultNotMade`: a run without it would prove nothing.
+
     *patroni* is where PostgreSQL's members can be asked who leads, `HOST:PORT` each. Cancelled in
     between, it still puts right what it broke.
     """
     started = time.monotonic()
-    running: list[asyncio.Task[None]] = []
     # A part that is broken already is put right before it breaks again.
     free: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-    for fault in faults:
-        await asyncio.sleep(max(0.0, started + fault.after_s - time.monotonic()))
-        known = replace(fault, target=await leader(patroni)) if fault.target == LEADER else fault
-        running.append(asyncio.create_task(_happen(known, free[known.target], say)))
-    await asyncio.gather(*running)
+    try:
+        async with asyncio.TaskGroup() as running:
+            for fault in faults:
+                await asyncio.sleep(max(0.0, started + fault.after_s - time.monotonic()))
+                known = replace(fault, target=await _known_leader(patroni)) if fault.target == LEADER else fault
+                running.create_task(_happen(known, free[known.target], say))
+    except BaseExceptionGroup as group:
+        not_made, others = group.split(FaultNotMade)
+        if not_made is None or others is not None:
+            raise
+        raise not_made.exceptions[0] from None
+
+
+async def _known_leader(patroni: Sequence[str]) -> str:
+    """
+    Return the leader, waiting for one that is being elected.
+    """
+    until = time.monotonic() + LEADER_LIMIT_S
+    while True:
+        try:
+            return await leader(patroni)
+        except LookupError as error:
+            if time.monotonic() > until:
+                raise FaultNotMade(f"kill {LEADER} did not happen: {error}") from error
+        await asyncio.sleep(LEADER_POLL_S)
 
 
 async def leader(patroni: Sequence[str]) -> str:
@@ -113,6 +137,11 @@ async def _command(*words: str) -> None:
     process = await asyncio.create_subprocess_exec(
         *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
-    output, _ = await asyncio.wait_for(process.communicate(), COMMAND_LIMIT_S)
+    what = " ".join(words[-2:])
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(), COMMAND_LIMIT_S)
+    except TimeoutError:
+        process.kill()
+        raise FaultNotMade(f"{what} did not happen within {COMMAND_LIMIT_S} s") from None
     if process.returncode != 0:
-        log.error("a command failed", command=words, output=output.decode(errors="replace")[-500:])
+        raise FaultNotMade(f"{what} did not happen: {output.decode(errors='replace').strip()[-500:]}")

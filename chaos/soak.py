@@ -18,10 +18,14 @@ import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import grpc
+
 from chaos import breakage, truth
+from chaos.breakage import FaultNotMade
 from chaos.buyers import Buyers
 from chaos.promises import SHOWN_LIMIT, Facts, Verdict, verdicts
 from chaos.restock import restock
+from chaos.truth import NotRead
 from stack import customer, settings
 from stack.describe import describe
 
@@ -42,7 +46,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))  # noqa: S311
     options = parser.parse_args()
     print(f"seed {options.seed}: give it as --seed to have the same load and the same faults again")
-    sys.exit(asyncio.run(_soak(options)))
+    try:
+        sys.exit(asyncio.run(_soak(options)))
+    except (FaultNotMade, NotRead) as error:
+        sys.exit(f"soak: the run proves nothing: {error}")
+    except grpc.aio.AioRpcError as error:
+        sys.exit(f"soak: the edge does not take the call that begins it: {error.code().name}: {error.details()}")
 
 
 async def _soak(options: argparse.Namespace) -> int:
@@ -61,13 +70,25 @@ async def _soak(options: argparse.Namespace) -> int:
     faults = breakage.draw(options.seed, within_s=options.seconds, kills=options.kills)
     patroni = [str(address) for address in describe(chosen).patroni]
     breaking = asyncio.create_task(breakage.run(faults, patroni, say))
+    buying = asyncio.create_task(buyers.buy(options.orders))
+    buying.add_done_callback(lambda _: say("the buyers have ended; waiting for the last faults and the last orders"))
     async with _progress(buyers, options.orders, say):
-        await buyers.buy(options.orders)
-    say("everything is ordered; waiting for the last faults and the last orders")
-    await breaking
+        await _both(buying, breaking)
     seconds = time.monotonic() - started
     facts = await _facts(chosen, buyers, edge)
     return _report(verdicts(facts), buyers, seconds)
+
+
+async def _both(buying: asyncio.Task[None], breaking: asyncio.Task[None]) -> None:
+    """
+    Wait for both; the first that fails ends the other, which puts right what it broke.
+    """
+    done, left = await asyncio.wait((buying, breaking), return_when=asyncio.FIRST_EXCEPTION)
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+    for task in done:
+        task.result()
 
 
 def _sayer(started: float) -> Callable[[str], None]:

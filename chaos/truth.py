@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from typing import ParamSpec, TypeVar
 
 import asyncpg
 import grpc
@@ -15,11 +17,18 @@ from google.protobuf.message import DecodeError
 from shop.inventory.v1 import inventory_service_pb2, inventory_service_pb2_grpc
 from shop.orders.v1 import events_pb2
 
+from runtime.errors import Error
 from runtime.messaging.reader import messages_to_end
 from stack.customer import Metadata
 
 TAKEN = ("CONFIRMED", "FULFILLED")
 READ_LIMIT_S = 300
+# How long a store may be away while it is read: longer than any failover takes.
+AWAY_LIMIT_S, AWAY_POLL_S = 120.0, 1.0
+AWAY = (OSError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InterfaceError)
+AWAY_CODES = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,41 @@ class Published:
     unreadable: int = 0
 
 
+class NotRead(Exception):
+    """A store could not be read within its limit; the message says which and why."""
+
+
+def patiently(store: str) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Awaitable[T]]]:
+    """
+    Have a read of *store* wait AWAY_LIMIT_S for a store that is away, and end with `NotRead` then.
+    """
+
+    def wrapper(read: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+        @functools.wraps(read)
+        async def patient(*args: P.args, **kwargs: P.kwargs) -> T:
+            until = time.monotonic() + AWAY_LIMIT_S
+            while True:
+                try:
+                    return await read(*args, **kwargs)
+                except (*AWAY, grpc.aio.AioRpcError) as error:
+                    if isinstance(error, grpc.aio.AioRpcError) and error.code() not in AWAY_CODES:
+                        raise
+                    if time.monotonic() > until:
+                        raise NotRead(f"{store} was not read within {AWAY_LIMIT_S} s: {_in_words(error)}") from error
+                await asyncio.sleep(AWAY_POLL_S)
+
+        return patient
+
+    return wrapper
+
+
+def _in_words(error: BaseException) -> str:
+    if isinstance(error, grpc.aio.AioRpcError):
+        return f"{error.code().name}: {error.details()}"
+    return str(error) or type(error).__name__
+
+
+@patiently("PostgreSQL")
 async def orders_in(database_url: str) -> dict[str, StoredOrder]:
     """
     Return every order by name.
@@ -80,6 +124,7 @@ async def settled(database_url: str, *, within_s: float) -> tuple[int, int]:
         await asyncio.sleep(0.5)
 
 
+@patiently("PostgreSQL")
 async def _unsettled(database_url: str) -> tuple[int, int]:
     connection = await asyncpg.connect(database_url, timeout=10)
     try:
@@ -92,11 +137,14 @@ async def _unsettled(database_url: str) -> tuple[int, int]:
 
 def published(brokers: str) -> Published:
     """
-    Read `order_events` from its beginning to its present end; raises `Unavailable` if that is not reached.
+    Read `order_events` from its beginning to its present end; raises `NotRead` if that is not reached.
     """
     found = Published()
-    for message in messages_to_end(brokers, "order_events", within_s=READ_LIMIT_S):
-        _note(found, message.value or b"")
+    try:
+        for message in messages_to_end(brokers, "order_events", within_s=READ_LIMIT_S):
+            _note(found, message.value or b"")
+    except Error as error:
+        raise NotRead(error.message) from error
     return found
 
 
@@ -109,6 +157,7 @@ def _note(found: Published, value: bytes) -> None:
     found.versions[event.order.name].append(event.order.version)
 
 
+@patiently("the stock")
 async def stock_at(address: str, metadata: Metadata = ()) -> dict[str, StockNow]:
     """
     Return every product's stock, asked for through the edge at *address*.

@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 from psycopg.rows import dict_row
 from shop.orders.v1 import events_pb2
 
+from runtime.errors import Error
 from runtime.messaging.reader import messages_to_end, topic_ends
 from stack import customer
 from stack.commands import edge
@@ -27,6 +28,7 @@ from stack.topology.plan import Plan
 
 TOPIC = "order_events"
 EVENT_SECONDS = 15
+CONNECT_SECONDS = 5
 
 
 class DemoFailed(StackError):
@@ -37,7 +39,16 @@ def run(chosen: Settings, _options: argparse.Namespace) -> int:
     """Show one order's way."""
     plan = describe(chosen)
     require_running(chosen)
-    demo(plan)
+    try:
+        demo(plan)
+    except Error as error:
+        raise DemoFailed(f"Kafka at {plan.kafka_brokers}: {error.message}") from error
+    except psycopg.Error as error:
+        raise DemoFailed(f"PostgreSQL: {' '.join(str(error).split())}") from error
+    except subprocess.TimeoutExpired as error:
+        raise DemoFailed(f"the edge at {chosen.edge_url} did not answer within {error.timeout:.0f} s") from error
+    except (OSError, ValueError, LookupError) as error:
+        raise DemoFailed(f"the edge at {chosen.edge_url}: {edge.describe(error)}") from error
     return 0
 
 
@@ -93,7 +104,8 @@ def _shown(plan: Plan, word: str) -> str:
 
 def _show_rows(plan: Plan, name: str) -> None:
     """The order's row, whatever columns it has."""
-    with psycopg.connect(plan.database_url.replace("=primary", "=read-write"), row_factory=dict_row) as connection:
+    address = plan.database_url.replace("=primary", "=read-write")
+    with psycopg.connect(address, row_factory=dict_row, connect_timeout=CONNECT_SECONDS) as connection:
         row = connection.execute("SELECT * FROM orders WHERE order_id = %s", [name.removeprefix("orders/")]).fetchone()
     if row is None:
         raise DemoFailed(f"PostgreSQL has no row of {name}")

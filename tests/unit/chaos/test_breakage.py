@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import sys
 
 import httpx
 import pytest
@@ -55,7 +56,8 @@ async def test_the_leader_is_whoever_leads_when_it_happens(commands, patroni):
 
 
 async def test_nobody_is_killed_when_nobody_says_who_leads(commands, patroni):
-    with pytest.raises(LookupError, match=r"127\.1\.1\.1:8008"):
+    monkeypatch.setattr(breakage, "LEADER_LIMIT_S", 0)
+    with pytest.raises(breakage.FaultNotMade, match=r"127\.1\.1\.1:8008"):
         await breakage.run([Fault(0, LEADER, "kill", 0)], patroni[:1], lambda _: None)
     assert commands == []
 
@@ -66,6 +68,27 @@ async def test_what_is_broken_is_put_right_before_it_breaks_again(commands):
     of_orders = [action for action, target in commands if target == "orders-0"]
     assert of_orders == ["kill", "start", "kill", "start"]
     assert commands.index(("stop", "kafka")) < len(commands) - 2
+
+
+async def test_a_fault_that_cannot_be_made_ends_the_run_with_what_did_not_happen(monkeypatch):
+    happened = []
+
+    async def command(*words):
+        happened.append(words[-2:])
+        if words[-2:] == ("kill", "orders-0"):
+            raise breakage.FaultNotMade("kill orders-0 did not happen: nothing runs")
+
+    monkeypatch.setattr(breakage, "_command", command)
+    faults = [Fault(0, "redis", "stop", 60), Fault(0.01, "orders-0", "kill", 0), Fault(60, "kafka", "stop", 0)]
+    with pytest.raises(breakage.FaultNotMade, match="kill orders-0 did not happen"):
+        await asyncio.wait_for(breakage.run(faults, [], lambda _: None), 5)
+    assert ("start", "redis") in happened
+    assert ("stop", "kafka") not in happened
+
+
+async def test_a_command_that_fails_is_a_fault_that_was_not_made():
+    with pytest.raises(breakage.FaultNotMade, match="x y did not happen: no such part"):
+        await breakage._command(sys.executable, "-c", "import sys; sys.exit('no such part')", "x", "y")
 
 
 async def test_a_soak_that_is_broken_off_puts_right_what_it_broke(commands):

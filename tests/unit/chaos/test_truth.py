@@ -1,0 +1,44 @@
+"""What is read after an experiment, while a store is away."""
+
+import grpc
+import pytest
+
+from chaos import truth
+
+
+class Away(grpc.aio.AioRpcError):
+    def __init__(self, code):
+        super().__init__(code, grpc.aio.Metadata(), grpc.aio.Metadata(), "no host left")
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch):
+    monkeypatch.setattr(truth, "AWAY_POLL_S", 0)
+
+
+def reading(*answers):
+    left = list(answers)
+
+    @truth.patiently("the stock")
+    async def read():
+        answer = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return read
+
+
+async def test_a_store_that_comes_back_is_read():
+    assert await reading(ConnectionRefusedError(), Away(grpc.StatusCode.UNAVAILABLE), 7)() == 7
+
+
+async def test_a_store_that_stays_away_ends_with_one_sentence(monkeypatch):
+    monkeypatch.setattr(truth, "AWAY_LIMIT_S", 0.05)
+    with pytest.raises(truth.NotRead, match=r"the stock was not read within 0.05 s: UNAVAILABLE: no host left"):
+        await reading(Away(grpc.StatusCode.UNAVAILABLE))()
+
+
+async def test_what_waiting_does_not_mend_is_raised_at_once():
+    with pytest.raises(Away):
+        await reading(Away(grpc.StatusCode.PERMISSION_DENIED), 7)()
