@@ -55,7 +55,7 @@ async def test_the_leader_is_whoever_leads_when_it_happens(commands, patroni):
     assert commands == [("kill", "postgres-1"), ("start", "postgres-1")]
 
 
-async def test_nobody_is_killed_when_nobody_says_who_leads(commands, patroni):
+async def test_nobody_is_killed_when_nobody_says_who_leads(commands, patroni, monkeypatch):
     monkeypatch.setattr(breakage, "LEADER_LIMIT_S", 0)
     with pytest.raises(breakage.FaultNotMade, match=r"127\.1\.1\.1:8008"):
         await breakage.run([Fault(0, LEADER, "kill", 0)], patroni[:1], lambda _: None)
