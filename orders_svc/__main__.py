@@ -189,7 +189,7 @@ async def reconcile(settings: Settings, *, only_look: bool) -> int:
     async with built(settings) as parts:
         telling = asyncio.create_task(parts.notifier.run())
         try:
-            report = await parts.reconciler.run(only_look=only_look)
+            report = await parts.reconciler.run(only_look=only_look, deep=True)
         except Error as error:
             sys.exit(f"reconcile: {error.message}")
         finally:

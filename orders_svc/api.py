@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -35,7 +35,6 @@ from runtime.validation import Turns
 HEARTBEAT_S = 15.0
 # Baskets of one batch that are on their way at a time.
 BATCH_WIDTH = 64
-MOST_UNITS = 2**31 - 1
 log = structlog.get_logger()
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -159,9 +158,18 @@ class AllocationService(allocation_service_pb2_grpc.AllocationServiceServicer):
         """
         Start a stock generation and fence the one before.
         """
-        generation = await self._allocations.start_generation(request.request_id)
-        log.info("a stock generation starts", generation=generation, request_id=request.request_id)
-        return allocation_service_pb2.StartGenerationResponse(generation=generation)
+        started = await self._allocations.start_generation(above=request.above)
+        log.info("stock_generation_started", generation=started.generation, above=request.above)
+        sold = [allocation_service_pb2.SoldUnits(product=name, units=units) for name, units in started.sold.items()]
+        return allocation_service_pb2.StartGenerationResponse(generation=started.generation, sold=sold)
+
+    async def GetGeneration(
+        self, request: allocation_service_pb2.GetGenerationRequest, context: Context
+    ) -> allocation_service_pb2.GetGenerationResponse:
+        """
+        Return the generation whose holds are accepted.
+        """
+        return allocation_service_pb2.GetGenerationResponse(generation=await self._allocations.generation())
 
     async def CheckAllocations(
         self, request: allocation_service_pb2.CheckAllocationsRequest, context: Context
@@ -172,19 +180,6 @@ class AllocationService(allocation_service_pb2_grpc.AllocationServiceServicer):
         order_ids = [wire.order_id(name) for name in request.orders]
         owners = await self._allocations.owners(order_ids, generation=request.generation)
         return allocation_service_pb2.CheckAllocationsResponse(orders=[f"orders/{owner}" for owner in owners])
-
-    async def ListAllocations(
-        self, request: allocation_service_pb2.ListAllocationsRequest, context: Context
-    ) -> AsyncIterator[allocation_service_pb2.ListAllocationsResponse]:
-        """
-        Stream what confirmed and fulfilled orders have taken.
-        """
-        async for page, units in self._allocations.stream():
-            yield allocation_service_pb2.ListAllocationsResponse(
-                allocations=[_allocation(order_id, lines) for order_id, lines in page],
-                fulfilled=[line for product, count in units or () for line in _units(product, count)],
-                complete=units is not None,
-            )
 
 
 def _draft(who: Caller, request: order_service_pb2.CreateOrderRequest) -> Draft:
@@ -205,17 +200,6 @@ async def _reply(context: Context, answer: Answer) -> order_pb2.Order:
         headers.append(("idempotency-replayed", "true"))
     await send_http_code(context, answer.http_code, headers)
     return order
-
-
-def _allocation(order_id: uuid.UUID, lines: Sequence[Line]) -> allocation_service_pb2.Allocation:
-    messages = [order_pb2.OrderLine(product=line.product, quantity=line.quantity) for line in lines]
-    return allocation_service_pb2.Allocation(order=f"orders/{order_id}", lines=messages)
-
-
-def _units(product: str, count: int) -> list[order_pb2.OrderLine]:
-    # A line's quantity has 32 bits, a shop's lifetime may have more.
-    parts = [min(MOST_UNITS, count - at) for at in range(0, count, MOST_UNITS)]
-    return [order_pb2.OrderLine(product=product, quantity=part) for part in parts]
 
 
 def _event(snapshot: bytes | None) -> order_service_pb2.WatchOrderResponse:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -22,6 +22,7 @@ from orders_svc.order import (
     Order,
     OrderChanged,
     RequestInProgress,
+    State,
     fingerprint,
     not_found,
     require_etag,
@@ -114,7 +115,11 @@ class Checkout:
         Call an order off; its stock comes back through its event.
         """
         request = self._request(caller, "CancelOrder", order_id, request_id, etag)
-        return await self._change(caller, order_id, request, etag, lambda order: order.cancel(self._clock()))
+        return await self._change(caller, order_id, request, etag, self._cancelled)
+
+    async def _cancelled(self, order: Order) -> Order:
+        generation = await self._orders.generation() if order.state is State.CONFIRMED else 0
+        return order.cancel(self._clock(), generation)
 
     async def fulfil(self, caller: Caller, order_id: uuid.UUID, *, request_id: str = "") -> Answer:
         """
@@ -123,7 +128,10 @@ class Checkout:
         if not caller.operator:
             raise OperatorOnly("only operators fulfil orders")
         request = self._request(caller, "FulfilOrder", order_id, request_id)
-        return await self._change(caller, order_id, request, "", lambda order: order.fulfil(self._clock()))
+        return await self._change(caller, order_id, request, "", self._fulfilled)
+
+    async def _fulfilled(self, order: Order) -> Order:
+        return order.fulfil(self._clock())
 
     async def get(self, caller: Caller, order_id: uuid.UUID) -> Order:
         """
@@ -141,7 +149,12 @@ class Checkout:
         return Request(caller.customer, request_id, fingerprint(method, str(order_id), etag))
 
     async def _change(
-        self, caller: Caller, order_id: uuid.UUID, request: Request | None, etag: str, move: Callable[[Order], Order]
+        self,
+        caller: Caller,
+        order_id: uuid.UUID,
+        request: Request | None,
+        etag: str,
+        move: Callable[[Order], Awaitable[Order]],
     ) -> Answer:
         async with in_time():
             if stored := await self._answered(request):
@@ -150,7 +163,7 @@ class Checkout:
                 order = await self.get(caller, order_id)
                 try:
                     require_etag(order, etag)
-                    return await self._to_the_end(self._orders.save(Change(order, move(order)), request))
+                    return await self._to_the_end(self._orders.save(Change(order, await move(order)), request))
                 except (IllegalTransition, OrderChanged):
                     # A repeat that ran at the same time may be what moved it.
                     if stored := await self._answered(request):

@@ -21,16 +21,15 @@ log = structlog.get_logger()
 class Kind(StrEnum):
     """What may not fit together."""
 
-    ORDER_WITHOUT_HOLD = "ORDER_WITHOUT_HOLD"
     HOLD_NOT_COMMITTED = "HOLD_NOT_COMMITTED"
     HOLD_DIFFERS = "HOLD_DIFFERS"
-    HOLD_WITHOUT_ORDER = "HOLD_WITHOUT_ORDER"
     HOLD_NOT_RELEASED = "HOLD_NOT_RELEASED"
-    HOLD_NOT_FULFILLED = "HOLD_NOT_FULFILLED"
     ORDER_STUCK_PENDING = "ORDER_STUCK_PENDING"
     EVENT_NOT_SENT = "EVENT_NOT_SENT"
     STOCK_NOT_CONSERVED = "STOCK_NOT_CONSERVED"
     STOCK_DIFFERS = "STOCK_DIFFERS"
+    STOCK_SHORT = "STOCK_SHORT"
+    SOLD_UNITS_DIFFER = "SOLD_UNITS_DIFFER"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +66,12 @@ class Report:
         log.warning("a discrepancy", kind=kind, subject=subject, detail=detail, repaired=repaired)
 
 
-class HoldState(StrEnum):
-    """Where a hold stands."""
-
-    HELD = "HELD"
-    COMMITTED = "COMMITTED"
-    RELEASED = "RELEASED"
-
-
 @dataclass(frozen=True, slots=True)
 class HoldSeen:
-    """A hold as inventory has it: which units of which product."""
+    """An open hold as inventory has it: of which stock generation, which units of which product."""
 
     order_id: uuid.UUID
-    state: HoldState
+    generation: int
     units: Mapping[str, int]
 
 
@@ -98,32 +89,37 @@ class StockSeen:
 class Stock(Protocol):
     """What the reconciler asks of inventory."""
 
-    async def holds_of(self, order_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, HoldSeen]:
-        """Return the holds of those of the orders that have one."""
-
-    def all_holds(self) -> AsyncIterator[Sequence[HoldSeen]]:
-        """Yield every hold that is held or committed, in pages."""
+    def open_holds(self) -> AsyncIterator[Sequence[HoldSeen]]:
+        """Yield every hold that is neither committed nor released, in pages."""
 
     async def stock(self) -> list[StockSeen]:
         """Return every product's units."""
 
-    async def take(self, order: Order) -> None:
-        """Hold and commit what *order* owns."""
+    async def commit(self, order_id: uuid.UUID) -> None:
+        """Sell what the order holds."""
 
     async def release(self, order_id: uuid.UUID) -> None:
         """Give back what the order holds."""
 
+    async def rebuild(self, generation: int) -> None:
+        """Have the stock of *generation* rebuilt from what is durable; it follows soon."""
 
-def judge(stock: StockSeen, owned: Mapping[str, int]) -> tuple[Kind, str] | None:
+
+def judge(stock: StockSeen, before: Mapping[str, int], after: Mapping[str, int]) -> tuple[Kind, str] | None:
     """
-    Return what is wrong with a product's units; *owned* are those of confirmed and fulfilled orders.
+    Return what is wrong with a product's units.
+
+    *before* and *after* are what confirmed and fulfilled orders owned when the
+    stock was about to be read and when it was: it may show anything between.
     """
     total = stock.available + stock.held + stock.sold
     if stock.on_hand != total or min(stock.available, stock.held, stock.sold) < 0:
         return Kind.STOCK_NOT_CONSERVED, f"on hand {stock.on_hand}, but {total} available, held and sold"
-    units = owned.get(stock.product, 0)
-    if not stock.sold <= units <= stock.sold + stock.held:
-        return Kind.STOCK_DIFFERS, f"orders own {units}, but {stock.sold} are sold and {stock.held} held"
+    least, most = sorted((before.get(stock.product, 0), after.get(stock.product, 0)))
+    if least > stock.on_hand:
+        return Kind.STOCK_SHORT, f"orders own {least}, but {stock.on_hand} came in"
+    if not (stock.sold <= most and least <= stock.sold + stock.held):
+        return Kind.STOCK_DIFFERS, f"orders own {most}, but {stock.sold} are sold and {stock.held} held"
     return None
 
 

@@ -15,8 +15,8 @@ from shop.inventory.v1 import inventory_pb2, inventory_service_pb2
 
 from orders_svc import wire
 from orders_svc.breaker import Breaker
-from orders_svc.discrepancies import HoldSeen, HoldState, StockSeen
-from orders_svc.order import INVENTORY_UNAVAILABLE, Hold, Line, Order
+from orders_svc.discrepancies import HoldSeen, StockSeen
+from orders_svc.order import INVENTORY_UNAVAILABLE, Hold, Line
 from runtime import errors, status
 from runtime.batching import Gatherer, Work
 
@@ -157,18 +157,9 @@ class MeshStock:
         self._stub = stub
         self._timeout_s = timeout_s
 
-    async def holds_of(self, order_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, HoldSeen]:
+    async def open_holds(self) -> AsyncIterator[Sequence[HoldSeen]]:
         """
-        Return the holds of those of the orders that have one.
-        """
-        request = inventory_service_pb2.BatchGetHoldsRequest(names=[f"holds/{each}" for each in order_ids])
-        response = await self._call(self._stub.BatchGetHolds, request)
-        seen = [seen_of(hold) for hold in response.holds]
-        return {hold.order_id: hold for hold in seen}
-
-    async def all_holds(self) -> AsyncIterator[Sequence[HoldSeen]]:
-        """
-        Yield every hold that is held or committed, in pages.
+        Yield every hold that is neither committed nor released, in pages.
         """
         token = ""
         while True:
@@ -193,19 +184,23 @@ class MeshStock:
             if not token:
                 return found
 
-    async def take(self, order: Order) -> None:
+    async def commit(self, order_id: uuid.UUID) -> None:
         """
-        Hold and commit what *order* owns; raises what inventory refuses with.
+        Sell what the order holds; raises what inventory refuses with.
         """
-        lines = [inventory_pb2.HoldLine(product=line.product, quantity=line.quantity) for line in order.lines]
-        await self._call(self._stub.HoldStock, inventory_service_pb2.HoldStockRequest(order=order.name, lines=lines))
-        await self._call(self._stub.CommitHold, inventory_service_pb2.CommitHoldRequest(name=f"holds/{order.id}"))
+        await self._call(self._stub.CommitHold, inventory_service_pb2.CommitHoldRequest(name=f"holds/{order_id}"))
 
     async def release(self, order_id: uuid.UUID) -> None:
         """
         Give back what the order holds.
         """
         await self._call(self._stub.ReleaseHold, inventory_service_pb2.ReleaseHoldRequest(name=f"holds/{order_id}"))
+
+    async def rebuild(self, generation: int) -> None:
+        """
+        Have the stock of *generation* rebuilt; it follows soon.
+        """
+        await self._call(self._stub.RebuildStock, inventory_service_pb2.RebuildStockRequest(generation=generation))
 
     async def _call(self, method: Any, request: Any) -> Any:
         try:
@@ -219,9 +214,8 @@ def seen_of(message: inventory_pb2.Hold) -> HoldSeen:
     """
     Return the hold that *message* tells, for comparing.
     """
-    state = HoldState(inventory_pb2.Hold.State.Name(message.state))
     units = {line.product: line.quantity for line in message.lines}
-    return HoldSeen(uuid.UUID(message.name.removeprefix("holds/")), state, units)
+    return HoldSeen(uuid.UUID(message.name.removeprefix("holds/")), message.generation, units)
 
 
 def _stock(product: inventory_pb2.Product) -> StockSeen:

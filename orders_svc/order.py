@@ -199,11 +199,12 @@ class Order:
         """
         return self._move(State.REJECTED, at, reason)
 
-    def cancel(self, at: datetime) -> Order:
+    def cancel(self, at: datetime, generation: int = 0) -> Order:
         """
-        Return the order called off.
+        Return the order called off; *generation* is the stock's that gets a confirmed order's units back.
         """
-        return self._move(State.CANCELLED, at)
+        cancelled = self._move(State.CANCELLED, at)
+        return replace(cancelled, generation=generation) if self.state is State.CONFIRMED else cancelled
 
     def fulfil(self, at: datetime) -> Order:
         """
@@ -231,6 +232,12 @@ class Change:
 
     before: Order | None
     after: Order
+
+    @property
+    def moves_units(self) -> bool:
+        """Whether it changes which units orders own, so that the stock generation must stand still for it."""
+        was_confirmed = self.before is not None and self.before.state is State.CONFIRMED
+        return self.after.state is State.CONFIRMED or (was_confirmed and self.after.state is State.CANCELLED)
 
 
 def total(lines: Sequence[Line]) -> Money:

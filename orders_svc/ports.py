@@ -69,7 +69,7 @@ class Placement:
 
 
 class Stale(Exception):
-    """The order has changed since it was read; nothing was stored."""
+    """The order, or the generation that gets its units back, has changed since it was read; nothing was stored."""
 
 
 class Fenced(Exception):
@@ -95,6 +95,9 @@ class Orders(Protocol):
 
     async def get(self, order_id: uuid.UUID) -> Order | None:
         """Return the order as it is now."""
+
+    async def generation(self) -> int:
+        """Return the stock generation that counts now."""
 
     async def save(self, change: Change, request: Request | None = None, lease: datetime | None = None) -> Answer:
         """

@@ -2,7 +2,9 @@
 Compares orders, holds, events and stock; repairs what a crash left behind and reports the rest.
 
 PostgreSQL decides what an order is; inventory follows. Whatever changed within
-the last *settle_s* may still be on its way and is left alone.
+the last *settle_s* may still be on its way and is left alone. A sale leaves no
+trace of its own in inventory, so sales are compared as sums; a stock that
+differs for good is rebuilt.
 """
 
 # ruff: noqa: S608 - what is put into these statements is written here and in sql.py
@@ -10,9 +12,8 @@ the last *settle_s* may still be on its way and is left alone.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 import asyncpg
 import structlog
@@ -21,24 +22,25 @@ from prometheus_client import Gauge
 from orders_svc import rows, sql
 from orders_svc.backlog import redrive_rows
 from orders_svc.checkout import now
-from orders_svc.discrepancies import MOST_TOLD, HoldSeen, HoldState, Kind, Report, Stock, judge, units_of
+from orders_svc.discrepancies import MOST_TOLD, HoldSeen, Kind, Report, Stock, judge, units_of
 from orders_svc.order import Change, Order, State
 from orders_svc.ports import Fenced, Stale
 from orders_svc.store import connection
 from runtime.errors import Error
 from runtime.messaging import outbox
 
-PAGE = 500
-LONGEST_S = 300
-# Looks at the stock before a difference counts, with a pause between: under load sums are never of one moment.
-LOOKS = 5
+DEEP_S = 300
+"""For the sum over all orders."""
+LOOKS = 8
+"""Looks at the stock before a difference counts, with a pause between: under load something is always on its way."""
+REBUILD_LOOKS = 30
+"""Looks for the generation of a rebuild that was asked for."""
 LOCK = 0x7265636F
 LEFT = Gauge("orders_discrepancies", "Differences that the last reconciliation left.", ["kind"])
 RUN_AT = Gauge("orders_reconciled_timestamp_seconds", "When the last reconciliation ended.")
 log = structlog.get_logger()
 
 COLUMNS = sql.COLUMNS
-CONFIRMED = f"SELECT {COLUMNS} FROM orders WHERE state = 'CONFIRMED' AND update_time < $1"
 PENDING = f"""SELECT {COLUMNS} FROM orders WHERE state = 'PENDING' AND update_time < $1
     ORDER BY create_time LIMIT {MOST_TOLD}"""
 OF_HOLDS = f"SELECT {COLUMNS} FROM orders WHERE order_id = ANY($1::uuid[])"
@@ -47,13 +49,18 @@ SELECT id, topic, convert_from(key, 'UTF8') AS key, refused FROM outbox
 WHERE refused IS NOT NULL OR create_time < $1 ORDER BY id LIMIT {MOST_TOLD}
 """
 STILL_UNSENT = "SELECT id FROM outbox WHERE id = ANY($1::bigint[])"
-OWNED = """
-SELECT product, sum(units)::bigint AS units FROM (
-    SELECT line.product, line.quantity AS units
-    FROM orders, jsonb_to_recordset(orders.lines) AS line (product text, quantity bigint) WHERE state = 'CONFIRMED'
-    UNION ALL SELECT product, units FROM fulfilled_units
-) AS taken GROUP BY product
+SOLD = "SELECT product, sum(units)::bigint AS units FROM sold_units GROUP BY product"
+MISCOUNTED = """
+SELECT product, coalesce(counted.units, 0) AS counted, coalesce(owned.units, 0) AS owned
+FROM (SELECT product, sum(units)::bigint AS units FROM sold_units GROUP BY product) AS counted
+FULL JOIN (
+    SELECT line.product, sum(line.quantity)::bigint AS units
+    FROM orders, jsonb_to_recordset(orders.lines) AS line (product text, quantity bigint)
+    WHERE state IN ('CONFIRMED', 'FULFILLED') GROUP BY line.product
+) AS owned USING (product)
+WHERE coalesce(counted.units, 0) <> coalesce(owned.units, 0) ORDER BY product
 """
+Wrong = Mapping[str, tuple[Kind, str]]
 
 
 class Reconciler:
@@ -82,17 +89,20 @@ class Reconciler:
         self._pause_s = pause_s
         self._clock = clock
 
-    async def run(self, *, only_look: bool = False) -> Report:
+    async def run(self, *, only_look: bool = False, deep: bool = False) -> Report:
         """
         Compare everything once; raises `Unavailable` if something can't be asked.
+
+        A *deep* run reads every order, to see that the count of their units is right.
         """
         report = Report()
         repair = not only_look
         await self._unsent(report, repair)
         await self._pending(report, repair)
-        await self._confirmed(report, repair)
-        await self._all_holds(report, repair)
-        await self._units(report)
+        await self._holds(report, repair)
+        await self._units(report, repair)
+        if deep:
+            await self._count(report)
         self._measure(report)
         return report
 
@@ -169,65 +179,38 @@ class Reconciler:
             return False
         return True
 
-    async def _confirmed(self, report: Report, repair: bool) -> None:
+    async def _holds(self, report: Report, repair: bool) -> None:
         """
-        Every confirmed order has a committed hold of its lines.
-        """
-        async for page in self._pages(CONFIRMED, self._before(self._settle_s)):
-            holds = await self._stock.holds_of([order.id for order in page])
-            for order in page:
-                report.orders += 1
-                await self._compare(order, holds.get(order.id), report, repair)
-
-    async def _compare(self, order: Order, hold: HoldSeen | None, report: Report, repair: bool) -> None:
-        if hold is not None and hold.state is HoldState.COMMITTED:
-            if hold.units != units_of(order):
-                report.add(Kind.HOLD_DIFFERS, order.name, f"holds {dict(hold.units)}", repaired=False)
-            return
-        kind = Kind.HOLD_NOT_COMMITTED if hold and hold.state is HoldState.HELD else Kind.ORDER_WITHOUT_HOLD
-        # It may have been cancelled since the page was read.
-        if not await self._is_still(order):
-            return
-        done = repair and await self._tried(self._take(order))
-        report.add(kind, order.name, "no hold" if hold is None else f"the hold is {hold.state}", repaired=done)
-
-    async def _take(self, order: Order) -> None:
-        await self._stock.take(order)
-        await self._retell(order)
-
-    async def _is_still(self, order: Order) -> bool:
-        async with connection(self._pool) as session:
-            row = await session.fetchrow(sql.GET, order.id)
-        return row is not None and row["version"] == order.version
-
-    async def _all_holds(self, report: Report, repair: bool) -> None:
-        """
-        Every hold has an order that owns it, or a lease that ends it.
+        Every open hold is on its way to its order, or its lease ends it.
         """
         settled = self._before(self._settle_s)
-        async for page in self._stock.all_holds():
+        async for page in self._stock.open_holds():
             async with connection(self._pool) as session:
                 found = await session.fetch(OF_HOLDS, [hold.order_id for hold in page])
-            orders = {order.id: order for order in map(rows.order_of, found)}
+            orders = {order.id: order for order in map(rows.order_of, found) if order.update_time < settled}
+            report.holds += len(page)
+            report.orders += len(found)
             for hold in page:
-                report.holds += 1
-                await self._judge(hold, orders.get(hold.order_id), settled, report, repair)
+                if (order := orders.get(hold.order_id)) is not None:
+                    await self._judge(hold, order, report, repair)
 
-    async def _judge(
-        self, hold: HoldSeen, order: Order | None, settled: datetime, report: Report, repair: bool
-    ) -> None:
+    async def _judge(self, hold: HoldSeen, order: Order, report: Report, repair: bool) -> None:
         name = f"holds/{hold.order_id}"
-        if order is None:
-            # A hold without an order is on its way to one, or its lease ends it. A sale without one is wrong.
-            if hold.state is HoldState.COMMITTED:
-                done = repair and await self._tried(self._stock.release(hold.order_id))
-                report.add(Kind.HOLD_WITHOUT_ORDER, name, "sold to an order that does not exist", repaired=done)
-        elif order.update_time < settled and order.state in (State.CANCELLED, State.REJECTED):
+        if order.state in (State.CANCELLED, State.REJECTED):
             done = repair and await self._tried(self._give_back(order))
             report.add(Kind.HOLD_NOT_RELEASED, name, f"{order.name} is {order.state}", repaired=done)
-        elif order.update_time < settled and order.state is State.FULFILLED and hold.state is HoldState.HELD:
-            done = repair and await self._tried(self._take(order))
-            report.add(Kind.HOLD_NOT_FULFILLED, name, f"{order.name} is {order.state}", repaired=done)
+        # One of another generation was asked for twice; it belongs to nobody, and its lease ends it.
+        elif order.state is State.PENDING or hold.generation != order.generation:
+            return
+        elif hold.units != units_of(order):
+            report.add(Kind.HOLD_DIFFERS, order.name, f"holds {dict(hold.units)}", repaired=False)
+        else:
+            done = repair and await self._tried(self._sell(order))
+            report.add(Kind.HOLD_NOT_COMMITTED, order.name, "it is confirmed, its hold is not sold", repaired=done)
+
+    async def _sell(self, order: Order) -> None:
+        await self._stock.commit(order.id)
+        await self._retell(order)
 
     async def _give_back(self, order: Order) -> None:
         await self._stock.release(order.id)
@@ -240,32 +223,58 @@ class Reconciler:
         async with connection(self._pool) as session:
             await outbox.put(session, rows.outbox_rows(Change(None, order)))
 
-    async def _units(self, report: Report) -> None:
+    async def _units(self, report: Report, repair: bool) -> None:
         """
         For every product: on hand = available + held + sold, and what orders own is sold or held.
         """
-        wrong: dict[str, tuple[Kind, str]] = {}
-        for look in range(LOOKS):
-            if look:
-                await asyncio.sleep(self._pause_s)
-            seen = await self._differences()
-            wrong = seen if look == 0 else {product: seen[product] for product in wrong if product in seen}
-            if not wrong:
-                return
+        async with connection(self._pool) as session:
+            generation = int(await session.fetchval(sql.GENERATION))
+        wrong = await self._lasting_differences()
+        left = wrong
+        if repair and any(kind is not Kind.STOCK_SHORT for kind, _ in wrong.values()):
+            await self._tried(self._rebuild(generation))
+            left = await self._lasting_differences()
         for product, (kind, detail) in sorted(wrong.items()):
-            report.add(kind, product, detail, repaired=False)
+            report.add(kind, product, detail, repaired=product not in left)
 
-    async def _differences(self) -> dict[str, tuple[Kind, str]]:
+    async def _rebuild(self, generation: int) -> None:
+        await self._stock.rebuild(generation)
+        for _ in range(REBUILD_LOOKS):
+            await asyncio.sleep(self._pause_s)
+            async with connection(self._pool) as session:
+                if await session.fetchval(sql.GENERATION) > generation:
+                    return
+
+    async def _lasting_differences(self) -> Wrong:
+        """
+        Return what is wrong with products each time that they are looked at.
+        """
+        wrong = await self._differences()
+        for _ in range(LOOKS - 1):
+            if not wrong:
+                break
+            await asyncio.sleep(self._pause_s)
+            seen = await self._differences()
+            wrong = {product: seen[product] for product in wrong if product in seen}
+        return wrong
+
+    async def _differences(self) -> Wrong:
+        before = await self._sold()
+        stock = await self._stock.stock()
+        after = await self._sold()
+        return {each.product: difference for each in stock if (difference := judge(each, before, after))}
+
+    async def _sold(self) -> dict[str, int]:
+        async with connection(self._pool) as session:
+            return {row["product"]: row["units"] for row in await session.fetch(SOLD)}
+
+    async def _count(self, report: Report) -> None:
+        """
+        The units that are counted as sold are those of all confirmed and fulfilled orders.
+        """
         async with connection(self._pool) as session, session.transaction(readonly=True):
-            await session.execute(f"SET LOCAL statement_timeout = '{LONGEST_S}s'")
-            owned = {row["product"]: row["units"] for row in await session.fetch(OWNED, timeout=LONGEST_S)}
-        return {each.product: difference for each in await self._stock.stock() if (difference := judge(each, owned))}
-
-    async def _pages(self, query: str, *arguments: object) -> AsyncIterator[list[Order]]:
-        """
-        Yield the orders of *query*, all of one snapshot.
-        """
-        async with connection(self._pool) as session, session.transaction(isolation="repeatable_read", readonly=True):
-            cursor: Any = await session.cursor(query, *arguments)
-            while page := await cursor.fetch(PAGE):
-                yield [rows.order_of(row) for row in page]
+            await session.execute(f"SET LOCAL statement_timeout = '{DEEP_S}s'")
+            found = await session.fetch(MISCOUNTED, timeout=DEEP_S)
+        for row in found:
+            detail = f"orders own {row['owned']}, but {row['counted']} are counted"
+            report.add(Kind.SOLD_UNITS_DIFFER, row["product"], detail, repaired=False)

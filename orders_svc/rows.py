@@ -18,7 +18,6 @@ from runtime.messaging.message import Record
 
 ORDER_EVENTS = "order_events"
 PENDING_ORDERS = "pending_orders"
-STRIPES = 16
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,6 @@ def save_arguments(change: Change, before: Order, request: Request | None, lease
             order.update_time,
             snapshot_of(order),
             *key,
-            order.id.int % STRIPES,
             *outbox.columns(outbox_rows(change)),
             lease,
         ),

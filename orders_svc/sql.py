@@ -57,23 +57,18 @@ WITH moved AS (
         total = $7::numeric, generation = $8, version = $9, update_time = $10
     WHERE order_id = $1 AND version = $2
       AND ($3 <> 'CONFIRMED' OR ($8 >= (SELECT generation FROM stock_generation)
-                                 AND coalesce($22::timestamptz, 'infinity') > clock_timestamp() + interval '2 s'))
+                                 AND coalesce($21::timestamptz, 'infinity') > clock_timestamp() + interval '2 s'))
+      AND (state <> 'CONFIRMED' OR $3 <> 'CANCELLED' OR $8 = (SELECT generation FROM stock_generation))
     RETURNING order_id
 ), recorded AS (
     INSERT INTO order_changes (order_id, version, snapshot) SELECT order_id, $9, $11 FROM moved
 ), remembered AS (
     INSERT INTO idempotency_keys (customer, request_id, fingerprint, order_id, version, http_code, create_time)
     SELECT $12::text, $13::text, $14::bytea, order_id, $9, $15::smallint, $10 FROM moved WHERE $12::text IS NOT NULL
-), counted AS (
-    INSERT INTO fulfilled_units (product, stripe, units)
-    SELECT product, $16::smallint, quantity FROM moved, jsonb_to_recordset($5::jsonb)
-        AS line (product text, quantity bigint)
-    WHERE $3 = 'FULFILLED' ORDER BY product
-    ON CONFLICT (product, stripe) DO UPDATE SET units = fulfilled_units.units + excluded.units
 ), queued AS (
     {outbox.INSERT}
     SELECT shard, topic, key, value, headers
-    FROM moved, unnest($17::smallint[], $18::text[], $19::bytea[], $20::bytea[], $21::jsonb[])
+    FROM moved, unnest($16::smallint[], $17::text[], $18::bytea[], $19::bytea[], $20::jsonb[])
         AS q (shard, topic, key, value, headers)
 )
 SELECT count(*) FROM moved
@@ -87,6 +82,7 @@ JOIN order_changes AS change ON change.order_id = coalesce(found.order_id, asked
     AND change.version = coalesce(found.version, 1)
 """
 GET = f"SELECT {COLUMNS} FROM orders WHERE order_id = $1"
+GENERATION = "SELECT generation FROM stock_generation"
 # One short index scan a state, whatever the number of orders.
 LIST = f"""
 SELECT page.* FROM unnest($1::text[]) AS wanted (state) CROSS JOIN LATERAL (

@@ -123,6 +123,13 @@ class Store:
         row = await _again(get)
         return None if row is None else rows.order_of(row)
 
+    async def generation(self) -> int:
+        """
+        Return the stock generation that counts now.
+        """
+        async with connection(self._pool) as session:
+            return int(await session.fetchval(sql.GENERATION))
+
     async def save(self, change: Change, request: Request | None = None, lease: datetime | None = None) -> Answer:
         """
         Store a move of an order; raises `Stale`, `Fenced` or `KeyTaken`.
@@ -135,16 +142,16 @@ class Store:
         arguments = rows.save_arguments(change, before, request, lease)
         try:
             async with connection(self._pool) as session:
-                moved = await self._save(session, order.state, arguments)
+                moved = await self._save(session, change, arguments)
         except asyncpg.UniqueViolationError as error:
             raise await self._conflict(request) from error
         if not moved:
-            raise await self._standstill(before)
+            raise await self._standstill(change, before)
         self._announce([str(order.id)])
         return Answer(rows.snapshot_of(order), OK)
 
-    async def _save(self, session: Any, state: State, arguments: Sequence[object]) -> int:
-        if state is not State.CONFIRMED:
+    async def _save(self, session: Any, change: Change, arguments: Sequence[object]) -> int:
+        if not change.moves_units:
             return int(await session.fetchval(sql.SAVE, *arguments))
         async with session.transaction():
             await session.execute(sql.LOCK_FENCE_SHARED)
@@ -154,7 +161,9 @@ class Store:
         stored = None if request is None else await self.find_answer(request)
         return Stale() if stored is None else KeyTaken(stored)
 
-    async def _standstill(self, before: Order) -> Stale | Fenced:
+    async def _standstill(self, change: Change, before: Order) -> Stale | Fenced:
+        if change.after.state is not State.CONFIRMED:
+            return Stale()
         now = await self.get(before.id)
         return Fenced() if now is not None and now.version == before.version else Stale()
 

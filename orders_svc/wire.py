@@ -116,7 +116,14 @@ def order_event(change: Change) -> events_pb2.OrderEvent:
         previous_state=order_pb2.Order.State.Value(before),
         order=order_message(change.after),
         stock_generation=change.after.generation,
+        hold_generation=_hold_generation(change),
     )
+
+
+def _hold_generation(change: Change) -> int:
+    if change.after.state is not State.CANCELLED:
+        return change.after.generation
+    return change.before.generation if change.before is not None else 0
 
 
 def pending_order(order: Order) -> events_pb2.PendingOrder:

@@ -5,6 +5,7 @@ import asyncio
 import asyncpg
 import pytest
 
+from orders_svc import __main__ as service
 from orders_svc.__main__ import apply_migrations, url_of_primary
 from runtime import database
 from tests.integration.orders.conftest import HOST, ONLY_TLS, PORT, execute
@@ -69,3 +70,32 @@ def test_migrating_twice_is_migrating_once(empty_database, postgres):
     apply_migrations(empty_database)
     assert {"orders", "outbox", "idempotency_keys", "order_changes"} <= first
     assert asyncio.run(tables()) == first
+
+
+FIRST = "20260101000000_orders.sql"
+ROWS = """
+INSERT INTO orders (order_id, customer, state, state_reason, lines, currency, total, generation,
+                    version, create_time, update_time)
+SELECT gen_random_uuid(), 'ann', state::order_state, '', '[{"product": "products/tea", "quantity": 2}]',
+    'EUR', 1, 1, 1, now(), now()
+FROM unnest(ARRAY['CONFIRMED', 'CONFIRMED', 'FULFILLED', 'CANCELLED', 'PENDING']) AS state
+"""
+
+
+def test_a_database_of_the_first_version_gets_its_sold_units_counted(empty_database, postgres, tmp_path, monkeypatch):
+    async def do(statement):
+        connection = await asyncpg.connect(postgres.url("empty"))
+        found = await connection.fetch(statement)
+        await connection.close()
+        return [tuple(row) for row in found]
+
+    schema = service.SCHEMA
+    (tmp_path / FIRST).write_text((schema / FIRST).read_text())
+    monkeypatch.setattr(service, "SCHEMA", tmp_path)
+    apply_migrations(empty_database)
+    asyncio.run(do(ROWS))
+    monkeypatch.setattr(service, "SCHEMA", schema)
+    apply_migrations(empty_database)
+    assert asyncio.run(do("SELECT product, sum(units)::int FROM sold_units GROUP BY 1")) == [("products/tea", 6)]
+    asyncio.run(do(ROWS))
+    assert asyncio.run(do("SELECT product, sum(units)::int FROM sold_units GROUP BY 1")) == [("products/tea", 12)]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ import pytest
 
 from orders_svc import sql
 from orders_svc.allocation import Allocations
+from orders_svc.checkout import Checkout
 from orders_svc.listing import Listing
 from orders_svc.order import Change, Draft, Line, Order, State
 from orders_svc.ports import Placement, Request
@@ -29,7 +31,7 @@ class TestStore(OrdersPortSuite):
     @pytest.fixture
     def raise_generation(self, pool):
         async def raised():
-            await Allocations(pool).start_generation(uuid.uuid4().hex)
+            await Allocations(pool).start_generation()
 
         return raised
 
@@ -76,24 +78,56 @@ async def test_orders_that_arrive_together_share_a_commit(orders, pool):
 
 
 async def test_a_generation_starts_in_the_midst_of_confirmations(orders, pool):
-    """The fence must not wait for a moment without confirmations, since there may be none."""
-    busy = True
+    """The fence must not wait for a moment without confirmations; what is confirmed is in its sums, or refused."""
+    busy, stored = True, 0
 
     async def confirm_for_ever():
+        nonlocal stored
         while busy:
-            await asyncio.gather(*(orders.place(confirmed(draft(), generation=9)) for _ in range(3)))
+            outcomes = await asyncio.gather(
+                *(orders.place(confirmed(draft(), generation=0)) for _ in range(3)), return_exceptions=True
+            )
+            stored += sum(not isinstance(each, Exception) for each in outcomes)
 
     workers = [asyncio.create_task(confirm_for_ever()) for _ in range(4)]
     await asyncio.sleep(0.2)
     async with asyncio.timeout(2):
-        assert await Allocations(pool).start_generation("a") == 1
+        started = await Allocations(pool).start_generation()
+    await asyncio.sleep(0.1)
     busy = False
     await asyncio.gather(*workers)
+    assert started.generation == 1
+    assert started.sold == {"products/tea": 2 * stored}
+    assert stored > 0
 
 
-async def test_a_repeated_rebuild_starts_no_second_generation(pool):
+async def test_a_generation_is_greater_than_any_that_inventory_has_met(pool):
     allocations = Allocations(pool)
-    assert [await allocations.start_generation(key) for key in ("a", "a", "b")] == [1, 1, 2]
+    generations = [(await allocations.start_generation(above=above)).generation for above in (0, 0, 7, 3)]
+    assert generations == [1, 2, 8, 9]
+    assert await allocations.generation() == 9
+
+
+async def test_cancellations_in_the_midst_of_new_generations_are_in_the_sums_or_in_the_new_one(orders, pool):
+    """What a cancelled order's event says decides who gives the units back: exactly one."""
+    checkout = Checkout(orders, None, hold_timeout_s=1)
+    allocations = Allocations(pool)
+    placed = [confirmed(draft(), generation=1_000_000) for _ in range(60)]
+    await asyncio.gather(*(orders.place(each) for each in placed))
+    started = []
+
+    async def raise_often():
+        for _ in range(8):
+            started.append(await allocations.start_generation())
+            await asyncio.sleep(0.01)
+
+    raising = asyncio.create_task(raise_often())
+    await asyncio.gather(*(checkout.cancel(Caller("ann"), each.order.id) for each in placed))
+    await raising
+    cancelled_in = [(await orders.get(each.order.id)).generation for each in placed]
+    for start in started:
+        counted = sum(generation >= start.generation for generation in cancelled_in)
+        assert start.sold.get("products/tea", 0) == 2 * counted
 
 
 async def test_a_confirmation_under_way_is_seen_by_the_check_of_expired_holds(orders, pool):
@@ -110,25 +144,47 @@ async def test_a_confirmation_under_way_is_seen_by_the_check_of_expired_holds(or
     await check
 
 
-async def test_allocations_are_the_confirmed_orders_and_the_sum_of_the_fulfilled(orders, pool):
+async def test_owners_and_sums_are_those_of_confirmed_and_fulfilled_orders(orders, pool):
     kept, handed_over, called_off = (confirmed(draft(quantity=q)) for q in (2, 3, 4))
     for each in (kept, handed_over, called_off, pending(draft())):
         await orders.place(each)
     await orders.save(Change(handed_over.order, handed_over.order.fulfil(AT)))
     await orders.save(Change(called_off.order, called_off.order.cancel(AT)))
-    pages = [page async for page in Allocations(pool).stream()]
-    (allocations, fulfilled) = pages[-1]
-    assert [(order_id, lines[0].quantity) for order_id, lines in allocations] == [(kept.order.id, 2)]
-    assert fulfilled == [("products/tea", 3)]
-    owners = await Allocations(pool).owners([kept.order.id, handed_over.order.id, called_off.order.id, uuid.uuid4()])
-    assert set(owners) == {kept.order.id, handed_over.order.id}
+    late = pending(draft(quantity=5, product="products/pot"))
+    await orders.place(late)
+    await orders.save(Change(late.order, late.order.confirm(hold_for(late.order), AT)))
+    owners = await Allocations(pool).owners([each.order.id for each in (kept, handed_over, called_off, late)])
+    assert set(owners) == {kept.order.id, handed_over.order.id, late.order.id}
+    assert (await Allocations(pool).start_generation()).sold == {"products/tea": 5, "products/pot": 5}
 
 
-async def test_allocations_come_in_pages(orders, pool):
-    await asyncio.gather(*(orders.place(confirmed(draft())) for _ in range(1100)))
-    pages = [page async for page in Allocations(pool).stream()]
-    assert [len(page) for page, _ in pages] == [500, 500, 100]
-    assert [units is None for _, units in pages] == [True, True, False]
+async def test_orders_of_the_same_products_in_any_order_wait_for_each_other_and_never_for_ever(orders, pool):
+    """Everybody counts into the same rows, so that a deadlock would be seen."""
+    stores = [orders] + [Store(pool, Notifier(pool)) for _ in range(5)]
+    names = [f"products/{name}" for name in "abcdef"]
+
+    def many(seed):
+        lines = random.Random(seed).sample(names, 6)
+        return replace(draft(), lines=tuple(Line(name, 1) for name in lines))
+
+    gate = asyncio.Semaphore(6)
+
+    async def buy(number):
+        placement = confirmed(many(number))
+        async with gate:
+            await stores[number % 6].place(placement)
+            if number % 3 == 0:
+                await stores[number % 6].save(Change(placement.order, placement.order.cancel(AT)))
+
+    await asyncio.gather(*(buy(number) for number in range(150)))
+    assert (await Allocations(pool).start_generation()).sold == dict.fromkeys(names, 100)
+
+
+async def test_counting_units_costs_one_more_statement_a_batch(orders, pool):
+    """However many orders and lines there are, a batch is one insert of sums."""
+    await asyncio.gather(*(orders.place(confirmed(draft())) for _ in range(100)))
+    assert await pool.fetchval("SELECT sum(units) FROM sold_units") == 200
+    assert await pool.fetchval("SELECT count(*) FROM sold_units") <= 8
 
 
 class TestPages:

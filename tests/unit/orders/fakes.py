@@ -15,7 +15,7 @@ class FakeOrders:
     """The orders' port without a database."""
 
     def __init__(self, generation=0):
-        self.generation = generation
+        self.stock_generation = generation
         self.orders = {}
         self.history = {}
         self.keys = {}
@@ -40,6 +40,10 @@ class FakeOrders:
         self._remember(Change(None, order), request, answer)
         return answer
 
+    async def generation(self):
+        self._reach()
+        return self.stock_generation
+
     async def get(self, order_id):
         self._reach()
         return self.orders.get(order_id)
@@ -50,6 +54,9 @@ class FakeOrders:
             raise Stale
         if request and (stored := self.keys.get((request.customer, request.request_id))):
             raise KeyTaken(stored)
+        if change.moves_units and change.after.state is State.CANCELLED:
+            if change.after.generation != self.stock_generation:
+                raise Stale
         self._fence(change.after, lease)
         answer = Answer(rows.snapshot_of(change.after), OK)
         self._remember(change, request, answer)
@@ -57,7 +64,7 @@ class FakeOrders:
 
     def _fence(self, order, lease):
         lapsed = lease is not None and lease < datetime.now(UTC) + timedelta(seconds=2)
-        if order.state is State.CONFIRMED and (order.generation < self.generation or lapsed):
+        if order.state is State.CONFIRMED and (order.generation < self.stock_generation or lapsed):
             raise Fenced
 
     def _remember(self, change, request, answer):

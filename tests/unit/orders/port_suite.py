@@ -146,6 +146,31 @@ class OrdersPortSuite:
         long = datetime.now(UTC) + timedelta(minutes=1)
         await orders.save(Change(placement.order, placement.order.confirm(hold_for(wanted), AT)), lease=long)
 
+    async def test_a_confirmed_order_is_cancelled_in_the_generation_that_counts_now(self, orders, raise_generation):
+        placement = confirmed(draft())
+        await orders.place(placement)
+        await raise_generation()
+        with pytest.raises(Stale):
+            await orders.save(Change(placement.order, placement.order.cancel(AT, generation=0)))
+        assert (await orders.get(placement.order.id)).state is State.CONFIRMED
+        now = await orders.generation()
+        await orders.save(Change(placement.order, placement.order.cancel(AT, generation=now)))
+        assert (await orders.get(placement.order.id)).generation == now == 1
+
+    async def test_a_pending_order_is_cancelled_in_whatever_generation(self, orders, raise_generation):
+        placement = pending(draft())
+        await orders.place(placement)
+        await raise_generation()
+        await orders.save(Change(placement.order, placement.order.cancel(AT)))
+        assert (await orders.get(placement.order.id)).generation == 0
+
+    async def test_an_order_is_handed_over_in_whatever_generation(self, orders, raise_generation):
+        placement = confirmed(draft())
+        await orders.place(placement)
+        await raise_generation()
+        await orders.save(Change(placement.order, placement.order.fulfil(AT)))
+        assert (await orders.get(placement.order.id)).state is State.FULFILLED
+
     async def test_a_bad_order_does_not_fail_its_neighbours(self, orders):
         good = [confirmed(draft()) for _ in range(5)]
         taken = draft("k")

@@ -125,7 +125,7 @@ async def test_two_at_once_with_one_key_are_one_order_and_one_hold(checkout, inv
 
 
 async def test_a_hold_of_an_old_generation_makes_the_order_wait(checkout, orders):
-    orders.generation = 1
+    orders.stock_generation = 1
     answer = await checkout.place(draft())
     message = order_pb2.Order.FromString(answer.snapshot)
     assert (state(answer), message.state_reason, answer.http_code) == ("PENDING", "HOLD_LAPSED", 202)

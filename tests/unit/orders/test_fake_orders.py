@@ -14,6 +14,6 @@ class TestFakeOrders(OrdersPortSuite):
     @pytest.fixture
     def raise_generation(self, orders):
         async def raised():
-            orders.generation += 1
+            orders.stock_generation += 1
 
         return raised

@@ -97,8 +97,8 @@ class Histories(RuleBasedStateMachine):
     @rule()
     def rebuild(self):
         """Inventory loses everything, fences what was, and rebuilds from what orders own."""
-        self.orders.generation += 1
-        self.inventory.generation = self.orders.generation
+        self.orders.stock_generation += 1
+        self.inventory.generation = self.orders.stock_generation
         owned = {key: order for key, order in self.orders.orders.items() if order.state in OWNED}
         self.inventory.holds = {key: self.inventory.holds[key] for key in owned}
         taken = sum(line.quantity for order in owned.values() for line in order.lines)

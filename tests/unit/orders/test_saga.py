@@ -159,7 +159,7 @@ async def test_two_deliveries_at_once_confirm_once(world):
 
 async def test_a_hold_of_an_old_generation_is_tried_again(world):
     order = await world.pending()
-    world.orders.generation = 1
+    world.orders.stock_generation = 1
     with pytest.raises(Unavailable):
         await world.saga.finish(order)
     assert world.state(order) is State.PENDING

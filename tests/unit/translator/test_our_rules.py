@@ -60,6 +60,8 @@ def arrives(workload: str, path: str, by: str) -> bool:
     [
         (f"{INVENTORY}HoldStock", "orders", True),
         (f"{INVENTORY}ReleaseHold", "orders", True),
+        (f"{INVENTORY}RebuildStock", "orders", True),
+        (f"{INVENTORY}RebuildStock", "edge", False),
         (f"{INVENTORY}GetProduct", "edge", True),
         (f"{INVENTORY}HoldStock", "edge", False),
         (f"{INVENTORY}Restock", "orders", False),
@@ -75,8 +77,8 @@ def test_inventory_serves_exactly_whom_it_should(path: str, by: str, allowed: bo
     ("path", "by", "allowed"),
     [
         (f"{ORDERS}CreateOrder", "edge", True),
-        ("/shop.orders.v1.AllocationService/ListAllocations", "inventory", True),
-        ("/shop.orders.v1.AllocationService/ListAllocations", "edge", False),
+        ("/shop.orders.v1.AllocationService/StartGeneration", "inventory", True),
+        ("/shop.orders.v1.AllocationService/StartGeneration", "edge", False),
         (f"{ORDERS}CreateOrder", "inventory", False),
         (f"{ORDERS}CreateOrder", "stranger", False),
     ],
