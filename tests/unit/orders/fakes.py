@@ -54,9 +54,9 @@ class FakeOrders:
             raise Stale
         if request and (stored := self.keys.get((request.customer, request.request_id))):
             raise KeyTaken(stored)
-        if change.moves_units and change.after.state is State.CANCELLED:
-            if change.after.generation != self.stock_generation:
-                raise Stale
+        gives_back = change.moves_units and change.after.state is State.CANCELLED
+        if gives_back and change.after.generation != self.stock_generation:
+            raise Stale
         self._fence(change.after, lease)
         answer = Answer(rows.snapshot_of(change.after), OK)
         self._remember(change, request, answer)
