@@ -14,20 +14,23 @@ from functools import partial
 
 from shop.inventory.v1.inventory_service_pb2_grpc import add_InventoryServiceServicer_to_server
 
-from inventory_svc import catalogue, events, stocktake
+from inventory_svc import audit, catalogue, events
 from inventory_svc.api import DOMAIN, SERVICE, InventoryApi
 from inventory_svc.connection import connect
 from inventory_svc.consumers import ledger_entries, order_events
-from inventory_svc.events import LedgerEntries, OrderEvents
+from inventory_svc.events import OrderEvents
+from inventory_svc.generation import CurrentGeneration
 from inventory_svc.holds import Inventory
 from inventory_svc.leases import Leases
-from inventory_svc.ledger import EVENTS_TOPIC, TOPIC, Ledger
-from inventory_svc.orders import Orders
-from inventory_svc.rebuild import Guardian
+from inventory_svc.ledger import EVENTS_TOPIC, TOPIC, Ledger, LedgerEntries
+from inventory_svc.orders import MeshOrders
+from inventory_svc.rebuild import Rebuild
+from inventory_svc.recovery import StockRecovery
 from inventory_svc.relay import WAIT_MS, Relay
 from inventory_svc.scripts import Scripts
 from inventory_svc.settings import Settings
-from inventory_svc.store import Store
+from inventory_svc.stock import Receipt
+from inventory_svc.store import Limits, Store
 from runtime import channel, telemetry
 from runtime.background import Work
 from runtime.messaging.consumer import consume
@@ -71,23 +74,23 @@ async def seed(settings: Settings) -> None:
     async with Publisher(settings.kafka_brokers, client_id=settings.pod_name, timeout_s=30) as publisher:
         ledger = Ledger(publisher, settings.kafka_brokers, now_ms=now_ms)
         written = await ledger.read()
-        listed = {entry.listing.product.name for entry in written if entry.HasField("listing")}
-        received = {entry.receipt.request_id for entry in written if entry.HasField("receipt")}
-        missing = [each for each in catalogue.LISTINGS if f"products/{each.product}" not in listed]
+        received = {entry.request for entry in written if isinstance(entry, Receipt)}
+        listed = {entry[0].product for entry in written if not isinstance(entry, Receipt)}
+        missing = [each for each in catalogue.LISTINGS if each.product not in listed]
         await ledger.record_listings(missing, catalogue.LISTED_MS)
         await ledger.record_receipts(each for each in catalogue.RECEIPTS if each.request not in received)
 
 
-def make_store(scripts: Scripts, settings: Settings) -> Store:
+def limits(settings: Settings) -> Limits:
     """
-    Return the stock as *settings* want it.
+    Return how long and how much is kept, as *settings* want it.
     """
-    return Store(
-        scripts,
+    return Limits(
         lease_ms=int(settings.lease_s * 1000),
         grace_ms=int(settings.lease_grace_s * 1000),
         keep_ms=int(settings.hold_keep_s * 1000),
-        backlog_limit=settings.events_backlog_limit,
+        max_backlog=settings.events_backlog_limit,
+        max_remembered=settings.max_remembered,
     )
 
 
@@ -107,24 +110,32 @@ async def serve(settings: Settings) -> None:
         orders_channel = channel.connect(settings.orders_address, authority=settings.orders_authority)
         stack.push_async_callback(orders_channel.close)
         publisher = await stack.enter_async_context(Publisher(settings.kafka_brokers, client_id=settings.pod_name))
-        scripts = Scripts(redis)
-        store = make_store(scripts, settings)
+        current = CurrentGeneration()
+        scripts = Scripts(redis, current)
+        store = Store(scripts, current, limits(settings))
         ledger = Ledger(publisher, settings.kafka_brokers, now_ms=now_ms)
-        orders = Orders(orders_channel)
-        inventory = Inventory(store, ledger, orders)
-        guardian = Guardian(
-            scripts, ledger, orders, on_ready=lambda ready: server.set_ready(ready), every_s=settings.look_s
+        orders = MeshOrders(orders_channel)
+        inventory = Inventory(store, ledger, orders, current)
+        recovery = StockRecovery(
+            redis,
+            current,
+            Rebuild(redis, scripts, ledger, orders),
+            ledger,
+            orders,
+            on_ready=lambda ready: server.set_ready(ready),
+            every_s=settings.look_s,
         )
         server = Server(
             settings,
             domain=DOMAIN,
             services=[SERVICE],
-            servicers=[(add_InventoryServiceServicer_to_server, InventoryApi(inventory))],
+            servicers=[(add_InventoryServiceServicer_to_server, InventoryApi(inventory, store))],
             work={
-                "guardian": guardian.run,
-                "leases": Leases(store, orders, every_s=settings.look_s).run,
-                "relay": Relay(store, waiting, publisher).run,
-                "stocktake": partial(stocktake.run, store, every_s=settings.audit_s),
+                "recovery": recovery.run,
+                "leases": Leases(store, orders, current, every_s=settings.look_s).run,
+                "relay": Relay(waiting, publisher).run,
+                "audit": partial(audit.audit_regularly, store, every_s=settings.audit_s),
+                "forgetting": partial(audit.forget_regularly, store, every_s=settings.audit_s),
                 **consumers(settings, OrderEvents(inventory), LedgerEntries(store), publisher),
             },
             ready=False,

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from inventory_svc.stock import Line, Listing, Receipt, Sale, Stock
+from inventory_svc.entries import Entry
+from inventory_svc.stock import MAX_PRODUCTS, Listing, Receipt, Stock, TooManyProducts
 
 
 @dataclass
 class Account:
     """
-    Receipts and sales by product, as they come in.
+    Listings and receipts, as they come in.
 
     *receipts* are by request: of two with one request the first counts, as it did
     when they came in.
@@ -21,13 +22,27 @@ class Account:
     listings: dict[str, tuple[Listing, int]] = field(default_factory=dict)
     receipts: dict[str, Receipt] = field(default_factory=dict)
     came_in: Counter[str] = field(default_factory=Counter)
-    taken: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry]) -> Account:
+        """
+        Return what *entries* come to; raises `TooManyProducts`.
+        """
+        account = cls()
+        for entry in entries:
+            if isinstance(entry, Receipt):
+                account.receive(entry)
+            else:
+                account.list_product(*entry)
+        return account
 
     def list_product(self, listing: Listing, listed_ms: int) -> None:
         """
         Note a listing; the latest counts.
         """
         present = self.listings.get(listing.product)
+        if present is None and len(self.listings) >= MAX_PRODUCTS:
+            raise TooManyProducts(listing.product)
         if present is None or present[1] <= listed_ms:
             self.listings[listing.product] = (listing, listed_ms)
 
@@ -39,34 +54,16 @@ class Account:
             self.receipts[receipt.request] = receipt
             self.came_in[receipt.product] += receipt.quantity
 
-    def take(self, lines: Iterable[Line]) -> None:
+    def stock(self, product: str, owned: int = 0) -> Stock:
         """
-        Note what an order owns.
+        Return the stock of *product* of which orders own *owned*; what they own beyond what came in is short.
         """
-        for line in lines:
-            self.taken[line.product] += line.quantity
+        on_hand = self.came_in[product]
+        sold = min(on_hand, owned)
+        return Stock(on_hand, available=on_hand - sold, held=0, sold=sold, short=owned - sold)
 
-    def priced(self, sale: Sale) -> Sale:
+    def unlisted(self, owned: Iterable[str]) -> set[str]:
         """
-        Return *sale* with the present price wherever orders told none.
+        Return products that came in or are *owned* though they were never listed.
         """
-        return replace(sale, lines=tuple(self._priced(line) for line in sale.lines))
-
-    def _priced(self, line: Line) -> Line:
-        if line.unit_price is not None or line.product not in self.listings:
-            return line
-        return replace(line, unit_price=self.listings[line.product][0].unit_price)
-
-    def stock(self, product: str) -> Stock:
-        """
-        Return the stock of *product*; what orders own beyond what came in is short.
-        """
-        on_hand, taken = self.came_in[product], self.taken[product]
-        sold = min(on_hand, taken)
-        return Stock(on_hand, available=on_hand - sold, held=0, sold=sold, short=taken - sold)
-
-    def strangers(self) -> set[str]:
-        """
-        Return products that came in or were taken though they were never listed.
-        """
-        return (set(self.came_in) | set(self.taken)) - set(self.listings)
+        return (set(self.came_in) | set(owned)) - set(self.listings)

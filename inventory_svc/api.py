@@ -14,8 +14,8 @@ from shop.inventory.v1.inventory_service_pb2_grpc import InventoryServiceService
 
 from inventory_svc import translate
 from inventory_svc.holds import Inventory
+from inventory_svc.ports import HoldOutcome, Reads
 from inventory_svc.stock import Basket, OperatorOnly, Receipt
-from inventory_svc.store import HoldOutcome
 from runtime import errors
 from runtime.caller import caller
 from runtime.reply import send_http_code
@@ -33,8 +33,9 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class InventoryApi(InventoryServiceServicer):
     """Serves `shop.inventory.v1.InventoryService`; errors are raised, the runtime reports them."""
 
-    def __init__(self, inventory: Inventory) -> None:
+    def __init__(self, inventory: Inventory, reads: Reads) -> None:
         self._inventory = inventory
+        self._reads = reads
         self._turns = Turns()
 
     async def HoldStock(self, request: inventory_service_pb2.HoldStockRequest, context: Context) -> inventory_pb2.Hold:
@@ -76,26 +77,33 @@ class InventoryApi(InventoryServiceServicer):
         self, request: inventory_service_pb2.BatchGetHoldsRequest, context: Context
     ) -> inventory_service_pb2.BatchGetHoldsResponse:
         """Return the holds of several orders."""
-        holds = await self._inventory.holds_of([translate.bare(name) for name in request.names])
+        holds = await self._reads.holds_of([translate.bare(name) for name in request.names])
         return inventory_service_pb2.BatchGetHoldsResponse(holds=[translate.hold_message(each) for each in holds])
 
     async def ListHolds(
         self, request: inventory_service_pb2.ListHoldsRequest, context: Context
     ) -> inventory_service_pb2.ListHoldsResponse:
-        """Return a page of the holds that are held or sold."""
+        """Return a page of the open holds."""
         size = min(request.page_size or DEFAULT_PAGE, LONGEST_PAGE)
         cursor = _read_cursor(request.page_token) if request.page_token else "0"
-        holds, after = await self._inventory.live_holds(cursor=cursor, most=size)
+        holds, after = await self._reads.open_holds(cursor=cursor, limit=size)
         return inventory_service_pb2.ListHoldsResponse(
             holds=[translate.hold_message(each) for each in holds],
             next_page_token=_token(after) if after else "",
         )
 
+    async def RebuildStock(
+        self, request: inventory_service_pb2.RebuildStockRequest, context: Context
+    ) -> inventory_service_pb2.RebuildStockResponse:
+        """Have a stock that was found wrong rebuilt."""
+        await self._inventory.rebuild(request.generation)
+        return inventory_service_pb2.RebuildStockResponse()
+
     async def GetProduct(
         self, request: inventory_service_pb2.GetProductRequest, context: Context
     ) -> inventory_pb2.Product:
         """Return a product."""
-        return translate.product_message(await self._inventory.product(translate.bare(request.name)))
+        return translate.product_message(await self._reads.product(translate.bare(request.name)))
 
     async def ListProducts(
         self, request: inventory_service_pb2.ListProductsRequest, context: Context
@@ -104,7 +112,7 @@ class InventoryApi(InventoryServiceServicer):
         size = min(request.page_size or DEFAULT_PAGE, LONGEST_PAGE)
         after = _read_token(request.page_token) if request.page_token else None
         # One more than asked for tells whether another page follows.
-        found = await self._inventory.products(after=after, most=size + 1)
+        found = await self._reads.products(after=after, limit=size + 1)
         page = found[:size]
         return inventory_service_pb2.ListProductsResponse(
             products=[translate.product_message(each) for each in page],

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
-from inventory_svc.stock import Basket, Hold, Line, Listing, Money, Product, Sale, State, Stock
+from inventory_svc.stock import Basket, Hold, Line, Listing, Money, Product, Return, Sale, State, Stock
+from runtime import errors
 
-Item = TypeVar("Item", Basket, Sale)
+Item = TypeVar("Item", Basket, Sale, Return)
 Anything = TypeVar("Anything")
 
 
@@ -38,13 +39,6 @@ def lines(text: str) -> tuple[Line, ...]:
     return tuple(Line(name, int(quantity), price(text)) for name, quantity, text in found or ())
 
 
-def lines_text(of: Iterable[Line]) -> str:
-    """
-    Write a hold's lines.
-    """
-    return json.dumps([[line.product, line.quantity, price_text(line.unit_price)] for line in of])
-
-
 def hold(order: str, generation: int, state: str, text: str, expire_ms: str = "", *, late: bool = False) -> Hold:
     """
     Return a hold from a script's reply.
@@ -59,7 +53,9 @@ def product(row: Sequence[Any]) -> Product:
     """
     name, *numbers = row[:6]
     display_name, description, amount, low = row[6:10]
-    unit_price = price(amount) or Money("EUR", 0)
+    unit_price = price(amount)
+    if unit_price is None:
+        raise errors.Internal(f"products/{name} has no price")
     listing = Listing(name, display_name, description, unit_price, int(low))
     return Product(listing, Stock(*(int(number) for number in numbers)))
 
@@ -75,18 +71,30 @@ def basket_arguments(basket: Basket) -> Iterator[str | int]:
     """
     Yield what `hold.lua` takes for a basket.
     """
-    yield from (basket.order, len(basket.lines))
-    for line in basket.lines:
-        yield from (line.product, line.quantity)
+    yield basket.order
+    yield from _line_arguments(basket.lines)
 
 
 def sale_arguments(sale: Sale) -> Iterator[str | int]:
     """
     Yield what `commit.lua` takes for an order.
     """
-    yield from (sale.order, sale.generation, len(sale.lines))
-    for line in sale.lines:
-        yield from (line.product, line.quantity, price_text(line.unit_price))
+    yield from (sale.order, sale.generation, int(not sale.handed_over), sale.at_ms)
+    yield from _line_arguments(sale.lines)
+
+
+def return_arguments(back: Return) -> Iterator[str | int]:
+    """
+    Yield what `release.lua` takes for an order.
+    """
+    yield from (back.order, back.generation, back.held_in, back.at_ms, back.created_ms)
+    yield from _line_arguments(back.lines)
+
+
+def _line_arguments(lines: Sequence[Line]) -> Iterator[str | int]:
+    yield len(lines)
+    for line in lines:
+        yield from (line.product, line.quantity)
 
 
 def chunks(items: Sequence[Item], most_lines: int) -> Iterator[list[Item]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from inventory_svc import events
-from inventory_svc.events import LedgerEntries, OrderEvents
+from inventory_svc.events import OrderEvents
+from inventory_svc.ledger import LedgerEntries
 from runtime.messaging.message import Handler
 from runtime.messaging.putting_aside import Publishes, dead_lettered
 from runtime.messaging.wrappers import PATIENCE_S, chain, measured, retried, traced

@@ -1,23 +1,61 @@
-"""The use cases: hold, commit, release, restock, browse."""
+"""
+The use cases: hold, commit, release, restock.
+
+An order that is confirmed owns its stock, whatever became of its hold:
+
+- Its hold is there: it is sold.
+- It was confirmed on an older generation: the rebuild counted what orders own at
+  the point where it fenced that generation, this order included.
+- Its hold's lease ended. The orders are asked: if it owns its units, which clocks
+  that differ by more than the lease's grace can bring about, they are taken again
+  from what is available. What is not there is noted as `short`, and the next units
+  that come in or back go to it. If not, it was cancelled since; that is remembered,
+  because its CANCELLED event must then give nothing back.
+- Its generation is not in Redis. The orders are asked for theirs: if they are ahead,
+  a rebuild is under way. If not, there never was such a generation (their database was
+  restored, or a producer is mistaken); what they own is sold, what else is
+  refused for good.
+
+A cancelled order gives back what it holds or, in the generation in which it was
+cancelled, what it bought. What was so before a generation started is in it already.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import structlog
 from prometheus_client import Counter
 
-from inventory_svc.ledger import Ledger
-from inventory_svc.orders import Orders
-from inventory_svc.stock import Basket, Hold, HoldGone, Product, Receipt, Sale, Stock
-from inventory_svc.store import HoldOutcome, Store
+from inventory_svc.generation import CurrentGeneration
+from inventory_svc.ports import HoldOutcome, Ledger, Orders, Stocks
+from inventory_svc.stock import (
+    Ahead,
+    Basket,
+    Hold,
+    HoldGone,
+    HoldSettled,
+    NoSuchGeneration,
+    Product,
+    Rebuilding,
+    Receipt,
+    Return,
+    Sale,
+    Stock,
+    Undecided,
+)
 from runtime import errors
 from runtime.batching import Gatherer
 
 HOLDS = Counter("inventory_holds", "Baskets that were to be held, by what became of them.", ["outcome"])
 LATE = Counter("inventory_late_commits", "Orders whose stock was sold after their lease had ended; alert on any.")
-MOST_TOGETHER = 128
+UNDECIDED = Counter(
+    "inventory_undecided_events", "Events of orders of which too much was forgotten; each makes the stock be rebuilt."
+)
+MAX_TOGETHER = 128
 """Baskets that arrive at the same time and go to Redis in one script."""
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +67,14 @@ class Restocked:
 
 
 class Inventory:
-    """What can be asked of the stock."""
+    """What changes the stock."""
 
-    def __init__(self, store: Store, ledger: Ledger, orders: Orders) -> None:
-        self._store = store
+    def __init__(self, stocks: Stocks, ledger: Ledger, orders: Orders, current: CurrentGeneration) -> None:
+        self._stocks = stocks
         self._ledger = ledger
         self._orders = orders
-        self._together: Gatherer[Basket, Hold] = Gatherer(self.hold_all, batch_limit=MOST_TOGETHER)
+        self._current = current
+        self._together: Gatherer[Basket, Hold] = Gatherer(self.hold_all, batch_limit=MAX_TOGETHER)
 
     async def hold(self, basket: Basket) -> Hold:
         """
@@ -47,7 +86,7 @@ class Inventory:
         """
         Hold each of *baskets*, all its lines or none; an outcome for each.
         """
-        outcomes = await self._store.hold(baskets)
+        outcomes = await self._stocks.hold(baskets)
         for outcome in outcomes:
             HOLDS.labels(outcome.reason if isinstance(outcome, errors.Error) else "HELD").inc()
         return outcomes
@@ -56,74 +95,101 @@ class Inventory:
         """
         Turn the hold of *order* into a sale.
         """
-        (outcome,) = await self.commit_all([Sale(order, ())])
+        (outcome,) = await self._stocks.commit([Sale(order, ())])
+        return _hold(outcome)
+
+    async def release(self, order: str) -> Hold:
+        """
+        Give back what *order* holds.
+        """
+        (outcome,) = await self._stocks.release([Return(order)])
         return _hold(outcome)
 
     async def commit_all(self, sales: Sequence[Sale]) -> list[HoldOutcome]:
         """
-        Sell what orders hold that were confirmed; an outcome for each.
-
-        Of those whose hold is gone the orders are asked: what an order owns is sold
-        all the same, and `HoldGone` remains for who was called off since.
+        Sell what orders hold that were confirmed; an outcome for each, `Rebuilding` where it has to come again.
         """
-        outcomes = await self._store.commit(sales)
-        for index, late in (await self._commit_late(sales, outcomes)).items():
-            outcomes[index] = late
+        outcomes = await self._stocks.commit(sales)
+        for kind, settle in ((Ahead, self._commit_ahead), (HoldGone, self._commit_late)):
+            indices = [index for index, outcome in enumerate(outcomes) if isinstance(outcome, kind)]
+            if indices:
+                settled = await settle([sales[index] for index in indices])
+                for index, outcome in zip(indices, settled, strict=True):
+                    outcomes[index] = outcome
+        return self._decided(outcomes)
+
+    async def _commit_late(self, sales: Sequence[Sale]) -> list[HoldOutcome]:
+        """
+        Sell what the orders own though its hold is gone, and remember who was called off since.
+        """
+        generation = self._current.number
+        owners = await self._orders.owners([sale.order for sale in sales], generation=generation)
+        late = await self._stocks.commit([sale for sale in sales if sale.order in owners], owned=True)
+        for outcome in late:
+            if isinstance(outcome, Hold) and outcome.late:
+                LATE.inc()
+                log.error("committed_after_lease", order=outcome.order)
+        rest = [sale for sale in sales if sale.order not in owners]
+        await self._stocks.release([Return(sale.order) for sale in rest])
+        outcomes: dict[str, HoldOutcome] = {sale.order: HoldGone(sale.order) for sale in rest}
+        return [outcomes.get(sale.order) or late.pop(0) for sale in sales]
+
+    async def _commit_ahead(self, sales: Sequence[Sale]) -> list[HoldOutcome]:
+        """
+        Sell what the orders own though its generation does not exist; `Rebuilding` if it does.
+        """
+        known = await self._orders.generation()
+        rest = [sale for sale in sales if sale.generation > known]
+        if len(rest) < len(sales):
+            self._current.doubted.set()
+        outcomes: dict[str, HoldOutcome] = {sale.order: Rebuilding() for sale in sales if sale.generation <= known}
+        if rest:
+            outcomes |= await self._commit_unknown(rest)
+        return [outcomes[sale.order] for sale in sales]
+
+    async def _commit_unknown(self, sales: Sequence[Sale]) -> dict[str, HoldOutcome]:
+        generation = self._current.number
+        names = [sale.order for sale in sales]
+        here = await self._orders.owners(names, generation=generation)
+        before = await self._orders.owners(names, generation=0)
+        mine = [replace(sale, generation=generation) for sale in sales if sale.order in here]
+        sold = await self._stocks.commit(mine, owned=True)
+        outcomes: dict[str, HoldOutcome] = {sale.order: outcome for sale, outcome in zip(mine, sold, strict=True)}
+        for sale in sales:
+            if sale.order not in here:
+                settled = HoldSettled(sale.order, "was settled when the stock was rebuilt")
+                outcomes[sale.order] = settled if sale.order in before else _no_such(sale.order, sale.generation)
         return outcomes
 
-    async def _commit_late(self, sales: Sequence[Sale], outcomes: Sequence[HoldOutcome]) -> dict[int, HoldOutcome]:
-        gone = [index for index, outcome in enumerate(outcomes) if isinstance(outcome, HoldGone)]
-        if not gone:
-            return {}
-        generation = self._store.scripts.generation
-        owners = await self._orders.owners([sales[index].order for index in gone], generation=generation)
-        owned = [index for index in gone if sales[index].order in owners]
-        late = await self._store.commit([sales[index] for index in owned], owned=True)
-        LATE.inc(sum(isinstance(outcome, Hold) and outcome.late for outcome in late))
-        return dict(zip(owned, late, strict=True))
+    async def release_all(self, returns: Sequence[Return]) -> list[HoldOutcome]:
+        """
+        Give back what orders hold or bought; an outcome for each, `Rebuilding` where it has to come again.
+        """
+        outcomes = await self._stocks.release(returns)
+        if any(isinstance(outcome, Ahead) for outcome in outcomes):
+            known = await self._orders.generation()
+            for index, back in enumerate(returns):
+                if isinstance(outcomes[index], Ahead):
+                    outcomes[index] = self._release_ahead(back, known)
+        return self._decided(outcomes)
 
-    async def release(self, order: str) -> Hold:
-        """
-        Give back what *order* holds or bought.
-        """
-        (outcome,) = await self._store.release([order])
-        return _hold(outcome)
+    def _release_ahead(self, back: Return, known: int) -> errors.Error:
+        if back.generation > known:
+            return _no_such(back.order, back.generation)
+        self._current.doubted.set()
+        return Rebuilding()
 
-    async def release_all(self, orders: Sequence[str]) -> list[HoldOutcome]:
+    def _decided(self, outcomes: list[HoldOutcome]) -> list[HoldOutcome]:
         """
-        Give back what *orders* hold or bought; an outcome for each.
+        Have a new generation settle what cannot be decided in this one.
         """
-        return await self._store.release(orders)
-
-    async def fulfil_all(self, orders: Sequence[str]) -> None:
-        """
-        Note that *orders* were handed over.
-        """
-        await self._store.fulfil(orders)
-
-    async def holds_of(self, orders: Sequence[str]) -> list[Hold]:
-        """
-        Return the holds of those of *orders* that have one.
-        """
-        return await self._store.holds_of(orders)
-
-    async def live_holds(self, *, cursor: str, most: int) -> tuple[list[Hold], str]:
-        """
-        Return about *most* holds that are held or sold, and where to go on, empty at the end; *cursor* "0" at first.
-        """
-        return await self._store.live_holds(cursor=cursor, most=most)
-
-    async def product(self, name: str) -> Product:
-        """
-        Return a product with its stock.
-        """
-        return await self._store.product(name)
-
-    async def products(self, *, after: str | None, most: int) -> list[Product]:
-        """
-        Return at most *most* products by name, those after *after*.
-        """
-        return await self._store.products(after=after, most=most)
+        for index, outcome in enumerate(outcomes):
+            if isinstance(outcome, Undecided):
+                UNDECIDED.inc()
+                log.error("event_undecided", hold=outcome.metadata["hold"], generation=self._current.number)
+                self._current.retire(self._current.number)
+                outcomes[index] = Rebuilding()
+        return outcomes
 
     async def restock(self, receipt: Receipt) -> Restocked:
         """
@@ -132,16 +198,26 @@ class Inventory:
         A repeat goes the same way and changes nothing. If this ends between, whoever
         follows the ledger finishes it.
         """
-        before = await self._store.reserve(receipt)
+        before = await self._stocks.reserve(receipt)
         if before is not None:
             return Restocked(await self._with_stock(receipt.product, before), repeated=True)
         await self._ledger.record_receipts([receipt])
-        after = await self._store.receive(receipt)
+        after = await self._stocks.receive(receipt)
         return Restocked(await self._with_stock(receipt.product, after), repeated=False)
 
     async def _with_stock(self, name: str, stock: Stock) -> Product:
-        product = await self._store.product(name)
+        product = await self._stocks.product(name)
         return Product(product.listing, stock)
+
+    async def rebuild(self, generation: int) -> None:
+        """
+        Have the stock of *generation* replaced, soon; nothing happens if a later one is there.
+        """
+        self._current.retire(generation)
+
+
+def _no_such(order: str, generation: int) -> NoSuchGeneration:
+    return NoSuchGeneration(order, f"is of generation {generation}, which never began")
 
 
 def _hold(outcome: HoldOutcome) -> Hold:

@@ -18,7 +18,8 @@ import asyncio
 import structlog
 from prometheus_client import Counter
 
-from inventory_svc.orders import Orders
+from inventory_svc.generation import CurrentGeneration
+from inventory_svc.ports import Orders
 from inventory_svc.stock import Sale
 from inventory_svc.store import Store
 from runtime import errors
@@ -32,8 +33,9 @@ log = structlog.get_logger()
 class Leases:
     """Gives back what expired holds set aside."""
 
-    def __init__(self, store: Store, orders: Orders, *, every_s: float) -> None:
+    def __init__(self, store: Store, orders: Orders, current: CurrentGeneration, *, every_s: float) -> None:
         self._store = store
+        self._current = current
         self._orders = orders
         self._every_s = every_s
 
@@ -43,20 +45,20 @@ class Leases:
         """
         while True:
             try:
-                done = await self.end_some()
+                done = await self.end_due()
             except errors.Error as error:
                 log.warning("expired holds wait", error=error.message, reason=error.reason)
                 done = 0
             # A full round means that more are waiting.
             await asyncio.sleep(self._every_s if done == 0 else 0)
 
-    async def end_some(self) -> int:
+    async def end_due(self) -> int:
         """
         End some of the leases that are due; returns how many were looked at.
         """
-        if self._store.scripts.position is None:
+        if self._current.position is None:
             return 0
-        generation = self._store.scripts.generation
+        generation = self._current.number
         due = await self._store.claim_expired(claim_ms=CLAIM_MS)
         if not due:
             return 0
@@ -77,4 +79,4 @@ class Leases:
         if sales:
             await self._store.commit(sales)
             EXPIRED.labels("sold, its event is late").inc(len(sales))
-            log.warning("holds were committed before their orders' events came", count=len(sales))
+            log.warning("committed_before_event", count=len(sales))

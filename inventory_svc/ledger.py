@@ -1,31 +1,38 @@
 """
 The ledger: what must outlive Redis, in the compacted Kafka topic `stock_ledger`.
 
-Listings, receipts, and the generations that rebuilds started. One partition, so
-that everybody reads it in one order: of two receipts with one request id the
-first counts. A receipt is written here before it takes effect, and what was
-written but not applied, since a replica died between, is applied by whoever
-follows the ledger.
+Listings and receipts. One partition, so that everybody reads it in one order: of
+two receipts with one request id the first counts. A receipt is written here
+before it takes effect, and what was written but not applied, since a replica died
+between, is applied by whoever follows the ledger.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 from google.protobuf.message import DecodeError
 from shop.inventory.v1.events_pb2 import LedgerEntry, StockEvent
 
 from inventory_svc import translate
-from inventory_svc.scripts import Position
+from inventory_svc.entries import Entry, set_aside, usable
+from inventory_svc.generation import Position
 from inventory_svc.stock import Listing, Receipt
-from runtime.messaging.message import Record
+from inventory_svc.store import Store
+from runtime import errors
+from runtime.messaging.message import Message, Record
 from runtime.messaging.publisher import Publisher
 from runtime.messaging.reader import read_to_end
 from runtime.messaging.topics import Topic
 
 TOPIC = Topic("stock_ledger", partitions=1, compacted=True)
 EVENTS_TOPIC = Topic("stock_events")
+READ_S = 30.0
+"""For all of the ledger; a transaction that somebody has open in it keeps its end from being reached."""
+LAST_S = 5.0
+LAST_EVENTS = 20
+"""Of each partition, of which the highest position counts; the very last may be of somebody else."""
 log = structlog.get_logger()
 
 
@@ -49,36 +56,26 @@ class Ledger:
         """
         await self._write(translate.listing_entry(each, at_ms) for each in listings)
 
-    async def record_rebuild(self, generation: int) -> None:
-        """
-        Write that *generation* began, so that an older Redis is known as such.
-        """
-        entry = LedgerEntry(occur_time=translate.timestamp(self._now_ms()))
-        entry.rebuild.generation = generation
-        await self._write([entry])
-
     async def _write(self, entries: Iterable[LedgerEntry]) -> None:
         await self._publisher.publish(
             [Record(TOPIC.name, key(entry), entry.SerializeToString(deterministic=True)) for entry in entries]
         )
 
-    async def read(self, *, limit_s: float = 60) -> list[LedgerEntry]:
+    async def read(self) -> list[Entry]:
         """
-        Return everything that is in the ledger, in its order.
+        Return every usable entry, in the ledger's order; `Unavailable` if its end is not reached.
         """
-        messages = await read_to_end(self._brokers, TOPIC.name, within_s=limit_s)
-        return [entry for message in messages if (entry := decode(message.value or b"")) is not None]
+        messages = await read_to_end(self._brokers, TOPIC.name, within_s=READ_S)
+        return [entry for message in messages if (entry := usable(message)) is not None]
 
-    async def last_position(self, *, limit_s: float = 5) -> Position:
+    async def last_position(self) -> Position:
         """
-        Return the last position of the stock's history that Kafka tells of; `Position(0)` if none.
+        Return the last position of the stock's history that its events tell of; `Position(0)` if none.
 
         Redis must be there or further.
         """
-        generations = [entry.rebuild.generation for entry in await self.read(limit_s=limit_s)]
-        messages = await read_to_end(self._brokers, EVENTS_TOPIC.name, last=1, within_s=limit_s)
-        told = [_position(message.value or b"") for message in messages]
-        return max([Position(max(generations, default=0)), *told])
+        messages = await read_to_end(self._brokers, EVENTS_TOPIC.name, last=LAST_EVENTS, within_s=LAST_S)
+        return max((_position(message.value or b"") for message in messages), default=Position(0))
 
 
 def key(entry: LedgerEntry) -> bytes:
@@ -90,24 +87,8 @@ def key(entry: LedgerEntry) -> bytes:
     """
     if entry.HasField("listing"):
         return f"listings/{entry.listing.product.name}".encode()
-    if entry.HasField("rebuild"):
-        return b"rebuild"
     receipt = entry.receipt
     return f"receipts/{receipt.product}/{receipt.quantity}/{receipt.request_id}".encode()
-
-
-def decode(value: bytes) -> LedgerEntry | None:
-    """
-    Return the entry in *value*, or None if there is none: it is logged and passed over.
-    """
-    try:
-        entry = LedgerEntry.FromString(value)
-    except DecodeError:
-        entry = LedgerEntry()
-    if entry.WhichOneof("entry") is None:
-        log.error("the ledger has a record that is no entry", size=len(value))
-        return None
-    return entry
 
 
 def _position(value: bytes) -> Position:
@@ -119,3 +100,29 @@ def _position(value: bytes) -> Position:
         return Position(int(generation), int(sequence))
     except (DecodeError, ValueError):
         return Position(0)
+
+
+class LedgerEntries:
+    """Applies what is in the ledger and was not applied by who wrote it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def handle(self, messages: Sequence[Message]) -> None:
+        """
+        Apply *messages* in their order; raises `Unavailable` if they should come again, and nothing else.
+        """
+        for message in messages:
+            entry = usable(message)
+            try:
+                await self._apply(entry)
+            except errors.Unavailable:
+                raise
+            except errors.Error as error:
+                set_aside(message, error)
+
+    async def _apply(self, entry: Entry | None) -> None:
+        if isinstance(entry, Receipt):
+            await self._store.receive(entry)
+        elif entry is not None:
+            await self._store.list_product(*entry)

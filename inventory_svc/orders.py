@@ -2,61 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import Any
 
 import grpc
 from shop.orders.v1 import allocation_service_pb2 as messages
 from shop.orders.v1.allocation_service_pb2_grpc import AllocationServiceStub
 
 from inventory_svc import translate
-from inventory_svc.stock import Line, Sale
-from runtime import errors, status
+from inventory_svc.ports import Started
+from runtime import status
 
 CALL_S = 5.0
-"""For a single call."""
-STREAM_S = 600.0
-"""For all pages of the allocations."""
 
 
-@dataclass(frozen=True, slots=True)
-class Allocations:
-    """One page of what orders own; *fulfilled* are units that were handed over, by product."""
-
-    confirmed: tuple[Sale, ...]
-    fulfilled: tuple[Line, ...] = ()
-
-
-class Orders:
+class MeshOrders:
     """Calls AllocationService; its errors are ours."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = AllocationServiceStub(channel)
 
-    async def start_generation(self, request_id: str) -> int:
+    async def start_generation(self, *, above: int) -> Started:
         """
-        Return a new stock generation; from now on no order is confirmed on a hold of an older one.
+        Return a stock generation greater than *above*, and what orders own at the point where it starts.
         """
-        request = messages.StartGenerationRequest(request_id=request_id)
-        try:
-            response = await self._stub.StartGeneration(request, timeout=CALL_S)
-        except grpc.aio.AioRpcError as error:
-            raise status.from_rpc_error(error) from error
-        return response.generation
+        response = await _call(self._stub.StartGeneration, messages.StartGenerationRequest(above=above))
+        return Started(response.generation, {translate.bare(each.product): each.units for each in response.sold})
 
-    async def allocations(self) -> AsyncIterator[Allocations]:
+    async def generation(self) -> int:
         """
-        Yield what confirmed and fulfilled orders own; `Unavailable` if it breaks off.
+        Return the generation whose holds are accepted.
         """
-        complete = False
-        try:
-            async for page in self._stub.ListAllocations(messages.ListAllocationsRequest(), timeout=STREAM_S):
-                complete = page.complete
-                yield _page(page)
-        except grpc.aio.AioRpcError as error:
-            raise status.from_rpc_error(error) from error
-        if not complete:
-            raise errors.Unavailable("the orders' allocations broke off", reason="ORDERS_UNAVAILABLE")
+        return int((await _call(self._stub.GetGeneration, messages.GetGenerationRequest())).generation)
 
     async def owners(self, orders: Sequence[str], *, generation: int) -> set[str]:
         """
@@ -66,17 +43,11 @@ class Orders:
         """
         names = [f"orders/{order}" for order in orders]
         request = messages.CheckAllocationsRequest(orders=names, generation=generation)
-        try:
-            response = await self._stub.CheckAllocations(request, timeout=CALL_S)
-        except grpc.aio.AioRpcError as error:
-            raise status.from_rpc_error(error) from error
-        return {translate.bare(name) for name in response.orders}
+        return {translate.bare(name) for name in (await _call(self._stub.CheckAllocations, request)).orders}
 
 
-def _page(page: messages.ListAllocationsResponse) -> Allocations:
-    return Allocations(tuple(_sales(page.allocations)), translate.lines(page.fulfilled))
-
-
-def _sales(allocations: Iterable[messages.Allocation]) -> Iterable[Sale]:
-    for each in allocations:
-        yield Sale(translate.bare(each.order), translate.lines(each.lines))
+async def _call(method: Any, request: Any) -> Any:
+    try:
+        return await method(request, timeout=CALL_S)
+    except grpc.aio.AioRpcError as error:
+        raise status.from_rpc_error(error) from error

@@ -23,7 +23,6 @@ from redis.exceptions import LockError, RedisError
 from inventory_svc import translate
 from inventory_svc.ledger import EVENTS_TOPIC
 from inventory_svc.scripts import EVENTS, RELAY_LOCK
-from inventory_svc.store import Store
 from runtime import errors
 from runtime.messaging.message import Record
 from runtime.messaging.publisher import Publisher
@@ -44,8 +43,7 @@ log = structlog.get_logger()
 class Relay:
     """Moves events from the stream to Kafka; *redis* must wait longer than `WAIT_MS` for an answer."""
 
-    def __init__(self, store: Store, redis: Redis, publisher: Publisher, *, retry_s: float = 1.0) -> None:
-        self._store = store
+    def __init__(self, redis: Redis, publisher: Publisher, *, retry_s: float = 1.0) -> None:
         self._redis = redis
         self._publisher = publisher
         self._retry_s = retry_s

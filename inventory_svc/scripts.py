@@ -1,5 +1,5 @@
 """
-Runs the Lua scripts in `lua/` and knows which data of Redis they may work on.
+Runs the Lua scripts in `lua/`.
 
 Every script is told the generation that this replica knows and the highest
 sequence that it saw in it; Redis refuses if it has another generation or less of
@@ -8,14 +8,13 @@ this one, which is how a running replica notices that data was lost.
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass
 from importlib import resources
 from typing import Any, cast
 
 from redis.asyncio import Redis
-from redis.exceptions import MasterDownError, NoScriptError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import MasterDownError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
+from inventory_svc.generation import CurrentGeneration, Position
 from inventory_svc.stock import Rebuilding
 from runtime import errors
 
@@ -23,55 +22,22 @@ MARKER = "stock:marker"
 EVENTS = "stock:events"
 REBUILD_LOCK = "stock:rebuild"
 RELAY_LOCK = "stock:relay"
+FORMAT = "2"
+"""Of what is in Redis, as `common.lua` has it; data of another one is not used."""
 _LOST = ("GENERATION", "BEHIND")
 # Answers of a Redis that is there but can't take writes right now; some have classes, some only a first word.
 _NOT_NOW = (OutOfMemoryError, ReadOnlyError, MasterDownError)
 _NOT_NOW_WORDS = ("MISCONF", "NOREPLICAS", "BUSY")
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Position:
-    """How far the stock's history got: its generation, and the sequence of the last event in it."""
-
-    generation: int
-    sequence: int = 0
+ALONE = {"activate", "unlink"}
+"""Scripts that do not start with `common.lua`."""
 
 
 class Scripts:
     """Calls scripts by their file's name, at the position that this replica knows."""
 
-    def __init__(self, redis: Redis) -> None:
-        self.redis = redis
-        self.lost = asyncio.Event()
-        """Set when Redis refused a script, so that somebody looks."""
-        self._position: Position | None = None
-        self._absence: errors.Error | None = None
-        self._texts = _read_all()
-        self._hashes: dict[str, str] = {}
-
-    @property
-    def position(self) -> Position | None:
-        """What is known here; None while the stock must not be touched."""
-        return self._position
-
-    def adopt(self, position: Position | None, *, because: errors.Error | None = None) -> None:
-        """
-        Work on *position* from now on, or on nothing *because* of something, else a rebuild.
-        """
-        self._position = position
-        self._absence = because
-
-    @property
-    def generation(self) -> int:
-        """
-        The generation to work on; raises `Rebuilding` or why else there is none.
-        """
-        return self._known().generation
-
-    def _known(self) -> Position:
-        if self._position is None:
-            raise self._absence or Rebuilding()
-        return self._position
+    def __init__(self, redis: Redis, current: CurrentGeneration) -> None:
+        self._current = current
+        self._scripts = {name: redis.register_script(text) for name, text in _read_all().items()}
 
     async def call(self, name: str, *arguments: str | int) -> list[Any]:
         """
@@ -80,64 +46,47 @@ class Scripts:
         Raises `Rebuilding` if the stock's data was lost, `Unavailable` if Redis
         does not answer.
         """
-        position = self._known()
+        position = self._current.known()
         values = [position.generation, position.sequence, *arguments]
         try:
-            reply = cast(list[Any], await self._evaluate(name, [MARKER, EVENTS], values))
+            reply = cast(list[Any], await self._run(name, [MARKER, EVENTS, REBUILD_LOCK], values))
         except ResponseError as error:
             raise self._refused(error) from error
-        self._advance(Position(position.generation, int(reply[0])))
+        self._current.advance(Position(position.generation, int(reply[0])))
         return reply[1:]
 
     async def call_alone(self, name: str, keys: list[str], *arguments: str | int) -> Any:
         """
-        Run a script that does not start with `common.lua`.
+        Run a script that does not start with `common.lua`; raises `Unavailable`.
         """
-        return await self._evaluate(name, keys, list(arguments))
-
-    async def _evaluate(self, name: str, keys: list[str], values: list[str | int]) -> Any:
         try:
-            return await self._evaluate_loaded(name, keys, values)
+            return await self._run(name, keys, list(arguments))
+        except ResponseError as error:
+            raise unavailable(error) from error
+
+    async def _run(self, name: str, keys: list[str], values: list[str | int]) -> Any:
+        try:
+            return await self._scripts[name](keys=keys, args=values)
         except ResponseError:
             raise
         except (RedisError, OSError, TimeoutError) as error:
             raise unavailable(error) from error
 
-    async def _evaluate_loaded(self, name: str, keys: list[str], values: list[str | int]) -> Any:
-        if name not in self._hashes:
-            await self._load(name)
-        try:
-            return await self._evalsha(name, keys, values)
-        except NoScriptError:
-            await self._load(name)
-            return await self._evalsha(name, keys, values)
-
-    async def _load(self, name: str) -> None:
-        self._hashes[name] = await self.redis.script_load(self._texts[name])
-
-    async def _evalsha(self, name: str, keys: list[str], values: list[str | int]) -> Any:
-        return await self.redis.evalsha(self._hashes[name], len(keys), *keys, *values)
-
     def _refused(self, error: ResponseError) -> errors.Error:
         word = str(error).partition(" ")[0]
         if word in _LOST:
-            self.lost.set()
+            self._current.doubted.set()
+            return Rebuilding()
+        if word == Rebuilding.reason:
             return Rebuilding()
         if isinstance(error, _NOT_NOW) or word in _NOT_NOW_WORDS:
             return unavailable(error)
         return errors.Internal(f"a script failed: {error}")
 
-    def _advance(self, reached: Position) -> None:
-        """
-        Remember the highest sequence seen; answers may come in another order than they were made.
-        """
-        if self._position is not None and self._position.generation == reached.generation:
-            self._position = max(self._position, reached)
-
 
 def unavailable(error: Exception) -> errors.Unavailable:
     """
-    Return what callers are told while Redis does not answer.
+    Return what callers are told while Redis does not answer, or takes no writes.
     """
     return errors.Unavailable(
         "the stock cannot be reached",
@@ -153,8 +102,7 @@ def _read_all() -> dict[str, str]:
     """
     files = {path.name.removesuffix(".lua"): path.read_text() for path in _files() if path.name.endswith(".lua")}
     common = files.pop("common")
-    alone = {"start_generation"}
-    return {name: text if name in alone else common + text for name, text in files.items()}
+    return {name: text if name in ALONE else common + text for name, text in files.items()}
 
 
 def _files() -> list[Any]:

@@ -25,7 +25,9 @@ class Settings(ServiceSettings):
     lease_grace_s: float = Field(default=30.0, ge=0, le=3600)
     """For how long after its end a lease still counts: more than clocks differ and a transaction lasts."""
     hold_keep_s: float = Field(default=8 * 86_400.0, ge=7 * 86_400, le=90 * 86_400)
-    """How long final holds are remembered; longer than Kafka keeps order events."""
+    """How long final orders are remembered; longer than Kafka keeps order events."""
+    max_remembered: int = Field(default=1_200_000, ge=1000, le=1_600_000)
+    """Final orders that are remembered at most (25 bytes each), but for those of the last half hour."""
     events_backlog_limit: int = Field(default=1_000_000, ge=1000)
     """Stock events that may wait for Kafka (about 300 bytes each); at that nothing more is held."""
     look_s: float = Field(default=1.0, gt=0, le=60)

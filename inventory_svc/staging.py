@@ -1,60 +1,57 @@
 """
-Writes a generation that does not count yet, and removes those that no longer do.
+Writes a stock that does not count yet, and removes what no longer does.
 
-Each generation has a prefix of its own, so that nothing is half there: it counts
-when the marker names it, which `start_generation.lua` does in one step.
+Each has a prefix of its own, so that nothing is half there: it counts when the
+marker names it, which `activate.lua` does in one step.
 """
 
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from inventory_svc import codec
 from inventory_svc.account import Account
-from inventory_svc.scripts import MARKER, REBUILD_LOCK, Scripts
-from inventory_svc.stock import Listing, Sale, Stock
+from inventory_svc.ports import Started
+from inventory_svc.scripts import FORMAT, MARKER, REBUILD_LOCK, Scripts, unavailable
+from inventory_svc.stock import Listing, Stock
 
 COMMANDS = 500
 """Sent to Redis at a time."""
 
 
 class Staging:
-    """Builds up *generation* in Redis."""
+    """Builds up a stock in Redis: all but what the orders own, which is known last."""
 
-    def __init__(self, redis: Redis, generation: int) -> None:
+    def __init__(self, redis: Redis, scripts: Scripts) -> None:
         self._redis = redis
-        self._prefix = f"stock:{generation}:"
-        self._generation = generation
+        self._scripts = scripts
+        self._prefix = f"stock:{secrets.token_hex(4)}:"
 
-    async def add_sales(self, sales: Iterable[Sale]) -> None:
+    async def write(self, account: Account) -> None:
         """
-        Write a committed hold for each of *sales*.
+        Write the products with what came in, and the receipts, which must not come in again; raises `Unavailable`.
         """
-        await self._write_hashes(
-            (f"hold:{sale.order}", {"state": "committed", "lines": codec.lines_text(sale.lines)}) for sale in sales
-        )
+        try:
+            await self._write_products(account)
+            await self._write_receipts(account)
+        except (RedisError, OSError, TimeoutError) as error:
+            raise unavailable(error) from error
 
-    async def add_account(self, account: Account) -> None:
-        """
-        Write the products with their stock, and the receipts, which must not come in again.
-        """
+    async def _write_products(self, account: Account) -> None:
         rows = [(listing, at, account.stock(product)) for product, (listing, at) in account.listings.items()]
         await self._write_hashes((f"product:{each[0].product}", _product_fields(*each)) for each in rows)
         for part in codec.slices(sorted(account.listings), COMMANDS):
             await self._redis.zadd(f"{self._prefix}products", dict.fromkeys(part, 0))
-        await self._write_receipts(account)
 
     async def _write_receipts(self, account: Account) -> None:
         for part in codec.slices(list(account.receipts.values()), COMMANDS):
-            texts: dict[Any, Any] = {}
-            for receipt in part:
-                stock = account.stock(receipt.product)
-                numbers = (stock.on_hand, stock.available, stock.held, stock.sold)
-                texts[receipt.request] = json.dumps([receipt.product, receipt.quantity, *numbers])
+            texts: dict[Any, Any] = {each.request: json.dumps([each.product, each.quantity, True]) for each in part}
             await self._redis.hset(f"{self._prefix}receipts", mapping=texts)
 
     async def _write_hashes(self, hashes: Iterable[tuple[str, Mapping[Any, Any]]]) -> None:
@@ -64,12 +61,46 @@ class Staging:
                     pipeline.hset(f"{self._prefix}{name}", mapping=fields)
                 await pipeline.execute()
 
-    async def start(self, scripts: Scripts, token: str) -> bool:
+    async def activate(self, account: Account, started: Started, token: str) -> bool:
         """
-        Let the generation count, if the lock still has *token*; False if somebody was faster.
+        Let the stock count as generation *started*; False if somebody was faster or the lock has not *token* any more.
         """
+        arguments: list[str | int] = []
+        for product in account.listings:
+            if owned := started.owned.get(product, 0):
+                stock = account.stock(product, owned)
+                arguments += [product, stock.available, stock.sold, stock.short]
         keys = [MARKER, REBUILD_LOCK]
-        return bool(await scripts.call_alone("start_generation", keys, token, self._generation))
+        header = (token, started.generation, self._prefix, FORMAT)
+        return bool(await self._scripts.call_alone("activate", keys, *header, *arguments))
+
+    async def remove(self) -> None:
+        """
+        Remove what was written, unless it counts by now.
+        """
+        await self._remove(f"{self._prefix}*", token="")
+
+    async def sweep(self, token: str) -> int:
+        """
+        Remove every stock that does not count, if the lock has *token*; returns the number of keys removed.
+        """
+        return await self._remove("stock:*:*", token=token)
+
+    async def _remove(self, pattern: str, *, token: str) -> int:
+        removed = 0
+        keys: list[str] = []
+        try:
+            async for key in self._redis.scan_iter(match=pattern, count=COMMANDS):
+                keys.append(key)
+                if len(keys) >= COMMANDS:
+                    removed += await self._unlink(token, keys)
+                    keys = []
+        except (RedisError, OSError, TimeoutError) as error:
+            raise unavailable(error) from error
+        return removed + (await self._unlink(token, keys) if keys else 0)
+
+    async def _unlink(self, token: str, keys: list[str]) -> int:
+        return int(await self._scripts.call_alone("unlink", [MARKER, REBUILD_LOCK], token, self._prefix, *keys))
 
 
 def _product_fields(listing: Listing, listed_ms: int, stock: Stock) -> dict[str, str | int]:
@@ -85,20 +116,3 @@ def _product_fields(listing: Listing, listed_ms: int, stock: Stock) -> dict[str,
         "low": listing.low_stock,
         "listed_ms": listed_ms,
     }
-
-
-async def sweep(redis: Redis, *, keep: int) -> int:
-    """
-    Remove every generation but *keep*, little by little; returns the number of keys removed.
-    """
-    removed = 0
-    found: list[str] = []
-    async for key in redis.scan_iter(match="stock:[0-9]*", count=COMMANDS):
-        if not key.startswith(f"stock:{keep}:"):
-            found.append(key)
-        if len(found) >= COMMANDS:
-            removed += await redis.unlink(*found)
-            found = []
-    if found:
-        removed += await redis.unlink(*found)
-    return removed

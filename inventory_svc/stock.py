@@ -15,6 +15,10 @@ from runtime import errors
 
 MAX_LINES = 100
 """Lines of one basket, as the contract has it."""
+MAX_PRODUCTS = 10_000
+"""Of the shop; a rebuild enters what was sold of all of them in one step."""
+JUST_NOW_MS = 2**53
+"""For what is known to be so at this moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +69,10 @@ def _check_line(index: int, line: Line, seen: set[str]) -> None:
 
 
 class State(StrEnum):
-    """Where a hold stands: HELD -> COMMITTED -> FULFILLED, and from the first two to RELEASED."""
+    """Where a hold stands: HELD -> COMMITTED or RELEASED."""
 
     HELD = "held"
     COMMITTED = "committed"
-    FULFILLED = "fulfilled"
     RELEASED = "released"
 
 
@@ -80,7 +83,7 @@ class Hold:
 
     It is given back after *expire_ms* (by Redis's clock, since 1970) unless it is
     committed before; None where it does not expire. A *late* one was committed
-    after its lease had ended.
+    after its lease had ended. Of final ones the lines are not kept.
     """
 
     order: str
@@ -142,11 +145,34 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Sale:
-    """What a confirmed order owns, and the generation of the hold that it was confirmed on (0: not known)."""
+    """
+    What a confirmed order owns, and the generation of the hold that it was confirmed on (0: not known).
+
+    It was confirmed at *at_ms*, or, if it is only *handed_over* now, not before that.
+    """
 
     order: str
     lines: tuple[Line, ...]
     generation: int = 0
+    at_ms: int = JUST_NOW_MS
+    handed_over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """
+    What an order gives back that is called off or rejected.
+
+    *generation* is the one in which it gave its units back, 0 if it never had any;
+    *held_in* that of the hold that it was confirmed on, 0 if that is not known.
+    """
+
+    order: str
+    lines: tuple[Line, ...] = ()
+    generation: int = 0
+    held_in: int = 0
+    at_ms: int = JUST_NOW_MS
+    created_ms: int = 0
 
 
 class OutOfStock(errors.FailedPrecondition):
@@ -215,16 +241,34 @@ class HoldReleased(HoldError):
     reason = "HOLD_RELEASED"
 
 
-class HoldFulfilled(HoldError):
-    """The order was handed over: nothing can be given back."""
+class HoldCommitted(HoldError):
+    """The order is sold: only its own cancellation gives that back."""
 
-    reason = "HOLD_FULFILLED"
+    reason = "HOLD_COMMITTED"
 
 
 class HoldSettled(HoldError):
-    """The order was confirmed before the stock was rebuilt, and the rebuild took it into account."""
+    """What became of the order was so before the stock was rebuilt, and the rebuild took it into account."""
 
     reason = "HOLD_SETTLED"
+
+
+class NoSuchGeneration(HoldError):
+    """The orders never started the generation that an event names, and do not own what it says."""
+
+    reason = "NO_SUCH_GENERATION"
+
+
+class Ahead(HoldError):
+    """What became of the order was in a generation that is not in Redis: ask the orders whether there is one."""
+
+    reason = "GENERATION_AHEAD"
+
+
+class Undecided(HoldError):
+    """Whether an event took effect already has been forgotten: only a new generation settles it."""
+
+    reason = "HOLD_FORGOTTEN"
 
 
 class HoldGone(errors.NotFound):
@@ -254,8 +298,17 @@ class OperatorOnly(errors.PermissionDenied):
     reason = "OPERATOR_REQUIRED"
 
 
+class TooManyProducts(errors.FailedPrecondition):
+    """The shop cannot have more products."""
+
+    reason = "TOO_MANY_PRODUCTS"
+
+    def __init__(self, product: str) -> None:
+        super().__init__(f"products/{product} is one more than the {MAX_PRODUCTS} that there may be")
+
+
 class Rebuilding(errors.Unavailable):
-    """Redis lost its data; the stock is being rebuilt from what is durable."""
+    """The stock is being rebuilt from what is durable."""
 
     reason = "STOCK_REBUILDING"
 

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from inventory_svc import codec
+from inventory_svc.generation import CurrentGeneration
+from inventory_svc.ports import HoldOutcome
 from inventory_svc.scripts import Scripts
 from inventory_svc.stock import (
+    MAX_PRODUCTS,
+    Ahead,
     BacklogFull,
     Basket,
     Hold,
-    HoldFulfilled,
+    HoldCommitted,
     HoldGone,
     HoldMismatch,
     HoldReleased,
@@ -20,21 +24,25 @@ from inventory_svc.stock import (
     Listing,
     OutOfStock,
     Product,
-    Rebuilding,
     Receipt,
     RequestIdReused,
+    Return,
     Sale,
     State,
     Stock,
+    TooManyProducts,
+    Undecided,
     UnknownProduct,
     UnknownProducts,
 )
 from runtime import errors
 
-MOST_LINES = 500
+MAX_SCRIPT_LINES = 500
 """Lines that one script works on: a few milliseconds in which Redis does nothing else."""
-MOST_HOLDS = 50
+MAX_SCRIPT_HOLDS = 50
 """Holds that one script gives back; each may have a hundred lines."""
+SHARDS_AT_A_TIME = 32
+"""Of final orders that one script looks at for what may be forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,32 +54,46 @@ class Audit:
     short: int
 
 
-HoldOutcome = Hold | errors.Error
-"""What became of one of several orders."""
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Final orders that were forgotten, those that are remembered, and whether there is more to forget."""
+
+    forgotten: int
+    remembered: int
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """
+    How long and how much is kept.
+
+    A hold's lease ends after *lease_ms* and counts for *grace_ms* more; final orders
+    are remembered for *keep_ms*, and at most about *max_remembered* of them. With
+    *max_backlog* events waiting for Kafka nothing more is held.
+    """
+
+    lease_ms: int
+    grace_ms: int
+    keep_ms: int
+    max_backlog: int
+    max_remembered: int = 1_200_000
 
 
 class Store:
-    """
-    Holds, sales, and products.
+    """Holds, sales, and products, in the generation that *current* names."""
 
-    A hold's lease ends after *lease_ms* and counts for *grace_ms* more; final holds
-    are remembered for *keep_ms*. With *backlog_limit* events waiting for Kafka
-    nothing more is held.
-    """
-
-    def __init__(self, scripts: Scripts, *, lease_ms: int, grace_ms: int, keep_ms: int, backlog_limit: int) -> None:
-        self.scripts = scripts
-        self._lease_ms = lease_ms
-        self._grace_ms = grace_ms
-        self._keep_ms = keep_ms
-        self._backlog_limit = backlog_limit
+    def __init__(self, scripts: Scripts, current: CurrentGeneration, limits: Limits) -> None:
+        self._scripts = scripts
+        self._current = current
+        self._limits = limits
 
     async def hold(self, baskets: Sequence[Basket]) -> list[HoldOutcome]:
         """
         Hold each of *baskets*, all its lines or none; an outcome for each.
         """
         outcomes: list[HoldOutcome] = []
-        for chunk in codec.chunks(baskets, MOST_LINES):
+        for chunk in codec.chunks(baskets, MAX_SCRIPT_LINES):
             try:
                 outcomes += await self._hold_chunk(chunk)
             except errors.Error as error:
@@ -79,9 +101,10 @@ class Store:
         return outcomes
 
     async def _hold_chunk(self, baskets: Sequence[Basket]) -> list[HoldOutcome]:
-        generation = self.scripts.generation
+        self._current.require_accepted()
+        generation = self._current.number
         arguments = [argument for basket in baskets for argument in codec.basket_arguments(basket)]
-        (replies,) = await self.scripts.call("hold", self._lease_ms, self._backlog_limit, self._keep_ms, *arguments)
+        (replies,) = await self._scripts.call("hold", self._limits.lease_ms, self._limits.max_backlog, *arguments)
         return [_held(basket, generation, reply) for basket, reply in zip(baskets, replies, strict=True)]
 
     async def commit(self, sales: Sequence[Sale], *, owned: bool = False) -> list[HoldOutcome]:
@@ -92,51 +115,30 @@ class Store:
         is *owned*; otherwise its outcome is `HoldGone`.
         """
         outcomes: list[HoldOutcome] = []
-        for chunk in codec.chunks(sales, MOST_LINES):
-            generation = self.scripts.generation
+        for chunk in codec.chunks(sales, MAX_SCRIPT_LINES):
+            generation = self._current.number
             arguments = [argument for sale in chunk for argument in codec.sale_arguments(sale)]
-            (replies,) = await self.scripts.call("commit", self._keep_ms, int(owned), *arguments)
-            outcomes += [self._sold(sale, generation, reply) for sale, reply in zip(chunk, replies, strict=True)]
+            (replies,) = await self._scripts.call("commit", int(owned), *arguments)
+            outcomes += [_sold(sale, generation, reply) for sale, reply in zip(chunk, replies, strict=True)]
         return outcomes
 
-    def _sold(self, sale: Sale, generation: int, reply: list[Any]) -> HoldOutcome:
-        word, order = reply[0], sale.order
-        if word in ("sold", "late"):
-            return codec.hold(order, generation, reply[1], reply[2], late=word == "late")
-        if word == "ahead":
-            # Orders know a later generation than Redis has.
-            self.scripts.lost.set()
-            return Rebuilding()
-        refusals: dict[str, errors.Error] = {
-            "released": HoldReleased(order, "was given back"),
-            "settled": HoldSettled(order, "was settled when the stock was rebuilt"),
-            "gone": HoldGone(order),
-        }
-        return refusals.get(word) or UnknownProduct(reply[1])
-
-    async def release(self, orders: Sequence[str]) -> list[HoldOutcome]:
+    async def release(self, returns: Sequence[Return]) -> list[HoldOutcome]:
         """
-        Give back what *orders* hold or bought, and refuse their holds from now on; an outcome for each.
+        Give back what orders hold or bought, and refuse their holds from now on; an outcome for each.
         """
         outcomes: list[HoldOutcome] = []
-        for chunk in codec.slices(orders, MOST_HOLDS):
-            generation = self.scripts.generation
-            (replies,) = await self.scripts.call("release", self._keep_ms, *chunk)
-            outcomes += [_released(order, generation, reply) for order, reply in zip(chunk, replies, strict=True)]
+        for chunk in codec.chunks(returns, MAX_SCRIPT_LINES):
+            generation = self._current.number
+            arguments = [argument for back in chunk for argument in codec.return_arguments(back)]
+            (replies,) = await self._scripts.call("release", *arguments)
+            outcomes += [_released(back, generation, reply) for back, reply in zip(chunk, replies, strict=True)]
         return outcomes
 
-    async def fulfil(self, orders: Sequence[str]) -> None:
-        """
-        Mark what *orders* bought as handed over.
-        """
-        for chunk in codec.slices(orders, MOST_HOLDS):
-            await self.scripts.call("fulfil", self._keep_ms, *chunk)
-
-    async def claim_expired(self, *, claim_ms: int, most: int = MOST_HOLDS) -> list[str]:
+    async def claim_expired(self, *, claim_ms: int, limit: int = MAX_SCRIPT_HOLDS) -> list[str]:
         """
         Return orders whose holds' leases have ended; for *claim_ms* no other call returns them.
         """
-        (orders,) = await self.scripts.call("claim_expired", self._grace_ms, claim_ms, most)
+        (orders,) = await self._scripts.call("claim_expired", self._limits.grace_ms, claim_ms, limit)
         return list(orders)
 
     async def expire(self, orders: Sequence[str]) -> int:
@@ -144,30 +146,39 @@ class Store:
         Give back what those of *orders* hold whose lease has ended; returns how many.
         """
         count = 0
-        for chunk in codec.slices(orders, MOST_HOLDS):
-            (expired,) = await self.scripts.call("expire", self._keep_ms, self._grace_ms, *chunk)
+        for chunk in codec.slices(orders, MAX_SCRIPT_HOLDS):
+            (expired,) = await self._scripts.call("expire", self._limits.grace_ms, *chunk)
             count += expired
         return count
 
     async def holds_of(self, orders: Sequence[str]) -> list[Hold]:
         """
-        Return the holds of those of *orders* that have one.
+        Return the holds of those of *orders* that have one, or had one that is remembered.
         """
         found: list[Hold] = []
-        for chunk in codec.slices(orders, MOST_HOLDS):
-            generation = self.scripts.generation
-            (replies,) = await self.scripts.call("look_at_all", *chunk)
+        for chunk in codec.slices(orders, MAX_SCRIPT_HOLDS):
+            generation = self._current.number
+            (replies,) = await self._scripts.call("look_at_all", *chunk)
             found += [codec.hold(order, generation, *rest) for order, *rest in replies]
         return found
 
-    async def live_holds(self, *, cursor: str, most: int) -> tuple[list[Hold], str]:
+    async def open_holds(self, *, cursor: str, limit: int) -> tuple[list[Hold], str]:
         """
-        Return about *most* holds that are held or sold, and where to go on, empty at the end; *cursor* "0" at first.
+        Return about *limit* open holds, and where to go on, empty at the end; *cursor* "0" at first.
         """
-        generation = self.scripts.generation
-        after, replies = await self.scripts.call("list_holds", cursor, most)
+        generation = self._current.number
+        after, replies = await self._scripts.call("list_holds", cursor, limit)
         holds = [codec.hold(order, generation, *rest) for order, *rest in replies]
         return holds, "" if after == "0" else after
+
+    async def forget(self) -> Memory:
+        """
+        Forget some of the final orders that are old enough, or too many.
+        """
+        forgotten, left, more = await self._scripts.call(
+            "forget", self._limits.keep_ms, self._limits.max_remembered, SHARDS_AT_A_TIME
+        )
+        return Memory(forgotten, left, bool(more))
 
     async def list_product(self, listing: Listing, listed_ms: int) -> None:
         """
@@ -175,7 +186,9 @@ class Store:
         """
         amount = codec.price_text(listing.unit_price)
         texts = (listing.product, listing.display_name, listing.description, amount)
-        await self.scripts.call("list_product", listed_ms, *texts, listing.low_stock)
+        (word,) = await self._scripts.call("list_product", listed_ms, MAX_PRODUCTS, *texts, listing.low_stock)
+        if word == "full":
+            raise TooManyProducts(listing.product)
 
     async def reserve(self, receipt: Receipt) -> Stock | None:
         """
@@ -192,26 +205,26 @@ class Store:
         return codec.stock(numbers)
 
     async def _receipt(self, script: str, receipt: Receipt) -> list[Any]:
-        reply = await self.scripts.call(script, receipt.request, receipt.product, receipt.quantity)
+        reply = await self._scripts.call(script, receipt.request, receipt.product, receipt.quantity)
         if reply[0] == "differs":
             raise RequestIdReused(receipt.request.partition(" ")[2])
         if reply[0] == "unknown":
             raise UnknownProduct(receipt.product)
         return reply
 
-    async def products(self, *, after: str | None, most: int) -> list[Product]:
+    async def products(self, *, after: str | None, limit: int) -> list[Product]:
         """
-        Return at most *most* products by name, those after *after*.
+        Return at most *limit* products by name, those after *after*.
         """
         first = "-" if after is None else f"({after}"
-        (rows,) = await self.scripts.call("browse", first, "+", most)
+        (rows,) = await self._scripts.call("browse", first, "+", limit)
         return [codec.product(row) for row in rows]
 
     async def product(self, name: str) -> Product:
         """
         Return a product, or raise `UnknownProduct`.
         """
-        (rows,) = await self.scripts.call("browse", f"[{name}", f"[{name}", 1)
+        (rows,) = await self._scripts.call("browse", f"[{name}", f"[{name}", 1)
         if not rows:
             raise UnknownProduct(name)
         return codec.product(rows[0])
@@ -224,7 +237,7 @@ class Store:
         low = short = 0
         first = "-"
         while True:
-            last, found, low_here, short_here = await self.scripts.call("audit", first, MOST_LINES)
+            last, found, low_here, short_here = await self._scripts.call("audit", first, MAX_SCRIPT_LINES)
             broken, low, short = broken + found, low + low_here, short + short_here
             if not last:
                 return Audit(tuple(broken), low, short)
@@ -233,8 +246,8 @@ class Store:
 
 def _held(basket: Basket, generation: int, reply: list[Any]) -> HoldOutcome:
     word, order = reply[0], basket.order
-    if word == "held":
-        return codec.hold(order, generation, *reply[1:])
+    if word in ("held", "committed"):
+        return codec.hold(order, generation, word, *reply[1:])
     if word == "missing":
         numbers = reply[1]
         return OutOfStock(order, [(basket.lines[i], n) for i, n in zip(numbers[::2], numbers[1::2], strict=True)])
@@ -245,7 +258,31 @@ def _held(basket: Basket, generation: int, reply: list[Any]) -> HoldOutcome:
     return BacklogFull() if word == "full" else HoldReleased(order, "was given back")
 
 
-def _released(order: str, generation: int, reply: list[Any]) -> HoldOutcome:
-    if reply[0] == "fulfilled":
-        return HoldFulfilled(order, "was handed over")
-    return codec.hold(order, generation, State.RELEASED, reply[1])
+def _sold(sale: Sale, generation: int, reply: list[Any]) -> HoldOutcome:
+    word, order = reply[0], sale.order
+    if word == "sold":
+        return codec.hold(order, generation, State.COMMITTED, reply[1])
+    if word == "late":
+        return Hold(order, sale.lines, State.COMMITTED, generation, late=True)
+    if word == "gone":
+        return HoldGone(order)
+    return _refusal(order, sale.generation, reply)
+
+
+def _released(back: Return, generation: int, reply: list[Any]) -> HoldOutcome:
+    if reply[0] == "released":
+        return Hold(back.order, (), State.RELEASED, generation)
+    return _refusal(back.order, back.generation, reply)
+
+
+def _refusal(order: str, generation: int, reply: list[Any]) -> errors.Error:
+    if reply[0] == "unknown":
+        return UnknownProduct(reply[1])
+    kinds: dict[str, errors.Error] = {
+        "released": HoldReleased(order, "was given back"),
+        "committed": HoldCommitted(order, "is sold"),
+        "settled": HoldSettled(order, "was settled when the stock was rebuilt"),
+        "ahead": Ahead(order, f"is of generation {generation}, which is not here"),
+        "undecided": Undecided(order, "may be settled already, which is forgotten"),
+    }
+    return kinds[reply[0]]

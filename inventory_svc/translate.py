@@ -16,7 +16,6 @@ from inventory_svc.stock import Hold, Line, Listing, Money, Product, Receipt, St
 _STATES = {
     State.HELD: inventory_pb2.Hold.HELD,
     State.COMMITTED: inventory_pb2.Hold.COMMITTED,
-    State.FULFILLED: inventory_pb2.Hold.COMMITTED,
     State.RELEASED: inventory_pb2.Hold.RELEASED,
 }
 _KINDS = {
@@ -43,6 +42,13 @@ def timestamp(milliseconds: int) -> Timestamp:
     moment = Timestamp()
     moment.FromMilliseconds(milliseconds)
     return moment
+
+
+def milliseconds(moment: Timestamp) -> int:
+    """
+    Return *moment* in ms since 1970; whatever it says, this does not raise.
+    """
+    return moment.seconds * 1000 + moment.nanos // 1_000_000
 
 
 def money_message(money: Money) -> MoneyMessage:

@@ -1,6 +1,6 @@
 -- Check that units are conserved, for a page of products.
 --
--- KEYS[1..2] ARGV[1..2]  see common.lua
+-- KEYS[1..3] ARGV[1..2]  see common.lua
 -- ARGV[3]  the first name to check, as in browse.lua
 -- ARGV[4]  most products to check
 --

@@ -1,6 +1,6 @@
 -- Read products by name, a page of them or one.
 --
--- KEYS[1..2] ARGV[1..2]  see common.lua
+-- KEYS[1..3] ARGV[1..2]  see common.lua
 -- ARGV[3]  the first name to return: '-', '[name' or '(name', as ZRANGEBYLEX has it
 -- ARGV[4]  the last: '+' or '[name'
 -- ARGV[5]  most products to return

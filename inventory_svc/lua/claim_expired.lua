@@ -1,6 +1,6 @@
 -- Take on holds whose lease has ended; nobody else gets them for a while.
 --
--- KEYS[1..2] ARGV[1..2]  see common.lua
+-- KEYS[1..3] ARGV[1..2]  see common.lua
 -- ARGV[3]  time after the end of a lease in which it still counts, in ms
 -- ARGV[4]  for how long they are the caller's, in ms
 -- ARGV[5]  most holds to take

@@ -1,13 +1,13 @@
 -- Hold baskets, each all its lines or none; a repeat gets its hold again with a fresh lease.
 --
--- KEYS[1..2] ARGV[1..2]  see common.lua
+-- KEYS[1..3] ARGV[1..2]  see common.lua
 -- ARGV[3]  lease in ms
 -- ARGV[4]  most events that may wait for Kafka; at that no further basket is held
--- ARGV[5]  how long to remember final holds, in ms (as for every script here)
--- ARGV[6..]  for each basket: order, number of lines, then product and quantity of each
+-- ARGV[5..]  for each basket: order, number of lines, then product and quantity of each
 --
 -- Returns {sequence, {reply, ...}}, a reply for each basket:
---   {'held', state, lines, expire_ms or ''}   lines: JSON [[product, quantity, price], ...]
+--   {'held', lines, expire_ms}   lines: JSON [[product, quantity, price], ...]
+--   {'committed', lines}         it is sold already; of what its lines were only the order knows
 --   {'missing', {index, available, ...}}   {'unknown', {index, ...}}   indices from 0
 --   {'mismatch'}   {'released'}   {'full'}
 
@@ -31,59 +31,65 @@ local function lease(order)
   return tostring(expire_ms)
 end
 
-local function repeated(order, hold, wanted)
-  if hold.state == 'released' then return { 'released' } end
-  if not same_lines(hold.lines, wanted) then return { 'mismatch' } end
-  local expire_ms = ''
-  if hold.state == 'held' then expire_ms = lease(order) end
-  return { 'held', hold.state, hold.text, expire_ms }
+local function unknown(wanted)
+  local indices = {}
+  for index, line in ipairs(wanted) do
+    if not product(line[1]) then table.insert(indices, index - 1) end
+  end
+  return #indices > 0 and { 'unknown', indices } or nil
+end
+
+local function missing(wanted)
+  local numbers = {}
+  for index, line in ipairs(wanted) do
+    local available = product(line[1]).available
+    if available < line[2] then
+      table.insert(numbers, index - 1)
+      table.insert(numbers, available)
+    end
+  end
+  return #numbers > 0 and { 'missing', numbers } or nil
 end
 
 local function shortcomings(wanted)
-  local unknown, missing = {}, {}
+  return unknown(wanted) or missing(wanted)
+end
+
+local function priced(wanted)
+  local lines = {}
   for index, line in ipairs(wanted) do
-    local item = product(line[1])
-    if not item then
-      table.insert(unknown, index - 1)
-    elseif item.available < line[2] then
-      table.insert(missing, index - 1)
-      table.insert(missing, item.available)
-    end
+    lines[index] = { line[1], line[2], product(line[1]).price }
   end
-  if #unknown > 0 then return { 'unknown', unknown } end
-  if #missing > 0 then return { 'missing', missing } end
-  return nil
+  return cjson.encode(lines)
 end
 
 local function place(order, wanted)
+  local state = remembered(order)
+  if state == RELEASED then return { 'released' } end
+  if state == SOLD then return unknown(wanted) or { 'committed', priced(wanted) } end
   local hold = read_hold(order)
-  -- A hold whose lease ended may be had again; one that was given back may not.
-  if hold and hold.why ~= 'expired' then return repeated(order, hold, wanted) end
+  if hold then
+    if not same_lines(hold.lines, wanted) then return { 'mismatch' } end
+    return { 'held', hold.text, lease(order) }
+  end
   if full then return { 'full' } end
   local refusal = shortcomings(wanted)
   if refusal then return refusal end
-  local lines, changes = {}, {}
+  local changes = {}
   for index, line in ipairs(wanted) do
-    local item = product(line[1])
-    changes[index] = take(item, line[2], 'held')
-    lines[index] = { line[1], line[2], item.price }
+    changes[index] = take(product(line[1]), line[2], 'held')
   end
-  local text = cjson.encode(lines)
-  redis.call('DEL', hold_key(order))
-  redis.call('HSET', hold_key(order), 'state', 'held', 'lines', text)
+  local text = priced(wanted)
+  redis.call('HSET', hold_key(order), 'lines', text)
   tell('held', order, changes)
-  return { 'held', 'held', text, lease(order) }
+  return { 'held', text, lease(order) }
 end
 
 local replies = {}
-local at = 6
+local at = 5
 while at <= #ARGV do
   local order, count = ARGV[at], tonumber(ARGV[at + 1])
-  local wanted = {}
-  for index = 1, count do
-    wanted[index] = { ARGV[at + 2 * index], tonumber(ARGV[at + 2 * index + 1]) }
-  end
-  table.insert(replies, place(order, wanted))
+  table.insert(replies, place(order, lines_at(at + 2, count)))
   at = at + 2 + 2 * count
 end
 save()

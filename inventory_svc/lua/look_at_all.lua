@@ -1,13 +1,20 @@
--- Read the holds of several orders.
+-- Read what is known of the holds of several orders.
 --
--- KEYS[1..2] ARGV[1..2]  see common.lua
+-- KEYS[1..3] ARGV[1..2]  see common.lua
 -- ARGV[3..]  the orders
 --
--- Returns {sequence, {{order, state, lines, expire_ms or ''}, ...}} without those that have none
+-- Returns {sequence, {{order, state, lines, expire_ms or ''}, ...}} without those of which nothing is known;
+-- of holds that are committed or released the lines are not kept
 
+local NAMES = { [SOLD] = 'committed', [RELEASED] = 'released' }
 local found = {}
 for index = 3, #ARGV do
-  local hold = read_hold(ARGV[index])
-  if hold then table.insert(found, { ARGV[index], hold.state, hold.text, hold.expire_ms or '' }) end
+  local order = ARGV[index]
+  local hold, state = read_hold(order), remembered(order)
+  if hold then
+    table.insert(found, { order, 'held', hold.text, hold.expire_ms })
+  elseif state then
+    table.insert(found, { order, NAMES[state], '[]', '' })
+  end
 end
 return { sequence, found }

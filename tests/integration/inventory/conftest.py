@@ -2,14 +2,16 @@
 
 import os
 import tempfile
+import uuid
 from pathlib import Path
 
 import pytest
 
 from inventory_svc.connection import connect
-from inventory_svc.scripts import MARKER, REBUILD_LOCK, Position, Scripts
+from inventory_svc.generation import CurrentGeneration, Position
+from inventory_svc.scripts import FORMAT, MARKER, REBUILD_LOCK, Scripts
 from inventory_svc.stock import Listing, Money, Receipt
-from inventory_svc.store import Store
+from inventory_svc.store import Limits, Store
 from stack import settings as stack_settings
 from tests.integration.inventory.servers import CHECKOUT, KAFKA, KafkaServer, RedisServer, free_port
 
@@ -49,16 +51,36 @@ def kafka():
 
 
 LEASE_MS = 60_000
+PREFIX = "stock:test:"
 
 
-async def fresh_store(redis, *, generation=1, lease_ms=LEASE_MS, grace_ms=0, backlog_limit=100_000):
-    """An empty stock in its first generation."""
-    scripts = Scripts(redis)
+def order_id(name):
+    """The id of an order that a test calls *name*: always the same."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, name))
+
+
+async def marked(redis, generation, *, prefix=PREFIX):
+    """An empty stock takes effect, as at the end of a rebuild."""
+    scripts = Scripts(redis, CurrentGeneration())
     await redis.set(REBUILD_LOCK, "test")
-    assert await scripts.call_alone("start_generation", [MARKER, REBUILD_LOCK], "test", generation)
+    header = ("test", generation, prefix, FORMAT)
+    assert await scripts.call_alone("activate", [MARKER, REBUILD_LOCK], *header)
     await redis.delete(REBUILD_LOCK)
-    scripts.adopt(Position(generation))
-    return Store(scripts, lease_ms=lease_ms, grace_ms=grace_ms, keep_ms=600_000, backlog_limit=backlog_limit)
+
+
+def store_on(redis, current, *, lease_ms=LEASE_MS, grace_ms=0, backlog_limit=100_000, keep_ms=600_000, remembered=1000):
+    limits = Limits(lease_ms, grace_ms, keep_ms, backlog_limit, remembered)
+    return Store(Scripts(redis, current), current, limits)
+
+
+async def fresh_store(redis, *, generation=1, prefix=PREFIX, **limits):
+    """An empty stock in its first generation."""
+    await marked(redis, generation, prefix=prefix)
+    current = CurrentGeneration()
+    current.adopt(Position(generation))
+    store = store_on(redis, current, **limits)
+    store.current = current
+    return store
 
 
 async def list_product(store, name, units, *, low=0):

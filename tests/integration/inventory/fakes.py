@@ -1,40 +1,48 @@
 """What inventory asks others for, in memory."""
 
 import uuid
-
-from google.protobuf.timestamp_pb2 import Timestamp
-from shop.inventory.v1.events_pb2 import LedgerEntry
+from collections import Counter
 
 from inventory_svc import translate
-from inventory_svc.orders import Allocations
-from inventory_svc.scripts import Position
+from inventory_svc.entries import usable
+from inventory_svc.generation import Position
+from inventory_svc.ports import Started
 from runtime import errors
+from runtime.messaging.message import Message
 
 
 class FakeOrders:
     """The orders' table: what is confirmed or fulfilled, by order."""
 
     def __init__(self):
-        self.generation = 0
+        self.present = 0
         self.confirmed = {}
         self.fulfilled = {}
         self.down = False
+        self.before_start = None
 
-    async def start_generation(self, request_id):
+    async def start_generation(self, *, above):
         self._answer()
-        self.generation += 1
-        return self.generation
+        if self.before_start:
+            await self.before_start()
+        self.present = max(self.present, above) + 1
+        return Started(self.present, self.owned())
 
-    async def allocations(self):
+    async def generation(self):
         self._answer()
-        yield Allocations(tuple(self.confirmed.values()))
-        lines = [line for sale in self.fulfilled.values() for line in sale.lines]
-        yield Allocations((), tuple(lines))
+        return self.present
 
     async def owners(self, orders, *, generation):
         self._answer()
         owned = {**self.confirmed, **self.fulfilled}
         return {order for order in orders if order in owned and owned[order].generation >= generation}
+
+    def owned(self):
+        total = Counter()
+        for sale in [*self.confirmed.values(), *self.fulfilled.values()]:
+            for line in sale.lines:
+                total[line.product] += line.quantity
+        return total
 
     def _answer(self):
         if self.down:
@@ -45,32 +53,34 @@ class FakeLedger:
     """The ledger's topic as a list."""
 
     def __init__(self):
-        self.entries = []
+        self.messages = []
         self.published = Position(0)
         self.down = False
+        self.before_end = None
 
     async def record_receipts(self, receipts):
         self._answer()
-        self.entries += [translate.receipt_entry(each, 1) for each in receipts]
+        for each in receipts:
+            self.append(translate.receipt_entry(each, 1).SerializeToString())
 
     async def record_listings(self, listings, at_ms):
         self._answer()
-        self.entries += [translate.listing_entry(each, at_ms) for each in listings]
+        for each in listings:
+            self.append(translate.listing_entry(each, at_ms).SerializeToString())
 
-    async def record_rebuild(self, generation):
-        self._answer()
-        entry = LedgerEntry(occur_time=Timestamp())
-        entry.rebuild.generation = generation
-        self.entries.append(entry)
+    def append(self, value):
+        self.messages.append(Message("stock_ledger", 0, len(self.messages), b"", value, {}, 0))
 
-    async def read(self, *, limit_s=0):
+    async def read(self):
         self._answer()
-        return list(self.entries)
+        read = [entry for each in list(self.messages) if (entry := usable(each)) is not None]
+        if self.before_end:
+            await self.before_end()
+        return read
 
-    async def last_position(self, *, limit_s=0):
+    async def last_position(self):
         self._answer()
-        generations = [each.rebuild.generation for each in self.entries if each.HasField("rebuild")]
-        return max(Position(max(generations, default=0)), self.published)
+        return self.published
 
     def _answer(self):
         if self.down:

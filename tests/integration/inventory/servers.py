@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import grpc
@@ -15,7 +16,6 @@ from shop.orders.v1.allocation_service_pb2_grpc import (
     AllocationServiceServicer,
     add_AllocationServiceServicer_to_server,
 )
-from shop.orders.v1.order_pb2 import OrderLine
 
 from stack.install import packages
 from stores import files
@@ -132,8 +132,7 @@ class Allocations(AllocationServiceServicer):
         self.address = address
         self.generation = 0
         self.owned = {}
-        self.fulfilled = {}
-        self._requests = {}
+        self.confirmed_on = {}
         self._server = None
 
     async def start(self):
@@ -147,25 +146,25 @@ class Allocations(AllocationServiceServicer):
         await self._server.stop(0)
 
     async def StartGeneration(self, request, context):
-        if request.request_id not in self._requests:
-            self.generation += 1
-            self._requests[request.request_id] = self.generation
-        return messages.StartGenerationResponse(generation=self._requests[request.request_id])
+        self.generation = max(self.generation, request.above) + 1
+        units = Counter()
+        for lines in self.owned.values():
+            units.update(lines)
+        sold = [messages.SoldUnits(product=f"products/{name}", units=count) for name, count in units.items()]
+        return messages.StartGenerationResponse(generation=self.generation, sold=sold)
 
-    async def ListAllocations(self, request, context):
-        for order, lines in list(self.owned.items()):
-            allocation = messages.Allocation(order=f"orders/{order}", lines=_lines(lines))
-            yield messages.ListAllocationsResponse(allocations=[allocation])
-        yield messages.ListAllocationsResponse(fulfilled=_lines(self.fulfilled), complete=True)
+    async def GetGeneration(self, request, context):
+        return messages.GetGenerationResponse(generation=self.generation)
 
     async def CheckAllocations(self, request, context):
-        # Whatever the test put here was confirmed in the present generation.
-        owners = [name for name in request.orders if name.partition("/")[2] in self.owned]
+        # Whatever the test put here without a generation was confirmed in the present one.
+        names = {name.partition("/")[2]: name for name in request.orders}
+        owners = [
+            name
+            for order, name in names.items()
+            if order in self.owned and self.confirmed_on.get(order, self.generation) >= request.generation
+        ]
         return messages.CheckAllocationsResponse(orders=owners)
-
-
-def _lines(quantities):
-    return [OrderLine(product=f"products/{name}", quantity=units) for name, units in quantities.items()]
 
 
 def free_port(address):

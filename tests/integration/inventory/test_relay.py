@@ -21,7 +21,7 @@ def publisher():
 
 @contextlib.asynccontextmanager
 async def relaying(store, redis, publisher):
-    task = asyncio.create_task(Relay(store, redis, publisher, retry_s=0.05).run())
+    task = asyncio.create_task(Relay(redis, publisher, retry_s=0.05).run())
     try:
         yield task
     finally:

@@ -30,12 +30,16 @@ from inventory_svc.stock import (
 from tests.integration.inventory.conftest import LEASE_MS, fresh_store, list_product
 
 
+def lines(**quantities):
+    return tuple(Line(name, units) for name, units in quantities.items())
+
+
 def basket(order, **quantities):
-    return Basket(order, tuple(Line(name, units) for name, units in quantities.items()))
+    return Basket(order_id(order), lines(**quantities))
 
 
 def sale(order, generation=1, **quantities):
-    return Sale(order, basket(order, **quantities).lines, generation)
+    return Sale(order_id(order), lines(**quantities), generation)
 
 
 async def hold(store, order, **quantities):
@@ -44,13 +48,14 @@ async def hold(store, order, **quantities):
 
 
 async def commit(store, order, generation=1, *, owned=False, **quantities):
-    sales = [sale(order, generation, **quantities) if quantities else Sale(order, ())]
+    sales = [sale(order, generation, **quantities) if quantities else Sale(order_id(order), ())]
     (outcome,) = await store.commit(sales, owned=owned)
     return outcome
 
 
-async def release(store, order):
-    (outcome,) = await store.release([order])
+async def release(store, order, generation=0, *, held_in=0, at_ms=JUST_NOW_MS, created_ms=0, **quantities):
+    back = Return(order_id(order), lines(**quantities), generation, held_in, at_ms, created_ms)
+    (outcome,) = await store.release([back])
     return outcome
 
 

@@ -1,0 +1,106 @@
+"""
+What an entry of the ledger says, if it can be used.
+
+Whatever is in the ledger, reading it does not raise: what cannot be used is set
+aside, told and counted, here and nowhere else, for who follows the ledger and
+for a rebuild alike.
+"""
+
+from __future__ import annotations
+
+import re
+
+import structlog
+from google.protobuf.message import DecodeError
+from prometheus_client import Counter
+from shop.inventory.v1.events_pb2 import LedgerEntry
+
+from inventory_svc import translate
+from inventory_svc.stock import Listing, Money, Receipt
+from runtime import errors
+from runtime.messaging.message import Message
+
+UNUSABLE = Counter("inventory_ledger_unusable", "Ledger entries that were set aside, each time they were met.")
+MAX_UNITS = 1_000_000
+"""Of one receipt, as Restock has it."""
+MAX_PRICE = 10**12
+"""Whole units of a currency."""
+MAX_NAME = 256
+MAX_DESCRIPTION = 4096
+MAX_REQUEST = 320
+"""Who asked and their request id."""
+LAST_MS = 253_402_300_799_999
+"""The end of the year 9999, which is the last that protobuf has."""
+_PRODUCT = re.compile(r"products/[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_CURRENCY = re.compile(r"[A-Z]{3}")
+_NANOS = 1_000_000_000
+Entry = tuple[Listing, int] | Receipt
+"""A listing with the time in ms from which it counts, or what came in."""
+log = structlog.get_logger()
+
+
+def usable(message: Message) -> Entry | None:
+    """
+    Return what *message* says, or None if that says nothing; what cannot be used is set aside.
+    """
+    try:
+        return _read(message.value or b"")
+    except errors.InvalidArgument as error:
+        set_aside(message, error)
+        return None
+
+
+def set_aside(message: Message, error: errors.Error) -> None:
+    """
+    Tell and count an entry that cannot be used.
+    """
+    UNUSABLE.inc()
+    log.error("ledger_entry_unusable", offset=message.offset, key=repr(message.key[:80]), problem=error.message)
+
+
+def _read(value: bytes) -> Entry | None:
+    try:
+        entry = LedgerEntry.FromString(value)
+    except DecodeError as error:
+        raise errors.InvalidArgument("it is no LedgerEntry") from error
+    kind = entry.WhichOneof("entry")
+    if kind == "listing":
+        return _listing(entry.listing), _milliseconds(entry)
+    if kind == "receipt":
+        return _receipt(entry.receipt)
+    if kind == "rebuild":
+        # Written by earlier versions.
+        return None
+    raise errors.InvalidArgument("it says nothing that is known")
+
+
+def _milliseconds(entry: LedgerEntry) -> int:
+    at_ms = translate.milliseconds(entry.occur_time)
+    _require(0 <= at_ms <= LAST_MS and 0 <= entry.occur_time.nanos < _NANOS, "occur_time")
+    return at_ms
+
+
+def _listing(message: LedgerEntry.Listing) -> Listing:
+    listing = translate.listing(message)
+    _require(bool(_PRODUCT.fullmatch(message.product.name)), "listing.product.name")
+    _require(len(listing.display_name) <= MAX_NAME, "listing.product.display_name")
+    _require(len(listing.description) <= MAX_DESCRIPTION, "listing.product.description")
+    _require(0 <= listing.low_stock <= 10**9, "listing.low_stock_threshold")
+    _require(_is_price(listing.unit_price), "listing.product.unit_price")
+    return listing
+
+
+def _is_price(price: Money) -> bool:
+    return bool(_CURRENCY.fullmatch(price.currency)) and 0 <= price.units <= MAX_PRICE and 0 <= price.nanos < _NANOS
+
+
+def _receipt(message: LedgerEntry.Receipt) -> Receipt:
+    _require(bool(_PRODUCT.fullmatch(message.product)), "receipt.product")
+    _require(1 <= message.quantity <= MAX_UNITS, "receipt.quantity")
+    _require(0 < len(message.request_id) <= MAX_REQUEST, "receipt.request_id")
+    return translate.receipt(message)
+
+
+def _require(holds: bool, field: str) -> None:
+    if not holds:
+        raise errors.InvalidArgument(f"{field} is out of its range")

@@ -1,0 +1,272 @@
+"""
+Watches over Redis's data, and has the stock rebuilt when it is lost or no longer accepted.
+
+Redis holds a marker: its generation and the sequence of its last event. The data
+is lost if the marker is missing or behind what is known: what this replica saw, or
+the last published stock event. Whatever is known is read before the marker, which
+grows meanwhile: only then must the marker be there or further.
+
+The orders know which generation they accept holds of. If that is not Redis's, its
+holds are worth nothing: nothing is held until the stock is rebuilt, while products can
+still be read. A first start with an empty Redis is a rebuild as any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+import tenacity
+from prometheus_client import Counter, Gauge
+from redis.asyncio import Redis
+from redis.asyncio.lock import Lock
+from redis.exceptions import LockError, RedisError
+
+from inventory_svc.generation import CurrentGeneration, Position
+from inventory_svc.ports import History, Orders
+from inventory_svc.rebuild import Rebuild
+from inventory_svc.scripts import EVENTS, FORMAT, MARKER, unavailable
+from inventory_svc.verdict import Found, Verdict, judge
+from runtime import errors
+
+ASK_S = 3.0
+"""How often the orders are asked for their generation, if nothing is in doubt."""
+MAX_WAIT_S = 10.0
+"""Between two tries of what fails."""
+GENERATION = Gauge("inventory_generation", "The stock generation that this replica works on; 0 for none.")
+ACCEPTED = Gauge("inventory_stock_accepted", "Whether orders accept holds of the stock that is served: 1 or 0.")
+REBUILDS = Counter("inventory_rebuilds", "Rebuilds of the stock.", ["outcome"])
+for _outcome in ("done", "failed"):
+    REBUILDS.labels(_outcome)
+log = structlog.get_logger()
+
+
+class StockRecovery:
+    """Says which generation may be worked on, and sees to it that there is one."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        current: CurrentGeneration,
+        rebuild: Rebuild,
+        history: History,
+        orders: Orders,
+        *,
+        on_ready: Callable[[bool], Awaitable[None]],
+        every_s: float,
+        ask_s: float = ASK_S,
+    ) -> None:
+        self._redis = redis
+        self._current = current
+        self._rebuild = rebuild
+        self._history = history
+        self._orders = orders
+        self._on_ready = on_ready
+        self._every_s = every_s
+        self._ask_s = ask_s
+        self._known = Position(0)
+        self._checked_run: str | None = None
+        self._accepted: int | None = None
+        self._ask_at = 0.0
+
+    async def run(self) -> None:
+        """
+        Look at Redis regularly, and at once when something is in doubt; for ever.
+        """
+        retrying = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type((errors.Error, RedisError, OSError, TimeoutError)),
+            wait=tenacity.wait_random_exponential(multiplier=self._every_s, max=MAX_WAIT_S),
+            sleep=self._wait,
+            before_sleep=_log_wait,
+        )
+        while True:
+            await retrying(self.look)
+            await self._wait(self._every_s)
+
+    async def _wait(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._current.doubted.wait()
+                self._ask_at = 0.0
+        self._current.doubted.clear()
+
+    async def look(self) -> None:
+        """
+        Serve if Redis has what it should have; rebuild if not.
+        """
+        verdict = await self._judge()
+        if verdict.reason is None:
+            await self._serve(verdict.found)
+        else:
+            await self._mend(verdict)
+
+    async def _judge(self) -> Verdict:
+        """
+        Read what is known, then what the orders accept, then Redis; and compare.
+        """
+        while True:
+            run = (await self._find()).run
+            known = await self._read_known(run)
+            accepted = await self._ask_orders()
+            found = await self._find()
+            # A Redis that was started meanwhile may have other data than its history was read for.
+            if found.run == run:
+                break
+        self._known = known
+        if accepted is not None and found.position is not None and accepted < found.position.generation:
+            # It may have begun after the orders were asked.
+            accepted = await self._ask_orders_now()
+        return judge(found, known=known, accepted=accepted, retired=self._current.retired)
+
+    async def _read_known(self, run: str) -> Position:
+        """
+        Return how far the history must have got: as this replica saw it and, for each start of Redis, as Kafka tells.
+
+        Kafka being down does not keep a replica from serving: it asks again at the next look.
+        """
+        known = max(self._known, self._current.position or self._known)
+        if run == self._checked_run:
+            return known
+        try:
+            known = max(known, await self._history.last_position())
+            self._checked_run = run
+        except errors.Unavailable as error:
+            log.warning("stock_history_unread", error=error.message)
+        return known
+
+    async def _find(self) -> Found:
+        try:
+            fields = await self._redis.hmget(MARKER, ["generation", "sequence", "format"])
+            streamed = await self._last_streamed()
+            run = (await self._redis.info("server"))["run_id"]
+        except (RedisError, OSError, TimeoutError) as error:
+            # Redis is down, for every replica: say so in the answers, not by leaving the mesh.
+            if self._current.position is None:
+                self._current.withdraw(unavailable(error))
+                await self._on_ready(True)
+            raise unavailable(error) from error
+        generation = int(fields[0] or 0)
+        position = Position(generation, int(fields[1] or 0)) if generation and fields[2] == FORMAT else None
+        return Found(position, max(generation, streamed), run)
+
+    async def _last_streamed(self) -> int:
+        """
+        Return the generation of the last event: the next one must not be smaller, or it cannot be appended.
+        """
+        if not await self._redis.exists(EVENTS):
+            return 0
+        last = (await self._redis.xinfo_stream(EVENTS))["last-generated-id"]
+        return int(str(last).partition("-")[0])
+
+    async def _ask_orders(self) -> int | None:
+        """
+        Return the generation that the orders accept, as of the last few seconds if nothing was in doubt.
+        """
+        if time.monotonic() < self._ask_at:
+            return self._accepted
+        return await self._ask_orders_now() or self._accepted
+
+    async def _ask_orders_now(self) -> int | None:
+        """
+        Return the generation that the orders accept, None if they can't be asked.
+        """
+        try:
+            accepted = await self._orders.generation()
+        except errors.Unavailable as error:
+            log.warning("accepted_generation_unknown", error=error.message)
+            return None
+        self._accepted, self._ask_at = accepted, time.monotonic() + self._ask_s
+        return accepted
+
+    async def _serve(self, found: Found) -> None:
+        present, position = self._current.position, found.position
+        if position is None:
+            return
+        changed = present is None or present.generation != position.generation or not self._current.accepted
+        if changed:
+            self._current.adopt(position)
+            log.info("stock_served", generation=position.generation)
+        GENERATION.set(position.generation)
+        ACCEPTED.set(1)
+        if changed:
+            await self._on_ready(True)
+
+    async def _mend(self, verdict: Verdict) -> None:
+        """
+        Serve what may be served meanwhile, and rebuild unless another replica does.
+        """
+        await self._step_back(verdict)
+        lock = self._rebuild.lock()
+        if not await _acquired(lock):
+            log.info("rebuilt_by_another_replica", reason=verdict.reason)
+            return
+        try:
+            # Another replica may have been faster, and have given the lock back.
+            verdict = await self._judge_again()
+            if verdict.reason is None:
+                await self._serve(verdict.found)
+                return
+            log.warning("rebuild_started", reason=verdict.reason, found=verdict.found.position, known=self._known)
+            await self._lead(lock, verdict)
+        finally:
+            with contextlib.suppress(LockError, RedisError, OSError, TimeoutError):
+                await lock.release()
+
+    async def _judge_again(self) -> Verdict:
+        self._ask_at = 0.0
+        return await self._judge()
+
+    async def _step_back(self, verdict: Verdict) -> None:
+        if not verdict.usable or verdict.found.position is None:
+            self._current.withdraw()
+            GENERATION.set(0)
+            ACCEPTED.set(0)
+            await self._on_ready(False)
+            return
+        if self._current.position is None:
+            await self._on_ready(True)
+        retired = verdict.reason == "retired"
+        self._current.adopt(verdict.found.position, accepted=retired)
+        GENERATION.set(verdict.found.position.generation)
+        ACCEPTED.set(int(retired))
+
+    async def _lead(self, lock: Lock, verdict: Verdict) -> None:
+        began = time.monotonic()
+        try:
+            position = await self._rebuild.run(lock, above=verdict.above)
+        except errors.Error as error:
+            REBUILDS.labels("failed").inc()
+            log.error("rebuild_failed", reason=verdict.reason, cause=error.reason, error=error.message)
+            await self._say_unaccepted()
+            raise
+        REBUILDS.labels("done").inc()
+        self._known = position
+        self._accepted = position.generation
+        log.info("rebuild_done", generation=position.generation, seconds=round(time.monotonic() - began, 3))
+        await self._serve(Found(position, position.generation))
+
+    async def _say_unaccepted(self) -> None:
+        """
+        Leave the mesh if nothing can be held: the fence moved and the new stock is not there, or there is none at all.
+        """
+        accepted = await self._ask_orders_now()
+        present = self._current.position
+        if present is None or (accepted is not None and accepted != present.generation):
+            self._current.fence()
+            ACCEPTED.set(0)
+            await self._on_ready(False)
+
+
+async def _acquired(lock: Lock) -> bool:
+    try:
+        return bool(await lock.acquire())
+    except (RedisError, OSError, TimeoutError) as error:
+        raise unavailable(error) from error
+
+
+def _log_wait(state: tenacity.RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    log.warning("stock_recovery_waits", attempt=state.attempt_number, error=str(error))

@@ -1,0 +1,52 @@
+"""Whether what is in Redis may be served: a comparison of what is known with what was found afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from inventory_svc.generation import Position
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """
+    What is in Redis: *position* is None if there is no stock.
+
+    *above* is the highest generation that anything there tells of; *run* changes
+    whenever Redis is started.
+    """
+
+    position: Position | None
+    above: int
+    run: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why the stock has to be rebuilt, None if it is as it should be; *usable* if it may be read meanwhile."""
+
+    found: Found
+    reason: str | None = None
+    usable: bool = False
+    above: int = 0
+
+
+def judge(found: Found, *, known: Position, accepted: int | None, retired: int) -> Verdict:
+    """
+    Return what to do about *found*.
+
+    *known* is how far its history must have got and *accepted* the generation that
+    the orders accept (None: not known), both as they were before Redis was read;
+    generations up to *retired* are to be replaced.
+    """
+    position = found.position
+    above = max(found.above, known.generation)
+    if position is None:
+        return Verdict(found, "missing", above=above)
+    if position < known:
+        return Verdict(found, "behind", above=above)
+    if accepted is not None and accepted != position.generation:
+        return Verdict(found, "not accepted", usable=True, above=above)
+    if position.generation <= retired:
+        return Verdict(found, "retired", usable=True, above=above)
+    return Verdict(found, usable=True, above=above)
