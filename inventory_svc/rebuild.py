@@ -33,7 +33,7 @@ from inventory_svc.scripts import REBUILD_LOCK, Scripts
 from inventory_svc.staging import Staging
 from runtime import errors
 
-LOCK_S = 20.0
+LOCK_S = 10.0
 """After so long another replica takes over from one that died while it rebuilt."""
 ACTIVATE_S = 5.0
 """For the last step, which is tried again: the orders wait for it."""

@@ -1,34 +1,46 @@
-"""When Redis loses its data, and when it only seems so; against a real Redis."""
+"""When Redis loses its data, when it only seems so, and when it is no longer accepted; against a real Redis."""
 
 import asyncio
 
 import pytest
+from shop.inventory.v1.events_pb2 import LedgerEntry
 
 from inventory_svc.connection import connect
-from inventory_svc.rebuild import Guardian
-from inventory_svc.scripts import MARKER, REBUILD_LOCK, Position, Scripts
-from inventory_svc.stock import Basket, Hold, Line, Listing, Money, Receipt, Sale, Stock
-from inventory_svc.store import Store
+from inventory_svc.generation import CurrentGeneration, Position
+from inventory_svc.ledger import LedgerEntries
+from inventory_svc.rebuild import Rebuild
+from inventory_svc.recovery import StockRecovery
+from inventory_svc.scripts import EVENTS, MARKER, REBUILD_LOCK, Scripts
+from inventory_svc.stock import Basket, Hold, HoldSettled, Line, Listing, Money, Receipt, Return, Sale, Stock
 from runtime.errors import Aborted, Unavailable
+from tests.integration.inventory.conftest import order_id, store_on
 from tests.integration.inventory.fakes import FakeLedger, FakeOrders
 from tests.integration.inventory.servers import eventually
+
+MUG = Listing("mug", "Mug", "A mug.", Money("EUR", 12), 0)
 
 
 class Replica:
     """One replica's eyes on Redis."""
 
-    def __init__(self, url, ledger, orders):
+    def __init__(self, url, ledger, orders, *, ask_s=0.0):
         self.redis = connect(url, connect_timeout_s=0.5, timeout_s=2)
-        self.scripts = Scripts(self.redis)
-        self.store = Store(self.scripts, lease_ms=60_000, grace_ms=0, keep_ms=600_000, backlog_limit=1000)
+        self.current = CurrentGeneration()
+        self.store = store_on(self.redis, self.current)
         self.said = []
-        self.guardian = Guardian(self.scripts, ledger, orders, on_ready=self.say, every_s=0.05)
+        rebuild = Rebuild(self.redis, Scripts(self.redis, self.current), ledger, orders)
+        self.recovery = StockRecovery(
+            self.redis, self.current, rebuild, ledger, orders, on_ready=self.say, every_s=0.05, ask_s=ask_s
+        )
 
     async def say(self, ready):
         self.said.append(ready)
 
+    async def look(self):
+        await self.recovery.look()
+
     async def hold(self, order, units=1):
-        (outcome,) = await self.store.hold([Basket(order, (Line("mug", units),))])
+        (outcome,) = await self.store.hold([Basket(order_id(order), (Line("mug", units),))])
         return outcome
 
     async def stock(self):
@@ -40,7 +52,7 @@ class Replica:
 @pytest.fixture
 async def ledger():
     ledger = FakeLedger()
-    await ledger.record_listings([Listing("mug", "Mug", "A mug.", Money("EUR", 12), 0)], 1)
+    await ledger.record_listings([MUG], 1)
     await ledger.record_receipts([Receipt("seed mug", "mug", 10)])
     return ledger
 
@@ -63,45 +75,55 @@ def replica(replicas):
     return replicas[0]
 
 
+def owns(orders, name, units, generation=1):
+    orders.confirmed[order_id(name)] = Sale(order_id(name), (Line("mug", units),), generation)
+
+
+async def staged(redis):
+    """The prefixes of all stocks that there are."""
+    return {key.split(":")[1] async for key in redis.scan_iter(match="stock:*:*")}
+
+
 async def test_a_first_start_builds_the_stock_from_the_ledger(replica):
-    await replica.guardian.look()
+    await replica.look()
     assert await replica.stock() == Stock(10, 10)
-    assert replica.scripts.position == Position(1)
+    assert replica.current.position == Position(1)
     assert replica.said == [False, True]
 
 
 async def test_a_rebuild_takes_what_orders_own_and_forgets_what_was_only_held(replica, redis, orders):
-    await replica.guardian.look()
+    await replica.look()
     for order in ("confirmed", "only-held"):
         await replica.hold(order, 2)
-    orders.confirmed["confirmed"] = Sale("confirmed", (Line("mug", 2),))
-    orders.fulfilled["fulfilled"] = Sale("fulfilled", (Line("mug", 1),))
+    owns(orders, "confirmed", 2)
+    orders.fulfilled["fulfilled"] = Sale("fulfilled", (Line("mug", 1),), 1)
     await redis.flushall()
-    await replica.guardian.look()
+    await replica.look()
     assert await replica.stock() == Stock(10, 7, 0, 3)
-    assert (await replica.hold("confirmed", 2)).lines[0].unit_price == Money("EUR", 12)
-    (released,) = await replica.store.release(["confirmed"])
-    assert isinstance(released, Hold)
+    (settled,) = await replica.store.commit([orders.confirmed[order_id("confirmed")]])
+    assert isinstance(settled, HoldSettled)
+    await replica.store.release([Return(order_id("confirmed"), (Line("mug", 2),), 2, 1)])
     assert await replica.stock() == Stock(10, 9, 0, 1)
 
 
 async def test_receipts_of_before_do_not_come_in_again(replica, redis, ledger):
-    await replica.guardian.look()
+    await replica.look()
     await redis.flushall()
-    await replica.guardian.look()
-    await replica.store.receive(Receipt("seed mug", "mug", 10))
+    await replica.look()
+    assert await replica.store.receive(Receipt("seed mug", "mug", 10)) == Stock(10, 10)
+    assert await replica.store.reserve(Receipt("seed mug", "mug", 10)) == Stock(10, 10)
     assert await replica.stock() == Stock(10, 10)
 
 
 async def test_of_two_receipts_with_one_request_the_first_counts(replica, ledger):
     await ledger.record_receipts([Receipt("ada r", "mug", 1), Receipt("ada r", "mug", 5)])
-    await replica.guardian.look()
+    await replica.look()
     assert await replica.stock() == Stock(11, 11)
 
 
 async def test_a_running_replica_notices_at_its_next_call(replica, redis):
-    await replica.guardian.look()
-    watching = asyncio.create_task(replica.guardian.run())
+    await replica.look()
+    watching = asyncio.create_task(replica.recovery.run())
     await redis.flushall()
     assert isinstance(await replica.hold("a"), Unavailable)
 
@@ -111,135 +133,360 @@ async def test_a_running_replica_notices_at_its_next_call(replica, redis):
     await eventually(back)
     watching.cancel()
     assert replica.said[-2:] == [False, True]
-    assert replica.scripts.position.generation == 2
+    assert replica.current.position.generation == 2
 
 
 async def test_data_older_than_the_replica_saw_is_not_served(replica, redis):
-    await replica.guardian.look()
-    before = await redis.dump("stock:marker")
+    await replica.look()
+    before = await redis.hgetall(MARKER)
     await replica.hold("a")
-    await redis.restore("stock:marker", 0, before, replace=True)
-    await replica.guardian.look()
-    assert replica.scripts.position == Position(2)
+    await redis.hset(MARKER, mapping=before)
+    await replica.look()
+    assert replica.current.position == Position(2)
     assert await replica.stock() == Stock(10, 10)
 
 
 async def test_data_older_than_the_published_events_is_not_served_by_a_new_replica(replicas, ledger):
     first, second = replicas
-    await first.guardian.look()
+    await first.look()
     await first.hold("a")
     ledger.published = Position(1, 7)
-    await second.guardian.look()
-    assert second.scripts.position == Position(2)
+    await second.look()
+    assert second.current.position == Position(2)
 
 
-async def test_data_of_an_older_generation_than_the_ledgers_is_not_served_by_a_new_replica(
-    replicas, redis, ledger, orders
-):
+async def test_a_replica_that_starts_while_others_sell_takes_nothing_for_lost(replicas, ledger, orders):
+    """The history grows while it is read: whatever it then tells, Redis is read afterwards."""
     first, second = replicas
-    await first.guardian.look()
-    orders.generation = 4
-    await ledger.record_rebuild(4)
-    await second.guardian.look()
-    assert second.scripts.position == Position(5)
+    await first.look()
+    asked = 0
+
+    async def sell_meanwhile():
+        nonlocal asked
+        asked += 1
+        for number in range(3):
+            await first.hold(f"{asked} {number}")
+        ledger.published = first.current.position
+        return ledger.published
+
+    ledger.last_position = sell_meanwhile
+    await second.look()
+    assert asked == 1
+    assert orders.present == 1
+    assert second.said == [True]
+    assert second.current.position == Position(1, ledger.published.sequence)
+
+
+async def test_a_redis_that_is_started_while_its_history_is_read_is_looked_at_again(replica, ledger, redis_server):
+    asked = 0
+
+    async def restarted_meanwhile():
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            redis_server.stop()
+            redis_server.start()
+        return Position(0)
+
+    ledger.last_position = restarted_meanwhile
+    await replica.look()
+    assert asked >= 2
 
 
 async def test_the_other_replica_adopts_what_was_rebuilt(replicas, redis):
     first, second = replicas
-    await first.guardian.look()
-    await second.guardian.look()
+    await first.look()
+    await second.look()
     await redis.flushall()
-    await first.guardian.look()
+    await first.look()
     assert isinstance(await second.hold("a"), Unavailable)
-    await second.guardian.look()
+    await second.look()
     assert isinstance(await second.hold("a"), Hold)
-    assert second.scripts.position.generation == 2
+    assert second.current.position.generation == 2
 
 
 async def test_only_one_replica_rebuilds(replicas, orders):
     first, second = replicas
-    await asyncio.gather(first.guardian.look(), second.guardian.look())
-    await asyncio.gather(first.guardian.look(), second.guardian.look())
-    assert orders.generation == 1
-    assert first.scripts.position == second.scripts.position == Position(1)
+    await asyncio.gather(first.look(), second.look())
+    await asyncio.gather(first.look(), second.look())
+    assert orders.present == 1
+    assert first.current.position == second.current.position == Position(1)
+
+
+async def test_who_gets_the_lock_after_another_has_rebuilt_serves_that(replicas, redis, orders):
+    """It found nothing, then waited for a moment, and the other was faster."""
+    first, second = replicas
+    step_back = second.recovery._step_back
+
+    async def slowly(verdict):
+        await step_back(verdict)
+        await first.look()
+
+    second.recovery._step_back = slowly
+    await second.look()
+    assert orders.present == 1
+    assert second.current.position == Position(1)
+    assert second.said == [False, True]
+
+
+async def test_a_redis_whose_generation_is_older_than_the_orders_serves_reads_only_until_it_is_rebuilt(
+    replica, ledger, orders
+):
+    await replica.look()
+    orders.present = 4
+    ledger.down = True
+    with pytest.raises(Unavailable):
+        await replica.look()
+    assert await replica.stock() == Stock(10, 10)
+    assert (await replica.hold("a")).reason == "STOCK_REBUILDING"
+    assert replica.said[-1] is False
+    ledger.down = False
+    await replica.look()
+    assert isinstance(await replica.hold("a"), Hold)
+    assert replica.current.position.generation == 5
+    assert replica.said[-1] is True
+
+
+async def test_orders_that_were_restored_to_an_earlier_time_begin_above_what_is_in_redis(replica, redis, orders):
+    orders.present = 6
+    await replica.look()
+    await replica.hold("a")
+    assert replica.current.position.generation == 7
+    orders.present = 3
+    await replica.look()
+    assert replica.current.position == Position(8)
+    # Redis's events go on above those that are there already, even if all else is lost.
+    await replica.hold("b")
+    await redis.delete(MARKER)
+    orders.present = 3
+    await replica.look()
+    assert replica.current.position == Position(9)
+    assert isinstance(await replica.hold("c"), Hold)
+    assert await redis.xlen(EVENTS) == 3
+
+
+async def test_a_generation_that_began_after_the_orders_were_asked_is_no_loss(replicas, redis, orders):
+    first, second = replicas
+    await second.look()
+    generation = orders.generation
+
+    async def rebuilt_meanwhile():
+        before = await generation()
+        orders.generation = generation
+        await redis.flushall()
+        await first.look()
+        return before
+
+    orders.generation = rebuilt_meanwhile
+    await second.look()
+    assert orders.present == 2
+    assert second.current.position == Position(2)
+
+
+async def test_a_stock_that_was_found_wrong_is_replaced_once(replica, orders):
+    await replica.look()
+    owns(orders, "sold elsewhere", 4)
+    replica.current.retire(1)
+    await replica.look()
+    assert await replica.stock() == Stock(10, 6, 0, 4)
+    assert False not in replica.said[1:]
+    replica.current.retire(1)
+    await replica.look()
+    assert orders.present == 2
 
 
 async def test_nothing_is_served_while_orders_cannot_be_asked(replica, orders):
     orders.down = True
     with pytest.raises(Unavailable):
-        await replica.guardian.look()
-    assert replica.said == [False]
+        await replica.look()
+    assert replica.said[-1] is False
     assert (await replica.hold("a")).reason == "STOCK_REBUILDING"
     orders.down = False
-    await replica.guardian.look()
+    await replica.look()
     assert isinstance(await replica.hold("a"), Hold)
 
 
-async def test_nothing_is_served_while_the_ledger_cannot_be_read(replica, ledger):
+async def test_what_is_there_is_served_while_orders_cannot_be_asked(replicas, orders):
+    first, second = replicas
+    await first.look()
+    orders.down = True
+    await first.look()
+    await second.look()
+    assert isinstance(await first.hold("a"), Hold)
+    assert isinstance(await second.hold("b"), Hold)
+
+
+async def test_nothing_is_served_while_the_ledger_cannot_be_read(replica, ledger, orders):
     ledger.down = True
     with pytest.raises(Unavailable):
-        await replica.guardian.look()
-    assert replica.said == [False]
+        await replica.look()
+    assert replica.said[-1] is False
+    assert orders.present == 0
 
 
 async def test_kafka_being_down_does_not_keep_a_replica_from_serving_what_is_there(replicas, ledger):
     first, second = replicas
-    await first.guardian.look()
+    await first.look()
     ledger.down = True
-    await second.guardian.look()
+    await second.look()
     assert isinstance(await second.hold("a"), Hold)
 
 
 async def test_a_replica_that_lost_the_lock_does_not_finish_its_rebuild(replica, redis, orders):
-    real = orders.allocations
-
-    async def slow_allocations():
-        # Another replica took the lock meanwhile.
+    async def another_takes_the_lock():
         await redis.set(REBUILD_LOCK, "other")
-        async for page in real():
-            yield page
 
-    orders.allocations = slow_allocations
+    orders.before_start = another_takes_the_lock
     with pytest.raises(Aborted):
-        await replica.guardian.look()
+        await replica.look()
     assert await redis.hget(MARKER, "generation") is None
+    assert await staged(redis) == set()
 
 
 async def test_redis_emptied_again_while_it_is_rebuilt_is_rebuilt_again(replica, redis, orders):
-    real = orders.allocations
-
-    async def emptied():
-        await redis.flushall()
-        async for page in real():
-            yield page
-
-    orders.allocations = emptied
+    orders.before_start = redis.flushall
     with pytest.raises(Aborted):
-        await replica.guardian.look()
-    orders.allocations = real
-    await replica.guardian.look()
+        await replica.look()
+    orders.before_start = None
+    await replica.look()
     assert await replica.stock() == Stock(10, 10)
 
 
+async def test_a_rebuild_that_fails_leaves_the_stock_as_it_is_and_nothing_beside_it(replica, redis, ledger, orders):
+    """No fence moves before the new stock is whole."""
+    await replica.look()
+    keys = {key async for key in redis.scan_iter()}
+    written = len(ledger.messages)
+
+    async def out_of_memory():
+        used = (await redis.info("memory"))["used_memory"]
+        await redis.config_set("maxmemory", used // 2)
+
+    ledger.before_end = out_of_memory
+    replica.current.retire(1)
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            await replica.look()
+    await redis.config_set("maxmemory", 0)
+    assert orders.present == 1
+    assert {key async for key in redis.scan_iter()} == keys
+    assert len(ledger.messages) == written
+    assert isinstance(await replica.hold("a"), Hold)
+    ledger.before_end = None
+    await replica.look()
+    assert orders.present == 2
+
+
+async def test_a_rebuild_whose_last_step_fails_says_so_and_heals_by_itself(replica, redis, orders, redis_server):
+    await replica.look()
+    owns(orders, "a", 3)
+
+    async def redis_dies():
+        orders.before_start = None
+        redis_server.kill()
+
+    orders.before_start = redis_dies
+    replica.current.retire(1)
+    with pytest.raises(Unavailable):
+        await replica.look()
+    assert orders.present == 2
+    assert (await replica.hold("b")).reason == "STOCK_REBUILDING"
+    assert replica.said[-1] is False
+    redis_server.start()
+    assert await replica.stock() == Stock(10, 10)
+
+    async def healed():
+        # The lock of the rebuild that failed is there for a while, since it could not be given back.
+        await replica.look()
+        assert await replica.stock() == Stock(10, 7, 0, 3)
+
+    await eventually(healed)
+    assert replica.said[-1] is True
+    assert isinstance(await replica.hold("b"), Hold)
+
+
+async def test_the_last_step_goes_also_where_nothing_else_does(replica, redis, orders):
+    """It needs next to no memory, and orders wait for it."""
+    async def out_of_memory():
+        used = (await redis.info("memory"))["used_memory"]
+        await redis.config_set("maxmemory", used // 2)
+
+    owns(orders, "a", 3)
+    orders.before_start = out_of_memory
+    await replica.look()
+    await redis.config_set("maxmemory", 0)
+    assert await replica.stock() == Stock(10, 7, 0, 3)
+
+
+async def test_units_that_come_in_during_a_rebuild_are_in_the_new_stock_once(replica, ledger, orders):
+    """They are written after the ledger was read; whoever follows it adds them to what counts then."""
+    await replica.look()
+
+    async def restocked():
+        ledger.before_end = None
+        await ledger.record_receipts([Receipt("ada r", "mug", 5)])
+        with pytest.raises(Unavailable):
+            await LedgerEntries(replica.store).handle(ledger.messages)
+
+    ledger.before_end = restocked
+    replica.current.retire(1)
+    await replica.look()
+    assert await replica.stock() == Stock(10, 10)
+    for _ in range(2):
+        await LedgerEntries(replica.store).handle(ledger.messages)
+    assert await replica.stock() == Stock(15, 15)
+
+
+async def test_a_ledger_with_entries_that_cannot_be_used_is_rebuilt_from_the_others(replica, ledger):
+    ledger.append(b"\xff\xff")
+    ledger.append(LedgerEntry().SerializeToString())
+    bad = LedgerEntry.FromString(ledger.messages[0].value)
+    bad.occur_time.seconds = 10**15
+    bad.listing.product.display_name = "Never"
+    ledger.append(bad.SerializeToString())
+    ledger.append(LedgerEntry(receipt={"product": "products/mug", "quantity": -5, "request_id": "x"}).SerializeToString())
+    ledger.append(b"")
+    await ledger.record_receipts([Receipt("ada r", "mug", 5)])
+    await replica.look()
+    assert await replica.stock() == Stock(15, 15)
+    assert (await replica.store.product("mug")).listing == MUG
+    await LedgerEntries(replica.store).handle(ledger.messages)
+    assert await replica.stock() == Stock(15, 15)
+
+
 async def test_orders_that_own_more_than_came_in_leave_nothing_to_sell(replica, orders):
-    orders.confirmed["a"] = Sale("a", (Line("mug", 12),))
-    await replica.guardian.look()
+    owns(orders, "a", 12)
+    await replica.look()
     assert await replica.stock() == Stock(10, 0, 0, 10, short=2)
 
 
 async def test_old_generations_leave_nothing_behind(replica, redis):
-    await replica.guardian.look()
+    await redis.hset("stock:1:hold:old", "lines", "[]")
+    await replica.look()
     await replica.hold("a")
     await redis.delete(MARKER)
-    await replica.guardian.look()
-    keys = [key async for key in redis.scan_iter(match="stock:[0-9]*")]
-    assert keys
-    assert all(key.startswith("stock:2:") for key in keys)
+    await replica.look()
+    assert await staged(redis) == {(await redis.hget(MARKER, "prefix")).split(":")[1]}
+
+
+async def test_a_replica_that_lost_the_lock_removes_nothing_of_another_rebuilds(replica, redis):
+    await replica.look()
+    scripts = Scripts(redis, CurrentGeneration())
+    await redis.hset("stock:theirs:product:mug", "on_hand", 1)
+    await redis.hset("stock:mine:product:mug", "on_hand", 1)
+    keys = [key async for key in redis.scan_iter(match="stock:*:*")]
+    await redis.set(REBUILD_LOCK, "theirs")
+    assert await scripts.call_alone("unlink", [MARKER, REBUILD_LOCK], "mine", "stock:mine:", *keys) == 1
+    assert await redis.exists("stock:theirs:product:mug")
+    assert await scripts.call_alone("unlink", [MARKER, REBUILD_LOCK], "theirs", "stock:theirs:", *keys) == 1
+    assert await replica.stock() == Stock(10, 10)
 
 
 async def test_a_redis_that_is_down_is_told_as_such_and_the_replica_stays_ready(redis, ledger, orders):
     replica = Replica("unix:///nonexistent/redis.sock", ledger, orders)
     with pytest.raises(Unavailable):
-        await replica.guardian.look()
+        await replica.look()
     assert replica.said == [True]
     assert (await replica.hold("a")).reason == "STOCK_UNAVAILABLE"
+
+

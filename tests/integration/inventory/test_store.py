@@ -1,16 +1,22 @@
 """What the stock promises, on a real Redis."""
 
 import asyncio
+import time
 import uuid
 
 import pytest
+from redis.asyncio import Redis
 
-from inventory_svc.scripts import EVENTS
+from inventory_svc.connection import connect
+from inventory_svc.generation import CurrentGeneration, Position
+from inventory_svc.scripts import EVENTS, REBUILD_LOCK
 from inventory_svc.stock import (
+    JUST_NOW_MS,
+    Ahead,
     BacklogFull,
     Basket,
     Hold,
-    HoldFulfilled,
+    HoldCommitted,
     HoldGone,
     HoldMismatch,
     HoldReleased,
@@ -21,13 +27,15 @@ from inventory_svc.stock import (
     Rebuilding,
     Receipt,
     RequestIdReused,
+    Return,
     Sale,
     State,
     Stock,
+    Undecided,
     UnknownProduct,
     UnknownProducts,
 )
-from tests.integration.inventory.conftest import LEASE_MS, fresh_store, list_product
+from tests.integration.inventory.conftest import PREFIX, fresh_store, list_product, marked, order_id, store_on
 
 
 def lines(**quantities):
@@ -129,7 +137,7 @@ async def test_each_basket_of_a_batch_has_its_own_outcome(store):
 async def test_a_batch_that_needs_several_scripts_keeps_its_order(store):
     await store.receive(Receipt("more", "mug", 2000))
     outcomes = await store.hold([basket(f"o{index}", mug=1) for index in range(1000)])
-    assert [each.order for each in outcomes] == [f"o{index}" for index in range(1000)]
+    assert [each.order for each in outcomes] == [order_id(f"o{index}") for index in range(1000)]
     assert await numbers(store) == (1010, 1000, 0)
 
 
@@ -147,19 +155,21 @@ async def test_held_and_sold_stock_can_be_given_back_once(store):
     await commit(store, "b")
     for _ in range(2):
         assert (await release(store, "a")).state is State.RELEASED
-        assert (await release(store, "b")).state is State.RELEASED
+        assert (await release(store, "b", 1, held_in=1, mug=3)).state is State.RELEASED
     assert await numbers(store) == (10, 0, 0)
+
+
+async def test_what_is_sold_is_given_back_only_by_its_orders_cancellation(store):
+    await hold(store, "a", mug=2)
+    await commit(store, "a")
+    assert isinstance(await release(store, "a"), HoldCommitted)
+    assert await numbers(store) == (8, 0, 2)
 
 
 async def test_a_hold_that_comes_after_its_release_is_refused(store):
     await release(store, "a")
     assert isinstance(await hold(store, "a", mug=2), HoldReleased)
     assert await numbers(store) == (10, 0, 0)
-
-
-async def test_a_release_is_remembered_for_its_time_only(store, redis):
-    await release(store, "a")
-    assert 0 < await redis.pttl("stock:1:hold:a") <= 600_000
 
 
 async def test_a_commit_that_comes_after_the_release_sells_nothing(store):
@@ -169,13 +179,154 @@ async def test_a_commit_that_comes_after_the_release_sells_nothing(store):
     assert await numbers(store) == (10, 0, 0)
 
 
-async def test_what_was_handed_over_is_not_given_back(store, redis):
+async def test_a_finished_order_takes_no_key_of_its_own(store, redis):
+    """What stays is some bytes in a shard, however many orders there were."""
     await hold(store, "a", mug=2)
     await commit(store, "a")
-    await store.fulfil(["a"])
-    assert isinstance(await release(store, "a"), HoldFulfilled)
+    await hold(store, "b", mug=2)
+    await release(store, "b")
+    keys = {key.removeprefix(PREFIX).partition(":")[0] async for key in redis.scan_iter(match=f"{PREFIX}*")}
+    assert keys == {"products", "product", "receipts", "final", "ticks"}
+
+
+async def test_a_sale_that_is_told_again_stays_one(store):
+    """Also as the hand-over that follows it."""
+    await hold(store, "a", mug=2)
+    for _ in range(2):
+        assert isinstance(await commit(store, "a", mug=2), Hold)
+    (handed_over,) = await store.commit([Sale(order_id("a"), lines(mug=2), 1, 0, handed_over=True)])
+    assert handed_over.state is State.COMMITTED
     assert await numbers(store) == (8, 0, 2)
-    assert await redis.pttl("stock:1:hold:a") > 0
+
+
+async def test_a_sold_order_that_asks_again_is_told_that_it_is_sold(store):
+    await hold(store, "a", mug=2)
+    await commit(store, "a")
+    again = await hold(store, "a", mug=2)
+    assert (again.state, again.lines) == (State.COMMITTED, (Line("mug", 2, Money("EUR", 12, 900_000_000)),))
+    assert again.expire_ms is None
+    assert isinstance(await hold(store, "a", unicorn=1), UnknownProducts)
+    assert await numbers(store) == (8, 0, 2)
+
+
+async def test_a_cancellation_in_this_generation_gives_back_what_an_older_one_sold(store):
+    """A rebuild counted the order as sold: there is neither a hold nor anything remembered."""
+    await hold(store, "other", mug=5)
+    await commit(store, "other")
+    for _ in range(2):
+        assert (await release(store, "a", 1, held_in=0, mug=3)).state is State.RELEASED
+    assert await numbers(store) == (8, 0, 2)
+    assert isinstance(await hold(store, "a", mug=3), HoldReleased)
+
+
+async def test_a_cancellation_before_this_generation_is_in_it_already(redis):
+    store = await fresh_store(redis, generation=5)
+    await list_product(store, "mug", 10)
+    assert isinstance(await release(store, "a", 4, held_in=3, mug=3), HoldSettled)
+    assert await numbers(store) == (10, 0, 0)
+    assert isinstance(await hold(store, "a", mug=3), HoldReleased)
+
+
+async def test_a_cancellation_in_a_later_generation_shows_that_redis_is_old(store):
+    await hold(store, "a", mug=3)
+    assert isinstance(await release(store, "a", 2, held_in=1, mug=3), Ahead)
+    assert await numbers(store) == (7, 3, 0)
+
+
+async def test_a_stray_hold_is_given_back_beside_what_its_order_bought_before(redis):
+    store = await fresh_store(redis, generation=5)
+    await list_product(store, "mug", 10)
+    await hold(store, "other", mug=4)
+    await commit(store, "other", 5)
+    await hold(store, "a", mug=2)
+    assert isinstance(await release(store, "a", 5, held_in=3, mug=2), Hold)
+    assert await numbers(store) == (8, 0, 2)
+
+
+async def test_a_cancelled_order_whose_sale_never_took_effect_gives_nothing_back(store):
+    """Its CONFIRMED event is a dead letter: what is not remembered as sold was not."""
+    await hold(store, "other", mug=4)
+    await commit(store, "other")
+    now = int(time.time() * 1000)
+    assert isinstance(await release(store, "a", 1, held_in=1, at_ms=now, created_ms=now, mug=2), Hold)
+    assert await numbers(store) == (6, 0, 4)
+
+
+async def test_a_cancellation_of_more_than_was_ever_sold_makes_up_no_units(store):
+    assert isinstance(await release(store, "a", 1, held_in=0, mug=3), Undecided)
+    assert await numbers(store) == (10, 0, 0)
+
+
+async def aged(redis, store, order, ticks):
+    """Let *order* have become final so much earlier, in steps of ten minutes."""
+    shard = int(order_id(order)[:4], 16) // 4
+    key, field = f"{PREFIX}final:{shard}", uuid.UUID(order_id(order)).bytes
+    raw = connect_raw(redis)
+    value = int(await raw.hget(key, field))
+    await raw.hset(key, field, value - 4 * ticks)
+    await redis.hincrby(f"{PREFIX}ticks", value // 4, -1)
+    await redis.hincrby(f"{PREFIX}ticks", value // 4 - ticks, 1)
+    await raw.aclose()
+
+
+def connect_raw(redis):
+    path = redis.connection_pool.connection_kwargs["path"]
+    return Redis(unix_socket_path=path)
+
+
+async def forget_all(store):
+    forgotten = 0
+    while True:
+        memory = await store.forget()
+        forgotten += memory.forgotten
+        if not memory.more:
+            return forgotten, memory.remembered
+
+
+async def test_final_orders_are_forgotten_when_they_are_old(redis, store):
+    await hold(store, "old", mug=1)
+    await commit(store, "old")
+    await release(store, "new")
+    assert await forget_all(store) == (0, 2)
+    await aged(redis, store, "old", 2)
+    assert await forget_all(store) == (1, 1)
+    (found,) = await store.holds_of([order_id("old"), order_id("new")])
+    assert found.order == order_id("new")
+    assert await numbers(store) == (9, 0, 1)
+
+
+async def test_of_too_many_final_orders_the_oldest_are_forgotten(redis, store):
+    store = store_on(redis, store.current, keep_ms=10**9, remembered=3)
+    for number in range(8):
+        await release(store, f"o{number}")
+        await aged(redis, store, f"o{number}", 20 - number)
+    assert await forget_all(store) == (5, 3)
+    found = await store.holds_of([order_id(f"o{number}") for number in range(8)])
+    assert {each.order for each in found} == {order_id(f"o{number}") for number in (5, 6, 7)}
+
+
+async def test_what_became_final_just_now_is_kept_however_many_there_are(redis, store):
+    store = store_on(redis, store.current, remembered=3)
+    for number in range(8):
+        await release(store, f"o{number}")
+    assert await forget_all(store) == (0, 8)
+
+
+async def test_what_happened_before_anything_was_forgotten_cannot_be_decided(redis, store):
+    await hold(store, "sold", mug=1)
+    await commit(store, "sold")
+    await aged(redis, store, "sold", 10)
+    before = int(time.time() * 1000) - 600_000 * 10
+    await forget_all(store)
+    (again,) = await store.commit([Sale(order_id("sold"), lines(mug=1), 1, before)], owned=True)
+    assert isinstance(again, Undecided)
+    assert isinstance(await release(store, "x", 1, held_in=0, at_ms=before, mug=1), Undecided)
+    # What happens from now on can, and so can the hand-over of what was sold then.
+    (handed_over,) = await store.commit([Sale(order_id("sold"), lines(mug=1), 1, before, handed_over=True)])
+    assert isinstance(handed_over, HoldSettled)
+    now = int(time.time() * 1000)
+    assert isinstance(await release(store, "sold", 1, held_in=1, at_ms=now, created_ms=before, mug=1), Hold)
+    assert await numbers(store) == (10, 0, 0)
 
 
 async def expired_store(redis, *, grace_ms=0):
@@ -189,7 +340,7 @@ async def test_an_ended_lease_gives_its_stock_back_once(redis):
     await hold(store, "a", mug=4)
     await asyncio.sleep(0.05)
     due = await store.claim_expired(claim_ms=10_000)
-    assert due == ["a"]
+    assert due == [order_id("a")]
     assert await store.expire(due) == 1
     assert await store.expire(due) == 0
     assert await numbers(store) == (10, 0, 0)
@@ -199,16 +350,16 @@ async def test_a_claimed_lease_is_nobody_elses_for_a_while(redis):
     store = await expired_store(redis)
     await hold(store, "a", mug=4)
     await asyncio.sleep(0.05)
-    assert await store.claim_expired(claim_ms=80) == ["a"]
+    assert await store.claim_expired(claim_ms=80) == [order_id("a")]
     assert await store.claim_expired(claim_ms=80) == []
     await asyncio.sleep(0.1)
-    assert await store.claim_expired(claim_ms=80) == ["a"]
+    assert await store.claim_expired(claim_ms=80) == [order_id("a")]
 
 
 async def test_a_running_lease_is_not_ended_whoever_asks(store):
     await hold(store, "a", mug=4)
     assert await store.claim_expired(claim_ms=10_000) == []
-    assert await store.expire(["a"]) == 0
+    assert await store.expire([order_id("a")]) == 0
     assert await numbers(store) == (6, 4, 0)
 
 
@@ -217,7 +368,7 @@ async def test_a_lease_counts_for_its_grace_beyond_what_the_holder_was_told(redi
     await hold(store, "a", mug=4)
     await asyncio.sleep(0.05)
     assert await store.claim_expired(claim_ms=10_000) == []
-    assert await store.expire(["a"]) == 0
+    assert await store.expire([order_id("a")]) == 0
 
 
 async def test_a_repeated_hold_starts_its_lease_again(store):
@@ -233,13 +384,13 @@ async def test_a_committed_hold_never_expires(redis):
     await commit(store, "a")
     await asyncio.sleep(0.05)
     assert await store.claim_expired(claim_ms=10_000) == []
-    assert await store.expire(["a"]) == 0
+    assert await store.expire([order_id("a")]) == 0
     assert await numbers(store) == (6, 0, 4)
 
 
 async def let_expire(store, order):
     await asyncio.sleep(0.05)
-    assert await store.expire([order]) == 1
+    assert await store.expire([order_id(order)]) == 1
 
 
 async def test_an_order_whose_lease_ended_may_hold_again(redis):
@@ -273,22 +424,20 @@ async def test_what_a_late_commit_cannot_find_is_short_and_served_before_new_buy
     assert (await store.product("mug")).stock == Stock(12, 0, 9, 3, short=1)
     await release(store, "b")
     assert (await store.product("mug")).stock == Stock(12, 8, 0, 4, short=0)
-    await release(store, "a")
+    await release(store, "a", 1, held_in=1, mug=4)
     assert await numbers(store) == (12, 0, 0)
 
 
-async def test_an_order_confirmed_before_a_rebuild_is_settled_by_it(store):
-    store.scripts.adopt(None)
-    await store.scripts.redis.flushall()
-    store = await fresh_store(store.scripts.redis, generation=5)
+async def test_an_order_confirmed_before_a_rebuild_is_settled_by_it(redis):
+    await redis.flushall()
+    store = await fresh_store(redis, generation=5)
     await list_product(store, "mug", 10)
     assert isinstance(await commit(store, "a", generation=4, mug=1), HoldSettled)
     assert await numbers(store) == (10, 0, 0)
 
 
 async def test_an_order_confirmed_on_a_later_generation_shows_that_redis_is_old(store):
-    assert isinstance(await commit(store, "a", generation=2, mug=1), Rebuilding)
-    assert store.scripts.lost.is_set()
+    assert isinstance(await commit(store, "a", generation=2, mug=1), Ahead)
     assert await numbers(store) == (10, 0, 0)
 
 
@@ -344,7 +493,7 @@ async def test_pages_of_products_miss_and_repeat_none(store):
     for name in ("axe", "zip", "mat"):
         await list_product(store, name, 1)
     found, after = [], None
-    while page := await store.products(after=after, most=2):
+    while page := await store.products(after=after, limit=2):
         found += [each.listing.product for each in page]
         after = found[-1]
     assert found == ["axe", "mat", "mug", "pen", "zip"]
@@ -365,7 +514,7 @@ async def test_every_change_appends_its_event(store, redis):
     await redis.delete(EVENTS)
     await hold(store, "a", mug=4)
     await commit(store, "a")
-    await release(store, "a")
+    await release(store, "a", 1, held_in=1, mug=4)
     await store.receive(Receipt("r", "mug", 2))
     assert await kinds(redis) == ["held", "committed", "released", "restocked"]
 
@@ -395,17 +544,23 @@ async def test_nothing_more_is_held_while_too_many_events_wait(redis):
 
 async def test_a_stock_that_does_not_add_up_is_found(store, redis):
     assert (await store.audit()).broken == ()
-    await redis.hincrby("stock:1:product:mug", "available", 1)
+    await redis.hincrby(f"{PREFIX}product:mug", "available", 1)
     assert (await store.audit()).broken == ("mug",)
 
 
 async def test_emptied_redis_refuses_every_change(store, redis):
     await redis.flushall()
     assert isinstance(await hold(store, "a", mug=1), Rebuilding)
-    for call in (store.commit([Sale("a", ())]), store.release(["a"]), store.expire(["a"]), store.product("mug")):
+    calls = (
+        store.commit([sale("a")]),
+        store.release([Return(order_id("a"))]),
+        store.expire([order_id("a")]),
+        store.product("mug"),
+    )
+    for call in calls:
         with pytest.raises(Rebuilding):
             await call
-    assert store.scripts.lost.is_set()
+    assert store.current.doubted.is_set()
     assert await redis.dbsize() == 0
 
 
@@ -415,14 +570,50 @@ async def test_redis_that_lost_its_last_changes_refuses(store, redis):
     assert isinstance(await hold(store, "b", mug=1), Rebuilding)
 
 
+async def test_nothing_comes_in_while_a_rebuild_reads_what_came_in(store, redis):
+    """It would be added to a stock that is about to be replaced, and be missing in the new one."""
+    await redis.set(REBUILD_LOCK, "somebody")
+    with pytest.raises(Rebuilding):
+        await store.receive(Receipt("r", "mug", 5))
+    with pytest.raises(Rebuilding):
+        await list_product(store, "cup", 0)
+    assert not store.current.doubted.is_set()
+    await redis.delete(REBUILD_LOCK)
+    assert await store.receive(Receipt("r", "mug", 5)) == Stock(15, 15)
+
+
+async def test_nothing_is_held_while_orders_do_not_accept_it(store):
+    store.current.fence()
+    assert isinstance(await hold(store, "a", mug=1), Rebuilding)
+    assert await numbers(store) == (10, 0, 0)
+
+
+async def test_data_of_another_format_is_not_used(store, redis):
+    await redis.hset("stock:marker", "format", "1")
+    assert isinstance(await hold(store, "a", mug=1), Rebuilding)
+    assert store.current.doubted.is_set()
+
+
+async def test_a_generation_takes_effect_once_however_often_that_is_told(redis):
+    await marked(redis, 3, prefix="stock:a:")
+    await redis.hset("stock:marker", "sequence", 9)
+    await marked(redis, 3, prefix="stock:a:")
+    assert await redis.hget("stock:marker", "sequence") == "9"
+    with pytest.raises(AssertionError):
+        await marked(redis, 3, prefix="stock:b:")
+    with pytest.raises(AssertionError):
+        await marked(redis, 2, prefix="stock:b:")
+
+
 async def test_a_thousand_buyers_of_ten_items_get_exactly_ten(store, redis_server):
     """Straight at the store, from several clients at the same time, in small groups."""
-    stores = [await other_client(redis_server) for _ in range(4)]
+    clients = [connect(redis_server.url, connect_timeout_s=2, timeout_s=10, most=16) for _ in range(4)]
+    stores = [other_client(client) for client in clients]
     buyers = [str(uuid.uuid4()) for _ in range(1000)]
 
     async def buy(index):
         # Two lines, so that half a basket would be seen.
-        return await stores[index % 4].hold([basket(buyers[index], mug=1)])
+        return await stores[index % 4].hold([Basket(buyers[index], lines(mug=1))])
 
     outcomes = [outcome for (outcome,) in await asyncio.gather(*map(buy, range(1000)))]
     winners = [each.order for each in outcomes if isinstance(each, Hold)]
@@ -430,31 +621,33 @@ async def test_a_thousand_buyers_of_ten_items_get_exactly_ten(store, redis_serve
     assert sum(isinstance(each, OutOfStock) for each in outcomes) == 990
     await store.commit([Sale(order, ()) for order in winners])
     assert await numbers(store) == (0, 0, 10)
-    for each in stores:
-        await each.scripts.redis.aclose()
+    for each in clients:
+        await each.aclose()
 
 
-async def other_client(redis_server):
-    from inventory_svc.connection import connect
-    from inventory_svc.scripts import Position, Scripts
-    from inventory_svc.store import Store
-
-    scripts = Scripts(connect(redis_server.url, connect_timeout_s=2, timeout_s=10, most=16))
-    scripts.adopt(Position(1))
-    return Store(scripts, lease_ms=LEASE_MS, grace_ms=0, keep_ms=600_000, backlog_limit=100_000)
+def other_client(client):
+    current = CurrentGeneration()
+    current.adopt(Position(1))
+    return store_on(client, current)
 
 
 async def test_holds_are_told_for_the_orders_that_have_one(store):
     await hold(store, "a", mug=2)
     await release(store, "b")
-    found = await store.holds_of(["b", "nobody", "a"])
-    assert [(each.order, each.state) for each in found] == [("b", State.RELEASED), ("a", State.HELD)]
-    assert found[1].lines[0].quantity == 2
+    await hold(store, "c", mug=1)
+    await commit(store, "c")
+    found = await store.holds_of([order_id(name) for name in ("b", "nobody", "a", "c")])
+    told = [(each.order, each.state, [line.quantity for line in each.lines]) for each in found]
+    assert told == [
+        (order_id("b"), State.RELEASED, []),
+        (order_id("a"), State.HELD, [2]),
+        (order_id("c"), State.COMMITTED, []),
+    ]
 
 
-async def test_every_hold_that_takes_stock_is_on_a_page_and_no_other(store):
+async def test_every_open_hold_is_on_a_page_and_no_other(store):
     await list_product(store, "cup", 1000)
-    for number in range(60):
+    for number in range(200):
         await hold(store, f"held{number}", cup=1)
     for number in range(30):
         await hold(store, f"sold{number}", cup=1)
@@ -463,6 +656,6 @@ async def test_every_hold_that_takes_stock_is_on_a_page_and_no_other(store):
         await release(store, f"released{number}")
     found, cursor = set(), "0"
     while cursor:
-        page, cursor = await store.live_holds(cursor=cursor, most=10)
+        page, cursor = await store.open_holds(cursor=cursor, limit=10)
         found |= {(each.order, each.state) for each in page}
-    assert found == {(f"held{n}", State.HELD) for n in range(60)} | {(f"sold{n}", State.COMMITTED) for n in range(30)}
+    assert found == {(order_id(f"held{n}"), State.HELD) for n in range(200)}
