@@ -37,6 +37,7 @@ class Facts:
     orders: Mapping[str, StoredOrder]
     events: Published
     stock: Mapping[str, StockNow]
+    counted: Mapping[str, int]
 
 
 def verdicts(facts: Facts) -> list[Verdict]:
@@ -51,6 +52,7 @@ def verdicts(facts: Facts) -> list[Verdict]:
         _events_are_in_order(facts),
         _stock_adds_up(facts),
         _sold_is_what_orders_took(facts),
+        _counted_is_what_orders_took(facts),
         _buyers_were_answered(facts),
         _orders_flowed_again(facts),
     ]
@@ -142,6 +144,20 @@ def _sold_is_what_orders_took(facts: Facts) -> Verdict:
         if (s.sold, s.held) != (taken[name], 0)
     ]
     return Verdict("sold is what orders took", len(facts.stock), broken)
+
+
+def _counted_is_what_orders_took(facts: Facts) -> Verdict:
+    """
+    What a rebuild takes for sold is what all orders took.
+    """
+    taken, counted = taken_by(facts.orders.values()), facts.counted
+    products = taken.keys() | counted.keys()
+    broken = [
+        f"{name}: {counted.get(name, 0)} are counted, but orders took {taken[name]}"
+        for name in sorted(products)
+        if counted.get(name, 0) != taken[name]
+    ]
+    return Verdict("the count of sold units is what orders took", len(products), broken)
 
 
 def _buyers_were_answered(facts: Facts) -> Verdict:

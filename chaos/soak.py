@@ -122,7 +122,8 @@ async def _facts(chosen: settings.Settings, buyers: Buyers, edge: str) -> Facts:
         print(f"after {SETTLE_LIMIT_S} s {pending} orders are pending, {waiting} events not published")
     events = await asyncio.to_thread(truth.published, plan.kafka_brokers)
     stock = await truth.stock_settled(edge, within_s=SETTLE_LIMIT_S)
-    return Facts(buyers.memory, await truth.orders_in(plan.database_url), events, stock)
+    counted = await truth.counted_units(plan.database_url)
+    return Facts(buyers.memory, await truth.orders_in(plan.database_url), events, stock, counted)
 
 
 def _report(found: list[Verdict], buyers: Buyers, seconds: float) -> int:

@@ -106,6 +106,18 @@ async def orders_in(database_url: str) -> dict[str, StoredOrder]:
     return {stored.name: stored for stored in map(_stored, rows)}
 
 
+async def counted_units(database_url: str) -> Counter[str]:
+    """
+    Return the units that PostgreSQL counts as sold, by product.
+    """
+    connection = await asyncpg.connect(database_url, timeout=10)
+    try:
+        rows = await connection.fetch("SELECT product, sum(units)::bigint AS units FROM sold_units GROUP BY product")
+    finally:
+        await connection.close()
+    return Counter({row["product"]: row["units"] for row in rows})
+
+
 def _stored(row: asyncpg.Record) -> StoredOrder:
     lines = json.loads(row["lines"])
     quantities = {line["product"]: line["quantity"] for line in lines}

@@ -61,18 +61,26 @@ class Shop:
             return
         self.count("CONFIRMED")
         self.table.owned[order] = wanted
+        self.table.confirmed_on[order] = hold.generation
         await self.tell(order, Order.CONFIRMED, wanted, hold.generation)
         if chance.random() < 0.2:
             del self.table.owned[order]
-            await self.tell(order, Order.CANCELLED, wanted, hold.generation)
+            # As the orders' transaction does it: in the generation that counts at that moment.
+            await self.tell(order, Order.CANCELLED, wanted, self.table.generation, hold.generation)
 
     def count(self, outcome):
         self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
 
-    async def tell(self, order, state, wanted, generation):
+    async def tell(self, order, state, wanted, generation, held_in=0):
         lines = [OrderLine(product=f"products/{name}", quantity=units) for name, units in wanted.items()]
         changed = Order(name=f"orders/{order}", state=state, lines=lines)
-        event = OrderEvent(event_id=str(uuid.uuid4()), order=changed, stock_generation=generation)
+        event = OrderEvent(
+            event_id=str(uuid.uuid4()),
+            order=changed,
+            stock_generation=generation,
+            hold_generation=held_in or generation,
+        )
+        event.occur_time.GetCurrentTime()
         await self.publisher.publish([Record("order_events", order.encode(), event.SerializeToString())])
 
     def owned(self, name):

@@ -154,9 +154,9 @@ class Histories(RuleBasedStateMachine):
 
     @rule(order=orders)
     def deliver(self, order):
-        if self.delivered[order] < len(self.history[order]):
-            if self.hand_over(order, self.history[order][self.delivered[order]]):
-                self.delivered[order] += 1
+        waiting = self.history[order][self.delivered[order] :]
+        if waiting and self.hand_over(order, waiting[0]):
+            self.delivered[order] += 1
 
     @rule(order=orders)
     def deliver_again(self, order):

@@ -407,6 +407,7 @@ async def test_a_rebuild_whose_last_step_fails_says_so_and_heals_by_itself(repli
 
 async def test_the_last_step_goes_also_where_nothing_else_does(replica, redis, orders):
     """It needs next to no memory, and orders wait for it."""
+
     async def out_of_memory():
         used = (await redis.info("memory"))["used_memory"]
         await redis.config_set("maxmemory", used // 2)
@@ -444,7 +445,9 @@ async def test_a_ledger_with_entries_that_cannot_be_used_is_rebuilt_from_the_oth
     bad.occur_time.seconds = 10**15
     bad.listing.product.display_name = "Never"
     ledger.append(bad.SerializeToString())
-    ledger.append(LedgerEntry(receipt={"product": "products/mug", "quantity": -5, "request_id": "x"}).SerializeToString())
+    ledger.append(
+        LedgerEntry(receipt={"product": "products/mug", "quantity": -5, "request_id": "x"}).SerializeToString()
+    )
     ledger.append(b"")
     await ledger.record_receipts([Receipt("ada r", "mug", 5)])
     await replica.look()
@@ -488,5 +491,3 @@ async def test_a_redis_that_is_down_is_told_as_such_and_the_replica_stays_ready(
         await replica.look()
     assert replica.said == [True]
     assert (await replica.hold("a")).reason == "STOCK_UNAVAILABLE"
-
-

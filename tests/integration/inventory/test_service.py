@@ -1,15 +1,18 @@
 """The service as a process of its own, on a real Redis and a real Kafka."""
 
+import asyncio
+import contextlib
 import tempfile
 import uuid
 
+import confluent_kafka
 import grpc
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status.rpc_status import from_call
 from shop.inventory.v1 import inventory_pb2, inventory_service_pb2
-from shop.inventory.v1.events_pb2 import StockEvent
+from shop.inventory.v1.events_pb2 import LedgerEntry, StockEvent
 from shop.inventory.v1.inventory_service_pb2_grpc import InventoryServiceStub
 from shop.orders.v1.events_pb2 import OrderEvent
 from shop.orders.v1.order_pb2 import Order, OrderLine
@@ -21,6 +24,7 @@ from runtime.messaging.topics import Topic, ensure_topics
 from tests.integration.inventory.servers import Allocations, eventually, free_port, inventory, migrate
 
 pytestmark = pytest.mark.timeout(120)
+DEAD = "order_events.inventory.dead"
 OPERATOR = (("x-operator", "true"), ("x-customer-id", "ada"))
 
 
@@ -51,10 +55,10 @@ async def shop(redis, redis_server, kafka, orders):
 
 
 class Shop:
-    def __init__(self, folder, redis_server, kafka, orders):
-        self.kafka, self.orders, self.redis_server = kafka, orders, redis_server
+    def __init__(self, folder, redis_server, kafka, orders, name="inventory-0"):
+        self.folder, self.kafka, self.orders, self.redis_server = folder, kafka, orders, redis_server
         self.replica = inventory(
-            folder, "inventory-0", redis=redis_server.url, brokers=kafka, orders=orders.address, LEASE_GRACE_S="0"
+            folder, name, redis=redis_server.url, brokers=kafka, orders=orders.address, LEASE_GRACE_S="0"
         )
         self.channel = grpc.aio.insecure_channel(self.replica.address, options=[("grpc.max_reconnect_backoff_ms", 100)])
         self.stub = InventoryServiceStub(self.channel)
@@ -62,6 +66,18 @@ class Shop:
 
     def end(self):
         self.replica.stop()
+
+    @contextlib.asynccontextmanager
+    async def second(self, name):
+        """Another replica, for as long as this lasts."""
+        second = Shop(self.folder, self.redis_server, self.kafka, self.orders, name)
+        second.replica.start()
+        try:
+            yield second
+        finally:
+            await second.channel.close()
+            second.replica.stop()
+            print(second.replica.log()[-3000:])
 
     async def serving(self):
         answer = await self.health.Check(health_pb2.HealthCheckRequest())
@@ -89,7 +105,9 @@ class Shop:
             event_id=str(uuid.uuid4()),
             order=Order(name=f"orders/{order}", state=state, lines=lines),
             stock_generation=generation,
+            hold_generation=generation,
         )
+        event.occur_time.GetCurrentTime()
         await self.publish(Record("order_events", order.encode(), event.SerializeToString()))
 
     async def publish(self, record):
@@ -150,7 +168,7 @@ async def test_garbage_goes_to_the_dead_letters_and_blocks_nobody(shop):
         assert (await shop.stock("tea-kettle"))[1:] == (0, 1)
 
     await eventually(sold, 30)
-    dead = [each for each in await read_to_end(shop.kafka, "order_events.inventory.dead") if each.key == order.encode()]
+    dead = [each for each in await read_to_end(shop.kafka, DEAD) if each.key == order.encode()]
     assert dead[0].value == b"\xff\xff no event"
 
 
@@ -210,6 +228,113 @@ async def test_a_restarted_redis_keeps_its_generation(shop):
 
     await eventually(back)
     assert shop.orders.generation == generation
+
+
+async def test_replicas_that_start_under_load_rebuild_nothing(shop):
+    """The history that they read is younger than what they read of Redis a moment before would be."""
+    generation = shop.orders.generation
+    sold, stopped = [], asyncio.Event()
+
+    async def buy_for_ever():
+        while not stopped.is_set():
+            sold.append((await shop.hold(new_order(), olive_oil=1)).generation)
+            await asyncio.sleep(0.01)
+
+    await shop.restock("olive-oil", 100_000, new_order())
+    buyers = [asyncio.create_task(buy_for_ever()) for _ in range(4)]
+    for number in range(3):
+        async with shop.second(f"inventory-second-{number}") as second:
+            await eventually(second.serving, 30)
+    stopped.set()
+    await asyncio.gather(*buyers)
+    assert len(sold) > 100
+    assert set(sold) == {generation}
+    assert shop.orders.generation == generation
+
+
+async def test_an_entry_of_the_ledger_that_cannot_be_used_stops_neither_restocks_nor_a_rebuild(shop, redis):
+    before = await shop.stock("bread-knife")
+    bad = LedgerEntry(listing={"product": {"name": "products/bread-knife", "unit_price": {"currency_code": "EUR"}}})
+    bad.occur_time.seconds = 10**15
+    await shop.publish(Record("stock_ledger", b"listings/bad", bad.SerializeToString()))
+    await shop.publish(Record("stock_ledger", b"listings/worse", b"\xff\xff"))
+    order = new_order()
+    entry = LedgerEntry(receipt={"product": "products/bread-knife", "quantity": 7, "request_id": f"torn {order}"})
+    await shop.publish(Record("stock_ledger", order.encode(), entry.SerializeToString()))
+
+    async def followed():
+        assert (await shop.stock("bread-knife"))[0] == before[0] + 7
+
+    await eventually(followed, 30)
+    generation = shop.orders.generation
+    await redis.flushall()
+
+    async def rebuilt():
+        assert (await shop.stock("bread-knife"))[0] == before[0] + 7
+        assert shop.orders.generation == generation + 1
+
+    await eventually(rebuilt, 30)
+
+
+async def test_events_of_a_generation_that_never_began_block_nobody(shop):
+    """What Kafka holds after PostgreSQL was restored to an earlier time, or what a mistaken producer sends."""
+    before = await shop.stock("field-notebook")
+    owned, older, nobody, good = (new_order() for _ in range(4))
+    shop.orders.owned |= {owned: {"field-notebook": 2}, older: {"field-notebook": 3}}
+    shop.orders.confirmed_on |= {older: shop.orders.generation - 1}
+    held = await shop.hold(good, field_notebook=1)
+    for order, units in ((owned, 2), (older, 3), (nobody, 4)):
+        await shop.tell(order, Order.CONFIRMED, 999, field_notebook=units)
+    await shop.tell(nobody, Order.CANCELLED, 999, field_notebook=4)
+    await shop.tell(good, Order.CONFIRMED, held.generation, field_notebook=1)
+
+    async def decided():
+        dead = [each for each in await read_to_end(shop.kafka, DEAD) if each.key == nobody.encode()]
+        assert len(dead) == 2
+        assert await shop.stock("field-notebook") == (before[0] - 3, 0, before[2] + 3)
+
+    await eventually(decided, 30)
+    assert (await shop.hold(new_order(), field_notebook=1)).generation == held.generation
+    shop.orders.owned.clear()
+
+
+async def test_a_rebuild_reads_past_no_transaction_that_is_open(shop, redis):
+    """What was acknowledged after it began is in the stock, or there is none yet."""
+    before = await shop.stock("linen-towel")
+    producer = confluent_kafka.Producer({"bootstrap.servers": shop.kafka, "transactional.id": new_order()})
+    await asyncio.to_thread(producer.init_transactions, 20)
+    producer.begin_transaction()
+    producer.produce("stock_ledger", key=b"stranger", value=b"not committed")
+    await asyncio.to_thread(producer.flush, 10)
+    await shop.restock("linen-towel", 500, new_order())
+    generation = shop.orders.generation
+    await redis.flushall()
+    await asyncio.sleep(3)
+    with pytest.raises(grpc.aio.AioRpcError):
+        await shop.stock("linen-towel")
+    assert shop.orders.generation == generation
+    await asyncio.to_thread(producer.abort_transaction, 20)
+
+    async def rebuilt():
+        assert await shop.stock("linen-towel") == (sum(before) + 500, 0, 0)
+
+    await eventually(rebuilt, 40)
+
+
+async def test_a_stock_that_is_said_to_be_wrong_is_rebuilt_while_it_can_be_read(shop):
+    order, generation = new_order(), shop.orders.generation
+    before = await shop.stock("beeswax-candle")
+    shop.orders.owned[order] = {"beeswax-candle": 5}
+    reads = []
+    await shop.stub.RebuildStock(inventory_service_pb2.RebuildStockRequest(generation=generation))
+
+    async def rebuilt():
+        reads.append(await shop.stock("beeswax-candle"))
+        assert reads[-1] == (sum(before) - 5, 0, 5)
+
+    await eventually(rebuilt, 20)
+    assert shop.orders.generation == generation + 1
+    shop.orders.owned.clear()
 
 
 async def test_a_killed_replica_leaves_no_stock_event_behind(shop):

@@ -25,6 +25,7 @@ def facts():
         },
         events=Published({"orders/1": [1, 1], "orders/2": [1, 2, 1, 2]}),
         stock={TEA: StockNow(on_hand=10, available=9, held=0, sold=1)},
+        counted={TEA: 1},
     )
 
 
@@ -103,3 +104,8 @@ def test_orders_that_stop_for_longer_than_promised_are_seen(facts):
     assert broken(facts) == []
     facts.memory.acknowledge(Told("r1", "orders/1", CONFIRMED, {TEA: 1}), at_s=250.0)
     assert broken(facts) == ["orders flow again within 120 s"]
+
+
+@pytest.mark.parametrize("counted", [{}, {TEA: 2}, {TEA: 1, "products/pot": 1}])
+def test_a_count_of_sold_units_that_is_not_the_orders_is_seen(facts, counted):
+    assert broken(replace(facts, counted=counted)) == ["the count of sold units is what orders took"]

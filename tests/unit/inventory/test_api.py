@@ -41,8 +41,8 @@ class Inventory:
     async def hold_all(self, baskets):
         return [self.outcome(basket) for basket in baskets]
 
-    async def products(self, *, after, most):
-        return [product(name) for name in NAMES if after is None or name > after][:most]
+    async def products(self, *, after, limit):
+        return [product(name) for name in NAMES if after is None or name > after][:limit]
 
     async def product(self, name):
         return product(name)
@@ -72,7 +72,7 @@ def inventory():
 
 @pytest.fixture
 def api(inventory):
-    return InventoryApi(inventory)
+    return InventoryApi(inventory, inventory)
 
 
 def hold_request(order=ORDER, quantity=2):

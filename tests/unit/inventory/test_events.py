@@ -3,12 +3,25 @@
 import uuid
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from shop.orders.v1.events_pb2 import OrderEvent
 from shop.orders.v1.order_pb2 import Order, OrderLine
 
 from inventory_svc import consumers
 from inventory_svc.events import DEAD, OrderEvents, read, sort
-from inventory_svc.stock import Hold, HoldGone, HoldReleased, HoldSettled, Line, Rebuilding, Sale, State, UnknownProduct
+from inventory_svc.stock import (
+    Hold,
+    HoldGone,
+    HoldReleased,
+    HoldSettled,
+    Line,
+    NoSuchGeneration,
+    Rebuilding,
+    Return,
+    Sale,
+    State,
+    UnknownProduct,
+)
 from runtime.errors import Internal, InvalidArgument, Unavailable
 from runtime.messaging.message import Message
 
@@ -20,9 +33,14 @@ def message(value, key=b"k", offset=0):
     return Message("order_events", 3, offset, key, value, {"traceparent": "00-1"}, 0)
 
 
-def event(state, order=ORDER, generation=1, lines=("mug",)):
+def event(state, order=ORDER, generation=1, lines=("mug",), held_in=0):
     lines = [OrderLine(product=f"products/{name}", quantity=2) for name in lines]
-    changed = OrderEvent(order=Order(name=f"orders/{order}", state=state, lines=lines), stock_generation=generation)
+    changed = OrderEvent(
+        order=Order(name=f"orders/{order}", state=state, lines=lines, create_time=Timestamp(seconds=50)),
+        stock_generation=generation,
+        hold_generation=held_in,
+        occur_time=Timestamp(seconds=60),
+    )
     return message(changed.SerializeToString())
 
 
@@ -30,22 +48,22 @@ class Inventory:
     """Remembers what it was asked; *outcome* is what becomes of a sale."""
 
     def __init__(self):
-        self.sold, self.fulfilled, self.released, self.calls = [], [], [], []
+        self.sold, self.returned, self.calls = [], [], []
         self.outcome = lambda sale: Hold(sale.order, sale.lines, State.COMMITTED, 1)
+
+    @property
+    def released(self):
+        return [back.order for back in self.returned]
 
     async def commit_all(self, sales):
         self.calls.append("commit")
         self.sold += sales
         return [self.outcome(sale) for sale in sales]
 
-    async def fulfil_all(self, orders):
-        self.calls.append("fulfil")
-        self.fulfilled += orders
-
-    async def release_all(self, orders):
+    async def release_all(self, returns):
         self.calls.append("release")
-        self.released += orders
-        return [Hold(order, (), State.RELEASED, 1) for order in orders]
+        self.returned += returns
+        return [Hold(back.order, (), State.RELEASED, 1) for back in returns]
 
 
 class Publisher:
@@ -77,20 +95,34 @@ def events(inventory, publisher):
 
 
 async def test_confirmed_sells_and_cancelled_or_rejected_gives_back(events, inventory):
-    await events([event(Order.CONFIRMED), event(Order.CANCELLED, OTHER), event(Order.REJECTED, OTHER)])
-    assert inventory.sold == [Sale(ORDER, (Line("mug", 2),), 1)]
-    assert inventory.released == [OTHER, OTHER]
+    cancelled, rejected = event(Order.CANCELLED, OTHER, 2, held_in=1), event(Order.REJECTED, OTHER, 0)
+    await events([event(Order.CONFIRMED), cancelled, rejected])
+    assert inventory.sold == [Sale(ORDER, (Line("mug", 2),), 1, 60_000)]
+    assert inventory.returned == [
+        Return(OTHER, (Line("mug", 2),), 2, 1, 60_000, 50_000),
+        Return(OTHER, (Line("mug", 2),), 0, 0, 60_000, 50_000),
+    ]
 
 
 async def test_fulfilled_is_sold_first_whatever_was_missed(events, inventory):
+    """When it was confirmed is not told, but not before it was created."""
     await events([event(Order.FULFILLED)])
-    assert [sale.order for sale in inventory.sold] == inventory.fulfilled == [ORDER]
-    assert inventory.calls == ["commit", "fulfil", "release"]
+    assert inventory.sold == [Sale(ORDER, (Line("mug", 2),), 1, 50_000, handed_over=True)]
+    assert inventory.calls == ["commit", "release"]
+
+
+@pytest.mark.parametrize("seconds", [-(10**15), 10**15])
+async def test_an_event_of_an_impossible_time_takes_effect_all_the_same(events, inventory, publisher, seconds):
+    changed = OrderEvent.FromString(event(Order.CONFIRMED).value)
+    changed.occur_time.seconds = seconds
+    await events([message(changed.SerializeToString())])
+    assert [sale.order for sale in inventory.sold] == [ORDER]
+    assert 0 <= inventory.sold[0].at_ms <= 2**53
 
 
 async def test_pending_asks_for_nothing(events, inventory, publisher):
     await events([event(Order.PENDING)])
-    assert not inventory.sold + inventory.released + inventory.fulfilled + publisher.records
+    assert not inventory.sold + inventory.released + publisher.records
 
 
 @pytest.mark.parametrize(
@@ -101,6 +133,9 @@ async def test_pending_asks_for_nothing(events, inventory, publisher):
         (message(OrderEvent(order=Order(name="orders/../x", state=Order.CONFIRMED)).SerializeToString()), "no order's"),
         (event(99), "order.state 99"),
         (event(Order.CONFIRMED, lines=()), "order.lines is empty"),
+        (event(Order.CONFIRMED, lines=("mug", "mug")), "a product twice"),
+        (event(Order.CANCELLED, generation=-1), "out of its range"),
+        (event(Order.CONFIRMED, lines=[f"p{n}" for n in range(101)]), "out of its range"),
     ],
 )
 async def test_what_is_no_event_goes_to_the_dead_letters_and_the_next_is_processed(
@@ -135,6 +170,12 @@ async def test_a_product_that_nobody_listed_is_a_dead_letter(events, inventory, 
     assert "products/mug" in publisher.records[0].headers["error"]
 
 
+async def test_an_event_of_a_generation_that_never_began_is_a_dead_letter(events, inventory, publisher):
+    inventory.outcome = lambda sale: NoSuchGeneration(sale.order, "is of generation 9, which never began")
+    await events([event(Order.CONFIRMED, generation=9)])
+    assert "never began" in publisher.records[0].headers["error"]
+
+
 async def test_an_event_that_fails_whenever_it_comes_is_put_aside_alone(events, inventory, publisher):
     def fail_for_one(sale):
         if sale.order == ORDER:
@@ -157,7 +198,7 @@ async def test_a_rebuild_makes_the_batch_come_again(events, inventory):
 def test_a_batch_is_sorted_by_what_it_asks_for():
     batch = sort([event(Order.CONFIRMED), message(b"\xff"), event(Order.CANCELLED, OTHER)])
     assert [sale.order for _, sale in batch.sales] == [ORDER]
-    assert batch.released == [OTHER]
+    assert [back.order for _, back in batch.returns] == [OTHER]
     assert len(batch.dead) == 1
 
 

@@ -4,8 +4,27 @@ import asyncio
 
 import pytest
 
+from inventory_svc.generation import CurrentGeneration, Position
 from inventory_svc.holds import Inventory
-from inventory_svc.stock import Basket, Hold, HoldGone, Line, Listing, Money, Product, Receipt, Sale, State, Stock
+from inventory_svc.stock import (
+    Ahead,
+    Basket,
+    Hold,
+    HoldGone,
+    HoldSettled,
+    Line,
+    Listing,
+    Money,
+    NoSuchGeneration,
+    Product,
+    Rebuilding,
+    Receipt,
+    Return,
+    Sale,
+    State,
+    Stock,
+    Undecided,
+)
 from runtime.errors import Unavailable
 
 LINES = (Line("mug", 1),)
@@ -13,13 +32,13 @@ LISTING = Listing("mug", "Mug", "", Money("EUR", 1), 0)
 
 
 class Store:
-    class scripts:  # noqa: N801 - an attribute of the real one
-        generation = 6
+    """Remembers what it was asked; *gone* and *ahead* are orders with such an outcome."""
 
     def __init__(self):
         self.scripts_run = 0
-        self.gone = set()
+        self.gone, self.ahead, self.undecided = set(), set(), set()
         self.done = []
+        self.sold, self.returned = [], []
         self.before = None
 
     async def hold(self, baskets):
@@ -28,11 +47,23 @@ class Store:
         return [Hold(basket.order, basket.lines, State.HELD, 6, 1) for basket in baskets]
 
     async def commit(self, sales, *, owned=False):
+        self.sold += [(sale.order, sale.generation, owned) for sale in sales]
+        return [self._committed(sale, owned) for sale in sales]
+
+    def _committed(self, sale, owned):
+        if sale.order in self.undecided:
+            return Undecided(sale.order, "is forgotten")
+        if sale.order in self.ahead and sale.generation > 6:
+            return Ahead(sale.order, "is ahead")
+        if sale.order in self.gone and not owned:
+            return HoldGone(sale.order)
+        return Hold(sale.order, sale.lines, State.COMMITTED, 6, late=owned)
+
+    async def release(self, returns):
+        self.returned += returns
         return [
-            HoldGone(sale.order)
-            if sale.order in self.gone and not owned
-            else Hold(sale.order, sale.lines, State.COMMITTED, 6, late=owned)
-            for sale in sales
+            Ahead(back.order, "is ahead") if back.generation > 6 else Hold(back.order, (), State.RELEASED, 6)
+            for back in returns
         ]
 
     async def reserve(self, receipt):
@@ -59,13 +90,19 @@ class Ledger:
 
 
 class Orders:
+    """*known* own their units on a hold of generation 6, *before* on an older one."""
+
     def __init__(self):
-        self.known = set()
+        self.known, self.before = set(), set()
         self.asked = []
+        self.present = 6
 
     async def owners(self, orders, *, generation):
         self.asked.append((list(orders), generation))
-        return self.known
+        return self.known if generation else self.known | self.before
+
+    async def generation(self):
+        return self.present
 
 
 @pytest.fixture
@@ -84,8 +121,15 @@ def orders():
 
 
 @pytest.fixture
-def inventory(store, ledger, orders):
-    return Inventory(store, ledger, orders)
+def current():
+    current = CurrentGeneration()
+    current.adopt(Position(6))
+    return current
+
+
+@pytest.fixture
+def inventory(store, ledger, orders, current):
+    return Inventory(store, ledger, orders, current)
 
 
 async def test_holds_that_come_together_go_in_one_script(inventory, store):
@@ -100,6 +144,47 @@ async def test_orders_are_asked_only_about_holds_that_are_gone(inventory, store,
     assert (a.late, b.late) == (False, True)
     assert isinstance(c, HoldGone)
     assert orders.asked == [(["b", "c"], 6)]
+
+
+async def test_an_order_that_was_called_off_before_its_sale_is_remembered(inventory, store, orders):
+    """Its CANCELLED event must then give nothing back."""
+    store.gone, orders.known = {"b", "c"}, {"b"}
+    await inventory.commit_all([Sale(order, LINES, 6) for order in "abc"])
+    assert store.returned == [Return("c")]
+
+
+async def test_an_event_of_a_generation_that_is_under_way_waits_for_it(inventory, store, orders, current):
+    store.ahead, orders.present = {"b"}, 7
+    sold, waits = await inventory.commit_all([Sale("a", LINES, 6), Sale("b", LINES, 7)])
+    (released,) = await inventory.release_all([Return("c", LINES, 7)])
+    assert sold.state is State.COMMITTED
+    assert isinstance(waits, Rebuilding)
+    assert isinstance(released, Rebuilding)
+    assert current.doubted.is_set()
+    assert orders.asked == []
+
+
+async def test_an_event_of_a_generation_that_never_began_is_judged_by_what_the_orders_own(
+    inventory, store, orders, current
+):
+    store.ahead, orders.known, orders.before = set("abc"), {"a"}, {"b"}
+    here, before, nobody = await inventory.commit_all([Sale(order, LINES, 9) for order in "abc"])
+    (released,) = await inventory.release_all([Return("d", LINES, 9)])
+    assert (here.state, here.late) == (State.COMMITTED, True)
+    assert isinstance(before, HoldSettled)
+    assert isinstance(nobody, NoSuchGeneration)
+    assert isinstance(released, NoSuchGeneration)
+    assert store.sold[-1] == ("a", 6, True)
+    assert not current.doubted.is_set()
+
+
+async def test_what_cannot_be_decided_is_settled_by_a_new_generation(inventory, store, current):
+    store.undecided = {"a"}
+    waits, sold = await inventory.commit_all([Sale("a", LINES, 6), Sale("b", LINES, 6)])
+    assert isinstance(waits, Rebuilding)
+    assert sold.state is State.COMMITTED
+    assert current.retired == 6
+    assert current.doubted.is_set()
 
 
 async def test_a_receipt_is_durable_before_it_counts(inventory, store):

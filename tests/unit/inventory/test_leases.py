@@ -2,20 +2,14 @@
 
 import pytest
 
+from inventory_svc.generation import CurrentGeneration, Position
 from inventory_svc.leases import Leases
-from inventory_svc.scripts import Position
 from inventory_svc.stock import Sale
 from runtime.errors import Unavailable
 
 
-class Scripts:
-    position = Position(4)
-    generation = 4
-
-
 class Store:
     def __init__(self, due):
-        self.scripts = Scripts()
         self.due = due
         self.sold, self.expired = [], []
 
@@ -43,9 +37,15 @@ class Orders:
         return self.known & set(orders)
 
 
+async def ended(store, orders):
+    current = CurrentGeneration()
+    current.adopt(Position(4))
+    return await Leases(store, orders, current, every_s=1).end_due()
+
+
 async def test_what_no_order_owns_is_given_back_and_the_rest_is_sold():
     store, orders = Store(["a", "b", "c"]), Orders("b")
-    assert await Leases(store, orders, every_s=1).end_some() == 3
+    assert await ended(store, orders) == 3
     assert store.sold == [Sale("b", (), 4)]
     assert store.expired == ["a", "c"]
     assert orders.asked == [(["a", "b", "c"], 4)]
@@ -55,18 +55,17 @@ async def test_nothing_is_given_back_while_orders_cannot_be_asked():
     store, orders = Store(["a"]), Orders()
     orders.down = True
     with pytest.raises(Unavailable):
-        await Leases(store, orders, every_s=1).end_some()
+        await ended(store, orders)
     assert store.expired == store.sold == []
 
 
 async def test_orders_are_not_asked_when_nothing_is_due():
     orders = Orders()
-    assert await Leases(Store([]), orders, every_s=1).end_some() == 0
+    assert await ended(Store([]), orders) == 0
     assert orders.asked == []
 
 
 async def test_nothing_ends_while_the_stock_is_being_rebuilt():
     store = Store(["a"])
-    store.scripts.position = None
-    assert await Leases(store, Orders(), every_s=1).end_some() == 0
+    assert await Leases(store, Orders(), CurrentGeneration(), every_s=1).end_due() == 0
     assert store.expired == []

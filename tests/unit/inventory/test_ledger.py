@@ -1,11 +1,18 @@
 """Entries of the ledger and events of the stock, as messages."""
 
+from typing import ClassVar
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from shop.inventory.v1.events_pb2 import LedgerEntry, StockEvent
 
 from inventory_svc import catalogue, ledger, translate
-from inventory_svc.scripts import Position
-from inventory_svc.stock import Receipt
+from inventory_svc.entries import UNUSABLE, usable
+from inventory_svc.generation import Position
+from inventory_svc.ledger import LedgerEntries
+from inventory_svc.stock import Receipt, TooManyProducts, UnknownProduct
+from runtime.messaging.message import Message
 
 
 def test_compaction_keeps_receipts_that_differ_and_the_last_listing_of_a_product():
@@ -22,9 +29,100 @@ def test_entries_come_back_as_they_were():
         assert translate.receipt(translate.receipt_entry(receipt, 1).receipt) == receipt
 
 
-@pytest.mark.parametrize("value", [b"", b"\xff\xff", LedgerEntry().SerializeToString()])
-def test_what_is_no_entry_is_passed_over(value):
-    assert ledger.decode(value) is None
+def message(entry):
+    value = entry if isinstance(entry, bytes) else entry.SerializeToString()
+    return Message("stock_ledger", 0, 7, b"key", value, {}, 0)
+
+
+def listed(**changes):
+    """A listing with something wrong with it."""
+    entry = translate.listing_entry(catalogue.LISTINGS[0], 1)
+    for path, value in changes.items():
+        *way, last = path.split("__")
+        target = entry
+        for name in way:
+            target = getattr(target, name)
+        setattr(target, last, value)
+    return entry
+
+
+def received(**changes):
+    entry = translate.receipt_entry(catalogue.RECEIPTS[0], 1)
+    for name, value in changes.items():
+        setattr(entry.receipt, name, value)
+    return entry
+
+
+def test_a_usable_entry_is_what_it_says():
+    assert usable(message(listed())) == (catalogue.LISTINGS[0], 1)
+    assert usable(message(received())) == catalogue.RECEIPTS[0]
+
+
+BAD = {
+    "no value": b"",
+    "garbage": b"\xff\xff",
+    "nothing in it": LedgerEntry(),
+    "a time before all times": listed(occur_time__seconds=-1),
+    "a time after all times": listed(occur_time__seconds=10**15),
+    "nanoseconds that are none": listed(occur_time__nanos=-1),
+    "no name": listed(listing__product__name=""),
+    "a name with a space": listed(listing__product__name="products/a mug"),
+    "a name that is a path": listed(listing__product__name="products/../mug"),
+    "a name of 64 letters": listed(listing__product__name="products/" + "a" * 64),
+    "a long display name": listed(listing__product__display_name="a" * 257),
+    "a long description": listed(listing__product__description="a" * 4097),
+    "a negative threshold": listed(listing__low_stock_threshold=-1),
+    "no currency": listed(listing__product__unit_price__currency_code=""),
+    "a currency with a space": listed(listing__product__unit_price__currency_code="E R"),
+    "a negative price": listed(listing__product__unit_price__units=-1),
+    "too high a price": listed(listing__product__unit_price__units=10**12 + 1),
+    "a price of negative billionths": listed(listing__product__unit_price__nanos=-1),
+    "a price of too many billionths": listed(listing__product__unit_price__nanos=10**9),
+    "no product": received(product=""),
+    "no units": received(quantity=0),
+    "negative units": received(quantity=-5),
+    "too many units": received(quantity=1_000_001),
+    "no request": received(request_id=""),
+    "a long request": received(request_id="a" * 321),
+}
+
+
+@pytest.mark.parametrize("entry", BAD.values(), ids=BAD.keys())
+def test_what_cannot_be_used_is_set_aside_and_counted(entry):
+    before = UNUSABLE._value.get()
+    assert usable(message(entry)) is None
+    assert UNUSABLE._value.get() == before + 1
+
+
+@given(st.binary(max_size=200))
+def test_no_value_makes_reading_raise(value):
+    usable(message(value))
+
+
+def test_what_earlier_versions_wrote_about_rebuilds_is_passed_over():
+    before = UNUSABLE._value.get()
+    assert usable(message(LedgerEntry(rebuild={"generation": 3}))) is None
+    assert UNUSABLE._value.get() == before
+
+
+async def test_following_sets_aside_what_the_stock_refuses_and_goes_on():
+    class Store:
+        done: ClassVar = []
+
+        async def receive(self, receipt):
+            if receipt.product == "ghost":
+                raise UnknownProduct("ghost")
+            self.done.append(receipt)
+
+        async def list_product(self, listing, at_ms):
+            raise TooManyProducts(listing.product)
+
+    before = UNUSABLE._value.get()
+    good = catalogue.RECEIPTS[0]
+    messages = [message(received(product="products/ghost")), message(listed()), message(b"\xff"), message(received())]
+    await LedgerEntries(Store()).handle(messages)
+    assert Store.done == [good]
+    assert UNUSABLE._value.get() == before + 3
 
 
 def test_the_example_shop_has_ten_products_with_a_price_and_stock():
