@@ -116,7 +116,7 @@ class KafkaServer(Process):
 
     def start(self):
         super().start()
-        wait_for(self._answers, 40, "Kafka")
+        wait_for(self._answers, 120, "Kafka")
         return self
 
     def _answers(self):
