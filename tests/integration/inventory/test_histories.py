@@ -27,6 +27,7 @@ from redis.asyncio import Redis
 from shop.orders.v1.events_pb2 import OrderEvent
 from shop.orders.v1.order_pb2 import Order, OrderLine
 
+from inventory_svc import consumers
 from inventory_svc.connection import connect
 from inventory_svc.entries import usable
 from inventory_svc.events import OrderEvents
@@ -60,7 +61,7 @@ class Histories(RuleBasedStateMachine):
         self.table, self.ledger, self.publisher = FakeOrders(), FakeLedger(), FakePublisher()
         inventory = Inventory(self.store, self.ledger, self.table, self.current)
         self.inventory = inventory
-        self.events = OrderEvents(inventory, self.publisher)
+        self.events = consumers.order_events(OrderEvents(inventory), self.publisher, patience_s=0)
         self.leases = Leases(self.store, self.table, self.current, every_s=1)
         self.recovery = StockRecovery(
             self.redis,
@@ -166,7 +167,7 @@ class Histories(RuleBasedStateMachine):
     @rule()
     def deliver_garbage(self):
         before = len(self.publisher.records)
-        self.run(self.events.handle([message(b"\xff", b"garbage")]))
+        self.run(self.events([message(b"\xff", b"garbage")]))
         assert len(self.publisher.records) == before + 1
 
     def hand_over(self, order, event):
@@ -182,7 +183,7 @@ class Histories(RuleBasedStateMachine):
         event.occur_time.FromMilliseconds(int(at * 1000))
         event.order.create_time.FromMilliseconds(int(self.history[order][0][-1] * 1000))
         try:
-            self.run(self.events.handle([message(order.encode(), event.SerializeToString())]))
+            self.run(self.events([message(order.encode(), event.SerializeToString())]))
         except Rebuilding:
             # The generation is later than Redis's, or what became of the order is forgotten: a rebuild comes first.
             self.run(self.recovery.look())
