@@ -209,7 +209,7 @@ async def test_units_come_in_once_for_each_request_of_an_operator(shop):
     assert reason(reused.value) == "IDEMPOTENCY_KEY_REUSED"
     request = inventory_service_pb2.RestockRequest(name="products/bread-knife", quantity=1, request_id="x")
     with pytest.raises(grpc.aio.AioRpcError) as denied:
-        await shop.stub.Restock(request)
+        await shop.stub.Restock(request, metadata=(("x-customer-id", "ada"),))
     assert denied.value.code() == grpc.StatusCode.PERMISSION_DENIED
 
 
