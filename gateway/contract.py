@@ -84,6 +84,12 @@ class Contract:
         """The full names of the services that have a REST binding."""
         return sorted({binding.method.containing_service.full_name for binding in self.bindings})
 
+    @property
+    def methods(self) -> list[str]:
+        """The gRPC paths of those services' methods."""
+        found = (self.pool.FindServiceByName(name) for name in self.services)
+        return sorted(f"/{service.full_name}/{method.name}" for service in found for method in service.methods)
+
     def message(self, name: str) -> Descriptor:
         """
         Return the message with this full name.

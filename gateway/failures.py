@@ -56,6 +56,7 @@ FAILURES = (
     Failure(405, code_pb2.UNIMPLEMENTED, "UNSUPPORTED_METHOD", "this method is not supported here", explained=True),
     Failure(408, code_pb2.DEADLINE_EXCEEDED, "REQUEST_TOO_SLOW", "the request did not arrive in time"),
     Failure(413, code_pb2.INVALID_ARGUMENT, "BODY_TOO_LARGE", "the body may have 1 MiB at most"),
+    Failure(414, code_pb2.INVALID_ARGUMENT, "URI_TOO_LONG", "the path or the query is too long"),
     Failure(
         415, code_pb2.INVALID_ARGUMENT, "UNSUPPORTED_MEDIA_TYPE", "the body must be application/json", explained=True
     ),
@@ -64,7 +65,7 @@ FAILURES = (
     Failure(431, code_pb2.INVALID_ARGUMENT, "HEADERS_TOO_LARGE", "the headers are too many or too large"),
     Failure(499, code_pb2.CANCELLED, "CANCELLED", "the call was cancelled"),
     Failure(500, code_pb2.INTERNAL, "INTERNAL", "internal error"),
-    Failure(501, code_pb2.UNIMPLEMENTED, "UNIMPLEMENTED", "this is not implemented"),
+    Failure(501, code_pb2.UNIMPLEMENTED, "UNIMPLEMENTED", "this is not implemented", explained=True),
     Failure(502, code_pb2.UNAVAILABLE, "UNAVAILABLE", "the service does not answer right now", 1),
     Failure(503, code_pb2.UNAVAILABLE, "UNAVAILABLE", "the service does not answer right now", 1),
     Failure(504, code_pb2.DEADLINE_EXCEEDED, "SERVICE_TIMEOUT", "the service did not answer in time", 1),

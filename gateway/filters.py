@@ -10,23 +10,25 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
-from google.protobuf.json_format import ParseDict
-from google.rpc import error_details_pb2 as _  # noqa: F401 -- makes the details' types known to ParseDict
-from google.rpc.status_pb2 import Status
-
-from gateway import descriptors, failures, routes
+from gateway import descriptors, failures, replies, routes
 from gateway.contract import Contract
 
 MAX_BODY_BYTES = 1024 * 1024
+# Of a call that needs none, or only a few words; istio/edge-filters.yaml names the routes that take the whole.
+SMALL_BODY_BYTES = 16 * 1024
 MAX_RESPONSE_BYTES = 8 * 1024 * 1024
 EXTENSIONS = "type.googleapis.com/envoy.extensions.filters"
 HCM = "envoy.filters.network.http_connection_manager"
-# Each uses what those before it define.
-SCRIPTS = ("headers", "fields", "request", "response")
+# Before anybody is known, and when the body is there; each script uses what those before it define.
+AT_FIRST, WITH_BODY = ("headers", "text", "fields", "request", "response"), ("headers", "body")
 FAULT = "envoy.filters.http.fault"
+# What is served to gRPC clients beside the contract.
+HEALTH = "/grpc.health.v1.Health/Check"
+REFLECTION = tuple(f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo" for version in ("v1", "v1alpha"))
 
 
 def edge_api(contract: Contract, *, namespace: str) -> dict[str, Any]:
@@ -34,9 +36,11 @@ def edge_api(contract: Contract, *, namespace: str) -> dict[str, Any]:
     Return the EnvoyFilter with everything at the edge that follows from the contract.
 
     In the order of a request: compression, the Lua filter, JWT and authorization, the
-    transcoder, faults and CORS, the router. So the Lua filter reads responses as JSON
-    and not yet compressed, and everything that a VirtualService says of a method
-    holds for both kinds of clients, under the method's gRPC path.
+    body, a second Lua filter, the transcoder, faults and CORS, the router. So what is
+    no request is refused by its headers, who calls is known before a body is read, and
+    a call takes a place at a service only when its body is there. The first Lua filter
+    reads responses as JSON and not yet compressed, and everything that a VirtualService
+    says of a method holds for both kinds of clients, under the method's gRPC path.
     """
     return {
         "apiVersion": "networking.istio.io/v1alpha3",
@@ -47,8 +51,10 @@ def edge_api(contract: Contract, *, namespace: str) -> dict[str, Any]:
             "configPatches": [
                 _http_filter("INSERT_FIRST", lua(contract)),
                 _http_filter("INSERT_FIRST", compressor()),
+                _http_filter("INSERT_BEFORE", whole_body(), before=FAULT),
+                _http_filter("INSERT_BEFORE", lua_with_body(), before=FAULT),
                 _http_filter("INSERT_BEFORE", transcoder(contract), before=FAULT),
-                _merge_connection_manager({"local_reply_config": local_replies()}),
+                _merge_connection_manager({"local_reply_config": replies.local_replies()}),
             ],
         },
     }
@@ -110,15 +116,30 @@ def transcoder(contract: Contract) -> dict[str, Any]:
     )
 
 
+def whole_body() -> dict[str, Any]:
+    """
+    Return the filter that holds a call until its body is there; the routes say where more may come.
+    """
+    return _filter("envoy.filters.http.buffer", "buffer.v3.Buffer", {"max_request_bytes": SMALL_BODY_BYTES})
+
+
+def lua_with_body() -> dict[str, Any]:
+    """
+    Return the Lua filter that looks at the body.
+    """
+    return _lua("body", {"STREAMS": dict.fromkeys(REFLECTION, True)}, WITH_BODY)
+
+
 def lua(contract: Contract) -> dict[str, Any]:
     """
-    Return the Lua filter: the scripts after the tables that they read.
+    Return the Lua filter that looks at headers and at responses.
     """
     invalid = failures.BY_HTTP[400].status("%s", "%s")
     invalid["details"][1]["fieldViolations"][0]["description"] = "%s"
     tables = {
         "MAX_BODY_BYTES": MAX_BODY_BYTES,
         "SERVICES": dict.fromkeys(contract.services, True),
+        "METHODS": dict.fromkeys([*contract.methods, HEALTH, *REFLECTION], True),
         "PREFIXES": dict.fromkeys({binding.path.split("/")[1] for binding in contract.bindings}, True),
         "MESSAGES": routes.messages(contract.bindings),
         "ROUTES": routes.table(contract.bindings),
@@ -128,21 +149,26 @@ def lua(contract: Contract) -> dict[str, Any]:
         # string.format with the message, the field and what is wrong with it.
         "INVALID_FIELD": _compact(invalid),
     }
+    return _lua("edge", tables, AT_FIRST)
+
+
+def _lua(name: str, tables: dict[str, Any], scripts: Sequence[str]) -> dict[str, Any]:
+    """
+    Return a Lua filter: the scripts after the tables that they read.
+    """
     lines = [f"{name} = {routes.to_lua(value)}" for name, value in tables.items()]
     folder = resources.files("gateway").joinpath("lua")
-    texts = [folder.joinpath(f"{name}.lua").read_text() for name in SCRIPTS]
+    texts = [folder.joinpath(f"{script}.lua").read_text() for script in scripts]
     config = {"default_source_code": {"inline_string": "\n".join([*lines, "", *texts])}}
-    return _filter("envoy.filters.http.lua.edge", "lua.v3.Lua", config)
+    return _filter(f"envoy.filters.http.lua.{name}", "lua.v3.Lua", config)
 
 
 def _lua_failure(failure: failures.Failure) -> dict[str, Any]:
-    status = failure.status()
-    details = ParseDict(status, Status()).SerializeToString(deterministic=True)
     return {
         "status": str(failure.http),
         "message": failure.message,
-        "body": _compact(status),
-        "details": base64.b64encode(details).decode().rstrip("="),
+        "body": _compact(failure.status()),
+        "details": replies.details(failure),
     }
 
 
@@ -170,102 +196,3 @@ def compressor() -> dict[str, Any]:
         "compressor.v3.Compressor",
         {"response_direction_config": direction, "compressor_library": library},
     )
-
-
-def local_replies() -> dict[str, Any]:
-    """
-    Return the JSON bodies of Envoy's own answers to JSON clients.
-
-    To gRPC clients Envoy answers with a gRPC status, and the Lua filter sees to its text.
-    """
-    mappers = [mapper for failure in failures.FAILURES for mapper in _mappers(failure)]
-    return {"mappers": [*_unknown_caller(), *mappers, _aborted_with_success()]}
-
-
-def _unknown_caller() -> list[dict[str, Any]]:
-    """
-    Forbidden without a token is 401, which tells clients to sign in; 403 would tell them not to try.
-    """
-    meant = failures.UNKNOWN_CALLER
-    challenge = {"key": "www-authenticate", "value": "Bearer"}
-    added = [{"header": challenge, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]
-    forbidden = [_status_is(403), _NO_TOKEN]
-    json = _mapper(meant, [*forbidden, _IS_JSON], meant.status())
-    others = {"filter": {"and_filter": {"filters": forbidden}}, "body": {"inline_string": meant.message}}
-    return [each | {"status_code": meant.http, "headers_to_add": added} for each in (json, others)]
-
-
-def _mappers(failure: failures.Failure) -> list[dict[str, Any]]:
-    conditions = [_status_is(failure.http), _IS_JSON]
-    usual = _mapper(failure, conditions, failure.status())
-    if not failure.explained:
-        return [usual]
-    field = _mapper(failure, [*conditions, _noted("field")], failure.status(failures.ITS_TEXT, _FIELD))
-    text = _mapper(failure, [*conditions, _noted("seen")], failure.status(failures.ITS_TEXT))
-    return [field, text, usual]
-
-
-def _mapper(failure: failures.Failure, conditions: list[dict[str, Any]], body: dict[str, Any]) -> dict[str, Any]:
-    mapper: dict[str, Any] = {
-        "filter": {"and_filter": {"filters": conditions}},
-        "body_format_override": {"json_format": body, "content_type": "application/json"},
-    }
-    if failure.retry_after_s is not None:
-        value = {"key": "retry-after", "value": str(failure.retry_after_s)}
-        mapper["headers_to_add"] = [{"header": value, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]
-    return mapper
-
-
-def _aborted_with_success() -> dict[str, Any]:
-    """
-    A fault with a gRPC status ends a JSON request with 200 and a text: make it the failure that was meant.
-    """
-    meant = failures.BY_HTTP[503]
-    injected = {"response_flag_filter": {"flags": ["FI"]}}
-    return _mapper(meant, [injected, _status_is(200), _IS_JSON], meant.status()) | {"status_code": meant.http}
-
-
-def _status_is(status: int) -> dict[str, Any]:
-    value = {"default_value": status, "runtime_key": f"edge.local_reply.{status}"}
-    return {"status_code_filter": {"comparison": {"op": "EQ", "value": value}}}
-
-
-# What the transcoder made gRPC is still answered as the JSON request that it was.
-_IS_JSON = {
-    "or_filter": {
-        "filters": [
-            {
-                "header_filter": {
-                    "header": {
-                        "name": "content-type",
-                        "string_match": {"prefix": "application/grpc"},
-                        "invert_match": True,
-                        "treat_missing_header_as_empty": True,
-                    }
-                }
-            },
-            {"header_filter": {"header": {"name": "x-envoy-original-path", "present_match": True}}},
-        ]
-    }
-}
-# A good token leaves its claims, which are never null; one that is not good was refused before.
-_NO_TOKEN = {
-    "metadata_filter": {
-        "matcher": {
-            "filter": "envoy.filters.http.jwt_authn",
-            "path": [{"key": "payload"}],
-            "value": {"null_match": {}},
-        },
-        "match_if_key_not_found": True,
-    }
-}
-# the Lua filter notes what it refused, so that the answer can name it.
-_FIELD = "%DYNAMIC_METADATA(shop.edge:field)%"
-
-
-def _noted(key: str) -> dict[str, Any]:
-    """
-    Whether the Lua filter noted *key*; it has not seen what Envoy refused while reading.
-    """
-    matcher = {"filter": "shop.edge", "path": [{"key": key}], "value": {"present_match": True}}
-    return {"metadata_filter": {"matcher": matcher, "match_if_key_not_found": False}}

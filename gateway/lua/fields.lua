@@ -8,9 +8,7 @@ local function parameter(query, wanted)
   for pair in query:gmatch("[^&]+") do
     local name, value = pair:match("^([^=]*)=?(.*)$")
     if name == wanted then
-      return (value:gsub("%+", " "):gsub("%%(%x%x)", function(code)
-        return string.char(tonumber(code, 16))
-      end))
+      return unescaped((value:gsub("%+", " ")))
     end
   end
 end
@@ -45,7 +43,8 @@ end
 local function mask(text, message)
   local tree = {}
   for path in (text .. ","):gmatch("%s*([^,]*),") do
-    path = path:gsub("%s+$", "")
+    -- Greedy, so that a long row of spaces is read once and not once for each of them.
+    path = path:match("^.*%S") or ""
     if not add_path(tree, message, path) then
       return nil, path
     end

@@ -11,10 +11,10 @@ local REQUEST_ID = { request_id = true, requestId = true }
 
 -- Set by the edge or by services, believed inside, so never taken from outside.
 local INTERNAL_REQUEST_HEADERS = {
-  "x-customer-id", "x-operator", "x-http-code", "x-forwarded-client-cert", "x-goog-fieldmask",
+  "x-customer-id", "x-operator", "x-http-code", "x-forwarded-client-cert", "x-goog-fieldmask", "lb-token",
 }
 -- Of no use to clients, or telling them what is behind the edge.
-local INTERNAL_RESPONSE_HEADERS = { "x-http-code", "server", "x-powered-by" }
+local INTERNAL_RESPONSE_HEADERS = { "x-http-code", "x-app-unreachable", "server", "x-powered-by" }
 local GRPC_RESPONSE_HEADERS = {
   "grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-accept-encoding", "grpc-encoding",
 }
@@ -40,21 +40,21 @@ local function is_envoys(name)
   return name:sub(1, 8) == "x-envoy-"
 end
 
--- HTTP allows more in headers than gRPC, whose servers end the call over it with INTERNAL, or never: three such
--- calls would make a breaker take a healthy replica away.
+-- HTTP allows more in headers than gRPC, whose servers end the call over it with INTERNAL, or never.
 local function breaks_grpc(name, value)
   return not name:match("^:?[%l%d_.-]+$") or value:match("[^\32-\126]")
-    or (name == "grpc-timeout" and not value:match("^%d%d?%d?%d?%d?%d?%d?%d?[HMSmun]$"))
-    or (name:sub(-4) == "-bin" and not value:match("^[%w+/=,]*$"))
 end
 
--- JSON clients have no business with headers that are gRPC's own.
+-- gRPC's own headers, binary metadata included, are between the edge and the services: none of ours means anything to
+-- them, and a server believes them. Deadlines too: a caller's own ends the call when the caller hangs up.
 local function is_grpcs(name)
-  return (name:sub(1, 5) == "grpc-" and name ~= "grpc-timeout") or name:sub(-4) == "-bin"
+  return name:sub(1, 5) == "grpc-" or name:sub(-4) == "-bin"
 end
 
+-- As Envoy sees it: application/grpc-web is none.
 local function is_grpc(headers)
-  return (headers:get("content-type") or ""):sub(1, 16) == "application/grpc"
+  local kind = headers:get("content-type") or ""
+  return kind == "application/grpc" or kind:sub(1, 17) == "application/grpc+"
 end
 
 local function is_json(headers)

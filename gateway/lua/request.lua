@@ -1,5 +1,7 @@
 -- What the edge refuses or completes before a request goes on.
 
+local ACCESS_TOKEN = { access_token = true }
+
 local function refuse(handle, status, message, field, headers)
   if field then
     note(handle, "field", field)
@@ -15,15 +17,6 @@ local function find_route(path)
       return route
     end
   end
-end
-
--- Bytes of the body; one that comes in chunks is waited for, since only its end tells.
-local function body_length(handle, verb)
-  local length = handle:headers():get("content-length")
-  if length or verb == "GET" then
-    return tonumber(length or 0)
-  end
-  return handle:body(true):length()
 end
 
 local function unknown_parameter(query, known)
@@ -75,11 +68,9 @@ local function resume(headers, path, query)
 end
 
 local function check(handle, verb, method, query)
-  local length = body_length(handle, verb)
   local headers = handle:headers()
-  if length > MAX_BODY_BYTES then
-    return refuse(handle, "413", "")
-  end
+  -- A body that comes without its length is looked at when it is there (body.lua).
+  local length = tonumber(headers:get("content-length") or 0)
   if length > 0 and not is_json(headers) then
     return refuse(handle, "415", "the body must be application/json", "Content-Type")
   end
@@ -100,23 +91,50 @@ local function check(handle, verb, method, query)
   end
 end
 
-function envoy_on_request(handle)
-  local headers = handle:headers()
-  local grpc = is_grpc(headers)
-  remove(headers, INTERNAL_REQUEST_HEADERS)
-  remove_where(headers, function(name, value)
-    return is_envoys(name) or breaks_grpc(name, value) or (not grpc and is_grpcs(name))
-  end)
-  trace(handle, headers)
-  note(handle, "seen", true)
-  if grpc then
-    return
+-- The status and why, or nothing: what no service should see of a gRPC call.
+local function wrong_call(headers, path)
+  local kind, encoding = headers:get("content-type"), headers:get("grpc-encoding")
+  if not METHODS[path] then
+    return "501", "unknown method"
+  elseif headers:get(":method") ~= "POST" then
+    return "405", "a gRPC call is a POST"
+  elseif kind ~= "application/grpc" and kind ~= "application/grpc+proto" then
+    return "415", "messages must be application/grpc or application/grpc+proto"
+  elseif headers:get("te") ~= "trailers" then
+    return "400", "the header 'te: trailers' is required"
+  elseif encoding and encoding ~= "identity" then
+    return "501", "messages must not be compressed"
   end
-  local path, query = (headers:get(":path") or ""):match("^([^?#]*)%??([^#]*)")
-  -- Whether it separates segments is read differently by different readers.
-  if path:match("%%2[fF]") or path:match("%%5[cC]") then
-    return refuse(handle, "400", "the path must have no escaped slash", "path")
+end
+
+-- Nothing, or the answer to what is no request, whatever it asks for.
+local function refuse_at_sight(handle, headers, path, query)
+  local status, why, field = wrong_path(path, query)
+  if headers:get(":method") == "CONNECT" then
+    return refuse(handle, "404", "") or true
+  elseif status then
+    return refuse(handle, status, why, field) or true
+  elseif has_parameter(query, ACCESS_TOKEN) then
+    return refuse(handle, "400", "a token belongs in the header Authorization", "access_token") or true
+  elseif (tonumber(headers:get("content-length") or 0) or 0) > MAX_BODY_BYTES then
+    return refuse(handle, "413", "") or true
   end
+end
+
+local function is_preflight(headers, verb)
+  return verb == "OPTIONS" and headers:get("access-control-request-method")
+end
+
+local function prepare(handle, headers, method, verb, path, query)
+  note(handle, "verb", verb)
+  note(handle, "if_none_match", headers:get("if-none-match") or "")
+  if method.query.from_version then
+    resume(headers, path, query)
+  end
+  check(handle, verb, method, query)
+end
+
+local function on_json(handle, headers, path, query)
   if SERVICES[path:match("^/([^/]+)/[^/]+$")] then
     return refuse(handle, "415", "this path takes application/grpc; the same call for JSON has a path under /v1/",
       "Content-Type")
@@ -126,17 +144,33 @@ function envoy_on_request(handle)
     return PREFIXES[path:match("^/([^/]*)")] and refuse(handle, "404", "")
   end
   local verb = headers:get(":method")
-  if verb == "OPTIONS" and headers:get("access-control-request-method") then
+  if is_preflight(headers, verb) then
     return
   end
   local method = route.methods[verb]
   if not method then
     return refuse(handle, "405", verb .. " is not supported here, only " .. route.allow, nil, { allow = route.allow })
   end
-  note(handle, "verb", verb)
-  note(handle, "if_none_match", headers:get("if-none-match") or "")
-  if method.query.from_version then
-    resume(headers, path, query)
+  prepare(handle, headers, method, verb, path, query)
+end
+
+function envoy_on_request(handle)
+  local headers = handle:headers()
+  local grpc, whole = is_grpc(headers), headers:get(":path") or ""
+  local path, query = whole:match("^([^?#]*)%??([^#]*)")
+  local status, why
+  if grpc then
+    status, why = wrong_call(headers, whole)
   end
-  check(handle, verb, method, query)
+  remove(headers, INTERNAL_REQUEST_HEADERS)
+  remove_where(headers, function(name, value)
+    return is_envoys(name) or breaks_grpc(name, value) or is_grpcs(name)
+  end)
+  trace(handle, headers)
+  note(handle, "seen", true)
+  if status then
+    return refuse(handle, status, why)
+  elseif not refuse_at_sight(handle, headers, path, query) and not grpc then
+    on_json(handle, headers, path, query)
+  end
 end

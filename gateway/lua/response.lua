@@ -153,8 +153,16 @@ local function finish_grpc(headers, overloaded)
   end
 end
 
+-- An error, and whatever says nothing of caches itself (pages and what has an etag do), is for this caller and now.
+local function keep_from_caches(headers)
+  if tonumber(headers:get(":status")) >= 400 or not headers:get("cache-control") then
+    headers:replace("cache-control", "no-store")
+  end
+end
+
 local function finish_rest(handle, headers, overloaded)
   take_http_code(headers)
+  keep_from_caches(headers)
   remove(headers, INTERNAL_RESPONSE_HEADERS)
   remove(headers, GRPC_RESPONSE_HEADERS)
   if headers:get("access-control-allow-origin") then
@@ -174,6 +182,7 @@ function envoy_on_response(handle)
   -- A breaker's limit of calls in flight is reached: too many, not something that is down.
   local overloaded = headers:get("x-envoy-overloaded") ~= nil
   remove_where(headers, is_envoys)
+  headers:replace("x-content-type-options", "nosniff")
   local parent = noted(handle).traceparent
   if parent then
     headers:replace("traceparent", parent)

@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 import yaml
 from envoy.extensions.compression.gzip.compressor.v3 import gzip_pb2 as _gzip
+from envoy.extensions.filters.http.buffer.v3 import buffer_pb2 as _buffer
 from envoy.extensions.filters.http.compressor.v3 import compressor_pb2 as _compressor
 from envoy.extensions.filters.http.grpc_json_transcoder.v3 import transcoder_pb2 as _transcoder
 from envoy.extensions.filters.http.local_ratelimit.v3 import local_rate_limit_pb2 as _ratelimit
@@ -21,7 +22,7 @@ from google.protobuf.json_format import ParseDict
 from gateway import __main__ as program
 from gateway import contract, failures, filters
 
-KNOWN = (_ratelimit, _gzip, _compressor, _transcoder, _lua, _manager)
+KNOWN = (_buffer, _ratelimit, _gzip, _compressor, _transcoder, _lua, _manager)
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -37,7 +38,9 @@ def edge_filter(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 def test_every_patch_is_configuration_that_envoy_knows(edge_filter: dict[str, Any]) -> None:
     for patch in edge_filter["spec"]["configPatches"]:
-        assert ParseDict(patch["patch"]["value"]["typed_config"], AnyMessage()).type_url
+        value = patch["patch"]["value"]
+        for config in [value["typed_config"]] if "typed_config" in value else value["typed_per_filter_config"].values():
+            assert ParseDict(config, AnyMessage()).type_url
 
 
 def test_filter_is_valid_by_istios_schema(edge_filter: dict[str, Any]) -> None:

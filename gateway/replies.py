@@ -1,0 +1,140 @@
+"""
+The edge's own answers: JSON clients get the API's form of an error, gRPC clients the status that goes with it.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from google.protobuf.json_format import ParseDict
+from google.rpc import error_details_pb2 as _  # noqa: F401 -- makes the details' types known to ParseDict
+from google.rpc.status_pb2 import Status
+
+from gateway import failures
+
+# An error is about one call of one caller, and never anything but what its content type says.
+PLAIN = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+# What Envoy itself would tell gRPC clients as UNKNOWN or INTERNAL, as if it were at fault.
+CALLERS_FAULT = (400, 405, 408, 413, 414, 415, 431, 501)
+
+
+def local_replies() -> dict[str, Any]:
+    """
+    Return how Envoy's own answers are told to either kind of client.
+
+    To gRPC clients Envoy answers with a gRPC status, and the Lua filter sees to the text of the mesh's.
+    """
+    mappers = [mapper for failure in failures.FAILURES for mapper in _mappers(failure)]
+    grpc = [_grpc(failures.BY_HTTP[http]) for http in CALLERS_FAULT]
+    return {"mappers": [*_unknown_caller(), *mappers, *grpc, _aborted_with_success()]}
+
+
+def details(failure: failures.Failure) -> str:
+    """
+    Return the failure's status as gRPC clients get it in `grpc-status-details-bin`.
+    """
+    message = ParseDict(failure.status(), Status()).SerializeToString(deterministic=True)
+    return base64.b64encode(message).decode().rstrip("=")
+
+
+def _grpc(failure: failures.Failure) -> dict[str, Any]:
+    added = {"grpc-status": str(failure.code), "grpc-status-details-bin": details(failure)}
+    return {"filter": _all([_status_is(failure.http), _IS_GRPC]), "headers_to_add": _headers(added)}
+
+
+def _all(conditions: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"and_filter": {"filters": conditions}}
+
+
+def _headers(added: dict[str, str]) -> list[dict[str, Any]]:
+    return [
+        {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+        for key, value in added.items()
+    ]
+
+
+def _unknown_caller() -> list[dict[str, Any]]:
+    """
+    Forbidden without a token is 401, which tells clients to sign in; 403 would tell them not to try.
+    """
+    meant = failures.UNKNOWN_CALLER
+    added = _headers({"www-authenticate": "Bearer", **PLAIN})
+    forbidden = [_status_is(403), _NO_TOKEN]
+    json = _mapper(meant, [*forbidden, _IS_JSON], meant.status())
+    others = {"filter": _all(forbidden), "body": {"inline_string": meant.message}}
+    return [each | {"status_code": meant.http, "headers_to_add": added} for each in (json, others)]
+
+
+def _mappers(failure: failures.Failure) -> list[dict[str, Any]]:
+    conditions = [_status_is(failure.http), _IS_JSON]
+    usual = _mapper(failure, conditions, failure.status())
+    if not failure.explained:
+        return [usual]
+    field = _mapper(failure, [*conditions, _noted("field")], failure.status(failures.ITS_TEXT, _FIELD))
+    text = _mapper(failure, [*conditions, _noted("seen")], failure.status(failures.ITS_TEXT))
+    return [field, text, usual]
+
+
+def _mapper(failure: failures.Failure, conditions: list[dict[str, Any]], body: dict[str, Any]) -> dict[str, Any]:
+    wait = {} if failure.retry_after_s is None else {"retry-after": str(failure.retry_after_s)}
+    return {
+        "filter": _all(conditions),
+        "body_format_override": {"json_format": body, "content_type": "application/json"},
+        "headers_to_add": _headers(wait | PLAIN),
+    }
+
+
+def _aborted_with_success() -> dict[str, Any]:
+    """
+    A fault with a gRPC status ends a JSON request with 200 and a text: make it the failure that was meant.
+    """
+    meant = failures.BY_HTTP[503]
+    injected = {"response_flag_filter": {"flags": ["FI"]}}
+    return _mapper(meant, [injected, _status_is(200), _IS_JSON], meant.status()) | {"status_code": meant.http}
+
+
+def _status_is(status: int) -> dict[str, Any]:
+    value = {"default_value": status, "runtime_key": f"edge.local_reply.{status}"}
+    return {"status_code_filter": {"comparison": {"op": "EQ", "value": value}}}
+
+
+def _is_grpc(*, invert: bool) -> dict[str, Any]:
+    """
+    What Envoy takes for gRPC, which is not all that begins like it: application/grpc-web is none.
+    """
+    header: dict[str, Any] = {
+        "name": "content-type",
+        "string_match": {"safe_regex": {"regex": r"application/grpc(\+.*)?"}},
+        "treat_missing_header_as_empty": True,
+    }
+    if invert:
+        header["invert_match"] = True
+    return {"header_filter": {"header": header}}
+
+
+_IS_GRPC = _is_grpc(invert=False)
+_TRANSCODED = {"header_filter": {"header": {"name": "x-envoy-original-path", "present_match": True}}}
+# What the transcoder made gRPC is still answered as the JSON request that it was.
+_IS_JSON = {"or_filter": {"filters": [_is_grpc(invert=True), _TRANSCODED]}}
+# A good token leaves its claims, which are never null; one that is not good was refused before.
+_NO_TOKEN = {
+    "metadata_filter": {
+        "matcher": {
+            "filter": "envoy.filters.http.jwt_authn",
+            "path": [{"key": "payload"}],
+            "value": {"null_match": {}},
+        },
+        "match_if_key_not_found": True,
+    }
+}
+# The Lua filter notes what it refused, so that the answer can name it.
+_FIELD = "%DYNAMIC_METADATA(shop.edge:field)%"
+
+
+def _noted(key: str) -> dict[str, Any]:
+    """
+    Whether the Lua filter noted *key*; it has not seen what Envoy refused while reading.
+    """
+    matcher = {"filter": "shop.edge", "path": [{"key": key}], "value": {"present_match": True}}
+    return {"metadata_filter": {"matcher": matcher, "match_if_key_not_found": False}}
