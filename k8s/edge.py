@@ -15,22 +15,24 @@ CALL_SECONDS = 15
 
 def address() -> str:
     """
-    The edge's address: EDGE if set, else what the cluster says.
+    The edge's address: EDGE if set, else what the cluster says; by TLS where there is nothing else, as in production.
 
     Raises `ClusterError` if the cluster gives it none.
     """
-    return os.environ.get("EDGE", "").rstrip("/") or address_of("http")
+    return os.environ.get("EDGE", "").rstrip("/") or address_of("http", "https")
 
 
-def address_of(scheme: str) -> str:
+def address_of(*schemes: str) -> str:
     """
-    Where the edge's `http` or `https` port is: at its load balancer, else at a node's port.
+    Where the edge's `http` or `https` port is, the first it has: at its load balancer, else at a node's port.
 
     Raises `ClusterError` if the cluster gives it no address.
     """
     [service] = get("service", "edge") or [{}]
     spec, status = service.get("spec", {}), service.get("status", {})
-    ports = [port for port in spec.get("ports", []) if port["name"] == scheme]
+    by_scheme = {port["name"]: port for port in spec.get("ports", [])}
+    scheme = next((each for each in schemes if each in by_scheme), schemes[0])
+    ports = [by_scheme[scheme]] if scheme in by_scheme else []
     for ingress in status.get("loadBalancer", {}).get("ingress", []):
         return f"{scheme}://{ingress.get('ip') or ingress['hostname']}:{ports[0]['port']}"
     if ports and "nodePort" in ports[0]:

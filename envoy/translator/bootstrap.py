@@ -15,7 +15,9 @@ from translator.values import packed
 
 MAX_HEAP_BYTES = 256 * 1024 * 1024
 MAX_CONNECTIONS = 10_000
-STOP_ACCEPTING, SHRINK = 0.98, 0.92
+STOP_ACCEPTING, SHRINK = 0.98, 0.8
+# Between these the streams that hold most are ended, the largest first; those of less than 64 KiB are left alone.
+RESET_FROM, RESET_AT, RESET_LEAST_POWER_OF_TWO = 0.85, 0.95, 16
 # Which part of a statistic's name becomes which label (istio: tools/packaging/common/envoy_bootstrap.json).
 STAT_TAGS = (
     ("cluster_name", r"^cluster(\.(.+);)"),
@@ -45,7 +47,7 @@ def bootstrap(proxy: Proxy, layout: Layout) -> bootstrap_pb2.Bootstrap:
     for name, regex in STAT_TAGS:
         result.stats_config.stats_tags.add(tag_name=name, regex=regex)
     result.layered_runtime.layers.add(name="admin").admin_layer.SetInParent()
-    result.overload_manager.CopyFrom(_overload())
+    result.overload_manager.CopyFrom(overload_manager())
     return result
 
 
@@ -61,7 +63,7 @@ def _metadata(proxy: Proxy) -> struct_pb2.Struct:
     return result
 
 
-def _overload() -> overload_pb2.OverloadManager:
+def overload_manager() -> overload_pb2.OverloadManager:
     """
     Shed load before memory runs out, and take no more connections than can be served.
     """
@@ -79,4 +81,9 @@ def _overload() -> overload_pb2.OverloadManager:
             name="envoy.resource_monitors.fixed_heap"
         )
         trigger.threshold.value = threshold
+    reset = manager.actions.add(name="envoy.overload_actions.reset_high_memory_stream").triggers.add(
+        name="envoy.resource_monitors.fixed_heap"
+    )
+    reset.scaled.scaling_threshold, reset.scaled.saturation_threshold = RESET_FROM, RESET_AT
+    manager.buffer_factory_config.minimum_account_to_track_power_of_two = RESET_LEAST_POWER_OF_TWO
     return manager

@@ -140,7 +140,7 @@ def test_stream_without_an_end_takes_no_place_either(hops: rig.Rig) -> None:
 
 
 def test_reflection_is_served_under_both_names(hops: rig.Rig) -> None:
-    # A question for the list of services (ServerReflectionRequest.list_services); the rig's shop has no reflection, which
+    # A question for the list of services (ServerReflectionRequest.list_services). The rig has no reflection, which
     # only a service can say.
     for version in ("v1", "v1alpha"):
         before = seen(hops)

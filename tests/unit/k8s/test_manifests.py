@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import functools
+import json
 import shutil
 import subprocess
 from typing import Any
 
 import pytest
 import yaml
+from envoy.config.bootstrap.v3 import bootstrap_pb2
+from envoy.extensions.filters.http.header_mutation.v3 import header_mutation_pb2 as _mutation
+from envoy.extensions.resource_monitors.downstream_connections.v3 import downstream_connections_pb2 as _connections
+from envoy.extensions.resource_monitors.fixed_heap.v3 import fixed_heap_pb2
+from google.protobuf.json_format import ParseDict
 
 from images.catalogue import CHECKOUT
 from k8s import api_server
 from k8s.kubectl import ClusterError
 from stores import hand_over
+from translator.bootstrap import overload_manager
+from translator.patch_values import parse_value
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 OVERLAYS = ("one-node", "production")
+KNOWN = (_connections, _mutation)
 
 
 @functools.cache
@@ -205,3 +214,59 @@ def test_the_development_issuer_is_where_nobody_else_is_and_never_in_production(
     else:
         kinds = {"ServiceAccount", "Service", "StatefulSet", "PodDisruptionBudget", "NetworkPolicy", "VirtualService"}
         assert {each["kind"] for each in found} == kinds
+
+
+@pytest.fixture(scope="module")
+def production() -> list[dict[str, Any]]:
+    return rendered("production")
+
+
+def test_production_takes_calls_by_tls_only(production):
+    [gateway] = of_kind(production, "Gateway")
+    assert {server["port"]["protocol"] for server in gateway["spec"]["servers"]} == {"HTTPS"}
+    [service] = [each for each in of_kind(production, "Service") if each["metadata"]["name"] == "edge"]
+    assert [(port["name"], port["port"], port["targetPort"]) for port in service["spec"]["ports"]] == [
+        ("https", 443, 8443)
+    ]
+    [policy] = [each for each in of_kind(production, "NetworkPolicy") if each["metadata"]["name"] == "edge"]
+    assert policy["spec"]["ingress"] == [{"ports": [{"port": 8443}]}]
+
+
+def test_production_tells_browsers_to_come_back_by_tls(production):
+    [strict] = [each for each in of_kind(production, "EnvoyFilter") if "strict-transport" in each["metadata"]["name"]]
+    [patch] = strict["spec"]["configPatches"]
+    read = parse_value(patch["applyTo"], patch["patch"]["value"])
+    assert b"strict-transport-security" in read.typed_config.value
+
+
+def test_production_lets_no_developers_machine_call(production):
+    routes = [route for each in of_kind(production, "VirtualService") for route in each["spec"]["http"]]
+    policies = [route["corsPolicy"] for route in routes if "corsPolicy" in route]
+    assert policies
+    for policy in policies:
+        for origin in policy["allowOrigins"]:
+            assert origin["exact"].startswith("https://")
+            assert "localhost" not in origin["exact"]
+
+
+def test_tokens_are_taken_from_the_header_only(objects):
+    [customers] = of_kind(objects, "RequestAuthentication")
+    for rule in customers["spec"]["jwtRules"]:
+        assert rule["fromHeaders"] == [{"name": "Authorization", "prefix": "Bearer "}]
+        assert "fromParams" not in rule
+        assert "fromCookies" not in rule
+
+
+def test_edge_sheds_load_before_the_kernel_ends_it(objects):
+    [config] = [each for each in of_kind(objects, "ConfigMap") if each["metadata"]["name"] == "edge-bootstrap"]
+    read = ParseDict(json.loads(config["data"]["custom_bootstrap.json"]), bootstrap_pb2.Bootstrap())
+    [edge] = [each for each in of_kind(objects, "Deployment") if each["metadata"]["name"] == "edge"]
+    template = edge["spec"]["template"]
+    assert template["metadata"]["annotations"]["sidecar.istio.io/bootstrapOverride"] == "edge-bootstrap"
+    limit = template["spec"]["containers"][0]["resources"]["limits"]["memory"]
+    heap = fixed_heap_pb2.FixedHeapConfig()
+    read.overload_manager.resource_monitors[0].typed_config.Unpack(heap)
+    assert heap.max_heap_size_bytes <= int(limit.removesuffix("Mi")) * 1024 * 1024 * 0.75
+    assert {action.name for action in read.overload_manager.actions} == {
+        action.name for action in overload_manager().actions
+    }
