@@ -54,15 +54,6 @@ async def test_orders_flow_again_after_the_leader_of_postgresql_is_killed(shop, 
     assert pods.member("leader"), "somebody leads"
 
 
-async def test_orders_flow_again_after_the_leader_of_postgresql_is_deleted(shop, products, outcomes):
-    leader = pods.member("leader")
-
-    def delete() -> None:
-        kubectl("delete", "pod", leader, "-n", NAMESPACE, "--wait=false")
-
-    check(await experiment(shop, products, "delete PostgreSQL's leader", delete), outcomes)
-
-
 async def test_orders_go_on_and_health_says_so_while_a_copy_is_missing(shop, products, outcomes, facts):
     standby, seen = pods.member("sync_standby"), []
 
