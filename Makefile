@@ -1,5 +1,14 @@
 # Every target is one command of `python -m stack` or `python -m tools`; the bootstrap installs what it needs first.
-# PORT (the edge's), STATE (a folder outside this one) and NETWORK choose the stack; SVC names a part of it.
+# What chooses the stack, for `make help`:
+#: PORT the edge's port on 127.0.0.1 (8080); its HTTPS port is as far from it as 8443 is
+#: STATE the folder of everything that the stack writes: empty, absent or a stack's
+#: NETWORK N of 127.N.S.R, the addresses of its parts (16; with another PORT one made from it)
+#: TOOLS the folder of the Python environment and of Kafka's jars, which stacks share
+#: TEST_PORT the edge's port of the tests' own stack (18080)
+#: LOG_LEVEL of the services: DEBUG, INFO (usual), WARNING, ERROR
+#: OTEL_EXPORTER_OTLP_ENDPOINT where traces go (http://127.0.0.1:4317); nowhere without it
+#: SVC a service or a replica: orders, orders-0, kafka, inventory-0-envoy
+#: PYTHON the Python 3.11 or later that installs the rest
 PYTHON ?= $(shell command -v /usr/bin/python3 || command -v python3)
 STACK := $(PYTHON) -m stack.bootstrap
 DEVELOPER := $(PYTHON) -m tools.bootstrap
@@ -13,8 +22,10 @@ export PYTHONDONTWRITEBYTECODE := 1
 .PHONY: mesh-apply mesh-delete mesh-diff mesh-dump breakers
 .PHONY: reconcile redrive soak hostile help up down status logs stop start restart kill run demo token clean protos lint unit system integration test
 
-help: ## say what can be done
+help: ## say what can be done, and which variables choose what
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@printf '\n%s\n' 'Variables (make up PORT=9080, or in the environment):'
+	@grep -hE '^#: ' $(MAKEFILE_LIST) | sed -E 's/^#: ([A-Z_]+) /  \1\t/' | expand -t 32
 
 up: ## install what is missing, start everything, wait until an order goes through
 	@$(STACK) up
