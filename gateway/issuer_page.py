@@ -18,7 +18,7 @@ h1{margin:0 0 .25rem;font:600 1.7rem ui-serif,Georgia,serif}
 p{margin:.5rem 0}.muted{color:var(--muted)}.bad{color:var(--bad)}
 form{display:grid;gap:.9rem;margin-top:1rem}label{font-weight:600}
 input[type=text]{display:block;width:100%;box-sizing:border-box;margin-top:.3rem;min-height:44px;padding:.4rem .8rem;
-border:1px solid var(--line);border-radius:9px;background:var(--ground);color:inherit;font:inherit}
+border:1px solid var(--line);border-radius:9px;background:var(--ground);color:inherit;font:inherit;font-weight:400}
 label.choice{display:flex;gap:.6rem;align-items:center;min-height:44px;font-weight:400}
 input[type=checkbox]{width:1.2rem;height:1.2rem}
 button{min-height:48px;border:0;border-radius:999px;background:var(--accent);color:var(--accent-ink);

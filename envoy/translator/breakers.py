@@ -9,23 +9,24 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from runtime.breakers import Outbound, State, outbound, state
 from translator import admin
 from translator.registry import Workload
-
-OUTBOUND = "outbound|"
 
 
 @dataclass(frozen=True)
 class Breaker:
     """
     One host as one sidecar sees it; `errors` are those since its last success, as far as they were watched.
+
+    A cluster without hosts is one line without a host.
     """
 
     sidecar: str
     service: str
     host: str
     ejected: bool
-    healthy_hosts: int
+    cluster: State
     active: int
     pending: int
     retries: int
@@ -50,11 +51,16 @@ async def _of(workload: Workload) -> list[Breaker]:
     )
     if text is None:
         return []
-    counts = _counts(statistics or "")
-    clusters = json.loads(text).get("cluster_statuses", ())
-    return [
-        b for cluster in clusters if cluster["name"].startswith(OUTBOUND) for b in _hosts(workload, cluster, counts)
-    ]
+    return breakers_in(workload.name, json.loads(text), statistics or "")
+
+
+def breakers_in(sidecar: str, clusters: Mapping[str, Any], statistics: str) -> list[Breaker]:
+    """
+    The breakers that an Envoy's `/clusters?format=json` tells, with the counts of its `/stats`.
+    """
+    counts = _counts(statistics)
+    found = ((outbound(cluster["name"]), cluster) for cluster in clusters.get("cluster_statuses", ()))
+    return [b for target, cluster in found if target is not None for b in _hosts(sidecar, target, cluster, counts)]
 
 
 def _counts(text: str) -> dict[str, int]:
@@ -62,26 +68,33 @@ def _counts(text: str) -> dict[str, int]:
     return {name: int(value) for name, _, value in pairs if value.isdigit()}
 
 
-def _hosts(workload: Workload, cluster: Mapping[str, Any], counts: Mapping[str, int]) -> list[Breaker]:
-    _, port, subset, service = cluster["name"].split("|")
+def _hosts(sidecar: str, target: Outbound, cluster: Mapping[str, Any], counts: Mapping[str, int]) -> list[Breaker]:
     hosts = cluster.get("host_statuses", ())
     ejected = {_address(host): bool(host["health_status"].get("failed_outlier_check")) for host in hosts}
     prefix = f"cluster.{cluster['name']};."
+    common = Breaker(
+        sidecar=sidecar,
+        service=f"{target.host}:{target.port}" + (f" ({target.subset})" if target.subset else ""),
+        host="",
+        ejected=False,
+        cluster=state(hosts=len(ejected), ejected=sum(ejected.values())),
+        active=0,
+        pending=counts.get(f"{prefix}upstream_rq_pending_active", 0),
+        retries=counts.get(f"{prefix}upstream_rq_retry", 0),
+        requests=0,
+        failed=0,
+    )
     return [
-        Breaker(
-            sidecar=workload.name,
-            service=f"{service}:{port}" + (f" ({subset})" if subset else ""),
+        replace(
+            common,
             host=_address(host),
             ejected=ejected[_address(host)],
-            healthy_hosts=len(ejected) - sum(ejected.values()),
             active=_statistic(host, "rq_active"),
-            pending=counts.get(f"{prefix}upstream_rq_pending_active", 0),
-            retries=counts.get(f"{prefix}upstream_rq_retry", 0),
             requests=_statistic(host, "rq_total"),
             failed=_statistic(host, "rq_error"),
         )
         for host in hosts
-    ]
+    ] or [common]
 
 
 def _address(host: Mapping[str, Any]) -> str:
@@ -142,8 +155,20 @@ def table(breakers: Iterable[Breaker]) -> list[str]:
 
 
 def _row(breaker: Breaker) -> tuple[str, ...]:
-    state = "closed"
-    if breaker.ejected:
-        state = "ejected" if breaker.healthy_hosts else "OPEN: no healthy host"
     numbers = (breaker.errors, breaker.active, breaker.pending, breaker.retries, breaker.requests)
-    return (breaker.sidecar, breaker.service, breaker.host, state, breaker.since or "-", *map(str, numbers))
+    return (
+        breaker.sidecar,
+        breaker.service,
+        breaker.host or "-",
+        _in_words(breaker),
+        breaker.since or "-",
+        *map(str, numbers),
+    )
+
+
+def _in_words(breaker: Breaker) -> str:
+    if breaker.cluster is State.EMPTY:
+        return "no hosts"
+    if not breaker.ejected:
+        return "closed"
+    return "OPEN: no healthy host" if breaker.cluster is State.OPEN else "ejected"

@@ -14,6 +14,8 @@ from gateway.pages.prometheus import Prometheus, Sample
 from runtime.errors import Error
 
 KEPT_S = 1.0
+# The edge waits 5 s for the whole board; what takes longer must not take the rest with it.
+PART_S = 3.0
 HOUR_S = 3600.0
 OUTAGE_STEP_S = 5.0
 Json = dict[str, Any]
@@ -79,7 +81,10 @@ class Board:
 
     async def _part(self, read: Callable[[], Awaitable[Any]]) -> tuple[Any, str | None]:
         try:
-            return await read(), None
+            async with asyncio.timeout(PART_S):
+                return await read(), None
+        except TimeoutError:
+            return None, f"no answer within {PART_S:g} s"
         except Error as error:
             return None, str(error)
 

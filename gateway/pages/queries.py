@@ -28,10 +28,12 @@ CALLS = {
     ),
 }
 BREAKERS = {
-    "calls": _per_pod("envoy_cluster_upstream_rq_total"),
+    # Whom a service calls is asked of an hour and of all its sidecars: one that was just started has called nobody yet.
+    "calls": f"sum by (service, cluster_name) (max_over_time(envoy_cluster_upstream_rq_total{{{OUTBOUND}}}[{HOUR}]))",
+    # Calls that found no host; they are not among those above.
+    "uncallable": f"sum by (service, cluster_name) (envoy_cluster_upstream_cx_none_healthy{{{OUTBOUND}}})",
     "ejected": _per_pod("envoy_cluster_outlier_detection_ejections_active"),
     "hosts": _per_pod("envoy_cluster_membership_total"),
-    "healthy": _per_pod("envoy_cluster_membership_healthy"),
     "ejections": f"sum by (service, pod, cluster_name) "
     f"(increase(envoy_cluster_outlier_detection_ejections_enforced_total{{{OUTBOUND}}}[{HOUR}]))",
 }

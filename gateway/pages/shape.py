@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gateway.pages.prometheus import Sample, Series
+from runtime.breakers import Outbound, outbound, state
 
 Json = dict[str, Any]
-_CLUSTER = re.compile(r"outbound\|(\d+)\|([^|]*)\|([^;]+)")
 
 
 def calls(found: Mapping[str, Sequence[Sample]]) -> list[Json]:
@@ -30,30 +29,27 @@ def calls(found: Mapping[str, Sequence[Sample]]) -> list[Json]:
 
 def breakers(found: Mapping[str, Sequence[Sample]]) -> list[Json]:
     """
-    Each sidecar's view of each service that it has called: hosts, those ejected, and whether any is left to call.
+    Each sidecar's view of each cluster that its service calls: hosts, those ejected, and the state.
+
+    A subset has a breaker of its own, and may be open while the service's others are closed.
     """
-    lines: dict[tuple[str, str, str], Json] = {}
-    for name, samples in found.items():
-        for sample in samples:
-            labels = sample.labels
-            callee = service_of(labels.get("cluster_name", ""))
-            if callee is None or labels.get("service") == callee:
+    called = {_caller(each) for name in ("calls", "uncallable") for each in found.get(name, ()) if each.value}
+    lines: dict[tuple[str, str, Outbound], Json] = {}
+    for name in ("hosts", "ejected", "ejections"):
+        for sample in found.get(name, ()):
+            caller, target = _caller(sample)
+            if target is None or caller == target.service or (caller, target) not in called:
                 continue
-            caller, pod = labels.get("service", ""), labels.get("pod", "")
-            line = lines.setdefault((caller, pod, callee), {"from": caller, "pod": pod, "to": callee})
-            line[name] = round(sample.value)
-    called = [lines[key] for key in sorted(lines) if lines[key].get("calls")]
-    return [{**line, "state": breaker_state(line)} for line in called]
+            pod = sample.labels.get("pod", "")
+            names = {"from": caller, "pod": pod, "to": target.service, "subset": target.subset}
+            lines.setdefault((caller, pod, target), names)[name] = round(sample.value)
+    # Only over an hour there are also pods that have gone since.
+    there = (lines[key] for key in sorted(lines) if "hosts" in lines[key])
+    return [{**line, "state": state(hosts=line["hosts"], ejected=line.get("ejected", 0))} for line in there]
 
 
-def breaker_state(line: Mapping[str, Any]) -> str:
-    """
-    `open` when every host is ejected, `partly` when some are, else `closed`; `empty` without hosts.
-    """
-    hosts, ejected = line.get("hosts", 0), line.get("ejected", 0)
-    if hosts == 0:
-        return "empty"
-    return "closed" if ejected == 0 else "open" if ejected >= hosts else "partly"
+def _caller(sample: Sample) -> tuple[str, Outbound | None]:
+    return sample.labels.get("service", ""), outbound(sample.labels.get("cluster_name", ""))
 
 
 def pods(found: Mapping[str, Sequence[Sample]], outages: Mapping[str, Json]) -> list[Json]:
@@ -127,5 +123,5 @@ def service_of(cluster: str) -> str | None:
     """
     The service's name in an outbound cluster's: `orders` of `outbound|50051||orders.shop.svc.cluster.local`.
     """
-    found = _CLUSTER.fullmatch(cluster)
-    return found[3].split(".")[0] if found else None
+    target = outbound(cluster)
+    return target.service if target else None

@@ -1,5 +1,6 @@
 """Operators see what happens to the mesh, and help."""
 
+import re
 import time
 
 import httpx
@@ -37,6 +38,82 @@ def test_a_breaker_is_seen_open_and_closed_again(well, open_page, screenshot):
     for index in range(breakers.count()):
         expect(breakers.nth(index)).to_contain_text("closed", timeout=90_000)
     screenshot(page, "board-breaker-closed")
+
+
+# A scrape of Prometheus and the board's own second, on a busy machine: the board may be behind by as much.
+BEHIND_S = 12
+
+
+def printed(stack):
+    """What `make breakers` says: (sidecar, service, subset) to its states."""
+    found = {}
+    for line in stack.make("breakers").splitlines()[1:]:
+        sidecar, target, _, state, *_ = re.split(r"  +", line)
+        service, subset = re.fullmatch(r"([^.]+)[^ ]*(?: \((\w+)\))?", target).groups()
+        found.setdefault((sidecar, service, subset or ""), []).append(state)
+    return {key: summary(states) for key, states in found.items()}
+
+
+def summary(states):
+    if states == ["no hosts"]:
+        return "empty"
+    ejected = [state for state in states if state != "closed"]
+    return "closed" if not ejected else "open" if len(ejected) == len(states) else "partly"
+
+
+def shown(stack):
+    """The board's lines in the same form."""
+    signed = {"authorization": f"Bearer {stack.token(OPERATOR, operator=True)}"}
+    end = time.monotonic() + 30
+    while True:
+        answer = httpx.get(f"{stack.url}/ops/api/board", headers=signed, timeout=20)
+        # A busy machine: a page asks again, too.
+        if answer.is_success and answer.json()["breakers"] is not None:
+            break
+        assert time.monotonic() < end, answer.text
+    lines = answer.json()["breakers"]
+    return {(line["pod"], line["to"], line["subset"]): line["state"] for line in lines}
+
+
+def agree(stack, *, until, within_s=90):
+    """Buy and compare until *until* holds of what both say."""
+    history, end = [], time.monotonic() + within_s
+    while time.monotonic() < end:
+        stack.buy("products/tea-kettle")
+        history.append((time.monotonic(), printed(stack)))
+        board, now = shown(stack), time.monotonic()
+        recent = [states for at, states in history if at > now - BEHIND_S - (now - history[-1][0])]
+        recent.append(printed(stack))
+        for key, state in board.items():
+            seen = {states.get(key) for states in recent}
+            assert state in seen or None in seen, f"the board says {state} of {key}, make breakers {seen}"
+        if until(board) and until(recent[-1]):
+            return
+    raise AssertionError(f"not within {within_s} s; the board says {board}, make breakers {recent[-1]}")
+
+
+def test_the_board_and_make_breakers_agree_through_an_outage(well):
+    inventory = ("orders-0", "inventory", "")
+    for replica in ("inventory-0", "inventory-1"):
+        well.make("kill", SVC=f"{replica}-envoy")
+    agree(well, until=lambda states: states.get(inventory) == "open")
+    for replica in ("inventory-0", "inventory-1"):
+        well.make("start", SVC=f"{replica}-envoy")
+    agree(well, until=lambda states: states.get(inventory) == "closed")
+    well.make("kill", SVC="inventory")
+    agree(well, until=lambda states: states.get(inventory) == "empty")
+    well.make("start", SVC="inventory")
+    agree(well, until=lambda states: set(states.values()) == {"closed"})
+
+
+def test_a_breaker_of_the_edges_calls_is_seen_open_while_every_order_is_refused(well):
+    """The edge calls orders by two clusters, and only one of them is open."""
+    for replica in ("orders-0", "orders-1"):
+        well.make("kill", SVC=f"{replica}-envoy")
+    agree(well, until=lambda states: states.get(("edge-0", "orders", "calls")) == "open")
+    for replica in ("orders-0", "orders-1"):
+        well.make("start", SVC=f"{replica}-envoy")
+    agree(well, until=lambda states: set(states.values()) == {"closed"})
 
 
 def test_calls_and_stock_on_the_board_are_the_real_ones(well, open_page):

@@ -34,6 +34,36 @@ def test_a_breaker_is_open_when_nobody_is_left_to_call(hosts, ejected, state):
     assert (line["from"], line["pod"], line["to"]) == ("orders", "orders-0", "inventory")
 
 
+CALLS = "outbound|50051|calls|orders.shop.svc.cluster.local"
+PLAIN = "outbound|50051||orders.shop.svc.cluster.local"
+
+
+@pytest.mark.parametrize("order", [(CALLS, PLAIN), (PLAIN, CALLS)])
+def test_a_subset_has_a_breaker_of_its_own_whichever_is_told_last(order):
+    edge = {"service": "edge", "pod": "edge-0"}
+    ejected = {CALLS: 2, PLAIN: 0}
+    found = {
+        "calls": [Sample({"cluster_name": name, **edge}, 9) for name in order],
+        "hosts": [Sample({"cluster_name": name, **edge}, 2) for name in order],
+        "ejected": [Sample({"cluster_name": name, **edge}, ejected[name]) for name in order],
+    }
+    told = {line["subset"]: (line["state"], line["ejected"], line["hosts"]) for line in shape.breakers(found)}
+    assert told == {"calls": ("open", 2, 2), "": ("closed", 0, 2)}
+
+
+def test_a_sidecar_that_was_just_started_is_shown_where_its_service_calls():
+    found = {"calls": [sample(9)], "hosts": [sample(0), sample(0, pod="orders-1")]}
+    assert [(line["pod"], line["state"]) for line in shape.breakers(found)] == [
+        ("orders-0", "empty"),
+        ("orders-1", "empty"),
+    ]
+
+
+def test_a_sidecar_that_has_only_found_nobody_to_call_is_shown():
+    [line] = shape.breakers({"calls": [sample(0)], "uncallable": [sample(3)], "hosts": [sample(0)]})
+    assert line["state"] == "empty"
+
+
 def test_a_breaker_of_a_service_that_was_never_called_is_not_shown():
     assert shape.breakers({"calls": [sample(0)], "hosts": [sample(2)]}) == []
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from runtime.breakers import State
 from tests.unit.translator.rig import mesh
 from translator.apply import apply, delete
 from translator.breakers import Breaker, Watch, table
@@ -120,8 +121,15 @@ def test_kustomizations_own_file_is_no_resource(places: Places) -> None:
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def breaker(*, ejected: bool = False, requests: int = 0, failed: int = 0, healthy: int = 1) -> Breaker:
-    return Breaker("orders-0", "inventory:50051", "127.0.0.1:1", ejected, healthy, 0, 0, 0, requests, failed)
+def breaker(
+    *,
+    ejected: bool = False,
+    requests: int = 0,
+    failed: int = 0,
+    cluster: State = State.CLOSED,
+    host: str = "127.0.0.1:1",
+) -> Breaker:
+    return Breaker("orders-0", "inventory:50051", host, ejected, cluster, 0, 0, 0, requests, failed)
 
 
 def test_errors_in_a_row_start_anew_after_a_success() -> None:
@@ -143,7 +151,15 @@ def test_ejection_is_remembered_from_when_it_was_first_seen() -> None:
 
 
 def test_breaker_without_a_healthy_host_is_open() -> None:
-    lines = table([breaker(ejected=True, healthy=0), breaker(ejected=True), breaker()])
+    lines = table(
+        [
+            breaker(ejected=True, cluster=State.OPEN),
+            breaker(ejected=True, cluster=State.PARTLY),
+            breaker(cluster=State.PARTLY),
+            breaker(cluster=State.EMPTY, host=""),
+        ]
+    )
     assert "OPEN" in lines[1]
     assert "ejected" in lines[2]
     assert "closed" in lines[3]
+    assert "no hosts" in lines[4]

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { about, type Breaker, between, failing, worst } from "./board.ts";
 import { duration, ms, number, share } from "./format.ts";
 
-const breaker = (pod: string, state: Breaker["state"]): Breaker => ({ from: "orders", pod, to: "inventory", state });
+const breaker = (pod: string, state: Breaker["state"]): Breaker => ({ from: "orders", pod, to: "inventory", subset: "", state });
 
 test("one sidecar's open breaker is what an operator sees of all of them", () => {
   const breakers = [breaker("orders-0", "closed"), breaker("orders-1", "open")];
@@ -11,6 +11,15 @@ test("one sidecar's open breaker is what an operator sees of all of them", () =>
   assert.equal(between([...breakers, breaker("orders-2", "empty")], "orders", "inventory"), "open");
   assert.equal(worst(["closed", "empty"]), "empty");
   assert.equal(worst(["closed", "partly"]), "partly");
+});
+
+test("a subset's open breaker is what an operator sees of the service", () => {
+  const edge = { from: "edge", pod: "edge-0", to: "orders" };
+  const breakers: Breaker[] = [
+    { ...edge, subset: "", state: "closed" },
+    { ...edge, subset: "calls", state: "open" },
+  ];
+  for (const each of [breakers, breakers.toReversed()]) assert.equal(between(each, "edge", "orders"), "open");
 });
 
 test("no calls have no share of failures", () => {

@@ -16,6 +16,7 @@ export interface Breaker {
   from: string;
   pod: string;
   to: string;
+  subset: string; // a part of a service's calls with a breaker of its own; empty for the others
   state: BreakerState;
   hosts?: number;
   ejected?: number;

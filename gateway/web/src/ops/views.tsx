@@ -198,13 +198,18 @@ function State({ state }: { state: keyof typeof STATES }) {
   return <span class={`badge breaker-${state}`}>{STATES[state]}</span>;
 }
 
+function breakerName({ pod, to, subset }: Breaker): string {
+  return [pod, to, subset].filter(Boolean).join(" ");
+}
+
 function Breakers({ breakers }: { breakers: Breaker[] }) {
   return (
     <Table label="Breakers" heads={["Sidecar → service", "State", "ejected", "last hour"]}>
       {breakers.map((each) => (
-        <tr key={`${each.pod} ${each.to}`} data-breaker={`${each.pod} ${each.to}`}>
+        <tr key={breakerName(each)} data-breaker={breakerName(each)}>
           <th scope="row">
             {each.pod} → {each.to}
+            {each.subset && ` (${each.subset})`}
           </th>
           <td>
             <State state={each.state} />

@@ -37,7 +37,7 @@ export function regional(wanted: Locale, languages: readonly string[]): string {
   return languages.find((tag) => tag.toLowerCase().startsWith(`${wanted}-`)) ?? wanted;
 }
 
-/** A moment as people of the language write it, with the seconds where they matter. */
+/** A moment as people of the language write it: its date, or for one of today its seconds. */
 export function time(iso: string | number, seconds = false): string {
   return new Intl.DateTimeFormat(region.value, {
     dateStyle: seconds ? undefined : "medium",

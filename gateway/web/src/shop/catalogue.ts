@@ -45,15 +45,45 @@ export function keepFresh(): () => void {
   };
 }
 
+/** What a refusal says of a product's stock, until the shop is looked at again. */
+export function learn(name: string, left: number): void {
+  const products = catalogue.peek().products.map((each) =>
+    each.name === name && each.stock ? { ...each, stock: { ...each.stock, available: String(left) } } : each,
+  );
+  catalogue.value = { ...catalogue.peek(), products };
+}
+
+/** How many of a product can be had, as far as is known. */
+export function available(name: string): number | undefined {
+  const stock = product(name)?.stock;
+  return stock && Number(stock.available);
+}
+
 async function refresh(): Promise<void> {
   try {
-    catalogue.value = { products: await everything(), seenMs: Date.now() };
-    save(KEY, catalogue.value);
+    know({ products: await everything(), seenMs: Date.now() });
     stale.value = false;
   } catch {
+    await fallBack();
     stale.value = true;
   }
   looked.value = true;
+}
+
+/** The last catalogue that the pages' server has had, if it is newer than what this browser knows. */
+async function fallBack(): Promise<void> {
+  try {
+    const kept = await call<{ products: Product[]; asOf: number }>("/catalogue.json");
+    const seenMs = kept.asOf * 1000;
+    if (seenMs > catalogue.peek().seenMs) know({ products: kept.products, seenMs });
+  } catch {
+    // What this browser knows is all there is.
+  }
+}
+
+function know(found: Catalogue): void {
+  catalogue.value = found;
+  save(KEY, found);
 }
 
 async function everything(): Promise<Product[]> {

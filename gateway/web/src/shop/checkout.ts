@@ -6,7 +6,8 @@ import type { Order } from "../api/types.ts";
 import { sleep } from "../shared/backoff.ts";
 import { load, save } from "../shared/storage.ts";
 import { basket, takeOut } from "./basket.ts";
-import { accepted, begin, failed, hurried, type Intent, isOpen, mayBePlaced, repeated, restored } from "./intent.ts";
+import { learn } from "./catalogue.ts";
+import { accepted, begin, failed, hurried, type Intent, isOpen, mayBePlaced, repeated, restored, shortages } from "./intent.ts";
 import { type Intents, waiting, withIntent, withoutIntent } from "./intents.ts";
 import { callSigned, customer } from "./session.ts";
 
@@ -103,6 +104,7 @@ async function tryOnce(open: Intent): Promise<void> {
   const known = intents.peek()[open.customer];
   if (known?.key !== open.key || !isOpen(known)) return;
   if (next.phase === "accepted") takeOut(open.lines);
+  for (const { product, left } of shortages(next)) learn(product, left);
   keep(next);
 }
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Problem } from "../api/problem.ts";
 import type { Order } from "../api/types.ts";
-import { accepted, begin, failed, hurried, isOpen, KEY_LIFETIME_MS, repeated, restored } from "./intent.ts";
+import { accepted, begin, failed, hurried, isOpen, KEY_LIFETIME_MS, repeated, restored, shortages } from "./intent.ts";
 
 const lines = [{ product: "products/tea-kettle", quantity: 2 }];
 const intent = begin("key-1", "ana", lines, 1_000);
@@ -43,6 +43,20 @@ test("a refusal ends the intent and keeps what was missing", () => {
   assert.equal(now.phase, "refused");
   assert.deepEqual(now.refusal, { reason: "OUT_OF_STOCK", message: "not enough stock", violations });
   assert.ok(!isOpen(now));
+});
+
+test("a refusal tells how many are left of each product that it is about", () => {
+  const violations = [
+    { type: "OUT_OF_STOCK", subject: "products/tea-kettle", description: "2 wanted, 1 available" },
+    { type: "UNKNOWN_PRODUCT", subject: "products/gone", description: "no such product" },
+    { type: "OTHER", subject: "orders/1", description: "9 available" },
+  ];
+  const details = [{ "@type": "type.googleapis.com/google.rpc.PreconditionFailure", violations }];
+  assert.deepEqual(shortages(failed(intent, new Problem(400, { code: 9, message: "", details }), 2_000)), [
+    { product: "products/tea-kettle", left: 1 },
+    { product: "products/gone", left: 0 },
+  ]);
+  assert.deepEqual(shortages(intent), []);
 });
 
 test("an earlier try still being worked on is waited for, not taken as a refusal", () => {

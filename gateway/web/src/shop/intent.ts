@@ -54,6 +54,18 @@ export function begin(key: string, customer: string, lines: Line[], nowMs: numbe
   return { key, customer, lines, createdMs: nowMs, phase: "sending", failures: 0, nextTryMs: nowMs };
 }
 
+export interface Shortage {
+  product: string;
+  left: number;
+}
+
+/** Which products a refusal says there are too few of: "5 wanted, 3 available". */
+export function shortages(intent: Intent): Shortage[] {
+  return (intent.refusal?.violations ?? [])
+    .filter((each) => each.subject.startsWith("products/"))
+    .map((each) => ({ product: each.subject, left: Number(/(\d+) available/.exec(each.description)?.[1] ?? 0) }));
+}
+
 /** Whether the shop is asked for its outcome again and again. */
 export function isOpen(intent: Intent | undefined): intent is Intent & { phase: OpenPhase } {
   return intent !== undefined && OPEN.has(intent.phase);

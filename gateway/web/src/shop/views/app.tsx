@@ -1,6 +1,7 @@
 import { useEffect } from "preact/hooks";
 import { choose, type Locale, LOCALES, locale } from "../../shared/i18n.ts";
-import { path } from "../../shared/router.ts";
+import { Announcer } from "../../shared/announcer.tsx";
+import { parts, path } from "../../shared/router.ts";
 import { pieces } from "../basket.ts";
 import { keepFresh } from "../catalogue.ts";
 import { words } from "../words.ts";
@@ -9,14 +10,15 @@ import { Basket } from "./basket.tsx";
 import { Checkout, OpenIntent } from "./checkout.tsx";
 import { OrderView } from "./order.tsx";
 import { Orders } from "./orders.tsx";
-import { Products } from "./products.tsx";
+import { Products, ProductView } from "./products.tsx";
 
 export function App() {
   useEffect(keepFresh, []);
   const said = words.value;
-  const here = path.value;
+  const here = parts(path.value).page;
   return (
     <>
+      <Announcer />
       <a class="skip" href="#main" onClick={skip}>
         {said.skip}
       </a>
@@ -37,6 +39,7 @@ export function App() {
 }
 
 function Content({ here }: { here: string }) {
+  if (/^\/products\/[a-z0-9-]{1,64}$/.test(here)) return <ProductView name={here.slice(1)} />;
   if (here === "/basket") return <Basket />;
   if (here === "/checkout") return <Checkout />;
   if (here === "/orders") return <Orders />;
@@ -64,8 +67,7 @@ function Navigation({ here }: { here: string }) {
         aria-label={count > 0 ? said.basketWith(count) : said.basket}
       >
         <Icon name="basket" />
-        {said.basket}
-        {count > 0 && <span class="pieces">{count}</span>}
+        {said.basket} {count > 0 && <span class="pieces">{count}</span>}
       </a>
       {link("/orders", said.orders, "orders")}
       {link("/account", said.account, "account")}
@@ -97,7 +99,7 @@ function Language() {
           key={tag}
           lang={tag}
           aria-pressed={locale.value === tag}
-          aria-label={name}
+          aria-label={`${tag.toUpperCase()}, ${name}`}
           onClick={() => choose(tag as Locale)}
         >
           {tag.toUpperCase()}

@@ -9,10 +9,22 @@ export function Cancel({ order }: { order: Order }) {
   const said = words.value;
   const stage = useSignal<"idle" | "asking" | "sending" | "failed">("idle");
   const keep = useRef<HTMLButtonElement>(null);
+  const begin = useRef<HTMLButtonElement>(null);
+  const before = useRef(stage.value);
   useEffect(() => {
     if (stage.value === "asking") keep.current?.focus();
+    if (stage.value !== before.current && (stage.value === "idle" || stage.value === "failed")) begin.current?.focus();
+    before.current = stage.value;
   }, [stage.value]);
+  useEffect(
+    () => () => {
+      // The order has ended, and this with it.
+      if (before.current !== "idle") document.querySelector<HTMLElement>("h1")?.focus({ preventScroll: true });
+    },
+    [],
+  );
   const send = async () => {
+    if (stage.peek() === "sending") return;
     stage.value = "sending";
     try {
       // The key is the order's own: calling the same order off twice is one intent.
@@ -30,7 +42,7 @@ export function Cancel({ order }: { order: Order }) {
     return (
       <div class="actions">
         {stage.value === "failed" && <p role="alert">{said.cancelFailed}</p>}
-        <button type="button" class="danger" onClick={() => (stage.value = "asking")}>
+        <button type="button" class="danger" ref={begin} onClick={() => (stage.value = "asking")}>
           {said.cancel}
         </button>
       </div>
@@ -39,10 +51,10 @@ export function Cancel({ order }: { order: Order }) {
   return (
     <div class="actions" role="group" aria-label={said.cancelQuestion}>
       <p>{said.cancelQuestion}</p>
-      <button type="button" ref={keep} disabled={stage.value === "sending"} onClick={() => (stage.value = "idle")}>
+      <button type="button" ref={keep} aria-disabled={stage.value === "sending"} onClick={() => stage.value !== "sending" && (stage.value = "idle")}>
         {said.cancelNo}
       </button>
-      <button type="button" class="danger" disabled={stage.value === "sending"} onClick={send}>
+      <button type="button" class="danger" aria-disabled={stage.value === "sending"} onClick={send}>
         {said.cancelYes}
       </button>
     </div>

@@ -1,10 +1,11 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
+import { announce } from "../../shared/announce.ts";
+import { Notice } from "../../shared/announcer.tsx";
 import { go } from "../../shared/router.ts";
-import { product } from "../catalogue.ts";
 import { askNow, dismiss, intent, others, repeat, trying } from "../checkout.ts";
-import type { Intent } from "../intent.ts";
-import { isOpen, mayBePlaced } from "../intent.ts";
+import type { Intent, OpenPhase } from "../intent.ts";
+import { isOpen, mayBePlaced, shortages } from "../intent.ts";
 import { customer } from "../session.ts";
 import { words } from "../words.ts";
 import { SignInHere } from "./account.tsx";
@@ -101,10 +102,11 @@ function Unsigned({ intent }: { intent: Intent }) {
 
 function Open({ intent }: { intent: Intent }) {
   const said = words.value.checkout;
-  const phase = intent.phase as "sending" | "unknown" | "busy";
+  const phase = intent.phase as OpenPhase;
+  useEffect(() => announce(`${said[phase]}. ${said[`${phase}Text`]}`), [phase]);
   return (
     <Page title={said.title}>
-      <section class={`card verdict ${phase}`} aria-live="polite" aria-atomic="true">
+      <section class={`card verdict ${phase}`}>
         <Spinner />
         <h2>{said[phase]}</h2>
         <p>{said[`${phase}Text`]}</p>
@@ -130,7 +132,7 @@ function Asking({ intent }: { intent: Intent }) {
   const seconds = trying.value ? 0 : Math.max(0, Math.ceil((intent.nextTryMs - now.value) / 1000));
   return (
     <div class="actions">
-      <button type="button" disabled={trying.value} onClick={askNow}>
+      <button type="button" aria-disabled={trying.value} onClick={() => trying.value || askNow()}>
         {said.askNow}
       </button>
       <p class="muted">
@@ -143,7 +145,7 @@ function Asking({ intent }: { intent: Intent }) {
 function Refused({ intent }: { intent: Intent }) {
   const said = words.value;
   const { refusal } = intent;
-  const missing = refusal?.violations.filter((each) => each.subject.startsWith("products/")) ?? [];
+  const missing = shortages(intent);
   const leave = () => {
     go("/basket", true);
     dismiss();
@@ -157,8 +159,8 @@ function Refused({ intent }: { intent: Intent }) {
             <p>{said.checkout.outOfStock}</p>
             <ul>
               {missing.map((each) => (
-                <li key={each.subject}>
-                  <span lang="en">{titleOf(each.subject)}</span> – {said.available(left(each.subject, each.description))}
+                <li key={each.product}>
+                  <span lang="en">{titleOf(each.product)}</span> – {said.available(each.left)}
                 </li>
               ))}
             </ul>
@@ -175,12 +177,6 @@ function Refused({ intent }: { intent: Intent }) {
       </p>
     </Page>
   );
-}
-
-/** What the refusal says was left, "5 wanted, 3 available"; else what the shelf shows. */
-function left(subject: string, description: string): number {
-  const said = /(\d+) available/.exec(description)?.[1];
-  return Number(said ?? product(subject)?.stock?.available ?? 0);
 }
 
 function Expired() {
@@ -216,8 +212,8 @@ export function OpenIntent() {
   if (!shown) return null;
   const open = isOpen(shown) || shown.phase === "unsigned";
   return (
-    <p class="notice" role="status">
-      {open ? said.openIntent : said.answeredIntent} <a href="#/checkout">{said.lookAtIntent}</a>
-    </p>
+    <Notice said={open ? said.openIntent : said.answeredIntent}>
+      <a href="#/checkout">{said.lookAtIntent}</a>
+    </Notice>
   );
 }

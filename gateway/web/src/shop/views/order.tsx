@@ -4,14 +4,19 @@ import { Problem } from "../../api/problem.ts";
 import type { Order } from "../../api/types.ts";
 import { FINAL } from "../../api/types.ts";
 import { watch } from "../../api/watch.ts";
+import { announce } from "../../shared/announce.ts";
+import { Notice } from "../../shared/announcer.tsx";
 import { region, time } from "../../shared/i18n.ts";
-import { format } from "../../shared/money.ts";
+import { format, sum, times } from "../../shared/money.ts";
+import { available, product } from "../catalogue.ts";
+import type { Messages } from "../en.ts";
 import { customer, endIfRefused, token } from "../session.ts";
 import { shortId, stateText, words } from "../words.ts";
 import { SignInFirst } from "./account.tsx";
 import { Cancel } from "./cancel.tsx";
-import { Lines } from "./lines.tsx";
+import { Lines, type LineShown } from "./lines.tsx";
 import { Page } from "./page.tsx";
+import { Onward } from "./products.tsx";
 import { StateBadge } from "./state.tsx";
 
 /** One order, live: what it is, where it stands, what happened. */
@@ -52,7 +57,7 @@ function Watched({ name }: { name: string }) {
   return (
     <Page title={title}>
       {missing.value && <p role="alert">{said.notFound}</p>}
-      {!order && !missing.value && <p role="status">{alive.value ? said.loading : said.lineLost}</p>}
+      {!order && !missing.value && <p>{alive.value ? said.loading : said.lineLost}</p>}
       {order && <Shown order={order} versions={versions.value} alive={alive.value} />}
       <p>
         <a href="#/orders">{said.allOrders}</a>
@@ -71,29 +76,23 @@ function Shown({ order, versions, alive }: ShownProps) {
   const said = words.value;
   const { headline } = said.state[order.state];
   const final = FINAL.has(order.state);
+  useEffect(() => announce(`${headline}. ${stateText(order, said)}`), [order.state]);
   return (
     <>
-      <section class={`card verdict ${order.state.toLowerCase()}`} aria-live="polite" aria-atomic="true">
+      <section class={`card verdict ${order.state.toLowerCase()}`}>
         <StateBadge state={order.state} />
         <h2>{headline}</h2>
         <p>{stateText(order, said)}</p>
       </section>
       <div class="card">
-        <Lines lines={order.lines} />
-        <p class="sum">
-          <span>{said.total}</span>
-          <strong>{order.total ? format(order.total, region.value) : said.totalLater}</strong>
-        </p>
+        <Lines lines={shownLines(order, said)} />
+        <Total order={order} />
       </div>
       <section>
         <h2>
           {said.timeline} {!final && alive && <span class="live">{said.live}</span>}
         </h2>
-        {!final && !alive && (
-          <p class="notice" role="status">
-            {said.lineLost}
-          </p>
-        )}
+        {!final && !alive && <Notice said={said.lineLost} />}
         <ol class="timeline">
           {versions.map((version) => (
             <li key={version.version} class={version.state.toLowerCase()}>
@@ -105,7 +104,38 @@ function Shown({ order, versions, alive }: ShownProps) {
         <p class="muted">{said.placedAt(time(order.createTime))}</p>
       </section>
       {!final && <Cancel order={order} />}
+      <Onward />
     </>
+  );
+}
+
+/** The lines with prices as they are now where none is fixed yet, and with what is short now where the order failed. */
+function shownLines(order: Order, said: Messages): LineShown[] {
+  return order.lines.map((line) => {
+    const left = available(line.product);
+    const short = order.state === "REJECTED" && left !== undefined && left < line.quantity;
+    return {
+      ...line,
+      unitPrice: line.unitPrice ?? (order.state === "PENDING" ? product(line.product)?.unitPrice : undefined),
+      note: short ? said.shortNow(left) : undefined,
+    };
+  });
+}
+
+/** What the order costs: fixed, an estimate while it waits, or nothing. */
+function Total({ order }: { order: Order }) {
+  const said = words.value;
+  const prices = shownLines(order, said).flatMap((line) => (line.unitPrice ? [times(line.unitPrice, line.quantity)] : []));
+  const estimate = prices.length === order.lines.length ? sum(prices) : undefined;
+  const pending = order.state === "PENDING" && !order.total;
+  const total = order.total ?? (pending ? estimate : undefined);
+  if (!total && !pending && order.state !== "REJECTED") return null;
+  return (
+    <p class="sum">
+      <span>{pending ? said.estimatedTotal : said.total}</span>
+      <strong>{order.state === "REJECTED" ? said.nothingToPay : total ? format(total, region.value) : said.totalLater}</strong>
+      {pending && total && <small class="muted">{said.totalLater}</small>}
+    </p>
   );
 }
 

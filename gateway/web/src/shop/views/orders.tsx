@@ -1,17 +1,19 @@
-import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import type { Order, OrderPage } from "../../api/types.ts";
-import { FINAL } from "../../api/types.ts";
+import type { Order, OrderState } from "../../api/types.ts";
+import { announce } from "../../shared/announce.ts";
+import { Notice } from "../../shared/announcer.tsx";
 import { region, time } from "../../shared/i18n.ts";
 import { format } from "../../shared/money.ts";
-import { callSigned, customer, token } from "../session.ts";
+import { go, parts, path } from "../../shared/router.ts";
+import { failing, known, more, refresh, waits } from "../orders.ts";
+import { customer, token } from "../session.ts";
 import { shortId, words } from "../words.ts";
 import { SignInFirst } from "./account.tsx";
 import { Page } from "./page.tsx";
 import { StateBadge } from "./state.tsx";
 
-const PAGE_SIZE = 20;
 const REFRESH_MS = 5_000;
+const STATES: OrderState[] = ["PENDING", "CONFIRMED", "FULFILLED", "REJECTED", "CANCELLED"];
 
 /** The customer's orders, newest first; what is not final is looked at again. */
 export function Orders() {
@@ -20,71 +22,71 @@ export function Orders() {
 
 function Mine() {
   const said = words.value;
-  const orders = useSignal<Order[] | undefined>(undefined);
-  const next = useSignal("");
-  const failing = useSignal(false);
-
-  const fetchPage = async (pageToken: string, signal?: AbortSignal) => {
-    const query = `pageSize=${PAGE_SIZE}${pageToken && `&pageToken=${encodeURIComponent(pageToken)}`}`;
-    return callSigned<OrderPage>(`/v1/orders?${query}`, signal && { signal });
-  };
-  const refresh = async (signal: AbortSignal) => {
-    try {
-      const page = await fetchPage("", signal);
-      if (signal.aborted) return;
-      const known = orders.peek() ?? [];
-      orders.value = merged(page.orders, known);
-      if (known.length === 0) next.value = page.nextPageToken;
-      failing.value = false;
-    } catch {
-      if (!signal.aborted) failing.value = true;
-    }
-  };
-  const more = async () => {
-    try {
-      const page = await fetchPage(next.peek());
-      orders.value = merged(orders.peek() ?? [], page.orders);
-      next.value = page.nextPageToken;
-    } catch {
-      failing.value = true;
-    }
-  };
+  const state = chosenState();
+  const found = known(state);
   useEffect(() => {
     const gone = new AbortController();
     const round = () => {
-      const waiting = orders.peek()?.some((order) => !FINAL.has(order.state)) ?? true;
-      if (document.visibilityState === "visible" && (waiting || failing.peek())) void refresh(gone.signal);
+      if (document.visibilityState === "visible" && (waits() || failing.peek())) void refresh(state, gone.signal);
     };
-    void refresh(gone.signal);
+    void refresh(state, gone.signal);
     const timer = setInterval(round, REFRESH_MS);
     return () => {
       clearInterval(timer);
       gone.abort();
     };
-  }, [token.value]);
-
+  }, [token.value, state]);
+  const showMore = async () => {
+    const before = found?.orders.length ?? 0;
+    await more(state);
+    announce(said.moreShown((known(state)?.orders.length ?? before) - before));
+  };
   return (
-    <Page title={said.orders}>
-      {failing.value && (
-        <p class="notice" role="status">
-          {said.ordersFailed}
-        </p>
-      )}
-      {!orders.value && !failing.value && <p role="status">{said.loading}</p>}
-      {orders.value?.length === 0 && <p class="empty">{said.noOrders}</p>}
+    <Page title={said.orders} keepsPlace>
+      <Filter state={state} />
+      {failing.value && <Notice said={said.ordersFailed} />}
+      {!found && !failing.value && <p>{said.loading}</p>}
+      {found?.orders.length === 0 && <p class="empty">{state ? said.noOrdersSo : said.noOrders}</p>}
       <ul class="orders">
-        {orders.value?.map((order) => (
+        {found?.orders.map((order) => (
           <Row key={order.name} order={order} />
         ))}
       </ul>
-      {next.value && (
+      {found?.next && (
         <p>
-          <button type="button" onClick={more}>
+          <button type="button" onClick={showMore}>
             {said.more}
           </button>
         </p>
       )}
     </Page>
+  );
+}
+
+/** Which orders the address asks for. */
+function chosenState(): OrderState | "" {
+  const wanted = parts(path.value).query.get("state") ?? "";
+  return STATES.find((each) => each === wanted) ?? "";
+}
+
+function Filter({ state }: { state: OrderState | "" }) {
+  const said = words.value;
+  const choose = (event: Event) => {
+    const wanted = (event.currentTarget as HTMLSelectElement).value;
+    go(wanted ? `/orders?state=${wanted}` : "/orders", true);
+  };
+  return (
+    <p class="filter">
+      <label for="state">{said.show}</label>
+      <select id="state" value={state} onChange={choose}>
+        <option value="">{said.every}</option>
+        {STATES.map((each) => (
+          <option key={each} value={each}>
+            {said.state[each].word}
+          </option>
+        ))}
+      </select>
+    </p>
   );
 }
 
@@ -105,10 +107,4 @@ function Row({ order }: { order: Order }) {
       </a>
     </li>
   );
-}
-
-/** *first*, then what *second* has besides. */
-function merged(first: Order[], second: Order[]): Order[] {
-  const names = new Set(first.map((order) => order.name));
-  return [...first, ...second.filter((order) => !names.has(order.name))];
 }

@@ -1,15 +1,24 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
+import { takePlace } from "../../shared/router.ts";
 import { words } from "../words.ts";
 
 let first = true;
 
+interface Props {
+  title: string;
+  lead?: string;
+  lang?: string; // of the title, if not the page's
+  keepsPlace?: boolean; // who comes back finds it where they left it
+  children: ComponentChildren;
+}
+
 /** A page with its heading; takes the focus when the reader comes to it, so that it is read out. */
-export function Page({ title, children, lead }: { title: string; lead?: string; children: ComponentChildren }) {
+export function Page({ title, children, lead, lang, keepsPlace = false }: Props) {
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
     if (!first) {
-      scrollTo(0, 0);
+      takePlace(keepsPlace);
       heading.current?.focus({ preventScroll: true });
     }
     first = false;
@@ -19,7 +28,7 @@ export function Page({ title, children, lead }: { title: string; lead?: string; 
   }, [title]);
   return (
     <>
-      <h1 ref={heading} tabIndex={-1}>
+      <h1 ref={heading} tabIndex={-1} lang={lang}>
         {title}
       </h1>
       {lead && <p class="lead">{lead}</p>}

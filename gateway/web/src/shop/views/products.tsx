@@ -1,27 +1,21 @@
-import { quantityOf, put } from "../basket.ts";
-import { catalogue, looked, stale } from "../catalogue.ts";
+import type { Product } from "../../api/types.ts";
+import { Notice } from "../../shared/announcer.tsx";
 import { region, time } from "../../shared/i18n.ts";
 import { format } from "../../shared/money.ts";
+import { catalogue, looked, product as known, stale } from "../catalogue.ts";
 import { words } from "../words.ts";
-import type { Product } from "../../api/types.ts";
 import { Art } from "./art.tsx";
+import { Buy, StockLine } from "./buy.tsx";
 import { Page } from "./page.tsx";
-import { Quantity } from "./quantity.tsx";
 
-// From this many on, a customer need not hurry.
-const FEW = 10;
-
+/** Everything that is sold. */
 export function Products() {
   const said = words.value;
-  const { products, seenMs } = catalogue.value;
+  const { products } = catalogue.value;
   return (
-    <Page title={said.products} lead={said.tagline}>
-      {stale.value && products.length > 0 && (
-        <p class="notice" role="status">
-          {said.stale(time(seenMs, true))}
-        </p>
-      )}
-      {products.length === 0 && <p role="status">{looked.value ? said.noProducts : said.loading}</p>}
+    <Page title={said.products} lead={said.tagline} keepsPlace>
+      <Stale />
+      {products.length === 0 && <p>{looked.value ? said.noProducts : said.loading}</p>}
       <ul class="products">
         {products.map((product) => (
           <Card key={product.name} product={product} />
@@ -31,45 +25,66 @@ export function Products() {
   );
 }
 
-function Card({ product }: { product: Product }) {
+/** One product, at an address of its own. */
+export function ProductView({ name }: { name: string }) {
   const said = words.value;
-  const chosen = quantityOf(product.name);
+  const product = known(name);
+  if (!product) {
+    return (
+      <Page title={said.products}>
+        <p>{looked.value ? (stale.value ? said.noProducts : said.noSuchProduct) : said.loading}</p>
+        <Onward />
+      </Page>
+    );
+  }
+  return (
+    <Page title={product.displayName} lang="en">
+      <Stale />
+      <div class="one-product">
+        <Art product={product.name} title={product.displayName} />
+        <div class="facts">
+          <p lang="en">{product.description}</p>
+          <p class="price">{format(product.unitPrice, region.value)}</p>
+          <StockLine product={product} />
+          <Buy product={product} />
+          <Onward />
+        </div>
+      </div>
+    </Page>
+  );
+}
+
+/** The way back to everything that is sold. */
+export function Onward() {
+  return (
+    <p>
+      <a href="#/">{words.value.continue}</a>
+    </p>
+  );
+}
+
+/** Says that prices and stock may have changed since. */
+export function Stale() {
+  const { products, seenMs } = catalogue.value;
+  return stale.value && products.length > 0 ? <Notice said={words.value.stale(time(seenMs, Date.now() - seenMs < DAY_MS))} /> : null;
+}
+
+const DAY_MS = 24 * 3600 * 1000;
+
+function Card({ product }: { product: Product }) {
   const title = product.displayName;
   return (
     <li class="card product">
       <Art product={product.name} title={title} />
-      <h2 lang="en">{title}</h2>
+      <h2 lang="en">
+        <a href={`#/${product.name}`}>{title}</a>
+      </h2>
       <p class="muted description" lang="en">
         {product.description}
       </p>
       <p class="price">{format(product.unitPrice, region.value)}</p>
       <StockLine product={product} />
-      {chosen > 0 ? (
-        <Quantity product={product.name} name={title} quantity={chosen} />
-      ) : (
-        <button
-          type="button"
-          class="primary"
-          disabled={available(product) === 0 && !stale.value}
-          aria-label={said.addNamed(title)}
-          onClick={() => put(product.name, 1)}
-        >
-          {said.add}
-        </button>
-      )}
+      <Buy product={product} />
     </li>
   );
-}
-
-function StockLine({ product }: { product: Product }) {
-  const said = words.value;
-  const left = available(product);
-  if (left === undefined) return <p class="stock muted">{said.stockUnknown}</p>;
-  const kind = left === 0 ? "none" : left < FEW ? "few" : "plenty";
-  const text = left === 0 ? said.soldOut : left < FEW ? said.fewLeft(left) : said.inStock(left);
-  return <p class={`stock ${kind}`}>{text}</p>;
-}
-
-function available(product: Product): number | undefined {
-  return product.stock ? Number(product.stock.available) : undefined;
 }

@@ -1,22 +1,36 @@
+import { useEffect, useRef } from "preact/hooks";
+import { announce } from "../../shared/announce.ts";
 import { put, QUANTITY_LIMIT } from "../basket.ts";
+import { available } from "../catalogue.ts";
 import { words } from "../words.ts";
 
 interface Props {
   product: string;
   name: string;
   quantity: number;
+  takesFocus?: boolean; // when it comes in the place of what had the focus
 }
 
 /** How many of a product are in the basket, and one more or less. */
-export function Quantity({ product, name, quantity }: Props) {
-  const { one, quantityOf } = words.value;
+export function Quantity({ product, name, quantity, takesFocus = false }: Props) {
+  const said = words.value;
+  const more = useRef<HTMLButtonElement>(null);
+  useEffect(() => {
+    if (takesFocus) more.current?.focus();
+  }, []);
+  const set = (wanted: number) => {
+    put(product, wanted);
+    announce(wanted < 1 ? said.removed(name) : said.nowQuantity(name, Math.min(QUANTITY_LIMIT, Math.trunc(wanted))));
+  };
   const type = (event: Event) => {
     const typed = Number((event.currentTarget as HTMLInputElement).value);
-    put(product, Number.isFinite(typed) ? typed : quantity);
+    if (Number.isFinite(typed)) set(typed);
   };
+  const most = Math.min(QUANTITY_LIMIT, available(product) ?? QUANTITY_LIMIT);
+  const full = quantity >= most;
   return (
-    <div class="quantity" role="group" aria-label={quantityOf(name)}>
-      <button type="button" aria-label={one.less(name)} onClick={() => put(product, quantity - 1)}>
+    <div class="quantity" role="group" aria-label={said.quantityOf(name)}>
+      <button type="button" aria-label={said.one.less(name)} onClick={() => set(quantity - 1)}>
         −
       </button>
       <input
@@ -25,14 +39,16 @@ export function Quantity({ product, name, quantity }: Props) {
         min="0"
         max={QUANTITY_LIMIT}
         value={quantity}
-        aria-label={quantityOf(name)}
+        aria-label={said.quantityOf(name)}
         onChange={type}
       />
+      {/* Not disabled: that would take the focus away from whoever has just pressed it. */}
       <button
         type="button"
-        aria-label={one.more(name)}
-        disabled={quantity >= QUANTITY_LIMIT}
-        onClick={() => put(product, quantity + 1)}
+        ref={more}
+        aria-label={said.one.more(name)}
+        aria-disabled={full}
+        onClick={() => (full ? announce(said.noMore(name, most)) : set(quantity + 1))}
       >
         +
       </button>

@@ -1,0 +1,107 @@
+"""By keyboard and by ear: focus is never lost, changes are said once, names hold what is seen (WCAG 2.2)."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import OPERATOR, add, complaints, order_name, place_order
+
+
+def focused(page):
+    """What has the focus, by its name."""
+    return page.evaluate(
+        "(() => { const e = document.activeElement;"
+        " return e === document.body ? 'BODY' : (e.getAttribute('aria-label') || e.textContent).trim() })()"
+    )
+
+
+def said(page):
+    return page.locator("[aria-live]")
+
+
+def press(page, role, name):
+    """With the keyboard: what is pressed has the focus first."""
+    page.get_by_role(role, name=name, exact=True).focus()
+    page.keyboard.press("Enter")
+
+
+def test_adding_stepping_and_removing_keep_the_focus_beside_the_product(stack, open_page):
+    page = open_page()
+    press(page, "button", "Add to basket: Olive oil")
+    expect(page.get_by_role("button", name="One more Olive oil")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("spinbutton", name="Quantity of Olive oil")).to_have_value("2")
+    assert focused(page) == "One more Olive oil"
+    for _ in range(2):
+        press(page, "button", "One Olive oil less")
+    expect(page.get_by_role("button", name="Add to basket: Olive oil")).to_be_focused()
+
+
+def test_removing_lines_moves_the_focus_to_the_next_one_and_then_to_the_heading(stack, open_page):
+    page = open_page()
+    for product in ("Olive oil", "Enamel mug", "Tea kettle"):
+        add(page, product)
+    page.get_by_role("link", name=re.compile("^Basket")).click()
+    press(page, "button", "Remove Enamel mug from the basket")
+    expect(page.get_by_role("button", name="Remove Tea kettle from the basket")).to_be_focused()
+    press(page, "button", "Remove Tea kettle from the basket")
+    expect(page.get_by_role("button", name="Remove Olive oil from the basket")).to_be_focused()
+    press(page, "button", "One Olive oil less")
+    expect(page.get_by_role("heading", name="Basket")).to_be_focused()
+
+
+def test_cancelling_keeps_the_focus(stack, open_page):
+    page = open_page()
+    add(page, "Olive oil")
+    place_order(page)
+    order_name(page)
+    press(page, "button", "Cancel order")
+    expect(page.get_by_role("button", name="Keep the order")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Cancel order")).to_be_focused()
+    page.keyboard.press("Enter")
+    press(page, "button", "Yes, cancel it")
+    expect(page.get_by_role("heading", name="This order was cancelled")).to_be_visible()
+    page.wait_for_timeout(300)
+    assert focused(page) != "BODY"
+
+
+def test_what_changes_is_said_in_one_polite_region(stack, open_page):
+    page = open_page()
+    expect(page.get_by_role("heading", name="Enamel mug")).to_be_visible()
+    expect(said(page)).to_have_count(1)
+    expect(said(page)).to_have_attribute("aria-live", "polite")
+    add(page, "Enamel mug")
+    expect(said(page)).to_have_text("Enamel mug is in the basket.")
+    page.get_by_role("button", name="One more Enamel mug").click()
+    expect(said(page)).to_have_text("Enamel mug: 2 in the basket.")
+    page.get_by_role("spinbutton", name="Quantity of Enamel mug").fill("3")
+    page.keyboard.press("Enter")
+    expect(said(page)).to_have_text("Enamel mug: 3 in the basket.")
+    page.get_by_role("link", name=re.compile("^Basket")).click()
+    page.get_by_role("button", name="Remove Enamel mug from the basket").click()
+    expect(said(page)).to_have_text("Enamel mug is no longer in the basket.")
+    assert page.locator("[role=status], [role=log]").count() == 0
+
+
+def test_an_order_that_is_placed_is_said_in_the_same_region(stack, open_page):
+    page = open_page()
+    add(page, "Olive oil")
+    place_order(page)
+    order_name(page)
+    expect(said(page)).to_contain_text("Your order is confirmed.")
+    expect(said(page)).to_have_count(1)
+
+
+@pytest.mark.parametrize("language", ["en-GB", "es-ES"])
+def test_names_hold_the_words_that_are_seen(stack, open_page, language):
+    page = open_page(language=language, who=OPERATOR)
+    page.locator("li.product button.primary").first.click()
+    assert complaints(page) == []
+    page.locator("a.to-basket").click()
+    expect(page.locator("button.remove")).to_be_visible()
+    assert complaints(page) == []
+    page.goto(stack.url + "/ops")
+    expect(page.get_by_role("rowheader", name="Tea kettle")).to_be_visible()
+    assert complaints(page) == []
