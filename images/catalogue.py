@@ -81,7 +81,7 @@ def _service(name: str) -> Image:
 SERVICES = (
     _service("orders"),
     _service("inventory"),
-    Image("pages", "pages", (*CONTRACT, "runtime", "gateway")),
+    Image("pages", "pages", (*CONTRACT, "runtime", "gateway", "docs/runbooks.md")),
 )
 STORES = (
     Image("postgres", "postgres", ("stores/patroni.yml", "stores/agree.sh", "stores/hand_over.py")),

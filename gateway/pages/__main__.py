@@ -10,8 +10,8 @@ import httpx
 import uvicorn
 from starlette.applications import Starlette
 
-from gateway.pages import files
-from gateway.pages.app import application
+from gateway.pages import files, runbooks
+from gateway.pages.app import Help, application
 from gateway.pages.board import Board
 from gateway.pages.catalogue import Catalogue
 from gateway.pages.cluster_faults import ClusterFaults
@@ -20,6 +20,7 @@ from gateway.pages.kubernetes import Kubernetes, api_server
 from gateway.pages.prometheus import Prometheus
 from gateway.pages.settings import Settings
 from gateway.pages.stock import Stock
+from gateway.pages.stores import Stores
 from runtime import background, channel, server, settings, telemetry
 
 SERVICE = "pages"
@@ -47,8 +48,18 @@ async def serve() -> None:
             kubernetes = Kubernetes(await open_until_stopped.enter_async_context(api_server()))
             faults = ClusterFaults(kubernetes, chosen.namespace)
         stock = Stock(inventory)
-        board, catalogue = Board(Prometheus(client), stock, faults), Catalogue(stock)
-        web = application(pages, board, faults, catalogue, operators_only=chosen.operators_only, issuer=issuer)
+        prometheus = Prometheus(client)
+        board = Board(prometheus, stock, faults, Stores(prometheus, chosen.stores))
+        catalogue = Catalogue(stock)
+        web = application(
+            pages,
+            board,
+            faults,
+            catalogue,
+            operators_only=chosen.operators_only,
+            issuer=issuer,
+            help_texts=Help(runbooks.load(chosen.runbooks_file), chosen.prometheus_link),
+        )
         keeping = asyncio.create_task(background.keep_going("catalogue", catalogue.keep))
         open_until_stopped.callback(keeping.cancel)
         await uvicorn.Server(configuration(chosen, web)).serve()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -45,6 +46,17 @@ class OtherSite(PermissionDenied):
     reason = "OTHER_SITE"
 
 
+@dataclass(frozen=True)
+class Help:
+    """What helps who looks at the board: the runbook of each alert, and where a browser finds Prometheus, if it can."""
+
+    runbooks: Mapping[str, str]
+    prometheus: str
+
+
+NO_HELP = Help({}, "")
+
+
 class Lifting(Protocol):
     """Where faults are taken out of force."""
 
@@ -60,6 +72,7 @@ def application(
     *,
     operators_only: bool,
     issuer: Issuer | None = None,
+    help_texts: Help = NO_HELP,
 ) -> Starlette:
     """
     Return the application; the edge has set `x-operator` from the verified token, or has taken it away.
@@ -79,6 +92,10 @@ def application(
         _check(request, operators_only=operators_only)
         return JSONResponse(await board.read(), headers=not_kept)
 
+    async def read_help(request: Request) -> Response:
+        _check(request, operators_only=operators_only)
+        return JSONResponse({"runbooks": help_texts.runbooks, "prometheus": help_texts.prometheus}, headers=not_kept)
+
     async def lift(request: Request) -> Response:
         _check(request, operators_only=operators_only)
         name = request.path_params["name"]
@@ -92,6 +109,7 @@ def application(
             Route("/sign-in.json", sign_in, methods=["GET"]),
             Route("/catalogue.json", products, methods=["GET"]),
             Route("/ops/api/board", read_board, methods=["GET"]),
+            Route("/ops/api/help", read_help, methods=["GET"]),
             Route("/ops/api/faults/{name}:lift", lift, methods=["POST"]),
             Route("/{path:path}", page, methods=["GET"]),
         ],

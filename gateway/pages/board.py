@@ -11,6 +11,7 @@ from shop.inventory.v1 import inventory_pb2
 
 from gateway.pages import queries, shape
 from gateway.pages.prometheus import Prometheus, Sample
+from gateway.pages.stores import Stores
 from runtime.errors import Error
 
 KEPT_S = 1.0
@@ -43,11 +44,17 @@ class Board:
     """
 
     def __init__(
-        self, prometheus: Prometheus, stock: Products, faults: Faults, clock: Callable[[], float] = time.time
+        self,
+        prometheus: Prometheus,
+        stock: Products,
+        faults: Faults,
+        stores: Stores,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._prometheus = prometheus
         self._stock = stock
         self._faults = faults
+        self._stores = stores
         self._clock = clock
         self._lock = asyncio.Lock()
         self._kept: Json = {}
@@ -69,6 +76,7 @@ class Board:
             "calls": self._calls,
             "breakers": self._breakers,
             "pods": self._pods,
+            "stores": self._stores.read,
             "numbers": self._numbers,
             "groups": self._groups,
             "stock": self._products,

@@ -41,6 +41,8 @@ PODS = {
     "up": 'max by (service, pod) (up{job="applications"})',
     "proxy_up": 'max by (service, pod) (up{job="envoys"})',
     "restarts": f'sum by (service, pod) (changes(process_start_time_seconds{{job="applications"}}[{HOUR}]))',
+    # Envoys are started again in the same pod, and then count from zero.
+    "proxy_restarts": f"sum by (service, pod) (resets(envoy_server_uptime{{}}[{HOUR}]))",
     "started": 'max by (service, pod) (process_start_time_seconds{job="applications"})',
 }
 # Gauges that every replica computes for the whole are the same in each: the largest is the newest.
@@ -64,6 +66,7 @@ GROUPS = {
     "orders_placed_1h": ("state", f"sum by (state) (increase(orders_placed_total[{HOUR}]))"),
     "consumer_lag": ("topic", "sum by (topic) (max by (topic, partition) (kafka_consumer_lag))"),
 }
-AVAILABILITY = 'up{job="applications"}'
+# A pod serves while its application and its proxy do; the edge is a proxy and nothing else.
+AVAILABILITY = 'min by (service, pod) (up{job=~"applications|envoys"})'
 # The value is when an alert's condition began to hold.
 ALERTS = 'ALERTS_FOR_STATE and ignoring (alertstate) ALERTS{alertstate="firing"}'

@@ -19,6 +19,10 @@ def _with_commas(text: object) -> object:
     return [part for part in text.split(",") if part] if isinstance(text, str) else text
 
 
+def _by_name(text: object) -> object:
+    return dict(part.split("=", 1) for part in text.split(",") if "=" in part) if isinstance(text, str) else text
+
+
 class Settings(ProcessSettings):
     """Each field is the variable of the same name in capitals."""
 
@@ -30,6 +34,12 @@ class Settings(ProcessSettings):
     """The description of the API, as `python -m gateway` makes it."""
     prometheus_url: HttpUrl = HttpUrl("http://127.0.0.1:9090")
     """Where the board's numbers come from."""
+    prometheus_link: str = Field(default="", pattern=r"^(https?://\S+)?$")
+    """Where a browser finds Prometheus; empty if it cannot."""
+    runbooks_file: Path = BUILD.parent / "docs" / "runbooks.md"
+    """The runbooks that the board shows beside alerts."""
+    stores: Annotated[dict[str, Address], NoDecode, BeforeValidator(_by_name)] = {}  # noqa: RUF012 -- pydantic copies it
+    """Stores that can be asked how they are: Kafka=HOST:PORT,Redis=HOST:PORT,etcd=HOST:PORT, any of them."""
     prometheus_timeout_s: float = Field(default=2.0, gt=0, le=30)
     """The most that the board waits for Prometheus."""
     inventory_address: Address = "127.0.0.1:15001"

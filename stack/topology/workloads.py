@@ -78,6 +78,15 @@ def pages(plan: Plan) -> Iterator[Process]:
             "INVENTORY_AUTHORITY": authority("inventory"),
             "ISTIO_FOLDERS": ",".join(map(str, istio_folders(plan.settings))),
             "APPLIED_FOLDER": f"{plan.settings.mesh}/applied",
+            "PROMETHEUS_LINK": f"http://{network.at(Host.PROMETHEUS, Port.PROMETHEUS)}",
+            "STORES": ",".join(
+                f"{name}={address}"
+                for name, address in (
+                    ("Kafka", network.at(Host.KAFKA, Port.KAFKA)),
+                    ("Redis", network.at(Host.REDIS, Port.REDIS)),
+                    ("etcd", network.at(Host.ETCD, Port.ETCD)),
+                )
+            ),
             "OIDC_ISSUER": f"http://issuer.{NAMESPACE}.{CLUSTER_DOMAIN}:8080",
             "OIDC_DISCOVERY": "/issuer/.well-known/openid-configuration",
         },

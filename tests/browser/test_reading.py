@@ -45,7 +45,7 @@ def test_nothing_keeps_people_out(stack, open_page, screenshot, device, size, sc
     check("issuer")
     page.goto(stack.url + "/ops")
     expect(page.get_by_role("heading", name="Operations")).to_be_visible()
-    expect(page.get_by_role("status")).to_contain_text("As of")
+    expect(page.locator(".as-of")).to_contain_text("As of")
     check("board")
 
 

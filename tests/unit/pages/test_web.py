@@ -1,20 +1,25 @@
 """What the pages' server answers."""
 
 import asyncio
+from pathlib import Path
 
 import httpx
 import pytest
 from shop.inventory.v1 import inventory_pb2
 
+from gateway.pages import board as boards
 from gateway.pages import catalogue as catalogues
-from gateway.pages import files
-from gateway.pages.app import application
+from gateway.pages import files, runbooks
+from gateway.pages.app import Help, application
 from gateway.pages.board import Board
 from gateway.pages.catalogue import Catalogue
 from gateway.pages.faults import NoSuchFault
 from gateway.pages.prometheus import Prometheus
 from gateway.pages.sign_in import Issuer
+from gateway.pages.stores import Stores
 from runtime.errors import Unavailable
+
+CHECKOUT = Path(__file__).resolve().parents[3]
 
 
 class Mesh:
@@ -75,7 +80,7 @@ def clock():
 
 @pytest.fixture
 def board(prometheus, mesh, clock):
-    return Board(prometheus, mesh, mesh, clock)
+    return Board(prometheus, mesh, mesh, Stores(prometheus, {}), clock)
 
 
 @pytest.fixture
@@ -100,7 +105,8 @@ def catalogue(mesh, clock):
 def client(built, board, mesh, catalogue):
     def make(operators_only=True, issuer=None):
         pages = files.load(built, built.parent / "openapi.json", issuer.origins if issuer else ())
-        web = application(pages, board, mesh, catalogue, operators_only=operators_only, issuer=issuer)
+        texts = Help(runbooks.load(CHECKOUT / "docs" / "runbooks.md"), "")
+        web = application(pages, board, mesh, catalogue, operators_only=operators_only, issuer=issuer, help_texts=texts)
         return httpx.AsyncClient(transport=httpx.ASGITransport(web), base_url="http://pages")
 
     return make
@@ -258,7 +264,7 @@ async def test_a_part_that_cannot_be_had_is_unknown_and_the_others_are_there(boa
 async def test_without_prometheus_its_parts_are_unknown_and_nothing_is_made_up(mesh, clock):
     transport = httpx.MockTransport(lambda _: httpx.Response(502))
     away = Prometheus(httpx.AsyncClient(base_url="http://prometheus", transport=transport))
-    read = await Board(away, mesh, mesh, clock).read()
+    read = await Board(away, mesh, mesh, Stores(away, {}), clock).read()
     assert read["alerts"] is read["calls"] is read["breakers"] is read["pods"] is read["numbers"] is None
     assert read["stock"][0]["off"] == 0
     assert "502" in read["problems"]["calls"]
@@ -272,12 +278,31 @@ async def test_alerts_that_fire_are_on_the_board(mesh, clock):
         return httpx.Response(200, json={"data": {"result": found}})
 
     prometheus = Prometheus(httpx.AsyncClient(base_url="http://prometheus", transport=httpx.MockTransport(answer)))
-    assert (await Board(prometheus, mesh, mesh, clock).read())["alerts"] == [
+    assert (await Board(prometheus, mesh, mesh, Stores(prometheus, {}), clock).read())["alerts"] == [
         {"name": "DeadLetters", "severity": "ticket", "since": 900.0, "labels": {"service": "orders"}}
     ]
+
+
+async def test_a_part_that_takes_too_long_does_not_take_the_others_with_it(board, mesh, monkeypatch):
+    monkeypatch.setattr(boards, "PART_S", 2.0)
+
+    async def never():
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(mesh, "products", never)
+    read = await board.read()
+    assert read["problems"] == {"stock": "no answer within 2 s"}
+    assert read["numbers"]["outbox_waiting"] == 3
+
+
+async def test_runbooks_are_for_operators_and_named_as_the_alerts(client):
+    assert (await client().get("/ops/api/help")).status_code == 403
+    told = (await client().get("/ops/api/help", headers=OPERATOR)).json()
+    assert told["runbooks"]["ServiceDown"].startswith("- **Means**")
+    assert "## " not in told["runbooks"]["ServiceDown"]
 
 
 async def test_a_number_that_prometheus_does_not_have_is_not_zero(mesh, clock):
     transport = httpx.MockTransport(lambda _: httpx.Response(200, json={"data": {"result": []}}))
     empty = Prometheus(httpx.AsyncClient(base_url="http://prometheus", transport=transport))
-    assert (await Board(empty, mesh, mesh, clock).read())["numbers"]["dead_letters"] is None
+    assert (await Board(empty, mesh, mesh, Stores(empty, {}), clock).read())["numbers"]["dead_letters"] is None

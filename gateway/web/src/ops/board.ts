@@ -35,8 +35,28 @@ export interface Pod {
   up?: number;
   proxy_up?: number;
   restarts?: number;
+  proxy_restarts?: number;
   started?: number;
   outage: Outage | null;
+}
+
+export interface Member {
+  name: string;
+  role: string;
+  up: boolean;
+}
+
+export interface Store {
+  name: string;
+  state: "up" | "degraded" | "down";
+  text: string;
+  members: Member[];
+}
+
+/** What helps an operator: the runbook of each alert, and where Prometheus is, if a browser can reach it. */
+export interface Help {
+  runbooks: Record<string, string>;
+  prometheus: string;
 }
 
 export interface Product {
@@ -73,6 +93,7 @@ export interface Board {
   calls: Calls[] | null;
   breakers: Breaker[] | null;
   pods: Pod[] | null;
+  stores: Store[] | null;
   numbers: Record<string, number | null> | null;
   groups: Record<string, Record<string, number>> | null;
   stock: Product[] | null;

@@ -17,8 +17,28 @@ export function Backlog({ groups }: { groups: Record<string, Record<string, numb
       <Bars title="Orders by state" values={states} />
       <Bars title="Accepted in the last hour, by state then" values={groups["orders_placed_1h"] ?? {}} />
       <Bars title="Messages not processed yet, by topic" values={{ ...groups["consumer_lag"], ...topics }} />
+      <FindOrder />
       {waits && <DeadLetters count={Number(waits.deadLetters)} refused={Number(waits.refusedRows)} />}
     </>
+  );
+}
+
+const ORDER = /^orders\/[0-9a-f-]{36}$/;
+
+/** Leads to an order's own page, by its name or its id. */
+function FindOrder() {
+  const submit = (event: Event) => {
+    event.preventDefault();
+    const typed = String(new FormData(event.currentTarget as HTMLFormElement).get("order") ?? "").trim();
+    const name = typed.startsWith("orders/") ? typed : `orders/${typed}`;
+    if (ORDER.test(name)) location.assign(`/#/${name}`);
+  };
+  return (
+    <form class="find" onSubmit={submit}>
+      <label for="order">Order</label>
+      <input id="order" name="order" required pattern="\s*(orders/)?[0-9a-f\-]{36}\s*" title="An order's name or id" />
+      <button type="submit">Open</button>
+    </form>
   );
 }
 
@@ -71,7 +91,7 @@ export function Reconcile() {
           {found.value.discrepancies.map((each) => (
             <tr key={`${each.kind} ${each.subject}`}>
               <th scope="row">{each.kind}</th>
-              <td>{each.subject}</td>
+              <td>{ORDER.test(each.subject) ? <a href={`/#/${each.subject}`}>{each.subject}</a> : each.subject}</td>
               <td>{each.detail}</td>
               <td>{each.repaired ? "yes" : "no"}</td>
             </tr>

@@ -4,15 +4,15 @@ import type { Breaker, Calls, Pod } from "./board.ts";
 import { between, failing } from "./board.ts";
 import { ms, number, share } from "./format.ts";
 
-const WIDTH = 920;
-const HEIGHT = 350;
-const BOX = { width: 150, height: 64 };
+const WIDTH = 1000;
+const HEIGHT = 430;
+const BOX = { width: 140, height: 64 };
 // Where the services stand; what else there is has its line in the table.
 const PLACES: Record<string, [number, number]> = {
-  edge: [95, 175],
-  orders: [460, 42],
-  inventory: [825, 175],
-  pages: [460, 308],
+  edge: [80, 215],
+  orders: [500, 42],
+  inventory: [920, 215],
+  pages: [500, 388],
 };
 
 interface Props {
@@ -35,6 +35,10 @@ export function Mesh({ calls, breakers, pods }: Props) {
       ))}
       {Object.entries(PLACES).map(([name, [x, y]]) => (
         <Box key={name} name={name} x={x} y={y} pods={pods.filter((pod) => pod.service === name)} />
+      ))}
+      {/* Last, and between the boxes, so that nothing hides them just when they matter. */}
+      {known.map((each) => (
+        <Label key={`${each.from} ${each.to}`} calls={each} state={between(breakers, each.from, each.to)} />
       ))}
     </svg>
   );
@@ -60,43 +64,75 @@ function Box({ name, x, y, pods }: { name: string; x: number; y: number; pods: P
   );
 }
 
-const WARNINGS: Record<string, string> = { open: "breaker open · ", partly: "breaker partly open · ", empty: "no hosts · " };
+const WARNINGS: Record<string, string> = { open: "breaker open", partly: "breaker partly open", empty: "no hosts" };
+
+function kindOf(calls: Calls, state: string): string {
+  return `breaker-${state} ${(failing(calls) ?? 0) > 0.01 ? "failing" : ""}`;
+}
 
 function Arrow({ calls, state }: { calls: Calls; state: string }) {
-  const { from, to, turn, label } = line(calls.from, calls.to);
-  const bad = (failing(calls) ?? 0) > 0.01;
+  const { from, to, turn } = line(calls.from, calls.to);
   return (
-    <g class={`arrow breaker-${state} ${bad ? "failing" : ""}`}>
+    <g class={`arrow ${kindOf(calls, state)}`}>
       <path d={`M${from.x} ${from.y}Q${turn.x} ${turn.y} ${to.x} ${to.y}`} marker-end="url(#tip)" />
-      <text x={label.x} y={label.y}>
-        {WARNINGS[state]}
-        {number(calls.rate)}/s · {share(failing(calls))} failing
-      </text>
-      <text x={label.x} y={label.y + 16}>
-        p99 {ms(calls.p99_ms)}
-      </text>
     </g>
   );
 }
+
+// Short lines, one below the other: two boxes are never further apart than they are wide.
+function Label({ calls, state }: { calls: Calls; state: string }) {
+  const { label } = line(calls.from, calls.to);
+  const lines = [
+    WARNINGS[state],
+    `${number(calls.rate)}/s, p99 ${ms(calls.p99_ms)}`,
+    calls.rate ? `${share(failing(calls))} failing` : undefined,
+  ].filter((each) => each !== undefined);
+  return (
+    <g class={`label ${kindOf(calls, state)}`}>
+      {lines.map((text, index) => (
+        <text key={index} x={label.x} y={label.y + (index - (lines.length - 1) / 2) * LINE_HEIGHT + 4}>
+          {text}
+        </text>
+      ))}
+    </g>
+  );
+}
+
+const LINE_HEIGHT = 16;
 
 interface Point {
   x: number;
   y: number;
 }
 
-// How far a line bends down, so that no two lie on each other; the label goes to the outer side.
-const BENDS: Record<string, number> = { "edge pages": 26, "pages inventory": 26, "edge inventory": 0, "inventory orders": 30 };
-const USUAL_BEND = -26;
+// How far a line bends down, so that no two lie on each other.
+const BENDS: Record<string, number> = {
+  "edge orders": -40,
+  "orders inventory": -40,
+  "inventory orders": 40,
+  "edge inventory": 0,
+  "edge pages": 40,
+  "pages inventory": 40,
+};
+// Where labels stand that the middle of their line would put over another's.
+const LABELS: Record<string, Point> = {
+  "edge orders": { x: 265, y: 95 },
+  "orders inventory": { x: 765, y: 85 },
+  "inventory orders": { x: 645, y: 150 },
+  "edge inventory": { x: 380, y: 215 },
+  "edge pages": { x: 265, y: 335 },
+  "pages inventory": { x: 735, y: 335 },
+};
 
 /** A bent line between two boxes, from side to side. */
 function line(one: string, other: string): { from: Point; to: Point; turn: Point; label: Point } {
   const [x1, y1] = PLACES[one] ?? [0, 0];
   const [x2, y2] = PLACES[other] ?? [0, 0];
   const right = x2 > x1 ? 1 : -1;
-  const bend = BENDS[`${one} ${other}`] ?? USUAL_BEND;
+  const bend = BENDS[`${one} ${other}`] ?? 0;
   const side = Math.sign(bend) * 10;
   const from = { x: x1 + (right * BOX.width) / 2, y: y1 + side };
   const to = { x: x2 - (right * BOX.width) / 2 - 4 * right, y: y2 + side };
   const turn = { x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 + bend };
-  return { from, to, turn, label: { x: turn.x - bend, y: turn.y + (bend > 0 ? 10 : -20) } };
+  return { from, to, turn, label: LABELS[`${one} ${other}`] ?? turn };
 }

@@ -3,11 +3,12 @@
 import { computed, effect, type Signal, signal } from "@preact/signals";
 import { Problem } from "../api/problem.ts";
 import { callSigned, token, user } from "../shared/session.ts";
-import type { Backlog, Board, Reconciled, Redriven } from "./board.ts";
+import type { Backlog, Board, Help, Reconciled, Redriven } from "./board.ts";
 
 const EVERY_MS = 2_000;
 const RECONCILE_MS = 120_000;
 
+export const help = signal<Help | undefined>(undefined);
 export const board = signal<Board | undefined>(undefined);
 /** What waits, as the orders service says; why it does not say. */
 export const backlog = signal<Backlog | undefined>(undefined);
@@ -72,7 +73,12 @@ async function look(): Promise<void> {
   // It is for operators, so without a token there is nothing to ask.
   if (looking || !user.peek()) return;
   looking = true;
-  await Promise.all([read("/ops/api/board", board, trouble), read("/v1/backlog", backlog, backlogTrouble)]);
+  await Promise.all([
+    read("/ops/api/board", board, trouble),
+    read("/v1/backlog", backlog, backlogTrouble),
+    // It does not change while the pages' server runs.
+    help.peek() ? undefined : read("/ops/api/help", help, signal<Problem | undefined>(undefined)),
+  ]);
   looking = false;
 }
 

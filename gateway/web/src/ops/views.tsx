@@ -8,7 +8,8 @@ import { Backlog, Reconcile } from "./care.tsx";
 import { clock, duration, ms, number, share } from "./format.ts";
 import { Mesh } from "./mesh.tsx";
 import { SignIn } from "./sign-in.tsx";
-import { backlog, board, keepLooking, lift, refused, trouble } from "./source.ts";
+import { Stores } from "./stores.tsx";
+import { backlog, board, help, keepLooking, lift, refused, trouble } from "./source.ts";
 import { Table } from "./table.tsx";
 
 export function Operations() {
@@ -18,9 +19,10 @@ export function Operations() {
     <>
       <header>
         <h1>Operations</h1>
-        <p class="muted" role="status">
+        <p class="muted as-of">
           {now ? `As of ${clock(now.at)}` : refused.value ? "" : "Reading…"}
         </p>
+        {help.value?.prometheus && <a href={help.value.prometheus}>Prometheus</a>}
         {user.value && (
           <button type="button" class="quiet" onClick={() => signOut()}>
             Sign out {user.value}
@@ -58,6 +60,9 @@ function Everything({ now }: { now: Board }) {
         {now.calls && <Mesh calls={now.calls} breakers={now.breakers ?? []} pods={now.pods ?? []} />}
         {now.calls && <CallTable calls={now.calls} breakers={now.breakers ?? []} />}
       </Panel>
+      <Panel title="Data stores" part="stores" now={now} wide>
+        {now.stores && <Stores stores={now.stores} />}
+      </Panel>
       <div class="column">
         <Panel title="Faults in force" part="faults" now={now}>
           {now.faults && <Faults faults={now.faults} />}
@@ -86,7 +91,10 @@ function Everything({ now }: { now: Board }) {
 const SEVERITIES: Record<string, string> = { page: "breaker-open", ticket: "breaker-partly" };
 
 function Alerts({ alerts, at }: { alerts: Alert[]; at: number }) {
+  const runbooks = help.value?.runbooks ?? {};
+  const names = [...new Set(alerts.map((each) => each.name))].filter((name) => runbooks[name]);
   return (
+    <>
     <Table label="Alerts" heads={["Alert", "Severity", "About", "Since", "for"]}>
       {alerts.map((each) => (
         <tr key={`${each.name} ${about(each)}`}>
@@ -100,6 +108,13 @@ function Alerts({ alerts, at }: { alerts: Alert[]; at: number }) {
         </tr>
       ))}
     </Table>
+      {names.map((name) => (
+        <details key={name} class="runbook">
+          <summary>Runbook: {name}</summary>
+          <pre>{runbooks[name]}</pre>
+        </details>
+      ))}
+    </>
   );
 }
 
@@ -267,13 +282,18 @@ function Pods({ pods }: { pods: Pod[] }) {
           <td>
             <PodState pod={pod} />
           </td>
-          <td>{number(pod.restarts)}</td>
+          <td>{number(restarts(pod))}</td>
           <td>{pod.outage ? clock(pod.outage.since) : "–"}</td>
           <td>{pod.outage ? (pod.outage.until ? duration(pod.outage.seconds) : "not yet") : "–"}</td>
         </tr>
       ))}
     </Table>
   );
+}
+
+/** How often its application or its proxy was started again; nothing if neither is known. */
+function restarts({ restarts, proxy_restarts }: Pod): number | undefined {
+  return restarts === undefined && proxy_restarts === undefined ? undefined : (restarts ?? 0) + (proxy_restarts ?? 0);
 }
 
 function PodState({ pod }: { pod: Pod }) {

@@ -1,0 +1,142 @@
+"""
+How the data stores are: PostgreSQL as its members tell Prometheus, the others as they answer the pages' server.
+
+Each is asked something that it answers without a password and only while it works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from gateway.pages.prometheus import Prometheus, Sample
+
+TIMEOUT_S = 1.0
+MAX_ANSWER_BYTES = 4096
+# The members look at what they agree on every two seconds; later than this, they cannot.
+LATE_S = 15.0
+Json = dict[str, Any]
+Probe = Callable[[str, int], Awaitable[None]]
+POSTGRES = {
+    "up": 'max by (pod) (up{job="patroni"})',
+    "primary": "max by (pod) (patroni_primary)",
+    "running": "max by (pod) (patroni_postgres_running)",
+    "in_sync": "max by (pod) (patroni_sync_standby) or max by (pod) (patroni_quorum_standby)",
+    "streaming": "max by (pod) (patroni_postgres_streaming)",
+    "agreed_s": "max by (pod) (time() - patroni_dcs_last_seen)",
+}
+
+
+class Stores:
+    """Asks after the stores; *addresses* are those that this process can reach, by name."""
+
+    def __init__(self, prometheus: Prometheus, addresses: Mapping[str, str]) -> None:
+        self._prometheus = prometheus
+        self._addresses = addresses
+
+    async def read(self) -> list[Json]:
+        """
+        Return each store's state: `up`, `degraded` or `down`, with a word why; raises what Prometheus raised.
+        """
+        names = [name for name in PROBES if name in self._addresses]
+        database, *others = await asyncio.gather(
+            self._postgres(), *(probe(name, self._addresses[name]) for name in names)
+        )
+        return [database, *others]
+
+    async def _postgres(self) -> Json:
+        answers = await asyncio.gather(*(self._prometheus.now(query) for query in POSTGRES.values()))
+        return postgres(dict(zip(POSTGRES, answers, strict=True)))
+
+
+def postgres(found: Mapping[str, Sequence[Sample]]) -> Json:
+    """
+    PostgreSQL's members with their roles, and what they are together.
+    """
+    values = {name: {each.labels.get("pod", ""): each.value for each in samples} for name, samples in found.items()}
+    members = [
+        {"name": pod, "role": _role(pod, values), "up": bool(up) and bool(values["running"].get(pod))}
+        for pod, up in sorted(values["up"].items())
+    ]
+    roles = [member["role"] for member in members]
+    late = max(values["agreed_s"].values(), default=0.0) > LATE_S
+    if "leader" not in roles:
+        state, text = "down", "no leader: nothing can be written"
+    elif "copy in sync" not in roles:
+        state, text = "degraded", "no copy in sync: the leader must not be lost now"
+    elif late:
+        state, text = "degraded", "the members cannot agree: no failover is possible now"
+    elif not all(member["up"] for member in members):
+        state, text = "degraded", "a member is down"
+    else:
+        state, text = "up", "a leader and a copy in sync"
+    return {"name": "PostgreSQL", "state": state, "text": text, "members": members}
+
+
+def _role(pod: str, values: Mapping[str, Mapping[str, float]]) -> str:
+    if not values["up"].get(pod) or not values["running"].get(pod):
+        return "down"
+    if values["primary"].get(pod):
+        return "leader"
+    if values["in_sync"].get(pod):
+        return "copy in sync"
+    return "copy, behind" if values["streaming"].get(pod) else "copy, not connected"
+
+
+async def probe(name: str, address: str) -> Json:
+    """
+    Ask one store whether it answers.
+    """
+    host, _, port = address.rpartition(":")
+    store = {"name": name, "members": []}
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            await PROBES[name](host, int(port))
+    except TimeoutError:
+        return {**store, "state": "down", "text": f"no answer within {TIMEOUT_S:g} s"}
+    except (OSError, NotItself, asyncio.IncompleteReadError) as error:
+        return {**store, "state": "down", "text": f"does not answer: {error}"}
+    return {**store, "state": "up", "text": "answers"}
+
+
+class NotItself(Exception):
+    """Something else than the store answers, or it says that it is not well."""
+
+
+async def _ask(host: str, port: int, question: bytes, size: int | None = None) -> bytes:
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(question)
+        await writer.drain()
+        return await (reader.read(MAX_ANSWER_BYTES) if size is None else reader.readexactly(size))
+    finally:
+        writer.close()
+
+
+async def _redis(host: str, port: int) -> None:
+    """Without a password Redis refuses to say more than that it is there; while it loads, it says so."""
+    answer = await _ask(host, port, b"PING\r\n")
+    if not answer.startswith((b"+PONG", b"-NOAUTH")):
+        raise NotItself(answer[:60].decode(errors="replace").strip() or "the connection was closed")
+
+
+async def _kafka(host: str, port: int) -> None:
+    """ApiVersions, version 0, is what every broker answers to anybody (KIP-35)."""
+    correlation, client = 7, b"board"
+    request = struct.pack(">hhih", 18, 0, correlation, len(client)) + client
+    answer = await _ask(host, port, struct.pack(">i", len(request)) + request, 10)
+    _, echoed, error = struct.unpack(">iih", answer)
+    if echoed != correlation or error != 0:
+        raise NotItself(f"an answer that is not Kafka's, or its error {error}")
+
+
+async def _etcd(host: str, port: int) -> None:
+    question = f"GET /health HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode()
+    answer = await _ask(host, port, question)
+    if b" 200 " not in answer.partition(b"\r\n")[0]:
+        raise NotItself("it is not healthy: it has no leader, or cannot write")
+
+
+PROBES: Mapping[str, Probe] = {"Kafka": _kafka, "Redis": _redis, "etcd": _etcd}

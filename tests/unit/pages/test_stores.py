@@ -1,0 +1,112 @@
+"""How the data stores are, on the board."""
+
+import asyncio
+import contextlib
+import struct
+
+import pytest
+
+from gateway.pages import stores
+from gateway.pages.prometheus import Sample
+from gateway.pages.stores import postgres, probe
+
+
+def found(**series):
+    """Series by name: the value of each member, postgres-0 first."""
+    every = {
+        "up": (1, 1),
+        "primary": (1, 0),
+        "running": (1, 1),
+        "in_sync": (0, 1),
+        "streaming": (0, 1),
+        "agreed_s": (1, 2),
+    }
+    every.update(series)
+    return {
+        name: [Sample({"pod": f"postgres-{n}"}, value) for n, value in enumerate(values)]
+        for name, values in every.items()
+    }
+
+
+def test_a_leader_and_a_copy_in_sync_are_well():
+    told = postgres(found())
+    assert told["state"] == "up"
+    assert [(each["name"], each["role"], each["up"]) for each in told["members"]] == [
+        ("postgres-0", "leader", True),
+        ("postgres-1", "copy in sync", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("series", "state", "word"),
+    [
+        ({"primary": (0, 0)}, "down", "no leader"),
+        ({"up": (0, 0)}, "down", "no leader"),
+        ({"in_sync": (0, 0)}, "degraded", "no copy in sync"),
+        ({"up": (1, 0)}, "degraded", "no copy in sync"),
+        ({"agreed_s": (1, 60)}, "degraded", "cannot agree"),
+    ],
+)
+def test_what_is_missing_is_said(series, state, word):
+    told = postgres(found(**series))
+    assert told["state"] == state
+    assert word in told["text"]
+
+
+def test_a_member_that_was_the_leader_and_is_down_leads_no_more():
+    told = postgres(found(up=(0, 1)))
+    assert [each["role"] for each in told["members"]] == ["down", "copy in sync"]
+
+
+@contextlib.asynccontextmanager
+async def answering(answer):
+    """Something at an address that answers everything in the same way, or never."""
+
+    async def serve(reader, writer):
+        asked = await reader.read(4096)
+        if answer is None:
+            await asyncio.sleep(60)
+        writer.write(answer(asked) if callable(answer) else answer)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield "{}:{}".format(*server.sockets[0].getsockname())
+    finally:
+        server.close()
+
+
+def kafka(asked):
+    return struct.pack(">iih", 6, struct.unpack(">i", asked[8:12])[0], 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "state"),
+    [
+        ("Redis", b"-NOAUTH Authentication required.\r\n", "up"),
+        ("Redis", b"-LOADING Redis is loading the dataset in memory\r\n", "down"),
+        ("Redis", b"", "down"),
+        ("Kafka", kafka, "up"),
+        ("Kafka", b"HTTP/1.1 400 Bad Request\r\n", "down"),
+        ("etcd", b'HTTP/1.1 200 OK\r\n\r\n{"health":"true"}', "up"),
+        ("etcd", b'HTTP/1.1 503 Service Unavailable\r\n\r\n{"health":"false"}', "down"),
+        ("Kafka", b"abc", "down"),
+    ],
+)
+async def test_a_store_is_up_when_it_answers_as_itself(name, answer, state):
+    async with answering(answer) as address:
+        assert (await probe(name, address))["state"] == state
+
+
+async def test_a_store_that_takes_connections_and_says_nothing_is_down(monkeypatch):
+    monkeypatch.setattr(stores, "TIMEOUT_S", 0.1)
+    async with answering(None) as address:
+        told = await probe("Redis", address)
+    assert (told["state"], told["text"]) == ("down", "no answer within 0.1 s")
+
+
+async def test_a_store_that_is_not_there_is_down():
+    async with answering(b"") as address:
+        pass
+    assert (await probe("etcd", address))["state"] == "down"
