@@ -206,7 +206,76 @@ def test_alerts_that_fire_are_on_top_of_the_board(stack, open_page, screenshot, 
     expect(table.get_by_role("row").filter(has_text="ReplicaDown")).to_contain_text("ticket")
     expect(table.get_by_role("row").filter(has_text="ReplicaDown")).to_contain_text("orders-1, envoys")
     expect(table.get_by_role("row").filter(has_text="ReplicaDown")).to_contain_text("3 min")
+    page.get_by_text("Runbook: ReplicaDown").click()
+    expect(page.locator(".runbook pre", has_text="Means").last).to_be_visible()
     assert page.locator("h2").first.text_content() == "Alerts"
     assert complaints(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     screenshot(page, f"board-alerts-{scheme}")
+
+
+def test_every_data_store_is_a_box_with_its_state(well, open_page, screenshot):
+    page = open_page("/ops", who=OPERATOR, forgive=UNREACHABLE)
+    for name in ("PostgreSQL", "Kafka", "Redis", "etcd"):
+        expect(page.locator(f"[data-store={name}] .badge")).to_have_text("up", timeout=60_000)
+    database = page.locator("[data-store=PostgreSQL]")
+    expect(database).to_contain_text("leader")
+    expect(database).to_contain_text("copy in sync")
+    well.make("kill", SVC="redis")
+    expect(page.locator("[data-store=Redis] .badge")).to_have_text("down", timeout=30_000)
+    screenshot(page, "board-store-down")
+    well.make("start", SVC="redis")
+    expect(page.locator("[data-store=Redis] .badge")).to_have_text("up", timeout=30_000)
+
+
+def test_the_edges_outage_and_restart_are_on_the_board(well, open_page):
+    page = open_page("/ops", who=OPERATOR, forgive=UNREACHABLE)
+    edge = page.get_by_role("region", name="Replicas").get_by_role("row").filter(has_text="edge-0")
+    before = int(edge.get_by_role("cell").nth(1).text_content())
+    well.make("kill", SVC="edge")
+    # Until Prometheus has missed it.
+    time.sleep(8)
+    well.make("start", SVC="edge")
+    expect(edge.get_by_role("cell").nth(1)).to_have_text(str(before + 1), timeout=60_000)
+    expect(edge.get_by_role("cell").nth(2)).to_have_text(re.compile(r"\d+:\d+"))
+
+
+@pytest.mark.parametrize("state", ["open", "partly", "empty"])
+def test_nothing_hides_what_the_picture_says_when_everything_is_wrong(stack, open_page, screenshot, state):
+    page = open_page(who=OPERATOR, routed=True)
+    ways = [("edge", "orders"), ("edge", "inventory"), ("edge", "pages"), ("orders", "inventory")]
+    ways += [("inventory", "orders"), ("pages", "inventory")]
+
+    def answer(route):
+        board = route.fetch().json()
+        calls = [{"from": one, "to": other, "rate": 123.4, "errors": 123.4, "p99_ms": 12345} for one, other in ways]
+        line = {"pod": "any-0", "subset": "", "state": state, "hosts": 2, "ejected": 2}
+        route.fulfill(json={**board, "calls": calls, "breakers": [{**line, "from": a, "to": b} for a, b in ways]})
+
+    page.route("**/ops/api/board", answer)
+    page.goto(stack.url + "/ops")
+    labels = page.locator(".mesh .label text")
+    expect(labels).to_have_count(3 * len(ways))
+    screenshot(page, f"board-everything-{state}")
+    boxes = [each.bounding_box() for each in page.locator(".mesh rect").all()]
+    texts = [(each.text_content(), each.bounding_box()) for each in labels.all()]
+    assert [text for text, box in texts for other in boxes if overlap(box, other)] == []
+    wrong = [(one, other) for n, (one, a) in enumerate(texts) for other, b in texts[n + 1 :] if overlap(a, b, by=5)]
+    assert wrong == []
+
+
+def overlap(one, other, by=0):
+    """Whether two boxes of the page share more than *by* pixels in both directions."""
+    wide = min(one["x"] + one["width"], other["x"] + other["width"]) - max(one["x"], other["x"])
+    high = min(one["y"] + one["height"], other["y"] + other["height"]) - max(one["y"], other["y"])
+    return wide > by and high > by
+
+
+def test_the_board_leads_on(well, open_page):
+    page = open_page("/ops", who=OPERATOR)
+    expect(page.get_by_role("link", name="Prometheus")).to_have_attribute("href", re.compile("^http"))
+    order = well.buy("products/tea-kettle").json()["name"]
+    page.get_by_label("Order", exact=True).fill(order)
+    page.get_by_role("button", name="Open").click()
+    page.wait_for_url(f"{well.url}/#/{order}")
+    expect(page.get_by_role("heading", name=re.compile("^Order "))).to_be_visible()
