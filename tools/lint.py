@@ -3,9 +3,11 @@
 """
 
 import argparse
+import os
 import subprocess
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from stack.install import artifacts
 from stack.progress import Progress
@@ -36,24 +38,27 @@ def run(chosen: Settings, _options: argparse.Namespace) -> int:
 
 def lint(settings: Settings) -> int:
     """Run all checks, also after one has failed; 0 when every one passed."""
-    failed = [name for name, command in checks(settings).items() if not _passes(settings, name, command)]
+    # Most of them use one core, and the pages' is Node's.
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+        passed = threads.map(lambda check: _passes(settings, *check), checks(settings).items())
+        failed = [name for name, good in zip(checks(settings), passed, strict=True) if not good]
     if failed:
         print(f"\nlint: failed: {', '.join(failed)}")
     return 1 if failed else 0
 
 
 def checks(settings: Settings) -> dict[str, Sequence[str]]:
-    """The checks by name, the quick ones first."""
+    """The checks by name, the long ones first, so that the others run beside them."""
     tool = settings.venv / "bin"
     sources = [source for source in SOURCES if (settings.checkout / source).is_dir()]
     return {
-        "format": (f"{tool}/ruff", "format", "--check", "--quiet", "."),
-        "ruff": (f"{tool}/ruff", "check", "--quiet", "."),
-        "imports": (f"{tool}/python", "-c", "from importlinter.cli import lint_imports_command as run; run()"),
-        "dead code": (f"{tool}/python", "-m", "tools.dead_code", *sources),
-        "contract": (f"{tool}/python", "-m", "tools.contract"),
         "types": (f"{tool}/python", "-m", "mypy", *sources),
         "pages": (f"{tool}/python", "-m", "gateway.pages.build", "--check"),
+        "dead code": (f"{tool}/python", "-m", "tools.dead_code", *sources),
+        "imports": (f"{tool}/python", "-c", "from importlinter.cli import lint_imports_command as run; run()"),
+        "contract": (f"{tool}/python", "-m", "tools.contract"),
+        "format": (f"{tool}/ruff", "format", "--check", "--quiet", "."),
+        "ruff": (f"{tool}/ruff", "check", "--quiet", "."),
     }
 
 
@@ -64,7 +69,9 @@ def _passes(settings: Settings, name: str, command: Sequence[str]) -> bool:
         command, cwd=settings.checkout, capture_output=True, text=True, timeout=SECONDS, check=False
     )
     passed = finished.returncode == 0
-    print(f"lint: {name}: {'passed' if passed else 'FAILED'} ({time.monotonic() - begin:.1f} s)", flush=True)
+    said = [f"lint: {name}: {'passed' if passed else 'FAILED'} ({time.monotonic() - begin:.1f} s)"]
     if not passed:
-        print((finished.stdout + finished.stderr).strip(), flush=True)
+        said.append((finished.stdout + finished.stderr).strip())
+    # In one piece, since others print at the same time.
+    print("\n".join(said), flush=True)
     return passed

@@ -1,6 +1,7 @@
 """The tables of commands: what they say is what there is."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -77,3 +78,17 @@ def test_an_older_python_can_read_the_bootstrap():
     for module in (bootstrap.__file__, str(CHECKOUT / "tools" / "bootstrap.py")):
         with open(module, encoding="utf-8") as source:
             ast.parse(source.read(), feature_version=(3, 7))
+
+
+def test_a_folder_that_cannot_be_made_is_told_in_one_sentence(tmp_path):
+    (tmp_path / "file").touch()
+    done = subprocess.run(
+        [sys.executable, "-m", "stack.bootstrap", "protos"],
+        cwd=CHECKOUT,
+        env={**os.environ, "TOOLS": f"{tmp_path}/file/tools"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 1
+    assert done.stderr == f"error: {tmp_path}/file/tools: Not a directory\n"

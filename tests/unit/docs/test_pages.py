@@ -1,0 +1,46 @@
+"""What the pages for people promise is there."""
+
+import re
+import subprocess
+
+import pytest
+import yaml
+
+from stack.settings import CHECKOUT
+
+PAGES = [*CHECKOUT.glob("*.md"), *(CHECKOUT / "docs").rglob("*.md")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
+def test_every_link_to_a_file_leads_to_one(page):
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())
+    assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
+def test_every_command_that_a_page_names_is_a_target(page):
+    targets = set(re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"`(?:[A-Z]+=\S+ )?make (?:-s )?([a-z][a-z-]+)", page.read_text()))
+    assert named <= targets
+
+
+def test_every_decision_says_what_why_and_what_would_change_it_and_is_in_the_index():
+    decisions = sorted((CHECKOUT / "docs" / "decisions").glob("0*.md"))
+    assert len({page.name[:4] for page in decisions}) == len(decisions)
+    index = (CHECKOUT / "docs" / "decisions" / "README.md").read_text()
+    for page in decisions:
+        heads = re.findall(r"^## (.*)$", page.read_text(), re.MULTILINE)
+        assert {"What", "Why", "What would change it"} <= set(heads), page.name
+        assert f"({page.name})" in index
+
+
+def test_help_names_every_variable_that_chooses_a_stack():
+    said = subprocess.run(["make", "-s", "help"], cwd=CHECKOUT, capture_output=True, text=True, timeout=30).stdout
+    for variable in ("PORT", "STATE", "NETWORK", "TOOLS", "TEST_PORT", "LOG_LEVEL", "OTEL_EXPORTER_OTLP_ENDPOINT"):
+        assert re.search(rf"^  {variable} ", said, re.MULTILINE), variable
+
+
+def test_the_hooks_of_a_commit_download_nothing():
+    hooks = yaml.safe_load((CHECKOUT / ".pre-commit-config.yaml").read_text())
+    assert {repository["repo"] for repository in hooks["repos"]} == {"local"}
+    assert {hook["language"] for hook in hooks["repos"][0]["hooks"]} == {"system"}
