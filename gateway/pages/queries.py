@@ -49,7 +49,7 @@ PODS = {
 NUMBERS = {
     "orders_pending": "max(orders_pending)",
     "orders_pending_oldest_s": "max(orders_pending_oldest_seconds)",
-    "dead_letters": "max(orders_dead_letters)",
+    "dead_letters": "sum(max by (topic) (orders_dead_letters))",
     "outbox_waiting": "max(outbox_waiting_rows)",
     "outbox_lag_s": "max(outbox_lag_seconds)",
     "outbox_refused": "max(outbox_refused_rows)",

@@ -28,6 +28,8 @@ HEADERS = frozenset(
     {ORIGIN_TOPIC, ORIGIN_PARTITION, ORIGIN_OFFSET, REASON, ERROR, DELIVERIES, FIRST_FAILED_TIME, ORIGINAL_SIZE}
 )
 MAX_ERROR_LENGTH = 500
+MAX_KEPT, MAX_KEPT_BYTES = 64, 8 * 1024
+"""The sender's headers stay if they are no more than this, so that ours can be read beside them."""
 MAX_CUT_BYTES = 64 * 1024
 """What is kept of a value that does not fit."""
 
@@ -50,7 +52,7 @@ def put_aside(message: Message, error: Exception, topic: str, *, onward: bool, n
         ERROR: _text(str(error))[:MAX_ERROR_LENGTH],
         DELIVERIES: str(deliveries(before) + 1),
     }
-    return Record(topic, message.key, message.value, without(message.headers) | headers)
+    return Record(topic, message.key, message.value, _kept(message.headers) | headers)
 
 
 def cut(record: Record) -> Record:
@@ -68,6 +70,12 @@ def without(headers: Mapping[str, str]) -> dict[str, str]:
     Return *headers* without those that are listed above.
     """
     return {name: value for name, value in headers.items() if name not in HEADERS}
+
+
+def _kept(headers: Mapping[str, str]) -> dict[str, str]:
+    senders = without(headers)
+    size = sum(len(name) + len(value.encode()) for name, value in senders.items())
+    return senders if len(senders) <= MAX_KEPT and size <= MAX_KEPT_BYTES else {}
 
 
 def deliveries(headers: Mapping[str, str]) -> int:

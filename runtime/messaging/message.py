@@ -15,8 +15,8 @@ import confluent_kafka
 import structlog
 from prometheus_client import Counter
 
-MAX_HEADERS = 64
-MAX_HEADER_BYTES = 8192
+MAX_HEADERS = 128
+MAX_HEADER_BYTES = 16 * 1024
 """Names and values together; a record with more of them is handled without its headers."""
 UNREADABLE = Counter(
     "kafka_unreadable_headers", "Records whose headers were dropped because they cannot be read.", ["topic"]

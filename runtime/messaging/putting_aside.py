@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -82,6 +83,15 @@ async def _failures(handler: Handler, messages: Sequence[Message]) -> list[Failu
     return []
 
 
+@dataclass(frozen=True)
+class _Going:
+    """A message, what it met, and the record that it becomes."""
+
+    message: Message
+    error: Exception
+    record: Record
+
+
 class _Aside:
     """Publishes what failed, and knows how often a topic was not there."""
 
@@ -95,54 +105,54 @@ class _Aside:
         """
         Return once each failure is where it belongs, or given up; raise `Unavailable` if they should come again.
         """
-        going: list[tuple[Message, Record]] = []
+        going = []
         for message, error in failures:
             topic = self._route(message, error)
-            _tell(message, error, topic)
-            if topic is not None:
+            if topic is None:
+                _tell(message, error, "")
+            else:
                 now = datetime.now(UTC)
-                going.append((message, dead_letters.put_aside(message, error, topic, onward=self._onward, now=now)))
+                record = dead_letters.put_aside(message, error, topic, onward=self._onward, now=now)
+                going.append(_Going(message, error, record))
         refused = await self._publish(going)
-        for _, record in refused:
-            CUT.labels(record.topic).inc()
-        for message, record in await self._publish(
-            [(message, dead_letters.cut(record)) for message, record in refused]
-        ):
-            _lose(message, record, "refused")
+        for each in refused:
+            CUT.labels(each.record.topic).inc()
+        for each in await self._publish([replace(each, record=dead_letters.cut(each.record)) for each in refused]):
+            _lose(each, "refused")
 
-    async def _publish(self, going: Sequence[tuple[Message, Record]]) -> list[tuple[Message, Record]]:
+    async def _publish(self, going: Sequence[_Going]) -> list[_Going]:
         """
         Return what Kafka never takes as it is.
         """
         refused, waiting = [], []
-        outcomes = await self._publisher.publish_each([record for _, record in going]) if going else []
-        for (message, record), outcome in zip(going, outcomes, strict=True):
+        outcomes = await self._publisher.publish_each([each.record for each in going]) if going else []
+        for each, outcome in zip(going, outcomes, strict=True):
             if isinstance(outcome, InvalidArgument):
-                refused.append((message, record))
+                refused.append(each)
             elif outcome is not None:
-                waiting.append((message, record, outcome))
+                waiting.append((each, outcome))
             else:
-                self._missed.pop(record.topic, None)
-                PUT_ASIDE.labels(message.topic, record.topic).inc()
+                self._missed.pop(each.record.topic, None)
+                _tell(each.message, each.error, each.record.topic)
         self._wait_or_lose(waiting)
         return refused
 
-    def _wait_or_lose(self, waiting: Sequence[tuple[Message, Record, Unavailable]]) -> None:
+    def _wait_or_lose(self, waiting: Sequence[tuple[_Going, Unavailable]]) -> None:
         """
         Raise what makes the batch come again, unless its topic has not been there for too often.
         """
-        self._missed.update({record.topic for _, record, error in waiting if error.reason == TOPIC_UNAVAILABLE})
-        for _, record, error in waiting:
-            if self._missed[record.topic] < MAX_TRIES:
+        self._missed.update({each.record.topic for each, error in waiting if error.reason == TOPIC_UNAVAILABLE})
+        for each, error in waiting:
+            if self._missed[each.record.topic] < MAX_TRIES:
                 raise error
-        for message, record, error in waiting:
-            _lose(message, record, error.message)
+        for each, error in waiting:
+            _lose(each, error.message)
 
 
-def _tell(message: Message, error: Exception, topic: str | None) -> None:
-    if topic is None:
-        PUT_ASIDE.labels(message.topic, "").inc()
-    report = log.info if topic is not None and isinstance(error, Error) and not topic.endswith(".dead") else log.error
+def _tell(message: Message, error: Exception, topic: str) -> None:
+    PUT_ASIDE.labels(message.topic, topic).inc()
+    expected = isinstance(error, Error)
+    report = log.info if expected and topic and not topic.endswith(".dead") else log.error
     report(
         "message_put_aside",
         place=message.place,
@@ -150,10 +160,10 @@ def _tell(message: Message, error: Exception, topic: str | None) -> None:
         key=message.key[:80].decode(errors="replace"),
         reason=dead_letters.reason_of(error),
         error=str(error)[: dead_letters.MAX_ERROR_LENGTH],
-        exc_info=None if isinstance(error, Error) else error,
+        exc_info=None if expected else error,
     )
 
 
-def _lose(message: Message, record: Record, problem: str) -> None:
-    LOST.labels(message.topic, record.topic).inc()
-    log.error("message_not_put_aside", place=message.place, to=record.topic, problem=problem)
+def _lose(going: _Going, problem: str) -> None:
+    LOST.labels(going.message.topic, going.record.topic).inc()
+    log.error("message_not_put_aside", place=going.message.place, to=going.record.topic, problem=problem)

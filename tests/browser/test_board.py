@@ -159,6 +159,9 @@ def test_orders_by_state_and_what_waits_are_the_services_own(well, open_page):
     page = open_page("/ops", who=OPERATOR)
     expect(page.locator(".bars", has_text="Orders by state")).to_contain_text("CONFIRMED")
     expect(page.get_by_text("0 dead letters, 0 events that Kafka refuses")).to_be_visible()
+    for topic in ("pending_orders.dead", "order_events.inventory.dead"):
+        row = page.get_by_role("region", name="Dead letters").get_by_role("row").filter(has_text=topic)
+        expect(row.get_by_role("cell").first).to_have_text("0")
     page.get_by_role("button", name="Compare with orders").click()
     expect(page.get_by_text("0 differences, 0 repaired.")).to_be_visible(timeout=60_000)
 

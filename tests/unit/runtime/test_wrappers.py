@@ -182,6 +182,11 @@ class TestHeaders:
     def test_a_number_that_is_none_counts_as_none(self, deliveries):
         assert self.put(headers={"deliveries": deliveries}, onward=True)["deliveries"] == "1"
 
+    def test_ours_can_always_be_read_beside_the_senders(self):
+        assert self.put(headers={f"h{n}": "" for n in range(64)})["h63"] == ""
+        for many in ({f"h{n}": "" for n in range(65)}, {"h": "x" * 9000}):
+            assert set(self.put(headers=many)) <= dead_letters.HEADERS
+
     def test_an_error_is_short_and_can_be_written(self):
         assert len(self.put()["error"]) == 500
         assert self.put(error=ValueError("\ud800"))["error"].encode()

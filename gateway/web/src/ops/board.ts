@@ -110,6 +110,7 @@ export interface Backlog {
   refusedRows: string;
   topics: { topic: string; messages: string }[];
   deadLetters: string;
+  deadLetterTopics?: { topic: string; messages: string }[];
 }
 
 /** What sending dead letters back came to. */

@@ -18,7 +18,7 @@ export function Backlog({ groups }: { groups: Record<string, Record<string, numb
       <Bars title="Accepted in the last hour, by state then" values={groups["orders_placed_1h"] ?? {}} />
       <Bars title="Messages not processed yet, by topic" values={{ ...groups["consumer_lag"], ...topics }} />
       <FindOrder />
-      {waits && <DeadLetters count={Number(waits.deadLetters)} refused={Number(waits.refusedRows)} />}
+      {waits && <DeadLetters topics={waits.deadLetterTopics ?? []} refused={Number(waits.refusedRows)} />}
     </>
   );
 }
@@ -42,11 +42,12 @@ function FindOrder() {
   );
 }
 
-function DeadLetters({ count, refused }: { count: number; refused: number }) {
+function DeadLetters({ topics, refused }: { topics: { topic: string; messages: string }[]; refused: number }) {
   const said = useSignal("");
-  const send = async () => {
+  const count = topics.reduce((sum, each) => sum + Number(each.messages), 0);
+  const send = async (topic?: string) => {
     said.value = await told(async () => {
-      const done = await redrive();
+      const done = await redrive(topic);
       return `${done.redriven} sent back, ${done.passedOver} passed over, ${done.outboxRows} events given to Kafka again.`;
     });
   };
@@ -55,10 +56,29 @@ function DeadLetters({ count, refused }: { count: number; refused: number }) {
       <p>
         {number(count)} dead letters, {number(refused)} events that Kafka refuses
       </p>
-      <button type="button" disabled={count + refused === 0} onClick={send}>
+      <button type="button" disabled={count + refused === 0} onClick={() => send()}>
         Redrive
       </button>
       <p role="status">{said.value}</p>
+      <Table label="Dead letters" heads={["Topic", "dead letters", "send back"]}>
+        {topics.map((each) => (
+          <tr key={each.topic}>
+            <th scope="row">{each.topic}</th>
+            <td>{number(Number(each.messages))}</td>
+            <td>
+              <button
+                type="button"
+                class="quiet"
+                disabled={Number(each.messages) === 0}
+                aria-label={`Redrive ${each.topic}`}
+                onClick={() => send(each.topic)}
+              >
+                Redrive
+              </button>
+            </td>
+          </tr>
+        ))}
+      </Table>
     </div>
   );
 }

@@ -24,9 +24,9 @@ export async function lift(name: string): Promise<void> {
   await look();
 }
 
-/** Send dead letters back to where they came from. */
-export async function redrive(): Promise<Redriven> {
-  const done = await callSigned<Redriven>("/v1/deadLetters:redrive", { method: "POST", body: {} });
+/** Send dead letters back to where they came from: those of one topic, or of all and the events that Kafka refused. */
+export async function redrive(topic?: string): Promise<Redriven> {
+  const done = await callSigned<Redriven>("/v1/deadLetters:redrive", { method: "POST", body: topic ? { topic } : {} });
   await look();
   return done;
 }
