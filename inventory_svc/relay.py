@@ -90,14 +90,13 @@ class Relay:
         """
         Publish *entries*; one that can never be published is reported and passed over.
         """
-        records = [_record(event_id, fields) for event_id, fields in entries]
-        outcomes = await self._publisher.publish_each(records)
-        for (event_id, fields), outcome in zip(entries, outcomes, strict=True):
+        readable = [(entry, record) for entry in entries if (record := _readable(*entry)) is not None]
+        outcomes = await self._publisher.publish_each([record for _, record in readable])
+        for ((event_id, fields), _), outcome in zip(readable, outcomes, strict=True):
             if isinstance(outcome, errors.Unavailable):
                 raise outcome
             if outcome is not None:
-                REFUSED.inc()
-                log.error("a stock event cannot be published", event_id=event_id, fields=fields, error=str(outcome))
+                _refuse(event_id, fields, outcome)
             else:
                 PUBLISHED.labels(fields["kind"]).inc()
 
@@ -105,7 +104,7 @@ class Relay:
         BACKLOG.set(await self._redis.xlen(EVENTS))
         oldest = _flatten([cast(Any, await self._redis.xrange(EVENTS, count=1))])
         seconds, micros = await self._redis.time()
-        LAG.set(max(0.0, seconds + micros / 1e6 - int(oldest[0][1]["at"]) / 1000) if oldest else 0.0)
+        LAG.set(max(0.0, seconds + micros / 1e6 - _at_ms(oldest[0]) / 1000) if oldest else 0.0)
 
 
 def _flatten(streams: Sequence[Any]) -> list[Entry]:
@@ -115,6 +114,27 @@ def _flatten(streams: Sequence[Any]) -> list[Entry]:
 def _after(event_id: str) -> str:
     generation, _, sequence = event_id.partition("-")
     return f"{generation}-{int(sequence) + 1}"
+
+
+def _at_ms(entry: Entry) -> int:
+    at = entry[1].get("at", "")
+    return int(at) if at.isdecimal() else 0
+
+
+def _readable(event_id: str, fields: Mapping[str, str]) -> Record | None:
+    """
+    Return the record of an event; None if it is none, which is reported and must not stop the others.
+    """
+    try:
+        return _record(event_id, fields)
+    except Exception as error:
+        _refuse(event_id, fields, error)
+        return None
+
+
+def _refuse(event_id: str, fields: Mapping[str, str], error: Exception) -> None:
+    REFUSED.inc()
+    log.error("a stock event cannot be published", event_id=event_id, fields=fields, error=str(error) or repr(error))
 
 
 def _record(event_id: str, fields: Mapping[str, str]) -> Record:

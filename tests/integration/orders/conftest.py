@@ -264,7 +264,7 @@ class Replica:
         with self.log.open("ab") as log:
             self.process = self._spawn(log)
         self.channel = grpc.aio.insecure_channel(self.address)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await self.channel.channel_ready()
 
     def _spawn(self, log):
