@@ -121,8 +121,9 @@ async def test_another_relay_takes_over_when_the_lock_ends(store, redis, publish
 
 
 async def test_an_entry_that_is_no_event_is_reported_and_holds_up_no_other(store, redis, publisher):
-    await redis.xadd(EVENTS, {"kind": "held", "changes": "no JSON"}, id="1-1")
-    await redis.xadd(EVENTS, {"nothing": "of ours"}, id="1-2")
+    await redis.delete(EVENTS)
+    await redis.xadd(EVENTS, {"kind": "held", "changes": "no JSON"}, id="0-1")
+    await redis.xadd(EVENTS, {"nothing": "of ours"}, id="0-2")
     await store.receive(Receipt(order_id(), "mug", 1))
     async with relaying(store, redis, publisher):
         await eventually(lambda: gone(redis))
