@@ -7,6 +7,7 @@ import pytest
 
 from chaos import breakage
 from stack.describe import describe
+from stores import files
 from tests.integration.conftest import RECOVERY_LIMIT_S, eventually
 
 BUYERS = 4
@@ -53,3 +54,20 @@ async def test_customers_do_not_notice_that_postgresqls_leader_is_restarted(stac
 async def flowing(load, moment):
     """Whether orders that began after *moment* are taken."""
     return load.taken_since(moment)[5 * BUYERS :]
+
+
+async def test_customers_do_not_notice_that_the_members_cannot_agree_for_longer_than_a_lease_lasts(
+    stack, load, patroni
+):
+    """Without etcd nobody could lead by its word; the leader goes on because every member says that it may."""
+    await eventually(lambda: both_copies(patroni), within_s=RECOVERY_LIMIT_S)
+    leader = await breakage.leader(patroni)
+    try:
+        async with load.of(BUYERS):
+            await asyncio.to_thread(stack.make, "stop", SVC="etcd")
+            await asyncio.sleep(1.3 * files.patroni()["bootstrap"]["dcs"]["ttl"])
+    finally:
+        await asyncio.to_thread(stack.make, "start", SVC="etcd")
+    assert {status for _, _, status, _ in load.answers} <= {201, 202}
+    await eventually(lambda: both_copies(patroni), within_s=RECOVERY_LIMIT_S)
+    assert await breakage.leader(patroni) == leader
