@@ -14,7 +14,7 @@ from functools import partial
 
 from shop.inventory.v1.inventory_service_pb2_grpc import add_InventoryServiceServicer_to_server
 
-from inventory_svc import audit, catalogue, events
+from inventory_svc import audit, catalogue, events, fullness
 from inventory_svc.api import DOMAIN, SERVICE, InventoryApi
 from inventory_svc.connection import connect
 from inventory_svc.consumers import ledger_entries, order_events
@@ -135,6 +135,7 @@ async def serve(settings: Settings) -> None:
                 "leases": Leases(store, orders, current, every_s=settings.look_s).run,
                 "relay": Relay(waiting, publisher).run,
                 "audit": partial(audit.audit_regularly, store, every_s=settings.audit_s),
+                "fullness": partial(fullness.watch, redis),
                 "forgetting": partial(audit.forget_regularly, store, every_s=settings.audit_s),
                 **consumers(settings, OrderEvents(inventory), LedgerEntries(store), publisher),
             },

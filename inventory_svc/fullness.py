@@ -1,0 +1,35 @@
+"""How full Redis is, so that somebody hears of it before it refuses what does not fit."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+import structlog
+from prometheus_client import Gauge
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+USED = Gauge("inventory_redis_memory_used_ratio", "Of the memory that Redis may take, the part that it takes.")
+EVERY_S = 15.0
+log = structlog.get_logger()
+
+
+async def watch(redis: Redis) -> None:
+    """
+    Look again and again, until cancelled; a Redis that does not answer is for others to tell of.
+    """
+    while True:
+        try:
+            USED.set(ratio(await redis.info("memory")))
+        except (RedisError, OSError) as error:
+            log.info("redis_memory_unknown", error=str(error) or type(error).__name__)
+        await asyncio.sleep(EVERY_S)
+
+
+def ratio(info: dict[str, object]) -> float:
+    """
+    Return the used part by what `INFO memory` says; not a number where Redis may take all there is.
+    """
+    limit = int(str(info.get("maxmemory", 0)))
+    return int(str(info["used_memory"])) / limit if limit else math.nan
