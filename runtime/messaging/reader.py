@@ -91,7 +91,8 @@ def _settings(brokers: str) -> dict[str, str | int | float | bool]:
         # The end of a partition is told after this time without news.
         "fetch.wait.max.ms": 50,
         "reconnect.backoff.max.ms": 1000,
-        "log_level": 3,
+        # What goes wrong is raised; the library would tell it again at each try.
+        "log_level": 0,
     }
 
 
