@@ -120,7 +120,7 @@ def _bounds(brokers: str, topic: str) -> tuple[Ends, Ends]:
     """
     Return the first and the end offset of each partition; before the end may be what is not committed yet.
     """
-    admin = AdminClient({"bootstrap.servers": brokers, "log_level": 3})
+    admin = AdminClient({"bootstrap.servers": brokers, "log_level": 0})
     found = admin.list_topics(topic, timeout=CALL_S).topics[topic]
     if found.error is not None:
         raise KafkaException(found.error)
