@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from translator.registry import Registry, load_registry
 from translator.show import diff, dump
 from translator.translate import translate
 
+READER_GONE = 128 + signal.SIGPIPE
 EMPTY = Registry("cluster.local", "cluster.local", "istio-system", {}, (), ())
 
 
@@ -35,11 +37,15 @@ def main(arguments: list[str] | None = None) -> int:
     Run one command; 1 if the files are wrong, with a line for each mistake.
     """
     options = _parser().parse_args(arguments)
-    if options.run is not _serve:
-        # Whoever reads only the first lines, as `head` does, ends the command without a word.
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
-        return int(options.run(options) or 0)
+        code = int(options.run(options) or 0)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Whoever reads only the first lines, as `head` does, has read enough: nothing more may be written, at the
+        # interpreter's end neither.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
     except InvalidMesh as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)
