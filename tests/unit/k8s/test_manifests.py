@@ -265,8 +265,15 @@ def test_edge_sheds_load_before_the_kernel_ends_it(objects):
     assert template["metadata"]["annotations"]["sidecar.istio.io/bootstrapOverride"] == "edge-bootstrap"
     limit = template["spec"]["containers"][0]["resources"]["limits"]["memory"]
     heap = fixed_heap_pb2.FixedHeapConfig()
-    read.overload_manager.resource_monitors[0].typed_config.Unpack(heap)
+    # The monitor of connections is in Istio's own bootstrap, which this is added to: two of a name end Envoy's start.
+    [monitor] = read.overload_manager.resource_monitors
+    monitor.typed_config.Unpack(heap)
     assert heap.max_heap_size_bytes <= int(limit.removesuffix("Mi")) * 1024 * 1024 * 0.75
+    proxy = yaml.safe_load(template["metadata"]["annotations"]["proxy.istio.io/config"])
+    connections = _connections.DownstreamConnectionsConfig()
+    assert any(each.typed_config.Unpack(connections) for each in overload_manager().resource_monitors)
+    allowed = int(proxy["proxyMetadata"]["ISTIO_META_GLOBAL_DOWNSTREAM_MAX_CONNECTIONS"])
+    assert allowed == connections.max_active_downstream_connections
     assert {action.name for action in read.overload_manager.actions} == {
         action.name for action in overload_manager().actions
     }
