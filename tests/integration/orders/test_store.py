@@ -77,6 +77,11 @@ async def test_orders_that_arrive_together_share_a_commit(orders, pool):
     assert await pool.fetchval("SELECT txid_current()") - before <= 6
 
 
+async def test_no_statement_is_compiled_before_it_runs(pool):
+    """A table that was just made has no statistics: the planner takes it for large and every statement for expensive."""
+    assert await pool.fetchval("SHOW jit") == "off"
+
+
 async def test_a_generation_starts_in_the_midst_of_confirmations(orders, pool):
     """The fence must not wait for a moment without confirmations; what is confirmed is in its sums, or refused."""
     busy, stored = True, 0
