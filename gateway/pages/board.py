@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from shop.inventory.v1 import inventory_pb2
 
 from gateway.pages import queries, shape
-from gateway.pages.prometheus import Prometheus, Sample
+from gateway.pages.prometheus import Prometheus
 from gateway.pages.stores import Stores
 from runtime.errors import Error
 
@@ -57,6 +57,7 @@ class Board:
         self._stores = stores
         self._clock = clock
         self._lock = asyncio.Lock()
+        self._running: dict[str, asyncio.Future[Any]] = {}
         self._kept: Json = {}
         self._kept_until_s = 0.0
 
@@ -82,44 +83,45 @@ class Board:
             "stock": self._products,
             "faults": self._faults.active,
         }
-        answers = await asyncio.gather(*(self._part(read) for read in parts.values()))
+        answers = await asyncio.gather(*(self._part(name, read) for name, read in parts.items()))
         problems = {name: problem for name, (_, problem) in zip(parts, answers, strict=True) if problem}
         values = {name: value for name, (value, _) in zip(parts, answers, strict=True)}
         return {"at": self._clock(), **values, "problems": problems}
 
-    async def _part(self, read: Callable[[], Awaitable[Any]]) -> tuple[Any, str | None]:
-        try:
-            async with asyncio.timeout(PART_S):
-                return await read(), None
-        except TimeoutError:
+    async def _part(self, name: str, read: Callable[[], Awaitable[Any]]) -> tuple[Any, str | None]:
+        # Not cancelled when it is late: a cancelled request keeps its place among the client's connections for ever. It
+        # ends by its own limits, and until then the next look waits for the same one.
+        task = self._running.get(name) or asyncio.ensure_future(read())
+        self._running[name] = task
+        await asyncio.wait({task}, timeout=PART_S)
+        if not task.done():
             return None, f"no answer within {PART_S:g} s"
+        del self._running[name]
+        try:
+            return task.result(), None
         except Error as error:
             return None, str(error)
-
-    async def _ask(self, asked: Mapping[str, str]) -> dict[str, list[Sample]]:
-        answers = await asyncio.gather(*(self._prometheus.now(query) for query in asked.values()))
-        return dict(zip(asked, answers, strict=True))
 
     async def _alerts(self) -> list[Json]:
         return shape.alerts(await self._prometheus.now(queries.ALERTS))
 
     async def _calls(self) -> list[Json]:
-        return shape.calls(await self._ask(queries.CALLS))
+        return shape.calls(await self._prometheus.together(queries.CALLS))
 
     async def _breakers(self) -> list[Json]:
-        return shape.breakers(await self._ask(queries.BREAKERS))
+        return shape.breakers(await self._prometheus.together(queries.BREAKERS))
 
     async def _pods(self) -> list[Json]:
         now = self._clock()
         history = await self._prometheus.between(queries.AVAILABILITY, now - HOUR_S, now, OUTAGE_STEP_S)
-        return shape.pods(await self._ask(queries.PODS), shape.outages(history))
+        return shape.pods(await self._prometheus.together(queries.PODS), shape.outages(history))
 
     async def _numbers(self) -> dict[str, float | None]:
-        answers = await self._ask(queries.NUMBERS)
+        answers = await self._prometheus.together(queries.NUMBERS)
         return {name: samples[0].value if samples else None for name, samples in answers.items()}
 
     async def _groups(self) -> dict[str, dict[str, float]]:
-        answers = await self._ask({name: query for name, (_, query) in queries.GROUPS.items()})
+        answers = await self._prometheus.together({name: query for name, (_, query) in queries.GROUPS.items()})
         return {name: shape.groups(answers[name], label) for name, (label, _) in queries.GROUPS.items()}
 
     async def _products(self) -> list[Json]:

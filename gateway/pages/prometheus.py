@@ -11,6 +11,8 @@ import httpx
 
 from runtime.errors import Unavailable
 
+MARK = "board_query"
+
 
 class PrometheusAway(Unavailable):
     """Prometheus does not answer, or not with what was asked for."""
@@ -47,6 +49,20 @@ class Prometheus:
         result = await self._get("/api/v1/query", {"query": query})
         samples = (Sample(each["metric"], float(each["value"][1])) for each in result)
         return [sample for sample in samples if math.isfinite(sample.value)]
+
+    async def together(self, queries: Mapping[str, str]) -> dict[str, list[Sample]]:
+        """
+        Return the samples of several queries at one moment, by name, with one request.
+
+        A request for each would be dozens at a time, and they would fail first when the machine is busy.
+        """
+        marked = (f'label_replace({query}, "{MARK}", "{name}", "", "")' for name, query in queries.items())
+        found: dict[str, list[Sample]] = {name: [] for name in queries}
+        for sample in await self.now(" or ".join(marked)):
+            labels = dict(sample.labels)
+            if (name := labels.pop(MARK, "")) in found:
+                found[name].append(Sample(labels, sample.value))
+        return found
 
     async def between(self, query: str, start_s: float, end_s: float, step_s: float) -> list[Series]:
         """

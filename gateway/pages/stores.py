@@ -23,7 +23,7 @@ POSTGRES = {
     "up": 'max by (pod) (up{job="patroni"})',
     "primary": "max by (pod) (patroni_primary)",
     "running": "max by (pod) (patroni_postgres_running)",
-    "in_sync": "max by (pod) (patroni_sync_standby) or max by (pod) (patroni_quorum_standby)",
+    "in_sync": 'max by (pod) ({__name__=~"patroni_(sync|quorum)_standby"})',
     "streaming": "max by (pod) (patroni_postgres_streaming)",
     "agreed_s": "max by (pod) (time() - patroni_dcs_last_seen)",
 }
@@ -47,8 +47,7 @@ class Stores:
         return [database, *others]
 
     async def _postgres(self) -> Json:
-        answers = await asyncio.gather(*(self._prometheus.now(query) for query in POSTGRES.values()))
-        return postgres(dict(zip(POSTGRES, answers, strict=True)))
+        return postgres(await self._prometheus.together(POSTGRES))
 
 
 def postgres(found: Mapping[str, Sequence[Sample]]) -> Json:

@@ -40,8 +40,8 @@ def test_a_breaker_is_seen_open_and_closed_again(well, open_page, screenshot):
     screenshot(page, "board-breaker-closed")
 
 
-# A scrape of Prometheus and the board's own second, on a busy machine: the board may be behind by as much.
-BEHIND_S = 12
+# A few scrapes of Prometheus on a busy machine: the board may be behind by as much.
+BEHIND_S = 30
 
 
 def printed(stack):
@@ -185,14 +185,17 @@ def test_a_fault_in_force_is_seen_and_lifted_with_a_button(well, open_page, scre
 
 @pytest.mark.parametrize(("size", "scheme"), [(DESKTOP, "light"), (PHONE, "dark")])
 def test_alerts_that_fire_are_on_top_of_the_board(stack, open_page, screenshot, size, scheme):
-    page = open_page(who=OPERATOR, size=size, scheme=scheme, routed=True)
+    page = open_page(who=OPERATOR, size=size, scheme=scheme, routed=True, forgive=UNREACHABLE)
     alerts = []
 
     def answer(route):
-        board = route.fetch().json()
+        answer = route.fetch()
+        if not answer.ok:
+            return route.fulfill(response=answer)
+        board = answer.json()
         since = board["at"] - 180
         firing = [{"name": name, "severity": how, "since": since, "labels": labels} for name, how, labels in alerts]
-        route.fulfill(json={**board, "alerts": firing})
+        return route.fulfill(json={**board, "alerts": firing})
 
     # What takes minutes to fire is made up here; that real alerts come this way is seen in tests/unit/pages.
     page.route("**/ops/api/board", answer)
@@ -245,15 +248,20 @@ def test_the_edges_outage_and_restart_are_on_the_board(well, open_page):
 
 @pytest.mark.parametrize("state", ["open", "partly", "empty"])
 def test_nothing_hides_what_the_picture_says_when_everything_is_wrong(stack, open_page, screenshot, state):
-    page = open_page(who=OPERATOR, routed=True)
+    page = open_page(who=OPERATOR, routed=True, forgive=UNREACHABLE)
     ways = [("edge", "orders"), ("edge", "inventory"), ("edge", "pages"), ("orders", "inventory")]
     ways += [("inventory", "orders"), ("pages", "inventory")]
 
     def answer(route):
-        board = route.fetch().json()
+        answer = route.fetch()
+        if not answer.ok:
+            return route.fulfill(response=answer)
+        board = answer.json()
         calls = [{"from": one, "to": other, "rate": 123.4, "errors": 123.4, "p99_ms": 12345} for one, other in ways]
         line = {"pod": "any-0", "subset": "", "state": state, "hosts": 2, "ejected": 2}
-        route.fulfill(json={**board, "calls": calls, "breakers": [{**line, "from": a, "to": b} for a, b in ways]})
+        return route.fulfill(
+            json={**board, "calls": calls, "breakers": [{**line, "from": a, "to": b} for a, b in ways]}
+        )
 
     page.route("**/ops/api/board", answer)
     page.goto(stack.url + "/ops")
@@ -275,7 +283,7 @@ def overlap(one, other, by=0):
 
 
 def test_the_board_leads_on(well, open_page):
-    page = open_page("/ops", who=OPERATOR)
+    page = open_page("/ops", who=OPERATOR, forgive=UNREACHABLE)
     expect(page.get_by_role("link", name="Prometheus")).to_have_attribute("href", re.compile("^http"))
     order = well.buy("products/tea-kettle").json()["name"]
     page.get_by_label("Order", exact=True).fill(order)
