@@ -148,13 +148,21 @@ async def lost(shop: Shop, acknowledged: Sequence[Attempt]) -> list[str]:
 
     async def look(client: httpx.AsyncClient, name: str) -> None:
         async with slots:
+            said = ""
             for _ in range(5):
-                answer = await client.get(f"/v1/{name}")
-                if answer.status_code in (200, 404):
-                    break
+                try:
+                    status = (await client.get(f"/v1/{name}")).status_code
+                except httpx.HTTPError as error:
+                    # The edge may be away for a moment; only who never answers counts.
+                    said = repr(error)
+                else:
+                    said = str(status)
+                    if status == 200:
+                        return
+                    if status == 404:
+                        break
                 await asyncio.sleep(1)
-        if answer.status_code != 200:
-            missing.append(f"{name}: {answer.status_code}")
+            missing.append(f"{name}: {said}")
 
     async with shop.client() as client:
         await asyncio.gather(*(look(client, each.name) for each in acknowledged))
