@@ -46,8 +46,8 @@ ALLOWED = {
     },
     "shop.orders.v1.AllocationService": {
         "StartGeneration": REBUILD,
+        "GetGeneration": REBUILD,
         "CheckAllocations": REBUILD,
-        "ListAllocations": REBUILD,
     },
     "shop.inventory.v1.InventoryService": {
         "HoldStock": HOLD,
@@ -56,6 +56,7 @@ ALLOWED = {
         "ReleaseHold": HOLD,
         "BatchGetHolds": HOLD,
         "ListHolds": HOLD,
+        "RebuildStock": HOLD,
         "GetProduct": OUTSIDE | {"edge", "orders"},
         "ListProducts": OUTSIDE | {"edge", "orders", "pages"},
         "Restock": OPERATION,
