@@ -83,11 +83,7 @@ class Store:
     async def _place_batch(self, batch: Sequence[rows.Prepared]) -> Sequence[Answer | Exception]:
         try:
             return await _again(lambda: self._place_together(batch))
-        except (
-            asyncpg.DataError,
-            asyncpg.IntegrityConstraintViolationError,
-            asyncpg.TransactionRollbackError,
-        ) as error:
+        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
             if len(batch) == 1:
                 log.error("an order can't be stored", order=batch[0].placement.order.name, error=str(error))
                 return [Internal("the order can't be stored")]
