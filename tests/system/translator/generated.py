@@ -7,8 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from translator.schema import Kind
-from translator.unsupported import UNSUPPORTED
+from translator.checks.unsupported import UNSUPPORTED
+from translator.model.schema import Kind
 
 # By the name of a field: what is plausible there, so that generated resources reach the translation often enough.
 PLAUSIBLE: dict[str, list[Any]] = {

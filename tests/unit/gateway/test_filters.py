@@ -44,7 +44,7 @@ def test_every_patch_is_configuration_that_envoy_knows(edge_filter: dict[str, An
 
 
 def test_filter_is_valid_by_istios_schema(edge_filter: dict[str, Any]) -> None:
-    schema = json.loads((ROOT / "envoy" / "translator" / "schema" / "EnvoyFilter.json").read_text())
+    schema = json.loads((ROOT / "envoy" / "translator" / "model" / "schema" / "EnvoyFilter.json").read_text())
     jsonschema.validate(edge_filter["spec"], schema.get("properties", {}).get("spec", schema))
 
 

@@ -20,8 +20,8 @@ from images.catalogue import CHECKOUT
 from k8s import api_server
 from k8s.kubectl import ClusterError
 from stores import hand_over
-from translator.bootstrap import overload_manager
-from translator.patch_values import parse_value
+from translator.config.bootstrap import overload_manager
+from translator.config.envoyfilter.value import parse_value
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 OVERLAYS = ("one-node", "production")

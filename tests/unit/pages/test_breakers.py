@@ -14,7 +14,7 @@ import pytest
 from gateway.pages import queries, shape
 from gateway.pages.prometheus import Sample
 from runtime.breakers import State, outbound, state
-from translator.breakers import breakers_in
+from translator.control.breakers import breakers_in
 
 RECORDED = json.loads((Path(__file__).parent / "recorded" / "outage.json").read_text())
 SERIES = re.compile(r'(\w+)\{cluster_name="([^"]+)"\} (\d+)')

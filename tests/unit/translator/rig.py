@@ -6,12 +6,12 @@ from pathlib import Path
 
 import yaml
 
-from translator.checks import check
-from translator.mesh import Mesh
-from translator.problems import InvalidMesh
-from translator.registry import Registry, load_registry
-from translator.resources import Resource, parse_resources
-from translator.translate import Configuration, translate
+from translator.checks.validation import check
+from translator.config.translate import Configuration, translate
+from translator.model.mesh import Mesh
+from translator.model.problems import InvalidMesh
+from translator.model.registry import Registry, load_registry
+from translator.model.resources import Resource, parse_resources
 
 REGISTRY = load_registry(Path(__file__).with_name("registry.yaml"))
 OUT, CERTIFICATES = Path("/out"), Path("/certificates")

@@ -14,7 +14,7 @@ from envoy.config.rbac.v3 import rbac_pb2
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as http_rbac
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 
-from translator.translate import Configuration
+from translator.config.translate import Configuration
 
 
 @dataclass(frozen=True)

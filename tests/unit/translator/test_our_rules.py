@@ -14,12 +14,12 @@ from chaos.faults.make import FAULTS, made
 from tests.unit.translator import simulation
 from tests.unit.translator.rig import REGISTRY, read
 from tests.unit.translator.simulation import DENIED, Call
-from translator.checks import Checker
-from translator.mesh import Mesh
-from translator.output import as_dict
-from translator.places import overlaid
-from translator.resources import Resource
-from translator.translate import Configuration, translate
+from translator.checks.validation import Checker
+from translator.config.discovery import as_dict
+from translator.config.translate import Configuration, translate
+from translator.control.places import overlaid
+from translator.model.mesh import Mesh
+from translator.model.resources import Resource
 
 ROOT = Path(__file__).parents[3]
 ORDERS, INVENTORY = "/shop.orders.v1.OrderService/", "/shop.inventory.v1.InventoryService/"

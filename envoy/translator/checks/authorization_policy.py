@@ -1,0 +1,38 @@
+"""
+Checks of AuthorizationPolicies.
+"""
+
+from translator.checks import values
+from translator.checks.values import Mistakes
+from translator.config.authz.builder import ACTIONS, policies
+from translator.model.resources import Resource
+from translator.model.values import Block
+
+
+def check_authorization_policy(resource: Resource) -> Mistakes:
+    """
+    Everything that is wrong with an AuthorizationPolicy.
+    """
+    spec = resource.spec
+    action = spec.get("action", "ALLOW")
+    if action not in ACTIONS:
+        yield "spec.action", f"{action} is not supported; supported are {', '.join(ACTIONS)}"
+    if action == "DENY" and "rules" not in spec:
+        yield "spec.rules", "DENY without rules denies nothing; a rule {} denies everything"
+    found = [mistake for n, rule in enumerate(spec.get("rules", ())) for mistake in _rule(rule, f"spec.rules[{n}]")]
+    yield from found
+    if not found:
+        yield from values.translated(lambda: [policy for _, policy in policies(resource)], "")
+
+
+def _rule(rule: Block, path: str) -> Mistakes:
+    for group, inner in (("from", "source"), ("to", "operation")):
+        if group in rule and not rule[group]:
+            yield f"{path}.{group}", "must not be empty"
+        for number, item in enumerate(rule.get(group, ())):
+            here = f"{path}.{group}[{number}].{inner}"
+            if not any(item.get(inner, {}).values()):
+                yield here, "must not be empty"
+            for name, texts in item.get(inner, {}).items():
+                if "" in texts:
+                    yield f"{here}.{name}", "must not have an empty value"

@@ -1,0 +1,144 @@
+"""
+Checks of DestinationRules.
+"""
+
+from collections.abc import Iterator
+from functools import cache, partial
+from math import isqrt
+from typing import Any
+
+from translator.checks import values
+from translator.checks.sample_mesh import ANYBODY, LAYOUT, NOWHERE
+from translator.checks.values import Mistakes
+from translator.config.cluster import policy_cluster
+from translator.config.secrets import Secrets
+from translator.model.mesh import Mesh
+from translator.model.proxy import Proxy
+from translator.model.registry import ServicePort, ServiceRecord
+from translator.model.resources import Resource
+from translator.model.values import Block
+
+BLOCKS = ("connectionPool", "loadBalancer", "outlierDetection", "tls", "portLevelSettings", "retryBudget")
+MAGLEV_MAX = 5_000_011
+
+
+def check_destination_rule(resource: Resource) -> Mistakes:
+    """
+    Everything that is wrong with a DestinationRule.
+    """
+    spec = resource.spec
+    yield from values.export_to(spec)
+    found = [*values.host(spec["host"], "spec.host"), *_policy(spec.get("trafficPolicy"), "spec.trafficPolicy")]
+    names = [subset["name"] for subset in spec.get("subsets", ())]
+    for number, subset in enumerate(spec.get("subsets", ())):
+        path = f"spec.subsets[{number}]"
+        found += values.label(subset["name"], f"{path}.name")
+        if subset["name"] in names[:number]:
+            found.append((f"{path}.name", f"{subset['name']!r} is there twice"))
+        found += _policy(subset.get("trafficPolicy"), f"{path}.trafficPolicy")
+    yield from found
+    for policy, path in _policies(spec) if not found else ():
+        yield from values.translated(partial(_cluster, policy), path)
+
+
+def _policies(spec: Block) -> Iterator[tuple[Block, str]]:
+    """
+    Every policy of a rule that stands for itself, with its path.
+    """
+    blocks = [(spec, "spec"), *((subset, f"spec.subsets[{n}]") for n, subset in enumerate(spec.get("subsets", ())))]
+    for block, path in blocks:
+        policy = block.get("trafficPolicy", {})
+        yield {name: value for name, value in policy.items() if name != "portLevelSettings"}, f"{path}.trafficPolicy"
+        for number, settings in enumerate(policy.get("portLevelSettings", ())):
+            yield settings, f"{path}.trafficPolicy.portLevelSettings[{number}]"
+
+
+def _cluster(policy: Block) -> Any:
+    """
+    The cluster that a policy makes.
+    """
+    proxy = _client()
+    [service] = proxy.services.values()
+    return policy_cluster(proxy, Secrets(LAYOUT), service, service.ports[0], "", policy)
+
+
+@cache
+def _client() -> Proxy:
+    """
+    Somebody who calls one service.
+    """
+    record = ServiceRecord("check", "check", (ServicePort("grpc", 1, 1),), {})
+    return Proxy(Mesh(NOWHERE.with_services((record,)), ()), ANYBODY)
+
+
+def _policy(policy: Block | None, path: str) -> Mistakes:
+    if policy is None:
+        return
+    if not set(BLOCKS) & set(policy):
+        yield path, f"must have one of {', '.join(BLOCKS)}"
+    yield from _blocks(policy, path)
+    seen: set[int] = set()
+    for number, settings in enumerate(policy.get("portLevelSettings", ())):
+        here = f"{path}.portLevelSettings[{number}]"
+        port = settings.get("port", {}).get("number", 0)
+        yield from values.port(port, f"{here}.port.number")
+        if port in seen:
+            yield f"{here}.port.number", f"port {port} is there twice"
+        seen.add(port)
+        if not set(settings) & set(BLOCKS):
+            yield here, f"must have one of {', '.join(BLOCKS[:4])}"
+        yield from _blocks(settings, here)
+
+
+def _blocks(policy: Block, path: str) -> Mistakes:
+    pool = policy.get("connectionPool")
+    if pool is not None:
+        yield from _pool(pool, f"{path}.connectionPool")
+    outlier = policy.get("outlierDetection", {})
+    for name in ("maxEjectionPercent", "minHealthPercent"):
+        yield from values.percent(outlier.get(name, 0), f"{path}.outlierDetection.{name}")
+    if outlier.get("consecutiveLocalOriginFailures") and not outlier.get("splitExternalLocalOriginErrors"):
+        yield f"{path}.outlierDetection.consecutiveLocalOriginFailures", "needs splitExternalLocalOriginErrors"
+    yield from _hash(policy.get("loadBalancer", {}).get("consistentHash", {}), f"{path}.loadBalancer.consistentHash")
+    yield from _tls(policy.get("tls", {}), f"{path}.tls")
+
+
+def _pool(pool: Block, path: str) -> Mistakes:
+    http, tcp = pool.get("http", {}), pool.get("tcp", {})
+    if not pool:
+        yield path, "must have tcp or http"
+    limits = (
+        "http1MaxPendingRequests",
+        "http2MaxRequests",
+        "maxRequestsPerConnection",
+        "maxRetries",
+        "maxConcurrentStreams",
+    )
+    yield from values.not_negative(http, limits, f"{path}.http")
+    yield from values.not_negative(tcp, ["maxConnections"], f"{path}.tcp")
+    if http.get("h2UpgradePolicy") == "UPGRADE" and http.get("useClientProtocol"):
+        yield f"{path}.http.useClientProtocol", "cannot be beside h2UpgradePolicy UPGRADE"
+    keepalive = http.get("http2KeepAlive")
+    for name in ("interval", "timeout") if keepalive is not None else ():
+        if name not in keepalive:
+            yield f"{path}.http.http2KeepAlive.{name}", "must be given"
+
+
+def _hash(block: Block, path: str) -> Mistakes:
+    size = block.get("maglev", {}).get("tableSize", 2)
+    if "maglev" in block and not (1 < size < MAGLEV_MAX and all(size % n for n in range(2, isqrt(size) + 1))):
+        yield f"{path}.maglev.tableSize", f"must be a prime number below {MAGLEV_MAX}"
+    if block.get("minimumRingSize") and {"ringHash", "maglev"} & set(block):
+        yield f"{path}.minimumRingSize", "cannot be beside ringHash or maglev"
+    names = [attribute["name"] for attribute in block.get("httpCookie", {}).get("attributes", ())]
+    if len(set(names)) < len(names):
+        yield f"{path}.httpCookie.attributes", "has a name twice"
+
+
+def _tls(block: Block, path: str) -> Mistakes:
+    mode = block.get("mode", "DISABLE")
+    own = sorted({"clientCertificate", "privateKey", "caCertificates", "credentialName"} & set(block))
+    if mode == "ISTIO_MUTUAL" and own:
+        yield f"{path}.{own[0]}", "cannot be set for ISTIO_MUTUAL, which has its own certificates"
+    if block.get("credentialName") and set(own) - {"credentialName"}:
+        yield f"{path}.credentialName", "cannot be beside files of certificates"

@@ -1,0 +1,3 @@
+"""
+AuthorizationPolicies -> RBAC filters (istio: security/authz).
+"""

@@ -1,0 +1,161 @@
+"""
+A value in a rule of an AuthorizationPolicy -> one permission or principal (istio: security/authz/model/generator.go).
+"""
+
+import re
+from collections.abc import Iterable
+from ipaddress import ip_network
+
+from envoy.config.core.v3 import address_pb2, extension_pb2
+from envoy.config.rbac.v3 import rbac_pb2
+from envoy.config.route.v3 import route_components_pb2 as route
+from envoy.extensions.path.match.uri_template.v3 import uri_template_match_pb2
+from envoy.type.matcher.v3 import metadata_pb2, path_pb2, string_pb2, value_pb2
+
+from translator.config.protoconv import packed, regex
+from translator.config.request_authentication import JWT_FILTER, JWT_PAYLOAD
+from translator.model.problems import BlockError
+
+Permission, Principal = rbac_pb2.Permission, rbac_pb2.Principal
+SPIFFE = "spiffe://"
+ANY_TEXT = ".+"
+Strings = string_pb2.StringMatcher
+
+
+def path_permission(value: str) -> rbac_pb2.Permission:
+    """
+    A path: exact, with a wildcard at one end, or a template with `{*}` and `{**}`.
+    """
+    if "{*}" in value or "{**}" in value:
+        template = uri_template_match_pb2.UriTemplateMatchConfig(
+            path_template=value.replace("{**}", "**").replace("{*}", "*")
+        )
+        config = extension_pb2.TypedExtensionConfig(
+            name="envoy.path.match.uri_template.uri_template_matcher", typed_config=packed(template)
+        )
+        return Permission(uri_template=config)
+    return Permission(url_path=path_pb2.PathMatcher(path=wildcard(value)))
+
+
+def port_permission(value: str) -> rbac_pb2.Permission:
+    """
+    A port of the destination.
+    """
+    if not value.isdigit() or not 0 < int(value) < 65536:
+        raise BlockError("", f"{value!r} is no port")
+    return Permission(destination_port=int(value))
+
+
+def source_principal(value: str) -> rbac_pb2.Principal:
+    """
+    A peer's identity, without `spiffe://`.
+    """
+    return _authenticated(wildcard(value, SPIFFE))
+
+
+def source_namespace(value: str) -> rbac_pb2.Principal:
+    """
+    The namespace in a peer's identity.
+    """
+    pattern = ".*".join(re.escape(part) for part in value.split("*"))
+    return _authenticated(Strings(safe_regex=regex(f".*/ns/{pattern}/.*")))
+
+
+def source_service_account(value: str, namespace: str) -> rbac_pb2.Principal:
+    """
+    The service account in a peer's identity: `account` of the policy's own *namespace*, or `namespace/account`.
+    """
+    owner, _, account = value.rpartition("/")
+    pattern = f"spiffe://.+/ns/{re.escape(owner or namespace)}/(.+/|)sa/{re.escape(account)}(/.+)?"
+    return _authenticated(Strings(safe_regex=regex(pattern)))
+
+
+def source_trust_domain(value: str) -> rbac_pb2.Principal:
+    """
+    The trust domain in a peer's identity.
+    """
+    if value == "*":
+        return _authenticated(Strings(prefix=SPIFFE))
+    if "*" not in value:
+        return _authenticated(Strings(prefix=f"{SPIFFE}{value}/"))
+    before, _, after = value.partition("*")
+    return _authenticated(Strings(safe_regex=regex(f"{SPIFFE}{re.escape(before)}[^/]*{re.escape(after)}/.*")))
+
+
+def _authenticated(name: string_pb2.StringMatcher) -> rbac_pb2.Principal:
+    return Principal(authenticated=Principal.Authenticated(principal_name=name))
+
+
+def request_principal(value: str) -> rbac_pb2.Principal:
+    """
+    `issuer/subject` of a verified token; a wildcard at either end.
+    """
+    issuer, slash, subject = value.rpartition("/")
+    if not slash:
+        issuer, subject = (
+            (ANY_TEXT, value) if value.startswith("*") else (value, ANY_TEXT if value.endswith("*") else "")
+        )
+    both = [_claim_text("iss", _part(issuer)), _claim_text("sub", _part(subject))]
+    return Principal(and_ids=Principal.Set(ids=[Principal(metadata=matcher) for matcher in both]))
+
+
+def _part(text: str) -> string_pb2.StringMatcher:
+    if text in ("*", ANY_TEXT):
+        return Strings(safe_regex=regex(ANY_TEXT))
+    return wildcard(text)
+
+
+def _claim_text(name: str, matcher: string_pb2.StringMatcher) -> metadata_pb2.MetadataMatcher:
+    return _metadata([name], value_pb2.ValueMatcher(string_match=matcher))
+
+
+def claim_principal(names: Iterable[str], matcher: string_pb2.StringMatcher) -> rbac_pb2.Principal:
+    """
+    A claim that is a list with a member like *matcher*, which Envoy makes of a text too.
+    """
+    single = value_pb2.ValueMatcher(string_match=matcher)
+    listed = value_pb2.ValueMatcher(list_match=value_pb2.ListMatcher(one_of=single))
+    either = value_pb2.ValueMatcher(or_match=value_pb2.OrMatcher(value_matchers=[single, listed]))
+    return Principal(metadata=_metadata(names, either))
+
+
+def _metadata(names: Iterable[str], value: value_pb2.ValueMatcher) -> metadata_pb2.MetadataMatcher:
+    path = [metadata_pb2.MetadataMatcher.PathSegment(key=key) for key in (JWT_PAYLOAD, *names)]
+    return metadata_pb2.MetadataMatcher(filter=JWT_FILTER, path=path, value=value)
+
+
+def header_matcher(name: str, value: str, *, ignore_case: bool = False) -> route.HeaderMatcher:
+    """
+    A header that is like *value*, or is there at all.
+    """
+    if value == "*":
+        return route.HeaderMatcher(name=name, present_match=True)
+    matcher = wildcard(value)
+    matcher.ignore_case = ignore_case
+    return route.HeaderMatcher(name=name, string_match=matcher)
+
+
+def cidr_range(value: str) -> address_pb2.CidrRange:
+    """
+    An address or a range of addresses.
+    """
+    try:
+        network = ip_network(value, strict=False)
+    except ValueError:
+        raise BlockError("", f"{value!r} is no address and no range of addresses") from None
+    result = address_pb2.CidrRange(address_prefix=value.partition("/")[0])
+    result.prefix_len.value = network.prefixlen
+    return result
+
+
+def wildcard(value: str, prefix: str = "") -> string_pb2.StringMatcher:
+    """
+    A text with a wildcard at one end, or `*` for anything but nothing.
+    """
+    if value == "*":
+        return Strings(safe_regex=regex(ANY_TEXT))
+    if value.startswith("*"):
+        return Strings(suffix=value[1:])
+    if value.endswith("*"):
+        return Strings(prefix=prefix + value[:-1])
+    return Strings(exact=prefix + value)

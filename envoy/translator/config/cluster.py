@@ -1,0 +1,113 @@
+"""
+Services -> Envoy's clusters (istio: core/cluster.go, cluster_builder.go).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.endpoint.v3 import endpoint_pb2
+
+from translator.config.cluster_tls import set_tls
+from translator.config.cluster_traffic_policy import (
+    http_options,
+    set_connection_pool,
+    set_load_balancer,
+    set_outlier_detection,
+)
+from translator.config.endpoints import load_assignment, place_endpoints
+from translator.config.metadata import config_metadata
+from translator.config.names import inbound_cluster, outbound_cluster, stat_name
+from translator.config.protoconv import packed, socket_address
+from translator.config.secrets import Secrets
+from translator.model.problems import attributed, within
+from translator.model.proxy import Proxy
+from translator.model.registry import is_ip
+from translator.model.service import Port, Service
+from translator.model.service_target import inbound_service
+from translator.model.traffic_policy import policy_of
+from translator.model.values import Block
+
+HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+
+def outbound_clusters(
+    proxy: Proxy, secrets: Secrets
+) -> Iterator[tuple[cluster_pb2.Cluster, endpoint_pb2.ClusterLoadAssignment | None]]:
+    """
+    A cluster for every port and subset of every service the workload sees, with its endpoints.
+    """
+    for service in proxy.services.values():
+        if service.host.startswith("*"):
+            continue
+        subsets = [("", None), *((subset["name"], subset) for subset in proxy.destination_rule(service.host).subsets)]
+        for port in service.ports:
+            for name, subset in subsets:
+                with _blaming(proxy, service):
+                    made = _outbound(proxy, secrets, service, port, name, subset)
+                yield made
+
+
+def _outbound(
+    proxy: Proxy, secrets: Secrets, service: Service, port: Port, subset: str, block: Block | None
+) -> tuple[cluster_pb2.Cluster, endpoint_pb2.ClusterLoadAssignment | None]:
+    rule = proxy.destination_rule(service.host)
+    labels = (block or {}).get("labels", {})
+    chosen = [endpoint for endpoint in service.endpoints if labels.items() <= endpoint.labels.items()]
+    with within("spec.trafficPolicy"):
+        cluster = policy_cluster(proxy, secrets, service, port, subset, policy_of(rule, subset, port.number))
+    if rule.sources:
+        cluster.metadata.CopyFrom(config_metadata(rule.sources[0]))
+    return cluster, place_endpoints(
+        cluster, load_assignment(proxy, cluster.name, chosen, port), secrets, service, chosen
+    )
+
+
+def policy_cluster(
+    proxy: Proxy, secrets: Secrets, service: Service, port: Port, subset: str, policy: Block
+) -> cluster_pb2.Cluster:
+    """
+    The cluster of a service's port with what a policy says of it, and no endpoints yet.
+    """
+    name = outbound_cluster(port.number, subset, service.host)
+    cluster = cluster_pb2.Cluster(name=name, alt_stat_name=stat_name(name))
+    set_connection_pool(cluster, policy)
+    set_outlier_detection(cluster, policy.get("outlierDetection"))
+    set_load_balancer(cluster, policy.get("loadBalancer", {}))
+    options = http_options(policy, http2=port.is_http2)
+    with within("tls"):
+        set_tls(cluster, proxy, secrets, service, port, policy.get("tls"), subset, options)
+    cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(packed(options))
+    return cluster
+
+
+@contextmanager
+def _blaming(proxy: Proxy, service: Service) -> Iterator[None]:
+    """
+    Blame the service's DestinationRule, if there is one, for what cannot be translated.
+    """
+    sources = proxy.destination_rule(service.host).sources
+    with attributed(sources[0]) if sources else nullcontext():
+        yield
+
+
+def inbound_clusters(proxy: Proxy) -> Iterator[cluster_pb2.Cluster]:
+    """
+    The clusters of the applications behind a sidecar, limited as the service's clients are.
+    """
+    for inbound in proxy.workload.inbound:
+        service, port = inbound_service(proxy, inbound)
+        name = inbound_cluster(inbound.port)
+        cluster = cluster_pb2.Cluster(name=name, alt_stat_name=stat_name(name), type=cluster_pb2.Cluster.STATIC)
+        policy = policy_of(proxy.destination_rule(service.host), "", port.number) if service else {}
+        policy = {"connectionPool": policy["connectionPool"]} if "connectionPool" in policy else {}
+        set_connection_pool(cluster, policy)
+        cluster.lb_policy = cluster_pb2.Cluster.ROUND_ROBIN
+        options = http_options(policy, http2=port.is_http2)
+        cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(packed(options))
+        cluster.load_assignment.cluster_name = cluster.name
+        address = socket_address(inbound.application.host, inbound.application.port)
+        cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint.address.CopyFrom(address)
+        if not is_ip(inbound.application.host):
+            cluster.type = cluster_pb2.Cluster.STRICT_DNS
+        yield cluster

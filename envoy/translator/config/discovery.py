@@ -1,0 +1,84 @@
+"""
+Configuration as the discovery responses that an Envoy reads from files.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+
+from translator.config.names import file_name, stat_name
+from translator.config.translate import Configuration
+
+KINDS = {
+    "listeners": "envoy.config.listener.v3.Listener",
+    "clusters": "envoy.config.cluster.v3.Cluster",
+    "routes": "envoy.config.route.v3.RouteConfiguration",
+    "endpoints": "envoy.config.endpoint.v3.ClusterLoadAssignment",
+    "secrets": "envoy.extensions.transport_sockets.tls.v3.Secret",
+}
+
+
+@dataclass(frozen=True)
+class File:
+    """
+    A file's content; for a discovery response its version, and the end of the name that Envoy's statistics give it.
+    """
+
+    content: str
+    version: str = ""
+    subscription: str = ""
+
+
+def files_of(configuration: Configuration) -> dict[str, File]:
+    """
+    The files of one Envoy by their path in its folder.
+    """
+    files = {"bootstrap.json": File(to_json(as_dict(configuration.bootstrap)))}
+    files["lds.json"] = discovery("listeners", configuration.listeners, "listener_manager.lds")
+    files["cds.json"] = clusters_file(configuration.clusters)
+    for folder, group, messages, name, prefix in (
+        ("rds", "routes", configuration.routes, "name", ".rds."),
+        ("eds", "endpoints", configuration.endpoints, "cluster_name", "cluster."),
+        ("sds", "secrets", configuration.secrets, "name", "sds."),
+    ):
+        for message in messages:
+            own = str(getattr(message, name))
+            subscription = prefix + (stat_name(own) if folder == "eds" else own)
+            files[f"{folder}/{file_name(own)}.json"] = discovery(group, [message], subscription)
+    return files
+
+
+def clusters_file(clusters: Iterable[Any]) -> File:
+    """
+    The file of all clusters.
+    """
+    return discovery("clusters", clusters, "cluster_manager.cds")
+
+
+def discovery(group: str, messages: Iterable[Any], subscription: str) -> File:
+    """
+    A discovery response, a line for each resource; its version is a digest of its content.
+    """
+    kind = f"type.googleapis.com/{KINDS[group]}"
+    lines = ",\n".join(json.dumps({"@type": kind, **as_dict(m)}, sort_keys=True, ensure_ascii=False) for m in messages)
+    digest = hashlib.sha256(lines.encode()).hexdigest()[:16]
+    return File(f'{{"version_info": "{digest}", "resources": [\n{lines}\n]}}\n', digest, subscription)
+
+
+def as_dict(message: Any) -> dict[str, Any]:
+    """
+    A message as plain data, in Envoy's own field names.
+    """
+    result: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True)
+    return result
+
+
+def to_json(content: Any) -> str:
+    """
+    JSON that is the same for the same content.
+    """
+    return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"

@@ -1,0 +1,3 @@
+"""
+EnvoyFilters -> changes to what was generated (istio: networking/core/envoyfilter).
+"""

@@ -1,0 +1,72 @@
+"""
+The values of EnvoyFilter patches, read as Envoy's messages.
+"""
+
+import importlib
+import pkgutil
+from typing import Any
+
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
+from envoy.config.route.v3 import route_components_pb2, route_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
+from google.protobuf import descriptor_pool
+from google.protobuf.json_format import ParseDict, ParseError
+
+from translator.config.protoconv import TYPE_PREFIX
+from translator.model.problems import BlockError, join
+from translator.model.values import Block
+
+TYPES: dict[str, Any] = {
+    "LISTENER": listener_pb2.Listener,
+    "FILTER_CHAIN": listener_components_pb2.FilterChain,
+    "LISTENER_FILTER": listener_components_pb2.ListenerFilter,
+    "NETWORK_FILTER": listener_components_pb2.Filter,
+    "HTTP_FILTER": http_connection_manager_pb2.HttpFilter,
+    "ROUTE_CONFIGURATION": route_pb2.RouteConfiguration,
+    "VIRTUAL_HOST": route_components_pb2.VirtualHost,
+    "HTTP_ROUTE": route_components_pb2.Route,
+    "CLUSTER": cluster_pb2.Cluster,
+}
+
+
+def parse_value(apply_to: str, value: Block) -> Any:
+    """
+    A patch's value as the message it stands for; an unknown field or type is an error with its path.
+    """
+    if apply_to not in TYPES:
+        raise BlockError("applyTo", f"{apply_to} is not supported; supported are {', '.join(TYPES)}")
+    _import_types(value, "patch.value")
+    try:
+        return ParseDict(dict(value), TYPES[apply_to]())
+    except (ParseError, TypeError, ValueError) as error:
+        raise BlockError("patch.value", " ".join(str(error).split())) from None
+
+
+def _import_types(node: Any, path: str) -> None:
+    """
+    Load the modules of every type that is named in a value.
+    """
+    if isinstance(node, dict):
+        name = node.get("@type")
+        if isinstance(name, str):
+            _import_type(name.removeprefix(TYPE_PREFIX), join(path, "@type"))
+        for key, item in node.items():
+            _import_types(item, join(path, str(key)))
+    elif isinstance(node, list):
+        for number, item in enumerate(node):
+            _import_types(item, f"{path}[{number}]")
+
+
+def _import_type(name: str, path: str) -> None:
+    package = name.rpartition(".")[0]
+    if not name.startswith(("envoy.", "google.protobuf.", "google.rpc.", "udpa.", "xds.")):
+        raise BlockError(path, f"{name!r} is no type of Envoy")
+    try:
+        module = importlib.import_module(package)
+        for found in pkgutil.iter_modules(getattr(module, "__path__", ())):
+            if found.name.endswith("_pb2"):
+                importlib.import_module(f"{package}.{found.name}")
+        descriptor_pool.Default().FindMessageTypeByName(name)
+    except (ImportError, KeyError, ValueError):
+        raise BlockError(path, f"{name!r} is no type that this Envoy knows") from None

@@ -1,0 +1,3 @@
+"""
+VirtualServices -> routes (istio: networking/core/route).
+"""

@@ -1,0 +1,159 @@
+"""
+VirtualService `http` -> Envoy's routes (istio: core/route/route.go).
+"""
+
+import base64
+import binascii
+from typing import Any
+
+from envoy.config.route.v3 import route_components_pb2 as route
+from envoy.config.route.v3 import route_pb2
+
+from translator.config.metadata import config_metadata
+from translator.config.names import outbound_cluster
+from translator.config.protoconv import packed
+from translator.config.route import cors, fault
+from translator.config.route.context import Listening
+from translator.config.route.hash_policy import hash_policy
+from translator.config.route.headers import header_operations
+from translator.config.route.match import is_catch_all, route_match
+from translator.config.route.retry import retry_policy
+from translator.config.route.route_action import NO_TIMEOUT, set_action
+from translator.model.problems import BlockError, attributed, within
+from translator.model.proxy import Proxy
+from translator.model.resources import Resource
+from translator.model.traffic_policy import consistent_hash_of
+from translator.model.values import Block
+from translator.model.virtual_service import full_gateway
+
+MAX_DIRECT_RESPONSE_BYTES = 1048576
+
+
+def route_configuration(name: str) -> route_pb2.RouteConfiguration:
+    """
+    A route configuration with Istio's settings and no hosts yet.
+    """
+    configuration = route_pb2.RouteConfiguration(name=name, ignore_port_in_host_matching=True)
+    configuration.validate_clusters.value = False
+    configuration.max_direct_response_body_size_bytes.value = MAX_DIRECT_RESPONSE_BYTES
+    return configuration
+
+
+REDIRECTS = {301: 0, 302: 1, 303: 2, 307: 3, 308: 4}
+
+
+def http_routes(proxy: Proxy, resource: Resource, listening: Listening) -> list[route.Route]:
+    """
+    The routes of a VirtualService for one proxy, up to the first that matches everything.
+    """
+    routes: list[route.Route] = []
+    for number, block in enumerate(resource.spec.get("http", ())):
+        for match in block.get("match") or [None]:
+            with attributed(resource), within(f"spec.http[{number}]"):
+                if not _applies(proxy, resource, match, listening):
+                    continue
+                routes.append(build_route(proxy, resource, block, match, listening))
+            if is_catch_all(routes[-1].match):
+                return routes
+    return routes
+
+
+def default_route(proxy: Proxy, host: str, port: int) -> route.Route:
+    """
+    The route to a service for which no VirtualService speaks, with Istio's default retries.
+    """
+    hash_block = consistent_hash_of(proxy.destination_rule(host), "", port)
+    action = route.RouteAction(
+        cluster=outbound_cluster(port, "", host), timeout=NO_TIMEOUT, max_grpc_timeout=NO_TIMEOUT
+    )
+    action.retry_policy.CopyFrom(retry_policy(None, consistent_hash=False))
+    action.hash_policy.extend(hash_policy(hash_block))
+    operation = route.Decorator(operation=f"{host}:{port}/*")
+    return route.Route(name="default", match=route_match(None), route=action, decorator=operation)
+
+
+def _applies(proxy: Proxy, resource: Resource, match: Block | None, listening: Listening) -> bool:
+    """
+    Whether a match can hold at this proxy, by what Istio's control plane decides: port, gateways and source.
+    """
+    if match is None:
+        return True
+    if match.get("port", 0) not in (0, listening.port):
+        return False
+    if match.get("gateways"):
+        return bool({full_gateway(name, resource.namespace) for name in match["gateways"]} & listening.gateways)
+    labels = match.get("sourceLabels", {})
+    return labels.items() <= proxy.workload.labels.items() and match.get("sourceNamespace", proxy.namespace) in (
+        "",
+        proxy.namespace,
+    )
+
+
+def build_route(
+    proxy: Proxy, resource: Resource, block: Block, match: Block | None, listening: Listening
+) -> route.Route:
+    """
+    The route of one match, or of none.
+    """
+    name = ".".join(filter(None, [block.get("name", ""), (match or {}).get("name", "")]))
+    result = route.Route(name=name, match=route_match(match), metadata=config_metadata(resource))
+    result.stat_prefix = (match or {}).get("statPrefix", "")
+    operations = header_operations(block.get("headers"))
+    operations.apply(result)
+    if "redirect" in block:
+        result.redirect.CopyFrom(_redirect(block["redirect"], listening))
+    elif "directResponse" in block:
+        result.direct_response.CopyFrom(_direct_response(block["directResponse"]))
+    else:
+        set_action(result, proxy, resource, block, listening, operations)
+    result.decorator.operation = _operation(result, resource, listening)
+    _set_filters(result, block)
+    return result
+
+
+def _set_filters(result: route.Route, block: Block) -> None:
+    if "fault" in block:
+        with within("fault"):
+            result.typed_per_filter_config[fault.FILTER].CopyFrom(packed(fault.http_fault(block["fault"])))
+    if "corsPolicy" in block:
+        result.typed_per_filter_config[cors.FILTER].CopyFrom(packed(cors.cors_policy(block["corsPolicy"])))
+
+
+def _redirect(block: Block, listening: Listening) -> route.RedirectAction:
+    code = block.get("redirectCode", 0) or 301
+    if code not in REDIRECTS:
+        raise BlockError("redirect.redirectCode", f"must be one of {', '.join(map(str, REDIRECTS))}")
+    action = route.RedirectAction(host_redirect=block.get("authority", ""), response_code=REDIRECTS[code])
+    if block.get("prefixRewrite"):
+        action.prefix_rewrite = block["prefixRewrite"]
+    else:
+        action.path_redirect = block.get("uri", "")
+    if block.get("scheme"):
+        action.scheme_redirect = block["scheme"]
+    port = block.get("port", listening.port if block.get("derivePort") == "FROM_REQUEST_PORT" else 0)
+    scheme = block.get("scheme") or ("https" if listening.tls else "http")
+    if (port, scheme) not in ((80, "http"), (443, "https")):
+        action.port_redirect = port
+    return action
+
+
+def _direct_response(block: Block) -> route.DirectResponseAction:
+    action = route.DirectResponseAction(status=block["status"])
+    body = block.get("body", {})
+    if "string" in body:
+        action.body.inline_string = body["string"]
+    elif "bytes" in body:
+        try:
+            action.body.inline_bytes = base64.b64decode(body["bytes"], validate=True)
+        except binascii.Error:
+            raise BlockError("directResponse.body.bytes", "is no base64") from None
+    return action
+
+
+def _operation(result: route.Route, resource: Resource, listening: Listening) -> str:
+    match: Any = result.match
+    path = match.path or match.safe_regex.regex or f"{match.prefix}*"
+    parts = result.route.cluster.split("|")
+    if len(parts) == 4:
+        return f"{parts[3]}:{parts[1]}{path}"
+    return f"{resource.name}:{listening.port}{path}"

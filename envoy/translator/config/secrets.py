@@ -1,0 +1,134 @@
+"""
+Secrets over SDS: names as Istio gives them, each served from a file of its own that says where the keys lie.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from envoy.config.core.v3 import base_pb2, config_source_pb2
+from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
+
+from translator.config.names import file_name
+
+IDENTITY, ROOT = "default", "ROOTCA"
+SYSTEM_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
+CREDENTIAL, CREDENTIAL_AUTHORITY_SUFFIX, FILE_PAIR, FILE_AUTHORITY = (
+    "kubernetes://",
+    "-cacert",
+    "file-cert:",
+    "file-root:",
+)
+API = config_source_pb2.ApiVersion.V3
+
+
+@dataclass(frozen=True)
+class Layout:
+    """
+    Where a workload's files are: its xDS folder, its identity's folder, and the credentials of gateways.
+    """
+
+    folder: Path
+    identity: Path
+    credentials: Path
+
+    def source(self, kind: str, name: str) -> config_source_pb2.ConfigSource:
+        """
+        A subscription to the file of one resource.
+        """
+        path = self.folder / kind / f"{file_name(name)}.json"
+        return config_source_pb2.ConfigSource(
+            path_config_source=config_source_pb2.PathConfigSource(path=str(path)), resource_api_version=API
+        )
+
+
+def credential_name(name: str) -> str:
+    """
+    The certificate and key of a Kubernetes secret.
+    """
+    return f"{CREDENTIAL}{name}"
+
+
+def credential_authority_name(name: str) -> str:
+    """
+    The authority of a Kubernetes secret.
+    """
+    return f"{CREDENTIAL}{name}{CREDENTIAL_AUTHORITY_SUFFIX}"
+
+
+def pair_name(certificate: str, key: str) -> str:
+    """
+    A certificate and its key in files.
+    """
+    return f"{FILE_PAIR}{certificate}~{key}"
+
+
+def authority_name(path: str) -> str:
+    """
+    Authorities in a file; none named means the system's.
+    """
+    return f"{FILE_AUTHORITY}{path or SYSTEM_AUTHORITIES}"
+
+
+class Secrets:
+    """
+    The secrets that one proxy's configuration uses, noted as it is built.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.used: set[str] = set()
+
+    def use(self, name: str) -> secret_pb2.SdsSecretConfig:
+        """
+        A subscription to a secret.
+        """
+        self.used.add(name)
+        return secret_pb2.SdsSecretConfig(name=name, sds_config=self.layout.source("sds", name))
+
+    def resources(self) -> list[secret_pb2.Secret]:
+        """
+        Every secret used, sorted by name.
+        """
+        return [secret(name, self.layout) for name in sorted(self.used)]
+
+
+def secret(name: str, layout: Layout) -> secret_pb2.Secret:
+    """
+    Where the keys of a secret lie.
+    """
+    if name == IDENTITY:
+        return _pair(
+            name,
+            layout.identity / "current" / "chain.pem",
+            layout.identity / "current" / "key.pem",
+            watch=layout.identity,
+        )
+    if name == ROOT:
+        return _authority(name, layout.identity / "current" / "ca.pem", watch=layout.identity)
+    if name.startswith(FILE_PAIR):
+        certificate, _, key = name.removeprefix(FILE_PAIR).partition("~")
+        return _pair(name, Path(certificate), Path(key))
+    if name.startswith(FILE_AUTHORITY):
+        return _authority(name, Path(name.removeprefix(FILE_AUTHORITY)))
+    credential = name.removeprefix(CREDENTIAL)
+    if credential.endswith(CREDENTIAL_AUTHORITY_SUFFIX):
+        return _authority(name, layout.credentials / credential.removesuffix(CREDENTIAL_AUTHORITY_SUFFIX) / "ca.crt")
+    folder = layout.credentials / credential
+    return _pair(name, folder / "tls.crt", folder / "tls.key")
+
+
+def _pair(name: str, certificate: Path, key: Path, watch: Path | None = None) -> secret_pb2.Secret:
+    result = secret_pb2.Secret(name=name)
+    result.tls_certificate.certificate_chain.filename = str(certificate)
+    result.tls_certificate.private_key.filename = str(key)
+    if watch:
+        result.tls_certificate.watched_directory.CopyFrom(base_pb2.WatchedDirectory(path=str(watch)))
+    return result
+
+
+def _authority(name: str, path: Path, watch: Path | None = None) -> secret_pb2.Secret:
+    result = secret_pb2.Secret(name=name)
+    result.validation_context.trusted_ca.filename = str(path)
+    if watch:
+        result.validation_context.watched_directory.CopyFrom(base_pb2.WatchedDirectory(path=str(watch)))
+    return result

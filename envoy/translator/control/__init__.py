@@ -1,0 +1,3 @@
+"""
+Keeps running Envoys at what the files say: rollout, readiness, certificates, and the commands of a running mesh.
+"""

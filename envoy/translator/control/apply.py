@@ -1,0 +1,121 @@
+"""
+`apply` and `delete`: change a running mesh by a file, as kubectl does on a cluster, and say what came of it.
+
+What is applied is kept beside the mesh's configuration, not in the folders of files, and stands in for the resource of
+the same kind and name there; deleting it brings that one back.
+"""
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from translator.checks.validation import Checker, check
+from translator.config.names import file_name
+from translator.control.files import replace
+from translator.control.places import Places, configurations
+from translator.model.problems import InvalidMesh, Problem
+from translator.model.resources import Resource, parse_resources, shown
+from translator.model.yamlfile import load_documents
+
+WAIT_S, POLL_S = 10.0, 0.05
+
+
+def read_file(path: Path) -> dict[str, tuple[Resource, Any]]:
+    """
+    The checked resources of a file with the documents they came from, by title.
+    """
+    documents = load_documents(path, shown(path))
+    resources = parse_resources(shown(path), documents)
+    problems = [problem for resource in resources for problem in check(resource)]
+    if problems:
+        raise InvalidMesh(problems)
+    return {resource.title: (resource, document) for resource, document in zip(resources, documents, strict=True)}
+
+
+def apply(places: Places, path: Path, *, wait_s: float = WAIT_S) -> list[str]:
+    """
+    Apply a file's resources; lines that say what came of it. A file that is refused leaves everything as it was.
+    """
+    found = read_file(path)
+    configurations(places, Checker(), over=[resource for resource, _ in found.values()])
+    before = {title: _text(_place(places, title)) for title in found}
+    for title, (resource, document) in found.items():
+        named = {**document, "metadata": {**document["metadata"], "namespace": resource.namespace}}
+        replace(_place(places, title), yaml.safe_dump(named, sort_keys=False))
+    try:
+        outcome = _await(places, time.time(), wait_s)
+    except InvalidMesh:
+        _restore(places, before)
+        raise
+    return [*(f"{title} {'configured' if before[title] else 'applied'}" for title in found), outcome]
+
+
+def delete(places: Places, path: Path, *, wait_s: float = WAIT_S) -> list[str]:
+    """
+    Take back what was applied from a file; lines that say what came of it.
+    """
+    titles = list(read_file(path))
+    absent = [title for title in titles if not _place(places, title).exists()]
+    if absent:
+        raise InvalidMesh([Problem(shown(path), title, "", "is not applied") for title in absent])
+    before = {title: _text(_place(places, title)) for title in titles}
+    for title in titles:
+        _place(places, title).unlink()
+    try:
+        outcome = _await(places, time.time(), wait_s)
+    except InvalidMesh:
+        _restore(places, before)
+        raise
+    return [*(f"{title} deleted" for title in titles), outcome]
+
+
+def _place(places: Places, title: str) -> Path:
+    return places.applied / f"{file_name(title)}.yaml"
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def _restore(places: Places, before: Mapping[str, str]) -> None:
+    for title, text in before.items():
+        if text:
+            replace(_place(places, title), text)
+        else:
+            _place(places, title).unlink(missing_ok=True)
+
+
+def _await(places: Places, started: float, wait_s: float) -> str:
+    """
+    Wait, within a limit, until the controller has taken the change; `InvalidMesh` if it refuses it.
+    """
+    deadline = time.monotonic() + wait_s
+    while time.monotonic() < deadline:
+        status = _status(places)
+        if status.get("attempted_at", 0) > started:
+            if status.get("error"):
+                raise InvalidMesh(_said(str(status["error"]).splitlines()))
+            took_ms = round((time.time() - started) * 1000)
+            return f"in force on {_running(status)} running Envoys after {took_ms} ms"
+        time.sleep(POLL_S)
+    return "written; no controller runs, so it takes effect when one does"
+
+
+def _said(lines: Iterable[str]) -> list[Problem]:
+    return [Problem("", "", "", line) for line in lines]
+
+
+def _running(status: Mapping[str, Any]) -> int:
+    return sum(bool(workload.get("running")) for workload in status.get("workloads", {}).values())
+
+
+def _status(places: Places) -> dict[str, Any]:
+    try:
+        status: dict[str, Any] = json.loads((places.out / "status.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return status

@@ -1,0 +1,220 @@
+"""
+The long-running controller: what istiod is to a cluster, for a mesh of local Envoys.
+"""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+import watchfiles
+
+from translator.checks.static_bootstrap import refusal
+from translator.checks.validation import Checker
+from translator.control.admin import taken
+from translator.control.breakers import Watch, read_breakers
+from translator.control.certificates import issue_certificates, utc_now
+from translator.control.files import replace
+from translator.control.places import Places, configurations
+from translator.control.probe import Prober
+from translator.control.rollout import Generation, Result, generation, roll_out
+from translator.model.problems import InvalidMesh, Problem
+from translator.model.registry import load_registry
+
+log = structlog.get_logger()
+PROBE_S, PROBE_WAITING_S = 2.0, 0.5
+ROTATION_S = 60.0
+DEBOUNCE_MS, STEP_MS = 60, 20
+
+
+@dataclass
+class Status:
+    """
+    What `status.json` says: the last error, if any, and what each Envoy has.
+
+    `attempted_at` is in seconds since 1970, the other times are in ISO 8601.
+    """
+
+    attempted_at: float = 0.0
+    error: str | None = None
+    error_at: str | None = None
+    applied_at: str | None = None
+    not_ready: list[str] = field(default_factory=list)
+    workloads: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+class Controller:
+    """
+    Keeps every Envoy at what the files say and the applications' readiness allows.
+    """
+
+    def __init__(self, places: Places, envoy: str) -> None:
+        self.places, self.envoy = places, envoy
+        self.status = Status()
+        self.current = Generation()
+        self.registry = load_registry(places.registry)
+        self.not_ready: frozenset[str] = frozenset(workload.name for workload in self.registry.workloads)
+        self._prober = Prober()
+        self._checker = Checker()
+        self._watch_breakers = Watch()
+        self._turn = asyncio.Lock()
+
+    async def run(self) -> None:
+        """
+        Work until cancelled.
+        """
+        self.places.applied.mkdir(parents=True, exist_ok=True)
+        await self.renew_certificates()
+        self.not_ready = await self._prober.not_ready(self.registry.workloads)
+        await self.update("start")
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._watch())
+                group.create_task(self._probe())
+                group.create_task(self._rotate())
+        finally:
+            await self._prober.close()
+
+    async def update(self, why: str) -> None:
+        """
+        Read everything anew and roll it out; what is wrong leaves the running configuration as it is.
+        """
+        async with self._turn:
+            started, attempted_at = time.monotonic(), time.time()
+            try:
+                after = await asyncio.to_thread(self._translate)
+                results = await self._roll_out(after)
+            except InvalidMesh as error:
+                self._refuse(str(error))
+            except Exception as error:
+                # A mistake of ours must not end what keeps the mesh alive; it is shown where people look.
+                log.exception("update failed")
+                self._refuse(f"the controller failed: {error!r}; its log has more")
+            else:
+                took_ms = round((time.monotonic() - started) * 1000)
+                log.info("configuration applied", why=why, took_ms=took_ms, not_ready=sorted(self.not_ready))
+                self._accept(results)
+            # A change made after the files were read is for the next attempt.
+            self.status.attempted_at = attempted_at
+            await self._write_status()
+
+    async def renew_certificates(self) -> None:
+        """
+        Give a new certificate to whoever's is past half of its life; Envoys take it while calls go on.
+        """
+        issued = await asyncio.to_thread(issue_certificates, self.registry, self.places.certificates, now=utc_now())
+        for identity in issued:
+            log.info("certificate issued", identity=identity)
+
+    def _translate(self) -> Generation:
+        registry = load_registry(self.places.registry)
+        after = generation(configurations(self.places, self._checker, not_ready=self.not_ready))
+        self.registry = registry
+        return after
+
+    async def _roll_out(self, after: Generation) -> dict[str, Result]:
+        before = self.current
+        results = await roll_out(self.places.out, before, after)
+        refused = {name: result for name, result in results.items() if result.refused}
+        if refused:
+            if before.configurations:
+                await roll_out(self.places.out, after, before)
+            raise InvalidMesh(await asyncio.to_thread(self._refusals, after, refused))
+        self.current = after
+        return results
+
+    def _refusals(self, after: Generation, refused: dict[str, Result]) -> list[Problem]:
+        return [
+            Problem(
+                f"Envoy of {name}",
+                ", ".join(result.refused),
+                "",
+                refusal(self.envoy, after.configurations[name]) or "refused",
+            )
+            for name, result in refused.items()
+        ]
+
+    def _refuse(self, error: str) -> None:
+        log.error("configuration refused; the running one stays", error=error)
+        self.status.error, self.status.error_at = error, utc_now().isoformat()
+
+    def _accept(self, results: dict[str, Result]) -> None:
+        self.status.error = None
+        self.status.applied_at = utc_now().isoformat()
+        for name, result in results.items():
+            if result.pending:
+                log.warning("not taken in time", workload=name, files=result.pending)
+
+    async def _write_status(self) -> None:
+        self.status.not_ready = sorted(self.not_ready)
+        states = await asyncio.gather(*(taken(workload.admin) for workload in self.registry.workloads))
+        for workload, state in zip(self.registry.workloads, states, strict=True):
+            self.status.workloads[workload.name] = {
+                "running": state is not None,
+                "ready": workload.name not in self.not_ready,
+                "versions": dict(state.versions) if state else {},
+            }
+        content = json.dumps(vars(self.status), indent=1, sort_keys=True) + "\n"
+        await asyncio.to_thread(replace, self.places.out / "status.json", content)
+
+    async def _watch(self) -> None:
+        async for changed in self._changes():
+            await self.update(f"changed: {', '.join(changed)}")
+
+    async def _changes(self) -> AsyncIterator[list[str]]:
+        watched = watchfiles.awatch(
+            *self.places.istio,
+            self.places.applied,
+            self.places.registry.parent,
+            watch_filter=self._is_ours,
+            debounce=DEBOUNCE_MS,
+            step=STEP_MS,
+            recursive=False,
+        )
+        async for changes in watched:
+            yield sorted({Path(path).name for _, path in changes})
+
+    def _is_ours(self, _change: watchfiles.Change, path: str) -> bool:
+        file = Path(path)
+        if file.parent in (*self.places.istio, self.places.applied):
+            return file.suffix in (".yaml", ".yml") and not file.name.startswith(".")
+        return file == self.places.registry
+
+    async def _probe(self) -> None:
+        while True:
+            await asyncio.sleep(PROBE_WAITING_S if self.not_ready else PROBE_S)
+            not_ready = await self._prober.not_ready(self.registry.workloads)
+            if not_ready != self.not_ready:
+                self.not_ready = not_ready
+                await self.update("readiness changed")
+            await self._write_breakers()
+
+    async def _write_breakers(self) -> None:
+        found = self._watch_breakers.look(await read_breakers(self.registry.workloads), utc_now())
+        content = json.dumps([asdict(breaker) for breaker in found], indent=1) + "\n"
+        await asyncio.to_thread(replace, self.places.out / "breakers.json", content)
+
+    async def _rotate(self) -> None:
+        while True:
+            await asyncio.sleep(ROTATION_S)
+            with contextlib.suppress(OSError):
+                await self.renew_certificates()
+
+
+def configure_log() -> None:
+    """
+    One JSON object a line.
+    """
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ]
+    )

@@ -1,0 +1,122 @@
+"""
+Brings running Envoys from one configuration to the next without losing a request, and back if one refuses it.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from translator.config.discovery import File, clusters_file, files_of
+from translator.config.translate import Configuration
+from translator.control.admin import Taken, taken
+from translator.control.files import remove_files, write_files
+from translator.model.registry import Workload
+
+WAIT_S, POLL_S = 3.0, 0.03
+FIRST = ("sds/", "eds/", "cds.json")
+ALWAYS = ("cds.json", "lds.json")
+
+
+@dataclass(frozen=True)
+class Generation:
+    """
+    The configuration of every Envoy at one time, with its files.
+    """
+
+    configurations: Mapping[str, Configuration] = field(default_factory=dict)
+    files: Mapping[str, Mapping[str, File]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Result:
+    """
+    What an Envoy made of its new files: the paths it refused, and whether it runs at all.
+    """
+
+    running: bool
+    refused: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
+
+
+def generation(configurations: Iterable[Configuration]) -> Generation:
+    """
+    Configurations with their files.
+    """
+    by_name = {configuration.workload.name: configuration for configuration in configurations}
+    return Generation(by_name, {name: files_of(configuration) for name, configuration in by_name.items()})
+
+
+async def roll_out(out: Path, before: Generation, after: Generation) -> dict[str, Result]:
+    """
+    Give every Envoy its new files; what each made of them, by workload.
+    """
+    names = sorted(after.configurations)
+    results = await asyncio.gather(*(_one(out / name, name, before, after) for name in names))
+    return dict(zip(names, results, strict=True))
+
+
+async def _one(folder: Path, name: str, before: Generation, after: Generation) -> Result:
+    """
+    Make before break: endpoints and clusters, then routes and listeners, then without what nobody needs any more.
+    """
+    files, workload = after.files[name], after.configurations[name].workload
+    kept = {path: file for path, file in files.items() if path.startswith(FIRST)}
+    kept["cds.json"] = _with_old_clusters(name, before, after)
+    rest = {path: file for path, file in files.items() if not path.startswith(FIRST)}
+    for step in (kept, rest, files):
+        result = await _step(folder, workload, step)
+        if result.refused:
+            return result
+    remove_files(folder, files)
+    return result
+
+
+def _with_old_clusters(name: str, before: Generation, after: Generation) -> File:
+    new = after.configurations[name].clusters
+    known = {cluster.name for cluster in new}
+    old = before.configurations[name].clusters if name in before.configurations else ()
+    gone = [cluster for cluster in old if cluster.name not in known]
+    return (
+        clusters_file(sorted([*new, *gone], key=lambda cluster: str(cluster.name)))
+        if gone
+        else after.files[name]["cds.json"]
+    )
+
+
+async def _step(folder: Path, workload: Workload, files: Mapping[str, File]) -> Result:
+    earlier = await taken(workload.admin)
+    changed = await asyncio.to_thread(write_files, folder, files)
+    if earlier is None:
+        return Result(running=False)
+    # A subscription that is not there yet comes with the clusters or the listeners that use it.
+    known = [path for path in changed if files[path].version and (path in ALWAYS or _versions(earlier, files[path]))]
+    return await wait_until_taken(workload, {path: files[path] for path in known}, earlier)
+
+
+async def wait_until_taken(workload: Workload, files: Mapping[str, File], earlier: Taken) -> Result:
+    """
+    Wait, within a limit, until an Envoy has each file or has refused it.
+    """
+    pending, deadline = dict(files), time.monotonic() + WAIT_S
+    while pending:
+        now = await taken(workload.admin)
+        if now is None:
+            return Result(running=False)
+        refused = tuple(path for path, file in pending.items() if _count(now, file) > _count(earlier, file))
+        if refused:
+            return Result(running=True, refused=refused)
+        pending = {path: file for path, file in pending.items() if file.version not in _versions(now, file)}
+        if not pending or time.monotonic() > deadline:
+            break
+        await asyncio.sleep(POLL_S)
+    return Result(running=True, pending=tuple(pending))
+
+
+def _versions(state: Taken, file: File) -> set[str]:
+    return {version for name, version in state.versions.items() if name.endswith(file.subscription)}
+
+
+def _count(state: Taken, file: File) -> int:
+    return sum(count for name, count in state.rejected.items() if name.endswith(file.subscription))

@@ -1,0 +1,43 @@
+"""
+The names of hosts, and how they match each other (istio: pkg/config/host).
+"""
+
+from collections.abc import Iterator
+
+
+def fqdn(host: str, namespace: str, domain: str) -> str:
+    """
+    The full name of a host as a resource of *namespace* means it.
+    """
+    return host if "." in host or host == "*" else f"{host}.{namespace}.svc.{domain}"
+
+
+def host_matches(pattern: str, host: str) -> bool:
+    """
+    Whether *host*, itself maybe with a wildcard, lies within *pattern*.
+    """
+    if pattern == "*":
+        return True
+    return host.endswith(pattern[1:]) if pattern.startswith("*") else pattern == host
+
+
+def specificity(pattern: str) -> tuple[bool, int]:
+    """
+    Orders patterns: exact ones last and so greatest, then the longer wildcard.
+    """
+    return not pattern.startswith("*"), len(pattern)
+
+
+def host_domains(host: str, namespace: str, domain: str) -> Iterator[str]:
+    """
+    Every name by which a client in *namespace* may call *host*.
+    """
+    yield host
+    suffix = f".svc.{domain}"
+    name, _, owner = host.removesuffix(suffix).partition(".")
+    if not host.endswith(suffix) or not owner or "." in owner:
+        return
+    if owner == namespace:
+        yield name
+    yield f"{name}.{owner}"
+    yield f"{name}.{owner}.svc"

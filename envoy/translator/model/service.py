@@ -1,0 +1,136 @@
+"""
+What can be called, as one kind of thing, and Kubernetes' Services as such (istio: model/service.go).
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from translator.model.hosts import fqdn
+from translator.model.registry import Registry, ServiceRecord, Workload
+
+HTTP2_PROTOCOLS = frozenset({"grpc", "http2", "grpc-web"})
+HTTP_PROTOCOLS = HTTP2_PROTOCOLS | {"http"}
+PROTOCOLS = HTTP_PROTOCOLS | {"https", "tls", "tcp"}
+
+
+@dataclass(frozen=True)
+class Port:
+    """
+    A port of a service, with what is spoken on it.
+    """
+
+    name: str
+    number: int
+    protocol: str
+    target: int
+
+    @property
+    def is_http(self) -> bool:
+        """
+        Whether routes apply to it.
+        """
+        return self.protocol in HTTP_PROTOCOLS
+
+    @property
+    def is_http2(self) -> bool:
+        """
+        Whether calls go out as HTTP/2.
+        """
+        return self.protocol in HTTP2_PROTOCOLS
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """
+    One address of a service; `ports` replaces the target of a port, by the port's name.
+    """
+
+    address: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    ports: Mapping[str, int] = field(default_factory=dict)
+    identity: str = ""
+    namespace: str = ""
+    sidecar: bool = False
+    weight: int = 0
+
+    def port(self, port: Port) -> int:
+        """
+        Where this endpoint serves *port*.
+        """
+        return self.ports.get(port.name, port.target)
+
+
+@dataclass(frozen=True)
+class Service:
+    """
+    A host that can be called, its ports and its addresses.
+    """
+
+    host: str
+    namespace: str
+    ports: tuple[Port, ...]
+    endpoints: tuple[Endpoint, ...] = ()
+    resolution: str = "STATIC"
+    external: bool = False
+    export_to: tuple[str, ...] = ("*",)
+    identities: tuple[str, ...] = ()
+
+    def port(self, number: int) -> Port | None:
+        """
+        The port with this number, if there is one.
+        """
+        return next((port for port in self.ports if port.number == number), None)
+
+
+def protocol_of(name: str) -> str:
+    """
+    The protocol a port's name starts with; plain TCP where it names none.
+    """
+    for protocol in sorted(PROTOCOLS, key=len, reverse=True):
+        if name == protocol or name.startswith(f"{protocol}-"):
+            return protocol
+    return "tcp"
+
+
+def registry_services(registry: Registry, not_ready: frozenset[str] = frozenset()) -> Iterator[Service]:
+    """
+    The registry's services, without the endpoints that are not ready.
+    """
+    by_label: dict[tuple[str, str, str], list[Workload]] = {}
+    for workload in registry.workloads:
+        for key, value in workload.labels.items():
+            by_label.setdefault((workload.namespace, key, value), []).append(workload)
+    for record in registry.services:
+        yield _registry_service(registry, record, by_label, not_ready)
+
+
+def _registry_service(
+    registry: Registry,
+    record: ServiceRecord,
+    by_label: Mapping[tuple[str, str, str], list[Workload]],
+    not_ready: frozenset[str],
+) -> Service:
+    first = next(iter(record.selector.items()), None)
+    candidates = by_label.get((record.namespace, *first), []) if first else []
+    chosen = [workload for workload in candidates if record.selector.items() <= workload.labels.items()]
+    return Service(
+        host=fqdn(record.name, record.namespace, registry.cluster_domain),
+        namespace=record.namespace,
+        ports=tuple(Port(port.name, port.number, protocol_of(port.name), port.target) for port in record.ports),
+        endpoints=tuple(workload_endpoint(registry, workload) for workload in chosen if workload.name not in not_ready),
+        # As in Istio, whoever may serve is known even while nobody is ready.
+        identities=tuple(sorted({registry.identity(workload) for workload in chosen})),
+    )
+
+
+def workload_endpoint(registry: Registry, workload: Workload) -> Endpoint:
+    """
+    The endpoint that a workload with a sidecar is.
+    """
+    return Endpoint(
+        address=workload.address,
+        labels=workload.labels,
+        identity=registry.identity(workload),
+        namespace=workload.namespace,
+        sidecar=True,
+    )
