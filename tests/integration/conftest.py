@@ -5,6 +5,7 @@ Which stack is read from the environment (PORT, NETWORK, STATE), as every comman
 """
 
 import asyncio
+import itertools
 import os
 import subprocess
 import time
@@ -12,6 +13,7 @@ import uuid
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import asyncpg
 import httpx
 import pytest
 
@@ -20,11 +22,13 @@ from stack import customer
 from stack import settings as stack_settings
 from stack.topology.addresses import Host, Network, Port
 from tests.integration.load import Load
+from tests.support.postgres_server import running_postgres
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 # Mean time to recovery that the system promises.
 RECOVERY_LIMIT_S = 120
 PLENTY = 2000
+NUMBERS = itertools.count()
 
 
 class Stack:
@@ -135,3 +139,25 @@ async def eventually(probe, *, within_s):
             return answer
         await asyncio.sleep(0.5)
     raise AssertionError(f"not within {within_s} s; last answer: {answer!r}")
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL beside the stack; each test has a database of its own in it."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+async def database_url(postgres):
+    """The address of an empty database with the tables of orders."""
+    name = f"orders_{next(NUMBERS)}"
+    await execute(postgres, f"CREATE DATABASE {name} TEMPLATE template_orders")
+    yield postgres.url(name)
+    await execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def execute(postgres, statement):
+    connection = await asyncpg.connect(postgres.url("postgres"))
+    await connection.execute(statement)
+    await connection.close()

@@ -1,9 +1,7 @@
 """A Redis of its own for each module, emptied for each test; Kafka where a test asks for it."""
 
-import os
 import tempfile
 import uuid
-from pathlib import Path
 
 import pytest
 
@@ -12,8 +10,8 @@ from inventory_svc.generation import CurrentGeneration, Position
 from inventory_svc.scripts import FORMAT, MARKER, REBUILD_LOCK, Scripts
 from inventory_svc.stock import Listing, Money, Receipt
 from inventory_svc.store import Limits, Store
-from stack import settings as stack_settings
-from tests.integration.inventory.servers import CHECKOUT, KAFKA, KafkaServer, RedisServer, free_port
+from tests.support.kafka_server import running_kafka
+from tests.support.redis_server import RedisServer
 
 
 @pytest.fixture(scope="module")
@@ -36,18 +34,8 @@ async def redis(redis_server):
 
 @pytest.fixture(scope="session")
 def kafka():
-    """The brokers' address; INVENTORY_TEST_KAFKA names ones that run already."""
-    if given := os.environ.get("INVENTORY_TEST_KAFKA"):
-        yield given
-        return
-    libs = stack_settings.read(os.environ, checkout=CHECKOUT).kafka_libs
-    assert list(Path(libs).glob("kafka_2.13-*.jar")), f"no Kafka in {libs}: `make test` installs it"
-    with tempfile.TemporaryDirectory(prefix="inventory-kafka-") as folder:
-        server = KafkaServer(folder, libs, free_port(KAFKA))
-        try:
-            yield server.start().brokers
-        finally:
-            server.kill()
+    with running_kafka() as brokers:
+        yield brokers
 
 
 LEASE_MS = 60_000

@@ -21,7 +21,9 @@ from shop.orders.v1.order_pb2 import Order, OrderLine
 from runtime.messaging.message import Record
 from runtime.messaging.publisher import Publisher
 from runtime.messaging.topics import Topic, ensure_topics
-from tests.integration.inventory.servers import Allocations, eventually, free_port, inventory, migrate
+from tests.support.processes import eventually
+from tests.support.replicas import inventory_replica, migrate
+from tests.support.stand_ins import Allocations
 
 pytestmark = pytest.mark.timeout(170)
 PRODUCTS = ("enamel-mug", "olive-oil")
@@ -93,7 +95,7 @@ class Shop:
 
 @pytest.fixture
 async def table():
-    server = await Allocations(f"127.41.1.1:{free_port('127.41.1.1')}").start()
+    server = await Allocations().start()
     yield server
     await server.stop()
 
@@ -102,8 +104,10 @@ async def test_nothing_acknowledged_is_forgotten_and_nothing_oversold(redis, red
     ensure_topics(kafka, [Topic("order_events")])
     with tempfile.TemporaryDirectory(prefix="inventory-disasters-") as folder:
         common = {"redis": redis_server.url, "brokers": kafka, "orders": table.address}
-        replicas = [inventory(folder, f"inventory-{n}", **common, LEASE_S="4", LEASE_GRACE_S="1") for n in range(2)]
-        migrate(replicas[0].environment)
+        replicas = [
+            inventory_replica(folder, f"inventory-{n}", **common, LEASE_S="4", LEASE_GRACE_S="1") for n in range(2)
+        ]
+        migrate("inventory_svc", replicas[0].environment)
         for replica in replicas:
             replica.start()
         async with Publisher(kafka, client_id="test") as publisher:

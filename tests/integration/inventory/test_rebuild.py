@@ -15,7 +15,7 @@ from inventory_svc.stock import Basket, Hold, HoldSettled, Line, Listing, Money,
 from runtime.errors import Aborted, Unavailable
 from tests.integration.inventory.conftest import order_id, store_on
 from tests.integration.inventory.fakes import FakeLedger, FakeOrders
-from tests.integration.inventory.servers import eventually
+from tests.support.processes import eventually
 
 MUG = Listing("mug", "Mug", "A mug.", Money("EUR", 12), 0)
 

@@ -11,7 +11,7 @@ from inventory_svc.scripts import EVENTS, RELAY_LOCK
 from inventory_svc.stock import Basket, Line, Receipt
 from runtime.errors import InvalidArgument, Unavailable
 from tests.integration.inventory.fakes import FakePublisher, order_id
-from tests.integration.inventory.servers import eventually
+from tests.support.processes import eventually
 
 
 @pytest.fixture

@@ -21,7 +21,9 @@ from runtime.messaging.message import Record
 from runtime.messaging.publisher import Publisher
 from runtime.messaging.reader import read_to_end
 from runtime.messaging.topics import Topic, ensure_topics
-from tests.integration.inventory.servers import Allocations, eventually, free_port, inventory, migrate
+from tests.support.processes import eventually
+from tests.support.replicas import inventory_replica, migrate
+from tests.support.stand_ins import Allocations
 
 pytestmark = pytest.mark.timeout(120)
 DEAD = "order_events.inventory.dead"
@@ -30,7 +32,7 @@ OPERATOR = (("x-operator", "true"), ("x-customer-id", "ada"))
 
 @pytest.fixture
 async def orders():
-    server = await Allocations(f"127.41.1.1:{free_port('127.41.1.1')}").start()
+    server = await Allocations().start()
     yield server
     await server.stop()
 
@@ -41,7 +43,7 @@ async def shop(redis, redis_server, kafka, orders):
     with tempfile.TemporaryDirectory(prefix="inventory-service-") as folder:
         ensure_topics(kafka, [Topic("order_events")])
         shop = Shop(folder, redis_server, kafka, orders)
-        migrate(shop.replica.environment)
+        migrate("inventory_svc", shop.replica.environment)
         shop.replica.start()
         await eventually(shop.serving, 30)
         try:
@@ -57,7 +59,7 @@ async def shop(redis, redis_server, kafka, orders):
 class Shop:
     def __init__(self, folder, redis_server, kafka, orders, name="inventory-0"):
         self.folder, self.kafka, self.orders, self.redis_server = folder, kafka, orders, redis_server
-        self.replica = inventory(
+        self.replica = inventory_replica(
             folder, name, redis=redis_server.url, brokers=kafka, orders=orders.address, LEASE_GRACE_S="0"
         )
         self.channel = grpc.aio.insecure_channel(self.replica.address, options=[("grpc.max_reconnect_backoff_ms", 100)])

@@ -5,10 +5,14 @@ import uuid
 import pytest
 
 from runtime.messaging.topics import Topic, ensure_topics
-from tests.integration.inventory.conftest import kafka
 from tests.integration.messaging.raw import RawProducer
+from tests.support.kafka_server import running_kafka
 
-__all__ = ["kafka"]
+
+@pytest.fixture(scope="session")
+def kafka():
+    with running_kafka() as brokers:
+        yield brokers
 
 
 @pytest.fixture

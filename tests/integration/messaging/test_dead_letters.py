@@ -12,7 +12,7 @@ from runtime.messaging.putting_aside import dead_lettered
 from runtime.messaging.reader import read_to_end
 from runtime.messaging.redrive import Redrive, Source
 from runtime.messaging.topics import MAX_DEAD_LETTER_BYTES, Topic, ensure_topics, put_aside_topic
-from tests.integration.inventory.servers import eventually
+from tests.support.processes import eventually
 
 pytestmark = pytest.mark.timeout(120)
 # The most that a topic takes whose limit is the broker's.

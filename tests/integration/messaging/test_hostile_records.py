@@ -27,11 +27,11 @@ from shop.orders.v1 import (
 from inventory_svc import translate
 from inventory_svc.stock import Receipt
 from runtime.messaging.reader import read_to_end
-from tests.integration.inventory import servers
-from tests.integration.inventory.servers import Allocations, RedisServer, eventually, free_port
-from tests.integration.orders.conftest import InventoryServer, Replica, database_url, migrate, postgres
+from tests.support.processes import eventually
+from tests.support.redis_server import RedisServer
+from tests.support.replicas import OrdersReplica, inventory_replica, migrate
+from tests.support.stand_ins import Allocations, InventoryServer
 
-__all__ = ["database_url", "postgres"]
 pytestmark = pytest.mark.timeout(300)
 SEED = int(os.environ.get("HOSTILE_SEED", "20261126"))
 RECORDS = 40
@@ -105,8 +105,8 @@ class World:
     def __init__(self, kafka, database, folder):
         self.kafka = kafka
         self.redis = RedisServer(folder)
-        self.allocations = Allocations(f"127.41.1.1:{free_port('127.41.1.1')}")
-        self.stand_in = InventoryServer(free_port("127.42.2.1"))
+        self.allocations = Allocations()
+        self.stand_in = InventoryServer()
         self.stand_in.servicer.stock = {"products/tea": 1_000_000}
         settings = {
             "DATABASE_URL": database,
@@ -115,16 +115,16 @@ class World:
             "SAGA_RETRY_DELAYS_S": "[1, 2]",
         }
         self.orders_settings = settings
-        self.orders = Replica(settings, folder / "orders.log")
-        self.inventory = servers.inventory(
+        self.orders = OrdersReplica(settings, folder / "orders.log")
+        self.inventory = inventory_replica(
             folder, "inventory-0", redis=self.redis.url, brokers=kafka, orders=self.allocations.address
         )
 
     async def start(self):
         self.redis.start()
         await self.allocations.start()
-        await asyncio.to_thread(migrate, self.orders_settings)
-        await asyncio.to_thread(servers.migrate, self.inventory.environment)
+        await asyncio.to_thread(migrate, "orders_svc", self.orders_settings)
+        await asyncio.to_thread(migrate, "inventory_svc", self.inventory.environment)
 
     async def serve(self):
         self.inventory.start()

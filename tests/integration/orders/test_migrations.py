@@ -8,18 +8,20 @@ import pytest
 from orders_svc import __main__ as service
 from orders_svc.__main__ import apply_migrations, url_of_primary
 from runtime import database
-from tests.integration.orders.conftest import HOST, ONLY_TLS, PORT, execute
+from tests.integration.conftest import execute
+from tests.support.postgres_server import ONLY_TLS
 
 
 @pytest.fixture
 async def empty_database(postgres):
     await execute(postgres, "CREATE DATABASE empty")
-    yield f"postgresql://orders:s%40cret@127.42.10.9:{PORT},{HOST}:{PORT}/empty?target_session_attrs=primary"
+    yield f"postgresql://orders:s%40cret@127.42.10.9:{postgres.port},{postgres.address}/empty?target_session_attrs=primary"
     await execute(postgres, "DROP DATABASE empty WITH (FORCE)")
 
 
-async def test_the_primary_is_found_among_the_hosts(empty_database):
-    assert await url_of_primary(empty_database) == f"postgresql://orders:s%40cret@{HOST}:{PORT}/empty?sslmode=disable"
+async def test_the_primary_is_found_among_the_hosts(empty_database, postgres):
+    found = await url_of_primary(empty_database)
+    assert found == f"postgresql://orders:s%40cret@{postgres.address}/empty?sslmode=disable"
 
 
 @pytest.mark.parametrize(
@@ -41,7 +43,7 @@ async def test_dbmate_encrypts_where_the_address_insists(asked, told):
 @pytest.fixture
 async def encrypted_database(postgres):
     await execute(postgres, f"CREATE DATABASE {ONLY_TLS}")
-    yield f"postgresql://orders:secret@{HOST}:{PORT},127.42.10.9:{PORT}/{ONLY_TLS}?target_session_attrs=primary"
+    yield f"postgresql://orders:secret@{postgres.address},127.42.10.9:{postgres.port}/{ONLY_TLS}?target_session_attrs=primary"
     await execute(postgres, f"DROP DATABASE {ONLY_TLS} WITH (FORCE)")
 
 

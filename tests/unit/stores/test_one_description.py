@@ -139,11 +139,11 @@ def test_nobody_sets_patroni_by_a_variable_but_for_names_places_and_passwords(fi
     assert [each for each in set_here if not re.fullmatch(allowed, each)] == ["PASSWORD"][: file == "compose.yaml"]
 
 
-def test_the_tests_servers_are_set_up_from_the_same_files():
-    for name in ("orders/conftest.py", "inventory/servers.py"):
-        text = (CHECKOUT / "tests/integration" / name).read_text()
-        assert "files.kafka(" in text
-        assert "process.roles" not in text
+@pytest.mark.parametrize("store", ["kafka", "postgresql", "redis"])
+def test_the_tests_servers_are_set_up_from_the_same_files(store):
+    text = (CHECKOUT / "tests/support" / f"{store.removesuffix('ql')}_server.py").read_text()
+    assert f"files.{store}(" in text
+    assert "process.roles" not in text
 
 
 def test_a_leader_asks_the_other_members_before_its_lease_ends():

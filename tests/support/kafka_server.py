@@ -1,0 +1,63 @@
+"""A Kafka broker for tests, on a free port."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
+from stack import settings as stack_settings
+from stack.install import packages
+from stores import files
+from tests.support.processes import CHECKOUT, Process, free_port, wait_for
+
+HOST = "127.41.13.1"
+
+
+class KafkaServer(Process):
+    """One broker of its own; the jars are those that the stack has installed."""
+
+    def __init__(self, folder, libs):
+        port, controller = free_port(HOST), free_port(HOST)
+        self.brokers = f"{HOST}:{port}"
+        folder = Path(folder)
+        configuration = folder / "kafka.properties"
+        settings = files.kafka(listen=self.brokers, controller=f"{HOST}:{controller}", data=str(folder / "data"))
+        configuration.write_text(settings)
+        # Copied by value here, since `java -cp` expands its own star.
+        java = [packages.java(), "-Xms96m", "-Xmx192m", "-XX:+UseSerialGC", "-cp", f"{libs}/*"]
+        subprocess.run(
+            [*map(str, java), "kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c", configuration],
+            check=True,
+            capture_output=True,
+            timeout=60,
+        )
+        super().__init__([*java, "kafka.Kafka", configuration], folder / "kafka.log")
+        self._address = (HOST, port)
+
+    def start(self):
+        super().start()
+        wait_for(self._answers, 120, "Kafka")
+        return self
+
+    def _answers(self):
+        assert self.alive, self.log()[-3000:]
+        with socket.socket() as connection:
+            return connection.connect_ex(self._address) == 0
+
+
+@contextlib.contextmanager
+def running_kafka():
+    """The brokers' address of a broker that is gone afterwards; TEST_KAFKA names ones that run already."""
+    if given := os.environ.get("TEST_KAFKA"):
+        yield given
+        return
+    libs = stack_settings.read(os.environ, checkout=CHECKOUT).kafka_libs
+    assert list(Path(libs).glob("kafka_2.13-*.jar")), f"no Kafka in {libs}: `make test` installs it"
+    with tempfile.TemporaryDirectory(prefix="kafka-") as folder:
+        server = KafkaServer(folder, libs)
+        try:
+            yield server.start().brokers
+        finally:
+            server.kill()
