@@ -213,6 +213,25 @@ class UnknownProducts(errors.InvalidArgument):
         )
 
 
+class MixedCurrencies(errors.FailedPrecondition):
+    """The products of one basket are priced in different currencies; nothing is held."""
+
+    reason = "MIXED_CURRENCIES"
+
+    def __init__(self, currencies: Sequence[str]) -> None:
+        names = ", ".join(currencies)
+        super().__init__(f"{names} in one order", metadata={"currencies": names})
+
+
+class TotalTooLarge(errors.FailedPrecondition):
+    """The basket comes to more than an amount can say; nothing is held."""
+
+    reason = "TOTAL_TOO_LARGE"
+
+    def __init__(self) -> None:
+        super().__init__("the order comes to more than an amount can say")
+
+
 class UnknownProduct(errors.NotFound):
     """The product that was asked for is not there."""
 
@@ -280,7 +299,7 @@ class HoldGone(errors.NotFound):
         super().__init__(f"holds/{order} does not exist", metadata={"hold": f"holds/{order}"})
 
 
-class RequestIdReused(errors.FailedPrecondition):
+class RequestIdReused(errors.InvalidArgument):
     """The request id came with another request before."""
 
     reason = "IDEMPOTENCY_KEY_REUSED"
@@ -295,7 +314,7 @@ class RequestIdReused(errors.FailedPrecondition):
 class OperatorOnly(errors.PermissionDenied):
     """Only operators of the shop may."""
 
-    reason = "OPERATOR_REQUIRED"
+    reason = "OPERATOR_ONLY"
 
 
 class TooManyProducts(errors.FailedPrecondition):

@@ -22,6 +22,7 @@ from inventory_svc.stock import (
     HoldReleased,
     HoldSettled,
     Listing,
+    MixedCurrencies,
     OutOfStock,
     Product,
     Receipt,
@@ -31,6 +32,7 @@ from inventory_svc.stock import (
     State,
     Stock,
     TooManyProducts,
+    TotalTooLarge,
     Undecided,
     UnknownProduct,
     UnknownProducts,
@@ -253,6 +255,10 @@ def _held(basket: Basket, generation: int, reply: list[Any]) -> HoldOutcome:
         return OutOfStock(order, [(basket.lines[i], n) for i, n in zip(numbers[::2], numbers[1::2], strict=True)])
     if word == "unknown":
         return UnknownProducts([(index, basket.lines[index].product) for index in reply[1]])
+    if word == "mixed":
+        return MixedCurrencies(reply[1])
+    if word == "dear":
+        return TotalTooLarge()
     if word == "mismatch":
         return HoldMismatch(order, "is of other lines")
     return BacklogFull() if word == "full" else HoldReleased(order, "was given back")

@@ -95,7 +95,9 @@ class OrderService(order_service_pb2_grpc.OrderServiceServicer):
         Mark an order as handed over.
         """
         order_id = wire.order_id(request.name)
-        answer = await self._checkout.fulfil(caller(context), order_id, request_id=request.request_id)
+        answer = await self._checkout.fulfil(
+            caller(context), order_id, request_id=request.request_id, etag=request.etag
+        )
         return await _reply(context, answer)
 
     async def BatchCreateOrders(

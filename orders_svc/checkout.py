@@ -16,6 +16,7 @@ from orders_svc.order import (
     HOLD_LAPSED,
     Change,
     Draft,
+    Hold,
     IdempotencyKeyReused,
     IllegalTransition,
     OperatorOnly,
@@ -27,7 +28,7 @@ from orders_svc.order import (
     not_found,
     require_etag,
 )
-from orders_svc.ports import Answer, Fenced, Inventory, KeyTaken, Orders, Placement, Request, Stale, Stored
+from orders_svc.ports import Answer, Fenced, Inventory, KeyTaken, Orders, Placement, Request, Stale, Stored, Unstorable
 from runtime.caller import Caller
 from runtime.deadline import remaining_s
 from runtime.errors import Error, FailedPrecondition, InvalidArgument, NotFound, Unavailable
@@ -38,6 +39,8 @@ REPLAYED = Counter("orders_replayed", "Answers of before that were given again."
 HOLD_SHARE = 0.6
 # What is kept back for the way to the caller, so that it hears more than that its time is over.
 RETURN_S = 0.1
+# Giving a hold back is not what the caller waits for; if it fails, the lease ends.
+RELEASE_S = 2.0
 # Calls without a deadline get one from the server; this is for work outside of a call.
 DEFAULT_S = 10.0
 # Each lost race means that another has moved the order, which it can do only three times.
@@ -81,34 +84,76 @@ class Checkout:
             return await self._to_the_end(self._place(draft, request))
 
     async def _place(self, draft: Draft, request: Request) -> Answer:
-        order, lease = await self._try_to_hold(draft)
         try:
-            try:
-                answer = await self._orders.place(Placement(order, request, lease))
-            except Fenced:
-                order = Order.pending(draft, self._clock(), HOLD_LAPSED)
-                answer = await self._orders.place(Placement(order, request))
+            hold = await self._try_to_hold(draft)
+        except REFUSALS as refused:
+            # Of calls at the same time with the same key another may have succeeded: its answer is the key's.
+            if stored := await self._orders.find_answer(request):
+                return replay(stored, request)
+            if isinstance(refused, IdempotencyKeyReused):
+                raise key_reused(request) from refused
+            raise
+        order = await self._begun(draft, hold)
+        try:
+            order, answer = await self._store(draft, Placement(order, request, hold.expire_time if hold else None))
         except KeyTaken as taken:
+            # Taken by a call of another kind, there is no order that the hold could be for.
+            if taken.stored.fingerprint != request.fingerprint and await self._orders.get(order.id) is None:
+                await self._give_back(draft, hold)
             return replay(taken.stored, request)
-        except Fenced as error:
-            raise in_progress(request) from error
+        except Unstorable:
+            await self._give_back(draft, hold)
+            raise
         PLACED.labels(order.state).inc()
         return answer
 
-    async def _try_to_hold(self, draft: Draft) -> tuple[Order, datetime | None]:
+    async def _begun(self, draft: Draft, hold: Hold | None) -> Order:
         """
-        Return the order as it begins: confirmed, with the end of its hold, or pending if inventory can't be asked.
+        Return the order as it begins: confirmed on *hold*, or pending without one.
+        """
+        if hold is None:
+            return Order.pending(draft, self._clock())
+        try:
+            return Order.confirmed(draft, hold, self._clock())
+        except Exception:
+            await self._give_back(draft, hold)
+            raise
+
+    async def _store(self, draft: Draft, placement: Placement) -> tuple[Order, Answer]:
+        try:
+            return placement.order, await self._orders.place(placement)
+        except Fenced:
+            order = Order.pending(draft, self._clock(), HOLD_LAPSED)
+        try:
+            return order, await self._orders.place(Placement(order, placement.request))
+        except Fenced as error:
+            raise in_progress(placement.request) from error
+
+    async def _give_back(self, draft: Draft, hold: Hold | None) -> None:
+        """
+        Give back what an order holds that will never be.
+        """
+        if hold is None:
+            return
+        try:
+            async with asyncio.timeout(RELEASE_S):
+                await self._inventory.release(draft.order_id)
+        except (Error, TimeoutError) as error:
+            log.warning("hold_not_given_back", order=str(draft.order_id), error=str(error) or "timeout")
+
+    async def _try_to_hold(self, draft: Draft) -> Hold | None:
+        """
+        Return the order's hold, or None if inventory can't be asked.
         """
         share = min(self._hold_timeout_s, HOLD_SHARE * remaining_s(DEFAULT_S))
         try:
             async with asyncio.timeout(share):
-                hold = await self._inventory.hold(draft.order_id, draft.lines)
+                return await self._inventory.hold(draft.order_id, draft.lines)
         except REFUSALS:
             raise
         except (Error, TimeoutError) as error:
             log.info("an order waits for its stock", order=str(draft.order_id), error=str(error) or "timeout")
-            return Order.pending(draft, self._clock()), None
-        return Order.confirmed(draft, hold, self._clock()), hold.expire_time
+            return None
 
     async def cancel(self, caller: Caller, order_id: uuid.UUID, *, request_id: str = "", etag: str = "") -> Answer:
         """
@@ -121,14 +166,14 @@ class Checkout:
         generation = await self._orders.generation() if order.state is State.CONFIRMED else 0
         return order.cancel(self._clock(), generation)
 
-    async def fulfil(self, caller: Caller, order_id: uuid.UUID, *, request_id: str = "") -> Answer:
+    async def fulfil(self, caller: Caller, order_id: uuid.UUID, *, request_id: str = "", etag: str = "") -> Answer:
         """
         Mark an order as handed over; only operators may.
         """
         if not caller.operator:
             raise OperatorOnly("only operators fulfil orders")
-        request = self._request(caller, "FulfilOrder", order_id, request_id)
-        return await self._change(caller, order_id, request, "", self._fulfilled)
+        request = self._request(caller, "FulfilOrder", order_id, request_id, etag)
+        return await self._change(caller, order_id, request, etag, self._fulfilled)
 
     async def _fulfilled(self, order: Order) -> Order:
         return order.fulfil(self._clock())
@@ -143,7 +188,7 @@ class Checkout:
         return order
 
     @staticmethod
-    def _request(caller: Caller, method: str, order_id: uuid.UUID, request_id: str, etag: str = "") -> Request | None:
+    def _request(caller: Caller, method: str, order_id: uuid.UUID, request_id: str, etag: str) -> Request | None:
         if not request_id:
             return None
         return Request(caller.customer, request_id, fingerprint(method, str(order_id), etag))
@@ -225,11 +270,18 @@ def replay(stored: Stored, request: Request) -> Answer:
     Return the answer of before; `IdempotencyKeyReused` if something else was asked then.
     """
     if stored.fingerprint != request.fingerprint:
-        raise IdempotencyKeyReused(
-            "the request id was used for another request", metadata={"request_id": request.request_id}
-        )
+        raise key_reused(request)
     REPLAYED.inc()
     return stored.answer
+
+
+def key_reused(request: Request) -> IdempotencyKeyReused:
+    """
+    Return the error for a request whose id names another.
+    """
+    return IdempotencyKeyReused(
+        "the request id was used for another request", metadata={"request_id": request.request_id}
+    )
 
 
 def taken_by(request: Request | None) -> Request:

@@ -16,13 +16,15 @@ from shop.inventory.v1 import inventory_pb2, inventory_service_pb2
 from orders_svc import wire
 from orders_svc.breaker import Breaker
 from orders_svc.discrepancies import HoldSeen, StockSeen
-from orders_svc.order import INVENTORY_UNAVAILABLE, Hold, Line
+from orders_svc.order import INVENTORY_UNAVAILABLE, Hold, IdempotencyKeyReused, Line, RequestRefused
 from runtime import errors, status
 from runtime.batching import Gatherer, Work
 
 HOLDS = Counter("orders_holds", "Holds that inventory was asked for, by outcome.", ["outcome"])
 # What inventory says about a basket; anything else only says that it can't be asked.
 REFUSALS = (errors.FailedPrecondition, errors.InvalidArgument, errors.NotFound)
+# Of those, what orders say themselves: the others are of inventory's own resources, and no caller's business.
+TOLD = ("OUT_OF_STOCK", "UNKNOWN_PRODUCT", "MIXED_CURRENCIES", "TOTAL_TOO_LARGE", "INVALID_ARGUMENT")
 # While one batch waits for a slow replica the others go on.
 LANES = 4
 BATCH_LIMIT = 128
@@ -55,7 +57,8 @@ class MeshInventory:
         """
         Hold the whole basket, or nothing; a repeat gets the same hold.
 
-        Raises `FailedPrecondition` or `InvalidArgument` when inventory refuses,
+        Raises `FailedPrecondition` or `InvalidArgument` when inventory refuses, of
+        which `IdempotencyKeyReused` is for an id that holds other lines, and
         `Unavailable` when it can't be asked.
         """
         baskets = [inventory_pb2.HoldLine(product=line.product, quantity=line.quantity) for line in lines]
@@ -67,6 +70,16 @@ class MeshInventory:
             raise
         HOLDS.labels("held").inc()
         return hold
+
+    async def release(self, order_id: uuid.UUID) -> None:
+        """
+        Give back what an order holds that will never be; raises `Unavailable` when inventory can't be asked.
+        """
+        try:
+            request = inventory_service_pb2.ReleaseHoldRequest(name=f"holds/{order_id}")
+            await self._stub.ReleaseHold(request, timeout=self._timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise _unavailable(status.from_rpc_error(error)) from error
 
     def _lane(self) -> Lane:
         """
@@ -130,7 +143,22 @@ def _outcome(outcome: inventory_service_pb2.HoldStockOutcome) -> Hold | Exceptio
     if outcome.WhichOneof("outcome") == "hold":
         return hold_of(outcome.hold)
     error = status.from_status(outcome.error)
-    return error if isinstance(error, REFUSALS) else _unavailable(error)
+    return _refusal(error) if isinstance(error, REFUSALS) else _unavailable(error)
+
+
+def _refusal(error: errors.Error) -> errors.Error:
+    """
+    Return what inventory refuses with, in the words of orders.
+    """
+    if error.reason in TOLD:
+        # Named after the order that there is not.
+        error.metadata.pop("order", None)
+        return error
+    if error.reason == "HOLD_MISMATCH":
+        return IdempotencyKeyReused("the request id was used for another request")
+    if error.reason != "HOLD_RELEASED":
+        log.error("hold_refused_unexpectedly", reason=error.reason, error=error.message)
+    return RequestRefused("the order of this request id came to nothing before; use a new request id")
 
 
 def hold_of(message: inventory_pb2.Hold) -> Hold:

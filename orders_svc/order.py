@@ -19,6 +19,9 @@ from runtime.errors import Aborted, Error, FailedPrecondition, InvalidArgument, 
 NAMESPACE = uuid.UUID("6f0c7a52-93d1-5d0e-8d0b-0c3f5be2a1f4")
 INVENTORY_UNAVAILABLE = "INVENTORY_UNAVAILABLE"
 HOLD_LAPSED = "HOLD_LAPSED"
+# `google.type.Money.units` is an int64.
+MAX_UNITS = 2**63 - 1
+NANOS = 1_000_000_000
 
 
 class State(StrEnum):
@@ -55,6 +58,12 @@ class IdempotencyKeyReused(InvalidArgument):
     reason = "IDEMPOTENCY_KEY_REUSED"
 
 
+class RequestRefused(FailedPrecondition):
+    """The request id's order came to nothing before; another try needs another id."""
+
+    reason = "REQUEST_REFUSED"
+
+
 class RequestInProgress(Aborted):
     """A request with the same id is being worked on."""
 
@@ -77,6 +86,12 @@ class MixedCurrencies(FailedPrecondition):
     """The products of one order are priced in different currencies."""
 
     reason = "MIXED_CURRENCIES"
+
+
+class TotalTooLarge(FailedPrecondition):
+    """The order comes to more than an amount can say."""
+
+    reason = "TOTAL_TOO_LARGE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,12 +257,14 @@ class Change:
 
 def total(lines: Sequence[Line]) -> Money:
     """
-    Return the sum of priced *lines*; `MixedCurrencies` if there is none.
+    Return the sum of priced *lines*; `MixedCurrencies` or `TotalTooLarge` if there is none.
     """
     amounts = [line.unit_price * line.quantity for line in lines if line.unit_price is not None]
     result = amounts[0]
     for amount in amounts[1:]:
         result += amount
+    if result.nanos >= (MAX_UNITS + 1) * NANOS:
+        raise TotalTooLarge(f"the order comes to more than {MAX_UNITS} {result.currency}")
     return result
 
 

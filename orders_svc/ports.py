@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Protocol
 
 from orders_svc.order import Change, Draft, Hold, Line, Order, State
+from runtime.errors import Internal
 
 CREATED = 201
 ACCEPTED = 202
@@ -84,6 +85,10 @@ class KeyTaken(Exception):
         self.stored = stored
 
 
+class Unstorable(Internal):
+    """The order can never be stored, and nothing was."""
+
+
 class Orders(Protocol):
     """Where orders are kept; raises `Unavailable` while that cannot be reached."""
 
@@ -91,7 +96,7 @@ class Orders(Protocol):
         """Return what the request's id was answered with."""
 
     async def place(self, placement: Placement) -> Answer:
-        """Store a new order and its answer; raises `KeyTaken` or `Fenced`."""
+        """Store a new order and its answer; raises `KeyTaken`, `Fenced` or `Unstorable`."""
 
     async def get(self, order_id: uuid.UUID) -> Order | None:
         """Return the order as it is now."""
@@ -114,6 +119,10 @@ class Inventory(Protocol):
         """
         Hold the whole basket, or nothing; a repeat gets the same hold.
 
-        Raises `FailedPrecondition` or `InvalidArgument` when inventory refuses,
+        Raises `FailedPrecondition` or `InvalidArgument` when inventory refuses, of
+        which `IdempotencyKeyReused` is for an id that holds other lines, and
         `Unavailable` when it can't be asked.
         """
+
+    async def release(self, order_id: uuid.UUID) -> None:
+        """Give back what an order holds that will never be; raises `Unavailable` when inventory can't be asked."""

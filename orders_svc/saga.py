@@ -22,7 +22,7 @@ from shop.orders.v1 import events_pb2
 
 from orders_svc import wire
 from orders_svc.checkout import REFUSALS, now
-from orders_svc.order import HOLD_LAPSED, Change, Hold, Order, State
+from orders_svc.order import HOLD_LAPSED, Change, Hold, IdempotencyKeyReused, Order, State
 from orders_svc.ports import Fenced, Inventory, Orders, Stale
 from runtime.errors import Aborted, Error, InvalidArgument, Unavailable
 from runtime.messaging.message import Handler, Message
@@ -201,6 +201,9 @@ class Saga:
         try:
             hold = await self._hold(order)
             return order.confirm(hold, self._clock()), hold.expire_time
+        except IdempotencyKeyReused as error:
+            # The hold of a call with the same key that was not stored, as this order was: its lease ends.
+            raise Unavailable("another basket is held under this order's id", reason=HOLD_LAPSED) from error
         except REFUSALS as error:
             return order.reject(error.reason, self._clock()), None
 

@@ -15,11 +15,11 @@ from shop.orders.v1 import order_pb2
 
 from orders_svc import rows, sql, wire
 from orders_svc.order import Change, Order, State, basket, fingerprint
-from orders_svc.ports import ACCEPTED, CREATED, OK, Answer, Fenced, KeyTaken, Placement, Request, Stale, Stored
+from orders_svc.ports import ACCEPTED, CREATED, OK, Answer, Fenced, KeyTaken, Placement, Request, Stale, Stored, Unstorable
 from runtime import database
 from runtime.batching import Gatherer
 from runtime.database import NOT_NOW
-from runtime.errors import Internal, Unavailable
+from runtime.errors import Unavailable
 from runtime.messaging import outbox
 from runtime.notifier import Notifier
 
@@ -76,7 +76,7 @@ class Store:
 
     async def place(self, placement: Placement) -> Answer:
         """
-        Store a new order and its answer; raises `KeyTaken` or `Fenced`.
+        Store a new order and its answer; raises `KeyTaken`, `Fenced` or `Unstorable`.
         """
         return await self._placing.submit(rows.prepare(placement))
 
@@ -86,7 +86,7 @@ class Store:
         except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
             if len(batch) == 1:
                 log.error("an order can't be stored", order=batch[0].placement.order.name, error=str(error))
-                return [Internal("the order can't be stored")]
+                return [Unstorable("the order can't be stored")]
         # One of them is bad; alone, it can't fail its neighbours.
         outcomes: list[Answer | Exception] = []
         for each in batch:

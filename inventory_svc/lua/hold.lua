@@ -9,6 +9,7 @@
 --   {'held', lines, expire_ms}   lines: JSON [[product, quantity, price], ...]
 --   {'committed', lines}         it is sold already; of what its lines were only the order knows
 --   {'missing', {index, available, ...}}   {'unknown', {index, ...}}   indices from 0
+--   {'mixed', {currency, ...}}   {'dear'}   its prices have no sum
 --   {'mismatch'}   {'released'}   {'full'}
 
 local lease_ms = tonumber(ARGV[3])
@@ -51,8 +52,26 @@ local function missing(wanted)
   return #numbers > 0 and { 'missing', numbers } or nil
 end
 
+-- Below the 2^63 that an amount can say, by more than doubles are inexact.
+local MOST_UNITS = 9.2e18
+
+-- Prices are texts, `EUR 12 990000000`. What has no total is refused before anything is held for it.
+local function without_total(wanted)
+  local currencies, units = {}, 0
+  for _, line in ipairs(wanted) do
+    local currency, amount = string.match(product(line[1]).price or '', '^(%S+) (%S+)')
+    if currency and not currencies[currency] then
+      currencies[currency] = true
+      table.insert(currencies, currency)
+    end
+    units = units + line[2] * (tonumber(amount) or 0)
+  end
+  if #currencies > 1 then return { 'mixed', currencies } end
+  return units > MOST_UNITS and { 'dear' } or nil
+end
+
 local function shortcomings(wanted)
-  return unknown(wanted) or missing(wanted)
+  return unknown(wanted) or without_total(wanted) or missing(wanted)
 end
 
 local function priced(wanted)

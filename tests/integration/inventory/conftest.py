@@ -14,6 +14,9 @@ from tests.support.kafka_server import running_kafka
 from tests.support.redis_server import RedisServer
 
 
+PRICE = Money("EUR", 12, 900_000_000)
+
+
 @pytest.fixture(scope="module")
 def redis_server():
     with tempfile.TemporaryDirectory(prefix="inventory-redis-") as folder:
@@ -71,8 +74,7 @@ async def fresh_store(redis, *, generation=1, prefix=PREFIX, **limits):
     return store
 
 
-async def list_product(store, name, units, *, low=0):
-    price = Money("EUR", 12, 900_000_000)
+async def list_product(store, name, units, *, low=0, price=PRICE):
     await store.list_product(Listing(name, name.title(), f"A {name}.", price, low), 1)
     if units:
         await store.receive(Receipt(f"test {name}", name, units))

@@ -22,6 +22,7 @@ from inventory_svc.stock import (
     HoldReleased,
     HoldSettled,
     Line,
+    MixedCurrencies,
     Money,
     OutOfStock,
     Rebuilding,
@@ -31,6 +32,7 @@ from inventory_svc.stock import (
     Sale,
     State,
     Stock,
+    TotalTooLarge,
     Undecided,
     UnknownProduct,
     UnknownProducts,
@@ -659,3 +661,20 @@ async def test_every_open_hold_is_on_a_page_and_no_other(store):
         page, cursor = await store.open_holds(cursor=cursor, limit=10)
         found |= {(each.order, each.state) for each in page}
     assert found == {(order_id(f"held{n}"), State.HELD) for n in range(200)}
+
+
+async def test_a_basket_of_two_currencies_holds_nothing(store):
+    await list_product(store, "imported", 5, price=Money("USD", 3, 0))
+    refused = await hold(store, "a", mug=2, imported=1)
+    assert isinstance(refused, MixedCurrencies)
+    assert refused.metadata["currencies"] == "EUR, USD"
+    assert await numbers(store, "mug") == (10, 0, 0)
+    assert await numbers(store, "imported") == (5, 0, 0)
+    assert isinstance(await hold(store, "b", imported=1), Hold)
+
+
+@pytest.mark.parametrize(("units", "outcome"), [(4_500_000_000_000_000_000, Hold), (4_700_000_000_000_000_000, None)])
+async def test_a_basket_that_comes_to_more_than_an_amount_can_say_holds_nothing(store, units, outcome):
+    await list_product(store, "diamond", 5, price=Money("EUR", units, 0))
+    assert isinstance(await hold(store, "a", diamond=2), outcome or TotalTooLarge)
+    assert await numbers(store, "diamond") == ((3, 2, 0) if outcome else (5, 0, 0))

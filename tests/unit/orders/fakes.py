@@ -4,7 +4,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 from orders_svc import rows
-from orders_svc.order import Change, Hold, Money, State
+from orders_svc.order import Change, Hold, IdempotencyKeyReused, Money, RequestRefused, State
 from orders_svc.ports import OK, Answer, Fenced, KeyTaken, Request, Stale, Stored
 from runtime.errors import FailedPrecondition, Unavailable
 
@@ -89,6 +89,7 @@ class FakeInventory:
         self.generation = generation
         self.holds = {}
         self.released = set()
+        self.prices = {}
         self.calls = []
         self.down = False
         self.before_answer = None
@@ -102,20 +103,30 @@ class FakeInventory:
         if self.down:
             raise Unavailable("inventory cannot be asked", reason="INVENTORY_UNAVAILABLE")
         if order_id in self.released:
-            raise FailedPrecondition("the hold was released", reason="HOLD_RELEASED")
+            raise RequestRefused("the order came to nothing before")
+        if order_id in self.holds and self.holds[order_id] != {line.product: line.quantity for line in lines}:
+            raise IdempotencyKeyReused("another basket is held")
         if order_id not in self.holds:
             if any(self.stock.get(line.product, 0) < line.quantity for line in lines):
                 raise OutOfStock("not enough")
             for line in lines:
                 self.stock[line.product] -= line.quantity
-            self.holds[order_id] = {line.product: EUR_2 for line in lines}
-        held = Hold(self.generation, self.holds[order_id], datetime.now(UTC) + self.lease)
+            self.holds[order_id] = {line.product: line.quantity for line in lines}
+        prices = {line.product: self.prices.get(line.product, EUR_2) for line in lines}
+        held = Hold(self.generation, prices, datetime.now(UTC) + self.lease)
         if self.before_answer:
             await self.before_answer(order_id)
         return held
 
-    def release(self, order_id):
+    async def release(self, order_id):
+        if self.down:
+            raise Unavailable("inventory cannot be asked", reason="INVENTORY_UNAVAILABLE")
+        self.give_back(order_id)
+
+    def give_back(self, order_id):
         self.released.add(order_id)
+        for product, quantity in self.holds.pop(order_id, {}).items():
+            self.stock[product] += quantity
 
 
 __all__ = ["FakeInventory", "FakeOrders", "Request"]

@@ -9,13 +9,20 @@ from shop.orders.v1 import order_pb2
 
 from orders_svc.checkout import Checkout
 from orders_svc.order import (
+    Draft,
     IdempotencyKeyReused,
     IllegalTransition,
+    Line,
+    MixedCurrencies,
+    Money,
     OperatorOnly,
     OrderChanged,
     OrderNotFound,
+    RequestRefused,
     State,
+    TotalTooLarge,
 )
+from orders_svc.ports import Unstorable
 from runtime import deadline
 from runtime.caller import Caller
 from runtime.errors import FailedPrecondition, Unavailable
@@ -185,6 +192,116 @@ async def test_a_caller_that_leaves_before_the_hold_starts_nothing(checkout, inv
     assert inventory.calls == []
 
 
+class TestHoldsOfRefusedOrders:
+    """What is refused after its stock was held holds none afterwards."""
+
+    async def test_two_currencies(self, checkout, inventory):
+        inventory.stock["products/coffee"] = 10
+        inventory.prices["products/coffee"] = Money("USD", 1)
+        wanted = Draft("ann", "k", (Line("products/tea", 2), Line("products/coffee", 3)))
+        with pytest.raises(MixedCurrencies):
+            await checkout.place(wanted)
+        assert inventory.stock == {"products/tea": 10, "products/coffee": 10}
+
+    async def test_a_total_that_no_amount_can_say(self, checkout, inventory):
+        inventory.prices["products/tea"] = Money("EUR", (2**62) * 10**9)
+        with pytest.raises(TotalTooLarge):
+            await checkout.place(draft(quantity=2))
+        assert inventory.stock == {"products/tea": 10}
+
+    async def test_a_price_that_is_not_told(self, checkout, inventory):
+        hold = inventory.hold
+
+        async def without_prices(order_id, lines):
+            await hold(order_id, lines)
+            return (await hold(order_id, lines)).__class__(0, {})
+
+        inventory.hold = without_prices
+        with pytest.raises(KeyError):
+            await checkout.place(draft())
+        assert inventory.stock == {"products/tea": 10}
+
+    async def test_an_order_that_can_never_be_stored(self, checkout, inventory, orders):
+        async def refuse(_):
+            raise Unstorable("the order can't be stored")
+
+        orders.place = refuse
+        with pytest.raises(Unstorable):
+            await checkout.place(draft("k"))
+        assert inventory.stock == {"products/tea": 10}
+        with pytest.raises(RequestRefused):
+            await checkout.place(draft("k"))
+
+    async def test_a_key_that_a_cancel_takes_meanwhile(self, checkout, inventory):
+        first = await checkout.place(draft("first"))
+        order_id = uuid.UUID(order_pb2.Order.FromString(first.snapshot).name[7:])
+
+        async def cancel(_):
+            inventory.before_answer = None
+            await checkout.cancel(ANN, order_id, request_id="k")
+
+        inventory.before_answer = cancel
+        with pytest.raises(IdempotencyKeyReused):
+            await checkout.place(draft("k", quantity=3))
+        assert draft("k").order_id in inventory.released
+
+    async def test_that_cannot_be_given_back_are_left_to_their_lease(self, checkout, inventory):
+        async def unreachable(_):
+            raise Unavailable("inventory cannot be asked")
+
+        inventory.release = unreachable
+        inventory.prices["products/tea"] = Money("EUR", (2**62) * 10**9)
+        with pytest.raises(TotalTooLarge):
+            await checkout.place(draft(quantity=2))
+
+    async def test_a_hold_of_an_order_that_may_be_stored_stays(self, checkout, inventory, orders):
+        """Nobody knows what became of a commit whose answer was lost."""
+
+        async def lose(_):
+            raise Unavailable("the orders' database does not answer", retry_after_s=1)
+
+        orders.place = lose
+        with pytest.raises(Unavailable):
+            await checkout.place(draft(quantity=2))
+        assert inventory.stock == {"products/tea": 8}
+
+
+class TestOneKeyAtTheSameTime:
+    async def test_another_basket_under_the_key_has_one_answer_at_any_moment(self, checkout, inventory):
+        """While the first is on its way, in the same batch, or a second later."""
+        entered, go = asyncio.Event(), asyncio.Event()
+
+        async def wait(_):
+            inventory.before_answer = None
+            entered.set()
+            await go.wait()
+
+        inventory.before_answer = wait
+        first = asyncio.create_task(checkout.place(draft("k", quantity=1)))
+        await entered.wait()
+        with pytest.raises(IdempotencyKeyReused) as meanwhile:
+            await checkout.place(draft("k", quantity=2))
+        go.set()
+        await first
+        with pytest.raises(IdempotencyKeyReused) as later:
+            await checkout.place(draft("k", quantity=2))
+        assert (meanwhile.value.message, meanwhile.value.metadata) == (later.value.message, later.value.metadata)
+
+    async def test_a_refusal_beside_a_success_is_told_as_the_success(self, checkout, inventory):
+        """The stock came in between the two holds, and the one that found it was faster."""
+        real = inventory.hold
+
+        async def refuse_when_the_other_is_done(order_id, lines):
+            inventory.hold = real
+            await checkout.place(draft("k", quantity=2))
+            raise FailedPrecondition("not enough", reason="OUT_OF_STOCK")
+
+        inventory.hold = refuse_when_the_other_is_done
+        answer = await checkout.place(draft("k", quantity=2))
+        assert answer.replayed
+        assert state(answer) == "CONFIRMED"
+
+
 class TestMoves:
     @pytest.fixture
     async def order_id(self, checkout):
@@ -214,9 +331,20 @@ class TestMoves:
             await checkout.fulfil(ANN, order_id)
         assert state(await checkout.fulfil(OPERATOR, order_id)) == "FULFILLED"
 
-    async def test_an_etag_of_before_is_refused(self, checkout, order_id):
+    @pytest.mark.parametrize("move", ["cancel", "fulfil"])
+    async def test_an_etag_of_before_is_refused(self, checkout, order_id, orders, move):
         with pytest.raises(OrderChanged):
-            await checkout.cancel(ANN, order_id, etag='"other"')
+            await getattr(checkout, move)(OPERATOR, order_id, etag='"other"')
+        assert orders.orders[order_id].state is State.CONFIRMED
+
+    @pytest.mark.parametrize("move", ["cancel", "fulfil"])
+    async def test_an_etag_is_part_of_what_a_key_names(self, checkout, order_id, orders, move):
+        change = getattr(checkout, move)
+        etag = orders.orders[order_id].etag
+        await change(OPERATOR, order_id, request_id="c", etag=etag)
+        assert (await change(OPERATOR, order_id, request_id="c", etag=etag)).replayed
+        with pytest.raises(IdempotencyKeyReused):
+            await change(OPERATOR, order_id, request_id="c")
 
     async def test_a_move_that_loses_a_race_looks_again(self, checkout, order_id, orders):
         """Between the cancel's read and its write the order is fulfilled."""

@@ -119,9 +119,7 @@ class Histories(RuleBasedStateMachine):
 
     def give_back(self, order):
         order_id = next(key for key, each in self.orders.orders.items() if each.name == order.name)
-        self.inventory.release(order_id)
-        if self.inventory.holds.pop(order_id, None):
-            self.inventory.stock[TEA] += sum(line.quantity for line in order.lines)
+        self.inventory.give_back(order_id)
 
     @invariant()
     def no_unit_is_sold_twice(self):

@@ -63,6 +63,25 @@ def inventory(stub):
     return MeshInventory(stub, Breaker("inventory.test"), timeout_s=1)
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("HOLD_MISMATCH", "IDEMPOTENCY_KEY_REUSED"),
+        ("HOLD_RELEASED", "REQUEST_REFUSED"),
+        ("SOMETHING_NEW", "REQUEST_REFUSED"),
+        ("OUT_OF_STOCK", "OUT_OF_STOCK"),
+    ],
+)
+async def test_a_refusal_is_told_in_the_words_of_orders(inventory, stub, said, told):
+    metadata = {"order": "orders/x", "products": "products/tea"}
+    stub.answer = refused(FailedPrecondition("of it", reason=said, metadata=metadata))
+    with pytest.raises((FailedPrecondition, InvalidArgument)) as raised:
+        await inventory.hold(uuid.uuid4(), LINES)
+    assert raised.value.reason == told
+    assert "holds/" not in raised.value.message
+    assert "order" not in raised.value.metadata
+
+
 async def test_a_hold_tells_generation_and_prices(inventory):
     held = await inventory.hold(uuid.uuid4(), LINES)
     assert (held.generation, held.prices) == (4, {"products/tea": Money("EUR", 1_000_000_005)})
@@ -86,7 +105,7 @@ async def test_a_call_that_hangs_does_not_hold_up_later_ones(inventory, stub):
     stuck.cancel()
 
 
-@pytest.mark.parametrize("error", [FailedPrecondition("no", reason="OUT_OF_STOCK"), InvalidArgument("no", reason="X")])
+@pytest.mark.parametrize("error", [FailedPrecondition("no", reason="OUT_OF_STOCK"), InvalidArgument("no", reason="UNKNOWN_PRODUCT")])
 async def test_a_refusal_reaches_the_customer_as_it_is(inventory, stub, error):
     stub.answer = refused(error)
     with pytest.raises(type(error)) as raised:

@@ -20,6 +20,7 @@ from orders_svc.order import (
     Order,
     OrderChanged,
     State,
+    TotalTooLarge,
     require_etag,
 )
 
@@ -64,6 +65,15 @@ def test_the_total_is_exact_and_of_one_currency():
     mixed = Hold(1, {**HOLD.prices, "products/pot": Money("USD", 1)})
     with pytest.raises(MixedCurrencies):
         Order.confirmed(WANTED, mixed, AT)
+
+
+def test_a_total_has_room_in_an_amount():
+    most = 2**63 - 1
+    wanted = Draft("ann", "k", (Line("products/tea", 1),))
+    order = Order.confirmed(wanted, Hold(1, {"products/tea": Money("EUR", most * 10**9 + 999_999_999)}), AT)
+    assert wire.order_message(order).total.units == most
+    with pytest.raises(TotalTooLarge):
+        Order.confirmed(wanted, Hold(1, {"products/tea": Money("EUR", (most + 1) * 10**9)}), AT)
 
 
 def test_the_order_of_the_lines_does_not_make_another_request():

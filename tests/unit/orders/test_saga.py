@@ -138,7 +138,7 @@ async def test_a_hold_that_arrives_after_the_release_is_refused_and_the_cancel_s
 
     async def cancel_and_release(asked):
         await world.checkout.cancel(ANN, asked)
-        world.inventory.release(asked)
+        world.inventory.give_back(asked)
 
     hold = world.inventory.hold
 
@@ -265,9 +265,24 @@ async def test_an_order_priced_in_two_currencies_is_rejected(world):
     wanted = Draft("ann", "k", (Line("products/tea", 1), Line("products/pot", 1)))
     order = Order.pending(wanted, datetime.now(UTC))
     await world.orders.place(Placement(order, Request.of(wanted)))
-    world.inventory.holds[order.id] = {"products/tea": Money("EUR", 1), "products/pot": Money("USD", 1)}
+    world.inventory.stock["products/pot"] = 1
+    world.inventory.prices["products/pot"] = Money("USD", 1)
     await world.saga.finish(order)
     assert world.orders.orders[order.id].state_reason == "MIXED_CURRENCIES"
+
+
+async def test_an_order_whose_id_holds_another_basket_waits_for_the_end_of_that_lease(world):
+    """The hold is of a call with the same key that was not stored."""
+    wanted = Draft("ann", "k", (Line("products/tea", 1),))
+    order = Order.pending(wanted, datetime.now(UTC))
+    await world.orders.place(Placement(order, Request.of(wanted)))
+    world.inventory.holds[order.id] = {"products/tea": 2}
+    with pytest.raises(Unavailable):
+        await world.saga.finish(order)
+    assert world.orders.orders[order.id].state is State.PENDING
+    del world.inventory.holds[order.id]
+    await world.saga.finish(order)
+    assert world.orders.orders[order.id].state is State.CONFIRMED
 
 
 def test_event_ids_are_the_same_in_every_repeat():
