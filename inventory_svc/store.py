@@ -209,7 +209,7 @@ class Store:
     async def _receipt(self, script: str, receipt: Receipt) -> list[Any]:
         reply = await self._scripts.call(script, receipt.request, receipt.product, receipt.quantity)
         if reply[0] == "differs":
-            raise RequestIdReused(receipt.request.partition(" ")[2])
+            raise RequestIdReused(receipt.request.rpartition(" ")[2])
         if reply[0] == "unknown":
             raise UnknownProduct(receipt.product)
         return reply

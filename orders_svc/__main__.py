@@ -145,7 +145,9 @@ async def serve(settings: Settings) -> None:
         redriving = make_redrive(settings, parts.publisher)
         watchman = Watchman(parts.pool, GroupLags(settings.kafka_brokers), parts.path)
         operations = OperationsService(watchman, redriving, parts.reconciler, lambda: redrive_rows(parts.pool))
-        orders = OrderService(checkout, Listing(parts.orders, settings.page_key()), hub)
+        orders = OrderService(
+            checkout, Listing(parts.orders, settings.page_key()), hub, max_watch_s=settings.max_watch_s
+        )
         server = Server(
             settings,
             domain=DOMAIN,

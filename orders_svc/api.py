@@ -24,8 +24,8 @@ from orders_svc.listing import Listing
 from orders_svc.order import Draft, Line, State
 from orders_svc.ports import Answer
 from orders_svc.settings import DOMAIN
-from orders_svc.watch import Hub, events
-from runtime.caller import Caller, caller
+from orders_svc.watch import End, Hub, Version, events
+from runtime.caller import Caller, caller, token_left_s
 from runtime.errors import Error, FieldViolation, Internal
 from runtime.reply import send_http_code
 from runtime.status import to_status
@@ -41,10 +41,11 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class OrderService(order_service_pb2_grpc.OrderServiceServicer):
     """What customers and operators call."""
 
-    def __init__(self, checkout: Checkout, listing: Listing, hub: Hub) -> None:
+    def __init__(self, checkout: Checkout, listing: Listing, hub: Hub, *, max_watch_s: float) -> None:
         self._checkout = checkout
         self._listing = listing
         self._hub = hub
+        self._max_watch_s = max_watch_s
         self._turns = Turns()
 
     async def CreateOrder(self, request: order_service_pb2.CreateOrderRequest, context: Context) -> order_pb2.Order:
@@ -132,14 +133,20 @@ class OrderService(order_service_pb2_grpc.OrderServiceServicer):
         Stream an order's changes until it is final.
         """
         order = await self._checkout.get(caller(context), wire.order_id(request.name))
-        if order.final and request.from_version > order.version:
+        end = End.of(self._max_watch_s, token_left_s(context))
+        first = request.from_version or order.version
+        if order.final and first > order.version:
             yield _end(Status())
             return
-        with self._hub.watch(order.id, request.from_version or order.version) as watcher:
+        # What comes next is looked at in any case: it may be the end, also of who waits for a version that never comes.
+        with self._hub.watch(order.id, min(first, order.version + 1)) as watcher:
+            # At once, so that who resumes knows that the line is alive. What fails from here on is told as an event.
+            await context.send_initial_metadata(())
             try:
-                async for snapshot in events(watcher, HEARTBEAT_S):
-                    response = _event(snapshot)
-                    yield response
+                async for event in events(watcher, HEARTBEAT_S, end):
+                    response = _event(event)
+                    if event is None or event[0] >= first:
+                        yield response
                     if response.HasField("order") and _final(response.order):
                         yield _end(Status())
                         return
@@ -203,10 +210,10 @@ async def _reply(context: Context, answer: Answer) -> order_pb2.Order:
     return order
 
 
-def _event(snapshot: bytes | None) -> order_service_pb2.WatchOrderResponse:
-    if snapshot is None:
+def _event(event: Version | None) -> order_service_pb2.WatchOrderResponse:
+    if event is None:
         return order_service_pb2.WatchOrderResponse(heartbeat=order_service_pb2.WatchOrderResponse.Heartbeat())
-    return order_service_pb2.WatchOrderResponse(order=order_pb2.Order.FromString(snapshot))
+    return order_service_pb2.WatchOrderResponse(order=order_pb2.Order.FromString(event[1]))
 
 
 def _final(order: order_pb2.Order) -> bool:

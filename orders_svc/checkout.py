@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import structlog
 from prometheus_client import Counter
 
+from orders_svc.answers import in_progress, key_reused, replay, taken_by
 from orders_svc.order import (
     HOLD_LAPSED,
     Change,
@@ -22,19 +23,17 @@ from orders_svc.order import (
     OperatorOnly,
     Order,
     OrderChanged,
-    RequestInProgress,
     State,
     fingerprint,
     not_found,
     require_etag,
 )
-from orders_svc.ports import Answer, Fenced, Inventory, KeyTaken, Orders, Placement, Request, Stale, Stored, Unstorable
+from orders_svc.ports import Answer, Fenced, Inventory, KeyTaken, Orders, Placement, Request, Stale, Unstorable
 from runtime.caller import Caller
 from runtime.deadline import remaining_s
 from runtime.errors import Error, FailedPrecondition, InvalidArgument, NotFound, Unavailable
 
 PLACED = Counter("orders_placed", "Orders that were stored, by state.", ["state"])
-REPLAYED = Counter("orders_replayed", "Answers of before that were given again.")
 # The part of a call's time that a hold may take; the rest is for the commit.
 HOLD_SHARE = 0.6
 # What is kept back for the way to the caller, so that it hears more than that its time is over.
@@ -263,40 +262,3 @@ async def in_time() -> AsyncIterator[None]:
             reason="DATABASE_UNAVAILABLE",
             retry_after_s=1,
         ) from error
-
-
-def replay(stored: Stored, request: Request) -> Answer:
-    """
-    Return the answer of before; `IdempotencyKeyReused` if something else was asked then.
-    """
-    if stored.fingerprint != request.fingerprint:
-        raise key_reused(request)
-    REPLAYED.inc()
-    return stored.answer
-
-
-def key_reused(request: Request) -> IdempotencyKeyReused:
-    """
-    Return the error for a request whose id names another.
-    """
-    return IdempotencyKeyReused(
-        "the request id was used for another request", metadata={"request_id": request.request_id}
-    )
-
-
-def taken_by(request: Request | None) -> Request:
-    """
-    Return the request whose key was found taken; without a key none can be.
-    """
-    if request is None:
-        raise RuntimeError("a key was taken that nobody gave")
-    return request
-
-
-def in_progress(request: Request) -> RequestInProgress:
-    """
-    Return the error for a request that can be neither stored nor found stored right now.
-    """
-    return RequestInProgress(
-        "a request with this id is in progress", metadata={"request_id": request.request_id}, retry_after_s=1
-    )

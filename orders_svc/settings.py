@@ -48,6 +48,9 @@ class Settings(ServiceSettings):
     most_watchers: int = Field(default=1000, ge=1, le=100_000)
     """Streams of WatchOrder that one replica serves at a time."""
 
+    max_watch_s: float = Field(default=900, gt=0, le=86_400)
+    """The longest that a stream of WatchOrder lasts; it is taken up again where it ended."""
+
     def page_key(self) -> bytes:
         """
         Return the key that signs page tokens, the same in every replica.

@@ -15,7 +15,19 @@ from shop.orders.v1 import order_pb2
 
 from orders_svc import rows, sql, wire
 from orders_svc.order import Change, Order, State, basket, fingerprint
-from orders_svc.ports import ACCEPTED, CREATED, OK, Answer, Fenced, KeyTaken, Placement, Request, Stale, Stored, Unstorable
+from orders_svc.ports import (
+    ACCEPTED,
+    CREATED,
+    OK,
+    Answer,
+    Fenced,
+    KeyTaken,
+    Placement,
+    Request,
+    Stale,
+    Stored,
+    Unstorable,
+)
 from runtime import database
 from runtime.batching import Gatherer
 from runtime.database import NOT_NOW

@@ -11,6 +11,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import asyncpg
@@ -18,7 +19,7 @@ import structlog
 from prometheus_client import Gauge
 
 from runtime.database import NOT_NOW, listening
-from runtime.errors import Aborted, Error, ResourceExhausted, Unavailable
+from runtime.errors import Aborted, Error, ResourceExhausted, Unauthenticated, Unavailable
 
 WATCHERS = Gauge("orders_watchers", "Streams of WatchOrder.")
 # An order has at most three changes; a reader that is this far behind is not reading.
@@ -191,10 +192,31 @@ def stopping() -> Unavailable:
     return Unavailable("this replica stops; watch again from the last version", retry_after_s=1)
 
 
-async def events(watcher: Watcher, heartbeat_s: float) -> AsyncIterator[bytes | None]:
+@dataclass(frozen=True)
+class End:
+    """When a stream has lasted long enough, on the loop's clock, and what its reader is told then."""
+
+    at: float
+    error: Error
+
+    @classmethod
+    def of(cls, max_s: float, token_left_s: float | None) -> End:
+        """
+        Return the end of a stream that begins now: after *max_s*, or with the caller's token.
+        """
+        now = asyncio.get_running_loop().time()
+        if token_left_s is not None and token_left_s < max_s:
+            return cls(now + token_left_s, Unauthenticated("the token has ended; sign in", reason="TOKEN_EXPIRED"))
+        return cls(now + max_s, Aborted("the stream has lasted long enough; watch again", reason="WATCH_ENDED"))
+
+
+async def events(watcher: Watcher, heartbeat_s: float, end: End) -> AsyncIterator[Version | None]:
     """
-    Yield the watched order's versions, and None whenever *heartbeat_s* pass without one.
+    Yield the watched order's versions, and None whenever *heartbeat_s* pass without one, until *end*, which it raises.
     """
-    while True:
-        event = await watcher.get(heartbeat_s)
-        yield None if event is None else event[1]
+    loop = asyncio.get_running_loop()
+    while (left := end.at - loop.time()) > 0:
+        event = await watcher.get(min(heartbeat_s, left))
+        if event is not None or left > heartbeat_s:
+            yield event
+    raise end.error

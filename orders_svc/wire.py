@@ -10,6 +10,7 @@ from google.type.money_pb2 import Money as MoneyMessage
 from shop.orders.v1 import events_pb2, order_pb2
 
 from orders_svc.order import Change, Line, Money, Order, State
+from runtime.caller import customer_id, customer_name
 
 _NANOS = 1_000_000_000
 
@@ -61,7 +62,7 @@ def order_message(order: Order) -> order_pb2.Order:
     """
     return order_pb2.Order(
         name=order.name,
-        customer=f"customers/{order.customer}",
+        customer=customer_name(order.customer),
         lines=[line_message(each) for each in order.lines],
         state=order_pb2.Order.State.Value(order.state),
         state_reason=order.state_reason,
@@ -79,7 +80,7 @@ def order(message: order_pb2.Order, generation: int = 0) -> Order:
     """
     return Order(
         id=order_id(message.name),
-        customer=message.customer.removeprefix("customers/"),
+        customer=customer_id(message.customer),
         lines=tuple(line(each) for each in message.lines),
         state=State(order_pb2.Order.State.Name(message.state)),
         state_reason=message.state_reason,

@@ -8,8 +8,10 @@ comes from outside; inside the mesh only its identities reach a service at all.
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote, unquote
 
 import grpc
 
@@ -17,10 +19,16 @@ from runtime.errors import FieldViolation, InvalidArgument, Unauthenticated
 
 CUSTOMER = "x-customer-id"
 OPERATOR = "x-operator"
+# When the caller's token ends, in seconds since 1970; absent where there is no token.
+EXPIRY = "x-token-exp"
 # Who is at the other end of the mesh's connection, as the sidecar found in its certificate.
 WORKLOAD = "x-forwarded-client-cert"
 _SPIFFE = re.compile(r"URI=(spiffe://[^;,\"]+)")
-_CUSTOMER_FORM = re.compile(r"[A-Za-z0-9._@|-]{1,128}")
+# What an issuer may call a subject: 255 ASCII characters (OpenID Connect Core, section 2). No space at an end: HTTP
+# takes it away there, which makes two customers one.
+_CUSTOMER_FORM = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?")
+# Stands for itself in a segment of a path, as "pchar" of RFC 3986 does.
+_PLAIN = "@|:!$&'()*+,;="
 
 
 @dataclass(frozen=True)
@@ -33,24 +41,61 @@ class Caller:
     @property
     def name(self) -> str:
         """The customer's resource name."""
-        return f"customers/{self.customer}"
+        return customer_name(self.customer)
+
+
+def customer_name(customer: str) -> str:
+    """
+    Return the resource name of *customer*, whose id is one segment of it (AIP-122, RFC 3986).
+    """
+    return f"customers/{quote(customer, safe=_PLAIN)}"
+
+
+def customer_id(name: str) -> str:
+    """
+    Return the customer whose resource name is *name*.
+    """
+    return unquote(name.removeprefix("customers/"))
 
 
 def caller(context: grpc.aio.ServicerContext[Any, Any]) -> Caller:
     """
     Return who calls; `Unauthenticated` if nobody is named, `InvalidArgument` if the name has no valid form.
     """
-    metadata = _metadata(context)
-    customer = metadata.get(CUSTOMER)
+    customer, operator = single(context, CUSTOMER), single(context, OPERATOR)
     if customer is None:
         raise Unauthenticated("this is done for a customer, and none is named", reason="MISSING_CUSTOMER")
     if not _CUSTOMER_FORM.fullmatch(customer):
         raise InvalidArgument(
-            f"{CUSTOMER} is not a customer's id",
+            "the caller's name is not a customer's id",
             reason="INVALID_CUSTOMER",
-            fields=[FieldViolation(CUSTOMER, "1 to 128 of A-Z a-z 0-9 . _ @ | -")],
+            fields=[FieldViolation(CUSTOMER, "1 to 255 visible ASCII characters, with spaces between them only")],
         )
-    return Caller(customer, operator=is_operator(metadata.get(OPERATOR)))
+    return Caller(customer, operator=is_operator(operator))
+
+
+def single(context: grpc.aio.ServicerContext[Any, Any], *names: str) -> str | None:
+    """
+    Return the metadata that has one of *names*; `InvalidArgument` if there is more than one.
+    """
+    found = [str(value) for key, value in context.invocation_metadata() or () if key in names]
+    if len(found) > 1:
+        raise InvalidArgument(
+            f"{names[0]} comes {len(found)} times",
+            reason="DOUBLED_FIELD",
+            fields=[FieldViolation(names[0], "must not come more than once")],
+        )
+    return found[0] if found else None
+
+
+def token_left_s(context: grpc.aio.ServicerContext[Any, Any]) -> float | None:
+    """
+    Return the seconds that the caller's token lasts, None for a caller without one.
+    """
+    try:
+        return float(single(context, EXPIRY) or "") - time.time()
+    except ValueError:
+        return None
 
 
 def is_operator(header: str | None) -> bool:

@@ -19,7 +19,7 @@ from google.protobuf.message import Message
 from prometheus_client import Counter, Gauge, Histogram
 
 from runtime import deadline, errors, messages, status
-from runtime.caller import share_of
+from runtime.caller import share_of, single
 from runtime.settings import ServiceSettings
 from runtime.shares import Shares
 from runtime.validation import check
@@ -34,7 +34,8 @@ SECONDS = Histogram(
 IN_FLIGHT = Gauge("grpc_server_in_flight", "Calls being worked on.", ["kind"])
 # Less than this cannot be enough for anything; the caller has gone or is about to.
 LEAST_USEFUL_S = 0.005
-IDEMPOTENCY_KEY = "idempotency-key"
+# Headers of HTTP that say the same as a field of the request.
+FIELD_HEADERS = {"request_id": "Idempotency-Key", "etag": "If-Match"}
 log = structlog.get_logger()
 
 
@@ -73,7 +74,7 @@ def wrappers(settings: ServiceSettings, domain: str) -> list[Wrapper]:
         limit(settings),
         keep_deadline(settings),
         parse,
-        take_request_id,
+        take_headers,
         validate,
     ]
 
@@ -189,14 +190,16 @@ async def parse(call: Call) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def take_request_id(call: Call) -> AsyncIterator[None]:
+async def take_headers(call: Call) -> AsyncIterator[None]:
     """
-    Fill an empty `request_id` from the header `idempotency-key`, which is the same thing (AIP-155).
+    Fill empty fields from the headers that are the same thing: `request_id` (AIP-155) and `etag` (RFC 9110, 13.1.1).
     """
-    if "request_id" in call.request.DESCRIPTOR.fields_by_name:
-        key = dict(call.context.invocation_metadata() or ()).get(IDEMPOTENCY_KEY)
-        if isinstance(key, str) and key:
-            messages.merge_request_id(call.request, key)
+    for name, header in FIELD_HEADERS.items():
+        if name in call.request.DESCRIPTOR.fields_by_name:
+            value = single(call.context, header.lower())
+            # Whatever there is, matches *.
+            if value is not None and not (name == "etag" and value == "*"):
+                messages.merge(call.request, name, value, header=header)
     yield
 
 

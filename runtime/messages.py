@@ -62,13 +62,17 @@ def parse(message: bytes, deserializer: Deserializer) -> Message:
         ) from error
 
 
-def merge_request_id(request: Any, key: str) -> None:
+def merge(request: Any, name: str, value: str, *, header: str) -> None:
     """
-    Give *request* the request id *key*; `InvalidArgument` if it has another.
+    Give the field *name* of *request* the *value* of a *header*; `InvalidArgument` if it has another, or there is none.
     """
-    if request.request_id not in ("", key):
+    if not value:
         raise errors.InvalidArgument(
-            "request_id and the header Idempotency-Key differ",
-            fields=[errors.FieldViolation("request_id", "differs from the header Idempotency-Key")],
+            f"the header {header} is empty", fields=[errors.FieldViolation(header, "must not be empty")]
         )
-    request.request_id = key
+    if getattr(request, name) not in ("", value):
+        raise errors.InvalidArgument(
+            f"{name} and the header {header} differ",
+            fields=[errors.FieldViolation(name, f"differs from the header {header}")],
+        )
+    setattr(request, name, value)

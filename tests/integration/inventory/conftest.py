@@ -13,7 +13,6 @@ from inventory_svc.store import Limits, Store
 from tests.support.kafka_server import running_kafka
 from tests.support.redis_server import RedisServer
 
-
 PRICE = Money("EUR", 12, 900_000_000)
 
 

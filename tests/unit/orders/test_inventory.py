@@ -105,7 +105,9 @@ async def test_a_call_that_hangs_does_not_hold_up_later_ones(inventory, stub):
     stuck.cancel()
 
 
-@pytest.mark.parametrize("error", [FailedPrecondition("no", reason="OUT_OF_STOCK"), InvalidArgument("no", reason="UNKNOWN_PRODUCT")])
+@pytest.mark.parametrize(
+    "error", [FailedPrecondition("no", reason="OUT_OF_STOCK"), InvalidArgument("no", reason="UNKNOWN_PRODUCT")]
+)
 async def test_a_refusal_reaches_the_customer_as_it_is(inventory, stub, error):
     stub.answer = refused(error)
     with pytest.raises(type(error)) as raised:

@@ -10,7 +10,7 @@ from google.rpc.status_pb2 import Status
 from shop.orders.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
 
 from runtime import deadline, errors, interceptors, status
-from runtime.caller import caller
+from runtime.caller import caller, customer_id
 from runtime.reply import send_http_code
 from runtime.settings import ServiceSettings
 
@@ -28,6 +28,9 @@ class Servicer(order_service_pb2_grpc.OrderServiceServicer):
         return await self.behaviour(request, context)
 
     async def BatchCreateOrders(self, request, context):
+        return await self.behaviour(request, context)
+
+    async def CancelOrder(self, request, context):
         return await self.behaviour(request, context)
 
     async def WatchOrder(self, request, context):
@@ -228,11 +231,82 @@ async def test_the_caller_is_who_the_edge_says_and_nobody_otherwise():
         nobody, raw = await refused(stub.CreateOrder(create()))
         named = await stub.CreateOrder(create(), metadata=(("x-customer-id", "anonymous"),))
         alice = await stub.CreateOrder(create(), metadata=(("x-customer-id", "alice"), ("x-operator", "true")))
-        error, _ = await refused(stub.CreateOrder(create(), metadata=(("x-customer-id", "a b c"),)))
+        error, _ = await refused(stub.CreateOrder(create(), metadata=(("x-customer-id", "x" * 256),)))
     assert (raw.code(), nobody.reason) == (grpc.StatusCode.UNAUTHENTICATED, "MISSING_CUSTOMER")
     assert (named.customer, named.name) == ("customers/anonymous", "False")
     assert (alice.customer, alice.name) == ("customers/alice", "True")
     assert error.reason == "INVALID_CUSTOMER"
+
+
+@pytest.mark.parametrize(
+    ("subject", "name"),
+    [
+        ("auth0|5f7c8ec7", "customers/auth0|5f7c8ec7"),
+        ("f:0c3e5f2a-1111:jane.doe", "customers/f:0c3e5f2a-1111:jane.doe"),
+        ("q83vEjRW+/8=", "customers/q83vEjRW+%2F8="),
+        ("spiffe://cluster.local/ns/a/sa/b", "customers/spiffe:%2F%2Fcluster.local%2Fns%2Fa%2Fsa%2Fb"),
+        ("https://id.example.com/?u=7#me", "customers/https:%2F%2Fid.example.com%2F%3Fu=7%23me"),
+        ("Jane Doe", "customers/Jane%20Doe"),
+        ("100%25", "customers/100%2525"),
+        ("x" * 255, "customers/" + "x" * 255),
+    ],
+)
+async def test_a_customer_may_be_called_whatever_an_issuer_calls_a_subject(subject, name):
+    async def behaviour(request, context):
+        who = caller(context)
+        assert (who.customer, customer_id(who.name)) == (subject, subject)
+        return order_pb2.Order(customer=who.name)
+
+    async with service(behaviour) as stub:
+        order = await stub.CreateOrder(create(), metadata=(("x-customer-id", subject),))
+    assert order.customer == name
+
+
+@pytest.mark.parametrize("header", ["idempotency-key", "x-customer-id", "x-operator"])
+@pytest.mark.parametrize("values", [("a", "b"), ("a", "a")])
+async def test_metadata_that_is_single_and_comes_twice_is_refused(header, values):
+    async def behaviour(request, context):
+        return order_pb2.Order(name=str(caller(context)))
+
+    metadata = [("x-customer-id", "ann")] * (header != "x-customer-id") + [(header, value) for value in values]
+    given = "" if header == "idempotency-key" else "k"
+    async with service(behaviour) as stub:
+        error, raw = await refused(stub.CreateOrder(create(request_id=given), metadata=metadata))
+    assert (raw.code(), error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "DOUBLED_FIELD")
+    assert [each.field for each in error.fields] == [header]
+
+
+async def test_an_empty_key_is_refused_also_where_it_may_be_left_out():
+    async def behaviour(request, context):
+        raise AssertionError("must not be reached")
+
+    async with service(behaviour) as stub:
+        cancel = order_service_pb2.CancelOrderRequest(name=NAME)
+        error, _ = await refused(stub.CancelOrder(cancel, metadata=(("idempotency-key", ""),)))
+    assert [each.field for each in error.fields] == ["Idempotency-Key"]
+
+
+@pytest.mark.parametrize(
+    ("field", "header", "read"), [("", '"a"', '"a"'), ('"a"', '"a"', '"a"'), ('"a"', "*", '"a"'), ("", "*", "")]
+)
+async def test_the_header_if_match_is_the_etag(field, header, read):
+    async def behaviour(request, context):
+        return order_pb2.Order(etag=request.etag)
+
+    async with service(behaviour) as stub:
+        cancel = order_service_pb2.CancelOrderRequest(name=NAME, etag=field)
+        order = await stub.CancelOrder(cancel, metadata=(("if-match", header),))
+    assert order.etag == read
+
+
+async def test_an_etag_that_differs_from_if_match_is_refused():
+    async def behaviour(request, context):
+        raise AssertionError("must not be reached")
+
+    async with service(behaviour) as stub:
+        cancel = order_service_pb2.CancelOrderRequest(name=NAME, etag='"a"')
+        error, _ = await refused(stub.CancelOrder(cancel, metadata=(("if-match", '"b"'),)))
+    assert [each.field for each in error.fields] == ["etag"]
 
 
 def test_every_kind_of_error_survives_the_way_there_and_back():

@@ -1,0 +1,47 @@
+"""The answers that requests had before, and what is told where a key names another request."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter
+
+from orders_svc.order import IdempotencyKeyReused, RequestInProgress
+from orders_svc.ports import Answer, Request, Stored
+
+REPLAYED = Counter("orders_replayed", "Answers of before that were given again.")
+
+
+def replay(stored: Stored, request: Request) -> Answer:
+    """
+    Return the answer of before; `IdempotencyKeyReused` if something else was asked then.
+    """
+    if stored.fingerprint != request.fingerprint:
+        raise key_reused(request)
+    REPLAYED.inc()
+    return stored.answer
+
+
+def key_reused(request: Request) -> IdempotencyKeyReused:
+    """
+    Return the error for a request whose id names another.
+    """
+    return IdempotencyKeyReused(
+        "the request id was used for another request", metadata={"request_id": request.request_id}
+    )
+
+
+def taken_by(request: Request | None) -> Request:
+    """
+    Return the request whose key was found taken; without a key none can be.
+    """
+    if request is None:
+        raise RuntimeError("a key was taken that nobody gave")
+    return request
+
+
+def in_progress(request: Request) -> RequestInProgress:
+    """
+    Return the error for a request that can be neither stored nor found stored right now.
+    """
+    return RequestInProgress(
+        "a request with this id is in progress", metadata={"request_id": request.request_id}, retry_after_s=1
+    )
