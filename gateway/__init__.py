@@ -1,1 +1,1 @@
-"""The REST edge: Envoy's transcoder and the filters around it, made from the contract."""
+"""Where people and programs come in: the REST edge, the pages, and the development issuer of tokens."""

@@ -61,7 +61,7 @@ def token(customer: str = "deploy") -> str:
 
 def issued(*who: str) -> str:
     """The development issuer's token for a name; `--operator` makes an operator."""
-    return kubectl("exec", "-n", NAMESPACE, "issuer-0", "--", "python", "-m", "gateway.token", *who).strip()
+    return kubectl("exec", "-n", NAMESPACE, "issuer-0", "--", "python", "-m", "gateway.issuer.token", *who).strip()
 
 
 def call(method: str, url: str, body: dict[str, Any] | None = None, **headers: str) -> tuple[int, dict[str, Any]]:

@@ -1,7 +1,7 @@
 """
 Renders an overlay, what is made from the contract, and the images' names into one file of manifests.
 
-Needs what `python -m gateway` wrote to build/istio.
+Needs what `python -m gateway.edge` wrote to build/istio.
 """
 
 import json

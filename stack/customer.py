@@ -4,8 +4,8 @@ Tokens of the stack's own development issuer, for the commands that buy somethin
 
 from datetime import UTC, datetime, timedelta
 
-from gateway.issuer_settings import IssuerSettings
-from gateway.signing import Signer, key_in
+from gateway.issuer.settings import IssuerSettings
+from gateway.issuer.signing import Signer, key_in
 from stack.settings import Settings
 
 LIFETIME = timedelta(hours=12)

@@ -111,7 +111,7 @@ def load(folder: Path, openapi: Path, connect: Iterable[str] = ()) -> Pages:
     for at, page in PAGES.items():
         served[at] = served.pop(page)
     if not openapi.is_file():
-        raise NoPages(f"{openapi} is not there; `python -m gateway` makes it")
+        raise NoPages(f"{openapi} is not there; `python -m gateway.edge` makes it")
     served[OPENAPI] = _file(OPENAPI, openapi)
     return Pages(served, served.pop(NOT_FOUND), security(connect))
 

@@ -31,7 +31,7 @@ class Settings(ProcessSettings):
     pages_folder: Path = BUILD / "web"
     """The built pages, as `python -m gateway.pages.build` makes them."""
     openapi_file: Path = BUILD / "openapi.json"
-    """The description of the API, as `python -m gateway` makes it."""
+    """The description of the API, as `python -m gateway.edge` makes it."""
     prometheus_url: HttpUrl = HttpUrl("http://127.0.0.1:9090")
     """Where the board's numbers come from."""
     prometheus_link: str = Field(default="", pattern=r"^(https?://\S+)?$")

@@ -18,7 +18,7 @@ def token(chosen: Settings, options: argparse.Namespace) -> int:
     role = ["--operator"] if yes("OPERATOR", options.operator) else []
     # A stack that does not run has no issuer whose key anybody would accept.
     require_running(chosen)
-    return _become(chosen, ["gateway.token", options.customer, *role], issuer_environment(chosen))
+    return _become(chosen, ["gateway.issuer.token", options.customer, *role], issuer_environment(chosen))
 
 
 def operate(chosen: Settings, options: argparse.Namespace) -> int:

@@ -39,7 +39,7 @@ def contract(settings: Settings, *, say: Say, force: bool = False) -> None:
         return
     say("contract: building the descriptor set, the stubs and the edge's files")
     _run([sys.executable, str(settings.checkout / "protos" / "build.py"), "--no-install"], seconds=CONTRACT_SECONDS)
-    _run([sys.executable, "-m", "gateway"], seconds=CONTRACT_SECONDS)
+    _run([sys.executable, "-m", "gateway.edge"], seconds=CONTRACT_SECONDS)
     stamp.write_text(wanted)
 
 
@@ -94,7 +94,7 @@ def _fingerprint(checkout: Path) -> str:
     """What the files that decide the contract and the edge's files say."""
     digest = hashlib.sha256(str(checkout).encode())
     gateway = checkout / "gateway"
-    sources = [*(checkout / "protos").rglob("*"), *gateway.glob("*"), *(gateway / "lua").glob("*")]
+    sources = [*(checkout / "protos").rglob("*"), *gateway.glob("*"), *(gateway / "edge").rglob("*")]
     for path in sorted(path for path in sources if path.suffix in CONTRACT_SUFFIXES):
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -76,7 +76,7 @@ def agree(stack, key, state, *, within_s=90):
     Buy until the board and `make breakers` say the same *state* of one breaker.
 
     Not of all of them at every look: the board is behind by a scrape of Prometheus, and a breaker that lets a host in
-    again for a moment is seen by one of the two. tests/unit/pages/test_breakers.py compares the same moments.
+    again for a moment is seen by one of the two. tests/unit/gateway/pages/test_breakers.py compares the same moments.
     """
     end = time.monotonic() + within_s
     while time.monotonic() < end:
@@ -195,7 +195,7 @@ def test_alerts_that_fire_are_on_top_of_the_board(stack, open_page, screenshot, 
         firing = [{"name": name, "severity": how, "since": since, "labels": labels} for name, how, labels in alerts]
         return route.fulfill(json={**board, "alerts": firing})
 
-    # What takes minutes to fire is made up here; that real alerts come this way is seen in tests/unit/pages.
+    # What takes minutes to fire is made up here; that real alerts come this way is seen in tests/unit/gateway/pages.
     page.route("**/ops/api/board", answer)
     page.goto(stack.url + "/ops")
     expect(page.get_by_role("heading", name="Who")).to_be_visible()

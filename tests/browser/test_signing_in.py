@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import expect
 
-from gateway.issuer_settings import IssuerSettings
-from gateway.signing import Signer, key_in
+from gateway.issuer.settings import IssuerSettings
+from gateway.issuer.signing import Signer, key_in
 from tests.browser.conftest import (
     BUYER,
     OPERATOR,

@@ -41,7 +41,7 @@ def topic(name: str) -> str:
 
 def token(*who: str) -> dict[str, str]:
     """The header of somebody whom the development issuer knows; `--operator` makes an operator."""
-    said = docker("exec", container("issuer"), "python", "-m", "gateway.token", *who)
+    said = docker("exec", container("issuer"), "python", "-m", "gateway.issuer.token", *who)
     return {"authorization": f"Bearer {said.strip()}"}
 
 

@@ -8,8 +8,8 @@ import jwt
 import pytest
 from shop.orders.v1 import operations_service_pb2, operations_service_pb2_grpc
 
-from gateway.issuer_settings import IssuerSettings
-from gateway.signing import ALGORITHM, AUDIENCE, Signer, key_in
+from gateway.issuer.settings import IssuerSettings
+from gateway.issuer.signing import ALGORITHM, AUDIENCE, Signer, key_in
 
 OPERATORS = [True, "true"]
 OTHERS = [

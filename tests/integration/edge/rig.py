@@ -19,8 +19,8 @@ from pathlib import Path
 import httpx
 import yaml
 
-from gateway import __main__ as gateway
-from gateway.signing import AUDIENCE, Signer, key_in
+from gateway.edge import __main__ as gateway
+from gateway.issuer.signing import AUDIENCE, Signer, key_in
 from tests.integration.edge import shop
 from translator.__main__ import main as translator
 

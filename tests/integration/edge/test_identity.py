@@ -10,7 +10,7 @@ import grpc
 import pytest
 from shop.orders.v1 import order_service_pb2_grpc
 
-from gateway.signing import Signer, key_in
+from gateway.issuer.signing import Signer, key_in
 from tests.integration.edge import rig
 from tests.integration.edge.conftest import Buyer
 from tests.integration.edge.statuses import error

@@ -14,7 +14,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from gateway import contract, openapi
+from gateway.edge import contract, openapi
 from tests.integration.edge import rig
 
 CHECKS = [

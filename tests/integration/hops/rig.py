@@ -24,8 +24,8 @@ from typing import Any
 import httpx
 import yaml
 
-from gateway import __main__ as gateway
-from gateway.signing import AUDIENCE, Signer, key_in
+from gateway.edge import __main__ as gateway
+from gateway.issuer.signing import AUDIENCE, Signer, key_in
 from translator.__main__ import main as translator
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -1,26 +1,17 @@
 """
-The development OIDC issuer: a sign-in page for browsers, and the key of the tokens that it and `gateway.token` sign.
-
-    python -m gateway.issuer
+What the development issuer serves: its metadata, its keys and, for browsers, the sign-in page.
 """
 
 from __future__ import annotations
 
-import sys
-import time
-from datetime import timedelta
-
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from gateway.issuer_flow import PREFIX, Flow
-from gateway.issuer_settings import load
-from gateway.signing import ALGORITHM, Signer, UnusableKey, key_in
+from gateway.issuer.flow import PREFIX, Flow
+from gateway.issuer.signing import ALGORITHM, Signer
 
-MAX_REQUESTS = 32
 DISCOVERY = "/.well-known/openid-configuration"
 KEYS = "/jwks.json"
 
@@ -50,27 +41,3 @@ def application(signer: Signer, flow: Flow | None = None) -> Starlette:
     both = [(f"{at}{path}", serve) for at in ("", PREFIX) for path, serve in ((DISCOVERY, metadata), (KEYS, keys))]
     routes = [Route("/healthz", health), *(Route(path, serve) for path, serve in both)]
     return Starlette(routes=[*routes, *(flow.routes() if flow else ())])
-
-
-def main() -> None:
-    """
-    Serve until SIGTERM; end with a message if the key is unusable.
-    """
-    settings = load()
-    try:
-        signer = Signer(key_in(settings.state), settings.url)
-    except UnusableKey as error:
-        sys.exit(f"issuer: {error}")
-    host, _, port = settings.listen.rpartition(":")
-    uvicorn.run(
-        application(signer, Flow.build(signer, settings.origins, timedelta(seconds=settings.token_s), time.monotonic)),
-        host=host,
-        port=int(port),
-        limit_concurrency=MAX_REQUESTS,
-        log_level="warning",
-        server_header=False,
-    )
-
-
-if __name__ == "__main__":
-    main()

@@ -9,7 +9,7 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from gateway.contract import Binding
+from gateway.edge.contract import Binding
 
 # Taken by the edge itself, whatever the method.
 EDGE_PARAMETERS = ("fields",)

@@ -20,7 +20,7 @@ from gateway.pages.sign_in import Issuer
 from gateway.pages.stores import Stores
 from runtime.errors import Unavailable
 
-CHECKOUT = Path(__file__).resolve().parents[3]
+CHECKOUT = Path(__file__).resolve().parents[4]
 
 
 class Mesh:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.routes import lua_pattern, to_lua
+from gateway.edge.routes import lua_pattern, to_lua
 
 
 def test_pattern_takes_one_segment_for_one_star() -> None:

@@ -13,9 +13,9 @@ from openapi_spec_validator import validate
 from shop.inventory.v1 import inventory_pb2
 from shop.orders.v1 import order_pb2
 
-from gateway import contract, openapi
+from gateway.edge import contract, openapi
 
-BUILD = Path(__file__).resolve().parents[3] / "build" / "descriptors.binpb"
+BUILD = Path(__file__).resolve().parents[4] / "build" / "descriptors.binpb"
 
 
 @pytest.fixture(scope="module")

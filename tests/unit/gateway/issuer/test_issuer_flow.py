@@ -12,11 +12,11 @@ import jwt
 import pytest
 from starlette.testclient import TestClient
 
-from gateway import issuer_codes, issuer_flow
-from gateway.issuer import application
-from gateway.issuer_codes import challenge_of
-from gateway.issuer_flow import BURST, MAX_BODY_BYTES, Flow
-from gateway.signing import AUDIENCE, Signer, key_in
+from gateway.issuer import codes, flow
+from gateway.issuer.app import application
+from gateway.issuer.codes import challenge_of
+from gateway.issuer.flow import BURST, MAX_BODY_BYTES, Flow
+from gateway.issuer.signing import AUDIENCE, Signer, key_in
 
 ISSUER = "https://issuer.example.com"
 EDGE = "http://127.0.0.1:8080"
@@ -49,7 +49,7 @@ def client(signer: Signer, clock: Clock) -> TestClient:
 
 def parameters(**changed: str | None) -> dict[str, str]:
     every: dict[str, str | None] = {
-        "client_id": issuer_flow.CLIENT_ID,
+        "client_id": flow.CLIENT_ID,
         "redirect_uri": BACK,
         "response_type": "code",
         "scope": "openid",
@@ -76,7 +76,7 @@ def answer(response: httpx.Response) -> dict[str, str]:
 def exchange(client: TestClient, code: str, **changed: str) -> httpx.Response:
     fields = {
         "grant_type": "authorization_code",
-        "client_id": issuer_flow.CLIENT_ID,
+        "client_id": flow.CLIENT_ID,
         "code": code,
         "redirect_uri": BACK,
         "code_verifier": VERIFIER,
@@ -111,7 +111,7 @@ def test_who_gives_a_name_gets_a_token_for_the_shop(client: TestClient) -> None:
     assert (got["token_type"], got["expires_in"], response.headers["cache-control"]) == ("Bearer", 3600, "no-store")
     access = claims(client, got["access_token"], AUDIENCE)
     assert (access["sub"], "operator" in access) == ("ana", False)
-    identity = claims(client, got["id_token"], issuer_flow.CLIENT_ID)
+    identity = claims(client, got["id_token"], flow.CLIENT_ID)
     assert (identity["sub"], identity["nonce"]) == ("ana", "the nonce")
 
 
@@ -185,7 +185,7 @@ def test_a_code_is_good_once(client: TestClient) -> None:
 
 def test_a_code_is_good_for_a_minute(client: TestClient, clock: Clock) -> None:
     code = answer(sign_in(client))["code"]
-    clock.now += issuer_codes.LIFETIME_S
+    clock.now += codes.LIFETIME_S
     assert exchange(client, code).json()["error"] == "invalid_grant"
 
 
@@ -212,9 +212,9 @@ def test_other_ways_to_a_token_are_closed(client: TestClient, changed: dict[str,
 def test_codes_that_nobody_uses_do_not_pile_up(
     client: TestClient, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(issuer_codes, "MAX_CODES", 3)
+    monkeypatch.setattr(codes, "MAX_CODES", 3)
     assert [sign_in(client).status_code for _ in range(4)] == [303, 303, 303, 503]
-    clock.now += issuer_codes.LIFETIME_S
+    clock.now += codes.LIFETIME_S
     assert sign_in(client).status_code == 303
 
 

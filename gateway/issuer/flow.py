@@ -17,9 +17,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway import issuer_page
-from gateway.issuer_codes import CHALLENGE, Budget, Codes, Grant, TooManyCodes, UnusableCode
-from gateway.signing import ALGORITHM, InvalidCustomer, Signer
+from gateway.issuer import page
+from gateway.issuer.codes import CHALLENGE, Budget, Codes, Grant, TooManyCodes, UnusableCode
+from gateway.issuer.signing import ALGORITHM, InvalidCustomer, Signer
 
 CLIENT_ID = "shop-pages"
 PREFIX = "/issuer"
@@ -84,7 +84,7 @@ class Flow:
             "code_challenge_methods_supported": ["S256"],
             "token_endpoint_auth_methods_supported": ["none"],
             "authorization_response_iss_parameter_supported": True,
-            "ui_locales_supported": list(issuer_page.WORDS),
+            "ui_locales_supported": list(page.WORDS),
             "id_token_signing_alg_values_supported": [ALGORITHM],
         }
 
@@ -96,7 +96,7 @@ class Flow:
     async def ask(self, request: Request) -> Response:
         """Show the sign-in page."""
         parameters = self._checked(_fields(request.url.query))
-        return _error(parameters) or _html(issuer_page.form(parameters))
+        return _error(parameters) or _html(page.form(parameters))
 
     async def sign_in(self, request: Request) -> Response:
         """Send whoever gave a name back, with a code."""
@@ -119,7 +119,7 @@ class Flow:
             self._tokens(grant)
             code = self.codes.give(grant)
         except InvalidCustomer:
-            return _html(issuer_page.form(parameters, wrong_name=grant.customer), HTTPStatus.BAD_REQUEST)
+            return _html(page.form(parameters, wrong_name=grant.customer), HTTPStatus.BAD_REQUEST)
         except TooManyCodes as error:
             raise Unusable(str(error), HTTPStatus.SERVICE_UNAVAILABLE) from error
         return _back(parameters, {"code": code, "iss": self.signer.issuer})
@@ -174,7 +174,7 @@ def _guarded(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Re
         try:
             return await endpoint(request)
         except Unusable as error:
-            return _html(issuer_page.refusal(str(error)), error.status)
+            return _html(page.refusal(str(error)), error.status)
 
     return answer
 
@@ -195,11 +195,11 @@ def _error(parameters: Mapping[str, str]) -> Response | None:
 def _back(parameters: Mapping[str, str], answer: Mapping[str, str]) -> Response:
     query = {**answer, **({"state": parameters["state"]} if "state" in parameters else {})}
     target = f"{parameters['redirect_uri']}?{urlencode(query)}"
-    return RedirectResponse(target, HTTPStatus.SEE_OTHER, headers=issuer_page.HEADERS)
+    return RedirectResponse(target, HTTPStatus.SEE_OTHER, headers=page.HEADERS)
 
 
-def _html(page: str, status: HTTPStatus = HTTPStatus.OK) -> Response:
-    return HTMLResponse(page, status, headers=issuer_page.HEADERS)
+def _html(text: str, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    return HTMLResponse(text, status, headers=page.HEADERS)
 
 
 def _refused(error: str, description: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> Response:

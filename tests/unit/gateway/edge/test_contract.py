@@ -8,9 +8,9 @@ import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 
-from gateway import contract, descriptors
+from gateway.edge import contract, descriptors
 
-BUILD = Path(__file__).resolve().parents[3] / "build" / "descriptors.binpb"
+BUILD = Path(__file__).resolve().parents[4] / "build" / "descriptors.binpb"
 
 
 @pytest.fixture(scope="module")

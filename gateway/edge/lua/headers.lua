@@ -3,7 +3,7 @@
 -- pass, except for headers that are internal.
 --
 -- The names in capitals that are not defined here are put before this text when
--- the configuration is made; gateway/filters.py says what is in them.
+-- the configuration is made; gateway/edge/filters.py says what is in them.
 
 local METADATA = "shop.edge"
 local TRACEPARENT = "^%x%x%-" .. ("%x"):rep(32) .. "%-" .. ("%x"):rep(16) .. "%-%x%x$"

@@ -1,7 +1,7 @@
 """
 Print a token for a customer, signed by the development issuer's key.
 
-    python -m gateway.token CUSTOMER [--operator] [--hours N]
+    python -m gateway.issuer.token CUSTOMER [--operator] [--hours N]
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import argparse
 import sys
 from datetime import UTC, datetime, timedelta
 
-from gateway.issuer_settings import load
-from gateway.signing import InvalidCustomer, Signer, UnusableKey, key_in
+from gateway.issuer.settings import load
+from gateway.issuer.signing import InvalidCustomer, Signer, UnusableKey, key_in
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m gateway.token", description="Print a token for a customer.")
+    parser = argparse.ArgumentParser(prog="python -m gateway.issuer.token", description="Print a token for a customer.")
     parser.add_argument("customer", help="the customer's id, such as ana")
     parser.add_argument("--operator", action="store_true", help="may also do what operators of the shop may")
     parser.add_argument("--hours", type=float, default=12, help="how long it is valid; 30 days at most")

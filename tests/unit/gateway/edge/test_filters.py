@@ -19,11 +19,12 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.json_format import ParseDict
 
-from gateway import __main__ as program
-from gateway import contract, failures, filters
+from gateway import failures
+from gateway.edge import __main__ as program
+from gateway.edge import contract, filters
 
 KNOWN = (_buffer, _ratelimit, _gzip, _compressor, _transcoder, _lua, _manager)
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 def edge_filters() -> list[dict[str, Any]]:

@@ -13,8 +13,9 @@ from buf.validate import validate_pb2
 from google.api import resource_pb2
 from google.protobuf.descriptor import FieldDescriptor
 
-from gateway import comments, failures, schemas
-from gateway.contract import Binding, Contract, is_required
+from gateway import failures
+from gateway.edge import comments, schemas
+from gateway.edge.contract import Binding, Contract, is_required
 
 JSON = "application/json"
 EVENTS = "text/event-stream"

@@ -10,9 +10,9 @@ import jwt
 import pytest
 from starlette.testclient import TestClient
 
-from gateway import token as program
-from gateway.issuer import application
-from gateway.signing import AUDIENCE, InvalidCustomer, Signer, UnusableKey, key_in
+from gateway.issuer import token as program
+from gateway.issuer.app import application
+from gateway.issuer.signing import AUDIENCE, InvalidCustomer, Signer, UnusableKey, key_in
 
 NOW = datetime.now(UTC)
 HOUR = timedelta(hours=1)

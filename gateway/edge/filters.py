@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
-from gateway import descriptors, failures, replies, routes
-from gateway.contract import Contract
+from gateway import failures
+from gateway.edge import descriptors, replies, routes
+from gateway.edge.contract import Contract
 
 MAX_BODY_BYTES = 1024 * 1024
 # Of a call that needs none, or only a few words; istio/edge-filters.yaml names the routes that take the whole.
@@ -157,7 +158,7 @@ def _lua(name: str, tables: dict[str, Any], scripts: Sequence[str]) -> dict[str,
     Return a Lua filter: the scripts after the tables that they read.
     """
     lines = [f"{name} = {routes.to_lua(value)}" for name, value in tables.items()]
-    folder = resources.files("gateway").joinpath("lua")
+    folder = resources.files("gateway.edge").joinpath("lua")
     texts = [folder.joinpath(f"{script}.lua").read_text() for script in scripts]
     config = {"default_source_code": {"inline_string": "\n".join([*lines, "", *texts])}}
     return _filter(f"envoy.filters.http.lua.{name}", "lua.v3.Lua", config)

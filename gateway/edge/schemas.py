@@ -13,7 +13,7 @@ from buf.validate import validate_pb2
 from google.api import field_behavior_pb2
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
-from gateway.contract import is_required
+from gateway.edge.contract import is_required
 
 Schema = dict[str, Any]
 WHOLE_NUMBER = "^-?[0-9]+$"

@@ -1,7 +1,7 @@
 """
 Write what the edge needs from the contract.
 
-    python -m gateway [--descriptors FILE] [--output FOLDER] [--openapi FILE] [--namespace NAME]
+    python -m gateway.edge [--descriptors FILE] [--output FOLDER] [--openapi FILE] [--namespace NAME]
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any
 
 import yaml
 
-from gateway import contract, filters, openapi
+from gateway.edge import contract, filters, openapi
 
-BUILD = Path(__file__).resolve().parent.parent / "build"
-HEAD = "# Made from the contract by `python -m gateway`; changes here are lost.\n"
+BUILD = Path(__file__).resolve().parents[2] / "build"
+HEAD = "# Made from the contract by `python -m gateway.edge`; changes here are lost.\n"
 
 
 def main(arguments: list[str] | None = None) -> None:
