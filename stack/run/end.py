@@ -10,14 +10,13 @@ from threading import Event
 from stack.progress import Progress
 from stack.run import members
 from stack.run.order import run_in_order
-from stack.run.supervisor import Supervisor
+from stack.run.supervisor import DOWN, Supervisor
 from stack.settings import Settings
 from stack.topology.plan import REPLICAS, Plan
 from stack.topology.processes import Process, Role, Step
 from stores import hand_over
 
 STRAY_SECONDS = 20
-DOWN = ("STOPPED", "EXITED", "FATAL", "UNKNOWN")
 
 
 def down(settings: Settings, steps: Mapping[str, Step], progress: Progress) -> bool:

@@ -9,7 +9,7 @@ import shlex
 import subprocess
 import time
 import xmlrpc.client
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,10 @@ LOG_BACKUPS = 2
 # Each try waits a second longer than the last: over an hour until supervisord gives a process up.
 START_RETRIES = 100
 START_SECONDS = 15
+# supervisord kills what does not end in its own time, which is at most half a minute.
+STOP_SECONDS = 45
+POLL_SECONDS = 0.1
+DOWN = ("STOPPED", "EXITED", "FATAL", "UNKNOWN")
 # What children may see of the environment `make up` runs in; all else is set for each process.
 PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
@@ -170,7 +174,7 @@ class Supervisor:
         )
         if said.returncode != 0:
             raise SupervisorFailed(f"supervisord does not start: {(said.stdout + said.stderr).strip()}")
-        self._wait_until(self.runs, "did not answer")
+        self._wait_until(self.runs, "did not answer", START_SECONDS)
 
     def reload(self) -> None:
         """
@@ -188,8 +192,15 @@ class Supervisor:
         self._ask_unless("ALREADY_STARTED", "startProcess", name, False)
 
     def stop(self, name: str, *, wait: bool) -> None:
-        """Tell a process to end, and keep it down."""
-        self._ask_unless("NOT_RUNNING", "stopProcess", name, wait)
+        """Tell a process to end, and keep it down; with *wait*, return when it has ended."""
+        # supervisord does not pause while it waits itself, and takes a whole core from what goes on running.
+        self._ask_unless("NOT_RUNNING", "stopProcess", name, False)
+        if wait:
+            self._wait_until(lambda: self.is_down(name), f"did not end {name}", STOP_SECONDS)
+
+    def is_down(self, name: str) -> bool:
+        """Whether a process has ended and does not come back by itself."""
+        return self._ask("getProcessInfo", name)["statename"] in DOWN
 
     def info(self) -> dict[str, dict[str, Any]]:
         """What supervisord knows of each process, by name."""
@@ -221,9 +232,9 @@ class Supervisor:
             if not fault.faultString.startswith(harmless):
                 raise SupervisorFailed(f"supervisord refuses {method} {arguments[0]}: {fault.faultString}") from fault
 
-    def _wait_until(self, met: Any, complaint: str) -> None:
-        deadline = time.monotonic() + START_SECONDS
+    def _wait_until(self, met: Callable[[], bool], complaint: str, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
         while not met():
             if time.monotonic() > deadline:
                 raise SupervisorFailed(f"supervisord {complaint}; see {self._settings.log}/supervisord.log")
-            time.sleep(0.1)
+            time.sleep(POLL_SECONDS)

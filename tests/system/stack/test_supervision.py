@@ -91,6 +91,27 @@ def test_kill_keeps_every_replica_down_until_it_is_started(running):
     assert {state(settings, name) for name in steps} == {"RUNNING"}
 
 
+def test_a_stop_returns_when_the_process_has_ended_and_keeps_no_core_busy_until_then(settings):
+    sleepy = "import signal, time; signal.signal(signal.SIGTERM, lambda *_: time.sleep(3) or exit()); signal.pause()"
+    steps = {"slow-0": server("slow-0", 18183, command=(sys.executable, "-c", sleepy))}
+    stack_state.claim(settings)
+    write_private(settings.conf / "supervisord.conf", supervisor.render(settings, list(steps.values())))
+    under = Supervisor(settings)
+    under.launch()
+    try:
+        under.start("slow-0")
+        assert eventually(lambda: state(settings, "slow-0") == "RUNNING")
+        supervisord = psutil.Process(int(supervisor.pid_file(settings).read_text()))
+        before = supervisord.cpu_times()
+        under.stop("slow-0", wait=True)
+        after = supervisord.cpu_times()
+        assert state(settings, "slow-0") == "STOPPED"
+    finally:
+        end.down(settings, steps, Progress())
+    spent = after.user + after.system - before.user - before.system
+    assert spent < 0.5
+
+
 def test_starting_what_runs_changes_nothing(running):
     settings, starter, steps = running
     starter.run(steps)
