@@ -17,6 +17,7 @@ from orders_svc.listing import Listing
 from orders_svc.order import Change, Draft, Line, Order, OrderChanged, State
 from orders_svc.ports import Placement, Request
 from orders_svc.store import Store
+from runtime import database
 from runtime.caller import Caller
 from runtime.errors import Internal, InvalidArgument
 from runtime.notifier import Notifier
@@ -194,10 +195,77 @@ async def test_orders_of_the_same_products_in_any_order_wait_for_each_other_and_
 
 
 async def test_counting_units_costs_one_more_statement_a_batch(orders, pool):
-    """However many orders and lines there are, a batch is one insert of sums."""
-    await asyncio.gather(*(orders.place(confirmed(draft())) for _ in range(100)))
+    """However many orders and lines there are, a batch writes its sum once for each product."""
+    placed = [confirmed(draft()) for _ in range(100)]
+    await asyncio.gather(*(orders.place(each) for each in placed))
     assert await pool.fetchval("SELECT sum(units) FROM sold_units") == 200
-    assert await pool.fetchval("SELECT count(*) FROM sold_units") <= 8
+    commits = await pool.fetchval("SELECT count(DISTINCT xmin::text) FROM orders")
+    assert commits < 20
+    assert await units_written(pool) == commits
+    for each in placed[:10]:
+        await orders.save(Change(each.order, each.order.fulfil(AT)))
+    assert await units_written(pool) == commits
+
+
+async def units_written(pool):
+    """How many row versions of sold_units were ever written."""
+    counted = "SELECT n_tup_ins + n_tup_upd FROM pg_stat_user_tables WHERE relname = 'sold_units'"
+    # Each session tells its counts when it likes, unless it is asked.
+    sessions = [await pool.acquire() for _ in range(pool.get_size())]
+    for each in sessions:
+        await each.fetchval("SELECT pg_stat_force_next_flush()")
+    written = await sessions[0].fetchval(counted)
+    for each in sessions:
+        await pool.release(each)
+    return written
+
+
+class Watched:
+    """A pool of one session that tells how many statements and rows a use of it took."""
+
+    def __init__(self, pool):
+        self._pool = pool
+        self.statements = []
+
+    async def acquire(self, **options):
+        session = await self._pool.acquire(**options)
+        session.add_query_logger(self._note)
+        return session
+
+    async def release(self, session):
+        session.remove_query_logger(self._note)
+        await self._pool.release(session)
+
+    def _note(self, record):
+        self.statements.append(record.query)
+
+    async def rows_read(self):
+        """How many rows of our tables this session has read."""
+        await self._pool.fetchval("SELECT pg_stat_force_next_flush()")
+        return await self._pool.fetchval("SELECT sum(seq_tup_read + idx_tup_fetch)::bigint FROM pg_stat_user_tables")
+
+
+async def test_a_generation_reads_as_much_however_many_orders_there_are(database_url):
+    """The rebuild of the stock waits for it, and so does every order that is confirmed meanwhile."""
+    insert = """
+    INSERT INTO orders
+    SELECT gen_random_uuid(), 'ann', 'CONFIRMED', '',
+        jsonb_build_array(jsonb_build_object('product', 'products/' || n % 10, 'quantity', 2)),
+        'EUR', 1, 0, 1, now(), now()
+    FROM generate_series(1, $1) AS n
+    """
+    pool = await database.connect(database_url, most=1)
+    costs = []
+    for more in (10, 20_000):
+        await pool.execute(insert, more)
+        watched = Watched(pool)
+        before = await watched.rows_read()
+        started = await Allocations(watched).start_generation()
+        costs.append((await watched.rows_read() - before, len(watched.statements)))
+    await pool.close()
+    assert sum(started.sold.values()) == 2 * 20_010
+    assert costs[0] == costs[1]
+    assert costs[0][0] <= 20
 
 
 class TestPages:

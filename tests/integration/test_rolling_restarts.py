@@ -1,0 +1,52 @@
+"""Every replica in turn is stopped and started in its own time while people order: nobody notices."""
+
+import asyncio
+import time
+from collections import Counter
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from stack.topology.addresses import Host, Port
+from stack.topology.plan import REPLICAS
+from tests.integration.conftest import RECOVERY_LIMIT_S, eventually
+
+# With the pause between two orders of one buyer, about 40 orders a second.
+BUYERS = 8
+ROUNDS = 2
+# More than are ordered in the longest time that the test may take.
+STOCK = 20_000
+PARTS = [f"{service}-{replica}" for service in ("inventory", "orders") for replica in REPLICAS]
+pytestmark = pytest.mark.timeout(300)
+
+
+async def test_every_order_is_confirmed_at_once_and_the_stock_is_not_rebuilt(stack, load):
+    await stack.restock(load.basket["lines"][0]["product"], STOCK)
+    generations = await served(stack)
+    assert len(set(generations)) == 1
+    async with load.of(BUYERS):
+        for part in PARTS * ROUNDS:
+            await asyncio.to_thread(stack.make, "restart", SVC=part)
+            await eventually(lambda since=time.monotonic(): flowing(load, since), within_s=RECOVERY_LIMIT_S)
+    assert Counter(status for _, _, status, _ in load.answers) == {201: len(load.answers)}
+    assert await served(stack) == generations
+
+
+async def flowing(load, moment):
+    """Whether orders that began after *moment* are taken."""
+    return load.taken_since(moment)[5 * BUYERS :]
+
+
+async def served(stack):
+    """The stock generation that each replica of inventory works on."""
+    async with httpx.AsyncClient(timeout=5) as client:
+        return [await generation(client, stack.network.at(Host.INVENTORY, Port.METRICS, each)) for each in REPLICAS]
+
+
+async def generation(client, address):
+    text = (await client.get(f"http://{address}/metrics")).text
+    (family,) = [each for each in text_string_to_metric_families(text) if each.name == "inventory_generation"]
+    (sample,) = family.samples
+    assert sample.value > 0
+    return sample.value
