@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import Counter
+from functools import partial
 
 import httpx
 import pytest
@@ -28,7 +29,8 @@ async def test_every_order_is_confirmed_at_once_and_the_stock_is_not_rebuilt(sta
     async with load.of(BUYERS):
         for part in PARTS * ROUNDS:
             await asyncio.to_thread(stack.make, "restart", SVC=part)
-            await eventually(lambda since=time.monotonic(): flowing(load, since), within_s=RECOVERY_LIMIT_S)
+            moment = time.monotonic()
+            await eventually(partial(flowing, load, moment), within_s=RECOVERY_LIMIT_S)
     assert Counter(status for _, _, status, _ in load.answers) == {201: len(load.answers)}
     assert await served(stack) == generations
 
