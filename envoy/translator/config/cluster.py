@@ -24,7 +24,7 @@ from translator.model.problems import attributed, within
 from translator.model.proxy import Proxy
 from translator.model.registry import is_ip
 from translator.model.service import Port, Service
-from translator.model.service_target import inbound_service
+from translator.model.service_target import inbound_service, service_targets
 from translator.model.traffic_policy import policy_of
 from translator.model.values import Block
 
@@ -91,9 +91,9 @@ def _blaming(proxy: Proxy, service: Service) -> Iterator[None]:
         yield
 
 
-def inbound_clusters(proxy: Proxy) -> Iterator[cluster_pb2.Cluster]:
+def inbound_clusters(proxy: Proxy) -> Iterator[tuple[cluster_pb2.Cluster, tuple[str, ...]]]:
     """
-    The clusters of the applications behind a sidecar, limited as the service's clients are.
+    The clusters of the applications behind a sidecar, limited as the service's clients are, and their services' hosts.
     """
     for inbound in proxy.workload.inbound:
         service, port = inbound_service(proxy, inbound)
@@ -110,4 +110,4 @@ def inbound_clusters(proxy: Proxy) -> Iterator[cluster_pb2.Cluster]:
         cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint.address.CopyFrom(address)
         if not is_ip(inbound.application.host):
             cluster.type = cluster_pb2.Cluster.STRICT_DNS
-        yield cluster
+        yield cluster, tuple(service.host for service, _ in service_targets(proxy, inbound))

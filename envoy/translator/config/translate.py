@@ -17,7 +17,7 @@ from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 from translator.config.bootstrap import bootstrap
 from translator.config.cluster import inbound_clusters, outbound_clusters
 from translator.config.envoyfilter.apply import apply_patches
-from translator.config.envoyfilter.patch import Patched
+from translator.config.envoyfilter.patch import Patched, PlacedCluster
 from translator.config.gateway import gateway_listeners, gateway_routes
 from translator.config.httproute import outbound_routes
 from translator.config.listener import GATEWAY, INBOUND, OUTBOUND
@@ -86,9 +86,9 @@ def translate_workload(mesh: Mesh, workload: Workload, where: Layout) -> Configu
     outbound = list(outbound_clusters(proxy, secrets))
     context = GATEWAY if gateway else OUTBOUND
     clusters = [
-        *((context, cluster) for cluster, _ in outbound),
-        *((context, cluster) for cluster in jwks_clusters(proxy, secrets)),
-        *((INBOUND, cluster) for cluster in inbound_clusters(proxy)),
+        *(PlacedCluster(context, cluster) for cluster, _ in outbound),
+        *(PlacedCluster(context, cluster) for cluster in jwks_clusters(proxy, secrets)),
+        *(PlacedCluster(INBOUND, cluster, hosts) for cluster, hosts in inbound_clusters(proxy)),
     ]
     patched = apply_patches(proxy, Patched(context, list(listeners), list(routes), clusters))
     return Configuration(
@@ -96,7 +96,7 @@ def translate_workload(mesh: Mesh, workload: Workload, where: Layout) -> Configu
         bootstrap=bootstrap(proxy, where),
         listeners=_sorted(placed.listener for placed in patched.listeners),
         routes=_sorted(patched.routes),
-        clusters=_sorted(cluster for _, cluster in patched.clusters),
+        clusters=_sorted(placed.cluster for placed in patched.clusters),
         endpoints=tuple(sorted((a for _, a in outbound if a is not None), key=lambda item: str(item.cluster_name))),
         secrets=tuple(secrets.resources()),
     )

@@ -1,17 +1,17 @@
 """
-The service behind a port of a workload (istio: model ServiceTarget).
+The services behind a port of a workload (istio: model ServiceTarget).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from translator.model.proxy import Proxy
 from translator.model.registry import Inbound
 from translator.model.service import Port, Service
 
 
-def inbound_service(proxy: Proxy, inbound: Inbound) -> tuple[Service | None, Port]:
+def service_targets(proxy: Proxy, inbound: Inbound) -> Iterator[tuple[Service, Port]]:
     """
-    The service that leads to a port of this workload, and its port there; plain HTTP/2 if none does.
+    Every service that leads to a port of this workload, and its port there.
     """
     registry = proxy.registry
     for record in registry.services:
@@ -21,5 +21,11 @@ def inbound_service(proxy: Proxy, inbound: Inbound) -> tuple[Service | None, Por
         service = proxy.mesh.by_host[f"{record.name}.{record.namespace}.svc.{registry.cluster_domain}"]
         for port in service.ports:
             if port.target == inbound.port:
-                return service, port
-    return None, Port("grpc", inbound.port, "grpc", inbound.port)
+                yield service, port
+
+
+def inbound_service(proxy: Proxy, inbound: Inbound) -> tuple[Service | None, Port]:
+    """
+    The service that counts for a port of this workload, and its port there; plain HTTP/2 if none leads there.
+    """
+    return next(service_targets(proxy, inbound), (None, Port("grpc", inbound.port, "grpc", inbound.port)))

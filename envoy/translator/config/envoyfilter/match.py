@@ -5,7 +5,7 @@ Which objects an EnvoyFilter patch means.
 from collections.abc import Callable
 from typing import Any
 
-from translator.config.envoyfilter.patch import ANY, Patch
+from translator.config.envoyfilter.patch import ANY, Patch, PlacedCluster
 from translator.config.listener import PlacedListener
 
 
@@ -89,18 +89,19 @@ def means_route(patch: Patch, route: Any) -> bool:
     return wanted.get("name", "") in ("", route.name) and action in ("any", route.WhichOneof("action"))
 
 
-def means_cluster(patch: Patch, context: str, cluster: Any) -> bool:
+def means_cluster(patch: Patch, placed: PlacedCluster) -> bool:
     """
-    Whether the patch means this cluster.
+    Whether the patch means this cluster; a service's name means the inbound clusters of its workloads too.
     """
-    wanted = patch.match.get("cluster", {})
-    if not patch.in_context(context):
+    wanted, name = patch.match.get("cluster", {}), placed.cluster.name
+    if not patch.in_context(placed.context):
         return False
     if wanted.get("name"):
-        return bool(wanted["name"] == cluster.name)
-    _, port, subset, host = (*cluster.name.split("|"), "", "", "", "")[:4]
+        return bool(wanted["name"] == name)
+    _, port, subset, host = (*name.split("|"), "", "", "", "")[:4]
     return (
         wanted.get("subset", "") in ("", subset)
-        and wanted.get("service", "") in ("", host)
+        # An inbound cluster has no host in its name.
+        and wanted.get("service", "") in ("", *(placed.hosts or (host,)))
         and wanted.get("portNumber", 0) in (0, int(port or 0))
     )

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from envoy.config.cluster.v3 import cluster_pb2
+
 from translator.config.envoyfilter.value import parse_value
 from translator.config.listener import PlacedListener
 from translator.model.problems import BlockError, attributed, within
@@ -93,15 +95,26 @@ class Patch:
 
 
 @dataclass(frozen=True)
+class PlacedCluster:
+    """
+    A cluster and the direction of its traffic; `hosts` are those of the services behind an inbound one.
+    """
+
+    context: str
+    cluster: cluster_pb2.Cluster
+    hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Patched:
     """
-    The generated configuration that patches apply to; clusters each with their context.
+    The generated configuration that patches apply to.
     """
 
     context: str
     listeners: list[PlacedListener]
     routes: list[Any]
-    clusters: list[tuple[str, Any]]
+    clusters: list[PlacedCluster]
 
 
 def read_patches(resource: Resource) -> Iterator[Patch]:

@@ -161,6 +161,39 @@ def test_clusters_are_merged_removed_and_added() -> None:
     assert "extra" in clusters
 
 
+def timeouts(text: str, workload: str) -> dict[str, int]:
+    return {one.name: one.connect_timeout.seconds for one in mesh(text)[workload].clusters}
+
+
+@pytest.mark.parametrize("context", ["", "context: SIDECAR_INBOUND, "])
+def test_a_services_name_means_the_inbound_clusters_of_its_workloads_too(context: str) -> None:
+    text = envoy_filter(f"""
+  - applyTo: CLUSTER
+    match: {{{context}cluster: {{service: orders.shop.svc.cluster.local}}}}
+    patch: {{operation: MERGE, value: {{connect_timeout: 3s}}}}
+""")
+    made = timeouts(text, "orders-0")
+    assert made["inbound|50051||"] == 3
+    assert made["outbound|50051||orders.shop.svc.cluster.local"] == (10 if context else 3)
+    assert timeouts(text, "inventory-0")["inbound|50051||"] == 10
+
+
+def test_inbound_cluster_that_is_removed_or_named_by_another_service_or_port() -> None:
+    text = envoy_filter("""
+  - applyTo: CLUSTER
+    match: {context: SIDECAR_INBOUND, cluster: {service: inventory.shop.svc.cluster.local}}
+    patch: {operation: MERGE, value: {connect_timeout: 3s}}
+  - applyTo: CLUSTER
+    match: {context: SIDECAR_INBOUND, cluster: {service: orders.shop.svc.cluster.local, portNumber: 1}}
+    patch: {operation: MERGE, value: {connect_timeout: 4s}}
+  - applyTo: CLUSTER
+    match: {context: SIDECAR_INBOUND, cluster: {service: inventory.shop.svc.cluster.local}}
+    patch: {operation: REMOVE}
+""")
+    assert timeouts(text, "orders-0")["inbound|50051||"] == 10
+    assert "inbound|50051||" not in timeouts(text, "inventory-0")
+
+
 def test_hosts_and_routes_are_changed() -> None:
     text = envoy_filter("""
   - applyTo: VIRTUAL_HOST
