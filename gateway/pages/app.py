@@ -100,7 +100,7 @@ def application(
         _check(request, operators_only=operators_only)
         name = request.path_params["name"]
         await faults.lift(name)
-        log.warning("an operator lifted a fault", virtual_service=name)
+        log.warning("fault_lifted_by_operator", virtual_service=name)
         return JSONResponse({}, headers=not_kept)
 
     return Starlette(

@@ -93,11 +93,11 @@ class Controller:
                 self._refuse(str(error))
             except Exception as error:
                 # A mistake of ours must not end what keeps the mesh alive; it is shown where people look.
-                log.exception("update failed")
+                log.exception("update_failed")
                 self._refuse(f"the controller failed: {error!r}; its log has more")
             else:
                 took_ms = round((time.monotonic() - started) * 1000)
-                log.info("configuration applied", why=why, took_ms=took_ms, not_ready=sorted(self.not_ready))
+                log.info("configuration_applied", why=why, took_ms=took_ms, not_ready=sorted(self.not_ready))
                 self._accept(results)
             # A change made after the files were read is for the next attempt.
             self.status.attempted_at = attempted_at
@@ -109,7 +109,7 @@ class Controller:
         """
         issued = await asyncio.to_thread(issue_certificates, self.registry, self.places.certificates, now=utc_now())
         for identity in issued:
-            log.info("certificate issued", identity=identity)
+            log.info("certificate_issued", identity=identity)
 
     def _translate(self) -> Generation:
         registry = load_registry(self.places.registry)
@@ -140,7 +140,7 @@ class Controller:
         ]
 
     def _refuse(self, error: str) -> None:
-        log.error("configuration refused; the running one stays", error=error)
+        log.error("configuration_refused", error=error)
         self.status.error, self.status.error_at = error, utc_now().isoformat()
 
     def _accept(self, results: dict[str, Result]) -> None:
@@ -148,7 +148,7 @@ class Controller:
         self.status.applied_at = utc_now().isoformat()
         for name, result in results.items():
             if result.pending:
-                log.warning("not taken in time", workload=name, files=result.pending)
+                log.warning("configuration_not_taken_in_time", workload=name, files=result.pending)
 
     async def _write_status(self) -> None:
         self.status.not_ready = sorted(self.not_ready)

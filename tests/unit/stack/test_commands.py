@@ -1,9 +1,12 @@
 """The commands as a person types them, on a folder with a person's own files and on a stack that is down."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
+from runtime.broken_pipe import READER_GONE
 from stack import __main__ as commands
 from stack import settings as stack_settings
 from stack.run import members, state
@@ -106,3 +109,20 @@ def test_up_refuses_a_persons_folder(run, tmp_path):
     assert code == 1
     assert "is neither empty nor a stack's folder (it holds thesis.tex)" in said
     assert tree(tmp_path / "home") == before
+
+
+def test_a_reader_that_has_read_enough_ends_a_command_without_a_word(tmp_path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as nobody:
+        done = subprocess.run(
+            [sys.executable, "-m", "stack", "--help"],
+            env={**os.environ, "STATE": str(tmp_path / "home"), "PORT": "9391", "PYTHONUNBUFFERED": ""},
+            cwd=CHECKOUT,
+            stdout=nobody,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+
+    assert (done.returncode, done.stderr) == (READER_GONE, b"")

@@ -8,7 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from translator.__main__ import READER_GONE, main
+from runtime.broken_pipe import READER_GONE
+from translator.__main__ import main
 
 ISTIO = Path(__file__).resolve().parents[3] / "istio"
 RULE = """

@@ -1,0 +1,53 @@
+"""
+Programs whose output is read by another, as `make logs | head` has it.
+"""
+
+import os
+import select
+import signal
+import sys
+from collections.abc import Callable, Iterator
+
+READER_GONE = 128 + signal.SIGPIPE
+
+
+def until_reader_leaves(command: Callable[[], int]) -> int:
+    """
+    Run *command* and write out what it said; its exit code, or `READER_GONE` if nobody reads that any more.
+
+    Any other broken pipe, as of a connection, is the command's own error and passes through.
+    """
+    try:
+        return _written_out(command)
+    except BrokenPipeError:
+        gone = list(_unread())
+        if not gone:
+            raise
+        for descriptor in gone:
+            # Nothing more may be written there, at the interpreter's end neither.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+        return READER_GONE
+
+
+def _written_out(command: Callable[[], int]) -> int:
+    """
+    Run *command* and write out what is in the buffer: at the interpreter's end it is too late to say how that went.
+    """
+    try:
+        code = command()
+    except SystemExit:
+        sys.stdout.flush()
+        raise
+    sys.stdout.flush()
+    return code
+
+
+def _unread() -> Iterator[int]:
+    """
+    Which of standard output and standard error is a pipe that nobody reads.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        poll = select.poll()
+        poll.register(stream.fileno(), 0)
+        if any(events & select.POLLERR for _, events in poll.poll(0)):
+            yield stream.fileno()
