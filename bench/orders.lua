@@ -1,0 +1,68 @@
+-- wrk's script: places orders through the edge, each with a key and so an id of its own.
+--
+--   wrk … -s bench/orders.lua URL -- TOKENS PRODUCTS PREFIX LINES
+--
+-- TOKENS    a file with a token a line; calls take them in turn, so that no customer meets its own limit
+-- PRODUCTS  names of products, with commas between; calls take them in turn
+-- PREFIX    makes the keys of this run unlike those of others
+-- LINES     orders in one call: 0 places a single order, more go as one batch
+--
+-- Prints one line of JSON at the end.
+
+local threads = {}
+local number = 0
+
+function setup(thread)
+  thread:set("id", #threads)
+  table.insert(threads, thread)
+end
+
+local function products_in(text)
+  local names = {}
+  for name in string.gmatch(text, "[^,]+") do table.insert(names, name) end
+  return names
+end
+
+local function heads_of(path)
+  local heads = {}
+  for token in io.lines(path) do
+    table.insert(heads, { ["authorization"] = "Bearer " .. token, ["content-type"] = "application/json" })
+  end
+  return heads
+end
+
+function init(arguments)
+  heads = heads_of(arguments[1])
+  products = products_in(arguments[2])
+  prefix, lines = arguments[3], tonumber(arguments[4])
+end
+
+local function order(at)
+  return '{"lines":[{"product":"' .. products[at % #products + 1] .. '","quantity":1}]}'
+end
+
+local function batch(key)
+  local requests = {}
+  for at = 1, lines do
+    requests[at] = '{"requestId":"' .. key .. "-" .. at .. '","order":' .. order(number + at) .. "}"
+  end
+  return '{"requests":[' .. table.concat(requests, ",") .. "]}"
+end
+
+function request()
+  number = number + 1
+  local key = prefix .. "-" .. id .. "-" .. number
+  local head = heads[number % #heads + 1]
+  if lines > 0 then return wrk.format("POST", "/v1/orders:batchCreate", head, batch(key)) end
+  head["idempotency-key"] = key
+  return wrk.format("POST", "/v1/orders", head, order(number))
+end
+
+function done(summary, latency)
+  local errors = summary.errors
+  io.write(string.format(
+    '{"calls":%d,"seconds":%.6f,"refused":%d,"broken":%d,"p50_ms":%.3f,"p99_ms":%.3f,"p999_ms":%.3f}\n',
+    summary.requests, summary.duration / 1e6, errors.status,
+    errors.connect + errors.read + errors.write + errors.timeout,
+    latency:percentile(50) / 1e3, latency:percentile(99) / 1e3, latency:percentile(99.9) / 1e3))
+end

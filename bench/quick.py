@@ -1,0 +1,114 @@
+"""
+Compare running stacks, such as two commits, in one run of interleaved rounds.
+
+    python -m bench.quick [--rounds N] [--seconds N] [--batch N] [--json FILE] NAME=STATE:PORT...
+
+Every round puts the same load on one stack after the other, so that what else the machine does meets them alike.
+Prints medians and spreads; it judges nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from bench.load import Load, Measured, run
+from bench.running import Running, prepare
+
+MAX_SECONDS = 60
+MAX_ROUNDS = 50
+
+
+def main() -> None:
+    """
+    Measure the stacks that the command line names.
+    """
+    options = _options()
+    stacks = [prepare(*each) for each in options.stacks]
+    load = Load(connections=options.connections, seconds=options.seconds, batch=options.batch)
+    rounds = measure(stacks, load, rounds=options.rounds)
+    print(table(rounds, [each.name for each in stacks]))
+    if options.json:
+        Path(options.json).write_text(json.dumps([asdict(each) for each in rounds], indent=2) + "\n")
+
+
+def measure(stacks: Sequence[Running], load: Load, *, rounds: int) -> list[Measured]:
+    """
+    Return *rounds* rounds on each of *stacks*, after one that only warms them.
+    """
+    measured = []
+    for number in range(rounds + 1):
+        # Who comes first changes from round to round.
+        for stack in stacks if number % 2 else reversed(stacks):
+            result = run(stack, load if number else Load(connections=load.connections, seconds=3, batch=load.batch))
+            _say(number, rounds, result)
+            measured += [result] if number else []
+    return measured
+
+
+def _say(number: int, rounds: int, result: Measured) -> None:
+    what = f"round {number}/{rounds}" if number else "warming"
+    line = f"{what} {result.stack}: {result.orders_per_s:.0f} orders/s, {result.cpu_sum_s:.2f} CPU s per 1,000"
+    print(f"{line}, load average {os.getloadavg()[0]:.1f}", file=sys.stderr, flush=True)
+
+
+def table(rounds: Sequence[Measured], names: Sequence[str]) -> str:
+    """
+    Return the medians of every stack, and how far the rounds are apart.
+    """
+    by_name = {name: [each for each in rounds if each.stack == name] for name in names}
+    parts = sorted({part for each in rounds for part in each.cpu_s})
+    rows = [("", *names)]
+    rows += [
+        (title, *(_spread([getattr(each, field) for each in by_name[name]]) for name in names))
+        for title, field in (
+            ("orders/s", "orders_per_s"),
+            ("p50 ms", "p50_ms"),
+            ("p99 ms", "p99_ms"),
+            ("p99.9 ms", "p999_ms"),
+            ("drained in s", "drain_s"),
+            ("CPU s per 1,000 orders", "cpu_sum_s"),
+        )
+    ]
+    rows += [
+        (f"  {part}", *(_spread([each.cpu_s.get(part, 0.0) for each in by_name[name]]) for name in names))
+        for part in parts
+    ]
+    rows += [
+        (title, *(str(sum(getattr(each, field) for each in by_name[name])) for name in names))
+        for title, field in (("orders", "orders"), ("pending", "pending"), ("refused", "refused"), ("broken", "broken"))
+    ]
+    return "\n".join(f"{row[0]:<24}" + "".join(f"{cell:>26}" for cell in row[1:]) for row in rows)
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def _stack(text: str) -> tuple[str, str, str]:
+    name, _, place = text.partition("=")
+    state, _, port = place.rpartition(":")
+    if not (name and state and port.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=STATE:PORT")
+    return name, state, port
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="The same load on several running stacks, in turn.")
+    parser.add_argument("stacks", nargs="+", type=_stack, metavar="NAME=STATE:PORT")
+    parser.add_argument("--rounds", type=int, default=5, choices=range(1, MAX_ROUNDS + 1), metavar="N")
+    parser.add_argument("--seconds", type=int, default=8, choices=range(1, MAX_SECONDS + 1), metavar="N")
+    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--batch", type=int, default=0, help="orders in a call; 0: one by one")
+    parser.add_argument("--json", help="a file for all rounds")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
