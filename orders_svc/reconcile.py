@@ -111,12 +111,12 @@ class Reconciler:
         Do a run unless another replica is at it.
         """
         async with connection(self._pool) as session:
-            if not await session.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
-                return
             try:
-                await self.run()
+                if await session.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
+                    await self.run()
             finally:
-                await session.fetchval("SELECT pg_advisory_unlock($1)", LOCK)
+                # The lock ends with its session, however this ends.
+                session.terminate()
 
     @staticmethod
     def _measure(report: Report) -> None:

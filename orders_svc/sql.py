@@ -16,10 +16,9 @@ KEYS_KEPT_DAYS = 7
 COLUMNS = """order_id, customer, state::text AS state, state_reason, lines, currency, total,
     generation, version, create_time, update_time"""
 LOCK_FENCE_SHARED = f"SELECT pg_advisory_xact_lock_shared({FENCE})"
-# Read after the fence's lock is held: inventory gives an expired hold's stock back only after it has
-# waited for that lock. The two seconds are for what its clock and ours may differ.
-LEASE_LASTS = "coalesce(lease, 'infinity') > clock_timestamp() + interval '2 s'"
-# Rows whose hold no longer counts, or whose request id has an answer, are left out.
+# Rows whose hold no longer counts, or whose request id has an answer, are left out. `pass_fence` takes the fence's
+# lock, and reads the generation and the clock after that: inventory gives an expired hold's stock back only after it
+# has waited for that lock. The two seconds are for what its clock and ours may differ.
 PLACE = f"""
 WITH input AS (
     SELECT * FROM unnest(
@@ -27,9 +26,12 @@ WITH input AS (
         $9::text[], $10::numeric[], $11::bigint[], $12::timestamptz[], $13::bytea[], $14::timestamptz[]
     ) AS t (order_id, customer, request_id, fingerprint, http_code, state, state_reason, lines,
             currency, total, generation, create_time, snapshot, lease)
+), fence AS MATERIALIZED (
+    SELECT generation, passed_at FROM pass_fence({FENCE})
 ), unfenced AS (
-    SELECT input.* FROM input, stock_generation AS current
-    WHERE input.state <> 'CONFIRMED' OR (input.generation >= current.generation AND {LEASE_LASTS})
+    SELECT input.* FROM input, fence
+    WHERE input.state <> 'CONFIRMED' OR (
+        input.generation >= fence.generation AND coalesce(lease, 'infinity') > fence.passed_at + interval '2 s')
     ORDER BY customer, request_id
 ), fresh AS (
     INSERT INTO idempotency_keys (customer, request_id, fingerprint, order_id, version, http_code, create_time)

@@ -109,9 +109,7 @@ class Store:
         # Of repeats in one batch the first counts; the others find its answer, as they would a moment later.
         unique = {each.placement.order.id: each for each in reversed(batch)}
         async with connection(self._pool) as session:
-            async with session.transaction():
-                await session.execute(sql.LOCK_FENCE_SHARED)
-                placed = await session.fetch(sql.PLACE, *rows.place_arguments([*unique.values()]))
+            placed = await session.fetch(sql.PLACE, *rows.place_arguments([*unique.values()]))
             stored = {id(unique[row["order_id"]]) for row in placed}
             self._announce(str(row["order_id"]) for row in placed)
             left = [each for each in batch if id(each) not in stored]

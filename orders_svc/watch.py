@@ -18,7 +18,7 @@ import asyncpg
 import structlog
 from prometheus_client import Gauge
 
-from runtime.database import NOT_NOW, listening
+from runtime.database import NOT_NOW, listening, own_session
 from runtime.errors import Aborted, Error, ResourceExhausted, Unauthenticated, Unavailable
 
 WATCHERS = Gauge("orders_watchers", "Streams of WatchOrder.")
@@ -132,7 +132,7 @@ class Hub:
         while True:
             try:
                 async with (
-                    self._pool.acquire(timeout=5) as connection,
+                    own_session(self._pool) as connection,
                     listening(connection, self._channel, self._notified),
                 ):
                     await self._serve(connection)

@@ -65,9 +65,32 @@ async def connect(
             command_timeout=statement_timeout_s,
             target_session_attrs=SessionAttribute.primary,
             server_settings=settings,
+            reset=_leave_as_it_is,
         )
 
     return await _patiently(wait_s)(opened)
+
+
+async def _leave_as_it_is(_: Any) -> None:
+    """
+    Save the statement with which the pool otherwise resets a session after each use of it.
+
+    asyncpg itself has ended what transaction was open. Whoever leaves more behind has an `own_session`.
+    """
+
+
+@asynccontextmanager
+async def own_session(pool: asyncpg.Pool, *, timeout_s: float = 5) -> AsyncIterator[Any]:
+    """
+    Yield one of *pool*'s connections for what changes a session: `SET`, `LISTEN`, a session's advisory locks.
+
+    It ends with the block, however that ends, so that nobody inherits any of it.
+    """
+    async with pool.acquire(timeout=timeout_s) as connection:
+        try:
+            yield connection
+        finally:
+            connection.terminate()
 
 
 @asynccontextmanager

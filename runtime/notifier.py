@@ -10,6 +10,8 @@ import structlog
 
 from runtime.database import NOT_NOW
 
+GATHER_S = 0.01
+"""What is told within this time goes together."""
 log = structlog.get_logger()
 
 
@@ -42,6 +44,7 @@ class Notifier:
         """
         while True:
             await self._some.wait()
+            await asyncio.sleep(GATHER_S)
             self._some.clear()
             waiting, self._waiting = list(self._waiting), {}
             try:

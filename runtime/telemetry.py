@@ -14,6 +14,7 @@ from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from runtime.settings import ProcessSettings
 
@@ -68,7 +69,8 @@ def _add_trace(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMappi
 
 def _start_tracing(settings: ProcessSettings, service: str) -> None:
     resource = Resource.create({"service.name": service, "service.instance.id": settings.pod_name})
-    provider = TracerProvider(resource=resource)
+    # Without an exporter a span only has ids, which go into logs and on to others; nothing is recorded in it.
+    provider = TracerProvider(resource=resource, sampler=None if settings.otel_exporter_otlp_endpoint else ALWAYS_OFF)
     if settings.otel_exporter_otlp_endpoint:
         exporter = OTLPSpanExporter(endpoint=settings.otel_exporter_otlp_endpoint)
         provider.add_span_processor(BatchSpanProcessor(exporter))

@@ -11,11 +11,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orders_svc import sql
-from orders_svc.allocation import Allocations
+from orders_svc.allocation import LOCK_FENCE, START_GENERATION, Allocations
 from orders_svc.checkout import Checkout
 from orders_svc.listing import Listing
 from orders_svc.order import Change, Draft, Line, Order, OrderChanged, State
-from orders_svc.ports import Placement, Request
+from orders_svc.ports import Fenced, Placement, Request
 from orders_svc.store import Store
 from runtime import database
 from runtime.caller import Caller
@@ -156,6 +156,43 @@ async def test_a_confirmation_under_way_is_seen_by_the_check_of_expired_holds(or
         assert not check.done()
         await transaction.rollback()
     await check
+
+
+async def test_a_confirmation_that_waited_for_a_new_generation_sees_it(orders, pool):
+    """It waits inside of its one statement, which began before the generation did."""
+    placement = confirmed(draft(), generation=0)
+    async with pool.acquire() as session, session.transaction():
+        await session.execute(LOCK_FENCE)
+        await session.fetchval(START_GENERATION, 0)
+        placing = asyncio.create_task(orders.place(placement))
+        await asyncio.sleep(0.2)
+        assert not placing.done()
+    with pytest.raises(Fenced):
+        await placing
+    assert await orders.get(placement.order.id) is None
+
+
+async def test_a_session_is_left_as_it_was_by_what_changes_it(pool):
+    """The pool resets nothing, so what sets, listens or locks ends with its session."""
+    async with database.own_session(pool) as session:
+        backend = session.get_server_pid()
+        await session.execute("SET synchronous_commit = off")
+        await session.fetchval("SELECT pg_try_advisory_lock(1)")
+        await session.add_listener("somebody", lambda *_: None)
+    async with pool.acquire() as session:
+        assert session.get_server_pid() != backend
+        assert await session.fetchval("SHOW synchronous_commit") == "on"
+        async with asyncio.timeout(5):
+            while not await session.fetchval("SELECT pg_try_advisory_lock(1)"):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.02)
+
+
+async def test_a_transaction_that_is_left_open_goes_to_nobody(pool):
+    session = await pool.acquire()
+    await session.transaction().start()
+    await pool.release(session)
+    async with pool.acquire() as session:
+        assert not session.is_in_transaction()
 
 
 async def test_owners_and_sums_are_those_of_confirmed_and_fulfilled_orders(orders, pool):

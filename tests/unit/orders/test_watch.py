@@ -39,6 +39,9 @@ class Session:
     async def fetchval(self, _):
         return 1
 
+    def terminate(self):
+        self.ended = True
+
 
 class Pool:
     def __init__(self):
