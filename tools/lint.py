@@ -20,6 +20,7 @@ SOURCES = (
     "inventory_svc",
     "gateway",
     "envoy/translator",
+    "bench",
     "chaos",
     "stack",
     "stores",
