@@ -1,4 +1,4 @@
-"""CPU seconds and memory of a stack's parts, from /proc."""
+"""CPU seconds of a stack's parts, from /proc."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from stack.run.supervisor import Supervisor
 from stack.settings import Settings
 
 TICKS = os.sysconf("SC_CLK_TCK")
-PAGE = os.sysconf("SC_PAGE_SIZE")
 _OWN = {"orders", "inventory", "postgres", "redis", "kafka"}
 REST = "rest"
 
@@ -54,18 +53,6 @@ class Parts:
             if part is not None:
                 # utime, stime, cutime, cstime
                 used[part] += sum(map(int, fields[11:15])) / TICKS
-        return dict(used)
-
-    def resident_mib(self) -> dict[str, float]:
-        """
-        Return the resident memory of each part; shared pages count for each process that has them.
-        """
-        stats = _all_stats()
-        used: dict[str, float] = defaultdict(float)
-        for pid, fields in stats.items():
-            part = self._part(pid, stats)
-            if part is not None:
-                used[part] += int(fields[21]) * PAGE / 2**20
         return dict(used)
 
     def _part(self, pid: int, stats: Mapping[int, list[str]]) -> str | None:

@@ -15,11 +15,11 @@ from orders_svc.allocation import LOCK_FENCE, START_GENERATION, Allocations
 from orders_svc.checkout import Checkout
 from orders_svc.listing import Listing
 from orders_svc.order import Change, Draft, Line, Order, OrderChanged, State
-from orders_svc.ports import Fenced, Placement, Request
+from orders_svc.ports import Fenced, Placement, Request, Unstorable
 from orders_svc.store import Store
 from runtime import database
 from runtime.caller import Caller
-from runtime.errors import Internal, InvalidArgument
+from runtime.errors import InvalidArgument
 from runtime.notifier import Notifier
 from tests.unit.orders.port_suite import AT, OrdersPortSuite, confirmed, draft, hold_for, pending
 
@@ -54,7 +54,7 @@ async def test_an_order_that_no_row_can_hold_fails_alone(orders):
     outcomes = await asyncio.gather(
         *(orders.place(each) for each in [*good[:2], bad, *good[2:]]), return_exceptions=True
     )
-    assert [type(outcome) for outcome in outcomes if isinstance(outcome, Exception)] == [Internal]
+    assert [type(outcome) for outcome in outcomes if isinstance(outcome, Exception)] == [Unstorable]
     assert all([await orders.get(each.order.id) for each in good])
 
 
