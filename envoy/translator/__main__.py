@@ -27,9 +27,10 @@ from translator.control.places import Places, configurations
 from translator.control.show import diff, dump
 from translator.model.mesh import Mesh
 from translator.model.problems import InvalidMesh
-from translator.model.registry import Registry, load_registry
+from translator.model.registry import Registry
+from translator.model.registry_file import load_registry
 
-EMPTY = Registry("cluster.local", "cluster.local", "istio-system", {}, (), ())
+EMPTY = Registry()
 
 
 def main(arguments: list[str] | None = None) -> int:

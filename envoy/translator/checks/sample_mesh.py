@@ -9,8 +9,8 @@ from translator.config.secrets import Layout
 from translator.model.registry import Registry, SocketAddress, Workload
 from translator.model.virtual_service import MESH
 
-ANYBODY = Workload("check", "check", "check", {}, "sidecar", "127.0.0.1", SocketAddress("127.0.0.1", 1))
-NOWHERE = Registry("cluster.local", "cluster.local", "istio-system", {}, (), (ANYBODY,))
+ANYBODY = Workload("check", "check", "check", "127.0.0.1", SocketAddress("127.0.0.1", 1))
+NOWHERE = Registry(workloads=(ANYBODY,))
 ANYWHERE = Listening(frozenset({MESH}), 80)
 
 LAYOUT = Layout(Path("/check"), Path("/check"), Path("/check"))

@@ -24,7 +24,7 @@ from translator.control.places import Places, configurations
 from translator.control.probe import Prober
 from translator.control.rollout import Generation, Result, generation, roll_out
 from translator.model.problems import InvalidMesh, Problem
-from translator.model.registry import load_registry
+from translator.model.registry_file import load_registry
 
 log = structlog.get_logger()
 PROBE_S, PROBE_WAITING_S = 2.0, 0.5

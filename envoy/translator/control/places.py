@@ -9,7 +9,7 @@ from pathlib import Path
 from translator.checks.validation import Checker
 from translator.config.translate import Configuration, translate
 from translator.model.mesh import Mesh
-from translator.model.registry import load_registry
+from translator.model.registry_file import load_registry
 from translator.model.resources import Resource
 
 

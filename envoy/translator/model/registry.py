@@ -6,13 +6,25 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
-from pathlib import Path
+from typing import Annotated, Any, Final, Literal
 
-from translator.model.fields import FieldError, Reader
-from translator.model.problems import InvalidMesh, Problem
-from translator.model.yamlfile import load_documents
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Strict
+from pydantic.alias_generators import to_camel
 
-SIDECAR, GATEWAY = "sidecar", "gateway"
+SIDECAR: Final = "sidecar"
+GATEWAY: Final = "gateway"
+MAX_PORT = 65535
+SECRET_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+
+PortNumber = Annotated[int, Strict(), Field(ge=1, le=MAX_PORT)]
+
+
+class _Block:
+    """
+    A mapping of the file: its fields in camelCase, and no others.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid", alias_generator=to_camel)
 
 
 @dataclass(frozen=True, order=True)
@@ -28,54 +40,86 @@ class SocketAddress:
         return f"{self.host}:{self.port}"
 
 
+def _host_and_port(text: Any) -> Any:
+    """
+    A `host:port` as it stands in the file.
+    """
+    host, _, port = text.rpartition(":") if isinstance(text, str) else ("", "", "")
+    if not host or not port.isdecimal() or not 0 < int(port) <= MAX_PORT:
+        raise ValueError(f"must be host:port, not {text!r}")
+    return SocketAddress(host.strip("[]"), int(port))
+
+
+HostPort = Annotated[SocketAddress, BeforeValidator(_host_and_port)]
+
+
+def _same_port(port: dict[str, Any]) -> Any:
+    """
+    A port whose target is not said is served where it is asked for.
+    """
+    return port["number"]
+
+
+def _secret_name(name: str) -> str:
+    if not SECRET_NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is not a secret's name")
+    return name
+
+
+def _hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    if not hosts or not all(hosts):
+        raise ValueError("must be a list of names or IP addresses")
+    return hosts
+
+
 @dataclass(frozen=True)
-class ServicePort:
+class ServicePort(_Block):
     """
     A Service's port; its name starts with the protocol, as Istio reads it (`grpc`, `http-web`, `tcp`).
     """
 
     name: str
-    number: int
-    target: int
+    number: Annotated[PortNumber, Field(alias="port")]
+    target: Annotated[PortNumber, Field(alias="targetPort", default_factory=_same_port)]
 
 
 @dataclass(frozen=True)
-class ServiceRecord:
+class ServiceRecord(_Block):
     """
     A Kubernetes Service.
     """
 
     name: str
     namespace: str
-    ports: tuple[ServicePort, ...]
-    selector: Mapping[str, str]
+    ports: tuple[ServicePort, ...] = ()
+    selector: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Inbound:
+class Inbound(_Block):
     """
     A port on which the sidecar takes calls, and the application behind it.
 
     Its health is asked over gRPC, or over HTTP at the path `health` if there is one.
     """
 
-    port: int
-    application: SocketAddress
+    port: PortNumber
+    application: HostPort
     health: str = ""
 
 
 @dataclass(frozen=True)
-class Outbound:
+class Outbound(_Block):
     """
     Where the workload's own application reaches every service that has this port.
     """
 
-    port: int
-    listen: SocketAddress
+    port: PortNumber
+    listen: HostPort
 
 
 @dataclass(frozen=True)
-class Workload:
+class Workload(_Block):
     """
     A pod: one Envoy, as a sidecar of an application or as a gateway.
     """
@@ -83,13 +127,13 @@ class Workload:
     name: str
     namespace: str
     service_account: str
-    labels: Mapping[str, str]
-    kind: str
     address: str
-    admin: SocketAddress
+    admin: HostPort
+    labels: Mapping[str, str] = field(default_factory=dict)
+    kind: Literal["sidecar", "gateway"] = SIDECAR
     inbound: tuple[Inbound, ...] = ()
     outbound: tuple[Outbound, ...] = ()
-    ports: Mapping[int, int] = field(default_factory=dict)
+    ports: Mapping[PortNumber, PortNumber] = field(default_factory=dict)
 
     @property
     def has_ip(self) -> bool:
@@ -100,27 +144,27 @@ class Workload:
 
 
 @dataclass(frozen=True)
-class Credential:
+class Credential(_Block):
     """
     A Gateway's certificate that the local authority issues: its `credentialName`, and the hosts it is for.
     """
 
-    name: str
-    hosts: tuple[str, ...]
+    name: Annotated[str, AfterValidator(_secret_name)]
+    hosts: Annotated[tuple[str, ...], AfterValidator(_hosts)]
 
 
 @dataclass(frozen=True)
-class Registry:
+class Registry(_Block):
     """
     Everything known of one stack, without Istio's files.
     """
 
-    trust_domain: str
-    cluster_domain: str
-    root_namespace: str
-    namespaces: Mapping[str, Mapping[str, str]]
-    services: tuple[ServiceRecord, ...]
-    workloads: tuple[Workload, ...]
+    trust_domain: str = "cluster.local"
+    cluster_domain: str = "cluster.local"
+    root_namespace: str = "istio-system"
+    namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    services: tuple[ServiceRecord, ...] = ()
+    workloads: tuple[Workload, ...] = ()
     credentials: tuple[Credential, ...] = ()
 
     def with_services(self, services: tuple[ServiceRecord, ...]) -> "Registry":
@@ -145,103 +189,3 @@ def is_ip(address: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def load_registry(path: Path) -> Registry:
-    """
-    Read the registry; `InvalidMesh` names the field that is wrong.
-    """
-    documents = load_documents(path, str(path))
-    try:
-        if len(documents) != 1:
-            raise FieldError("", "the registry must be one YAML document")
-        registry = Reader(documents[0], "").whole(_registry)
-        _check(registry)
-    except FieldError as error:
-        raise InvalidMesh([Problem(str(path), "registry", error.path, error.message)]) from None
-    return registry
-
-
-def _registry(reader: Reader) -> Registry:
-    return Registry(
-        trust_domain=reader.get("trustDomain", str, "cluster.local"),
-        cluster_domain=reader.get("clusterDomain", str, "cluster.local"),
-        root_namespace=reader.get("rootNamespace", str, "istio-system"),
-        namespaces=_namespaces(reader),
-        services=tuple(
-            sorted(reader.each("services", _service), key=lambda service: (service.namespace, service.name))
-        ),
-        workloads=tuple(sorted(reader.each("workloads", _workload), key=lambda workload: workload.name)),
-        credentials=reader.each("credentials", _credential),
-    )
-
-
-def _namespaces(reader: Reader) -> dict[str, dict[str, str]]:
-    names = reader.get("namespaces", dict, {})
-    return {name: Reader(names, f"{reader.path}.namespaces").words(name) for name in sorted(names)}
-
-
-def _service(reader: Reader) -> ServiceRecord:
-    return ServiceRecord(
-        name=reader.get("name", str),
-        namespace=reader.get("namespace", str),
-        ports=reader.each("ports", _service_port),
-        selector=reader.words("selector"),
-    )
-
-
-def _service_port(reader: Reader) -> ServicePort:
-    number = reader.port("port")
-    return ServicePort(reader.get("name", str), number, reader.port("targetPort", number))
-
-
-def _workload(reader: Reader) -> Workload:
-    kind = reader.get("kind", str, SIDECAR)
-    if kind not in (SIDECAR, GATEWAY):
-        raise FieldError(f"{reader.path}.kind", f"must be {SIDECAR} or {GATEWAY}, not {kind!r}")
-    return Workload(
-        name=reader.get("name", str),
-        namespace=reader.get("namespace", str),
-        service_account=reader.get("serviceAccount", str),
-        labels=reader.words("labels"),
-        kind=kind,
-        address=reader.get("address", str),
-        admin=SocketAddress(*reader.socket("admin")),
-        inbound=reader.each("inbound", _inbound),
-        outbound=reader.each(
-            "outbound", lambda item: Outbound(item.port("port"), SocketAddress(*item.socket("listen")))
-        ),
-        ports=_ports(reader),
-    )
-
-
-def _inbound(reader: Reader) -> Inbound:
-    application = SocketAddress(*reader.socket("application"))
-    return Inbound(reader.port("port"), application, reader.get("health", str, ""))
-
-
-def _credential(reader: Reader) -> Credential:
-    name, hosts = reader.get("name", str), reader.get("hosts", list)
-    if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", name):
-        raise FieldError(f"{reader.path}.name", f"{name!r} is not a secret's name")
-    if not hosts or not all(isinstance(host, str) and host for host in hosts):
-        raise FieldError(f"{reader.path}.hosts", "must be a list of names or IP addresses")
-    return Credential(name, tuple(hosts))
-
-
-def _ports(reader: Reader) -> dict[int, int]:
-    ports = reader.get("ports", dict, {})
-    for key, value in ports.items():
-        if type(key) is not int or type(value) is not int:
-            raise FieldError(f"{reader.path}.ports.{key}", "must be a port that names a port")
-    return dict(sorted(ports.items()))
-
-
-def _check(registry: Registry) -> None:
-    for group, names in (
-        ("services", [f"{service.namespace}/{service.name}" for service in registry.services]),
-        ("workloads", [workload.name for workload in registry.workloads]),
-    ):
-        twice = sorted(name for name in set(names) if names.count(name) > 1)
-        if twice:
-            raise FieldError(group, f"{twice[0]!r} is there twice")

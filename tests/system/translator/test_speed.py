@@ -18,9 +18,7 @@ from translator.model.resources import Resource, parse_resources
 SERVICES = 1000
 GOAL_S, GROSS_LOSS_S = 10, 60
 HERE = SocketAddress("127.0.0.1", 15000)
-CLIENT = Workload(
-    "client", "shop", "client", {"app": "client"}, "sidecar", "127.0.0.1", HERE, (), (Outbound(50051, HERE),)
-)
+CLIENT = Workload("client", "shop", "client", "127.0.0.1", HERE, {"app": "client"}, outbound=(Outbound(50051, HERE),))
 
 
 def rules(number: int, timeout: str = "2s") -> list[Any]:

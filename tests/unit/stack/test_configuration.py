@@ -62,7 +62,7 @@ def test_prometheus_watches_every_application_and_every_envoy(plan):
 
 
 def test_the_translator_accepts_the_registry(plan, tmp_path):
-    from translator.model.registry import load_registry
+    from translator.model.registry_file import load_registry
 
     path = tmp_path / "registry.yaml"
     path.write_text(configuration.registry(plan))

@@ -10,7 +10,8 @@ from translator.checks.validation import check
 from translator.config.translate import Configuration, translate
 from translator.model.mesh import Mesh
 from translator.model.problems import InvalidMesh
-from translator.model.registry import Registry, load_registry
+from translator.model.registry import Registry
+from translator.model.registry_file import load_registry
 from translator.model.resources import Resource, parse_resources
 
 REGISTRY = load_registry(Path(__file__).with_name("registry.yaml"))

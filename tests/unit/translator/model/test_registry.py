@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from translator.model.problems import InvalidMesh
-from translator.model.registry import load_registry
+from translator.model.registry import ServicePort, SocketAddress
+from translator.model.registry_file import load_registry
 
 WORKLOAD = "{name: a, namespace: shop, serviceAccount: a, address: 127.0.0.1, admin: '127.0.0.1:1'"
 
@@ -41,6 +42,36 @@ def refused(tmp_path: Path, text: str) -> str:
 )  # fmt: skip
 def test_mistake_is_named_by_its_field(tmp_path: Path, text: str, said: str) -> None:
     assert said in refused(tmp_path, text)
+
+
+def test_every_mistake_is_said_once(tmp_path: Path) -> None:
+    text = "nonsense: 1\nservices: [{name: a, namespace: b, ports: [{name: x, port: true}]}, {name: 1, namespace: b}]"
+    said = [line.rpartition("registry: ")[2] for line in refused(tmp_path, text).splitlines()]
+    assert said == [
+        "nonsense: is not a known field",
+        "services[0].ports[0].port: must be a port from 1 to 65535",
+        "services[1].name: must be text",
+    ]
+
+
+def test_what_is_not_said_has_its_default(tmp_path: Path) -> None:
+    path = tmp_path / "registry.yaml"
+    path.write_text(
+        f"services: [{{name: s, namespace: shop, ports: [{{name: grpc, port: 50051}}]}}]\nworkloads: [{WORKLOAD}}}]"
+    )
+    registry = load_registry(path)
+    assert (registry.trust_domain, registry.cluster_domain, registry.root_namespace) == (
+        "cluster.local",
+        "cluster.local",
+        "istio-system",
+    )
+    assert registry.services[0].ports == (ServicePort("grpc", 50051, 50051),)
+    assert (registry.workloads[0].kind, registry.workloads[0].labels, registry.workloads[0].ports) == (
+        "sidecar",
+        {},
+        {},
+    )
+    assert registry.workloads[0].admin == SocketAddress("127.0.0.1", 1)
 
 
 def test_missing_file_is_said(tmp_path: Path) -> None:

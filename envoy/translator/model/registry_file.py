@@ -1,0 +1,81 @@
+"""
+The registry, read from its file: whatever is wrong is said by the field's path.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from translator.model.problems import InvalidMesh, Problem
+from translator.model.registry import MAX_PORT, Registry
+from translator.model.schema import path_text
+from translator.model.yamlfile import load_documents
+
+_FILE = TypeAdapter(Registry)
+_PORT = f"must be a port from 1 to {MAX_PORT}"
+_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        "missing": "is missing",
+        "unexpected_keyword_argument": "is not a known field",
+        "tuple_type": "must be a list",
+        "dict_type": "must be a mapping",
+        "dataclass_type": "must be a mapping",
+        "string_type": "must be text",
+        "int_type": _PORT,
+        "greater_than_equal": _PORT,
+        "less_than_equal": _PORT,
+    }
+)
+# Said of a field that has its default from one that is wrong itself.
+_SAID_ALREADY = "default_factory_not_called"
+
+
+def load_registry(path: Path) -> Registry:
+    """
+    Read the registry; `InvalidMesh` names every field that is wrong.
+    """
+    documents = load_documents(path, str(path))
+    if len(documents) != 1:
+        raise InvalidMesh([Problem(str(path), "registry", "", "the registry must be one YAML document")])
+    try:
+        registry = _FILE.validate_python(documents[0])
+    except ValidationError as error:
+        raise InvalidMesh(_problems(path, error)) from None
+    twice = [Problem(str(path), "registry", group, f"{name!r} is there twice") for group, name in _twice(registry)]
+    if twice:
+        raise InvalidMesh(twice)
+    return replace(
+        registry,
+        services=tuple(sorted(registry.services, key=lambda service: (service.namespace, service.name))),
+        workloads=tuple(sorted(registry.workloads, key=lambda workload: workload.name)),
+    )
+
+
+def _problems(path: Path, error: ValidationError) -> Iterator[Problem]:
+    for found in error.errors(include_url=False):
+        if found["type"] != _SAID_ALREADY:
+            parts = [part for part in found["loc"] if part != "[key]"]
+            yield Problem(str(path), "registry", path_text("", parts).lstrip("."), _message(found))
+
+
+def _message(found: ErrorDetails) -> str:
+    context: dict[str, Any] = found.get("ctx", {})
+    if found["type"] == "literal_error":
+        return f"must be {context['expected'].replace(chr(39), '')}, not {found['input']!r}"
+    if found["type"] == "value_error":
+        return str(context["error"])
+    return _WORDS.get(found["type"], found["msg"])
+
+
+def _twice(registry: Registry) -> Iterator[tuple[str, str]]:
+    for group, names in (
+        ("services", [f"{service.namespace}/{service.name}" for service in registry.services]),
+        ("workloads", [workload.name for workload in registry.workloads]),
+    ):
+        for name in sorted(name for name in set(names) if names.count(name) > 1):
+            yield group, name
