@@ -1,7 +1,8 @@
 """
 Another customer, who shops while the attack goes on: looks at a product, orders it, and now and then watches the order.
 
-Every purchase is one chance: nothing is repeated, as a client would, so that a single failed call is seen.
+Every purchase is one chance: nothing is repeated, as a client would, so that a single failed call is seen. The shopper
+is a process of its own, so that the attack's work does not count as the shop's slowness.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import json
+import sys
 import time
 import uuid
 from collections import Counter
@@ -45,26 +48,66 @@ class Seen:
 
 
 class Bystander:
-    """A shopper at the edge at *address*, over REST (a new connection each time) and gRPC (one connection)."""
+    """What a shopper at the edge at *address* sees, who shops in a process of its own."""
 
     def __init__(self, address: str, metadata: Metadata, product: str) -> None:
-        self._address, self._metadata, self._product = address, metadata, product
-        self._headers = dict(metadata)
+        self._arguments = json.dumps({"address": address, "metadata": metadata, "product": product})
+        self._began: dict[int, float] = {}
         self.seen: list[Seen] = []
 
     @contextlib.asynccontextmanager
     async def shopping(self) -> AsyncIterator[None]:
         """
-        Shop five times a second while the block runs, whether or not answers come.
+        Shop five times a second while the block runs, whether or not answers come; an error if the shopper ends.
+        """
+        pipe = asyncio.subprocess.PIPE
+        shopper = await asyncio.create_subprocess_exec(sys.executable, "-m", __name__, stdin=pipe, stdout=pipe)
+        assert shopper.stdin is not None
+        assert shopper.stdout is not None
+        shopper.stdin.write(f"{self._arguments}\n".encode())
+        reading = asyncio.create_task(self._read(shopper.stdout))
+        try:
+            yield
+            if reading.done():
+                raise RuntimeError("the bystander ended")
+        finally:
+            reading.cancel()
+            with contextlib.suppress(ProcessLookupError):
+                shopper.kill()
+            await shopper.wait()
+
+    async def _read(self, told: asyncio.StreamReader) -> None:
+        async for line in told:
+            number, *rest = json.loads(line)
+            if len(rest) == 1:
+                self._began[number] = rest[0]
+            else:
+                del self._began[number]
+                self.seen.append(Seen(*rest))
+
+    async def ended(self, before: float) -> None:
+        """
+        Wait until each call that began before the moment *before* has ended; calls are bounded.
+        """
+        while any(began < before for began in self._began.values()):
+            await asyncio.sleep(0.1)
+
+
+class Shopper:
+    """Shops at the edge at *address*, over REST (a new connection each time) and gRPC (one connection)."""
+
+    def __init__(self, address: str, metadata: Metadata, product: str) -> None:
+        # JSON has made lists of the pairs, which gRPC does not take.
+        self._metadata = tuple((name, value) for name, value in metadata)
+        self._address, self._product, self._headers = address, product, dict(self._metadata)
+        self._numbers = itertools.count()
+
+    async def shop(self) -> None:
+        """
+        Shop until the process is ended; every call is told when it begins and when it has ended.
         """
         async with grpc.aio.insecure_channel(self._address) as channel:
-            task = asyncio.create_task(self._shop(channel))
-            try:
-                yield
-            finally:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+            await self._shop(channel)
 
     async def _shop(self, channel: grpc.aio.Channel) -> None:
         started = time.monotonic()
@@ -126,14 +169,19 @@ class Bystander:
             await self._timed("gRPC watch", watch)
 
     async def _timed(self, what: str, act: Callable[[], Awaitable[str]]) -> None:
-        began = time.monotonic()
+        number, began = next(self._numbers), time.monotonic()
+        _tell(number, began)
         try:
             outcome = await act()
         except grpc.aio.AioRpcError as error:
             outcome = f"{error.code().name}: {error.details()}"[:80]
         except httpx.HTTPError as error:
             outcome = type(error).__name__
-        self.seen.append(Seen(began, what, outcome, time.monotonic() - began))
+        _tell(number, began, what, outcome, time.monotonic() - began)
+
+
+def _tell(*what: object) -> None:
+    print(json.dumps(what), flush=True)
 
 
 @dataclass(frozen=True)
@@ -164,3 +212,7 @@ def service(seen: list[Seen]) -> Service:
         p99_s=took[min(len(took) - 1, int(len(took) * 0.99))] if took else 0.0,
         failures=Counter(f"{each.what}: {each.outcome}" for each in seen if not each.good),
     )
+
+
+if __name__ == "__main__":
+    asyncio.run(Shopper(**json.loads(sys.stdin.readline())).shop())

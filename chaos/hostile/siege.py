@@ -109,6 +109,7 @@ class Siege:
         except Exception as fault:
             error = "".join(traceback.format_exception_only(fault)).strip() or type(fault).__name__
         await asyncio.sleep(AFTER_S)
+        await bystander.ended(time.monotonic())
         stop.set()
         after, highest = await self._witness.look(), await height
         felt = [each for each in bystander.seen[first:] if each.began >= began - AFTER_S]

@@ -17,6 +17,12 @@ MAX_CONNECTIONS = 10_000
 STOP_ACCEPTING, SHRINK = 0.98, 0.8
 # Between these the streams that hold most are ended, the largest first; those of less than 64 KiB are left alone.
 RESET_FROM, RESET_AT, RESET_LEAST_POWER_OF_TWO = 0.85, 0.95, 16
+# What callers from outside can send in numbers. One request of a connection is looked at for each turn of the event
+# loop, so that a connection with hundreds of them takes no turns from others; a connection of which most streams are
+# reset within a second is closed after this many.
+GATEWAY_RUNTIME = {"http.max_requests_per_io_cycle": 1, "overload.premature_reset_total_stream_count": 100}
+# Memory that a burst has taken goes back to the machine: so much a second.
+RELEASED_BYTES, RELEASE_EVERY_S = 16 * 1024 * 1024, 1
 # Which part of a statistic's name becomes which label (istio: tools/packaging/common/envoy_bootstrap.json).
 STAT_TAGS = (
     ("cluster_name", r"^cluster(\.(.+);)"),
@@ -45,7 +51,11 @@ def bootstrap(proxy: Proxy, layout: Layout) -> bootstrap_pb2.Bootstrap:
     result.stats_config.use_all_default_tags.value = False
     for name, regex in STAT_TAGS:
         result.stats_config.stats_tags.add(tag_name=name, regex=regex)
+    if role == "router":
+        result.layered_runtime.layers.add(name="gateway").static_layer.update(GATEWAY_RUNTIME)
     result.layered_runtime.layers.add(name="admin").admin_layer.SetInParent()
+    result.memory_allocator_manager.bytes_to_release = RELEASED_BYTES
+    result.memory_allocator_manager.memory_release_interval.FromSeconds(RELEASE_EVERY_S)
     result.overload_manager.CopyFrom(overload_manager())
     return result
 

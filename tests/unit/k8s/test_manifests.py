@@ -20,7 +20,7 @@ from images.catalogue import CHECKOUT
 from k8s import api_server
 from k8s.kubectl import ClusterError
 from stores import hand_over
-from translator.config.bootstrap import overload_manager
+from translator.config.bootstrap import GATEWAY_RUNTIME, RELEASED_BYTES, overload_manager
 from translator.config.envoyfilter.value import parse_value
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
@@ -274,6 +274,8 @@ def test_edge_sheds_load_before_the_kernel_ends_it(objects):
     assert any(each.typed_config.Unpack(connections) for each in overload_manager().resource_monitors)
     allowed = int(proxy["proxyMetadata"]["ISTIO_META_GLOBAL_DOWNSTREAM_MAX_CONNECTIONS"])
     assert allowed == connections.max_active_downstream_connections
+    assert proxy["runtimeValues"] == {name: str(value) for name, value in GATEWAY_RUNTIME.items()}
+    assert read.memory_allocator_manager.bytes_to_release == RELEASED_BYTES
     assert {action.name for action in read.overload_manager.actions} == {
         action.name for action in overload_manager().actions
     }
