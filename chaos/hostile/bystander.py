@@ -53,6 +53,7 @@ class Bystander:
     def __init__(self, address: str, metadata: Metadata, product: str) -> None:
         self._arguments = json.dumps({"address": address, "metadata": metadata, "product": product})
         self._began: dict[int, float] = {}
+        self._told = asyncio.Condition()
         self.seen: list[Seen] = []
 
     @contextlib.asynccontextmanager
@@ -62,8 +63,8 @@ class Bystander:
         """
         pipe = asyncio.subprocess.PIPE
         shopper = await asyncio.create_subprocess_exec(sys.executable, "-m", __name__, stdin=pipe, stdout=pipe)
-        assert shopper.stdin is not None
-        assert shopper.stdout is not None
+        if shopper.stdin is None or shopper.stdout is None:
+            raise RuntimeError("the bystander has no pipes")
         shopper.stdin.write(f"{self._arguments}\n".encode())
         reading = asyncio.create_task(self._read(shopper.stdout))
         try:
@@ -79,18 +80,20 @@ class Bystander:
     async def _read(self, told: asyncio.StreamReader) -> None:
         async for line in told:
             number, *rest = json.loads(line)
-            if len(rest) == 1:
-                self._began[number] = rest[0]
-            else:
-                del self._began[number]
-                self.seen.append(Seen(*rest))
+            async with self._told:
+                if len(rest) == 1:
+                    self._began[number] = rest[0]
+                else:
+                    del self._began[number]
+                    self.seen.append(Seen(*rest))
+                self._told.notify_all()
 
     async def ended(self, before: float) -> None:
         """
         Wait until each call that began before the moment *before* has ended; calls are bounded.
         """
-        while any(began < before for began in self._began.values()):
-            await asyncio.sleep(0.1)
+        async with self._told:
+            await self._told.wait_for(lambda: all(began >= before for began in self._began.values()))
 
 
 class Shopper:

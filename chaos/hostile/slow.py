@@ -24,9 +24,9 @@ async def _hold(at: Address, first: bytes, drip: bytes, ends: float, *, every_s:
         return "refused"
     try:
         writer.write(first)
-        while time.monotonic() < ends:
+        while (left_s := ends - time.monotonic()) > 0:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(every_s):
+                async with asyncio.timeout(min(every_s, left_s)):
                     line = await reader.readline()
                     return line.split()[1].decode("latin-1") if line.split() else "closed"
             writer.write(drip)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -75,8 +76,17 @@ class Witness:
             ejected=ejected,
             restarts=restarts.load(supervisor.restarts_file(self._settings)),
             pids=pids,
-            memory=await asyncio.to_thread(self._memory, pids),
+            memory=await self._held(await asyncio.to_thread(self._memory, pids)),
         )
+
+    async def _held(self, memory: Mapping[str, int]) -> dict[str, int]:
+        """
+        Leave out what an Envoy's allocator keeps free for the next burst, as Envoy's own limit of its heap does.
+        """
+        envoys = [name for name in memory if name in self._admins]
+        texts = await asyncio.gather(*(admin.get(self._admins[name], "/memory") for name in envoys))
+        free = {name: int(json.loads(text)["pageheap_free"]) for name, text in zip(envoys, texts, strict=True) if text}
+        return {name: taken - free.get(name, 0) for name, taken in memory.items()}
 
     def _memory(self, pids: Mapping[str, int]) -> dict[str, int]:
         return {name: memory_of(self._settings, name, pids.get(name, 0)) for name in self._names}
