@@ -8,14 +8,13 @@ from math import isqrt
 from typing import Any
 
 from translator.checks import values
-from translator.checks.sample_mesh import ANYBODY, LAYOUT, NOWHERE
+from translator.checks.sample_mesh import LAYOUT
 from translator.checks.values import Mistakes
 from translator.config.cluster import policy_cluster
 from translator.config.secrets import Secrets
-from translator.model.mesh import Mesh
-from translator.model.proxy import Proxy
-from translator.model.registry import ServicePort, ServiceRecord
+from translator.model.registry import Registry, ServicePort, ServiceRecord
 from translator.model.resources import Resource
+from translator.model.service import Service, registry_services
 from translator.model.values import Block
 
 BLOCKS = ("connectionPool", "loadBalancer", "outlierDetection", "tls", "portLevelSettings", "retryBudget")
@@ -57,18 +56,18 @@ def _cluster(policy: Block) -> Any:
     """
     The cluster that a policy makes.
     """
-    proxy = _client()
-    [service] = proxy.services.values()
-    return policy_cluster(proxy, Secrets(LAYOUT), service, service.ports[0], "", policy)
+    service = _service()
+    return policy_cluster(Secrets(LAYOUT), service, service.ports[0], "", policy)
 
 
 @cache
-def _client() -> Proxy:
+def _service() -> Service:
     """
-    Somebody who calls one service.
+    A service with one port, for a policy to be tried on.
     """
-    record = ServiceRecord("check", "check", (ServicePort("grpc", 1, 1),), {})
-    return Proxy(Mesh(NOWHERE.with_services((record,)), ()), ANYBODY)
+    record = ServiceRecord("check", "check", (ServicePort("grpc", 1, 1),))
+    [service] = registry_services(Registry(services=(record,)))
+    return service
 
 
 def _policy(policy: Block | None, path: str) -> Mistakes:

@@ -8,6 +8,7 @@ from functools import partial
 from translator.checks import values
 from translator.checks.sample_mesh import ANYBODY, ANYWHERE, NOWHERE
 from translator.checks.values import Mistakes
+from translator.config.route.context import RouteContext
 from translator.config.route.match import CLAIMS
 from translator.config.route.route import build_route
 from translator.model.hosts import host_matches
@@ -31,7 +32,7 @@ def check_virtual_service(resource: Resource) -> Mistakes:
     yield from values.export_to(spec)
     if not spec.get("http"):
         yield "spec.http", "must have at least one route"
-    proxy = Proxy(Mesh(NOWHERE, ()), ANYBODY)
+    context = RouteContext(Proxy(Mesh(NOWHERE, ()), ANYBODY), resource, ANYWHERE)
     for number, block in enumerate(spec.get("http", ())):
         path = f"spec.http[{number}]"
         found = [*_conflicts(block, path), *_matches(resource, block, path), *_details(block, path)]
@@ -39,7 +40,7 @@ def check_virtual_service(resource: Resource) -> Mistakes:
         # What is wrong already would only be said twice.
         if not found:
             for match in block.get("match") or [None]:
-                make = partial(build_route, proxy, resource, block, match, ANYWHERE)
+                make = partial(build_route, context, block, match)
                 yield from values.translated(make, path)
 
 

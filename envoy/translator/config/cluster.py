@@ -55,7 +55,7 @@ def _outbound(
     labels = (block or {}).get("labels", {})
     chosen = [endpoint for endpoint in service.endpoints if labels.items() <= endpoint.labels.items()]
     with within("spec.trafficPolicy"):
-        cluster = policy_cluster(proxy, secrets, service, port, subset, policy_of(rule, subset, port.number))
+        cluster = policy_cluster(secrets, service, port, subset, policy_of(rule, subset, port.number))
     if rule.sources:
         cluster.metadata.CopyFrom(config_metadata(rule.sources[0]))
     return cluster, place_endpoints(
@@ -63,9 +63,7 @@ def _outbound(
     )
 
 
-def policy_cluster(
-    proxy: Proxy, secrets: Secrets, service: Service, port: Port, subset: str, policy: Block
-) -> cluster_pb2.Cluster:
+def policy_cluster(secrets: Secrets, service: Service, port: Port, subset: str, policy: Block) -> cluster_pb2.Cluster:
     """
     The cluster of a service's port with what a policy says of it, and no endpoints yet.
     """
@@ -76,7 +74,7 @@ def policy_cluster(
     set_load_balancer(cluster, policy.get("loadBalancer", {}))
     options = http_options(policy, http2=port.is_http2)
     with within("tls"):
-        set_tls(cluster, proxy, secrets, service, port, policy.get("tls"), subset, options)
+        set_tls(cluster, secrets, service, port, policy.get("tls"), subset, options)
     cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(packed(options))
     return cluster
 

@@ -12,7 +12,6 @@ from translator.config.cluster_traffic_policy import HttpOptions
 from translator.config.names import server_name
 from translator.config.secrets import Secrets
 from translator.config.tls_context import mutual_to_sidecar, plain_socket, simple_to_outside, tls_socket
-from translator.model.proxy import Proxy
 from translator.model.service import Port, Service
 from translator.model.values import Block
 
@@ -21,7 +20,6 @@ TLS_MODE, ISTIO = "tlsMode", "istio"
 
 def set_tls(
     cluster: cluster_pb2.Cluster,
-    proxy: Proxy,
     secrets: Secrets,
     service: Service,
     port: Port,

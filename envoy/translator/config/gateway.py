@@ -14,7 +14,7 @@ from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 from translator.config.http_connection_manager import connection_manager, network_filter, subscribe_routes
 from translator.config.listener import GATEWAY, PlacedListener
 from translator.config.protoconv import packed, socket_address
-from translator.config.route.context import Listening
+from translator.config.route.context import Listening, RouteContext
 from translator.config.route.match import is_catch_all
 from translator.config.route.route import http_routes, route_configuration
 from translator.config.secrets import Secrets
@@ -178,7 +178,7 @@ def _add_routes(hosts: dict[str, route.VirtualHost], proxy: Proxy, server: Serve
     if not shared:
         return
     listening = Listening(frozenset({server.gateway}), server.port, tls="tls" in server.block)
-    routes = http_routes(proxy, resource, listening)
+    routes = http_routes(RouteContext(proxy, resource, listening))
     for host in shared if routes else ():
         _host(hosts, host, server.port).routes.extend(routes)
 

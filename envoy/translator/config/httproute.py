@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from envoy.config.route.v3 import route_components_pb2 as route
 from envoy.config.route.v3 import route_pb2
 
-from translator.config.route.context import Listening
+from translator.config.route.context import Listening, RouteContext
 from translator.config.route.route import default_route, http_routes, route_configuration
 from translator.model.hosts import host_domains, host_matches, specificity
 from translator.model.proxy import Proxy
@@ -50,7 +50,7 @@ def _service_hosts(proxy: Proxy, listening: Listening) -> Iterator[route.Virtual
             continue
         speaker = speakers.get(service.host)
         if speaker and speaker.title not in routes:
-            routes[speaker.title] = http_routes(proxy, speaker, listening)
+            routes[speaker.title] = http_routes(RouteContext(proxy, speaker, listening))
         # A VirtualService none of whose matches can hold here is as good as absent.
         chosen = (routes[speaker.title] if speaker else []) or [default_route(proxy, service.host, listening.port)]
         yield _host(service.host, proxy, listening, chosen)
@@ -63,7 +63,7 @@ def _other_hosts(proxy: Proxy, listening: Listening) -> Iterator[route.VirtualHo
     if listening.port != PLAIN_HTTP_PORT:
         return
     for resource in proxy.virtual_services():
-        chosen = http_routes(proxy, resource, listening)
+        chosen = http_routes(RouteContext(proxy, resource, listening))
         for name in resource.spec.get("hosts", ()):
             host = proxy.full_name(name, resource)
             if chosen and not any(host_matches(host, service) for service in proxy.services):

@@ -4,7 +4,7 @@ The registry: a YAML file that stands for what Kubernetes knows of services and 
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Annotated, Any, Final, Literal
 
@@ -166,12 +166,6 @@ class Registry(_Block):
     services: tuple[ServiceRecord, ...] = ()
     workloads: tuple[Workload, ...] = ()
     credentials: tuple[Credential, ...] = ()
-
-    def with_services(self, services: tuple[ServiceRecord, ...]) -> "Registry":
-        """
-        The same stack with these services.
-        """
-        return replace(self, services=services)
 
     def identity(self, workload: Workload) -> str:
         """

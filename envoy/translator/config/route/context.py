@@ -1,8 +1,11 @@
 """
-The listener that routes are made for.
+What the routes of a VirtualService are made for (istio: core/route/route.go RouteOptions).
 """
 
 from dataclasses import dataclass
+
+from translator.model.proxy import Proxy
+from translator.model.resources import Resource
 
 
 @dataclass(frozen=True)
@@ -14,3 +17,14 @@ class Listening:
     gateways: frozenset[str]
     port: int
     tls: bool = False
+
+
+@dataclass(frozen=True)
+class RouteContext:
+    """
+    A VirtualService, the proxy that will have its routes, and the listener there.
+    """
+
+    proxy: Proxy
+    resource: Resource
+    listening: Listening

@@ -13,7 +13,7 @@ from translator.config.metadata import config_metadata
 from translator.config.names import outbound_cluster
 from translator.config.protoconv import packed
 from translator.config.route import cors, fault
-from translator.config.route.context import Listening
+from translator.config.route.context import Listening, RouteContext
 from translator.config.route.hash_policy import hash_policy
 from translator.config.route.headers import header_operations
 from translator.config.route.match import is_catch_all, route_match
@@ -21,12 +21,12 @@ from translator.config.route.retry import retry_policy
 from translator.config.route.route_action import NO_TIMEOUT, set_action
 from translator.model.problems import BlockError, attributed, within
 from translator.model.proxy import Proxy
-from translator.model.resources import Resource
 from translator.model.traffic_policy import consistent_hash_of
 from translator.model.values import Block
 from translator.model.virtual_service import full_gateway
 
 MAX_DIRECT_RESPONSE_BYTES = 1048576
+REDIRECTS = {301: 0, 302: 1, 303: 2, 307: 3, 308: 4}
 
 
 def route_configuration(name: str) -> route_pb2.RouteConfiguration:
@@ -39,20 +39,17 @@ def route_configuration(name: str) -> route_pb2.RouteConfiguration:
     return configuration
 
 
-REDIRECTS = {301: 0, 302: 1, 303: 2, 307: 3, 308: 4}
-
-
-def http_routes(proxy: Proxy, resource: Resource, listening: Listening) -> list[route.Route]:
+def http_routes(context: RouteContext) -> list[route.Route]:
     """
     The routes of a VirtualService for one proxy, up to the first that matches everything.
     """
     routes: list[route.Route] = []
-    for number, block in enumerate(resource.spec.get("http", ())):
+    for number, block in enumerate(context.resource.spec.get("http", ())):
         for match in block.get("match") or [None]:
-            with attributed(resource), within(f"spec.http[{number}]"):
-                if not _applies(proxy, resource, match, listening):
+            with attributed(context.resource), within(f"spec.http[{number}]"):
+                if not _applies(context, match):
                     continue
-                routes.append(build_route(proxy, resource, block, match, listening))
+                routes.append(build_route(context, block, match))
             if is_catch_all(routes[-1].match):
                 return routes
     return routes
@@ -72,41 +69,38 @@ def default_route(proxy: Proxy, host: str, port: int) -> route.Route:
     return route.Route(name="default", match=route_match(None), route=action, decorator=operation)
 
 
-def _applies(proxy: Proxy, resource: Resource, match: Block | None, listening: Listening) -> bool:
+def _applies(context: RouteContext, match: Block | None) -> bool:
     """
     Whether a match can hold at this proxy, by what Istio's control plane decides: port, gateways and source.
     """
     if match is None:
         return True
-    if match.get("port", 0) not in (0, listening.port):
+    if match.get("port", 0) not in (0, context.listening.port):
         return False
     if match.get("gateways"):
-        return bool({full_gateway(name, resource.namespace) for name in match["gateways"]} & listening.gateways)
-    labels = match.get("sourceLabels", {})
-    return labels.items() <= proxy.workload.labels.items() and match.get("sourceNamespace", proxy.namespace) in (
-        "",
-        proxy.namespace,
-    )
+        gateways = {full_gateway(name, context.resource.namespace) for name in match["gateways"]}
+        return bool(gateways & context.listening.gateways)
+    labels, namespace = match.get("sourceLabels", {}), context.proxy.namespace
+    by_label = bool(labels.items() <= context.proxy.workload.labels.items())
+    return by_label and match.get("sourceNamespace", namespace) in ("", namespace)
 
 
-def build_route(
-    proxy: Proxy, resource: Resource, block: Block, match: Block | None, listening: Listening
-) -> route.Route:
+def build_route(context: RouteContext, block: Block, match: Block | None) -> route.Route:
     """
     The route of one match, or of none.
     """
     name = ".".join(filter(None, [block.get("name", ""), (match or {}).get("name", "")]))
-    result = route.Route(name=name, match=route_match(match), metadata=config_metadata(resource))
+    result = route.Route(name=name, match=route_match(match), metadata=config_metadata(context.resource))
     result.stat_prefix = (match or {}).get("statPrefix", "")
     operations = header_operations(block.get("headers"))
     operations.apply(result)
     if "redirect" in block:
-        result.redirect.CopyFrom(_redirect(block["redirect"], listening))
+        result.redirect.CopyFrom(_redirect(block["redirect"], context.listening))
     elif "directResponse" in block:
         result.direct_response.CopyFrom(_direct_response(block["directResponse"]))
     else:
-        set_action(result, proxy, resource, block, listening, operations)
-    result.decorator.operation = _operation(result, resource, listening)
+        set_action(result, context, block, operations)
+    result.decorator.operation = _operation(result, context)
     _set_filters(result, block)
     return result
 
@@ -150,10 +144,10 @@ def _direct_response(block: Block) -> route.DirectResponseAction:
     return action
 
 
-def _operation(result: route.Route, resource: Resource, listening: Listening) -> str:
+def _operation(result: route.Route, context: RouteContext) -> str:
     match: Any = result.match
     path = match.path or match.safe_regex.regex or f"{match.prefix}*"
     parts = result.route.cluster.split("|")
     if len(parts) == 4:
         return f"{parts[3]}:{parts[1]}{path}"
-    return f"{resource.name}:{listening.port}{path}"
+    return f"{context.resource.name}:{context.listening.port}{path}"

@@ -10,13 +10,11 @@ from google.protobuf import duration_pb2
 
 from translator.config.names import outbound_cluster
 from translator.config.protoconv import boolean, duration, hundredths, millionths, regex
-from translator.config.route.context import Listening
+from translator.config.route.context import RouteContext
 from translator.config.route.hash_policy import hash_policy
 from translator.config.route.headers import HeaderOperations, header_operations
 from translator.config.route.retry import retry_policy
 from translator.model.problems import BlockError, within
-from translator.model.proxy import Proxy
-from translator.model.resources import Resource
 from translator.model.traffic_policy import consistent_hash_of
 from translator.model.values import Block
 
@@ -25,10 +23,8 @@ NO_TIMEOUT = duration_pb2.Duration()
 
 def set_action(
     result: route.Route,
-    proxy: Proxy,
-    resource: Resource,
+    context: RouteContext,
     block: Block,
-    listening: Listening,
     operations: HeaderOperations,
 ) -> None:
     """
@@ -38,8 +34,8 @@ def set_action(
     # `max_grpc_timeout` of the same length makes Envoy honour the caller's grpc-timeout.
     result.route.CopyFrom(route.RouteAction(timeout=timeout, max_grpc_timeout=timeout))
     _rewrite(result.route, block.get("rewrite", {}), operations.authority)
-    result.route.request_mirror_policies.extend(_mirrors(proxy, resource, block, listening))
-    hashed = _set_destinations(result, proxy, resource, block, listening)
+    result.route.request_mirror_policies.extend(_mirrors(context, block))
+    hashed = _set_destinations(result, context, block)
     with within("retries"):
         policy = retry_policy(block.get("retries"), consistent_hash=hashed)
     if policy:
@@ -57,66 +53,60 @@ def _rewrite(action: route.RouteAction, block: Block, authority: str) -> None:
         action.host_rewrite_literal = host
 
 
-def _set_destinations(
-    result: route.Route, proxy: Proxy, resource: Resource, block: Block, listening: Listening
-) -> bool:
+def _set_destinations(result: route.Route, context: RouteContext, block: Block) -> bool:
     """
     Set where the route leads; whether a consistent hash chooses the one destination's host.
     """
     destinations = block.get("route", ())
     if len(destinations) != 1:
-        _set_weighted(result, proxy, resource, destinations, listening)
+        _set_weighted(result, context, destinations)
         return False
     [only] = destinations
-    result.route.cluster = _cluster(proxy, resource, only["destination"], listening)
+    result.route.cluster = _cluster(context, only["destination"])
     operations = header_operations(only.get("headers"))
     operations.apply(result)
     if operations.authority and not result.route.host_rewrite_literal:
         result.route.host_rewrite_literal = operations.authority
-    policies = list(_hash_policies(proxy, resource, only["destination"]))
+    policies = list(_hash_policies(context, only["destination"]))
     result.route.hash_policy.extend(policies)
     return bool(policies)
 
 
-def _set_weighted(
-    result: route.Route, proxy: Proxy, resource: Resource, destinations: Iterable[Block], listening: Listening
-) -> None:
+def _set_weighted(result: route.Route, context: RouteContext, destinations: Iterable[Block]) -> None:
     for destination in destinations:
         if not destination.get("weight"):
             continue
         target = result.route.weighted_clusters.clusters.add()
-        target.name = _cluster(proxy, resource, destination["destination"], listening)
+        target.name = _cluster(context, destination["destination"])
         target.weight.value = destination["weight"]
         operations = header_operations(destination.get("headers"))
         operations.apply(target)
         if operations.authority:
             target.host_rewrite_literal = operations.authority
-        result.route.hash_policy.extend(_hash_policies(proxy, resource, destination["destination"]))
+        result.route.hash_policy.extend(_hash_policies(context, destination["destination"]))
     if not result.route.weighted_clusters.clusters:
         raise BlockError("route", "no destination has a weight")
 
 
-def _hash_policies(proxy: Proxy, resource: Resource, destination: Block) -> Iterator[route.RouteAction.HashPolicy]:
-    rule = proxy.destination_rule(proxy.full_name(destination["host"], resource))
+def _hash_policies(context: RouteContext, destination: Block) -> Iterator[route.RouteAction.HashPolicy]:
+    rule = context.proxy.destination_rule(context.proxy.full_name(destination["host"], context.resource))
     port = destination.get("port", {}).get("number", 0)
     yield from hash_policy(consistent_hash_of(rule, destination.get("subset", ""), port))
 
 
-def _cluster(proxy: Proxy, resource: Resource, destination: Block, listening: Listening) -> str:
+def _cluster(context: RouteContext, destination: Block) -> str:
     """
     The cluster of a destination; without a port, the service's only one or the one called.
     """
-    host = proxy.full_name(destination["host"], resource)
-    service = proxy.services.get(host)
+    host = context.proxy.full_name(destination["host"], context.resource)
+    service = context.proxy.services.get(host)
     port = destination.get("port", {}).get("number", 0)
     if not port:
-        port = service.ports[0].number if service and len(service.ports) == 1 else listening.port
+        port = service.ports[0].number if service and len(service.ports) == 1 else context.listening.port
     return outbound_cluster(port, destination.get("subset", ""), host)
 
 
-def _mirrors(
-    proxy: Proxy, resource: Resource, block: Block, listening: Listening
-) -> Iterator[route.RouteAction.RequestMirrorPolicy]:
+def _mirrors(context: RouteContext, block: Block) -> Iterator[route.RouteAction.RequestMirrorPolicy]:
     mirrors = (
         [{"destination": block["mirror"], "percentage": block.get("mirrorPercentage")}] if "mirror" in block else []
     )
@@ -129,7 +119,7 @@ def _mirrors(
             share = hundredths(whole)
         if share.numerator:
             yield route.RouteAction.RequestMirrorPolicy(
-                cluster=_cluster(proxy, resource, mirror["destination"], listening),
+                cluster=_cluster(context, mirror["destination"]),
                 runtime_fraction=base_pb2.RuntimeFractionalPercent(default_value=share),
                 trace_sampled=boolean(False),
                 disable_shadow_host_suffix_append=True,
