@@ -109,8 +109,11 @@ def _mesh(check: MeshCheck) -> Health:
         return Health(False, "has written no status yet")
     except ValueError:
         return Health(False, "its status cannot be read")
-    error = status.get("error")
-    return Health(not error, str(error).splitlines()[0] if error else "healthy")
+    if error := status.get("error"):
+        return Health(False, str(error).splitlines()[0])
+    stale = {name: each["stale"] for name, each in status.get("workloads", {}).items() if each.get("stale")}
+    told = "; ".join(f"the Envoy of {name} has not taken {', '.join(files)}" for name, files in stale.items())
+    return Health(not stale, told or "healthy")
 
 
 _KINDS: dict[type[Any], Callable[[Any], Health]] = {

@@ -2,11 +2,17 @@
 Checks of AuthorizationPolicies.
 """
 
+import re
+
 from translator.checks import values
 from translator.checks.values import Mistakes
 from translator.config.authz.builder import ACTIONS, policies
 from translator.model.resources import Resource
 from translator.model.values import Block
+
+ONE, ANY = "{*}", "{**}"
+# What may stand between slashes beside `{*}` and `{**}` (istio: pkg/config/security, IsValidLiteral).
+LITERAL = re.compile(r"[a-zA-Z0-9\-._~%!$&'()+,;:@=]+")
 
 
 def check_authorization_policy(resource: Resource) -> Mistakes:
@@ -36,3 +42,25 @@ def _rule(rule: Block, path: str) -> Mistakes:
             for name, texts in item.get(inner, {}).items():
                 if "" in texts:
                     yield f"{here}.{name}", "must not have an empty value"
+                if name in ("paths", "notPaths"):
+                    for place, text in enumerate(texts):
+                        yield from _path_template(text, f"{here}.{name}[{place}]")
+
+
+def _path_template(text: str, path: str) -> Mistakes:
+    """
+    A path with `{*}` for one part and `{**}` for all that follow, which Envoy cannot read otherwise.
+    """
+    parts = text.strip("/").split("/")
+    is_template = ONE in text or ANY in text
+    for number, part in enumerate(parts):
+        if part in (ONE, ANY):
+            if ANY in parts[:number]:
+                yield path, f"{text!r}: {ANY} must be the last of its kind"
+                return
+        elif "{" in part or "}" in part:
+            yield path, f"{text!r}: braces are for {ONE} and {ANY} between slashes only"
+            return
+        elif is_template and not LITERAL.fullmatch(part):
+            yield path, f"{text!r}: {part!r} may not stand beside {ONE} or {ANY}"
+            return

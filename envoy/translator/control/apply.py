@@ -22,6 +22,10 @@ from translator.model.resources import Resource, parse_resources, shown
 from translator.model.yamlfile import load_documents
 
 WAIT_S, POLL_S = 10.0, 0.05
+# A controller that is there may take longer: it waits for each Envoy, and takes the change back if one is stuck.
+BUSY_WAIT_S = 60.0
+# The controller looks at its Envoys every ten seconds.
+CONTROLLER_GONE_S = 30.0
 
 
 def read_file(path: Path) -> dict[str, tuple[Resource, Any]]:
@@ -93,7 +97,8 @@ def _await(places: Places, started: float, wait_s: float) -> str:
     """
     Wait, within a limit, until the controller has taken the change; `InvalidMesh` if it refuses it.
     """
-    deadline = time.monotonic() + wait_s
+    is_there = time.time() - _status(places).get("looked_at", 0) < CONTROLLER_GONE_S
+    deadline = time.monotonic() + (max(wait_s, BUSY_WAIT_S) if is_there else wait_s)
     while time.monotonic() < deadline:
         status = _status(places)
         if status.get("attempted_at", 0) > started:
@@ -102,6 +107,8 @@ def _await(places: Places, started: float, wait_s: float) -> str:
             took_ms = round((time.time() - started) * 1000)
             return f"in force on {_running(status)} running Envoys after {took_ms} ms"
         time.sleep(POLL_S)
+    if is_there:
+        return f"written; the controller has not said within {BUSY_WAIT_S:.0f} s what came of it"
     return "written; no controller runs, so it takes effect when one does"
 
 

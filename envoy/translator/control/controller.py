@@ -22,13 +22,16 @@ from translator.control.certificates import issue_certificates, utc_now
 from translator.control.files import replace
 from translator.control.places import Places, configurations
 from translator.control.probe import Prober
-from translator.control.rollout import Generation, Result, generation, roll_out
+from translator.control.rollout import Generation, Result, generation, roll_out, stale
 from translator.model.problems import InvalidMesh, Problem
 from translator.model.registry_file import load_registry
 
 log = structlog.get_logger()
 PROBE_S, PROBE_WAITING_S = 2.0, 0.5
 ROTATION_S = 60.0
+COMPARE_S = 10.0
+# Why an update is made that is nobody's change and so cannot be taken back.
+START, READINESS = "start", "readiness changed"
 DEBOUNCE_MS, STEP_MS = 60, 20
 
 
@@ -37,10 +40,11 @@ class Status:
     """
     What `status.json` says: the last error, if any, and what each Envoy has.
 
-    `attempted_at` is in seconds since 1970, the other times are in ISO 8601.
+    `attempted_at` and `looked_at` are in seconds since 1970, the other times are in ISO 8601.
     """
 
     attempted_at: float = 0.0
+    looked_at: float = 0.0
     error: str | None = None
     error_at: str | None = None
     applied_at: str | None = None
@@ -71,11 +75,12 @@ class Controller:
         self.places.applied.mkdir(parents=True, exist_ok=True)
         await self.renew_certificates()
         self.not_ready = await self._prober.not_ready(self.registry.workloads)
-        await self.update("start")
+        await self.update(START)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._watch())
                 group.create_task(self._probe())
+                group.create_task(self._compare())
                 group.create_task(self._rotate())
         finally:
             await self._prober.close()
@@ -88,7 +93,7 @@ class Controller:
             started, attempted_at = time.monotonic(), time.time()
             try:
                 after = await asyncio.to_thread(self._translate)
-                results = await self._roll_out(after)
+                await self._roll_out(after, must_be_taken=why not in (START, READINESS))
             except InvalidMesh as error:
                 self._refuse(str(error))
             except Exception as error:
@@ -98,7 +103,7 @@ class Controller:
             else:
                 took_ms = round((time.monotonic() - started) * 1000)
                 log.info("configuration_applied", why=why, took_ms=took_ms, not_ready=sorted(self.not_ready))
-                self._accept(results)
+                self.status.error, self.status.applied_at = None, utc_now().isoformat()
             # A change made after the files were read is for the next attempt.
             self.status.attempted_at = attempted_at
             await self._write_status()
@@ -117,45 +122,49 @@ class Controller:
         self.registry = registry
         return after
 
-    async def _roll_out(self, after: Generation) -> dict[str, Result]:
+    async def _roll_out(self, after: Generation, *, must_be_taken: bool) -> None:
+        """
+        Give every Envoy the new files; if one refuses them, or has not taken them in time, all get the old ones again.
+
+        An application's readiness is no change that could be taken back: then who has taken nothing is told as stale.
+        """
         before = self.current
         results = await roll_out(self.places.out, before, after)
-        refused = {name: result for name, result in results.items() if result.refused}
-        if refused:
+        failed = {
+            name: result for name, result in results.items() if result.refused or (must_be_taken and result.pending)
+        }
+        if failed:
             if before.configurations:
                 await roll_out(self.places.out, after, before)
-            raise InvalidMesh(await asyncio.to_thread(self._refusals, after, refused))
+            raise InvalidMesh(await asyncio.to_thread(self._failures, after, failed))
         self.current = after
-        return results
 
-    def _refusals(self, after: Generation, refused: dict[str, Result]) -> list[Problem]:
+    def _failures(self, after: Generation, failed: dict[str, Result]) -> list[Problem]:
         return [
             Problem(
                 f"Envoy of {name}",
-                ", ".join(result.refused),
+                ", ".join(result.refused or result.pending),
                 "",
-                refusal(self.envoy, after.configurations[name]) or "refused",
+                refusal(self.envoy, after.configurations[name])
+                or ("refused" if result.refused else "not taken in time"),
             )
-            for name, result in refused.items()
+            for name, result in failed.items()
         ]
 
     def _refuse(self, error: str) -> None:
         log.error("configuration_refused", error=error)
         self.status.error, self.status.error_at = error, utc_now().isoformat()
 
-    def _accept(self, results: dict[str, Result]) -> None:
-        self.status.error = None
-        self.status.applied_at = utc_now().isoformat()
-        for name, result in results.items():
-            if result.pending:
-                log.warning("configuration_not_taken_in_time", workload=name, files=result.pending)
-
     async def _write_status(self) -> None:
-        self.status.not_ready = sorted(self.not_ready)
+        self.status.not_ready, self.status.looked_at = sorted(self.not_ready), time.time()
         states = await asyncio.gather(*(taken(workload.admin) for workload in self.registry.workloads))
         for workload, state in zip(self.registry.workloads, states, strict=True):
+            lacking = stale(self.current.files.get(workload.name, {}), state) if state else []
+            if lacking and lacking != self.status.workloads.get(workload.name, {}).get("stale"):
+                log.error("envoy_stale", workload=workload.name, files=lacking)
             self.status.workloads[workload.name] = {
                 "running": state is not None,
+                "stale": lacking,
                 "ready": workload.name not in self.not_ready,
                 "versions": dict(state.versions) if state else {},
             }
@@ -191,8 +200,17 @@ class Controller:
             not_ready = await self._prober.not_ready(self.registry.workloads)
             if not_ready != self.not_ready:
                 self.not_ready = not_ready
-                await self.update("readiness changed")
+                await self.update(READINESS)
             await self._write_breakers()
+
+    async def _compare(self) -> None:
+        """
+        Keep looking whether every Envoy still has what it was given.
+        """
+        while True:
+            await asyncio.sleep(COMPARE_S)
+            async with self._turn:
+                await self._write_status()
 
     async def _write_breakers(self) -> None:
         found = self._watch_breakers.look(await read_breakers(self.registry.workloads), utc_now())

@@ -14,7 +14,8 @@ from translator.control.admin import Taken, taken
 from translator.control.files import remove_files, write_files
 from translator.model.registry import Workload
 
-WAIT_S, POLL_S = 3.0, 0.03
+# An Envoy takes a file in milliseconds; on a busy machine in seconds.
+WAIT_S, POLL_S = 10.0, 0.03
 FIRST = ("sds/", "eds/", "cds.json")
 ALWAYS = ("cds.json", "lds.json")
 
@@ -32,12 +33,17 @@ class Generation:
 @dataclass(frozen=True)
 class Result:
     """
-    What an Envoy made of its new files: the paths it refused, and whether it runs at all.
+    What an Envoy made of its new files: whether it runs, the paths it refused, and those that it did not take in time.
     """
 
     running: bool
     refused: tuple[str, ...] = ()
     pending: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """Whether an Envoy runs with something else than it was given."""
+        return bool(self.refused or self.pending)
 
 
 def generation(configurations: Iterable[Configuration]) -> Generation:
@@ -67,10 +73,21 @@ async def _one(folder: Path, name: str, before: Generation, after: Generation) -
     rest = {path: file for path, file in files.items() if not path.startswith(FIRST)}
     for step in (kept, rest, files):
         result = await _step(folder, workload, step)
-        if result.refused:
+        if result.failed:
             return result
     remove_files(folder, files)
     return result
+
+
+def stale(files: Mapping[str, File], state: Taken) -> list[str]:
+    """
+    Return the paths of *files* of which an Envoy has another version than it was given.
+    """
+    return sorted(
+        path
+        for path, file in files.items()
+        if file.version and (path in ALWAYS or _versions(state, file)) and file.version not in _versions(state, file)
+    )
 
 
 def _with_old_clusters(name: str, before: Generation, after: Generation) -> File:

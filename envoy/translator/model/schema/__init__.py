@@ -3,6 +3,7 @@ Istio's published schema, and the check of a resource's `spec` against it.
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +14,13 @@ import jsonschema
 from jsonschema.protocols import Validator
 
 from translator.model.schema.rules import RULES, Rule
+
+RANGES = {
+    "int32": (-(2**31), 2**31 - 1),
+    "uint32": (0, 2**32 - 1),
+    "int64": (-(2**63), 2**63 - 1),
+    "uint64": (0, 2**64 - 1),
+}
 
 
 @dataclass(frozen=True)
@@ -122,8 +130,20 @@ def _no_more(_validator: Any, allowed: Any, instance: Any, schema: Any) -> Itera
             yield from _validator.descend(value, allowed, path=name)
 
 
+def _format(_validator: Any, name: str, instance: Any, _schema: Any) -> Iterator[jsonschema.ValidationError]:
+    """
+    Numbers of a format: an integer that its field cannot hold, and what YAML calls .inf or .nan, are no numbers to it.
+    """
+    if isinstance(instance, bool) or not isinstance(instance, int | float):
+        return
+    if name in RANGES and not RANGES[name][0] <= instance <= RANGES[name][1]:
+        yield jsonschema.ValidationError(f"{instance} is not from {RANGES[name][0]} to {RANGES[name][1]}")
+    if name == "double" and not math.isfinite(instance):
+        yield jsonschema.ValidationError(f"{instance} is no number")
+
+
 _extend: Any = jsonschema.validators.extend
 _Validator: Any = _extend(
     jsonschema.Draft202012Validator,
-    {"x-kubernetes-validations": _rules, "oneOf": _one_of, "additionalProperties": _no_more},
+    {"x-kubernetes-validations": _rules, "oneOf": _one_of, "additionalProperties": _no_more, "format": _format},
 )

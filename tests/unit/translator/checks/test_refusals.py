@@ -5,7 +5,7 @@ What is wrong is refused, with file, resource and path.
 
 import pytest
 
-from tests.unit.translator.rig import problems
+from tests.unit.translator.rig import problems, read
 
 HEAD = "{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: v, namespace: shop}, spec: "
 ROUTE = "route: [{destination: {host: inventory}}]"
@@ -127,3 +127,28 @@ def test_mistake_in_any_kind_is_named_by_its_path(text: str, path: str) -> None:
 
 def test_all_mistakes_are_told_at_once() -> None:
     assert len(problems(virtual_service(f"{{{ROUTE}, timeout: x}}, {{{ROUTE}, timeout: y}}"))) == 2
+
+
+POLICY = "{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: a, namespace: shop}, spec: "
+
+
+@pytest.mark.parametrize(
+    "path", ["/{**}/foo/{*}", "/foo{*}", "/{*}/foo/{bar}", "/{*}/foo/*", "/a{", "/{**}/x/{**}", "/{*}/a b", "/{*}//x"]
+)
+@pytest.mark.parametrize("field", ["paths", "notPaths"])
+def test_template_of_a_path_that_envoy_cannot_read_is_refused(field: str, path: str) -> None:
+    policy = f"{POLICY}{{rules: [{{to: [{{operation: {{{field}: ['{path}']}}}}]}}]}}}}"
+    [problem] = problems(policy)
+    assert f"spec.rules[0].to[0].operation.{field}[0]" in problem
+
+
+@pytest.mark.parametrize("path", ["/{*}", "/{**}", "/a/{*}/b/{**}", "/{*}/{*}/", "/a*", "*/b", "/plain", "/{*}/a.b~c"])
+def test_template_of_a_path_that_istio_takes_is_taken(path: str) -> None:
+    assert read(f"{POLICY}{{rules: [{{to: [{{operation: {{paths: ['{path}']}}}}]}}]}}}}")
+
+
+@pytest.mark.parametrize("number", [2**31, 2**40, -(2**31) - 1])
+def test_number_that_its_field_cannot_hold_is_named_by_its_path(number: int) -> None:
+    [problem] = problems(virtual_service(f"{{{ROUTE}, retries: {{attempts: {number}}}}}"))
+    assert "spec.http[0].retries.attempts" in problem
+    assert str(number) in problem

@@ -1,0 +1,87 @@
+"""
+An Envoy that does not take what it is given is never reported as having it.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.unit.translator.rig import mesh
+from translator.control import rollout
+from translator.control.admin import Taken
+from translator.control.files import write_files
+from translator.control.rollout import Result, generation, roll_out, stale
+
+Roll = Callable[[str], Awaitable[tuple[dict[str, Result], dict[str, list[str]]]]]
+
+BEFORE = ""
+AFTER = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: inventory, namespace: shop}
+spec:
+  hosts: [inventory]
+  http: [{timeout: 7s, route: [{destination: {host: inventory}}]}]
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: inventory, namespace: shop}
+spec:
+  host: inventory
+  trafficPolicy: {connectionPool: {tcp: {connectTimeout: 3s}}}
+"""
+
+
+class Envoys:
+    """Envoys that take every file at once, but for the later versions of those whose path begins with *stuck*."""
+
+    def __init__(self, out: Path, subscriptions: Mapping[str, str], stuck: str) -> None:
+        self._out, self._subscriptions, self._stuck = out, subscriptions, stuck
+        self._versions: dict[str, dict[str, str]] = {}
+
+    async def taken(self, name: str) -> Taken:
+        """What the Envoy of a workload has."""
+        versions = self._versions.setdefault(name, {})
+        for file in sorted((self._out / name).rglob("*.json")):
+            path = str(file.relative_to(self._out / name))
+            subscription, version = self._subscriptions[path], json.loads(file.read_text()).get("version_info")
+            if version and not (subscription in versions and self._stuck and path.startswith(self._stuck)):
+                versions[subscription] = version
+        return Taken(dict(versions))
+
+
+@pytest.fixture
+def roll(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Roll:
+    """Rolls out from one mesh to another; what came of it, and what each Envoy lacks afterwards."""
+
+    async def run(stuck: str) -> tuple[dict[str, Result], dict[str, list[str]]]:
+        before, after = generation(mesh(BEFORE).values()), generation(mesh(AFTER).values())
+        files = [each for one in (before, after) for group in one.files.values() for each in group.items()]
+        envoys = Envoys(tmp_path, {path: file.subscription for path, file in files}, stuck)
+        names = {configuration.workload.admin: name for name, configuration in after.configurations.items()}
+        monkeypatch.setattr(rollout, "taken", lambda address: envoys.taken(names[address]))
+        monkeypatch.setattr(rollout, "WAIT_S", 0.1)
+        for name, group in before.files.items():
+            write_files(tmp_path / name, group)
+            await envoys.taken(name)
+        results = await roll_out(tmp_path, before, after)
+        return results, {name: stale(group, await envoys.taken(name)) for name, group in after.files.items()}
+
+    return run
+
+
+async def test_what_every_envoy_takes_is_in_force(roll: Roll) -> None:
+    results, lacking = await roll("")
+    assert results
+    assert not any(result.failed for result in results.values())
+    assert not any(lacking.values())
+
+
+@pytest.mark.parametrize("stuck", ["cds.json", "rds/"])
+async def test_a_step_that_was_not_taken_is_not_forgotten_by_the_next(roll: Roll, stuck: str) -> None:
+    results, lacking = await roll(stuck)
+    failed = {name for name, result in results.items() if any(path.startswith(stuck) for path in result.pending)}
+    assert failed
+    assert failed == {name for name, paths in lacking.items() if any(path.startswith(stuck) for path in paths)}
