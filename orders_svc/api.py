@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import grpc
@@ -32,8 +32,8 @@ from runtime.status import to_status
 from runtime.validation import Turns
 
 HEARTBEAT_S = 15.0
-# Baskets of one batch that are on their way at a time.
-BATCH_WIDTH = 64
+# Orders of one batch that go together; while they do, others wait for no more than their statement takes.
+MAX_SLICE = 100
 log = structlog.get_logger()
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -107,18 +107,39 @@ class OrderService(order_service_pb2_grpc.OrderServiceServicer):
         """
         Place up to 1,000 orders, each with an outcome of its own.
         """
-        who = caller(context)
-        gate = asyncio.Semaphore(BATCH_WIDTH)
-        outcomes = await asyncio.gather(*(self._outcome(who, each, gate) for each in request.requests))
+        who, outcomes = caller(context), []
+        for at in range(0, len(request.requests), MAX_SLICE):
+            outcomes += await self._slice(who, request.requests[at : at + MAX_SLICE])
         return order_service_pb2.BatchCreateOrdersResponse(outcomes=outcomes)
 
-    async def _outcome(
-        self, who: Caller, request: order_service_pb2.CreateOrderRequest, gate: asyncio.Semaphore
-    ) -> order_service_pb2.CreateOrderOutcome:
+    async def _slice(
+        self, who: Caller, requests: Sequence[order_service_pb2.CreateOrderRequest]
+    ) -> list[order_service_pb2.CreateOrderOutcome]:
+        """
+        Place some orders of a batch.
+
+        They start together once all are checked, and so stay together: one look for earlier answers, one call to
+        inventory and one commit for all of them.
+        """
+        problems = [await self._problem(each) for each in requests]
+        return await asyncio.gather(
+            *(self._outcome(who, each, problem) for each, problem in zip(requests, problems, strict=True))
+        )
+
+    async def _problem(self, request: order_service_pb2.CreateOrderRequest) -> Error | None:
         try:
-            async with gate:
-                await self._turns.check(request)
-                answer = await self._place(who, request)
+            await self._turns.check(request)
+        except Error as error:
+            return error
+        return None
+
+    async def _outcome(
+        self, who: Caller, request: order_service_pb2.CreateOrderRequest, problem: Error | None
+    ) -> order_service_pb2.CreateOrderOutcome:
+        if problem is not None:
+            return order_service_pb2.CreateOrderOutcome(error=to_status(problem, DOMAIN))
+        try:
+            answer = await self._place(who, request)
             return order_service_pb2.CreateOrderOutcome(order=order_pb2.Order.FromString(answer.snapshot))
         except Error as error:
             return order_service_pb2.CreateOrderOutcome(error=to_status(error, DOMAIN))

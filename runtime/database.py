@@ -106,17 +106,24 @@ async def acquired(pool: asyncpg.Pool, *, wait_s: float) -> AsyncIterator[Any]:
     async def acquire() -> Any:
         return await pool.acquire(timeout=max(_LEAST_ACQUIRE_S, end - time.monotonic()))
 
-    acquiring = tenacity.AsyncRetrying(
+    try:
+        connection = await acquire()
+    except NOT_NOW:
+        # Only now: what tries again costs as much as the statement that mostly follows.
+        connection = await _again_for(max(0.0, end - time.monotonic()))(acquire)
+    try:
+        yield connection
+    finally:
+        await pool.release(connection)
+
+
+def _again_for(wait_s: float) -> tenacity.AsyncRetrying:
+    return tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception_type(NOT_NOW),
         wait=tenacity.wait_random(0.02, 0.1),
         stop=tenacity.stop_after_delay(wait_s),
         reraise=True,
     )
-    connection: Any = await acquiring(acquire)
-    try:
-        yield connection
-    finally:
-        await pool.release(connection)
 
 
 async def host_of_primary(url: str, *, connect_timeout_s: float = 3, wait_s: float = 60) -> str:
