@@ -25,8 +25,9 @@ MAX_RESPONSE_BYTES = 8 * 1024 * 1024
 EXTENSIONS = "type.googleapis.com/envoy.extensions.filters"
 HCM = "envoy.filters.network.http_connection_manager"
 # Before anybody is known, and when the body is there; each script uses what those before it define.
-AT_FIRST, WITH_BODY = ("headers", "text", "fields", "request", "response"), ("headers", "body")
-FAULT = "envoy.filters.http.fault"
+AT_FIRST = ("headers", "text", "fields", "conditions", "request", "response")
+WITH_TOKEN, WITH_BODY = ("headers", "token"), ("headers", "json", "body")
+FAULT, JWT = "envoy.filters.http.fault", "envoy.filters.http.jwt_authn"
 # What is served to gRPC clients beside the contract.
 HEALTH = "/grpc.health.v1.Health/Check"
 REFLECTION = tuple(f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo" for version in ("v1", "v1alpha"))
@@ -36,12 +37,13 @@ def edge_api(contract: Contract, *, namespace: str) -> dict[str, Any]:
     """
     Return the EnvoyFilter with everything at the edge that follows from the contract.
 
-    In the order of a request: compression, the Lua filter, JWT and authorization, the
-    body, a second Lua filter, the transcoder, faults and CORS, the router. So what is
-    no request is refused by its headers, who calls is known before a body is read, and
-    a call takes a place at a service only when its body is there. The first Lua filter
-    reads responses as JSON and not yet compressed, and everything that a VirtualService
-    says of a method holds for both kinds of clients, under the method's gRPC path.
+    In the order of a request: CORS, compression, the Lua filter, JWT, a Lua filter for
+    what the token says, authorization, the body and a Lua filter that looks at it, the
+    transcoder, faults, the router. So what is no request is refused by its headers, who
+    calls is known before a body is read, and a call takes a place at a service only
+    when its body is there. The first Lua filter reads responses as JSON and not yet
+    compressed, and everything that a VirtualService says of a method holds for both
+    kinds of clients, under the method's gRPC path.
     """
     return {
         "apiVersion": "networking.istio.io/v1alpha3",
@@ -52,9 +54,10 @@ def edge_api(contract: Contract, *, namespace: str) -> dict[str, Any]:
             "configPatches": [
                 _http_filter("INSERT_FIRST", lua(contract)),
                 _http_filter("INSERT_FIRST", compressor()),
-                _http_filter("INSERT_BEFORE", whole_body(), before=FAULT),
-                _http_filter("INSERT_BEFORE", lua_with_body(), before=FAULT),
-                _http_filter("INSERT_BEFORE", transcoder(contract), before=FAULT),
+                _http_filter("INSERT_AFTER", lua_with_token(), beside=JWT),
+                _http_filter("INSERT_BEFORE", whole_body(), beside=FAULT),
+                _http_filter("INSERT_BEFORE", lua_with_body(contract), beside=FAULT),
+                _http_filter("INSERT_BEFORE", transcoder(contract), beside=FAULT),
                 _merge_connection_manager({"local_reply_config": replies.local_replies()}),
             ],
         },
@@ -68,10 +71,10 @@ def _match(sub_filter: str | None = None) -> dict[str, Any]:
     return {"context": "GATEWAY", "listener": {"filterChain": {"filter": network}}}
 
 
-def _http_filter(operation: str, value: dict[str, Any], before: str | None = None) -> dict[str, Any]:
+def _http_filter(operation: str, value: dict[str, Any], beside: str | None = None) -> dict[str, Any]:
     return {
         "applyTo": "HTTP_FILTER",
-        "match": _match(before),
+        "match": _match(beside),
         "patch": {"operation": operation, "value": value},
     }
 
@@ -124,11 +127,19 @@ def whole_body() -> dict[str, Any]:
     return _filter("envoy.filters.http.buffer", "buffer.v3.Buffer", {"max_request_bytes": SMALL_BODY_BYTES})
 
 
-def lua_with_body() -> dict[str, Any]:
+def lua_with_token() -> dict[str, Any]:
+    """
+    Return the Lua filter that looks at what a good token says.
+    """
+    return _lua("token", {}, WITH_TOKEN)
+
+
+def lua_with_body(contract: Contract) -> dict[str, Any]:
     """
     Return the Lua filter that looks at the body.
     """
-    return _lua("body", {"STREAMS": dict.fromkeys(REFLECTION, True)}, WITH_BODY)
+    requests = routes.requests(contract.bindings, contract.pool)
+    return _lua("body", {"STREAMS": dict.fromkeys(REFLECTION, True), "REQUESTS": requests}, WITH_BODY)
 
 
 def lua(contract: Contract) -> dict[str, Any]:

@@ -8,11 +8,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor_pool import DescriptorPool
 
-from gateway.edge.contract import Binding
+from gateway.edge.contract import Binding, UnusableContract
 
 # Taken by the edge itself, whatever the method.
 EDGE_PARAMETERS = ("fields",)
+# How protobuf's JSON writes a field; all others are numbers.
+_KINDS = {
+    FieldDescriptor.TYPE_STRING: "text",
+    FieldDescriptor.TYPE_BYTES: "text",
+    FieldDescriptor.TYPE_BOOL: "bool",
+    FieldDescriptor.TYPE_ENUM: "enum",
+}
+_WRITTEN_AS_TEXT = {f"google.protobuf.{name}" for name in ("Timestamp", "Duration", "FieldMask")}
 
 
 def table(bindings: Iterable[Binding]) -> list[dict[str, Any]]:
@@ -41,12 +50,55 @@ def _route(path: str, bindings: Sequence[Binding]) -> dict[str, Any]:
 
 
 def _method(binding: Binding) -> dict[str, Any]:
-    names = [name for field in binding.query_fields for name in _names(field)]
+    names = {name: field.name for field in binding.query_fields for name in _names(field)}
     return {
-        "query": dict.fromkeys([*names, *EDGE_PARAMETERS], True),
+        # Under which name a parameter counts, so that it cannot come in two spellings; none of ours may come twice.
+        "query": names | {name: name for name in EDGE_PARAMETERS},
         "needs_key": binding.needs_key,
+        "takes_etag": "etag" in binding.method.input_type.fields_by_name,
+        "input": body_message(binding),
+        "prefix": binding.body.removesuffix("*"),
         "output": binding.method.output_type.full_name,
     }
+
+
+def body_message(binding: Binding) -> str:
+    """
+    Return the full name of the message that the body fills; empty if there is to be no body.
+    """
+    if binding.body in ("", "*"):
+        return binding.method.input_type.full_name if binding.body else ""
+    return str(binding.method.input_type.fields_by_name[binding.body].message_type.full_name)
+
+
+def requests(bindings: Iterable[Binding], pool: DescriptorPool) -> dict[str, dict[str, dict[str, Any]]]:
+    """
+    Return, for every message that a body fills or that is in one, its fields by both their names.
+
+    Each is a `list` or not, and either of a `message` or of a `kind` that says how JSON writes it.
+    """
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    waiting = sorted({body_message(binding) for binding in bindings} - {""})
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        fields = pool.FindMessageTypeByName(name).fields
+        found[name] = {spelling: _body_field(field) for field in fields for spelling in _names(field)}
+        waiting += [field["message"] for field in found[name].values() if field.get("message")]
+    return found
+
+
+def _body_field(field: FieldDescriptor) -> dict[str, Any]:
+    inner = field.message_type
+    described: dict[str, Any] = {"name": field.name, "list": field.is_repeated}
+    if inner is None:
+        return described | {"kind": _KINDS.get(field.type, "number")}
+    if inner.full_name in _WRITTEN_AS_TEXT:
+        return described | {"kind": "text"}
+    if _has_own_form(inner):
+        raise UnusableContract(f"{field.full_name}: a {inner.full_name} in a body is more than the edge can check")
+    return described | {"message": inner.full_name}
 
 
 def messages(bindings: Iterable[Binding]) -> dict[str, dict[str, str]]:

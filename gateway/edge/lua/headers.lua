@@ -11,7 +11,7 @@ local REQUEST_ID = { request_id = true, requestId = true }
 
 -- Set by the edge or by services, believed inside, so never taken from outside.
 local INTERNAL_REQUEST_HEADERS = {
-  "x-customer-id", "x-operator", "x-http-code", "x-forwarded-client-cert", "x-goog-fieldmask", "lb-token",
+  "x-customer-id", "x-operator", "x-token-exp", "x-http-code", "x-forwarded-client-cert", "x-goog-fieldmask", "lb-token",
 }
 -- Of no use to clients, or telling them what is behind the edge.
 local INTERNAL_RESPONSE_HEADERS = { "x-http-code", "x-app-unreachable", "server", "x-powered-by" }
@@ -64,6 +64,15 @@ end
 
 local function note(handle, key, value)
   handle:streamInfo():dynamicMetadata():set(METADATA, key, value)
+end
+
+local function refuse(handle, status, message, field, headers)
+  if field then
+    note(handle, "field", field)
+  end
+  local answer = headers or {}
+  answer[":status"] = status
+  handle:respond(answer, message)
 end
 
 local function noted(handle)

@@ -2,15 +2,6 @@
 
 local ACCESS_TOKEN = { access_token = true }
 
-local function refuse(handle, status, message, field, headers)
-  if field then
-    note(handle, "field", field)
-  end
-  local answer = headers or {}
-  answer[":status"] = status
-  handle:respond(answer, message)
-end
-
 local function find_route(path)
   for _, route in ipairs(ROUTES) do
     if path:match(route.pattern) then
@@ -19,12 +10,19 @@ local function find_route(path)
   end
 end
 
-local function unknown_parameter(query, known)
+-- The first parameter that is unknown, or comes again, in the same spelling or the other; and what is wrong with it.
+local function wrong_parameter(query, known)
+  local seen = {}
   for pair in query:gmatch("[^&]+") do
     local name = pair:match("^[^=]*")
-    if not known[name:match("^[^.]*")] then
-      return name
+    local head, rest = name:match("^([^.]*)(.*)$")
+    local meant = known[head] and known[head] .. rest
+    if not meant then
+      return name, "unknown query parameter '" .. name .. "'"
+    elseif seen[meant] then
+      return meant, "the query parameter '" .. name .. "' comes more than once"
     end
+    seen[meant] = true
   end
 end
 
@@ -55,7 +53,7 @@ end
 -- A watcher that comes back says which version it saw last (Server-Sent Events, Last-Event-ID).
 local function resume(headers, path, query)
   local seen = headers:get("last-event-id")
-  if not (seen and seen:match("^%d+$") and #seen < 16) then
+  if not seen or seen == "" then
     return
   end
   local kept = { string.format("from_version=%.0f", tonumber(seen) + 1) }
@@ -73,10 +71,16 @@ local function check(handle, verb, method, query)
   local length = tonumber(headers:get("content-length") or 0)
   if length > 0 and not is_json(headers) then
     return refuse(handle, "415", "the body must be application/json", "Content-Type")
+  elseif (headers:get("content-encoding") or "identity"):lower() ~= "identity" then
+    return refuse(handle, "415", "the body must not be compressed", "Content-Encoding")
   end
-  local unknown = unknown_parameter(query, method.query)
-  if unknown then
-    return refuse(handle, "400", "unknown query parameter '" .. unknown .. "'", unknown)
+  local header, unmet = wrong_condition(headers, verb, method)
+  if unmet then
+    return refuse(handle, "400", header .. ": " .. unmet, header)
+  end
+  local parameter_name, problem = wrong_parameter(query, method.query)
+  if problem then
+    return refuse(handle, "400", problem, parameter_name)
   end
   local fields = parameter(query, FIELDS_PARAMETER)
   local _, wrong = mask(fields or "*", method.output)
@@ -85,6 +89,8 @@ local function check(handle, verb, method, query)
   end
   note(handle, "fields", fields or "")
   note(handle, "output", method.output)
+  note(handle, "input", method.input)
+  note(handle, "prefix", method.prefix)
   if method.needs_key and not headers:get("idempotency-key") and not has_parameter(query, REQUEST_ID) then
     refuse(handle, "400", "the header Idempotency-Key is required: a new value, best a UUID, for "
       .. "each new intent, and the same value for every repeat of it", "Idempotency-Key")
@@ -121,6 +127,11 @@ local function refuse_at_sight(handle, headers, path, query)
   end
 end
 
+-- What the contract describes, in either form; pages take any header.
+local function is_api(path)
+  return METHODS[path] or PREFIXES[path:match("^/([^/]*)")]
+end
+
 local function is_preflight(headers, verb)
   return verb == "OPTIONS" and headers:get("access-control-request-method")
 end
@@ -128,6 +139,7 @@ end
 local function prepare(handle, headers, method, verb, path, query)
   note(handle, "verb", verb)
   note(handle, "if_none_match", headers:get("if-none-match") or "")
+  note(handle, "conditional", headers:get("if-match") ~= nil)
   if method.query.from_version then
     resume(headers, path, query)
   end
@@ -158,6 +170,9 @@ function envoy_on_request(handle)
   local headers = handle:headers()
   local grpc, whole = is_grpc(headers), headers:get(":path") or ""
   local path, query = whole:match("^([^?#]*)%??([^#]*)")
+  -- Before any of them is taken away.
+  local header, unusable = wrong_header(headers)
+  local credentials = wrong_credentials(headers)
   local status, why
   if grpc then
     status, why = wrong_call(headers, whole)
@@ -170,6 +185,10 @@ function envoy_on_request(handle)
   note(handle, "seen", true)
   if status then
     return refuse(handle, status, why)
+  elseif unusable and is_api(path) then
+    return refuse(handle, "400", header .. ": " .. unusable, header)
+  elseif credentials then
+    return refuse(handle, "401", credentials)
   elseif not refuse_at_sight(handle, headers, path, query) and not grpc then
     on_json(handle, headers, path, query)
   end

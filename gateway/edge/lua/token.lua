@@ -1,0 +1,25 @@
+-- What a token must say besides being good: until when it is good, and who is calling in a form that fits into a header.
+
+local MAX_SUBJECT = 255
+
+-- 255 ASCII characters (OpenID Connect Core, section 2), without spaces at the ends, which headers lose.
+local function is_subject(subject)
+  return type(subject) == "string" and #subject <= MAX_SUBJECT
+    and subject:find("^[\33-\126][\32-\126]*$") ~= nil and subject:sub(-1) ~= " "
+end
+
+local function wrong_claims(claims)
+  if type(claims.exp) ~= "number" or claims.exp <= 0 then
+    return "the token does not say when it ends (exp)"
+  elseif not is_subject(claims.sub) then
+    return "the token's subject (sub) cannot be used: it must be 1 to 255 visible ASCII characters"
+  end
+end
+
+function envoy_on_request(handle)
+  local found = handle:streamInfo():dynamicMetadata():get("envoy.filters.http.jwt_authn")
+  local wrong = found and found.payload and wrong_claims(found.payload)
+  if wrong then
+    refuse(handle, "401", wrong, nil, { ["www-authenticate"] = 'Bearer error="invalid_token"' })
+  end
+end
