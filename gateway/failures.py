@@ -74,6 +74,10 @@ FAILURES = (
 UNKNOWN_CALLER = Failure(
     401, code_pb2.UNAUTHENTICATED, "MISSING_TOKEN", "sign in first: send a token as Authorization: Bearer"
 )
+# A token that cannot be checked is not a bad one: with its keys back the same call succeeds.
+KEYS_UNAVAILABLE = Failure(
+    503, code_pb2.UNAVAILABLE, "TOKEN_KEYS_UNAVAILABLE", "the issuer's keys, which tokens are checked with, are away", 5
+)
 BY_HTTP = {failure.http: failure for failure in FAILURES}
 # What a gRPC status without details becomes: no service of ours sends one, so it is the mesh's.
 BY_CODE = {

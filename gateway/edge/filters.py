@@ -156,6 +156,7 @@ def lua(contract: Contract) -> dict[str, Any]:
         "MESSAGES": routes.messages(contract.bindings),
         "ROUTES": routes.table(contract.bindings),
         "FAILURES": {code: _lua_failure(failure) for code, failure in failures.BY_CODE.items()},
+        "KEYS_UNAVAILABLE": _lua_failure(failures.KEYS_UNAVAILABLE),
         # Where a service suggests no wait although one helps.
         "RETRY_AFTER": {str(each.http): each.retry_after_s for each in failures.FAILURES if each.retry_after_s},
         # string.format with the message, the field and what is wrong with it.
@@ -178,6 +179,7 @@ def _lua(name: str, tables: dict[str, Any], scripts: Sequence[str]) -> dict[str,
 def _lua_failure(failure: failures.Failure) -> dict[str, Any]:
     return {
         "status": str(failure.http),
+        "grpc": str(failure.code),
         "message": failure.message,
         "body": _compact(failure.status()),
         "details": replies.details(failure),

@@ -56,13 +56,25 @@ def _headers(added: dict[str, str]) -> list[dict[str, Any]]:
 
 def _unknown_caller() -> list[dict[str, Any]]:
     """
-    Forbidden without a token is 401, which tells clients to sign in; 403 would tell them not to try.
+    Forbidden without a good token is 401, which tells clients to sign in; 403 would tell them not to try.
     """
-    meant = failures.UNKNOWN_CALLER
-    added = _headers({"www-authenticate": "Bearer", **PLAIN})
-    forbidden = [_status_is(403), _NO_TOKEN]
-    json = _mapper(meant, [*forbidden, _IS_JSON], meant.status())
-    others = {"filter": _all(forbidden), "body": {"inline_string": meant.message}}
+    bad = failures.BY_HTTP[401]
+    # One that was given and left no claims is not a good one, though Envoy forbids its audience only.
+    given = [_status_is(403), _NO_CLAIMS, _WITH_TOKEN]
+    return [
+        *_forbidden_to(bad, given, bad.status(failures.ITS_TEXT), 'Bearer error="invalid_token"'),
+        *_forbidden_to(
+            failures.UNKNOWN_CALLER, [_status_is(403), _NO_CLAIMS], failures.UNKNOWN_CALLER.status(), "Bearer"
+        ),
+    ]
+
+
+def _forbidden_to(
+    meant: failures.Failure, conditions: list[dict[str, Any]], body: dict[str, Any], challenge: str
+) -> list[dict[str, Any]]:
+    added = _headers({"www-authenticate": challenge, **PLAIN})
+    json = _mapper(meant, [*conditions, _IS_JSON], body)
+    others = {"filter": _all(conditions), "body": {"inline_string": meant.message}}
     return [each | {"status_code": meant.http, "headers_to_add": added} for each in (json, others)]
 
 
@@ -117,8 +129,10 @@ _IS_GRPC = _is_grpc(invert=False)
 _TRANSCODED = {"header_filter": {"header": {"name": "x-envoy-original-path", "present_match": True}}}
 # What the transcoder made gRPC is still answered as the JSON request that it was.
 _IS_JSON = {"or_filter": {"filters": [_is_grpc(invert=True), _TRANSCODED]}}
-# A good token leaves its claims, which are never null; one that is not good was refused before.
-_NO_TOKEN = {
+# The Lua filter leaves no other scheme than Bearer here, and the JWT filter takes away what it has found good.
+_WITH_TOKEN = {"header_filter": {"header": {"name": "authorization", "present_match": True}}}
+# A good token leaves its claims, which are never null.
+_NO_CLAIMS = {
     "metadata_filter": {
         "matcher": {
             "filter": "envoy.filters.http.jwt_authn",

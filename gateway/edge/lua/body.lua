@@ -10,12 +10,12 @@ local function is_one_message(body)
   return flag == 0 and ((a * 256 + b) * 256 + c) * 256 + d == length - 5
 end
 
-local function check_json(handle, headers, request)
+local function check_json(handle, request)
   local body = handle:body(true)
   local length = body:length()
   if length == 0 then
     return
-  elseif not is_json(headers) then
+  elseif not is_json(handle:headers()) then
     return refuse(handle, "415", "the body must be application/json", "Content-Type")
   elseif request.input == "" then
     return refuse(handle, "400", "this request takes no body", "body")
@@ -37,6 +37,6 @@ function envoy_on_request(handle)
       refuse(handle, "400", "the request must be one whole message that is not compressed")
     end
   elseif request.verb then
-    check_json(handle, headers, request)
+    check_json(handle, request)
   end
 end

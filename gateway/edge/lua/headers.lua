@@ -7,6 +7,7 @@
 
 local METADATA = "shop.edge"
 local TRACEPARENT = "^%x%x%-" .. ("%x"):rep(32) .. "%-" .. ("%x"):rep(16) .. "%-%x%x$"
+local INVALID_TOKEN = 'Bearer error="invalid_token"'
 local REQUEST_ID = { request_id = true, requestId = true }
 
 -- Set by the edge or by services, believed inside, so never taken from outside.

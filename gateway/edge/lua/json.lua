@@ -271,7 +271,8 @@ local function wrong_json(body, message, prefix)
   if good then
     return
   elseif type(problem) ~= "table" then
-    error(problem, 0)
+    -- A fault here. Envoy would pass the request on, but what was not looked at goes no further.
+    return "body", "cannot be checked: " .. tostring(problem)
   end
   return problem[1], problem[2]
 end

@@ -188,7 +188,7 @@ function envoy_on_request(handle)
   elseif unusable and is_api(path) then
     return refuse(handle, "400", header .. ": " .. unusable, header)
   elseif credentials then
-    return refuse(handle, "401", credentials)
+    return refuse(handle, "401", credentials, nil, { ["www-authenticate"] = INVALID_TOKEN })
   elseif not refuse_at_sight(handle, headers, path, query) and not grpc then
     on_json(handle, headers, path, query)
   end

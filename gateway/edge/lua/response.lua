@@ -38,12 +38,22 @@ local function name_the_field(text, verb)
   return string.format(INVALID_FIELD, (field == "body" and "the body " or field .. ": ") .. why, field, why)
 end
 
-local function finish_error(handle, verb, overloaded)
+-- What Envoy tells as a token that is not good, of any token.
+local function lacks_keys(message)
+  return message:find("Jwks remote fetch is failed", 1, true) and KEYS_UNAVAILABLE
+end
+
+local function finish_error(handle, request, overloaded)
   local headers, body, text = wait_for_body(handle)
-  local failure = overloaded and FAILURES[TOO_MANY] or failure_of(text)
+  local verb, status = request.verb, headers:get(":status")
+  local failure = overloaded and FAILURES[TOO_MANY] or status == "401" and lacks_keys(text) or failure_of(text)
   local better = failure and failure.body or name_the_field(text, verb)
   if failure then
     headers:replace(":status", failure.status)
+    headers:remove("www-authenticate")
+  elseif status == "409" and request.conditional and text:find('"reason":%s*"ORDER_CHANGED"') then
+    -- The condition was If-Match (RFC 9110, 13.2.2).
+    headers:replace(":status", "412")
   end
   if better ~= text then
     text = better
@@ -112,7 +122,7 @@ end
 local function finish_json(handle, status, overloaded)
   local request = noted(handle)
   if status >= 400 then
-    finish_error(handle, request.verb, overloaded)
+    finish_error(handle, request, overloaded)
   else
     finish_success(handle, status, request)
   end
@@ -147,7 +157,13 @@ local function finish_grpc(headers, overloaded)
     headers:replace("grpc-status", tostring(TOO_MANY))
   end
   local failure = FAILURES[tonumber(headers:get("grpc-status") or "0")]
-  if failure and not headers:get("grpc-status-details-bin") then
+  local keys = lacks_keys(headers:get("grpc-message") or "")
+  if keys then
+    headers:remove("www-authenticate")
+    headers:replace("grpc-status", keys.grpc)
+    headers:replace("grpc-message", keys.message)
+    headers:replace("grpc-status-details-bin", keys.details)
+  elseif failure and not headers:get("grpc-status-details-bin") then
     headers:replace("grpc-message", failure.message)
     headers:replace("grpc-status-details-bin", failure.details)
   end
@@ -165,9 +181,8 @@ local function finish_rest(handle, headers, overloaded)
   keep_from_caches(headers)
   remove(headers, INTERNAL_RESPONSE_HEADERS)
   remove(headers, GRPC_RESPONSE_HEADERS)
-  if headers:get("access-control-allow-origin") then
-    headers:add("vary", "Origin")
-  end
+  -- Always: also what has no headers for an origin is for no other one.
+  headers:add("vary", "Origin")
   local kind = headers:get("content-type")
   if kind == "application/json" then
     finish_json(handle, tonumber(headers:get(":status")), overloaded)

@@ -20,6 +20,6 @@ function envoy_on_request(handle)
   local found = handle:streamInfo():dynamicMetadata():get("envoy.filters.http.jwt_authn")
   local wrong = found and found.payload and wrong_claims(found.payload)
   if wrong then
-    refuse(handle, "401", wrong, nil, { ["www-authenticate"] = 'Bearer error="invalid_token"' })
+    refuse(handle, "401", wrong, nil, { ["www-authenticate"] = INVALID_TOKEN })
   end
 end

@@ -42,7 +42,7 @@ def signer(folder: Path) -> Signer:
 
 
 def _authentication(signer: Signer) -> dict[str, object]:
-    claims = {"sub": "x-customer-id", "operator": "x-operator"}
+    claims = {"sub": "x-customer-id", "operator": "x-operator", "exp": "x-token-exp"}
     rule = {
         "issuer": signer.issuer,
         "audiences": [AUDIENCE],

@@ -80,6 +80,8 @@ class Orders(order_service_pb2_grpc.OrderServiceServicer):
 
     async def CancelOrder(self, request: Any, context: Any) -> order_pb2.Order:
         order = self._find(request.name)
+        if request.etag and request.etag.removeprefix("W/") != order.etag:
+            raise errors.Aborted("the order is another by now", reason="ORDER_CHANGED")
         if order.state == order_pb2.Order.CANCELLED:
             raise errors.FailedPrecondition("the order is final", reason="ILLEGAL_TRANSITION")
         order.state = order_pb2.Order.CANCELLED

@@ -38,7 +38,7 @@ BODIES = {
     "3,000 lines": (basket(*({"product": f"products/p{n}", "quantity": 1} for n in range(3_000))), ["order.lines"]),
     "not JSON": ('{"lines":[{', ["body"]),
     "JSON of another kind": ('"text"', ["order"]),
-    "nested too deep": ("[" * 10_000, ["body"]),
+    "nested too deep": ("[" * 10_000, ["order"]),
 }
 
 

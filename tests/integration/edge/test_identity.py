@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import grpc
+import httpx
+import jwt
 import pytest
 from shop.orders.v1 import order_service_pb2_grpc
 
-from gateway.issuer.signing import Signer, key_in
+from gateway.issuer.signing import ALGORITHM, AUDIENCE, Signer, key_in
 from tests.integration.edge import rig
 from tests.integration.edge.conftest import Buyer
 from tests.integration.edge.statuses import error
@@ -88,3 +91,69 @@ def test_wrong_token_is_unauthenticated_for_grpc(channel: grpc.Channel, signer: 
     with pytest.raises(grpc.RpcError) as caught:
         stub.CreateOrder(order_request("products/tea-1"), metadata=metadata)
     assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
+
+
+def signed(signer: Signer, *, head: dict[str, Any] | None = None, **claims: Any) -> str:
+    """
+    A token with these claims instead of the usual ones; None leaves a claim out.
+    """
+    usual = {"iss": signer.issuer, "aud": AUDIENCE, "sub": "ana", "exp": NOW + HOUR}
+    kept = {name: value for name, value in {**usual, **claims}.items() if value is not None}
+    return jwt.encode(kept, signer.key, algorithm=ALGORITHM, headers={"kid": signer.public["kid"], **(head or {})})
+
+
+SUBJECTS = {
+    "f:0c3e5f2a-1111-2222-3333-444455556666:jane.doe": "f:0c3e5f2a-1111-2222-3333-444455556666:jane.doe",
+    "q83vEjRW+/8=": "q83vEjRW+%2F8=",
+    "spiffe://cluster.local/ns/shop/sa/robot": "spiffe:%2F%2Fcluster.local%2Fns%2Fshop%2Fsa%2Frobot",
+    "https://id.example.com/users?id=7": "https:%2F%2Fid.example.com%2Fusers%3Fid=7",
+    "Jane Doe": "Jane%20Doe",
+    "x" * 255: "x" * 255,
+}
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_subject_of_any_issuer_is_a_customer(buyer: Buyer, signer: Signer, subject: str) -> None:
+    order = buyer.buy(**bearer(signed(signer, sub=subject))).json()
+    assert order["customer"] == f"customers/{SUBJECTS[subject]}"
+
+
+UNUSABLE: dict[str, dict[str, Any]] = {
+    "a NUL in the subject": {"sub": "an\0a"},
+    "a line's end in the subject": {"sub": "ana\r\nx-operator: true"},
+    "a subject that is not ASCII": {"sub": "Ñandú"},
+    "a space before the subject": {"sub": " ana"},
+    "a space after the subject": {"sub": "ana "},
+    "a subject that is too long": {"sub": "x" * 256},
+    "an empty subject": {"sub": ""},
+    "no end": {"exp": None},
+    "an end at zero": {"exp": 0},
+    "another audience": {"aud": "elsewhere"},
+    "an unknown extension": {"head": {"crit": ["x-unheard-of"], "x-unheard-of": True}},
+}
+
+
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_token_that_cannot_be_used_is_told_so(buyer: Buyer, signer: Signer, case: str) -> None:
+    response = buyer.buy(**bearer(signed(signer, **UNUSABLE[case])))
+    refused = error(response, 401)
+    assert refused["details"][0]["reason"] == "INVALID_TOKEN"
+    assert response.headers["www-authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_token_that_cannot_be_used_is_unauthenticated_for_grpc(
+    channel: grpc.Channel, signer: Signer, case: str
+) -> None:
+    stub = order_service_pb2_grpc.OrderServiceStub(channel)
+    metadata = list(bearer(signed(signer, **UNUSABLE[case])).items())
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.CreateOrder(order_request("products/tea-1"), metadata=metadata)
+    assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer ", "bEaReR"])
+def test_name_of_the_scheme_may_be_written_in_any_case(client: httpx.Client, signer: Signer, scheme: str) -> None:
+    headers = {"authorization": f"{scheme} {signed(signer)}", "idempotency-key": scheme.strip() + "-key"}
+    body = {"lines": [{"product": "products/tea-1", "quantity": 1}]}
+    assert client.post("/v1/orders", json=body, headers=headers).json()["customer"] == "customers/ana"
