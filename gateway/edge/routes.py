@@ -66,9 +66,11 @@ def body_message(binding: Binding) -> str:
     """
     Return the full name of the message that the body fills; empty if there is to be no body.
     """
-    if binding.body in ("", "*"):
-        return binding.method.input_type.full_name if binding.body else ""
-    return str(binding.method.input_type.fields_by_name[binding.body].message_type.full_name)
+    whole = binding.method.input_type
+    if not binding.body:
+        return ""
+    part = None if binding.body == "*" else whole.fields_by_name[binding.body].message_type
+    return str((part or whole).full_name)
 
 
 def requests(bindings: Iterable[Binding], pool: DescriptorPool) -> dict[str, dict[str, dict[str, Any]]]:
