@@ -78,7 +78,7 @@ def _call(settings: Settings, path: str, body: dict[str, Any] | None = None, key
         headers={
             "authorization": f"Bearer {customer.token(settings, BUYER)}",
             "content-type": "application/json",
-            "idempotency-key": key,
+            **({"idempotency-key": key} if key else {}),
         },
     )
     with urllib.request.urlopen(request, timeout=CALL_SECONDS) as answer:  # noqa: S310
