@@ -163,6 +163,9 @@ class OrderService(order_service_pb2_grpc.OrderServiceServicer):
         with self._hub.watch(order.id, min(first, order.version + 1)) as watcher:
             # At once, so that who resumes knows that the line is alive. What fails from here on is told as an event.
             await context.send_initial_metadata(())
+            if first > order.version:
+                # The transcoder holds headers back until there is something that follows them.
+                yield _event(None)
             try:
                 async for event in events(watcher, HEARTBEAT_S, end):
                     response = _event(event)
