@@ -9,9 +9,11 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from envoy.config.listener.v3 import listener_pb2
 from envoy.extensions.compression.gzip.compressor.v3 import gzip_pb2 as _gzip
 from envoy.extensions.filters.http.buffer.v3 import buffer_pb2 as _buffer
 from envoy.extensions.filters.http.compressor.v3 import compressor_pb2 as _compressor
+from envoy.extensions.filters.http.cors.v3 import cors_pb2 as _cors
 from envoy.extensions.filters.http.grpc_json_transcoder.v3 import transcoder_pb2 as _transcoder
 from envoy.extensions.filters.http.local_ratelimit.v3 import local_rate_limit_pb2 as _ratelimit
 from envoy.extensions.filters.http.lua.v3 import lua_pb2 as _lua
@@ -23,7 +25,7 @@ from gateway import failures
 from gateway.edge import __main__ as program
 from gateway.edge import contract, filters
 
-KNOWN = (_buffer, _ratelimit, _gzip, _compressor, _transcoder, _lua, _manager)
+KNOWN = (_buffer, _cors, _ratelimit, _gzip, _compressor, _transcoder, _lua, _manager)
 ROOT = Path(__file__).resolve().parents[4]
 
 
@@ -40,6 +42,9 @@ def edge_filter(request: pytest.FixtureRequest) -> dict[str, Any]:
 def test_every_patch_is_configuration_that_envoy_knows(edge_filter: dict[str, Any]) -> None:
     for patch in edge_filter["spec"]["configPatches"]:
         value = patch["patch"]["value"]
+        if patch["applyTo"] == "LISTENER":
+            ParseDict(value, listener_pb2.Listener())
+            continue
         for config in [value["typed_config"]] if "typed_config" in value else value["typed_per_filter_config"].values():
             assert ParseDict(config, AnyMessage()).type_url
 
