@@ -63,6 +63,9 @@ def _failed() -> accesslog_pb2.AccessLogFilter:
     # Without this, whatever is no gRPC counts as a gRPC call of unknown outcome.
     is_grpc = route.HeaderMatcher(name="content-type", string_match=string_pb2.StringMatcher(prefix="application/grpc"))
     grpc.add().header_filter.header.CopyFrom(is_grpc)
+    # The transcoder makes gRPC of a REST call and JSON of its answer, which then has no status of gRPC's.
+    transcoded = route.HeaderMatcher(name="x-envoy-original-path", present_match=True, invert_match=True)
+    grpc.add().header_filter.header.CopyFrom(transcoded)
     statuses = accesslog_pb2.GrpcStatusFilter.Status
     grpc.add().grpc_status_filter.statuses.extend(statuses.Value(name) for name in FAULTY_GRPC)
     result.or_filter.filters.add().response_flag_filter.SetInParent()

@@ -38,10 +38,11 @@ class Breaker:
 
 async def read_breakers(workloads: Iterable[Workload]) -> list[Breaker]:
     """
-    Every breaker of every running Envoy.
+    Every breaker of every running Envoy, in the order of their names.
     """
     found = await asyncio.gather(*(_of(workload) for workload in workloads))
-    return [breaker for group in found for breaker in group]
+    breakers = [breaker for group in found for breaker in group]
+    return sorted(breakers, key=lambda each: (each.sidecar, each.service, each.host or ""))
 
 
 async def _of(workload: Workload) -> list[Breaker]:
