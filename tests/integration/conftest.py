@@ -6,6 +6,7 @@ Which stack is read from the environment (PORT, NETWORK, STATE), as every comman
 
 import asyncio
 import itertools
+import json
 import os
 import subprocess
 import time
@@ -85,6 +86,27 @@ class Stack:
 @pytest.fixture(scope="session")
 def stack():
     return Stack(stack_settings.read(os.environ, checkout=CHECKOUT))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def what_the_edge_logs(stack):
+    """Whatever the tests do: no script of the edge fails, and no call that went well is in the log of those that failed."""
+    log = stack.settings.state / "log" / "edge-0.log"
+    earlier = log.stat().st_size if log.exists() else 0
+    yield
+    if not log.exists() or log.stat().st_size < earlier:
+        return
+    with log.open(encoding="utf-8", errors="replace") as text:
+        text.seek(earlier)
+        lines = text.readlines()
+    assert [line for line in lines if "script log:" in line][:3] == []
+    calls = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}\n")]
+    well = [call for call in calls if call.get("flags") == "-" and call["status"] < 300 and _went_well(call)]
+    assert well[:3] == []
+
+
+def _went_well(call):
+    return call.get("grpc_status") in (None, "OK", "Unknown") and call["path"].startswith("/v1/")
 
 
 @pytest.fixture
