@@ -22,6 +22,7 @@ from orders_svc.order import (
     IllegalTransition,
     OperatorOnly,
     Order,
+    OrderBusy,
     OrderChanged,
     State,
     fingerprint,
@@ -217,7 +218,7 @@ class Checkout:
                     continue
                 except KeyTaken as taken:
                     return replay(taken.stored, taken_by(request))
-            raise OrderChanged(
+            raise OrderBusy(
                 f"orders/{order_id} keeps changing", metadata={"order": f"orders/{order_id}"}, retry_after_s=1
             )
 

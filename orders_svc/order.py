@@ -76,6 +76,12 @@ class OrderChanged(Aborted):
     reason = "ORDER_CHANGED"
 
 
+class OrderBusy(Aborted):
+    """Others keep changing the order at the same time."""
+
+    reason = "ORDER_BUSY"
+
+
 class OperatorOnly(PermissionDenied):
     """Only operators of the shop may do this."""
 

@@ -1,9 +1,9 @@
 import type { Status, Violation } from "./types.ts";
 
 // HTTP statuses after which the same request may well succeed.
-const PASSING = new Set([0, 408, 425, 429, 500, 502, 503, 504]);
-// Reasons that say the same of an otherwise final status: an earlier try is still being worked on.
-const PASSING_REASONS = new Set(["REQUEST_IN_PROGRESS"]);
+const PASSING = new Set([0, 408, 429, 499, 500, 502, 503, 504]);
+// Reasons that say the same of an otherwise final status: others are at work on the same.
+const PASSING_REASONS = new Set(["REQUEST_IN_PROGRESS", "ORDER_BUSY"]);
 
 /** What went wrong with a call, in the API's words; status 0 means that no answer came. */
 export class Problem extends Error {

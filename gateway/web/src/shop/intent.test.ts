@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Problem } from "../api/problem.ts";
 import type { Order } from "../api/types.ts";
-import { accepted, begin, failed, hurried, isOpen, KEY_LIFETIME_MS, repeated, restored, shortages } from "./intent.ts";
+import { accepted, begin, failed, hurried, isOpen, KEY_LIFETIME_MS, repeated, restored, shortages, TRY_ENDS_MS } from "./intent.ts";
 
 const lines = [{ product: "products/tea-kettle", quantity: 2 }];
 const intent = begin("key-1", "ana", lines, 1_000);
@@ -43,6 +43,17 @@ test("a refusal ends the intent and keeps what was missing", () => {
   assert.equal(now.phase, "refused");
   assert.deepEqual(now.refusal, { reason: "OUT_OF_STOCK", message: "not enough stock", violations });
   assert.ok(!isOpen(now));
+});
+
+test("a refusal beside a try without an answer is the last word only when that try is over", () => {
+  const out = new Problem(400, { code: 9, message: "not enough stock", details: [] });
+  const unknown = failed(intent, noAnswer, 2_000, half);
+  const asking = failed(unknown, out, 3_000, half);
+  assert.equal(asking.phase, "unknown");
+  assert.ok(asking.nextTryMs > 3_000 && asking.nextTryMs <= 2_000 + TRY_ENDS_MS);
+  assert.equal(failed(asking, out, 2_000 + TRY_ENDS_MS, half).phase, "refused");
+  assert.equal(failed(intent, out, 3_000).phase, "refused");
+  assert.equal(failed(failed(intent, new Problem(429, undefined), 2_000), out, 3_000).phase, "refused");
 });
 
 test("a refusal tells how many are left of each product that it is about", () => {

@@ -40,12 +40,15 @@ export interface Intent {
   failures: number;
   nextTryMs: number;
   unclear?: boolean; // an earlier try may have placed the order
+  unclearMs?: number; // when a try last ended without an answer
   order?: string;
   refusal?: Refusal;
 }
 
 // The service keeps keys for seven days; a day less leaves room for clocks that differ.
 export const KEY_LIFETIME_MS = 6 * 24 * 3600 * 1000;
+// A try without an answer is over by then: the edge gives it up after 10 s.
+export const TRY_ENDS_MS = 15_000;
 
 const OPEN: ReadonlySet<Phase> = new Set(["sending", "unknown", "busy"]);
 
@@ -79,12 +82,18 @@ export function accepted(intent: Intent, order: Order): Intent {
 /** The intent after a try failed. */
 export function failed(intent: Intent, problem: Problem, nowMs: number, random?: () => number): Intent {
   if (problem.status === 401) return { ...intent, phase: "unsigned", unclear: mayBePlaced(intent) };
-  if (!problem.passing) return refused(intent, problem);
   const failures = intent.failures + 1;
+  if (!problem.passing) {
+    // A refusal is of its moment: a try that is still under way may place the order all the same.
+    const endsMs = (intent.unclearMs ?? Number.NEGATIVE_INFINITY) + TRY_ENDS_MS;
+    if (endsMs <= nowMs) return refused(intent, problem);
+    return { ...intent, phase: "unknown", failures, nextTryMs: Math.min(endsMs, nowMs + backoffMs(intent.failures, random)) };
+  }
   const waitMs = Math.max(backoffMs(intent.failures, random), problem.retryAfterMs);
   // Once it may have arrived, a later "not now" does not tell that it has not.
   const phase = problem.unclear || intent.phase === "unknown" ? "unknown" : "busy";
-  return { ...intent, phase, failures, nextTryMs: nowMs + waitMs };
+  const unclearMs = problem.unclear ? { unclearMs: nowMs } : {};
+  return { ...intent, ...unclearMs, phase, failures, nextTryMs: nowMs + waitMs };
 }
 
 /** The intent as it is when a page loads: a try under way when the last page went away has an unknown end. */

@@ -1,0 +1,143 @@
+"""One table of reasons (protos/reasons.yaml): what the code raises, what the contract names, what the shop repeats."""
+
+import ast
+import re
+
+import pytest
+import yaml
+
+from gateway import failures
+from orders_svc import inventory
+from runtime import status
+from stack.settings import CHECKOUT
+from tools import reasons
+
+TOLD = reasons.read()
+INSIDE = yaml.safe_load(reasons.TABLE.read_text())["inside"]
+SOURCES = [path for folder in ("orders_svc", "inventory_svc", "runtime") for path in (CHECKOUT / folder).rglob("*.py")]
+CODES = {each.__name__: status._CODES[each].name for each in status._CODES}
+# Words in capitals that are no reasons: codes, forms, settings, and what the reconciliation calls a difference.
+OTHERS = {*reasons.HTTP, "UPPER_SNAKE_CASE", "HOLD_NOT_COMMITTED", "OIDC_ISSUER", "OIDC_CLIENT_ID"}
+
+
+TREES = [ast.parse(path.read_text()) for path in SOURCES]
+NODES = [node for tree in TREES for node in ast.walk(tree)]
+
+
+def name_of(node):
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+
+
+BASES = {node.name: name_of(node.bases[0]) for node in NODES if isinstance(node, ast.ClassDef) and node.bases}
+TEXTS = {
+    name_of(node.targets[0]): node.value.value
+    for tree in TREES
+    for node in tree.body
+    if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+}
+
+
+def code_of(name):
+    """The code of an error's class, by its bases; None for what is no error."""
+    while name in BASES and name not in CODES:
+        name = BASES[name]
+    return CODES.get(name)
+
+
+def text_of(node):
+    """The text that is written here, itself or by the name of a constant."""
+    return node.value if isinstance(node, ast.Constant) else TEXTS.get(name_of(node), "")
+
+
+def of_classes():
+    for node in NODES:
+        for part in node.body if isinstance(node, ast.ClassDef) else ():
+            if isinstance(part, ast.Assign) and name_of(part.targets[0]) == "reason":
+                yield text_of(part.value), code_of(node.name)
+
+
+def of_calls():
+    for node in NODES:
+        for keyword in node.keywords if isinstance(node, ast.Call) else ():
+            if keyword.arg == "reason" and code_of(name_of(node.func)):
+                yield text_of(keyword.value), code_of(name_of(node.func))
+
+
+RAISED = {(reason, code) for reason, code in (*of_classes(), *of_calls()) if re.fullmatch(r"[A-Z][A-Z_]+", reason)}
+EDGE = {*failures.FAILURES, failures.UNKNOWN_CALLER, failures.KEYS_UNAVAILABLE}
+
+
+def test_every_reason_that_the_code_raises_is_in_the_table():
+    assert len(RAISED) > 40
+    assert {reason for reason, _ in RAISED} - {*TOLD, *INSIDE} == set()
+
+
+def test_every_reason_of_the_edge_is_in_the_table_with_its_status():
+    for failure in EDGE:
+        assert failure.http in reasons.statuses(TOLD[failure.reason]), failure
+
+
+def test_every_reason_of_the_table_is_raised_somewhere():
+    everything = "\n".join(path.read_text() for path in SOURCES)
+    known = {reason for reason, _ in RAISED} | {failure.reason for failure in EDGE}
+    assert [reason for reason in (*TOLD, *INSIDE) if reason not in known and f'"{reason}"' not in everything] == []
+
+
+@pytest.mark.parametrize(("reason", "code"), sorted((reason, code) for reason, code in RAISED if reason in TOLD))
+def test_a_reason_has_one_code(reason, code):
+    also = {"UNKNOWN_PRODUCT": "NOT_FOUND"}
+    assert code in (TOLD[reason]["code"], also.get(reason))
+
+
+@pytest.mark.parametrize("reason", TOLD)
+def test_every_row_says_what_may_be_repeated_by_whom_and_what_it_means(reason):
+    row = TOLD[reason]
+    assert (
+        {"code", "from", "repeat", "by", "means"}
+        <= set(row)
+        <= {"code", "http", "from", "repeat", "by", "means", "after"}
+    )
+    assert row["repeat"] in reasons.ADVICE
+    assert row["by"] in ("caller", "operator")
+    assert row["code"] in reasons.HTTP
+
+
+@pytest.mark.parametrize("reason", TOLD)
+def test_only_what_waiting_helps_may_be_repeated_as_it_is(reason):
+    """Of the conditions of one code only ABORTED has both kinds (AIP-194)."""
+    row = TOLD[reason]
+    if row["code"] != "ABORTED" and row["repeat"] != "token":
+        passing = ("UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "CANCELLED", "INTERNAL")
+        assert (row["repeat"] == "same") == (row["code"] in passing)
+
+
+def test_the_shop_repeats_exactly_what_may_be_repeated():
+    source = (CHECKOUT / "gateway" / "web" / "src" / "api" / "problem.ts").read_text()
+    statuses = {int(each) for each in re.search(r"PASSING = new Set\(\[([^]]*)\]", source)[1].split(",")}
+    named = set(re.findall(r'"(\w+)"', re.search(r"PASSING_REASONS = new Set\(\[([^]]*)\]", source)[1]))
+    for reason, row in TOLD.items():
+        for http in reasons.statuses(row):
+            assert (http in statuses or reason in named) == (row["repeat"] == "same"), (reason, http)
+
+
+def test_the_page_is_made_from_the_table():
+    assert reasons.PAGE.read_text() == reasons.page(TOLD), "python -m tools.reasons"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        *(CHECKOUT / "docs" / name for name in ("web-clients.md", "internal-services.md")),
+        *(CHECKOUT / "protos" / "shop").rglob("*_service.proto"),
+    ],
+    ids=lambda page: page.name,
+)
+def test_reasons_that_a_page_names_are_in_the_table(page):
+    text = page.read_text()
+    told = "\n".join(re.findall(r"//(.*)", text)) if page.suffix == ".proto" else text
+    words = set(re.findall(r"\b[A-Z][A-Z]+_[A-Z_]+[A-Z]\b", told)) - OTHERS
+    assert words - {*TOLD, *INSIDE} == set()
+
+
+def test_what_orders_passes_on_of_inventorys_words_is_its_own():
+    assert {TOLD[reason]["from"] for reason in inventory.TOLD} <= {"orders", "all"}

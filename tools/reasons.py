@@ -1,0 +1,88 @@
+"""
+The reasons that callers may be told, as the page docs/errors.md.
+
+Run as `python -m tools.reasons`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stack.settings import CHECKOUT
+
+TABLE = CHECKOUT / "protos" / "reasons.yaml"
+PAGE = CHECKOUT / "docs" / "errors.md"
+# google/rpc/code.proto.
+HTTP = {
+    "INVALID_ARGUMENT": 400,
+    "FAILED_PRECONDITION": 400,
+    "UNAUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403,
+    "NOT_FOUND": 404,
+    "ABORTED": 409,
+    "RESOURCE_EXHAUSTED": 429,
+    "CANCELLED": 499,
+    "INTERNAL": 500,
+    "UNIMPLEMENTED": 501,
+    "UNAVAILABLE": 503,
+    "DEADLINE_EXCEEDED": 504,
+}
+ADVICE = {
+    "same": "Send the same call again, with the same key",
+    "token": "Sign in, then send the same call again, with the same key",
+    "read": "Read the resource again and decide anew; a repeat of the same call never succeeds",
+    "later": "The same intent may be tried again once that has changed, with a new key",
+    "new": "Correct the call; what is corrected is another call, with a new key",
+    "never": "Do not repeat it",
+}
+COLUMNS = ("| reason | status | from | what it means |", "|---|---|---|---|")
+
+
+def read() -> dict[str, dict[str, Any]]:
+    """
+    Return the reasons that callers may be told.
+    """
+    reasons: dict[str, dict[str, Any]] = yaml.safe_load(TABLE.read_text())["reasons"]
+    return reasons
+
+
+def statuses(row: dict[str, Any]) -> list[int]:
+    """
+    Return the HTTP statuses that a reason may come with; none for what comes in no answer of its own.
+    """
+    http = row.get("http", HTTP[row["code"]])
+    return [] if http is None else [int(each) for each in str(http).split(" or ")]
+
+
+def page(reasons: dict[str, dict[str, Any]]) -> str:
+    """
+    Return the page for people: one table for each advice.
+    """
+    parts = [str(yaml.safe_load(TABLE.read_text())["page"])]
+    for repeat, advice in ADVICE.items():
+        rows = [_row(name, row) for name, row in reasons.items() if row["repeat"] == repeat]
+        parts.append(
+            "\n".join([f"## {advice}", "| reason | status | from | what it means |", "|---|---|---|---|", *rows, ""])
+        )
+    return "\n".join(parts)
+
+
+def _row(name: str, row: dict[str, Any]) -> str:
+    told = " or ".join(str(each) for each in statuses(row))
+    after = f" After: {row['after']}." if "after" in row else ""
+    who = " For operators." if row["by"] == "operator" else ""
+    return f"| `{name}` | {row['code']}{f', {told}' if told else ''} | {row['from']} | {row['means']}{after}{who} |"
+
+
+def main(target: Path = PAGE) -> None:
+    """
+    Write the page.
+    """
+    target.write_text(page(read()))
+
+
+if __name__ == "__main__":
+    main()
