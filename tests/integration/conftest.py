@@ -90,7 +90,7 @@ def stack():
 
 @pytest.fixture(scope="session", autouse=True)
 def what_the_edge_logs(stack):
-    """Whatever the tests do: no script of the edge fails, and no call that went well is in the log of those that failed."""
+    """Whatever the tests do, no script of the edge fails, and its log of failures has no call that went well."""
     log = stack.settings.state / "log" / "edge-0.log"
     earlier = log.stat().st_size if log.exists() else 0
     yield
