@@ -1,4 +1,4 @@
-"""How full Redis is, so that somebody hears of it before it refuses what does not fit."""
+"""Whether Redis answers, and how full it is: somebody hears of it before it refuses what does not fit."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 USED = Gauge("inventory_redis_memory_used_ratio", "Of the memory that Redis may take, the part that it takes.")
+ANSWERS = Gauge("inventory_redis_up", "Whether Redis answered when this replica last asked: 1 or 0.")
 EVERY_S = 15.0
 log = structlog.get_logger()
 
 
 async def watch(redis: Redis) -> None:
     """
-    Look again and again, until cancelled; a Redis that does not answer is for others to tell of.
+    Look again and again, until cancelled.
     """
     while True:
         try:
             USED.set(ratio(await redis.info("memory")))
+            ANSWERS.set(1)
         except (RedisError, OSError) as error:
+            ANSWERS.set(0)
             log.info("redis_memory_unknown", error=str(error) or type(error).__name__)
         await asyncio.sleep(EVERY_S)
 
