@@ -28,8 +28,10 @@ Every error has the form of `google.rpc.Status`: a code, a message for people, a
 Numbers of 64 bits are strings."""
 _ERRORS = {
     400: "The request is wrong, or the state of the system does not allow it.",
-    409: "Lost against another call at the same time, or the etag is an old one; read again and repeat.",
+    409: "Lost against another call at the same time: repeat it. Or the etag is an old one: read again first. By reason.",
+    412: "The ETag in If-Match is an old one; read again first.",
 } | {failure.http: failure.message for failure in failures.FAILURES if failure.http not in (400, 426, 499)}
+_ONE_TAG = r'^(\*|(W/)?"[!#-~]{0,62}")$'
 _OUTCOMES = {"200": "The answer.", "201": "Done.", "202": "Accepted: durable, and finished later."}
 _HEADERS: dict[str, dict[str, Any]] = {
     "Location": {"description": "Where the resource is.", "schema": {"type": "string"}},
@@ -198,6 +200,9 @@ def _header_parameters(binding: Binding) -> list[dict[str, Any]]:
         found.append(_header("Idempotency-Key", text, {"type": "string", "pattern": pattern}, is_required(request_id)))
     if _is_tagged(binding):
         found.append(_header("If-None-Match", "Answer 304 if the resource still has this ETag.", {"type": "string"}))
+    if "etag" in binding.method.input_type.fields_by_name:
+        text = "Change the resource only if it still has this ETag; the same as `etag` in the body."
+        found.append(_header("If-Match", text, {"type": "string", "pattern": _ONE_TAG}))
     if binding.method.server_streaming:
         text = "The id of the last event seen; the stream goes on after it."
         found.append(_header("Last-Event-ID", text, {"type": "string", "pattern": "^[0-9]{1,15}$"}))

@@ -54,6 +54,10 @@ def test_successes_are_those_of_the_methods_comment(document: dict[str, Any]) ->
     assert {"201", "202"} <= set(created)
     assert "200" not in created
     assert "304" in document["paths"]["/v1/orders/{order}"]["get"]["responses"]
+    for verb in ("cancel", "fulfil"):
+        changed = document["paths"]["/v1/orders/{order}:" + verb]["post"]
+        assert "If-Match" in [each.get("name") for each in changed["parameters"]]
+        assert "412" in changed["responses"]
 
 
 def test_key_is_required_where_the_edge_requires_it(document: dict[str, Any]) -> None:
