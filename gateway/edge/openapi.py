@@ -28,7 +28,7 @@ Every error has the form of `google.rpc.Status`: a code, a message for people, a
 Numbers of 64 bits are strings."""
 _ERRORS = {
     400: "The request is wrong, or the state of the system does not allow it.",
-    409: "Lost against another call at the same time: repeat it. Or the etag is an old one: read again first. By reason.",
+    409: "Lost against another call at the same time: repeat it; or the etag is an old one: read again first.",
     412: "The ETag in If-Match is an old one; read again first.",
 } | {failure.http: failure.message for failure in failures.FAILURES if failure.http not in (400, 426, 499)}
 _ONE_TAG = r'^(\*|(W/)?"[!#-~]{0,62}")$'
