@@ -108,6 +108,11 @@ breakers: ## every sidecar's view of every host: ejected or not, since when, err
 test: ## lint, unit, system and mesh tests, then those of a whole stack, on one of their own
 	@$(DEVELOPER) test
 
+.PHONY: mutation
+
+mutation: ## which small changes of the heart's code no test notices; MODULES=part of a name, SAMPLE=mutants of each
+	@$(DEVELOPER) mutation --modules="$(MODULES)" --sample="$(SAMPLE)"
+
 # Kubernetes: whichever cluster KUBECONFIG names. OVERLAY is a folder of k8s/overlays, REGISTRY where the images are.
 export BUILD ?= $(if $(CLUSTER),$(CLUSTER) build-image)
 export LOAD ?= $(if $(CLUSTER),$(CLUSTER) load)

@@ -42,4 +42,14 @@ COMMANDS = (
         function="tools.suites:all_command",
         needs=Needs.BROWSER,
     ),
+    Command(
+        name="mutation",
+        help="change the heart's code in small ways, and tell which changes no test notices; an hour at most",
+        function="tools.mutation.run:run",
+        needs=Needs.ENVIRONMENT,
+        arguments=(
+            Argument("--modules", "MODULES", "a part of the names of what is mutated: inventory_svc.holds, lua/hold"),
+            Argument("--sample", "SAMPLE", "so many mutants of each module, drawn by a printed seed; all without it"),
+        ),
+    ),
 )

@@ -23,6 +23,7 @@ from inventory_svc.stock import (
 from runtime.errors import InvalidArgument
 
 ORDER = str(uuid.UUID(int=1))
+GONE = str(uuid.UUID(int=2))
 NAMES = [f"p{index:03}" for index in range(7)]
 
 
@@ -32,7 +33,7 @@ def product(name):
 
 class Inventory:
     def __init__(self):
-        self.received = []
+        self.received, self.asked, self.rebuilt = [], [], []
         self.outcome = lambda basket: Hold(basket.order, basket.lines, State.HELD, 3, 1_000)
 
     async def hold(self, basket):
@@ -46,6 +47,25 @@ class Inventory:
 
     async def product(self, name):
         return product(name)
+
+    async def commit(self, order):
+        return Hold(order, (Line("mug", 2),), State.COMMITTED, 3)
+
+    async def release(self, order):
+        return Hold(order, (), State.RELEASED, 3)
+
+    async def rebuild(self, generation):
+        self.rebuilt.append(generation)
+
+    async def holds_of(self, orders):
+        return [Hold(order, (Line("mug", 2),), State.HELD, 3, 1_000) for order in orders if order != GONE]
+
+    async def open_holds(self, *, cursor, limit):
+        """Every page but the last has a hold; the places are numbers."""
+        self.asked.append((cursor, limit))
+        after = str(int(cursor) + 7)
+        hold = Hold(str(uuid.UUID(int=int(cursor) + 1)), (Line("mug", 2),), State.HELD, 3, 1_000)
+        return [hold], "" if int(after) > 14 else after
 
     async def restock(self, receipt):
         repeated = receipt in self.received
@@ -124,6 +144,76 @@ async def test_pages_miss_and_repeat_none(api, size):
         if not token:
             break
     assert found == [f"products/{name}" for name in NAMES]
+
+
+async def test_a_page_has_fifty_products_unless_asked_and_five_hundred_at_most(api, inventory, monkeypatch):
+    limits = []
+
+    async def products(*, after, limit):
+        limits.append((after, limit))
+        return []
+
+    monkeypatch.setattr(inventory, "products", products)
+    for size in (0, 1, 500, 501):
+        await api.ListProducts(inventory_service_pb2.ListProductsRequest(page_size=size), Context())
+    assert limits == [(None, 51), (None, 2), (None, 501), (None, 501)]
+
+
+async def test_pages_of_holds_go_on_where_the_last_one_ended_and_have_an_end(api, inventory):
+    found, token = [], ""
+    while True:
+        page = await api.ListHolds(inventory_service_pb2.ListHoldsRequest(page_size=5, page_token=token), Context())
+        found += [each.name for each in page.holds]
+        token = page.next_page_token
+        if not token:
+            break
+        assert not token.isdigit()
+    assert inventory.asked == [("0", 5), ("7", 5), ("14", 5)]
+    assert found == [f"holds/{uuid.UUID(int=number)}" for number in (1, 8, 15)]
+
+
+async def test_a_page_has_fifty_holds_unless_asked_and_five_hundred_at_most(api, inventory):
+    for size in (0, 1, 500, 501):
+        await api.ListHolds(inventory_service_pb2.ListHoldsRequest(page_size=size), Context())
+    assert inventory.asked == [("0", 50), ("0", 1), ("0", 500), ("0", 500)]
+
+
+async def test_a_token_of_products_is_none_of_holds(api, inventory):
+    page = await api.ListProducts(inventory_service_pb2.ListProductsRequest(page_size=1), Context())
+    request = inventory_service_pb2.ListHoldsRequest(page_token=page.next_page_token)
+    with pytest.raises(InvalidArgument) as refused:
+        await api.ListHolds(request, Context())
+    assert refused.value.reason == "INVALID_PAGE_TOKEN"
+    assert "ListHolds" in refused.value.message
+    assert inventory.asked == []
+
+
+async def test_holds_of_orders_are_told_and_those_that_are_gone_left_out(api):
+    request = inventory_service_pb2.BatchGetHoldsRequest(names=[f"holds/{ORDER}", f"holds/{GONE}"])
+    response = await api.BatchGetHolds(request, Context())
+    assert [(each.name, each.state) for each in response.holds] == [(f"holds/{ORDER}", inventory_pb2.Hold.HELD)]
+
+
+async def test_a_hold_is_committed_or_released_by_its_name(api):
+    sold = await api.CommitHold(inventory_service_pb2.CommitHoldRequest(name=f"holds/{ORDER}"), Context())
+    back = await api.ReleaseHold(inventory_service_pb2.ReleaseHoldRequest(name=f"holds/{ORDER}"), Context())
+    assert (sold.order, sold.state) == (f"orders/{ORDER}", inventory_pb2.Hold.COMMITTED)
+    assert (back.order, back.state) == (f"orders/{ORDER}", inventory_pb2.Hold.RELEASED)
+
+
+async def test_a_rebuild_is_of_the_generation_that_was_named(api, inventory):
+    await api.RebuildStock(inventory_service_pb2.RebuildStockRequest(generation=7), Context())
+    assert inventory.rebuilt == [7]
+
+
+async def test_a_batch_of_which_something_can_be_tried_is_answered(api, inventory):
+    outcomes = iter([Rebuilding(), Hold(ORDER, (Line("mug", 2),), State.HELD, 3, 1_000)])
+    inventory.outcome = lambda basket: next(outcomes)
+    request = inventory_service_pb2.BatchHoldStockRequest(requests=[hold_request(), hold_request()])
+    response = await api.BatchHoldStock(request, Context())
+    assert [each.WhichOneof("outcome") for each in response.outcomes] == ["error", "hold"]
+    empty = await api.BatchHoldStock(inventory_service_pb2.BatchHoldStockRequest(), Context())
+    assert list(empty.outcomes) == []
 
 
 @pytest.mark.parametrize("token", ["x", "MSA=", "MiBtdWc=", "ÿ", "MSAuLi8uLg=="])

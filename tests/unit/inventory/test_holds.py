@@ -5,12 +5,13 @@ import asyncio
 import pytest
 
 from inventory_svc.generation import CurrentGeneration, Position
-from inventory_svc.holds import Inventory
+from inventory_svc.holds import HOLDS, LATE, UNDECIDED, Inventory
 from inventory_svc.stock import (
     Ahead,
     Basket,
     Hold,
     HoldGone,
+    HoldReleased,
     HoldSettled,
     Line,
     Listing,
@@ -36,6 +37,7 @@ class Store:
 
     def __init__(self):
         self.scripts_run = 0
+        self.refused = set()
         self.gone, self.ahead, self.undecided = set(), set(), set()
         self.done = []
         self.sold, self.returned = [], []
@@ -44,7 +46,12 @@ class Store:
     async def hold(self, baskets):
         self.scripts_run += 1
         await asyncio.sleep(0.01)
-        return [Hold(basket.order, basket.lines, State.HELD, 6, 1) for basket in baskets]
+        return [
+            HoldReleased(basket.order, "was given back")
+            if basket.order in self.refused
+            else Hold(basket.order, basket.lines, State.HELD, 6, 1)
+            for basket in baskets
+        ]
 
     async def commit(self, sales, *, owned=False):
         self.sold += [(sale.order, sale.generation, owned) for sale in sales]
@@ -136,6 +143,86 @@ async def test_holds_that_come_together_go_in_one_script(inventory, store):
     holds = await asyncio.gather(*(inventory.hold(Basket(f"o{index}", LINES)) for index in range(60)))
     assert [each.order for each in holds] == [f"o{index}" for index in range(60)]
     assert store.scripts_run == 1
+
+
+def counted(counter, *labels):
+    child = counter.labels(*labels) if labels else counter
+    return child._value.get()
+
+
+async def test_holds_are_counted_by_what_became_of_them(inventory, store):
+    store.refused = {"b"}
+    held, refused = counted(HOLDS, "HELD"), counted(HOLDS, HoldReleased.reason)
+    outcomes = await inventory.hold_all([Basket(order, LINES) for order in "abc"])
+    assert [type(outcome) for outcome in outcomes] == [Hold, HoldReleased, Hold]
+    assert (counted(HOLDS, "HELD"), counted(HOLDS, HoldReleased.reason)) == (held + 2, refused + 1)
+
+
+async def test_a_single_commit_sells_what_is_held_and_raises_what_is_refused(inventory, store):
+    assert (await inventory.commit("a")).state is State.COMMITTED
+    assert store.sold == [("a", Sale("a", ()).generation, False)]
+    store.gone = {"b"}
+    with pytest.raises(HoldGone):
+        await inventory.commit("b")
+
+
+async def test_a_single_release_gives_back_what_is_held(inventory, store):
+    assert (await inventory.release("a")).state is State.RELEASED
+    assert store.returned == [Return("a")]
+
+
+async def test_returns_have_the_stores_outcomes_and_only_what_is_ahead_is_looked_at_again(inventory, store, current):
+    released, ahead, unknown = await inventory.release_all(
+        [Return("a", LINES, 6), Return("b", LINES, 7), Return("c", LINES, 7)]
+    )
+    assert released.state is State.RELEASED
+    assert isinstance(ahead, NoSuchGeneration)
+    assert isinstance(unknown, NoSuchGeneration)
+    assert not current.doubted.is_set()
+
+
+async def test_sales_after_their_lease_and_events_that_cannot_be_decided_are_counted(inventory, store, orders):
+    late, undecided = counted(LATE), counted(UNDECIDED)
+    store.gone, orders.known, store.undecided = {"a", "b"}, {"a"}, {"c"}
+    await inventory.commit_all([Sale(order, LINES, 6) for order in "abcd"])
+    assert (counted(LATE), counted(UNDECIDED)) == (late + 1, undecided + 1)
+
+
+async def test_sales_whose_holds_are_gone_have_their_outcomes_in_their_order(inventory, store, orders):
+    store.gone, orders.known = set("abcd"), {"a", "c", "d"}
+    outcomes = await inventory.commit_all([Sale(order, LINES, 6) for order in "abcd"])
+    assert [(type(each), getattr(each, "order", "")) for each in outcomes] == [
+        (Hold, "a"),
+        (HoldGone, ""),
+        (Hold, "c"),
+        (Hold, "d"),
+    ]
+
+
+async def test_a_sale_that_was_done_meanwhile_is_not_counted_as_late(inventory, store, orders, monkeypatch):
+    orders.known = {"a"}
+    done = Hold("a", LINES, State.COMMITTED, 6)
+    monkeypatch.setattr(store, "_committed", lambda sale, owned: done if owned else HoldGone(sale.order))
+    late = counted(LATE)
+    assert await inventory.commit_all([Sale("a", LINES, 6)]) == [done]
+    assert counted(LATE) == late
+
+
+async def test_of_events_ahead_those_whose_generation_is_there_wait_and_the_others_are_judged(
+    inventory, store, orders, current
+):
+    store.ahead, orders.present, orders.known = set("ab"), 7, {"b"}
+    waits, sold = await inventory.commit_all([Sale("a", LINES, 7), Sale("b", LINES, 9)])
+    assert isinstance(waits, Rebuilding)
+    assert (sold.state, sold.late) == (State.COMMITTED, True)
+    assert current.doubted.is_set()
+    assert orders.asked == [(["b"], 6), (["b"], 0)]
+
+
+async def test_a_generation_that_was_found_wrong_is_replaced(inventory, current):
+    await inventory.rebuild(6)
+    assert current.retired == 6
+    assert current.doubted.is_set()
 
 
 async def test_orders_are_asked_only_about_holds_that_are_gone(inventory, store, orders):

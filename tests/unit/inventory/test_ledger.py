@@ -12,6 +12,7 @@ from inventory_svc.entries import UNUSABLE, usable
 from inventory_svc.generation import Position
 from inventory_svc.ledger import LedgerEntries
 from inventory_svc.stock import Receipt, TooManyProducts, UnknownProduct
+from runtime.errors import Unavailable
 from runtime.messaging.message import Message
 
 
@@ -143,3 +144,120 @@ def test_a_stream_entry_becomes_an_event_with_the_stock_of_its_moment():
 def test_the_position_of_what_is_no_event_is_the_very_first():
     assert ledger._position(StockEvent(event_id="3-17").SerializeToString()) == Position(3, 17)
     assert ledger._position(b"\xff") == ledger._position(b"") == Position(0)
+
+
+class Publisher:
+    def __init__(self):
+        self.records = []
+
+    async def publish(self, records):
+        self.records += records
+
+
+@pytest.fixture
+def publisher():
+    return Publisher()
+
+
+@pytest.fixture
+def written(publisher):
+    return ledger.Ledger(publisher, "127.0.0.1:1", now_ms=lambda: 1500)
+
+
+async def test_what_came_in_and_what_is_listed_is_written_under_its_key(written, publisher):
+    await written.record_receipts(catalogue.RECEIPTS[:2])
+    await written.record_listings(catalogue.LISTINGS[:1], 7)
+    assert [(each.topic, usable(message(each.value))) for each in publisher.records] == [
+        ("stock_ledger", catalogue.RECEIPTS[0]),
+        ("stock_ledger", catalogue.RECEIPTS[1]),
+        ("stock_ledger", (catalogue.LISTINGS[0], 7)),
+    ]
+    entries = [LedgerEntry.FromString(each.value) for each in publisher.records]
+    assert [each.key for each in publisher.records] == [ledger.key(entry) for entry in entries]
+    assert entries[0].occur_time.ToMilliseconds() == 1500
+
+
+@pytest.fixture
+def topics(monkeypatch):
+    """What Kafka has, by topic; and how it was read."""
+    found, asked = {}, []
+
+    async def read_to_end(brokers, topic, **options):
+        asked.append((brokers, topic, options))
+        return found[topic]
+
+    monkeypatch.setattr(ledger, "read_to_end", read_to_end)
+    found["asked"] = asked
+    return found
+
+
+async def test_the_whole_ledger_is_read_but_for_what_cannot_be_used(written, topics):
+    topics["stock_ledger"] = [message(received()), message(b"\xff"), message(listed())]
+    assert await written.read() == [catalogue.RECEIPTS[0], (catalogue.LISTINGS[0], 1)]
+    assert topics["asked"] == [("127.0.0.1:1", "stock_ledger", {"within_s": 30.0})]
+
+
+async def test_the_last_position_is_the_highest_of_the_last_events_of_any_partition(written, topics):
+    events = [StockEvent(event_id=each) for each in ("3-17", "4-2", "3-99")]
+    topics["stock_events"] = [message(events[0]), message(events[1]), message(b"\xff"), message(events[2])]
+    assert await written.last_position() == Position(4, 2)
+    assert topics["asked"] == [("127.0.0.1:1", "stock_events", {"last": 20, "within_s": 5.0})]
+    topics["stock_events"] = []
+    assert await written.last_position() == Position(0)
+
+
+async def test_following_stops_where_the_stock_cannot_be_reached(topics):
+    class Store:
+        async def receive(self, receipt):
+            raise Unavailable("no Redis")
+
+    before = UNUSABLE._value.get()
+    with pytest.raises(Unavailable):
+        await LedgerEntries(Store()).handle([message(received())])
+    assert UNUSABLE._value.get() == before
+
+
+async def test_following_lists_a_product_from_its_time_on():
+    class Store:
+        listed: ClassVar = []
+
+        async def list_product(self, listing, at_ms):
+            self.listed.append((listing, at_ms))
+
+    await LedgerEntries(Store()).handle([message(listed())])
+    assert Store.listed == [(catalogue.LISTINGS[0], 1)]
+
+
+LIMITS = {
+    "the last time": listed(occur_time__seconds=253_402_300_799, occur_time__nanos=999_000_000),
+    "the longest product name": listed(listing__product__name="products/" + "a" * 63),
+    "the longest display name": listed(listing__product__display_name="a" * 256),
+    "the longest description": listed(listing__product__description="a" * 4096),
+    "the highest threshold": listed(listing__low_stock_threshold=10**9),
+    "the lowest threshold": listed(listing__low_stock_threshold=0),
+    "the highest price": listed(listing__product__unit_price__units=10**12),
+    "no whole units of a price": listed(listing__product__unit_price__units=0),
+    "the most billionths": listed(listing__product__unit_price__nanos=10**9 - 1),
+    "no billionths": listed(listing__product__unit_price__nanos=0),
+    "the start of all times": listed(occur_time__seconds=0, occur_time__nanos=0),
+    "one unit": received(quantity=1),
+    "the most units": received(quantity=1_000_000),
+    "the longest request": received(request_id="a" * 320),
+    "the shortest request": received(request_id="a"),
+}
+
+
+@pytest.mark.parametrize("entry", LIMITS.values(), ids=LIMITS.keys())
+def test_what_is_just_within_the_limits_is_usable(entry):
+    assert usable(message(entry)) is not None
+
+
+JUST_BEYOND = {
+    "threshold": listed(listing__low_stock_threshold=10**9 + 1),
+    "the time after the last": listed(occur_time__seconds=253_402_300_800),
+}
+
+
+@pytest.mark.parametrize("entry", JUST_BEYOND.values(), ids=JUST_BEYOND.keys())
+def test_what_is_just_beyond_the_limits_is_set_aside(entry):
+    assert usable(message(entry)) is None

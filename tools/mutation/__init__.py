@@ -1,0 +1,3 @@
+"""
+Mutation testing of the heart: what changes in its code does no test notice?
+"""

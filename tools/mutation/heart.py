@@ -1,0 +1,41 @@
+"""
+What is mutated, and the tests that must notice: those that are nearest, because thousands of runs wait for them.
+"""
+
+from collections.abc import Mapping
+
+INVENTORY = "tests/unit/inventory"
+ORDERS = "tests/unit/orders"
+RUNTIME = "tests/unit/runtime"
+
+MODULES: Mapping[str, str] = {
+    "inventory_svc.account": f"{INVENTORY}/test_account.py",
+    "inventory_svc.api": f"{INVENTORY}/test_api.py",
+    "inventory_svc.codec": f"{INVENTORY}/test_codec.py",
+    "inventory_svc.entries": f"{INVENTORY}/test_ledger.py",
+    "inventory_svc.events": f"{INVENTORY}/test_events.py",
+    "inventory_svc.generation": INVENTORY,
+    "inventory_svc.holds": f"{INVENTORY}/test_holds.py",
+    "inventory_svc.leases": f"{INVENTORY}/test_leases.py",
+    "inventory_svc.ledger": f"{INVENTORY}/test_ledger.py",
+    "inventory_svc.stock": f"{INVENTORY}/test_stock.py",
+    "inventory_svc.translate": INVENTORY,
+    "inventory_svc.verdict": f"{INVENTORY}/test_verdict.py",
+    "orders_svc.api": ORDERS,
+    "orders_svc.checkout": f"{ORDERS}/test_checkout.py",
+    "orders_svc.discrepancies": ORDERS,
+    "orders_svc.inventory": f"{ORDERS}/test_inventory.py",
+    "orders_svc.order": f"{ORDERS}/test_order.py",
+    "orders_svc.saga": f"{ORDERS}/test_saga.py",
+    "orders_svc.watch": f"{ORDERS}/test_watch.py",
+    "orders_svc.wire": ORDERS,
+    "runtime.messaging.consumer": f"{RUNTIME}/test_consumer.py",
+    "runtime.messaging.message": f"{RUNTIME}/test_message.py",
+    "runtime.messaging.putting_aside": f"{RUNTIME}/test_wrappers.py",
+    "runtime.messaging.wrappers": f"{RUNTIME}/test_wrappers.py",
+}
+# These run the scripts on a Redis of their own.
+SCRIPTS = "tests/integration/inventory/test_store.py"
+LUA_FOLDER = "inventory_svc/lua"
+LUA_LOADER = "inventory_svc.scripts"
+"""The module that reads the scripts; its `_files` lists them."""

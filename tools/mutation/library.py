@@ -1,0 +1,26 @@
+"""
+cosmic-ray, in a folder of its own: nothing else needs it, and it brings much along.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from stack.settings import Settings
+
+LOCK = Path(__file__).with_name("requirements.lock")
+INSTALL_S = 300
+
+
+def install(settings: Settings) -> None:
+    """
+    Install what the lock names unless it is there, and let it be imported after everything else.
+    """
+    folder = settings.tools / "mutation"
+    stamp = folder / "installed"
+    if not stamp.exists() or stamp.read_text() != LOCK.read_text():
+        uv = [str(settings.venv / "bin" / "uv"), "pip", "install", "--quiet", "--python", sys.executable]
+        command = [*uv, "--target", str(folder), "--require-hashes", "-r", str(LOCK)]
+        subprocess.run(command, check=True, timeout=INSTALL_S)
+        stamp.write_text(LOCK.read_text())
+    sys.path.append(str(folder))

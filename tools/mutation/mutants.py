@@ -1,0 +1,141 @@
+"""
+Makes mutants: a module's source with one change each.
+
+Most changes of Python are cosmic-ray's; those of Lua are ours.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+
+# One change a place: of what each operator may become, the most telling.
+OPERATORS = (
+    *(f"core/ReplaceComparisonOperator_{pair}" for pair in (
+        "Eq_NotEq", "NotEq_Eq", "Lt_LtE", "LtE_Lt", "Gt_GtE", "GtE_Gt", "Is_IsNot", "IsNot_Is",
+    )),
+    *(f"core/ReplaceBinaryOperator_{pair}" for pair in (
+        "Add_Sub", "Sub_Add", "Mul_Add", "FloorDiv_Mul", "Div_Mul", "Mod_Add", "BitOr_BitAnd", "BitAnd_BitOr",
+    )),
+    "core/ReplaceUnaryOperator_USub_UAdd",
+    "core/ReplaceUnaryOperator_Delete_Not",
+    "core/AddNot",
+    "core/ReplaceTrueWithFalse",
+    "core/ReplaceFalseWithTrue",
+    "core/ReplaceAndWithOr",
+    "core/ReplaceOrWithAnd",
+    "core/ReplaceBreakWithContinue",
+    "core/ReplaceContinueWithBreak",
+    "core/NumberReplacer",
+    "core/ZeroIterationForLoop",
+)  # fmt: skip
+MAX_PLACES = 500
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A changed source; *line* as it was, and what it *becomes*."""
+
+    module: str
+    source: str
+    number: int
+    line: str
+    becomes: str
+
+
+def of_python(module: str, source: str) -> list[Mutant]:
+    """
+    Return the mutants of a Python module that are not the same program in other words.
+    """
+    before = _meaning(source)
+    found: dict[str, Mutant] = {}
+    for changed in (*_by_operators(source), *_emptied(source)):
+        if _meaning(changed) != before:
+            found.setdefault(changed, _described(module, source, changed))
+    return list(found.values())
+
+
+def _by_operators(source: str) -> Iterator[str]:
+    # Only this command has the library, in a folder of its own.
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator
+
+    for name in OPERATORS:
+        for occurrence in count():
+            changed = mutate_code(source, get_operator(name)(), occurrence)
+            if changed is None or occurrence >= MAX_PLACES:
+                break
+            yield changed
+
+
+def _emptied(source: str) -> Iterator[str]:
+    """
+    Every function without what it does.
+    """
+    lines = source.splitlines(keepends=True)
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        told = ast.get_docstring(node) is not None and len(node.body) > 1
+        first, last = node.body[int(told)], node.body[-1]
+        indent = " " * first.col_offset
+        yield "".join([*lines[: first.lineno - 1], f"{indent}return None\n", *lines[last.end_lineno :]])
+
+
+def _meaning(source: str) -> str:
+    """
+    Return the program without what nothing looks at when it runs: annotations, and how dataclasses guard themselves.
+    """
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return ""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.returns = None
+        elif isinstance(node, ast.arg):
+            node.annotation = None
+        elif isinstance(node, ast.AnnAssign):
+            node.annotation = ast.Constant(None)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dataclass":
+            node.keywords = []
+    return ast.dump(tree)
+
+
+def _described(module: str, source: str, changed: str) -> Mutant:
+    before, after = source.splitlines(), changed.splitlines()
+    pairs = enumerate(zip(before, after, strict=False), 1)
+    number, (line, becomes) = next((n, pair) for n, pair in pairs if pair[0] != pair[1])
+    return Mutant(module, changed, number, line.strip(), becomes.strip())
+
+
+LUA = (
+    (r"==", "~="), (r"~=", "=="), (r"<=", "<"), (r">=", ">"), (r"<(?!=)", "<="), (r"(?<!-)>(?!=)", ">="),
+    (r" \+ ", " - "), (r" - ", " + "), (r" \* ", " + "), (r" / ", " * "), (r"\band\b", "or"), (r"\bor\b", "and"),
+    (r"\bnot\b", ""), (r"\btrue\b", "false"), (r"\bfalse\b", "true"), (r"(?<![\w.%])0(?![\w.])", "1"),
+    (r"(?<![\w.%])1(?![\w.])", "2"), (r"\bmath\.min\b", "math.max"), (r"\bmath\.max\b", "math.min"),
+)  # fmt: skip
+CALL = re.compile(r"^\s*(?:redis\.call|table\.insert|[a-z_]+)\(.*\)$")
+
+
+def of_lua(module: str, source: str) -> list[Mutant]:
+    """
+    Return the mutants of a Lua script: another operator or number, or a call left out; comments and texts stay.
+    """
+    lines = source.splitlines()
+    found = []
+    for number, line in enumerate(lines, 1):
+        for becomes in _changed_lua(line):
+            changed = "\n".join([*lines[: number - 1], becomes, *lines[number:]]) + "\n"
+            found.append(Mutant(module, changed, number, line.strip(), becomes.strip()))
+    return found
+
+
+def _changed_lua(line: str) -> Iterator[str]:
+    code = re.sub(r"'[^']*'", lambda text: "'" * len(text[0]), line.partition("--")[0])
+    for pattern, replacement in LUA:
+        for place in re.finditer(pattern, code):
+            yield line[: place.start()] + replacement + line[place.end() :]
+    if CALL.match(code.rstrip()):
+        yield ""
