@@ -20,7 +20,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
 .PHONY: mesh-apply mesh-delete mesh-diff mesh-dump breakers
-.PHONY: reconcile redrive soak hostile help up down status logs stop start restart kill run demo token clean protos lint unit system integration test
+.PHONY: bench-quick reconcile redrive soak hostile help up down status logs stop start restart kill run demo token clean protos lint unit system integration test
 
 help: ## say what can be done, and which variables choose what
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -71,6 +71,9 @@ soak: ## buy while parts are killed, then check every promise; ARGUMENTS="--orde
 
 hostile: ## attack while a bystander shops; ROWS=grpc-no-te,slow (names or their beginnings), ARGUMENTS="--seconds 2"
 	@$(STACK) hostile $(if $(ROWS),--rows $(ROWS)) $(ARGUMENTS)
+
+bench-quick: up ## compare a commit (BASE, HEAD) with this checkout under load, in turn; ARGUMENTS="--batch 100 --json FILE"
+	@$(ENVIRONMENT)/bin/python -m bench.commits --base "$(or $(BASE),HEAD)" $(ARGUMENTS)
 
 clean: ## remove what a stack that is down made in its folder, and say what
 	@$(STACK) clean

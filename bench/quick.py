@@ -29,8 +29,18 @@ def main() -> None:
     """
     Measure the stacks that the command line names.
     """
-    options = _options()
-    stacks = [prepare(*each) for each in options.stacks]
+    parser = argparse.ArgumentParser(description="The same load on several running stacks, in turn.")
+    parser.add_argument("stacks", nargs="+", type=_stack, metavar="NAME=STATE:PORT")
+    add_options(parser)
+    options = parser.parse_args()
+    compare(options.stacks, options)
+
+
+def compare(places: Sequence[tuple[str, str, str]], options: argparse.Namespace) -> None:
+    """
+    Measure the stacks in *places*, each (name, state, port), as *options* want it, and print the table.
+    """
+    stacks = [prepare(*each) for each in places]
     load = Load(connections=options.connections, seconds=options.seconds, batch=options.batch)
     rounds = measure(stacks, load, rounds=options.rounds)
     print(table(rounds, [each.name for each in stacks]))
@@ -99,15 +109,15 @@ def _stack(text: str) -> tuple[str, str, str]:
     return name, state, port
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="The same load on several running stacks, in turn.")
-    parser.add_argument("stacks", nargs="+", type=_stack, metavar="NAME=STATE:PORT")
-    parser.add_argument("--rounds", type=int, default=5, choices=range(1, MAX_ROUNDS + 1), metavar="N")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """
+    Have *parser* take how much is measured, and how.
+    """
+    parser.add_argument("--rounds", type=int, default=3, choices=range(1, MAX_ROUNDS + 1), metavar="N")
     parser.add_argument("--seconds", type=int, default=8, choices=range(1, MAX_SECONDS + 1), metavar="N")
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--batch", type=int, default=0, help="orders in a call; 0: one by one")
     parser.add_argument("--json", help="a file for all rounds")
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

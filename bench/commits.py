@@ -1,0 +1,79 @@
+"""
+Compare a commit with this checkout: each in a stack of its own, the same load on one after the other.
+
+    python -m bench.commits [--base COMMIT] [--rounds N] [--seconds N] [--batch N] [--json FILE]
+
+This checkout's stack is the one that the environment names, and stays; the other's is beside it and goes again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench import quick
+from stack import settings
+from stack.settings import CHECKOUT, Settings
+
+UP_S = 600
+PORTS_APART = 100
+
+
+def main() -> None:
+    """
+    Start both stacks, measure, end the other one.
+    """
+    options = _options()
+    mine = settings.read(os.environ, checkout=CHECKOUT)
+    with _checked_out(options.base, beside=mine) as other:
+        environment = {**os.environ, "STATE": str(other.state), "PORT": str(other.port), "NETWORK": ""}
+        try:
+            for checkout, chosen in ((other.checkout, environment), (CHECKOUT, dict(os.environ))):
+                _run("make", "up", cwd=checkout, environment=chosen)
+            stacks = [(options.base, str(other.state), str(other.port)), ("this", str(mine.state), str(mine.port))]
+            quick.compare(stacks, options)
+        finally:
+            _run("make", "down", cwd=other.checkout, environment=environment)
+
+
+@contextmanager
+def _checked_out(base: str, *, beside: Settings) -> Iterator[Settings]:
+    """
+    Yield the settings of a stack of *base*, whose files are removed in the end; its state stays for the next time.
+    """
+    # Always the same place: the tools remember what they installed for it.
+    folder = Path(f"{beside.state}-base-checkout")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    archive = folder / "base.tar"
+    try:
+        _run("git", "archive", "--output", str(archive), base, cwd=CHECKOUT)
+        _run("tar", "--extract", "--file", str(archive), cwd=folder)
+        archive.unlink()
+        state, port = f"{beside.state}-base", str(beside.port + PORTS_APART)
+        yield settings.read({**os.environ, "STATE": state, "PORT": port, "NETWORK": ""}, checkout=folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(program: str, *words: str, cwd: Path, environment: Mapping[str, str] | None = None) -> None:
+    found = shutil.which(program)
+    if found is None:
+        raise SystemExit(f"{program} is not there")
+    subprocess.run([found, *words], cwd=cwd, env=environment, check=True, timeout=UP_S)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="A commit and this checkout, under the same load in turn.")
+    parser.add_argument("--base", default="HEAD", help="the commit; HEAD: what is not committed yet is compared")
+    quick.add_options(parser)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
