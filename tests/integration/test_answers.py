@@ -283,3 +283,17 @@ class TestWhoCalls:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{stack.settings.port}") as channel:
             stub = order_service_pb2_grpc.OrderServiceStub(channel)
             await stub.ListOrders(order_service_pb2.ListOrdersRequest(), metadata=metadata)
+
+    async def test_what_policies_and_limits_refuse_can_be_read_by_a_page_of_an_allowed_origin(
+        self, stack, edge, product
+    ):
+        origin = {"origin": "http://localhost:5173"}
+        async with stack.client() as nobody:
+            answers = [await nobody.get("/v1/orders", headers=origin)]
+        answers.append(await edge.post(f"/v1/{product}:restock", json={"quantity": 1}, headers=key() | origin))
+        batches = (edge.post("/v1/orders:batchCreate", json={"requests": []}, headers=origin) for _ in range(12))
+        answers += [each for each in await asyncio.gather(*batches) if each.status_code == 429][:1]
+        assert [each.status_code for each in answers] == [401, 403, 429]
+        for each in answers:
+            assert each.headers["access-control-allow-origin"] == origin["origin"], each.text
+            assert "Origin" in each.headers["vary"]

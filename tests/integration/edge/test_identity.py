@@ -152,6 +152,14 @@ def test_token_that_cannot_be_used_is_unauthenticated_for_grpc(
     assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
 
 
+@pytest.mark.parametrize("before", ["", "a", "aa"])
+def test_extension_is_found_wherever_it_stands_in_the_head(buyer: Buyer, signer: Signer, before: str) -> None:
+    head = {"kid": f"{signer.public['kid']}", "x5t": before, "crit": ["x-unheard-of"], "x-unheard-of": 1}
+    assert error(buyer.buy(**bearer(signed(signer, head=head))), 401)["message"].endswith(
+        "(crit) that are not known here"
+    )
+
+
 @pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer ", "bEaReR"])
 def test_name_of_the_scheme_may_be_written_in_any_case(client: httpx.Client, signer: Signer, scheme: str) -> None:
     headers = {"authorization": f"{scheme} {signed(signer)}", "idempotency-key": scheme.strip() + "-key"}
