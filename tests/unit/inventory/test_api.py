@@ -20,7 +20,7 @@ from inventory_svc.stock import (
     State,
     Stock,
 )
-from runtime.errors import InvalidArgument
+from runtime.errors import InvalidArgument, Unavailable
 
 ORDER = str(uuid.UUID(int=1))
 GONE = str(uuid.UUID(int=2))
@@ -146,6 +146,11 @@ async def test_pages_miss_and_repeat_none(api, size):
     assert found == [f"products/{name}" for name in NAMES]
 
 
+async def test_a_page_that_has_all_that_is_left_has_none_after_it(api):
+    page = await api.ListProducts(inventory_service_pb2.ListProductsRequest(page_size=len(NAMES)), Context())
+    assert (len(page.products), page.next_page_token) == (len(NAMES), "")
+
+
 async def test_a_page_has_fifty_products_unless_asked_and_five_hundred_at_most(api, inventory, monkeypatch):
     limits = []
 
@@ -206,6 +211,14 @@ async def test_a_rebuild_is_of_the_generation_that_was_named(api, inventory):
     assert inventory.rebuilt == [7]
 
 
+async def test_a_batch_of_which_nothing_can_be_tried_fails_for_the_first_reason(api, inventory):
+    reasons = iter([Rebuilding(), Unavailable("no Redis")])
+    inventory.outcome = lambda basket: next(reasons)
+    request = inventory_service_pb2.BatchHoldStockRequest(requests=[hold_request(), hold_request()])
+    with pytest.raises(Rebuilding):
+        await api.BatchHoldStock(request, Context())
+
+
 async def test_a_batch_of_which_something_can_be_tried_is_answered(api, inventory):
     outcomes = iter([Rebuilding(), Hold(ORDER, (Line("mug", 2),), State.HELD, 3, 1_000)])
     inventory.outcome = lambda basket: next(outcomes)
@@ -216,7 +229,7 @@ async def test_a_batch_of_which_something_can_be_tried_is_answered(api, inventor
     assert list(empty.outcomes) == []
 
 
-@pytest.mark.parametrize("token", ["x", "MSA=", "MiBtdWc=", "ÿ", "MSAuLi8uLg=="])
+@pytest.mark.parametrize("token", ["x", "MSA=", "MiBtdWc=", "ÿ", "MSAuLi8uLg==", "MSBw!MDAz"])
 async def test_a_made_up_page_token_is_refused_by_its_field(api, token):
     with pytest.raises(InvalidArgument) as refused:
         await api.ListProducts(inventory_service_pb2.ListProductsRequest(page_token=token), Context())
@@ -248,9 +261,9 @@ async def test_request_ids_belong_to_who_uses_them_and_a_repeat_is_told(api, inv
     for who in ("ada", "bob", "ada"):
         context = Context(x_customer_id=who, x_operator="true")
         await api.Restock(request, context)
-        replays.append(context.sent.get("idempotency-replayed"))
+        replays.append((context.sent.get("idempotency-replayed"), context.sent.get("x-http-code")))
     assert len(set(inventory.received)) == 2
-    assert replays == [None, None, "true"]
+    assert replays == [(None, None), (None, None), ("true", "200")]
 
 
 def test_a_basket_of_the_domain_is_what_the_request_says():
