@@ -146,6 +146,10 @@ def test_the_position_of_what_is_no_event_is_the_very_first():
     assert ledger._position(b"\xff") == ledger._position(b"") == Position(0)
 
 
+def test_everybody_reads_the_ledger_in_one_order_and_it_does_not_grow_with_every_change():
+    assert (ledger.TOPIC.partitions, ledger.TOPIC.compacted) == (1, True)
+
+
 class Publisher:
     def __init__(self):
         self.records = []
