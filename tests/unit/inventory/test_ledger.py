@@ -258,7 +258,10 @@ def test_what_is_just_within_the_limits_is_usable(entry):
 
 JUST_BEYOND = {
     "threshold": listed(listing__low_stock_threshold=10**9 + 1),
-    "the time after the last": listed(occur_time__seconds=253_402_300_800),
+    "the time after the last": listed(occur_time__seconds=253_402_300_800, occur_time__nanos=0),
+    "the time before the first": listed(occur_time__seconds=-1, occur_time__nanos=999_000_000),
+    "a second in billionths": listed(occur_time__seconds=5, occur_time__nanos=10**9),
+    "less than no billionths": listed(occur_time__seconds=5, occur_time__nanos=-1),
 }
 
 
