@@ -430,11 +430,12 @@ async def test_what_a_late_commit_cannot_find_is_short_and_served_before_new_buy
     assert await numbers(store) == (12, 0, 0)
 
 
-async def test_an_order_confirmed_before_a_rebuild_is_settled_by_it(redis):
+@pytest.mark.parametrize(("confirmed_in", "present"), [(4, 5), (1, 2)])
+async def test_an_order_confirmed_before_a_rebuild_is_settled_by_it(redis, confirmed_in, present):
     await redis.flushall()
-    store = await fresh_store(redis, generation=5)
+    store = await fresh_store(redis, generation=present)
     await list_product(store, "mug", 10)
-    assert isinstance(await commit(store, "a", generation=4, mug=1), HoldSettled)
+    assert isinstance(await commit(store, "a", generation=confirmed_in, mug=1), HoldSettled)
     assert await numbers(store) == (10, 0, 0)
 
 
@@ -519,6 +520,12 @@ async def test_every_change_appends_its_event(store, redis):
     await release(store, "a", 1, held_in=1, mug=4)
     await store.receive(Receipt("r", "mug", 2))
     assert await kinds(redis) == ["held", "committed", "released", "restocked"]
+
+
+async def test_a_sale_after_its_lease_appends_its_event(store, redis):
+    await redis.delete(EVENTS)
+    assert (await commit(store, "a", owned=True, mug=4)).late
+    assert await kinds(redis) == ["committed"]
 
 
 async def test_refusals_and_repeats_append_no_event(store, redis):
