@@ -14,7 +14,7 @@ from orders_svc import sql
 from orders_svc.allocation import LOCK_FENCE, START_GENERATION, Allocations
 from orders_svc.checkout import Checkout
 from orders_svc.listing import Listing
-from orders_svc.order import Change, Draft, Line, Order, OrderChanged, State
+from orders_svc.order import Change, Draft, Line, Order, OrderBusy, State
 from orders_svc.ports import Fenced, Placement, Request, Unstorable
 from orders_svc.store import Store
 from runtime import database
@@ -131,7 +131,7 @@ async def test_cancellations_in_the_midst_of_new_generations_are_in_the_sums_or_
     async def cancel(order_id):
         """As its error tells callers to: again, should generations start faster than a call can keep up with."""
         for _ in range(20):
-            with suppress(OrderChanged):
+            with suppress(OrderBusy):
                 return await checkout.cancel(Caller("ann"), order_id)
         raise AssertionError("generations have ended to start long ago")
 
