@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from shop.orders.v1 import order_pb2
+from structlog.testing import capture_logs
 
 from orders_svc.checkout import Checkout
 from orders_svc.order import (
@@ -16,13 +17,14 @@ from orders_svc.order import (
     MixedCurrencies,
     Money,
     OperatorOnly,
+    OrderBusy,
     OrderChanged,
     OrderNotFound,
     RequestRefused,
     State,
     TotalTooLarge,
 )
-from orders_svc.ports import Unstorable
+from orders_svc.ports import Stale, Unstorable
 from runtime import deadline
 from runtime.caller import Caller
 from runtime.errors import FailedPrecondition, Unavailable
@@ -159,7 +161,7 @@ async def test_a_database_that_hangs_is_told_within_the_deadline(checkout, order
         with pytest.raises(Unavailable) as raised:
             await checkout.place(draft())
         assert deadline.remaining_s(0) > 0
-    assert raised.value.retry_after_s
+    assert raised.value.retry_after_s == 1
 
 
 async def test_what_a_caller_leaves_after_the_hold_is_finished(checkout, inventory, orders):
@@ -190,6 +192,42 @@ async def test_a_caller_that_leaves_before_the_hold_starts_nothing(checkout, inv
     await asyncio.gather(call, return_exceptions=True)
     await checkout.finish()
     assert inventory.calls == []
+
+
+async def test_why_an_order_waits_for_its_stock_is_told(checkout, inventory):
+    async def hang(_):
+        await asyncio.sleep(60)
+
+    inventory.before_answer = hang
+    with capture_logs() as told:
+        await checkout.place(draft("slow"))
+        inventory.down = True
+        await checkout.place(draft("down"))
+    assert [each["error"] for each in told] == ["timeout", "inventory cannot be asked"]
+
+
+@pytest.mark.parametrize(
+    ("error", "events"), [(RuntimeError("a mistake"), ["what a caller left failed"]), (Unavailable("away"), [])]
+)
+async def test_what_a_caller_has_left_is_over_when_it_fails_and_a_mistake_is_told(
+    checkout, inventory, orders, error, events
+):
+    async def pause(_):
+        await asyncio.sleep(0.05)
+
+    async def fail(_):
+        raise error
+
+    inventory.before_answer, orders.place = pause, fail
+    call = asyncio.create_task(checkout.place(draft()))
+    await asyncio.sleep(0.02)
+    call.cancel()
+    with capture_logs() as told:
+        await asyncio.gather(call, return_exceptions=True)
+        await checkout.finish()
+        await asyncio.sleep(0)
+    assert [each["event"] for each in told] == events
+    assert not checkout._running
 
 
 class TestHoldsOfRefusedOrders:
@@ -314,6 +352,30 @@ class TestMoves:
         again = await checkout.cancel(ANN, order_id, request_id="c")
         assert (again.snapshot, again.replayed) == (first.snapshot, True)
         assert orders.orders[order_id].version == 2
+
+    async def test_a_confirmed_order_gives_its_units_back_in_the_generation_of_now(self, checkout, order_id, orders):
+        orders.stock_generation = 5
+        await checkout.cancel(ANN, order_id)
+        assert orders.orders[order_id].generation == 5
+
+    async def test_an_order_that_has_nothing_gives_nothing_back(self, checkout, inventory, orders):
+        inventory.down, orders.stock_generation = True, 5
+        wanted = draft("without stock")
+        await checkout.place(wanted)
+        await checkout.cancel(ANN, wanted.order_id)
+        assert orders.orders[wanted.order_id].generation == 0
+
+    async def test_a_move_that_loses_every_race_is_worth_a_repeat(self, checkout, order_id, orders):
+        tries = []
+
+        async def lose(*_):
+            tries.append(1)
+            raise Stale
+
+        orders.save = lose
+        with pytest.raises(OrderBusy) as raised:
+            await checkout.cancel(ANN, order_id)
+        assert (raised.value.retry_after_s, len(tries)) == (1, 5)
 
     async def test_a_final_order_is_not_cancelled_again(self, checkout, order_id):
         await checkout.cancel(ANN, order_id)
