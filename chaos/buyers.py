@@ -86,7 +86,7 @@ class Buyers:
 
     async def buy(self, count: int) -> None:
         """
-        Place *count* orders; some twice with the same id, some called off again.
+        Place *count* orders; some twice with the same id, some cancelled again.
         """
         left = iter(range(count))
         async with grpc.aio.insecure_channel(self._address) as channel:

@@ -46,7 +46,7 @@ from inventory_svc.stock import (
     Undecided,
 )
 from runtime import errors
-from runtime.batching import Gatherer
+from runtime.batching import Batcher
 
 HOLDS = Counter("inventory_holds", "Baskets that were to be held, by what became of them.", ["outcome"])
 LATE = Counter("inventory_late_commits", "Orders whose stock was sold after their lease had ended; alert on any.")
@@ -74,7 +74,7 @@ class Inventory:
         self._ledger = ledger
         self._orders = orders
         self._current = current
-        self._together: Gatherer[Basket, Hold] = Gatherer(self.hold_all, batch_limit=MAX_TOGETHER)
+        self._together: Batcher[Basket, Hold] = Batcher(self.hold_all, batch_limit=MAX_TOGETHER)
 
     async def hold(self, basket: Basket) -> Hold:
         """
@@ -120,7 +120,7 @@ class Inventory:
 
     async def _commit_late(self, sales: Sequence[Sale]) -> list[HoldOutcome]:
         """
-        Sell what the orders own though its hold is gone, and remember who was called off since.
+        Sell what the orders own though its hold is gone, and remember who was cancelled since.
         """
         generation = self._current.number
         owners = await self._orders.owners([sale.order for sale in sales], generation=generation)

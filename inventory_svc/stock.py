@@ -161,7 +161,7 @@ class Sale:
 @dataclass(frozen=True, slots=True)
 class Return:
     """
-    What an order gives back that is called off or rejected.
+    What an order gives back that is cancelled or rejected.
 
     *generation* is the one in which it gave its units back, 0 if it never had any;
     *held_in* that of the hold that it was confirmed on, 0 if that is not known.

@@ -31,7 +31,7 @@ from shop.orders.v1 import allocation_service_pb2_grpc, operations_service_pb2_g
 from orders_svc import dead_letters, rows, saga, store
 from orders_svc.allocation import Allocations
 from orders_svc.api import AllocationService, OrderService
-from orders_svc.backlog import Watchman, redrive_rows
+from orders_svc.backlog import BacklogMonitor, redrive_rows
 from orders_svc.breaker import Breaker
 from orders_svc.checkout import Checkout
 from orders_svc.consumers import pending_orders
@@ -41,7 +41,7 @@ from orders_svc.operations import OperationsService
 from orders_svc.reconcile import Reconciler
 from orders_svc.settings import DOMAIN, Settings
 from orders_svc.store import Store
-from orders_svc.watch import Hub
+from orders_svc.watch import Subscriptions
 from runtime import channel, database, telemetry
 from runtime.background import Work
 from runtime.errors import Error
@@ -141,12 +141,12 @@ async def serve(settings: Settings) -> None:
     telemetry.start(settings, "orders")
     async with built(settings) as parts:
         checkout = Checkout(parts.orders, parts.inventory, hold_timeout_s=settings.hold_timeout_s)
-        hub = Hub(parts.pool, parts.orders, channel=store.CHANGES, most=settings.most_watchers)
+        subscriptions = Subscriptions(parts.pool, parts.orders, channel=store.CHANGES, most=settings.most_watchers)
         redriving = make_redrive(settings, parts.publisher)
-        watchman = Watchman(parts.pool, GroupLags(settings.kafka_brokers), parts.path)
-        operations = OperationsService(watchman, redriving, parts.reconciler, lambda: redrive_rows(parts.pool))
+        backlog_monitor = BacklogMonitor(parts.pool, GroupLags(settings.kafka_brokers), parts.path)
+        operations = OperationsService(backlog_monitor, redriving, parts.reconciler, lambda: redrive_rows(parts.pool))
         orders = OrderService(
-            checkout, Listing(parts.orders, settings.page_key()), hub, max_watch_s=settings.max_watch_s
+            checkout, Listing(parts.orders, settings.page_key()), subscriptions, max_watch_s=settings.max_watch_s
         )
         server = Server(
             settings,
@@ -160,8 +160,8 @@ async def serve(settings: Settings) -> None:
                 ),
                 (operations_service_pb2_grpc.add_OperationsServiceServicer_to_server, operations),
             ],
-            work=background(settings, parts, hub, watchman),
-            on_drain=hub.end,
+            work=background(settings, parts, subscriptions, backlog_monitor),
+            on_drain=subscriptions.end,
         )
         try:
             await server.run()
@@ -169,16 +169,18 @@ async def serve(settings: Settings) -> None:
             await checkout.finish()
 
 
-def background(settings: Settings, parts: Parts, hub: Hub, watchman: Watchman) -> dict[str, Work]:
+def background(
+    settings: Settings, parts: Parts, subscriptions: Subscriptions, backlog_monitor: BacklogMonitor
+) -> dict[str, Work]:
     """
     Return what runs beside the server, by name.
     """
     return {
         "outbox relay": Relay(parts.pool, parts.publisher).run,
         "notifier": parts.notifier.run,
-        "watch": hub.run,
+        "watch": subscriptions.run,
         "prune": partial(every, PRUNE_EVERY_S, lambda: prune(parts.orders)),
-        "measure": partial(every, MEASURE_EVERY_S, watchman.measure),
+        "measure": partial(every, MEASURE_EVERY_S, backlog_monitor.measure),
         "reconcile": partial(every, settings.reconcile_every_s, parts.reconciler.run_alone),
         **{f"saga {stage.topic}": consumer(settings, parts, stage) for stage in parts.path},
     }

@@ -7,12 +7,12 @@ from prometheus_client import Counter
 from orders_svc.order import IdempotencyKeyReused, RequestInProgress
 from orders_svc.ports import Answer, Request, Stored
 
-REPLAYED = Counter("orders_replayed", "Answers of before that were given again.")
+REPLAYED = Counter("orders_replayed", "Idempotent replays: stored answers that were returned again.")
 
 
 def replay(stored: Stored, request: Request) -> Answer:
     """
-    Return the answer of before; `IdempotencyKeyReused` if something else was asked then.
+    Return the stored answer; `IdempotencyKeyReused` if something else was asked then.
     """
     if stored.fingerprint != request.fingerprint:
         raise key_reused(request)

@@ -24,7 +24,7 @@ from orders_svc.listing import Listing
 from orders_svc.order import Draft, Line, State
 from orders_svc.ports import Answer
 from orders_svc.settings import DOMAIN
-from orders_svc.watch import End, Hub, Version, events
+from orders_svc.watch import End, Subscriptions, Version, events
 from runtime.caller import Caller, caller, token_left_s
 from runtime.errors import Error, FieldViolation, Internal
 from runtime.reply import send_http_code
@@ -41,10 +41,12 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class OrderService(order_service_pb2_grpc.OrderServiceServicer):
     """What customers and operators call."""
 
-    def __init__(self, checkout: Checkout, listing: Listing, hub: Hub, *, max_watch_s: float) -> None:
+    def __init__(
+        self, checkout: Checkout, listing: Listing, subscriptions: Subscriptions, *, max_watch_s: float
+    ) -> None:
         self._checkout = checkout
         self._listing = listing
-        self._hub = hub
+        self._hub = subscriptions
         self._max_watch_s = max_watch_s
         self._turns = Turns()
 
@@ -83,7 +85,7 @@ class OrderService(order_service_pb2_grpc.OrderServiceServicer):
 
     async def CancelOrder(self, request: order_service_pb2.CancelOrderRequest, context: Context) -> order_pb2.Order:
         """
-        Call an order off.
+        Cancel an order.
         """
         order_id = wire.order_id(request.name)
         answer = await self._checkout.cancel(

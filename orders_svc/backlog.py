@@ -43,7 +43,7 @@ class Backlog:
     dead_letters: Mapping[str, int]
 
 
-class Watchman:
+class BacklogMonitor:
     """Looks at the backlog of everything, at most every `FRESH_S`."""
 
     def __init__(self, pool: asyncpg.Pool, lags: GroupLags, path: Sequence[saga.Stage]) -> None:

@@ -157,7 +157,7 @@ class Checkout:
 
     async def cancel(self, caller: Caller, order_id: uuid.UUID, *, request_id: str = "", etag: str = "") -> Answer:
         """
-        Call an order off; its stock comes back through its event.
+        Cancel an order; its stock comes back through its event.
         """
         request = self._request(caller, "CancelOrder", order_id, request_id, etag)
         return await self._change(caller, order_id, request, etag, self._cancelled)

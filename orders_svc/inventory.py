@@ -18,7 +18,7 @@ from orders_svc.breaker import Breaker
 from orders_svc.discrepancies import HoldSeen, StockSeen
 from orders_svc.order import INVENTORY_UNAVAILABLE, Hold, IdempotencyKeyReused, Line, RequestRefused
 from runtime import errors, status
-from runtime.batching import Gatherer, Work
+from runtime.batching import Batcher, Work
 
 HOLDS = Counter("orders_holds", "Holds that inventory was asked for, by outcome.", ["outcome"])
 # What inventory says about a basket; anything else only says that it can't be asked.
@@ -26,7 +26,7 @@ REFUSALS = (errors.FailedPrecondition, errors.InvalidArgument, errors.NotFound)
 # Of those, what orders say themselves: the others are of inventory's own resources, and no caller's business.
 TOLD = ("OUT_OF_STOCK", "UNKNOWN_PRODUCT", "MIXED_CURRENCIES", "TOTAL_TOO_LARGE", "INVALID_ARGUMENT")
 # While one batch waits for a slow replica the others go on.
-LANES = 4
+BATCHERS = 4
 BATCH_LIMIT = 128
 SLOW_S = 0.05
 LARGEST_PAGE = 500
@@ -44,7 +44,7 @@ class MeshInventory:
         self._stub = stub
         self._breaker = breaker
         self._timeout_s = timeout_s
-        self._lanes = [Lane(self._hold_batch, batch_limit) for _ in range(LANES)]
+        self._batchers = [HoldBatcher(self._hold_batch, batch_limit) for _ in range(BATCHERS)]
         self._answered_at = float("-inf")
 
     def answered_within(self, seconds: float) -> bool:
@@ -64,7 +64,7 @@ class MeshInventory:
         baskets = [inventory_pb2.HoldLine(product=line.product, quantity=line.quantity) for line in lines]
         request = inventory_service_pb2.HoldStockRequest(order=f"orders/{order_id}", lines=baskets)
         try:
-            hold = await self._lane().submit(request)
+            hold = await self._next_batcher().submit(request)
         except errors.Error as error:
             HOLDS.labels("refused" if isinstance(error, REFUSALS) else "failed").inc()
             raise
@@ -81,12 +81,12 @@ class MeshInventory:
         except grpc.aio.AioRpcError as error:
             raise _unavailable(status.from_rpc_error(error)) from error
 
-    def _lane(self) -> Lane:
+    def _next_batcher(self) -> HoldBatcher:
         """
-        Return the first lane that is not slow, so that as many as possible ride together.
+        Return the first batcher that is not slow, so that batches are as large as possible.
         """
-        swift = (lane for lane in self._lanes if not lane.slow)
-        return next(swift, min(self._lanes, key=lambda lane: lane.load))
+        quick = (batcher for batcher in self._batchers if not batcher.slow)
+        return next(quick, min(self._batchers, key=lambda batcher: batcher.load))
 
     async def _hold_batch(
         self, requests: Sequence[inventory_service_pb2.HoldStockRequest]
@@ -105,12 +105,12 @@ class MeshInventory:
         return [_outcome(each) for each in response.outcomes]
 
 
-class Lane:
+class HoldBatcher:
     """One call to inventory at a time: how many wait for it, and how long it has been under way."""
 
     def __init__(self, work: Work[inventory_service_pb2.HoldStockRequest, Hold], batch_limit: int) -> None:
         self._work = work
-        self._gatherer: Gatherer[inventory_service_pb2.HoldStockRequest, Hold] = Gatherer(
+        self._batcher: Batcher[inventory_service_pb2.HoldStockRequest, Hold] = Batcher(
             self._timed, batch_limit=batch_limit
         )
         self._started_at: float | None = None
@@ -127,7 +127,7 @@ class Lane:
         """
         self.load += 1
         try:
-            return await self._gatherer.submit(request)
+            return await self._batcher.submit(request)
         finally:
             self.load -= 1
 

@@ -11,7 +11,7 @@ import grpc
 from google.protobuf.duration_pb2 import Duration
 from shop.orders.v1 import operations_service_pb2, operations_service_pb2_grpc, order_pb2
 
-from orders_svc.backlog import Backlog, Watchman
+from orders_svc.backlog import Backlog, BacklogMonitor
 from orders_svc.discrepancies import Report
 from orders_svc.order import OperatorOnly
 from orders_svc.reconcile import Reconciler
@@ -26,8 +26,10 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class OperationsService(operations_service_pb2_grpc.OperationsServiceServicer):
     """What operators call."""
 
-    def __init__(self, watchman: Watchman, redrive: Redrive, reconciler: Reconciler, redrive_rows: RedriveRows) -> None:
-        self._watchman = watchman
+    def __init__(
+        self, backlog_monitor: BacklogMonitor, redrive: Redrive, reconciler: Reconciler, redrive_rows: RedriveRows
+    ) -> None:
+        self._backlog_monitor = backlog_monitor
         self._redrive = redrive
         self._reconciler = reconciler
         self._redrive_rows = redrive_rows
@@ -39,7 +41,7 @@ class OperationsService(operations_service_pb2_grpc.OperationsServiceServicer):
         Tell what waits, and where.
         """
         _operator(context)
-        return _backlog_message(await self._watchman.look())
+        return _backlog_message(await self._backlog_monitor.look())
 
     async def RedriveDeadLetters(
         self, request: operations_service_pb2.RedriveDeadLettersRequest, context: Context

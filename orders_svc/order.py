@@ -222,7 +222,7 @@ class Order:
 
     def cancel(self, at: datetime, generation: int = 0) -> Order:
         """
-        Return the order called off; *generation* is the stock's that gets a confirmed order's units back.
+        Return the order cancelled; *generation* is the stock's that gets a confirmed order's units back.
         """
         cancelled = self._move(State.CANCELLED, at)
         return replace(cancelled, generation=generation) if self.state is State.CONFIRMED else cancelled

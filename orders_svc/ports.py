@@ -49,7 +49,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An answer of before, and what it answered."""
+    """A stored answer, and the request that it answered."""
 
     fingerprint: bytes
     answer: Answer

@@ -29,7 +29,7 @@ from orders_svc.ports import (
     Unstorable,
 )
 from runtime import database
-from runtime.batching import Gatherer
+from runtime.batching import Batcher
 from runtime.database import NOT_NOW
 from runtime.errors import Unavailable
 from runtime.messaging import outbox
@@ -63,8 +63,8 @@ class Store:
     def __init__(self, pool: asyncpg.Pool, notifier: Notifier, *, batch_limit: int = 256) -> None:
         self._pool = pool
         self._notifier = notifier
-        self._placing: Gatherer[rows.Prepared, Answer] = Gatherer(self._place_batch, batch_limit=batch_limit)
-        self._finding: Gatherer[Request, Stored | None] = Gatherer(self._find_batch, batch_limit=batch_limit)
+        self._placing: Batcher[rows.Prepared, Answer] = Batcher(self._place_batch, batch_limit=batch_limit)
+        self._finding: Batcher[Request, Stored | None] = Batcher(self._find_batch, batch_limit=batch_limit)
 
     async def find_answer(self, request: Request) -> Stored | None:
         """

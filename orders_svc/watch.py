@@ -80,7 +80,7 @@ class Watcher:
         return event
 
 
-class Hub:
+class Subscriptions:
     """Hears of changes and hands them to the watchers of their orders."""
 
     def __init__(self, pool: asyncpg.Pool, history: History, *, channel: str, most: int) -> None:
@@ -97,7 +97,7 @@ class Hub:
     @contextmanager
     def watch(self, order_id: uuid.UUID, from_version: int) -> Iterator[Watcher]:
         """
-        Yield a watcher that gets every version from *from_version* on, those of before included.
+        Yield a watcher that gets every version from *from_version* on, earlier ones included.
         """
         if self._ended:
             raise stopping()

@@ -10,9 +10,9 @@ import structlog
 from prometheus_client import Counter
 
 Work = Callable[[], Coroutine[Any, Any, None]]
-"""Begins what runs until it is cancelled; it can be begun anew."""
+"""Starts what runs until it is cancelled; it can be restarted."""
 FAILURES = Counter(
-    "background_failures", "Times that work beside the calls ended by itself and was begun anew.", ["work"]
+    "background_failures", "Times that work beside the calls ended by itself and was restarted.", ["work"]
 )
 PAUSE_S = 2.0
 END_S = 20.0
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 async def keep_going(name: str, work: Work, *, pause_s: float = PAUSE_S) -> None:
     """
-    Run *work* until cancelled; what it raises is logged and counted, and it is begun anew *pause_s* later.
+    Run *work* until cancelled; what it raises is logged and counted, and it is restarted after *pause_s*.
 
     It never ends the process: what goes wrong here goes wrong in every replica
     at the same moment, and calls can be answered all the while.

@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 Work = Callable[[Sequence[Item]], Awaitable[Sequence[Result | Exception]]]
 
 
-class Gatherer(Generic[Item, Result]):
+class Batcher(Generic[Item, Result]):
     """
     Hands items to *work* in batches of at most *batch_limit*, one batch in flight at a time.
 

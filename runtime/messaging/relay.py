@@ -2,7 +2,7 @@
 The outbox's relay: publishes its rows at least once and, for each key of a topic, in the order of their ids.
 
 Every replica runs one; they share the shards of the keys among them through advisory
-locks, which end with the session of a relay that dies. Each topic has a lane of its
+locks, which end with the session of a relay that dies. Each topic has a task of its
 own: one that cannot be written, or is slow, holds up no other's rows.
 """
 
@@ -63,7 +63,7 @@ class Relay:
         self._poll_s = poll_s
         self._wake = asyncio.Event()
         self._shards = Shards()
-        self._lanes: dict[str, asyncio.Task[None]] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self._publishing: set[str] = set()
         self._failures: Tally[str] = Tally()
         # A connection does one thing at a time.
@@ -89,7 +89,7 @@ class Relay:
             try:
                 await self._relay_shards(connection)
             finally:
-                await self._end_lanes()
+                await self._end_tasks()
                 self._shards.clear()
 
     async def _relay_shards(self, connection: Any) -> None:
@@ -119,36 +119,36 @@ class Relay:
         """
         Send one batch of this relay's shards on its way; return how many rows it has.
         """
-        self._end_failed_lanes()
+        self._end_failed_tasks()
         async with self._one_at_a_time:
-            rows = await connection.fetch(SELECT_BATCH, self._shards.mine, self._per_shard, list(self._lanes))
-        lanes = [self._begin_lane(connection, topic, some) for topic, some in by_topic(rows).items()]
-        if lanes:
-            await asyncio.wait(lanes, timeout=PROMPT_S)
-        self._end_failed_lanes()
+            rows = await connection.fetch(SELECT_BATCH, self._shards.mine, self._per_shard, list(self._tasks))
+        tasks = [self._begin_task(connection, topic, some) for topic, some in by_topic(rows).items()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=PROMPT_S)
+        self._end_failed_tasks()
         return len(rows)
 
-    def _begin_lane(self, connection: Any, topic: str, rows: Sequence[Any]) -> asyncio.Task[None]:
+    def _begin_task(self, connection: Any, topic: str, rows: Sequence[Any]) -> asyncio.Task[None]:
         self._publishing.add(topic)
-        lane = asyncio.create_task(self._move(connection, topic, rows), name=f"outbox {topic}")
-        self._lanes[topic] = lane
-        return lane
+        task = asyncio.create_task(self._move(connection, topic, rows), name=f"outbox {topic}")
+        self._tasks[topic] = task
+        return task
 
-    def _end_failed_lanes(self) -> None:
+    def _end_failed_tasks(self) -> None:
         """
-        Forget the lanes that are done; raise what one of them met at the database.
+        Forget the tasks that are done; raise what one of them met at the database.
         """
-        for topic, lane in list(self._lanes.items()):
-            if lane.done():
-                del self._lanes[topic]
-                lane.result()
+        for topic, task in list(self._tasks.items()):
+            if task.done():
+                del self._tasks[topic]
+                task.result()
 
-    async def _end_lanes(self) -> None:
-        lanes = list(self._lanes.values())
-        for lane in lanes:
-            lane.cancel()
-        self._lanes.clear()
-        await asyncio.gather(*lanes, return_exceptions=True)
+    async def _end_tasks(self) -> None:
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        self._tasks.clear()
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._publishing.clear()
 
     async def _move(self, connection: Any, topic: str, rows: Sequence[Any]) -> None:

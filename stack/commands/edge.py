@@ -37,7 +37,7 @@ def wait_for_order(settings: Settings, progress: Progress) -> None:
         try:
             order = _buy(settings, key)
             _call(settings, f"/v1/{order['name']}:cancel", {}, f"{key}-cancel")
-            progress.say(f"edge: {order['name']} went through ({order['state']}) and was called off")
+            progress.say(f"edge: {order['name']} went through ({order['state']}) and was cancelled")
             return
         except (OSError, ValueError, LookupError) as error:
             if time.monotonic() > deadline:

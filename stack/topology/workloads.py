@@ -225,7 +225,7 @@ def _envoy(plan: Plan, workload: str, *, process: str, service: str, listens: tu
             "--concurrency",
             "1",
             "--disable-hot-restart",
-            # As Istio's proxies: a connection of before a change takes its next call with it, and is then closed.
+            # As Istio's proxies: a connection from before a change takes its next call with it, and is then closed.
             "--drain-strategy",
             "immediate",
             "--drain-time-s",

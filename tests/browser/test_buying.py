@@ -82,7 +82,7 @@ def test_what_is_sold_out_meanwhile_is_refused_in_words_and_nothing_is_ordered(w
         page.get_by_role("link", name="Products").click()
         lamp = page.locator("li.product").filter(has_text="Table lamp")
         expect(lamp).to_contain_text("Sold out")
-    # What was called off comes back to the shelf, and the page sees it without a reload.
+    # What was cancelled comes back to the shelf, and the page sees it without a reload.
     expect(lamp).to_contain_text("in stock")
     page.get_by_role("link", name="Basket 2 items").click()
     page.get_by_role("button", name="Place order").click()

@@ -195,7 +195,7 @@ async def test_emptied_redis_is_rebuilt_before_anything_is_served(shop, redis):
     await eventually(rebuilt)
     again = await shop.hold(forgotten, wool_blanket=5)
     assert again.generation > first.generation
-    # The event of before the rebuild finds everything done.
+    # The event from before the rebuild finds everything done.
     await shop.tell(sold, Order.CONFIRMED, first.generation, wool_blanket=4)
     repeat = await shop.restock("wool-blanket", 7, f"r-{sold}")
     assert repeat.stock.on_hand == total

@@ -15,7 +15,7 @@ CONFIRMED, PENDING = order_pb2.Order.CONFIRMED, order_pb2.Order.PENDING
 
 @pytest.fixture
 def facts():
-    """Two orders of one unit, one of them called off, all as it should be."""
+    """Two orders of one unit, one of them cancelled, all as it should be."""
     told = [Told("r1", "orders/1", CONFIRMED, {TEA: 1}), Told("r2", "orders/2", PENDING, {TEA: 1})]
     return Facts(
         memory=Memory(acknowledged={each.request_id: each for each in told}, cancelled={"orders/2"}),

@@ -56,7 +56,7 @@ def test_the_same_customer_and_key_are_the_same_order_and_no_other():
     ids = {Draft(who, key, ()).order_id for who in ("ann", "bob") for key in ("k", "l")}
     assert len(ids) == 4
     assert WANTED.order_id == Draft("ann", "k", ()).order_id
-    # Never another one: a repeat of a request of before an update must find its order.
+    # Never another one: a repeat of a request from before an update must find its order.
     assert WANTED.order_id == uuid.UUID("3bc9a481-1782-54a0-83a5-34f6dc52f779")
 
 

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from orders_svc.watch import QUEUE_LIMIT, Hub, Watcher
+from orders_svc.watch import QUEUE_LIMIT, Subscriptions, Watcher
 from runtime.errors import Aborted, ResourceExhausted, Unavailable
 
 
@@ -71,11 +71,11 @@ def pool():
 
 
 @pytest.fixture
-async def hub(pool, history):
-    hub = Hub(pool, history, channel="c", most=3)
-    task = asyncio.create_task(hub.run())
+async def subscriptions(pool, history):
+    subscriptions = Subscriptions(pool, history, channel="c", most=3)
+    task = asyncio.create_task(subscriptions.run())
     await asyncio.sleep(0.01)
-    yield hub
+    yield subscriptions
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
@@ -84,10 +84,10 @@ async def versions(watcher, count):
     return [(await watcher.get(1))[0] for _ in range(count)]
 
 
-async def test_a_watcher_gets_what_was_and_what_comes(hub, history, pool):
+async def test_a_watcher_gets_what_was_and_what_comes(subscriptions, history, pool):
     order = uuid.uuid4()
     history.versions[order] = 2
-    with hub.watch(order, 1) as watcher:
+    with subscriptions.watch(order, 1) as watcher:
         assert await versions(watcher, 2) == [1, 2]
         history.versions[order] = 4
         pool.notify(order)
@@ -96,19 +96,19 @@ async def test_a_watcher_gets_what_was_and_what_comes(hub, history, pool):
         assert await watcher.get(0.05) is None
 
 
-async def test_each_watcher_starts_where_it_asks(hub, history):
+async def test_each_watcher_starts_where_it_asks(subscriptions, history):
     order = uuid.uuid4()
     history.versions[order] = 3
-    with hub.watch(order, 1) as first, hub.watch(order, 3) as second:
+    with subscriptions.watch(order, 1) as first, subscriptions.watch(order, 3) as second:
         assert await versions(first, 3) == [1, 2, 3]
         assert await versions(second, 1) == [3]
         assert await second.get(0.05) is None
 
 
-async def test_a_change_is_read_once_for_all_who_watch_it(hub, history, pool):
+async def test_a_change_is_read_once_for_all_who_watch_it(subscriptions, history, pool):
     order = uuid.uuid4()
     history.versions[order] = 1
-    with hub.watch(order, 1) as a, hub.watch(order, 1) as b, hub.watch(order, 1) as c:
+    with subscriptions.watch(order, 1) as a, subscriptions.watch(order, 1) as b, subscriptions.watch(order, 1) as c:
         for watcher in (a, b, c):
             await versions(watcher, 1)
         reads = history.reads
@@ -119,28 +119,28 @@ async def test_a_change_is_read_once_for_all_who_watch_it(hub, history, pool):
         assert history.reads == reads + 1
 
 
-async def test_changes_of_orders_that_nobody_watches_are_not_read(hub, history, pool):
+async def test_changes_of_orders_that_nobody_watches_are_not_read(subscriptions, history, pool):
     pool.notify(*(uuid.uuid4() for _ in range(50)))
     await asyncio.sleep(0.02)
     assert history.reads == 0
 
 
-async def test_more_watchers_than_allowed_are_refused(hub):
+async def test_more_watchers_than_allowed_are_refused(subscriptions):
     with ExitStack() as stack:
         for _ in range(3):
-            stack.enter_context(hub.watch(uuid.uuid4(), 1))
+            stack.enter_context(subscriptions.watch(uuid.uuid4(), 1))
         with pytest.raises(ResourceExhausted):
-            stack.enter_context(hub.watch(uuid.uuid4(), 1))
-    with hub.watch(uuid.uuid4(), 1):
+            stack.enter_context(subscriptions.watch(uuid.uuid4(), 1))
+    with subscriptions.watch(uuid.uuid4(), 1):
         pass
 
 
-async def test_a_replica_that_stops_ends_its_streams_and_takes_no_more(hub):
-    with hub.watch(uuid.uuid4(), 1) as watcher:
-        hub.end()
+async def test_a_replica_that_stops_ends_its_streams_and_takes_no_more(subscriptions):
+    with subscriptions.watch(uuid.uuid4(), 1) as watcher:
+        subscriptions.end()
         with pytest.raises(Unavailable):
             await watcher.get(1)
-    with pytest.raises(Unavailable), hub.watch(uuid.uuid4(), 1):
+    with pytest.raises(Unavailable), subscriptions.watch(uuid.uuid4(), 1):
         pass
 
 

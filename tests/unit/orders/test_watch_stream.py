@@ -13,7 +13,7 @@ from shop.orders.v1 import order_service_pb2, order_service_pb2_grpc
 
 from orders_svc import api, rows
 from orders_svc.order import Hold, Money, Order
-from orders_svc.watch import Hub
+from orders_svc.watch import Subscriptions
 from runtime import interceptors
 from runtime.settings import ServiceSettings
 from runtime.status import from_status
@@ -59,11 +59,11 @@ def pool():
 
 @contextlib.asynccontextmanager
 async def serving(orders, pool, **settings):
-    hub = Hub(pool, orders, channel="c", most=3)
-    task = asyncio.create_task(hub.run())
+    subscriptions = Subscriptions(pool, orders, channel="c", most=3)
+    task = asyncio.create_task(subscriptions.run())
     around = interceptors.wrappers(ServiceSettings(kafka_brokers="k:1"), "test")
     server = grpc.aio.server(interceptors=[interceptors.Interceptor(around)])
-    servicer = api.OrderService(orders, None, hub, **{"max_watch_s": 60, **settings})
+    servicer = api.OrderService(orders, None, subscriptions, **{"max_watch_s": 60, **settings})
     order_service_pb2_grpc.add_OrderServiceServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

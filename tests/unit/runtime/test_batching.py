@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from runtime.batching import Gatherer
+from runtime.batching import Batcher
 from runtime.errors import NotFound, ResourceExhausted
 
 
@@ -23,10 +23,10 @@ class Work:
 
 async def test_what_arrives_while_one_batch_is_in_flight_goes_together():
     work = Work()
-    gatherer = Gatherer(work)
-    first = asyncio.create_task(gatherer.submit(1))
+    batcher = Batcher(work)
+    first = asyncio.create_task(batcher.submit(1))
     await asyncio.sleep(0.01)
-    others = [asyncio.create_task(gatherer.submit(n)) for n in (2, 3, 4)]
+    others = [asyncio.create_task(batcher.submit(n)) for n in (2, 3, 4)]
     await asyncio.sleep(0.01)
     work.go.set()
     assert await asyncio.gather(first, *others) == [10, 20, 30, 40]
@@ -36,8 +36,8 @@ async def test_what_arrives_while_one_batch_is_in_flight_goes_together():
 async def test_a_batch_has_a_limit():
     work = Work()
     work.go.set()
-    gatherer = Gatherer(work, batch_limit=2)
-    await asyncio.gather(*(gatherer.submit(n) for n in range(5)))
+    batcher = Batcher(work, batch_limit=2)
+    await asyncio.gather(*(batcher.submit(n) for n in range(5)))
     assert [len(batch) for batch in work.batches] == [2, 2, 1]
 
 
@@ -45,8 +45,8 @@ async def test_one_failing_item_does_not_fail_its_neighbours():
     async def work(items):
         return [NotFound("no") if item == 2 else item for item in items]
 
-    gatherer = Gatherer(work)
-    results = await asyncio.gather(*(gatherer.submit(n) for n in (1, 2, 3)), return_exceptions=True)
+    batcher = Batcher(work)
+    results = await asyncio.gather(*(batcher.submit(n) for n in (1, 2, 3)), return_exceptions=True)
     assert results[0] == 1
     assert isinstance(results[1], NotFound)
     assert results[2] == 3
@@ -58,44 +58,44 @@ async def test_work_that_raises_fails_its_batch_and_the_next_one_runs():
             raise OSError("gone")
         return items
 
-    gatherer = Gatherer(work)
+    batcher = Batcher(work)
     with pytest.raises(OSError, match="gone"):
-        await gatherer.submit(1)
-    assert await gatherer.submit(2) == 2
+        await batcher.submit(1)
+    assert await batcher.submit(2) == 2
 
 
 async def test_a_full_queue_refuses_at_once():
     work = Work()
-    gatherer = Gatherer(work, queue_limit=1)
-    first = asyncio.create_task(gatherer.submit(1))
+    batcher = Batcher(work, queue_limit=1)
+    first = asyncio.create_task(batcher.submit(1))
     await asyncio.sleep(0.01)
-    second = asyncio.create_task(gatherer.submit(2))
+    second = asyncio.create_task(batcher.submit(2))
     await asyncio.sleep(0.01)
     with pytest.raises(ResourceExhausted):
-        await gatherer.submit(3)
+        await batcher.submit(3)
     work.go.set()
     assert await asyncio.gather(first, second) == [10, 20]
 
 
 async def test_an_item_whose_caller_has_gone_is_not_worked_on():
     work = Work()
-    gatherer = Gatherer(work)
-    first = asyncio.create_task(gatherer.submit(1))
+    batcher = Batcher(work)
+    first = asyncio.create_task(batcher.submit(1))
     await asyncio.sleep(0.01)
-    gone = asyncio.create_task(gatherer.submit(2))
+    gone = asyncio.create_task(batcher.submit(2))
     await asyncio.sleep(0.01)
     gone.cancel()
     await asyncio.sleep(0)
     work.go.set()
     await first
-    assert await gatherer.submit(3) == 30
+    assert await batcher.submit(3) == 30
     assert work.batches == [[1], [3]]
 
 
 async def test_a_caller_that_goes_while_its_batch_runs_leaves_the_others_alone():
     work = Work()
-    gatherer = Gatherer(work)
-    tasks = [asyncio.create_task(gatherer.submit(n)) for n in (1, 2)]
+    batcher = Batcher(work)
+    tasks = [asyncio.create_task(batcher.submit(n)) for n in (1, 2)]
     await asyncio.sleep(0.01)
     tasks[0].cancel()
     work.go.set()
