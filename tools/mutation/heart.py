@@ -14,7 +14,7 @@ MODULES: Mapping[str, str] = {
     "inventory_svc.codec": f"{INVENTORY}/test_codec.py",
     "inventory_svc.entries": f"{INVENTORY}/test_ledger.py",
     "inventory_svc.events": f"{INVENTORY}/test_events.py",
-    "inventory_svc.generation": INVENTORY,
+    "inventory_svc.generation": f"{INVENTORY}/test_generation.py",
     "inventory_svc.holds": f"{INVENTORY}/test_holds.py",
     "inventory_svc.leases": f"{INVENTORY}/test_leases.py",
     "inventory_svc.ledger": f"{INVENTORY}/test_ledger.py",
