@@ -16,6 +16,7 @@ from pathlib import Path
 
 import yaml
 
+from stack.run import state
 from stack.settings import Settings
 from tools.mutation import heart, library, mutants, trial
 from tools.mutation.mutants import Mutant
@@ -129,6 +130,7 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     library.install(settings)
     trial.prepare()
     seed = random.randrange(10_000)  # noqa: S311 - a sample, not a secret
+    state.claim(settings)
     folder = settings.state / "mutation"
     folder.mkdir(parents=True, exist_ok=True)
     trials = Trials(
