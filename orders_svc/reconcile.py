@@ -12,6 +12,7 @@ differs for good is rebuilt.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -110,13 +111,14 @@ class Reconciler:
         """
         Do a run unless another replica is at it.
         """
-        async with connection(self._pool) as session:
+        async with connection(self._pool, limit_s=None) as session:
             try:
                 if await session.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
                     await self.run()
             finally:
-                # The lock ends with its session, however this ends.
-                session.terminate()
+                # The lock ends with its session, however this ends; one that was lost has nothing left to end.
+                with contextlib.suppress(asyncpg.InterfaceError):
+                    session.terminate()
 
     @staticmethod
     def _measure(report: Report) -> None:
@@ -272,7 +274,7 @@ class Reconciler:
         """
         The units that are counted as sold are those of all confirmed and fulfilled orders.
         """
-        async with connection(self._pool) as session, session.transaction(readonly=True):
+        async with connection(self._pool, limit_s=None) as session, session.transaction(readonly=True):
             await session.execute(f"SET LOCAL statement_timeout = '{DEEP_S}s'")
             found = await session.fetch(MISCOUNTED, timeout=DEEP_S)
         for row in found:

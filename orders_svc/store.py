@@ -38,18 +38,21 @@ from runtime.notifier import Notifier
 CHANGES = "order_changes"
 ACQUIRE_TIMEOUT_S = 2.0
 LOST_WITHIN_S = 1.0
+# Below the pool's limit of a statement, at which asyncpg would cancel it (see `database.ended_after`).
+USE_LIMIT_S = 4.5
 Result = TypeVar("Result")
 log = structlog.get_logger()
 
 
 @asynccontextmanager
-async def connection(pool: asyncpg.Pool) -> AsyncIterator[Any]:
+async def connection(pool: asyncpg.Pool, *, limit_s: float | None = USE_LIMIT_S) -> AsyncIterator[Any]:
     """
-    Yield a connection; what says that there is no database right now becomes `Unavailable`.
+    Yield a connection for *limit_s* at most; what says that there is no database right now becomes `Unavailable`.
     """
     try:
         async with database.acquired(pool, wait_s=ACQUIRE_TIMEOUT_S) as acquired:
-            yield acquired
+            with database.ended_after(acquired, limit_s):
+                yield acquired
     except NOT_NOW as error:
         log.warning("the database does not answer", error=str(error) or type(error).__name__)
         raise Unavailable(

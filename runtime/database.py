@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -90,7 +91,32 @@ async def own_session(pool: asyncpg.Pool, *, timeout_s: float = 5) -> AsyncItera
         try:
             yield connection
         finally:
-            connection.terminate()
+            _end(connection)
+
+
+def _end(connection: Any) -> None:
+    # One that was lost has nothing left to end, and says so.
+    with suppress(asyncpg.InterfaceError):
+        connection.terminate()
+
+
+@contextmanager
+def ended_after(connection: Any, limit_s: float | None) -> Iterator[None]:
+    """
+    End *connection* once it is used for longer than *limit_s*.
+
+    Otherwise asyncpg would cancel what it does. A commit that waits for the synchronous replica must not be cancelled:
+    PostgreSQL then makes it visible on one machine alone, and a repeat would be told that the order is there. A
+    session that has lost its client goes on waiting.
+    """
+    if limit_s is None:
+        yield
+        return
+    timer = asyncio.get_running_loop().call_later(limit_s, _end, connection)
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @asynccontextmanager

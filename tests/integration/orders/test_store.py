@@ -4,10 +4,11 @@ import asyncio
 import json
 import random
 import uuid
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import asyncpg
 import pytest
 
 from orders_svc import sql
@@ -19,7 +20,7 @@ from orders_svc.ports import Fenced, Placement, Request, Unstorable
 from orders_svc.store import Store
 from runtime import database
 from runtime.caller import Caller
-from runtime.errors import InvalidArgument
+from runtime.errors import InvalidArgument, Unavailable
 from runtime.notifier import Notifier
 from tests.unit.orders.port_suite import AT, OrdersPortSuite, confirmed, draft, hold_for, pending
 
@@ -193,6 +194,44 @@ async def test_a_transaction_that_is_left_open_goes_to_nobody(pool):
     await pool.release(session)
     async with pool.acquire() as session:
         assert not session.is_in_transaction()
+
+
+async def test_an_order_without_its_second_copy_is_not_shown_before_it_has_one(orders, second_copy_missing, eventually):
+    placement = pending(draft())
+    async with second_copy_missing():
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                await orders.place(placement)
+        assert await orders.get(placement.order.id) is None
+        assert await orders.find_answer(placement.request) is None
+    # Its session went on waiting, and has its copy now.
+    await eventually(lambda: orders.get(placement.order.id), within_s=5)
+
+
+@pytest.fixture
+def second_copy_missing(postgres, eventually):
+    """Has commits wait for a replica that is not there while a block runs."""
+
+    async def tell(names):
+        session = await asyncpg.connect(postgres.url("postgres"))
+
+        async def is_told():
+            return await session.fetchval("SHOW synchronous_standby_names") == names
+
+        await session.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'")
+        await session.execute("SELECT pg_reload_conf()")
+        await eventually(is_told, within_s=5)
+        await session.close()
+
+    @asynccontextmanager
+    async def missing():
+        await tell("nobody")
+        try:
+            yield
+        finally:
+            await tell("")
+
+    return missing
 
 
 async def test_owners_and_sums_are_those_of_confirmed_and_fulfilled_orders(orders, pool):
