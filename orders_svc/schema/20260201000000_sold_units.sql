@@ -1,5 +1,8 @@
 -- migrate:up
 
+-- Whoever waits for a table's lock has everybody wait behind it: rather not now than that.
+SET LOCAL lock_timeout = '2s';
+
 -- Units that confirmed and fulfilled orders own, by product; kept by the triggers below and nothing else, so
 -- that what was sold is known without a look at every order. Several stripes a product, so that transactions
 -- at the same time rarely wait for each other.
