@@ -18,6 +18,7 @@ from shop.inventory.v1.events_pb2 import LedgerEntry
 from inventory_svc import translate
 from inventory_svc.stock import Listing, Money, Receipt
 from runtime import errors
+from runtime.caller import MAX_CUSTOMER
 from runtime.messaging.message import Message
 
 UNUSABLE = Counter("inventory_ledger_unusable", "Ledger entries that were set aside, each time they were met.")
@@ -27,8 +28,8 @@ MAX_PRICE = 10**12
 """Whole units of a currency."""
 MAX_NAME = 256
 MAX_DESCRIPTION = 4096
-MAX_REQUEST = 320
-"""Who asked and their request id."""
+MAX_REQUEST = MAX_CUSTOMER + 1 + 128
+"""Who asked, and their request id, which the contract lets have 128 characters."""
 LAST_MS = 253_402_300_799_999
 """The end of the year 9999, which is the last that protobuf has."""
 _PRODUCT = re.compile(r"products/[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -56,6 +57,13 @@ def set_aside(message: Message, error: errors.Error) -> None:
     """
     UNUSABLE.inc()
     log.error("ledger_entry_unusable", offset=message.offset, key=repr(message.key[:80]), problem=error.message)
+
+
+def require_usable(value: bytes) -> None:
+    """
+    Raise `InvalidArgument` for an entry that nobody could use: it must not be written, least of all acknowledged.
+    """
+    _read(value)
 
 
 def _read(value: bytes) -> Entry | None:

@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 from shop.inventory.v1.events_pb2 import LedgerEntry, StockEvent
 
 from inventory_svc import translate
-from inventory_svc.entries import Entry, set_aside, usable
+from inventory_svc.entries import Entry, require_usable, set_aside, usable
 from inventory_svc.generation import Position
 from inventory_svc.stock import Listing, Receipt
 from inventory_svc.store import Store
@@ -46,7 +46,7 @@ class Ledger:
 
     async def record_receipts(self, receipts: Iterable[Receipt]) -> None:
         """
-        Write that units came in; return once it can't be lost.
+        Write that units came in; return once it can't be lost. `InvalidArgument` is for what nobody could read back.
         """
         await self._write(translate.receipt_entry(each, self._now_ms()) for each in receipts)
 
@@ -57,9 +57,10 @@ class Ledger:
         await self._write(translate.listing_entry(each, at_ms) for each in listings)
 
     async def _write(self, entries: Iterable[LedgerEntry]) -> None:
-        await self._publisher.publish(
-            [Record(TOPIC.name, key(entry), entry.SerializeToString(deterministic=True)) for entry in entries]
-        )
+        records = [Record(TOPIC.name, key(entry), entry.SerializeToString(deterministic=True)) for entry in entries]
+        for record in records:
+            require_usable(record.value)
+        await self._publisher.publish(records)
 
     async def read(self) -> list[Entry]:
         """

@@ -26,7 +26,8 @@ WORKLOAD = "x-forwarded-client-cert"
 _SPIFFE = re.compile(r"URI=(spiffe://[^;,\"]+)")
 # What an issuer may call a subject: 255 ASCII characters (OpenID Connect Core, section 2). No space at an end: HTTP
 # takes it away there, which makes two customers one.
-_CUSTOMER_FORM = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?")
+MAX_CUSTOMER = 255
+_CUSTOMER_FORM = re.compile(rf"[!-~](?:[ -~]{{0,{MAX_CUSTOMER - 2}}}[!-~])?")
 # Stands for itself in a segment of a path, as "pchar" of RFC 3986 does.
 _PLAIN = "@|:!$&'()*+,;="
 

@@ -12,6 +12,7 @@ from inventory_svc.entries import UNUSABLE, usable
 from inventory_svc.generation import Position
 from inventory_svc.ledger import LedgerEntries
 from inventory_svc.stock import Receipt, TooManyProducts, UnknownProduct
+from runtime import errors
 from runtime.errors import Unavailable
 from runtime.messaging.message import Message
 
@@ -84,7 +85,7 @@ BAD = {
     "negative units": received(quantity=-5),
     "too many units": received(quantity=1_000_001),
     "no request": received(request_id=""),
-    "a long request": received(request_id="a" * 321),
+    "a long request": received(request_id="a" * 385),
 }
 
 
@@ -195,6 +196,16 @@ def topics(monkeypatch):
     return found
 
 
+async def test_what_nobody_could_read_back_is_not_written(written, publisher):
+    for receipt in (Receipt("a" * 385, "mug", 1), Receipt("a", "mug", 0)):
+        with pytest.raises(errors.InvalidArgument):
+            await written.record_receipts([catalogue.RECEIPTS[0], receipt])
+    assert publisher.records == []
+    longest = Receipt(f"{'s' * 255} {'k' * 128}", "mug", 1)
+    await written.record_receipts([longest])
+    assert len(publisher.records) == 1
+
+
 async def test_the_whole_ledger_is_read_but_for_what_cannot_be_used(written, topics):
     topics["stock_ledger"] = [message(received()), message(b"\xff"), message(listed())]
     assert await written.read() == [catalogue.RECEIPTS[0], (catalogue.LISTINGS[0], 1)]
@@ -246,7 +257,7 @@ LIMITS = {
     "the start of all times": listed(occur_time__seconds=0, occur_time__nanos=0),
     "one unit": received(quantity=1),
     "the most units": received(quantity=1_000_000),
-    "the longest request": received(request_id="a" * 320),
+    "the longest request": received(request_id="a" * 384),
     "the shortest request": received(request_id="a"),
 }
 
