@@ -110,3 +110,10 @@ async def test_a_grpc_client_without_a_token_is_unauthenticated_and_with_one_is_
             await inventory.ListHolds(inventory_service_pb2.ListHoldsRequest(), metadata=metadata)
     assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
     assert hold.value.code() in (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNIMPLEMENTED)
+
+
+async def test_a_document_of_the_pages_may_be_larger_than_what_is_buffered_of_a_connection(edge):
+    answer = await edge.get("/openapi.json")
+    assert answer.status_code == 200
+    assert answer.json()["openapi"]
+    assert len(answer.content) > 65536

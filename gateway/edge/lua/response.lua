@@ -123,6 +123,9 @@ local function finish_json(handle, status, overloaded)
   local request = noted(handle)
   if status >= 400 then
     finish_error(handle, request, overloaded)
+  elseif not request.verb then
+    -- No call of the contract: a document of the pages, which may be larger than what is buffered of a connection.
+    return
   else
     finish_success(handle, status, request)
   end

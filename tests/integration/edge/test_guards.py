@@ -158,10 +158,11 @@ HEAVY = {
 
 @pytest.mark.parametrize("case", HEAVY)
 def test_body_that_is_long_to_look_at_is_refused_soon(client: httpx.Client, case: str) -> None:
-    """A count, not a time: what the check looks at is bounded. The bound here is for a machine with others at work."""
-    began = time.process_time(), time.monotonic()
-    error(post(client, ORDERS, HEAVY[case]), 400)
-    assert time.monotonic() - began[1] < 5
+    """What the check looks at is bounded; the time, far above what it takes, is for a machine with others at work."""
+    began = time.monotonic()
+    refused = error(post(client, ORDERS, HEAVY[case]), 400)
+    assert time.monotonic() - began < 5
+    assert case != "empty objects" or "100000 values" in refused["message"]
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,14 @@ test("after a reload the try that was under way has an unknown end and is asked 
   assert.deepEqual([now.phase, now.nextTryMs, now.key], ["unknown", 5_000, "key-1"]);
 });
 
+test("a refusal soon after a reload is not the end: an earlier try may still place the order", () => {
+  const soldOut = new Problem(400, undefined);
+  const now = failed(restored(intent, 5_000), soldOut, 6_000, half);
+  assert.equal(now.phase, "unknown");
+  assert.ok(now.nextTryMs <= 5_000 + TRY_ENDS_MS);
+  assert.equal(failed(now, soldOut, 5_000 + TRY_ENDS_MS, half).phase, "refused");
+});
+
 test("a key too old for the shop to remember is never repeated", () => {
   const now = restored(intent, 1_000 + KEY_LIFETIME_MS + 1);
   assert.equal(now.phase, "expired");

@@ -100,7 +100,7 @@ export function failed(intent: Intent, problem: Problem, nowMs: number, random?:
 export function restored(intent: Intent, nowMs: number): Intent {
   if (!isOpen(intent)) return intent;
   if (nowMs - intent.createdMs > KEY_LIFETIME_MS) return { ...intent, phase: "expired" };
-  return { ...intent, phase: "unknown", nextTryMs: nowMs };
+  return { ...intent, phase: "unknown", unclearMs: nowMs, nextTryMs: nowMs };
 }
 
 /** The intent of a customer who has signed in again and wants it: the same key, whatever became of earlier tries. */
