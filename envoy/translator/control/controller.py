@@ -22,7 +22,7 @@ from translator.control.certificates import issue_certificates, utc_now
 from translator.control.files import replace
 from translator.control.places import Places, configurations
 from translator.control.probe import Prober
-from translator.control.rollout import Generation, Result, generation, roll_out, stale
+from translator.control.rollout import Generation, Result, generation, is_change, roll_out, stale
 from translator.model.problems import InvalidMesh, Problem
 from translator.model.registry_file import load_registry
 
@@ -30,8 +30,6 @@ log = structlog.get_logger()
 PROBE_S, PROBE_WAITING_S = 2.0, 0.5
 ROTATION_S = 60.0
 COMPARE_S = 10.0
-# Why an update is made that is nobody's change and so cannot be taken back.
-START, READINESS = "start", "readiness changed"
 DEBOUNCE_MS, STEP_MS = 60, 20
 
 
@@ -75,7 +73,7 @@ class Controller:
         self.places.applied.mkdir(parents=True, exist_ok=True)
         await self.renew_certificates()
         self.not_ready = await self._prober.not_ready(self.registry.workloads)
-        await self.update(START)
+        await self.update("start")
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._watch())
@@ -93,7 +91,7 @@ class Controller:
             started, attempted_at = time.monotonic(), time.time()
             try:
                 after = await asyncio.to_thread(self._translate)
-                await self._roll_out(after, must_be_taken=why not in (START, READINESS))
+                await self._roll_out(after)
             except InvalidMesh as error:
                 self._refuse(str(error))
             except Exception as error:
@@ -122,20 +120,21 @@ class Controller:
         self.registry = registry
         return after
 
-    async def _roll_out(self, after: Generation, *, must_be_taken: bool) -> None:
+    async def _roll_out(self, after: Generation) -> None:
         """
         Give every Envoy the new files; if one refuses them, or has not taken them in time, all get the old ones again.
 
-        An application's readiness is no change that could be taken back: then who has taken nothing is told as stale.
+        The first of all, and what endpoints are ready, cannot be taken back: who does not take that is told as stale.
         """
         before = self.current
-        results = await roll_out(self.places.out, before, after)
+        must_be_taken = bool(before.configurations) and is_change(before, after)
+        results = await roll_out(self.places.out, before, after, must_be_taken=must_be_taken)
         failed = {
             name: result for name, result in results.items() if result.refused or (must_be_taken and result.pending)
         }
         if failed:
             if before.configurations:
-                await roll_out(self.places.out, after, before)
+                await roll_out(self.places.out, after, before, must_be_taken=False)
             raise InvalidMesh(await asyncio.to_thread(self._failures, after, failed))
         self.current = after
 
@@ -200,7 +199,7 @@ class Controller:
             not_ready = await self._prober.not_ready(self.registry.workloads)
             if not_ready != self.not_ready:
                 self.not_ready = not_ready
-                await self.update(READINESS)
+                await self.update("readiness changed")
             await self._write_breakers()
 
     async def _compare(self) -> None:

@@ -5,7 +5,7 @@ Brings running Envoys from one configuration to the next without losing a reques
 import asyncio
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from translator.config.discovery import File, clusters_file, files_of
@@ -54,29 +54,50 @@ def generation(configurations: Iterable[Configuration]) -> Generation:
     return Generation(by_name, {name: files_of(configuration) for name, configuration in by_name.items()})
 
 
-async def roll_out(out: Path, before: Generation, after: Generation) -> dict[str, Result]:
+def is_change(before: Generation, after: Generation) -> bool:
+    """
+    Whether *after* says anything else than *before*, but for which endpoints are ready.
+    """
+
+    def told(generation: Generation) -> dict[str, dict[str, str]]:
+        return {
+            name: {path: file.version for path, file in files.items() if not path.startswith("eds/")}
+            for name, files in generation.files.items()
+        }
+
+    return told(before) != told(after)
+
+
+async def roll_out(
+    out: Path, before: Generation, after: Generation, *, must_be_taken: bool = True
+) -> dict[str, Result]:
     """
     Give every Envoy its new files; what each made of them, by workload.
+
+    If a step *must_be_taken*, an Envoy that does not take it in time gets no further ones; otherwise it gets them all,
+    for whenever it takes them.
     """
     names = sorted(after.configurations)
-    results = await asyncio.gather(*(_one(out / name, name, before, after) for name in names))
+    results = await asyncio.gather(*(_one(out / name, name, before, after, must_be_taken) for name in names))
     return dict(zip(names, results, strict=True))
 
 
-async def _one(folder: Path, name: str, before: Generation, after: Generation) -> Result:
+async def _one(folder: Path, name: str, before: Generation, after: Generation, must_be_taken: bool) -> Result:
     """
     Make before break: endpoints and clusters, then routes and listeners, then without what nobody needs any more.
     """
+    pending: tuple[str, ...] = ()
     files, workload = after.files[name], after.configurations[name].workload
     kept = {path: file for path, file in files.items() if path.startswith(FIRST)}
     kept["cds.json"] = _with_old_clusters(name, before, after)
     rest = {path: file for path, file in files.items() if not path.startswith(FIRST)}
     for step in (kept, rest, files):
         result = await _step(folder, workload, step)
-        if result.failed:
+        if result.refused or (result.pending and must_be_taken):
             return result
+        pending += result.pending
     remove_files(folder, files)
-    return result
+    return replace(result, pending=tuple(dict.fromkeys(pending)))
 
 
 def stale(files: Mapping[str, File], state: Taken) -> list[str]:

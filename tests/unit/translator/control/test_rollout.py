@@ -12,9 +12,9 @@ from tests.unit.translator.rig import mesh
 from translator.control import rollout
 from translator.control.admin import Taken
 from translator.control.files import write_files
-from translator.control.rollout import Result, generation, roll_out, stale
+from translator.control.rollout import Result, generation, is_change, roll_out, stale
 
-Roll = Callable[[str], Awaitable[tuple[dict[str, Result], dict[str, list[str]]]]]
+Roll = Callable[..., Awaitable[tuple[dict[str, Result], dict[str, list[str]]]]]
 
 BEFORE = ""
 AFTER = """
@@ -56,7 +56,7 @@ class Envoys:
 def roll(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Roll:
     """Rolls out from one mesh to another; what came of it, and what each Envoy lacks afterwards."""
 
-    async def run(stuck: str) -> tuple[dict[str, Result], dict[str, list[str]]]:
+    async def run(stuck: str, *, must_be_taken: bool = True) -> tuple[dict[str, Result], dict[str, list[str]]]:
         before, after = generation(mesh(BEFORE).values()), generation(mesh(AFTER).values())
         files = [each for one in (before, after) for group in one.files.values() for each in group.items()]
         envoys = Envoys(tmp_path, {path: file.subscription for path, file in files}, stuck)
@@ -66,7 +66,7 @@ def roll(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Roll:
         for name, group in before.files.items():
             write_files(tmp_path / name, group)
             await envoys.taken(name)
-        results = await roll_out(tmp_path, before, after)
+        results = await roll_out(tmp_path, before, after, must_be_taken=must_be_taken)
         return results, {name: stale(group, await envoys.taken(name)) for name, group in after.files.items()}
 
     return run
@@ -85,3 +85,25 @@ async def test_a_step_that_was_not_taken_is_not_forgotten_by_the_next(roll: Roll
     failed = {name for name, result in results.items() if any(path.startswith(stuck) for path in result.pending)}
     assert failed
     assert failed == {name for name, paths in lacking.items() if any(path.startswith(stuck) for path in paths)}
+
+
+@pytest.mark.parametrize("stuck", ["cds.json", "rds/"])
+async def test_what_cannot_be_taken_back_is_written_whole_whatever_an_envoy_takes(
+    roll: Roll, tmp_path: Path, stuck: str
+) -> None:
+    results, lacking = await roll(stuck, must_be_taken=False)
+    after = generation(mesh(AFTER).values())
+    for name, files in after.files.items():
+        written = {path: (tmp_path / name / path).read_text() for path in files}
+        assert {path: json.loads(text).get("version_info", "") for path, text in written.items()} == {
+            path: file.version for path, file in files.items()
+        }
+    assert {name for name, result in results.items() if result.pending} == {
+        name for name, paths in lacking.items() if paths
+    }
+
+
+def test_readiness_alone_is_no_change_that_could_be_taken_back() -> None:
+    ready = generation(mesh(BEFORE).values())
+    assert not is_change(ready, generation(mesh(BEFORE, not_ready=frozenset({"inventory-0"})).values()))
+    assert is_change(ready, generation(mesh(AFTER).values()))
