@@ -57,10 +57,10 @@ class Ledger:
         await self._write(translate.listing_entry(each, at_ms) for each in listings)
 
     async def _write(self, entries: Iterable[LedgerEntry]) -> None:
-        records = [Record(TOPIC.name, key(entry), entry.SerializeToString(deterministic=True)) for entry in entries]
-        for record in records:
-            require_usable(record.value)
-        await self._publisher.publish(records)
+        values = {key(entry): entry.SerializeToString(deterministic=True) for entry in entries}
+        for value in values.values():
+            require_usable(value)
+        await self._publisher.publish([Record(TOPIC.name, name, value) for name, value in values.items()])
 
     async def read(self) -> list[Entry]:
         """
