@@ -57,10 +57,10 @@ class Ledger:
         await self._write(translate.listing_entry(each, at_ms) for each in listings)
 
     async def _write(self, entries: Iterable[LedgerEntry]) -> None:
-        values = {key(entry): entry.SerializeToString(deterministic=True) for entry in entries}
-        for value in values.values():
+        values = [(key(entry), entry.SerializeToString(deterministic=True)) for entry in entries]
+        for _, value in values:
             require_usable(value)
-        await self._publisher.publish([Record(TOPIC.name, name, value) for name, value in values.items()])
+        await self._publisher.publish([Record(TOPIC.name, name, value) for name, value in values])
 
     async def read(self) -> list[Entry]:
         """
