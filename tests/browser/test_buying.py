@@ -291,7 +291,7 @@ def test_an_order_page_takes_up_its_line_where_it_broke(well, open_page):
     order_name(page)
     expect(page.get_by_text("Live", exact=True)).to_be_visible()
     well.make("kill", SVC="edge")
-    expect(page.get_by_text("Connection lost")).to_be_visible()
+    expect(page.locator("#main").get_by_text("Connection lost")).to_be_visible()
     time.sleep(1)
     well.make("start", SVC="edge")
     expect(page.get_by_text("Live", exact=True)).to_be_visible(timeout=OUTAGE_S * 1000)
