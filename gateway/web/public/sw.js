@@ -35,13 +35,14 @@ async function newest(request) {
   } catch {
     // Not reachable: below.
   }
-  return (await cache.match(request, { ignoreSearch: true })) ?? Response.error();
+  return (await cache.match(request, { ignoreSearch: true, ignoreVary: true })) ?? Response.error();
 }
 
 /** A file whose name has its content's hash never changes. */
 async function kept(request) {
   const cache = await caches.open(CACHE);
-  const found = await cache.match(request);
+  // The edge says Vary: Origin of every answer; what is kept is the same whoever asks, with an Origin or without.
+  const found = await cache.match(request, { ignoreVary: true });
   if (found) return found;
   const answer = await fetch(request);
   if (answer.ok) {
