@@ -46,7 +46,7 @@ class OrderService(order_service_pb2_grpc.OrderServiceServicer):
     ) -> None:
         self._checkout = checkout
         self._listing = listing
-        self._hub = subscriptions
+        self._subscriptions = subscriptions
         self._max_watch_s = max_watch_s
         self._turns = Turns()
 
@@ -162,7 +162,7 @@ class OrderService(order_service_pb2_grpc.OrderServiceServicer):
             yield _end(Status())
             return
         # What comes next is looked at in any case: it may be the end, also of who waits for a version that never comes.
-        with self._hub.watch(order.id, min(first, order.version + 1)) as watcher:
+        with self._subscriptions.watch(order.id, min(first, order.version + 1)) as watcher:
             # At once, so that who resumes knows that the line is alive. What fails from here on is told as an event.
             await context.send_initial_metadata(())
             if first > order.version:

@@ -12,7 +12,6 @@ differs for good is rebuilt.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -27,6 +26,7 @@ from orders_svc.discrepancies import MOST_TOLD, HoldSeen, Kind, Report, Stock, j
 from orders_svc.order import Change, Order, State
 from orders_svc.ports import Fenced, Stale
 from orders_svc.store import connection
+from runtime import database
 from runtime.errors import Error
 from runtime.messaging import outbox
 
@@ -116,9 +116,8 @@ class Reconciler:
                 if await session.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
                     await self.run()
             finally:
-                # The lock ends with its session, however this ends; one that was lost has nothing left to end.
-                with contextlib.suppress(asyncpg.InterfaceError):
-                    session.terminate()
+                # The lock ends with its session, however this ends.
+                database.end_session(session)
 
     @staticmethod
     def _measure(report: Report) -> None:

@@ -91,11 +91,13 @@ async def own_session(pool: asyncpg.Pool, *, timeout_s: float = 5) -> AsyncItera
         try:
             yield connection
         finally:
-            _end(connection)
+            end_session(connection)
 
 
-def _end(connection: Any) -> None:
-    # One that was lost has nothing left to end, and says so.
+def end_session(connection: Any) -> None:
+    """
+    End *connection*'s session now; one that was lost has nothing left to end.
+    """
     with suppress(asyncpg.InterfaceError):
         connection.terminate()
 
@@ -112,7 +114,7 @@ def ended_after(connection: Any, limit_s: float | None) -> Iterator[None]:
     if limit_s is None:
         yield
         return
-    timer = asyncio.get_running_loop().call_later(limit_s, _end, connection)
+    timer = asyncio.get_running_loop().call_later(limit_s, end_session, connection)
     try:
         yield
     finally:
