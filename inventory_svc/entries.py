@@ -59,18 +59,18 @@ def set_aside(message: Message, error: errors.Error) -> None:
     log.error("ledger_entry_unusable", offset=message.offset, key=repr(message.key[:80]), problem=error.message)
 
 
-def require_usable(value: bytes) -> None:
-    """
-    Raise `InvalidArgument` for an entry that nobody could use: it must not be written, least of all acknowledged.
-    """
-    _read(value)
-
-
 def _read(value: bytes) -> Entry | None:
     try:
         entry = LedgerEntry.FromString(value)
     except DecodeError as error:
         raise errors.InvalidArgument("it is no LedgerEntry") from error
+    return understood(entry)
+
+
+def understood(entry: LedgerEntry) -> Entry | None:
+    """
+    Return what *entry* says, None for what no longer counts; `InvalidArgument` for what nobody could use.
+    """
     kind = entry.WhichOneof("entry")
     if kind == "listing":
         return _listing(entry.listing), _milliseconds(entry)

@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 from shop.inventory.v1.events_pb2 import LedgerEntry, StockEvent
 
 from inventory_svc import translate
-from inventory_svc.entries import Entry, require_usable, set_aside, usable
+from inventory_svc.entries import Entry, set_aside, understood, usable
 from inventory_svc.generation import Position
 from inventory_svc.stock import Listing, Receipt
 from inventory_svc.store import Store
@@ -57,10 +57,7 @@ class Ledger:
         await self._write(translate.listing_entry(each, at_ms) for each in listings)
 
     async def _write(self, entries: Iterable[LedgerEntry]) -> None:
-        values = [(key(entry), entry.SerializeToString(deterministic=True)) for entry in entries]
-        for _, value in values:
-            require_usable(value)
-        await self._publisher.publish([Record(TOPIC.name, name, value) for name, value in values])
+        await self._publisher.publish([_record(entry) for entry in entries])
 
     async def read(self) -> list[Entry]:
         """
@@ -77,6 +74,12 @@ class Ledger:
         """
         messages = await read_to_end(self._brokers, EVENTS_TOPIC.name, last=LAST_EVENTS, within_s=LAST_S)
         return max((_position(message.value or b"") for message in messages), default=Position(0))
+
+
+def _record(entry: LedgerEntry) -> Record:
+    # What could not be read back must not be written, least of all acknowledged.
+    understood(entry)
+    return Record(TOPIC.name, key(entry), entry.SerializeToString(deterministic=True))
 
 
 def key(entry: LedgerEntry) -> bytes:
