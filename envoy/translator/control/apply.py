@@ -50,11 +50,7 @@ def apply(places: Places, path: Path, *, wait_s: float = WAIT_S) -> list[str]:
     for title, (resource, document) in found.items():
         named = {**document, "metadata": {**document["metadata"], "namespace": resource.namespace}}
         replace(_place(places, title), yaml.safe_dump(named, sort_keys=False))
-    try:
-        outcome = _await(places, time.time(), wait_s)
-    except InvalidMesh:
-        _restore(places, before)
-        raise
+    outcome = _in_force(places, before, wait_s)
     return [*(f"{title} {'configured' if before[title] else 'applied'}" for title in found), outcome]
 
 
@@ -69,12 +65,19 @@ def delete(places: Places, path: Path, *, wait_s: float = WAIT_S) -> list[str]:
     before = {title: _text(_place(places, title)) for title in titles}
     for title in titles:
         _place(places, title).unlink()
+    outcome = _in_force(places, before, wait_s)
+    return [*(f"{title} deleted" for title in titles), outcome]
+
+
+def _in_force(places: Places, before: Mapping[str, str], wait_s: float) -> str:
+    """
+    What came of a change just written; one that is refused leaves everything as it was *before*.
+    """
     try:
-        outcome = _await(places, time.time(), wait_s)
+        return _await(places, time.time(), wait_s)
     except InvalidMesh:
         _restore(places, before)
         raise
-    return [*(f"{title} deleted" for title in titles), outcome]
 
 
 def _place(places: Places, title: str) -> Path:

@@ -40,11 +40,6 @@ class Result:
     refused: tuple[str, ...] = ()
     pending: tuple[str, ...] = ()
 
-    @property
-    def failed(self) -> bool:
-        """Whether an Envoy runs with something else than it was given."""
-        return bool(self.refused or self.pending)
-
 
 def generation(configurations: Iterable[Configuration]) -> Generation:
     """
