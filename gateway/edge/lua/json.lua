@@ -141,18 +141,22 @@ end
 
 local object
 
-local function value(field)
-  count()
-  if not field.message then
-    return scalar(field.kind)
-  end
+local function message_here(name)
   if peek() ~= OPEN then
     if peek() ~= QUOTE and peek() ~= FIRST then
       skip_word()
     end
     wrong_here("must be an object")
   end
-  object(REQUESTS[field.message])
+  object(REQUESTS[name])
+end
+
+local function value(field)
+  count()
+  if not field.message then
+    return scalar(field.kind)
+  end
+  message_here(field.message)
 end
 
 -- Whether another thing follows between brackets; passes over what separates it from the one before, or ends it.
@@ -251,13 +255,7 @@ object = function(fields)
 end
 
 local function whole(message)
-  if peek() ~= OPEN then
-    if peek() ~= FIRST and peek() ~= QUOTE then
-      skip_word()
-    end
-    wrong_here("must be an object")
-  end
-  object(REQUESTS[message])
+  message_here(message)
   if peek() then
     not_json("something follows the end")
   end

@@ -121,11 +121,12 @@ end
 
 local function finish_json(handle, status, overloaded)
   local request = noted(handle)
-  if status >= 400 then
-    finish_error(handle, request, overloaded)
-  elseif not request.verb then
+  if status < 400 and not request.verb then
     -- No call of the contract: a document of the pages, which may be larger than what is buffered of a connection.
     return
+  end
+  if status >= 400 then
+    finish_error(handle, request, overloaded)
   else
     finish_success(handle, status, request)
   end
