@@ -1,19 +1,18 @@
-"""CPU seconds of a stack's parts, from /proc."""
+"""CPU seconds of a stack's parts, as the kernel counts them."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from contextlib import suppress
-from pathlib import Path
+from typing import Any
+
+import psutil
 
 from stack.run import members
 from stack.run.supervisor import Supervisor
 from stack.settings import Settings
 
-TICKS = os.sysconf("SC_CLK_TCK")
 _OWN = {"orders", "inventory", "postgres", "redis", "kafka"}
 REST = "rest"
 
@@ -46,33 +45,17 @@ class Parts:
         """
         Return the CPU seconds that each part has used since it started, ended children included.
         """
-        stats = _all_stats()
+        running = {each.pid: each.info for each in psutil.process_iter(["ppid", "cpu_times"])}
         used: dict[str, float] = defaultdict(float)
-        for pid, fields in stats.items():
-            part = self._part(pid, stats)
-            if part is not None:
-                # utime, stime, cutime, cstime
-                used[part] += sum(map(int, fields[11:15])) / TICKS
+        for pid, info in running.items():
+            part, times = self._part(pid, running), info["cpu_times"]
+            if part is not None and times is not None:
+                used[part] += times.user + times.system + times.children_user + times.children_system
         return dict(used)
 
-    def _part(self, pid: int, stats: Mapping[int, list[str]]) -> str | None:
+    def _part(self, pid: int, running: Mapping[int, Mapping[str, Any]]) -> str | None:
         while pid not in self._roots:
-            fields = stats.get(pid)
-            if fields is None or pid == 1:
+            if pid == 1 or pid not in running:
                 return None
-            pid = int(fields[1])
+            pid = running[pid]["ppid"]
         return self._roots[pid]
-
-
-def _all_stats() -> dict[int, list[str]]:
-    """
-    Return the fields of /proc/PID/stat after the command, from the state on, of every process.
-    """
-    found = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdecimal():
-            with suppress(OSError):
-                found[int(folder.name)] = (
-                    (folder / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
-                )
-    return found

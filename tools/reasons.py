@@ -45,7 +45,7 @@ def read() -> dict[str, dict[str, Any]]:
     """
     Return the reasons that callers may be told.
     """
-    reasons: dict[str, dict[str, Any]] = yaml.safe_load(TABLE.read_text())["reasons"]
+    reasons: dict[str, dict[str, Any]] = _table()["reasons"]
     return reasons
 
 
@@ -61,13 +61,16 @@ def page(reasons: dict[str, dict[str, Any]]) -> str:
     """
     Return the page for people: one table for each advice.
     """
-    parts = [str(yaml.safe_load(TABLE.read_text())["page"])]
+    parts = [str(_table()["page"])]
     for repeat, advice in ADVICE.items():
         rows = [_row(name, row) for name, row in reasons.items() if row["repeat"] == repeat]
-        parts.append(
-            "\n".join([f"## {advice}", "| reason | status | from | what it means |", "|---|---|---|---|", *rows, ""])
-        )
+        parts.append("\n".join([f"## {advice}", *COLUMNS, *rows, ""]))
     return "\n".join(parts)
+
+
+def _table() -> dict[str, Any]:
+    table: dict[str, Any] = yaml.safe_load(TABLE.read_text())
+    return table
 
 
 def _row(name: str, row: dict[str, Any]) -> str:
