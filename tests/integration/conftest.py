@@ -151,15 +151,15 @@ def topic(stack):
     return lambda name: Topic(stack.brokers, name)
 
 
-async def eventually(probe, *, within_s):
-    """Return the first true answer of *probe*, asked every half second; fail after *within_s*."""
+async def eventually(probe, *, within_s, every_s=0.5):
+    """Return the first true answer of *probe*, asked every *every_s*; fail after *within_s*."""
     end = time.monotonic() + within_s
     answer = None
     while time.monotonic() < end:
         answer = await probe()
         if answer:
             return answer
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(every_s)
     raise AssertionError(f"not within {within_s} s; last answer: {answer!r}")
 
 

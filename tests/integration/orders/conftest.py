@@ -11,6 +11,7 @@ import pytest
 
 from runtime import database
 from runtime.messaging.reader import messages_to_end
+from tests.integration import conftest
 from tests.support.kafka_server import running_kafka
 from tests.support.replicas import OrdersReplica, migrate
 from tests.support.stand_ins import InventoryServer
@@ -107,15 +108,4 @@ def topic(kafka):
 @pytest.fixture
 def eventually():
     """Waits for a probe's first true answer."""
-
-    async def wait(probe, *, within_s=15):
-        end = time.monotonic() + within_s
-        answer = None
-        while time.monotonic() < end:
-            answer = await probe()
-            if answer:
-                return answer
-            await asyncio.sleep(0.2)
-        raise AssertionError(f"not within {within_s} s; last answer: {answer!r}")
-
-    return wait
+    return functools.partial(conftest.eventually, within_s=15, every_s=0.2)
