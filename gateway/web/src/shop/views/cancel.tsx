@@ -1,25 +1,27 @@
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import type { Order } from "../../api/types.ts";
 import { callSigned } from "../session.ts";
 import { words } from "../words.ts";
 
-/** Calls an order off after asking once more; the order's page shows the outcome itself. */
+/** Cancels an order after asking once more; the order's page shows the outcome itself. */
 export function Cancel({ order }: { order: Order }) {
   const said = words.value;
   const stage = useSignal<"idle" | "asking" | "sending" | "failed">("idle");
   const keep = useRef<HTMLButtonElement>(null);
   const begin = useRef<HTMLButtonElement>(null);
   const before = useRef(stage.value);
-  useEffect(() => {
+  // Before anything else can happen to the page: what had the focus is gone already.
+  useLayoutEffect(() => {
     if (stage.value === "asking") keep.current?.focus();
     if (stage.value !== before.current && (stage.value === "idle" || stage.value === "failed")) begin.current?.focus();
     before.current = stage.value;
   }, [stage.value]);
-  useEffect(
+  const whole = useRef<HTMLDivElement>(null);
+  useLayoutEffect(
     () => () => {
-      // The order has ended, and this with it.
-      if (before.current !== "idle") document.querySelector<HTMLElement>("h1")?.focus({ preventScroll: true });
+      // The order has ended, and this with it, before or after the answer to the call: what has the focus is still there.
+      if (whole.current?.contains(document.activeElement)) document.querySelector<HTMLElement>("h1")?.focus({ preventScroll: true });
     },
     [],
   );
@@ -27,7 +29,7 @@ export function Cancel({ order }: { order: Order }) {
     if (stage.peek() === "sending") return;
     stage.value = "sending";
     try {
-      // The key is the order's own: calling the same order off twice is one intent.
+      // The key is the order's own: cancelling the same order twice is one intent.
       await callSigned<Order>(`/v1/${order.name}:cancel`, {
         method: "POST",
         body: {},
@@ -40,7 +42,7 @@ export function Cancel({ order }: { order: Order }) {
   };
   if (stage.value === "idle" || stage.value === "failed") {
     return (
-      <div class="actions">
+      <div class="actions" ref={whole}>
         {stage.value === "failed" && <p role="alert">{said.cancelFailed}</p>}
         <button type="button" class="danger" ref={begin} onClick={() => (stage.value = "asking")}>
           {said.cancel}
@@ -49,7 +51,7 @@ export function Cancel({ order }: { order: Order }) {
     );
   }
   return (
-    <div class="actions" role="group" aria-label={said.cancelQuestion}>
+    <div class="actions" ref={whole} role="group" aria-label={said.cancelQuestion}>
       <p>{said.cancelQuestion}</p>
       <button type="button" ref={keep} aria-disabled={stage.value === "sending"} onClick={() => stage.value !== "sending" && (stage.value = "idle")}>
         {said.cancelNo}
