@@ -25,7 +25,11 @@ TAKEN = ("CONFIRMED", "FULFILLED")
 READ_LIMIT_S = 300
 # How long a store may be away while it is read: longer than any failover takes.
 AWAY_LIMIT_S, AWAY_POLL_S = 120.0, 1.0
-AWAY = (OSError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InterfaceError)
+# The last is what is said while no member leads.
+AWAY = (
+    *(OSError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InterfaceError),
+    asyncpg.TargetServerAttributeNotMatched,
+)
 AWAY_CODES = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -106,6 +110,7 @@ async def orders_in(database_url: str) -> dict[str, StoredOrder]:
     return {stored.name: stored for stored in map(_stored, rows)}
 
 
+@patiently("PostgreSQL")
 async def counted_units(database_url: str) -> Counter[str]:
     """
     Return the units that PostgreSQL counts as sold, by product.

@@ -1,5 +1,6 @@
 """What is read after an experiment, while a store is away."""
 
+import asyncpg
 import grpc
 import pytest
 
@@ -42,3 +43,18 @@ async def test_a_store_that_stays_away_ends_with_one_sentence(monkeypatch):
 async def test_what_waiting_does_not_mend_is_raised_at_once():
     with pytest.raises(Away):
         await reading(Away(grpc.StatusCode.PERMISSION_DENIED), 7)()
+
+
+NO_LEADER = asyncpg.TargetServerAttributeNotMatched("None of the hosts match the target attribute requirement")
+
+
+@pytest.mark.parametrize("error", [NO_LEADER, asyncpg.CannotConnectNowError("starting up"), ConnectionResetError()])
+@pytest.mark.parametrize("read", [truth.orders_in, truth.counted_units, lambda url: truth.settled(url, within_s=0)])
+async def test_every_read_of_postgresql_waits_for_it_within_a_limit(monkeypatch, read, error):
+    async def connect(url, *, timeout):  # noqa: ASYNC109 - asyncpg's own name
+        raise error
+
+    monkeypatch.setattr(truth.asyncpg, "connect", connect)
+    monkeypatch.setattr(truth, "AWAY_LIMIT_S", 0.01)
+    with pytest.raises(truth.NotRead, match="PostgreSQL was not read"):
+        await read("postgresql://nowhere")
