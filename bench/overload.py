@@ -15,15 +15,14 @@ import argparse
 import asyncio
 import os
 import time
-import uuid
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
-from shop.orders.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
 
 from chaos.restock import restock
+from shop_client.calls import Shop
 from stack import customer, settings
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -50,23 +49,20 @@ class Measured:
 
 
 class Buyer:
-    """Places one order after another over one channel."""
+    """Places one order after another."""
 
-    def __init__(self, channel: grpc.aio.Channel, metadata: customer.Metadata, products: list[str]) -> None:
-        self._stub = order_service_pb2_grpc.OrderServiceStub(channel)
-        self._metadata = metadata
+    def __init__(self, shop: Shop, products: list[str]) -> None:
+        self._shop = shop
         self._products = products
 
     async def buy(self, number: int, measured: Measured) -> None:
         """
         Place order *number* and note what came of it.
         """
-        line = order_pb2.OrderLine(product=self._products[number % len(self._products)], quantity=1)
-        order = order_pb2.Order(lines=[line])
-        request = order_service_pb2.CreateOrderRequest(order=order, request_id=str(uuid.uuid4()))
+        product = self._products[number % len(self._products)]
         started = time.perf_counter()
         try:
-            await self._stub.CreateOrder(request, metadata=self._metadata, timeout=CALL_LIMIT_S)
+            await self._shop.place({product: 1})
             measured.accepted.append(time.perf_counter() - started)
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
@@ -120,7 +116,7 @@ async def _run(options: argparse.Namespace) -> None:
     products = await restock(edge, customer.metadata(chosen, "bench", operator=True), units=100_000)
     metadata = customer.metadata(chosen, "bench")
     async with grpc.aio.insecure_channel(edge) as channel:
-        buyer = Buyer(channel, metadata, products)
+        buyer = Buyer(Shop(channel, metadata, timeout_s=CALL_LIMIT_S), products)
         await at_capacity(buyer, workers=options.workers, seconds=2)
         normal = await at_capacity(buyer, workers=options.workers, seconds=options.seconds)
         rate = FACTOR * len(normal.accepted) / normal.seconds

@@ -11,25 +11,14 @@ import asyncio
 import random
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import grpc
-import tenacity
-from shop.orders.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
+from shop.orders.v1 import order_pb2
 
-from stack.customer import Metadata
+from shop_client.calls import REPEAT, Metadata, Shop, repeated
 
-# What a client may repeat: the mesh or a replica was not there, slow, or full.
-REPEAT = {
-    grpc.StatusCode.UNAVAILABLE,
-    grpc.StatusCode.DEADLINE_EXCEEDED,
-    grpc.StatusCode.RESOURCE_EXHAUSTED,
-    grpc.StatusCode.ABORTED,
-    grpc.StatusCode.CANCELLED,
-    grpc.StatusCode.UNKNOWN,
-    grpc.StatusCode.INTERNAL,
-}
 CALL_LIMIT_S = 8
 GIVE_UP_S = 150
 
@@ -53,6 +42,7 @@ class Memory:
     refused: int = 0
     given_up: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
+    unanswered: list[str] = field(default_factory=list)
     calls: int = 0
     failed_calls: int = 0
     longest_silence_s: float = 0.0
@@ -90,89 +80,66 @@ class Buyers:
         """
         left = iter(range(count))
         async with grpc.aio.insecure_channel(self._address) as channel:
-            stub = order_service_pb2_grpc.OrderServiceStub(channel)
-            await asyncio.gather(*(self._work(stub, left) for _ in range(self._workers)))
+            shop = Shop(channel, self._metadata, timeout_s=CALL_LIMIT_S)
+            await asyncio.gather(*(self._work(shop, left) for _ in range(self._workers)))
 
-    async def _work(self, stub: order_service_pb2_grpc.OrderServiceStub, left: object) -> None:
-        for _ in left:  # type: ignore[attr-defined]
-            request = self._draw()
-            told = await self._place(stub, request)
+    async def _work(self, shop: Shop, left: Iterator[int]) -> None:
+        for _ in left:
+            key, quantities = self._draw()
+            told = await self._place(shop, key, quantities)
             if told is None:
                 continue
             if self._random.random() < 0.05:
-                await self._repeat(stub, request, told)
+                await self._repeat(shop, quantities, told)
             if self._random.random() < 0.05:
-                await self._cancel(stub, told)
+                await self._cancel(shop, told)
 
-    def _draw(self) -> order_service_pb2.CreateOrderRequest:
+    def _draw(self) -> tuple[str, dict[str, int]]:
+        """
+        Return a request id and what is wanted.
+        """
         products = self._random.sample(self._products, self._random.randint(1, 3))
-        lines = [order_pb2.OrderLine(product=each, quantity=self._random.randint(1, 3)) for each in products]
-        identity = uuid.UUID(int=self._random.getrandbits(128), version=4)
-        return order_service_pb2.CreateOrderRequest(order=order_pb2.Order(lines=lines), request_id=str(identity))
+        quantities = {each: self._random.randint(1, 3) for each in products}
+        return str(uuid.UUID(int=self._random.getrandbits(128), version=4)), quantities
 
-    async def _place(
-        self,
-        stub: order_service_pb2_grpc.OrderServiceStub,
-        request: order_service_pb2.CreateOrderRequest,
-    ) -> Told | None:
+    async def _place(self, shop: Shop, key: str, quantities: Mapping[str, int]) -> Told | None:
         try:
-            order = await self._until_told(stub.CreateOrder, request)
+            order = await self._until_told(lambda: shop.place(quantities, key=key))
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
                 self.memory.refused += 1
             else:
-                self.memory.given_up.append(f"{request.request_id}: {error.code().name}")
+                self.memory.given_up.append(f"{key}: {error.code().name}")
             return None
-        told = Told(
-            request.request_id,
-            order.name,
-            order.state,
-            {line.product: line.quantity for line in order.lines},
-        )
+        told = Told(key, order.name, order.state, {line.product: line.quantity for line in order.lines})
         self.memory.acknowledge(told, time.monotonic())
         return told
 
-    async def _repeat(
-        self,
-        stub: order_service_pb2_grpc.OrderServiceStub,
-        request: order_service_pb2.CreateOrderRequest,
-        told: Told,
-    ) -> None:
+    async def _repeat(self, shop: Shop, quantities: Mapping[str, int], told: Told) -> None:
         try:
-            again = await self._until_told(stub.CreateOrder, request)
-        except grpc.aio.AioRpcError:
+            again = await self._until_told(lambda: shop.place(quantities, key=told.request_id))
+        except grpc.aio.AioRpcError as error:
+            self.memory.unanswered.append(f"{told.name} placed again: {error.code().name}")
             return
         if again.name != told.name or again.state != told.state:
             self.memory.doubled.append(f"{told.name} was answered as {again.name} in {again.state}")
 
-    async def _cancel(self, stub: order_service_pb2_grpc.OrderServiceStub, told: Told) -> None:
-        request = order_service_pb2.CancelOrderRequest(name=told.name, request_id=f"cancel-{told.request_id}")
+    async def _cancel(self, shop: Shop, told: Told) -> None:
         try:
-            await self._until_told(stub.CancelOrder, request)
-        except grpc.aio.AioRpcError:
+            await self._until_told(lambda: shop.cancel(told.name, key=f"cancel-{told.request_id}"))
+        except grpc.aio.AioRpcError as error:
+            if error.code() in REPEAT:
+                self.memory.unanswered.append(f"{told.name} cancelled: {error.code().name}")
             return
         self.memory.cancelled.add(told.name)
 
-    async def _until_told(self, method: object, request: object) -> order_pb2.Order:
-        retrying = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception(_may_repeat),
-            wait=tenacity.wait_random_exponential(multiplier=0.1, max=3),
-            stop=tenacity.stop_after_delay(GIVE_UP_S),
-            reraise=True,
-        )
-        return await retrying(self._call, method, request)
+    async def _until_told(self, call: Callable[[], Awaitable[order_pb2.Order]]) -> order_pb2.Order:
+        async def counted() -> order_pb2.Order:
+            self.memory.calls += 1
+            try:
+                return await call()
+            except grpc.aio.AioRpcError:
+                self.memory.failed_calls += 1
+                raise
 
-    async def _call(self, method: object, request: object) -> order_pb2.Order:
-        self.memory.calls += 1
-        try:
-            order: order_pb2.Order = await method(  # type: ignore[operator]
-                request, metadata=self._metadata, timeout=CALL_LIMIT_S
-            )
-        except grpc.aio.AioRpcError:
-            self.memory.failed_calls += 1
-            raise
-        return order
-
-
-def _may_repeat(error: BaseException) -> bool:
-    return isinstance(error, grpc.aio.AioRpcError) and error.code() in REPEAT
+        return await repeated(counted, within_s=GIVE_UP_S)

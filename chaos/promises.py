@@ -161,7 +161,8 @@ def _counted_is_what_orders_took(facts: Facts) -> Verdict:
 
 
 def _buyers_were_answered(facts: Facts) -> Verdict:
-    return Verdict("every buyer was answered in the end", facts.memory.ended, list(facts.memory.given_up))
+    broken = [*facts.memory.given_up, *facts.memory.unanswered]
+    return Verdict("every buyer was answered in the end", facts.memory.ended, broken)
 
 
 def _orders_flowed_again(facts: Facts) -> Verdict:

@@ -2,13 +2,10 @@
 
 import json
 import os
-import time
-import urllib.error
-import urllib.request
-import uuid
 from typing import Any
 
 from k8s.kubectl import NAMESPACE, ClusterError, exists, get, kubectl
+from shop_client.plain import NoOrder, Plain, place_patiently
 
 CALL_SECONDS = 15
 
@@ -64,61 +61,13 @@ def issued(*who: str) -> str:
     return kubectl("exec", "-n", NAMESPACE, "issuer-0", "--", "python", "-m", "gateway.issuer.token", *who).strip()
 
 
-def call(method: str, url: str, body: dict[str, Any] | None = None, **headers: str) -> tuple[int, dict[str, Any]]:
-    """
-    One call with JSON in and out; returns the status and the body.
-
-    Raises `OSError` if no answer comes.
-    """
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, method=method)  # noqa: S310 - the address is the operator's own
-    request.add_header("content-type", "application/json")
-    for name, value in headers.items():
-        request.add_header(name.replace("_", "-"), value)
-    try:
-        with urllib.request.urlopen(request, timeout=CALL_SECONDS) as answer:  # noqa: S310 - as above
-            return answer.status, json.loads(answer.read() or b"{}")
-    except urllib.error.HTTPError as error:
-        return error.code, _body(error)
-
-
-def _body(error: urllib.error.HTTPError) -> dict[str, Any]:
-    text = error.read().decode("utf-8", "replace")
-    try:
-        body: dict[str, Any] = json.loads(text)
-    except ValueError:
-        return {"message": text[:500]}
-    return body
-
-
 def place(edge: str, token: str, *, seconds: float = 60) -> dict[str, Any]:
     """
     Place an order for what is in stock and return it.
 
-    The same request is repeated until it is taken, as its key allows; raises
-    `ClusterError` with the last answer when the time is over.
+    Raises `ClusterError` with the last answer when it is not taken in that time.
     """
-    key, deadline, said = str(uuid.uuid4()), time.monotonic() + seconds, ""
-    while time.monotonic() < deadline:
-        try:
-            product = _in_stock(edge)
-            basket = {"lines": [{"product": product, "quantity": 1}]}
-            status, answer = call(
-                "POST", f"{edge}/v1/orders", basket, idempotency_key=key, authorization=f"Bearer {token}"
-            )
-        except OSError as error:
-            said = str(error)
-        else:
-            if status in (201, 202):
-                return answer
-            said = f"{status} {json.dumps(answer)}"
-        time.sleep(1)
-    raise ClusterError(f"{edge} takes no order: {said}")
-
-
-def _in_stock(edge: str) -> str:
-    status, answer = call("GET", f"{edge}/v1/products")
-    stocked = [each for each in answer.get("products", []) if int(each["stock"]["available"]) > 0]
-    if not stocked:
-        raise OSError(f"no product is in stock: {status} {json.dumps(answer)[:300]}")
-    return str(stocked[0]["name"])
+    try:
+        return place_patiently(Plain(edge, token, timeout_s=CALL_SECONDS), within_s=seconds, every_s=1)
+    except NoOrder as error:
+        raise ClusterError(str(error)) from error

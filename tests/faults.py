@@ -7,7 +7,6 @@ chaos/faults/README.md says, and returns the orders that have to be `confirmed` 
 
 from __future__ import annotations
 
-import asyncio
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+
+from shop_client import rest
 
 FOLDER = Path(__file__).resolve().parents[1] / "chaos/faults"
 # A rule's way to the sidecars, and enough calls for a fault of one in ten to happen.
@@ -35,18 +36,16 @@ class Answer:
 
 async def plentiful(client: httpx.AsyncClient) -> str:
     """The product that there is most of."""
-    products = (await client.get("/v1/products")).json()["products"]
-    return str(max(products, key=lambda each: int(each["stock"]["available"]))["name"])
+    return rest.in_stock((await client.get("/v1/products")).json())[0]
 
 
 async def order(client: httpx.AsyncClient, product: str = "", key: str = "") -> Answer:
     """Place an order of one unit, of what there is most of unless told otherwise."""
-    basket = {"lines": [{"product": product or await plentiful(client), "quantity": 1}]}
-    headers = {"idempotency-key": key or str(uuid.uuid4())}
+    basket = rest.basket(product or await plentiful(client))
     began = time.monotonic()
-    answer = await client.post("/v1/orders", json=basket, headers=headers)
+    answer = await rest.place(client, basket, key)
     took_s = time.monotonic() - began
-    body = answer.json() if answer.status_code in (201, 202) else {}
+    body = answer.json() if answer.status_code in rest.TAKEN else {}
     return Answer(answer.status_code, took_s, body.get("name", ""), body.get("state", ""))
 
 
@@ -110,21 +109,15 @@ async def one_customer_waits(client: Client) -> list[str]:
 
 def acknowledged(answers: list[Answer]) -> list[str]:
     """The names of these orders, every one of which must have been taken."""
-    assert {each.status for each in answers} <= {201, 202}, answers
+    assert {each.status for each in answers} <= {*rest.TAKEN}, answers
     return [each.name for each in answers]
 
 
 async def confirmed(client: Client, names: list[str], *, within_s: float) -> None:
     """Wait until each order is CONFIRMED for the customer who placed it; fail if one is not."""
-    end, left = time.monotonic() + within_s, set(names)
     async with client("somebody") as somebody, client(VICTIM) as victim:
-        while left:
-            assert time.monotonic() < end, f"{len(left)} of {len(names)} orders are not CONFIRMED after {within_s} s"
-            for name in sorted(left):
-                answers = [await each.get(f"/v1/{name}") for each in (somebody, victim)]
-                if any(each.status_code == 200 and each.json()["state"] == "CONFIRMED" for each in answers):
-                    left.discard(name)
-            await asyncio.sleep(0.5)
+        left = await rest.unconfirmed([somebody, victim], names, within_s=within_s)
+    assert not left, f"{len(left)} of {len(names)} orders are not CONFIRMED after {within_s} s"
 
 
 CHECKS: Mapping[str, Callable[[Client], Awaitable[list[str]]]] = {

@@ -22,6 +22,7 @@ SOURCES = (
     "envoy/translator",
     "bench",
     "chaos",
+    "shop_client",
     "stack",
     "stores",
     "tools",

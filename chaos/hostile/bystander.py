@@ -13,7 +13,6 @@ import itertools
 import json
 import sys
 import time
-import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -21,8 +20,10 @@ from dataclasses import dataclass
 import grpc
 import httpx
 from shop.inventory.v1 import inventory_service_pb2, inventory_service_pb2_grpc
-from shop.orders.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
+from shop.orders.v1 import order_pb2
 
+from shop_client import rest
+from shop_client.calls import Shop
 from stack.customer import Metadata
 
 PURCHASES_PER_S = 5
@@ -125,9 +126,7 @@ class Shopper:
         ) as client:
 
             async def order() -> str:
-                body = {"lines": [{"product": self._product, "quantity": 1}]}
-                key = {"idempotency-key": str(uuid.uuid4())}
-                answer = await client.post("/v1/orders", json=body, headers=key)
+                answer = await rest.place(client, rest.basket(self._product))
                 return {201: OK, 202: PENDING}.get(answer.status_code, f"http {answer.status_code}")
 
             async def look() -> str:
@@ -138,7 +137,7 @@ class Shopper:
             await self._timed("REST order", order)
 
     async def _buy_by_grpc(self, channel: grpc.aio.Channel, number: int) -> None:
-        orders = order_service_pb2_grpc.OrderServiceStub(channel)
+        shop = Shop(channel, self._metadata, timeout_s=CALL_LIMIT_S)
         inventory = inventory_service_pb2_grpc.InventoryServiceStub(channel)
         bought: list[order_pb2.Order] = []
 
@@ -149,16 +148,11 @@ class Shopper:
             return OK
 
         async def order() -> str:
-            lines = [order_pb2.OrderLine(product=self._product, quantity=1)]
-            request = order_service_pb2.CreateOrderRequest(
-                order=order_pb2.Order(lines=lines), request_id=str(uuid.uuid4())
-            )
-            bought.append(await orders.CreateOrder(request, metadata=self._metadata, timeout=CALL_LIMIT_S))
+            bought.append(await shop.place({self._product: 1}))
             return PENDING if bought[0].state == order_pb2.Order.PENDING else OK
 
         async def watch() -> str:
-            request = order_service_pb2.WatchOrderRequest(name=bought[0].name)
-            watched = orders.WatchOrder(request, metadata=self._metadata, timeout=CALL_LIMIT_S)
+            watched = shop.watch(bought[0].name)
             try:
                 async for event in watched:
                     return OK if event.HasField("order") else "no order in the first event"

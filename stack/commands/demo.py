@@ -18,6 +18,7 @@ from shop.orders.v1 import events_pb2
 
 from runtime.errors import Error
 from runtime.messaging.reader import messages_to_end, topic_ends
+from shop_client import rest
 from stack import customer
 from stack.commands import edge
 from stack.describe import describe
@@ -29,6 +30,7 @@ from stack.topology.plan import Plan
 TOPIC = "order_events"
 EVENT_SECONDS = 15
 CONNECT_SECONDS = 5
+OK = 200
 
 
 class DemoFailed(StackError):
@@ -48,7 +50,7 @@ def run(chosen: Settings, _options: argparse.Namespace) -> int:
     except subprocess.TimeoutExpired as error:
         raise DemoFailed(f"the edge at {chosen.edge_url} did not answer within {error.timeout:.0f} s") from error
     except (OSError, ValueError, LookupError) as error:
-        raise DemoFailed(f"the edge at {chosen.edge_url}: {edge.describe(error)}") from error
+        raise DemoFailed(f"the edge at {chosen.edge_url}: {type(error).__name__}: {error}") from error
     return 0
 
 
@@ -64,15 +66,18 @@ def demo(plan: Plan) -> None:
 
 def _place(plan: Plan) -> dict[str, Any]:
     """Order two pieces of what is in stock, with the command that a person would type."""
-    stocked = edge.products(plan.settings)
+    listed = edge.shop(plan.settings).get("/v1/products")
+    if listed.status_code != OK:
+        raise DemoFailed(f"the edge at {plan.settings.edge_url}: {listed}")
+    stocked = rest.in_stock(listed.json())
     if not stocked:
         raise DemoFailed("no product is in stock; POST /v1/products/…:restock brings more")
-    body = json.dumps({"lines": [{"product": stocked[0]["name"], "quantity": 2}]})
+    body = json.dumps(rest.basket(stocked[0], 2))
     command = [
         "curl",
         "-sS",
         "-i",
-        f"{plan.settings.edge_url}/v1/orders",
+        f"{plan.settings.edge_url}{rest.ORDERS}",
         "-H",
         f"authorization: Bearer {customer.token(plan.settings, edge.BUYER)}",
         "-H",

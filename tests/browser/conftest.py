@@ -11,7 +11,6 @@ import os
 import re
 import subprocess
 import time
-import uuid
 from pathlib import Path
 
 import httpx
@@ -19,6 +18,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
+from shop_client import rest
 from stack import customer
 from stack import settings as stack_settings
 
@@ -73,14 +73,12 @@ class Stack:
 
     def client(self):
         """Calls the API as the customer whom the tests buy for."""
-        signed = {"authorization": f"Bearer {self.token(BUYER)}"}
-        return httpx.Client(base_url=self.url, headers=signed, timeout=10)
+        return httpx.Client(base_url=self.url, headers=rest.signed(self.token(BUYER)), timeout=10)
 
     def buy(self, product, quantity=1):
         """Order something; the API's answer."""
-        order = {"lines": [{"product": product, "quantity": quantity}]}
         with self.client() as client:
-            return client.post("/v1/orders", json=order, headers={"idempotency-key": f"test-{uuid.uuid4()}"})
+            return rest.place(client, rest.basket(product, quantity))
 
     def orders(self):
         """Every order of the tests' customer."""

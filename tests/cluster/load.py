@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
 import httpx
 
-ACKNOWLEDGED = (201, 202)
+from shop_client import rest
+
 CALL_SECONDS = 12
 MOST_IN_FLIGHT = 128
 # An order that finds its product sold out was answered as it should be.
-ANSWERED = (*ACKNOWLEDGED, 400)
+ANSWERED = (*rest.TAKEN, 400)
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Attempt:
 
     @property
     def acknowledged(self) -> bool:
-        return self.status in ACKNOWLEDGED
+        return self.status in rest.TAKEN
 
 
 @dataclass
@@ -76,7 +76,7 @@ class Shop:
     def client(self) -> httpx.AsyncClient:
         """What the customer calls with; as many connections as calls at a time."""
         limits = httpx.Limits(max_connections=MOST_IN_FLIGHT, max_keepalive_connections=MOST_IN_FLIGHT)
-        signed = {"authorization": f"Bearer {self.token}"}
+        signed = rest.signed(self.token)
         return httpx.AsyncClient(base_url=self.edge, timeout=CALL_SECONDS, limits=limits, headers=signed)
 
 
@@ -125,11 +125,7 @@ class Load:
     async def _order(self, product: str) -> None:
         started = time.monotonic()
         try:
-            answer = await self._client.post(
-                "/v1/orders",
-                json={"lines": [{"product": product, "quantity": 1}]},
-                headers={"idempotency-key": str(uuid.uuid4())},
-            )
+            answer = await rest.place(self._client, rest.basket(product))
         except httpx.HTTPError as error:
             self.attempts.append(Attempt(started, time.monotonic(), 0, said=repr(error)))
             return
@@ -172,6 +168,4 @@ async def lost(shop: Shop, acknowledged: Sequence[Attempt]) -> list[str]:
 async def stocked(shop: Shop) -> list[str]:
     """The products that are for sale, those with the most stock first."""
     async with shop.client() as client:
-        products = (await client.get("/v1/products")).json()["products"]
-    ordered = sorted(products, key=lambda each: -int(each["stock"]["available"]))
-    return [each["name"] for each in ordered if int(each["stock"]["available"]) > 20]
+        return rest.in_stock((await client.get("/v1/products")).json(), at_least=21)

@@ -9,6 +9,7 @@ import uuid
 import pytest
 
 from k8s.kubectl import NAMESPACE, kubectl
+from shop_client import rest
 from tests.cluster import pods
 from tests.cluster.experiment import RECOVERY_LIMIT_S, check, experiment, settled
 from tests.cluster.load import Shop
@@ -105,11 +106,10 @@ async def test_an_order_without_inventory_waits_in_kafka_and_is_confirmed_later(
 
 async def pending_order(shop: Shop, product: str) -> str:
     """Place one order twice with the same key; both answers must be the same pending order."""
-    order = {"lines": [{"product": product, "quantity": 1}]}
-    key = {"idempotency-key": str(uuid.uuid4())}
+    order, key = rest.basket(product), str(uuid.uuid4())
     async with shop.client() as client:
-        first = await client.post("/v1/orders", json=order, headers=key)
-        again = await client.post("/v1/orders", json=order, headers=key)
+        first = await rest.place(client, order, key)
+        again = await rest.place(client, order, key)
     assert first.status_code == 202, first.text
     assert first.json()["state"] == "PENDING"
     assert again.json()["name"] == first.json()["name"]
@@ -118,15 +118,8 @@ async def pending_order(shop: Shop, product: str) -> str:
 
 async def all_confirmed(shop: Shop, names: list[str]) -> None:
     """Wait until the saga has confirmed every order."""
-    waiting = set(names)
     async with shop.client() as client:
-        deadline = time.monotonic() + RECOVERY_LIMIT_S
-        while waiting and time.monotonic() < deadline:
-            for name in list(waiting)[:50]:
-                answer = await client.get(f"/v1/{name}")
-                if answer.status_code == 200 and answer.json()["state"] == "CONFIRMED":
-                    waiting.discard(name)
-            await asyncio.sleep(1)
+        waiting = await rest.unconfirmed([client], names, within_s=RECOVERY_LIMIT_S, every_s=1)
     assert not waiting, f"{len(waiting)} of {len(names)} orders were not confirmed"
 
 

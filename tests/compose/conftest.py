@@ -10,6 +10,8 @@ import time
 import httpx
 import pytest
 
+from shop_client import rest
+
 # As compose.yaml publishes them.
 EDGE = os.environ.get("EDGE") or f"http://127.0.0.1:{os.environ.get('PORT') or 8080}"
 EDGE_HTTPS = os.environ.get("EDGE_HTTPS") or f"https://127.0.0.1:{os.environ.get('TLS_PORT') or 8443}"
@@ -42,7 +44,7 @@ def topic(name: str) -> str:
 def token(*who: str) -> dict[str, str]:
     """The header of somebody whom the development issuer knows; `--operator` makes an operator."""
     said = docker("exec", container("issuer"), "python", "-m", "gateway.issuer.token", *who)
-    return {"authorization": f"Bearer {said.strip()}"}
+    return rest.signed(said.strip())
 
 
 @pytest.fixture
@@ -67,5 +69,4 @@ def wait(done, *, seconds: float, what: str):
 
 
 def in_stock(client: httpx.Client) -> str | None:
-    products = client.get("/v1/products").json()["products"]
-    return next((each["name"] for each in products if int(each["stock"]["available"]) > 10), None)
+    return next(iter(rest.in_stock(client.get("/v1/products").json(), at_least=11)), None)

@@ -6,6 +6,7 @@ import uuid
 
 import pytest
 
+from shop_client import rest
 from tests.compose.conftest import container, docker, in_stock, topic, wait
 
 INVENTORY = ("inventory-0", "inventory-1")
@@ -13,11 +14,7 @@ pytestmark = pytest.mark.timeout(300)
 
 
 def place(client, product, key=None):
-    return client.post(
-        "/v1/orders",
-        json={"lines": [{"product": product, "quantity": 2}]},
-        headers={"idempotency-key": key or str(uuid.uuid4())},
-    )
+    return rest.place(client, rest.basket(product, 2), key or "")
 
 
 def available(client, product):

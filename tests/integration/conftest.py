@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 from runtime.messaging.reader import messages_to_end, topic_ends
+from shop_client import rest
 from stack import customer
 from stack import settings as stack_settings
 from stack.topology.addresses import Host, Network, Port
@@ -50,10 +51,7 @@ class Stack:
 
     def client(self, name=None, *, operator=False):
         """An HTTP client of the edge: a customer, an operator, or nobody in particular."""
-        headers = {}
-        if name is not None:
-            token = customer.token(self.settings, name, operator=operator)
-            headers["authorization"] = f"Bearer {token}"
+        headers = {} if name is None else rest.signed(customer.token(self.settings, name, operator=operator))
         return httpx.AsyncClient(base_url=self.settings.edge_url, headers=headers, timeout=15)
 
     @asynccontextmanager
@@ -74,8 +72,7 @@ class Stack:
     async def restock(self, product, quantity):
         """Bring as many units of a product."""
         async with self.client("otto", operator=True) as operator:
-            key = {"idempotency-key": str(uuid.uuid4())}
-            answer = await operator.post(f"/v1/{product}:restock", json={"quantity": quantity}, headers=key)
+            answer = await rest.restock(operator, product, quantity)
         assert answer.status_code == 200, answer.text
 
     @property

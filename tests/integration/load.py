@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-import uuid
 from contextlib import asynccontextmanager
+
+from shop_client import rest
 
 PAUSE_S = 0.1
 # What the contract answers while the system recovers, always with the time after which the same call is repeated:
@@ -15,7 +16,7 @@ class Load:
     """Customers who order one thing after another; answers are `(began, ended, status, name)`."""
 
     def __init__(self, edge, product):
-        self.edge, self.basket = edge, {"lines": [{"product": product, "quantity": 1}]}
+        self.edge, self.basket = edge, rest.basket(product)
         self.answers = []
         self.retry_after_missing = 0
 
@@ -34,10 +35,8 @@ class Load:
     async def _order(self):
         while True:
             began = time.monotonic()
-            answer = await self.edge.post(
-                "/v1/orders", json=self.basket, headers={"idempotency-key": str(uuid.uuid4())}
-            )
-            taken = answer.status_code in (201, 202)
+            answer = await rest.place(self.edge, self.basket)
+            taken = answer.status_code in rest.TAKEN
             if answer.status_code in NOT_NOW and "retry-after" not in answer.headers:
                 self.retry_after_missing += 1
             name = answer.json()["name"] if taken else None

@@ -11,6 +11,7 @@ from shop.orders.v1 import order_service_pb2, order_service_pb2_grpc
 
 from gateway.edge import contract
 from runtime.status import from_rpc_error
+from shop_client.rest import TAKEN, basket, keyed, place
 from stack import customer
 from tests.integration.conftest import CHECKOUT, eventually
 
@@ -18,15 +19,11 @@ UNKNOWN_ORDER = f"orders/{uuid.UUID(int=1)}"
 
 
 def key(value=None):
-    return {"idempotency-key": value or str(uuid.uuid4())}
+    return keyed(value or "")
 
 
 def reason(answer):
     return answer.json()["details"][0]["reason"]
-
-
-def basket(product, quantity=1):
-    return {"lines": [{"product": product, "quantity": quantity}]}
 
 
 @pytest.fixture
@@ -43,8 +40,8 @@ async def operator(stack):
 
 
 async def ordered(client, product, quantity=1):
-    answer = await client.post("/v1/orders", json=basket(product, quantity), headers=key())
-    assert answer.status_code in (201, 202), answer.text
+    answer = await place(client, basket(product, quantity))
+    assert answer.status_code in TAKEN, answer.text
     return answer.json()
 
 

@@ -7,6 +7,7 @@ import pytest
 from shop.inventory.v1 import inventory_service_pb2, inventory_service_pb2_grpc
 from shop.orders.v1 import order_service_pb2, order_service_pb2_grpc
 
+from shop_client import rest
 from stack import customer
 
 
@@ -15,8 +16,7 @@ def reason(answer):
 
 
 async def place(client, product, key=None):
-    body = {"lines": [{"product": product, "quantity": 1}]}
-    return await client.post("/v1/orders", json=body, headers={"idempotency-key": key or str(uuid.uuid4())})
+    return await rest.place(client, rest.basket(product), key or "")
 
 
 @pytest.fixture

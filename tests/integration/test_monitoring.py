@@ -8,6 +8,7 @@ import httpx
 import pytest
 import yaml
 
+from shop_client import rest
 from stack.topology.addresses import Host, Port
 from tests.integration.conftest import CHECKOUT, eventually
 
@@ -118,9 +119,8 @@ async def test_the_running_prometheus_has_every_rule_and_evaluates_it(prometheus
 
 
 async def test_whatever_a_rule_asks_for_is_measured(stack, edge, prometheus):
-    order = {"lines": [{"product": "products/enamel-mug", "quantity": 1}]}
-    placed = await edge.post("/v1/orders", json=order, headers={"idempotency-key": "measured"})
-    assert placed.status_code in (201, 202)
+    placed = await rest.place(edge, rest.basket("products/enamel-mug"), "measured")
+    assert placed.status_code in rest.TAKEN
     async with stack.client("op", operator=True) as operator:
         # Who reconciles tells what is left from then on; by itself it does so after minutes.
         (await operator.post("/v1/orders:reconcile", json={}, timeout=60)).raise_for_status()

@@ -10,6 +10,7 @@ from shop.orders.v1 import operations_service_pb2, operations_service_pb2_grpc
 
 from gateway.issuer.settings import IssuerSettings
 from gateway.issuer.signing import ALGORITHM, AUDIENCE, Signer, key_in
+from shop_client import rest
 
 OPERATORS = [True, "true"]
 OTHERS = [
@@ -43,7 +44,7 @@ def token(settings, claim):
 
 @pytest.fixture
 async def somebodys_order(edge, load):
-    answer = await edge.post("/v1/orders", json=load.basket, headers={"idempotency-key": str(uuid.uuid4())})
+    answer = await rest.place(edge, load.basket)
     return answer.json()["name"]
 
 

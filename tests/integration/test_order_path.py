@@ -5,16 +5,8 @@ import uuid
 import pytest
 from shop.orders.v1 import events_pb2, order_pb2
 
-from tests.integration.conftest import RECOVERY_LIMIT_S, eventually
-
-
-def basket(product, quantity=1):
-    return {"lines": [{"product": product, "quantity": quantity}]}
-
-
-async def place(edge, order, key=None):
-    headers = {"idempotency-key": key or str(uuid.uuid4())}
-    return await edge.post("/v1/orders", json=order, headers=headers)
+from shop_client.rest import basket, in_stock, place, unconfirmed
+from tests.integration.conftest import RECOVERY_LIMIT_S
 
 
 async def available(edge, product):
@@ -26,8 +18,7 @@ async def available(edge, product):
 async def some_product(edge, *, at_least=10):
     answer = await edge.get("/v1/products")
     assert answer.status_code == 200, answer.text
-    stocked = [p for p in answer.json()["products"] if int(p["stock"]["available"]) >= at_least]
-    return stocked[0]["name"]
+    return in_stock(answer.json(), at_least=at_least)[0]
 
 
 async def test_ten_products_are_for_sale(edge):
@@ -117,12 +108,7 @@ async def test_inventory_gone_the_order_is_accepted_and_confirmed_once_it_is_bac
     assert accepted.json()["state"] == "PENDING"
     assert (repeated.status_code, repeated.json()["name"]) == (202, name)
     assert message.key.decode() in name
-
-    async def confirmed():
-        answer = await edge.get(f"/v1/{name}")
-        return answer.status_code == 200 and answer.json()["state"] == "CONFIRMED"
-
-    await eventually(confirmed, within_s=RECOVERY_LIMIT_S)
+    assert not await unconfirmed([edge], [name], within_s=RECOVERY_LIMIT_S)
     assert await available(edge, product) == before - 3
 
 

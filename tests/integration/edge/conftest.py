@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import grpc
 import httpx
 import pytest
 
+from shop_client import rest
 from tests.integration.edge import rig
 
 
@@ -84,8 +84,7 @@ def product(address: str) -> str:
     """
     The name of a product that can be bought.
     """
-    products = httpx.get(f"http://{address}/v1/products").json()["products"]
-    return str(max(products, key=lambda each: int(each["stock"]["available"]))["name"])
+    return rest.in_stock(httpx.get(f"http://{address}/v1/products").json())[0]
 
 
 class Buyer:
@@ -98,14 +97,13 @@ class Buyer:
         """
         A basket with one line.
         """
-        return {"lines": [{"product": self._product, "quantity": quantity}]}
+        return rest.basket(self._product, quantity)
 
     def buy(self, body: Any = None, key: str | None = None, **headers: str) -> httpx.Response:
         """
         POST an order under a new key, or under *key*.
         """
-        headers["idempotency-key"] = key or str(uuid.uuid4())
-        return self._client.post("/v1/orders", json=body or self.basket(), headers=headers)
+        return rest.place(self._client, body or self.basket(), key or "", **headers)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from shop.orders.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
 
+from shop_client import rest
 from tests.integration.hops import rig
 
 TEA, BROKEN, BUSY, LATE = "products/tea-1", "products/broken", "products/busy", "products/late"
@@ -21,8 +22,7 @@ def buy(client: httpx.Client, product: str = TEA) -> httpx.Response:
     """
     Order one of a product.
     """
-    body = {"lines": [{"product": product, "quantity": 1}]}
-    return client.post("/v1/orders", json=body, headers={"idempotency-key": str(uuid.uuid4())})
+    return rest.place(client, rest.basket(product))
 
 
 @pytest.mark.parametrize(("product", "status"), [(BROKEN, 500), (BUSY, 503), (LATE, 504)])

@@ -98,6 +98,11 @@ def test_a_buyer_without_an_answer_is_seen(facts):
     assert broken(facts) == ["every buyer was answered in the end"]
 
 
+def test_a_repeat_or_a_cancellation_without_an_answer_is_seen(facts):
+    facts.memory.unanswered.append("orders/1 placed again: UNAVAILABLE")
+    assert broken(facts) == ["every buyer was answered in the end"]
+
+
 def test_orders_that_stop_for_longer_than_promised_are_seen(facts):
     facts.memory.acknowledge(Told("r1", "orders/1", CONFIRMED, {TEA: 1}), at_s=10.0)
     facts.memory.acknowledge(Told("r2", "orders/2", PENDING, {TEA: 1}), at_s=129.0)

@@ -1,0 +1,95 @@
+"""A client of the JSON API that needs nothing installed: for what runs before, or without, the environment."""
+
+from __future__ import annotations
+
+import json as encoding
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shop_client import rest
+
+MAX_SHOWN = 2000
+
+
+class NoOrder(Exception):
+    """No order was taken in time; the message has the last answer."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A status and a body, whatever the status says."""
+
+    status_code: int
+    text: str
+
+    def json(self) -> Any:
+        """
+        Return the body; `ValueError` if it is not JSON.
+        """
+        return encoding.loads(self.text or "{}")
+
+    def __str__(self) -> str:
+        return f"{self.status_code} {self.text[:MAX_SHOWN]}"
+
+
+@dataclass(frozen=True)
+class Plain:
+    """Calls the shop at *url* as the bearer of *token*, or as nobody; `OSError` if no answer comes."""
+
+    url: str
+    token: str = ""
+    timeout_s: float = 15
+
+    def get(self, path: str) -> Answer:
+        """
+        GET *path*.
+        """
+        return self._call(path, None, {})
+
+    def post(self, path: str, *, json: Any, headers: Mapping[str, str]) -> Answer:
+        """
+        POST *json* to *path*.
+        """
+        return self._call(path, encoding.dumps(json).encode(), {"content-type": "application/json", **headers})
+
+    def _call(self, path: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
+        signed = rest.signed(self.token) if self.token else {}
+        request = urllib.request.Request(self.url + path, body, {**headers, **signed})  # noqa: S310 - the caller's own
+        try:
+            with urllib.request.urlopen(request, timeout=self.timeout_s) as answer:  # noqa: S310 - as above
+                return Answer(answer.status, answer.read().decode())
+        except urllib.error.HTTPError as error:
+            return Answer(error.code, error.read().decode(errors="replace"))
+
+
+def place_patiently(client: Plain, *, within_s: float, every_s: float, key: str = "") -> dict[str, Any]:
+    """
+    Place an order for one unit of what is in stock and return it; the same call is repeated until it is taken.
+
+    Raises `NoOrder` if it is not *within_s*.
+    """
+    key, deadline, said = key or str(uuid.uuid4()), time.monotonic() + within_s, ""
+    while time.monotonic() < deadline:
+        try:
+            answer = _place(client, key)
+            if answer.status_code in rest.TAKEN:
+                order: dict[str, Any] = answer.json()
+                return order
+            said = str(answer)
+        except (OSError, ValueError, LookupError) as error:
+            said = f"{type(error).__name__}: {error}"
+        time.sleep(every_s)
+    raise NoOrder(f"{client.url} takes no order: {said}")
+
+
+def _place(client: Plain, key: str) -> Answer:
+    listed = client.get("/v1/products")
+    products = rest.in_stock(listed.json())
+    if not products:
+        raise LookupError(f"no product is in stock: {listed}")
+    return rest.place(client, rest.basket(products[0]), key)

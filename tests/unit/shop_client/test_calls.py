@@ -1,0 +1,58 @@
+"""What a client repeats, and what not."""
+
+from __future__ import annotations
+
+import grpc
+import pytest
+from shop.orders.v1 import order_pb2
+
+from shop_client import calls
+
+
+class Failed(grpc.aio.AioRpcError):
+    def __init__(self, code):
+        super().__init__(code, grpc.aio.Metadata(), grpc.aio.Metadata())
+
+
+def told(*answers):
+    left = list(answers)
+
+    async def call():
+        answer = left.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return call, left
+
+
+async def test_a_call_is_repeated_while_its_outcome_is_not_known(monkeypatch):
+    monkeypatch.setattr(calls.tenacity, "wait_random_exponential", lambda **_: calls.tenacity.wait_none())
+    call, left = told(*(Failed(code) for code in calls.REPEAT), order_pb2.Order(name="orders/1"))
+    assert (await calls.repeated(call, within_s=5)).name == "orders/1"
+    assert left == []
+
+
+async def test_a_refusal_is_told_at_once():
+    call, left = told(Failed(grpc.StatusCode.FAILED_PRECONDITION), order_pb2.Order())
+    with pytest.raises(Failed):
+        await calls.repeated(call, within_s=5)
+    assert len(left) == 1
+
+
+async def test_an_order_of_several_products_is_one_request_under_its_key():
+    sent = []
+
+    class Stub:
+        async def CreateOrder(self, request, *, metadata, timeout):  # noqa: ASYNC109 - gRPC's own name
+            sent.append((request, metadata, timeout))
+            return order_pb2.Order(name="orders/1")
+
+    shop = calls.Shop(grpc.aio.insecure_channel("127.0.0.1:1"), (("authorization", "Bearer t"),), timeout_s=3)
+    shop._stub = Stub()
+    await shop.place({"products/tea": 2, "products/mug": 1}, key="k")
+    await shop.place({"products/tea": 1})
+    (request, metadata, timeout), (other, *_) = sent
+    assert {line.product: line.quantity for line in request.order.lines} == {"products/tea": 2, "products/mug": 1}
+    assert (request.request_id, metadata, timeout) == ("k", (("authorization", "Bearer t"),), 3)
+    assert other.request_id not in ("", "k")
