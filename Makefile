@@ -20,7 +20,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
 .PHONY: mesh-apply mesh-delete mesh-diff mesh-dump breakers
-.PHONY: bench-quick reconcile redrive soak hostile help up down status logs stop start restart kill run demo token clean protos lint unit system integration test
+.PHONY: bench-quick reconcile redrive soak hostile help up down status slo logs stop start restart kill run demo token clean protos lint unit system integration test
 
 help: ## say what can be done, and which variables choose what
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -35,6 +35,9 @@ down: ## end everything; the state stays
 
 status: ## every process: pid, address, health, restarts, uptime, memory
 	@$(STACK) status
+
+slo: ## availability, error budget left, outages and time to recover, of an hour, a day, a week and 30 days
+	@$(STACK) slo
 
 logs: ## the log of SVC, or of everything: its end and what comes; FOLLOW=no: all of it; SINCE=10m MATCH=regex LEVEL=error
 	@$(STACK) logs "$(SVC)" --since="$(SINCE)" --match="$(MATCH)" --level="$(LEVEL)" --follow="$(FOLLOW)"

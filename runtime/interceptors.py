@@ -16,15 +16,15 @@ import grpc
 import structlog
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Gauge, Histogram
 
 from runtime import deadline, errors, messages, status
+from runtime.call_counts import HANDLED
 from runtime.caller import share_of, single
 from runtime.settings import ServiceSettings
 from runtime.shares import Shares
 from runtime.validation import check
 
-HANDLED = Counter("grpc_server_handled", "Calls that ended, by code.", ["grpc_method", "grpc_code"])
 SECONDS = Histogram(
     "grpc_server_handling_seconds",
     "Seconds from a call's start to its end.",

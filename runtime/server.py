@@ -19,6 +19,7 @@ from grpc_reflection.v1alpha import reflection
 from opentelemetry.instrumentation.grpc import aio_server_interceptor
 
 from runtime import background
+from runtime.call_counts import count_from_zero
 from runtime.interceptors import Interceptor, wrappers
 from runtime.messaging.consumer import stuck_threads
 from runtime.settings import ServiceSettings
@@ -68,6 +69,7 @@ class Server:
         for add, servicer in servicers:
             add(servicer, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        count_from_zero(services)
         names = (*services, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
 

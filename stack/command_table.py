@@ -76,6 +76,11 @@ COMMANDS = (
         function="stack.commands.status:run",
     ),
     Command(
+        name="slo",
+        help="availability, error budget left, outages and time to recover, of an hour, a day, a week and 30 days",
+        function="stack.commands.slo:run",
+    ),
+    Command(
         name="logs",
         help="the log of SVC, or of everything: its end and what comes; FOLLOW=no the whole log",
         function="stack.commands.logs:run",

@@ -102,7 +102,7 @@ def kafka(plan: Plan) -> Process:
 
 
 def prometheus(plan: Plan) -> Process:
-    """The metrics of applications and Envoys, for a week."""
+    """The metrics of applications and Envoys, for 30 days or as many as fit."""
     listen = plan.network.at(Host.PROMETHEUS, Port.PROMETHEUS)
     return Process(
         name="prometheus-0",
@@ -112,8 +112,8 @@ def prometheus(plan: Plan) -> Process:
             str(plan.programs.prometheus),
             f"--config.file={plan.settings.conf}/prometheus/prometheus.yml",
             f"--storage.tsdb.path={plan.settings.data}/prometheus-0",
-            "--storage.tsdb.retention.time=7d",
-            "--storage.tsdb.retention.size=512MB",
+            "--storage.tsdb.retention.time=31d",
+            "--storage.tsdb.retention.size=2GB",
             f"--web.listen-address={listen}",
             "--web.enable-lifecycle",
             "--log.level=warn",

@@ -17,7 +17,7 @@ RULES = sorted(MONITORING.glob("rules/*.yml"))
 TESTS = sorted(MONITORING.glob("tests/*.yml"))
 # What no stack has before something went wrong.
 ONLY_AFTER_A_FAULT = {
-    'grpc_server_handled_total{grpc_code=~"UNAVAILABLE|INTERNAL|UNKNOWN|DEADLINE_EXCEEDED|DATA_LOSS",job="applications"}',
+    'envoy_cluster_grpc{cluster_name=~"outbound.*",grpc_status=~"2|4|13|14|15",service="edge"}',
     'inventory_order_events_total{outcome="DEAD"}',
     "messages_not_put_aside_total",
     "edge:time_to_recovery_seconds:7d",

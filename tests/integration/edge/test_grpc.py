@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import Any
 
 import grpc
+import httpx
 import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from shop.inventory.v1 import inventory_service_pb2, inventory_service_pb2_grpc
 from shop.orders.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
 
+from tests.integration.edge import rig
 from tests.integration.edge.conftest import Buyer
+
+ORDER = "orders/9f4e4d67-0000-5000-8000-000000000000"
 
 
 def order_request(product: str, quantity: int = 1, key: str | None = None) -> order_service_pb2.CreateOrderRequest:
@@ -56,9 +61,8 @@ def test_error_keeps_its_details(orders: Any, product: str) -> None:
 
 
 def test_failure_of_the_mesh_has_our_form_and_tells_nothing(own_shop: str, orders: Any) -> None:
-    name = "orders/9f4e4d67-0000-5000-8000-000000000000"
     with pytest.raises(grpc.RpcError) as caught:
-        orders.FulfilOrder(order_service_pb2.FulfilOrderRequest(name=name))
+        orders.FulfilOrder(order_service_pb2.FulfilOrderRequest(name=ORDER))
     assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
     status = rpc_status.from_call(caught.value)
     info = error_details_pb2.ErrorInfo()
@@ -78,3 +82,35 @@ def test_products_are_the_same_for_both(channel: grpc.Channel, client: Any) -> N
     answer = stub.ListProducts(inventory_service_pb2.ListProductsRequest(page_size=3))
     names = [each["name"] for each in client.get("/v1/products?page_size=3").json()["products"]]
     assert [product.name for product in answer.products] == names
+
+
+def counted(address: str) -> dict[str, int]:
+    """
+    How many calls of gRPC clients ended with each status, as Prometheus reads it.
+    """
+    metrics = httpx.get(f"http://{address}/stats/prometheus").text
+    found: dict[str, int] = {}
+    for status, calls in re.findall(r"^envoy_cluster_grpc_(\d+)\{[^}]*outbound[^}]*\} (\d+)$", metrics, re.MULTILINE):
+        found[status] = found.get(status, 0) + int(calls)
+    return found
+
+
+def test_call_that_fails_is_counted_by_its_status_whoever_failed_it(
+    own_shop: str, channel: grpc.Channel, orders: Any, client: httpx.Client
+) -> None:
+    before = counted(rig.ADMIN)
+    # By the edge itself, to which no replica is left; by a service; by a client of its own fault.
+    calls = (
+        lambda: orders.FulfilOrder(order_service_pb2.FulfilOrderRequest(name=ORDER)),
+        lambda: inventory_service_pb2_grpc.InventoryServiceStub(channel).GetProduct(
+            inventory_service_pb2.GetProductRequest(name="products/tea-mesh")
+        ),
+        lambda: orders.CreateOrder(order_request("products/tea-1", quantity=0)),
+    )
+    for call in calls:
+        with pytest.raises(grpc.RpcError):
+            call()
+    # Clients of JSON are told by HTTP's codes, which are counted as such.
+    assert client.get("/v1/products/tea-mesh").status_code == 503
+    after = counted(rig.ADMIN)
+    assert {status: after[status] - before.get(status, 0) for status in ("14", "3")} == {"14": 2, "3": 1}

@@ -14,6 +14,7 @@ from stack.settings import CHECKOUT
 
 LOOKING = {
     "status": [],
+    "slo": [],
     "logs": [],
     "token": ["ana"],
     "breakers": [],

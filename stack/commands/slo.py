@@ -1,0 +1,115 @@
+"""
+`make slo`: how available the system was and how fast it recovered, as Prometheus has recorded it.
+"""
+
+import argparse
+import json
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stack.commands.columns import table
+from stack.commands.status import span
+from stack.describe import describe
+from stack.errors import StackError
+from stack.run.running import require_running
+from stack.settings import Settings
+from stack.topology.addresses import Host, Port
+
+WINDOWS = {"1h": "1 h", "1d": "1 d", "7d": "7 d", "30d": "30 d"}
+ASK_S = 10
+NOTHING = "-"
+CALLS = ("CALLS", "", *WINDOWS.values())
+OUTAGES = ("EDGE", *WINDOWS.values())
+# One request: the records of monitoring/rules, and for how long there is something to look at.
+QUERY = '{__name__=~"sli:availability:.*|slo:.*|edge:.*"} or sum(count_over_time(edge:outage[30d])) * 5'
+Values = Mapping[str, float]
+
+
+class PrometheusAway(StackError):
+    """Prometheus does not answer, or not with what was asked for."""
+
+
+@dataclass(frozen=True)
+class Records:
+    """What is recorded: of each kind of calls, of the edge as a whole, and for how many seconds it was watched."""
+
+    calls: Mapping[str, Values]
+    edge: Values
+    watched_s: float
+
+
+def run(chosen: Settings, _options: argparse.Namespace) -> int:
+    """Print what was promised beside what was so."""
+    plan = describe(chosen)
+    require_running(chosen)
+    address = str(plan.network.at(Host.PROMETHEUS, Port.PROMETHEUS))
+    print(report(read(ask(address, QUERY))))
+    return 0
+
+
+def ask(address: str, query: str) -> list[dict[str, Any]]:
+    """
+    The samples of *query* now.
+
+    Raises `PrometheusAway`.
+    """
+    url = f"http://{address}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
+    try:
+        with urllib.request.urlopen(url, timeout=ASK_S) as answer:
+            result: list[dict[str, Any]] = json.load(answer)["data"]["result"]
+    except (OSError, ValueError, LookupError) as error:
+        raise PrometheusAway(f"Prometheus at {address}: {error}") from error
+    return result
+
+
+def read(samples: list[dict[str, Any]]) -> Records:
+    """The records in an answer of Prometheus."""
+    calls: dict[str, dict[str, float]] = {}
+    edge: dict[str, float] = {}
+    watched = 0.0
+    for sample in samples:
+        labels, value = sample["metric"], float(sample["value"][1])
+        name = labels.get("__name__", "")
+        if "sli" in labels:
+            calls.setdefault(f"{labels['service']} ({labels['sli']})", {})[name] = value
+        elif name:
+            edge[name] = value
+        else:
+            watched = value
+    return Records(calls, edge, watched)
+
+
+def report(records: Records) -> str:
+    """
+    The records as a person reads them; what was not measured is a dash.
+    """
+    rows = [CALLS]
+    for kind, values in sorted(records.calls.items()):
+        rows.append((kind, "available", *_each(values, "sli:availability", _percent)))
+        rows.append(("", "budget left", *_each(values, "slo:error_budget_remaining", _share)))
+    edge = [
+        OUTAGES,
+        ("outages that ended", *_each(records.edge, "edge:recoveries", "{:.0f}".format)),
+        ("time out", *_each(records.edge, "edge:outage_seconds", span)),
+        ("mean time to recover", *_each(records.edge, "edge:time_to_recovery_seconds", span)),
+        ("longest outage", *_each(records.edge, "edge:longest_outage_seconds", span)),
+    ]
+    watched = f"Promised: 99.95 % of all calls, two minutes to recover. Watched for {span(records.watched_s)} of 30 d."
+    return "\n\n".join((table(rows), table(edge), watched))
+
+
+def _each(values: Values, name: str, text: Callable[[float], str]) -> list[str]:
+    found = [values.get(f"{name}:{window}") for window in WINDOWS]
+    return [NOTHING if value is None else text(value) for value in found]
+
+
+def _percent(value: float) -> str:
+    # What is not whole is not told as whole.
+    return "100 %" if value == 1 else f"{min(value * 100, 99.999):.3f} %"
+
+
+def _share(value: float) -> str:
+    return f"{value * 100:.0f} %"
