@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from http import HTTPStatus
 from typing import Any
 
 import grpc
@@ -54,7 +55,7 @@ class OrderService(order_service_pb2_grpc.OrderServiceServicer):
         """
         Place an order.
         """
-        return await _reply(context, await self._place(caller(context), request))
+        return await _reply(context, await self._place(caller(context), request), placed=True)
 
     async def _place(self, who: Caller, request: order_service_pb2.CreateOrderRequest) -> Answer:
         try:
@@ -227,13 +228,20 @@ def _prefixed(violation: FieldViolation) -> FieldViolation:
     return FieldViolation(f"order.{violation.field}", violation.description)
 
 
-async def _reply(context: Context, answer: Answer) -> order_pb2.Order:
+async def _reply(context: Context, answer: Answer, *, placed: bool = False) -> order_pb2.Order:
     order = order_pb2.Order.FromString(answer.snapshot)
     headers = [("location", f"/v1/{order.name}"), ("etag", order.etag)]
     if answer.replayed:
         headers.append(("idempotency-replayed", "true"))
-    await send_http_code(context, answer.http_code, headers)
+    await send_http_code(context, http_code(order) if placed else HTTPStatus.OK, headers)
     return order
+
+
+def http_code(placed: order_pb2.Order) -> HTTPStatus:
+    """
+    Return the status for who placed an order: accepted while its stock is still to be held.
+    """
+    return HTTPStatus.ACCEPTED if placed.state == order_pb2.Order.PENDING else HTTPStatus.CREATED
 
 
 def _event(event: Version | None) -> order_service_pb2.WatchOrderResponse:

@@ -8,12 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from orders_svc.order import Change, Draft, Hold, Line, Order, State
+from orders_svc.order import Change, Draft, Hold, Line, Order
 from runtime.errors import Internal
-
-CREATED = 201
-ACCEPTED = 202
-OK = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +36,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a caller is told: the order's serialized message and the HTTP code."""
+    """What a caller is told: the order's serialized message, and whether it was told that before."""
 
     snapshot: bytes
-    http_code: int
     replayed: bool = False
 
 
@@ -62,11 +57,6 @@ class Placement:
     order: Order
     request: Request
     lease: datetime | None = None
-
-    @property
-    def http_code(self) -> int:
-        """201 when the stock is held, 202 when that is still to come."""
-        return ACCEPTED if self.order.state is State.PENDING else CREATED
 
 
 class Stale(Exception):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from orders_svc import wire
+from orders_svc import sql, wire
 from orders_svc.order import Change, Line, Money, Order, State
-from orders_svc.ports import OK, Placement, Request
+from orders_svc.ports import Placement, Request
 from runtime.messaging import outbox
 from runtime.messaging.message import Record
 
@@ -49,29 +49,40 @@ def outbox_rows(change: Change) -> tuple[Record, ...]:
     return tuple(records)
 
 
-def columns(rows: Sequence[Sequence[object]], count: int) -> list[list[object]]:
+def columns(rows: Sequence[Mapping[str, object]]) -> dict[str, list[object]]:
     """
-    Return *rows* as *count* columns, the form that `unnest` takes.
+    Return *rows*, of which there is one at least, as columns by name: the form that `unnest` takes.
     """
-    return [[row[index] for row in rows] for index in range(count)]
+    return {name: [row[name] for row in rows] for name in rows[0]}
 
 
-def place_arguments(batch: Sequence[Prepared]) -> list[list[object]]:
+def find_arguments(requests: Sequence[Request]) -> list[object]:
+    """
+    Return the parameters of `sql.FIND`.
+    """
+    asked = [{"customer": r.customer, "request_id": r.request_id, "order_id": r.order_id} for r in requests]
+    return sql.FIND.arguments(**columns(asked))
+
+
+def place_arguments(batch: Sequence[Prepared]) -> list[object]:
     """
     Return the parameters of `sql.PLACE`.
     """
-    orders: list[Sequence[object]] = []
-    queued: list[Sequence[object]] = []
-    for each in batch:
-        order, request = each.placement.order, each.placement.request
-        orders.append(
-            (
-                *(order.id, order.customer, request.request_id, request.fingerprint, each.placement.http_code),
-                *(*_state_columns(order), order.create_time, each.snapshot, each.placement.lease),
-            )
-        )
-        queued += [(order.id, *outbox.row(record)) for record in each.rows]
-    return columns(orders, 14) + columns(queued, 6)
+    orders = [_placed(each) for each in batch]
+    events = [{"event_of": each.placement.order.id, **outbox.named(record)} for each in batch for record in each.rows]
+    return sql.PLACE.arguments(**columns(orders), **columns(events))
+
+
+def _placed(prepared: Prepared) -> dict[str, object]:
+    placement = prepared.placement
+    return {
+        "order_id": placement.order.id,
+        "create_time": placement.order.create_time,
+        "snapshot": prepared.snapshot,
+        "lease": placement.lease,
+        **_request(placement.request),
+        **_state(placement.order),
+    }
 
 
 def save_arguments(change: Change, before: Order, request: Request | None, lease: datetime | None) -> list[object]:
@@ -79,20 +90,23 @@ def save_arguments(change: Change, before: Order, request: Request | None, lease
     Return the parameters of `sql.SAVE`.
     """
     order = change.after
-    key = (
-        (None, None, None, None) if request is None else (request.customer, request.request_id, request.fingerprint, OK)
+    return sql.SAVE.arguments(
+        order_id=order.id,
+        version_before=before.version,
+        version=order.version,
+        update_time=order.update_time,
+        snapshot=snapshot_of(order),
+        lease=lease,
+        **_request(request),
+        **_state(order),
+        **columns([outbox.named(record) for record in outbox_rows(change)]),
     )
-    state, reason, lines, currency, total, generation = _state_columns(order)
-    return [
-        *(order.id, before.version, state, reason, lines, currency, total, generation, order.version),
-        *(
-            order.update_time,
-            snapshot_of(order),
-            *key,
-            *outbox.columns(outbox_rows(change)),
-            lease,
-        ),
-    ]
+
+
+def _request(request: Request | None) -> dict[str, object]:
+    if request is None:
+        return dict.fromkeys(("customer", "request_id", "fingerprint"))
+    return {"customer": request.customer, "request_id": request.request_id, "fingerprint": request.fingerprint}
 
 
 def snapshot_of(order: Order) -> bytes:
@@ -102,12 +116,16 @@ def snapshot_of(order: Order) -> bytes:
     return wire.order_message(order).SerializeToString()
 
 
-def _state_columns(order: Order) -> tuple[object, ...]:
-    currency, total = (
-        (None, None) if order.total is None else (order.total.currency, Decimal(order.total.nanos).scaleb(-9))
-    )
-    lines = json.dumps([_line_column(line) for line in order.lines])
-    return str(order.state), order.state_reason, lines, currency, total, order.generation
+def _state(order: Order) -> dict[str, object]:
+    total = order.total
+    return {
+        "state": str(order.state),
+        "state_reason": order.state_reason,
+        "lines": json.dumps([_line_column(line) for line in order.lines]),
+        "currency": None if total is None else total.currency,
+        "total": None if total is None else Decimal(total.nanos).scaleb(-9),
+        "generation": order.generation,
+    }
 
 
 def _line_column(line: Line) -> dict[str, object]:

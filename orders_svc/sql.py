@@ -1,5 +1,5 @@
 """
-The statements that `store.py` sends.
+Every statement that the service sends, but for those of the outbox, which are the runtime's.
 
 Only the constants here are put into statements; values go as parameters.
 """
@@ -8,34 +8,39 @@ Only the constants here are put into statements; values go as parameters.
 
 from __future__ import annotations
 
+from orders_svc.statement import Statement
 from runtime.messaging import outbox
 
 FENCE = 0x6F72646572
 KEYS_KEPT_DAYS = 7
+# What the clocks of PostgreSQL and of whoever ends a lease may differ by.
+CLOCKS_DIFFER = "interval '2 s'"
 
 COLUMNS = """order_id, customer, state::text AS state, state_reason, lines, currency, total,
     generation, version, create_time, update_time"""
 LOCK_FENCE_SHARED = f"SELECT pg_advisory_xact_lock_shared({FENCE})"
 # Rows whose hold no longer counts, or whose request id has an answer, are left out. `pass_fence` takes the fence's
 # lock, and reads the generation and the clock after that: inventory gives an expired hold's stock back only after it
-# has waited for that lock. The two seconds are for what its clock and ours may differ.
-PLACE = f"""
+# has waited for that lock.
+PLACE = Statement(f"""
 WITH input AS (
     SELECT * FROM unnest(
-        $1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::smallint[], $6::text[], $7::text[], $8::jsonb[],
-        $9::text[], $10::numeric[], $11::bigint[], $12::timestamptz[], $13::bytea[], $14::timestamptz[]
-    ) AS t (order_id, customer, request_id, fingerprint, http_code, state, state_reason, lines,
-            currency, total, generation, create_time, snapshot, lease)
+        :order_id::uuid[], :customer::text[], :request_id::text[], :fingerprint::bytea[], :state::text[],
+        :state_reason::text[], :lines::jsonb[], :currency::text[], :total::numeric[], :generation::bigint[],
+        :create_time::timestamptz[], :snapshot::bytea[], :lease::timestamptz[]
+    ) AS t (order_id, customer, request_id, fingerprint, state,
+            state_reason, lines, currency, total, generation,
+            create_time, snapshot, lease)
 ), fence AS MATERIALIZED (
     SELECT generation, passed_at FROM pass_fence({FENCE})
 ), unfenced AS (
     SELECT input.* FROM input, fence
     WHERE input.state <> 'CONFIRMED' OR (
-        input.generation >= fence.generation AND coalesce(lease, 'infinity') > fence.passed_at + interval '2 s')
+        input.generation >= fence.generation AND coalesce(lease, 'infinity') > fence.passed_at + {CLOCKS_DIFFER})
     ORDER BY customer, request_id
 ), fresh AS (
-    INSERT INTO idempotency_keys (customer, request_id, fingerprint, order_id, version, http_code, create_time)
-    SELECT customer, request_id, fingerprint, order_id, 1, http_code, create_time FROM unfenced
+    INSERT INTO idempotency_keys (customer, request_id, fingerprint, order_id, version, create_time)
+    SELECT customer, request_id, fingerprint, order_id, 1, create_time FROM unfenced
     ON CONFLICT DO NOTHING RETURNING order_id
 ), placed AS (
     INSERT INTO orders (order_id, customer, state, state_reason, lines, currency, total, generation,
@@ -48,41 +53,47 @@ WITH input AS (
 ), queued AS (
     {outbox.INSERT}
     SELECT shard, topic, key, value, headers
-    FROM unnest($15::uuid[], $16::smallint[], $17::text[], $18::bytea[], $19::bytea[], $20::jsonb[])
+    FROM unnest(:event_of::uuid[], :shard::smallint[], :topic::text[], :key::bytea[], :value::bytea[],
+                :headers::jsonb[])
         AS q (order_id, shard, topic, key, value, headers) JOIN fresh USING (order_id)
 )
 SELECT order_id FROM fresh
-"""
-SAVE = f"""
+""")
+SAVE = Statement(f"""
 WITH moved AS (
-    UPDATE orders SET state = $3::text::order_state, state_reason = $4, lines = $5::jsonb, currency = $6,
-        total = $7::numeric, generation = $8, version = $9, update_time = $10
-    WHERE order_id = $1 AND version = $2
-      AND ($3 <> 'CONFIRMED' OR ($8 >= (SELECT generation FROM stock_generation)
-                                 AND coalesce($21::timestamptz, 'infinity') > clock_timestamp() + interval '2 s'))
-      AND (state <> 'CONFIRMED' OR $3 <> 'CANCELLED' OR $8 = (SELECT generation FROM stock_generation))
+    UPDATE orders SET state = :state::text::order_state, state_reason = :state_reason, lines = :lines::jsonb,
+        currency = :currency, total = :total::numeric, generation = :generation, version = :version,
+        update_time = :update_time
+    WHERE order_id = :order_id AND version = :version_before
+      AND (:state <> 'CONFIRMED'
+           OR (:generation >= (SELECT generation FROM stock_generation)
+               AND coalesce(:lease::timestamptz, 'infinity') > clock_timestamp() + {CLOCKS_DIFFER}))
+      AND (state <> 'CONFIRMED' OR :state <> 'CANCELLED'
+           OR :generation = (SELECT generation FROM stock_generation))
     RETURNING order_id
 ), recorded AS (
-    INSERT INTO order_changes (order_id, version, snapshot) SELECT order_id, $9, $11 FROM moved
+    INSERT INTO order_changes (order_id, version, snapshot) SELECT order_id, :version, :snapshot FROM moved
 ), remembered AS (
-    INSERT INTO idempotency_keys (customer, request_id, fingerprint, order_id, version, http_code, create_time)
-    SELECT $12::text, $13::text, $14::bytea, order_id, $9, $15::smallint, $10 FROM moved WHERE $12::text IS NOT NULL
+    INSERT INTO idempotency_keys (customer, request_id, fingerprint, order_id, version, create_time)
+    SELECT :customer::text, :request_id::text, :fingerprint::bytea, order_id, :version, :update_time
+    FROM moved WHERE :customer::text IS NOT NULL
 ), queued AS (
     {outbox.INSERT}
     SELECT shard, topic, key, value, headers
-    FROM moved, unnest($16::smallint[], $17::text[], $18::bytea[], $19::bytea[], $20::jsonb[])
+    FROM moved, unnest(:shard::smallint[], :topic::text[], :key::bytea[], :value::bytea[], :headers::jsonb[])
         AS q (shard, topic, key, value, headers)
 )
 SELECT count(*) FROM moved
-"""
+""")
 # A pruned key is made up for by the order's first version, whose id follows from the request.
-FIND = """
-SELECT asked.number, found.fingerprint, found.http_code, change.snapshot
-FROM unnest($1::text[], $2::text[], $3::uuid[]) WITH ORDINALITY AS asked (customer, request_id, order_id, number)
+FIND = Statement("""
+SELECT asked.number, found.fingerprint, change.snapshot
+FROM unnest(:customer::text[], :request_id::text[], :order_id::uuid[])
+    WITH ORDINALITY AS asked (customer, request_id, order_id, number)
 LEFT JOIN idempotency_keys AS found USING (customer, request_id)
 JOIN order_changes AS change ON change.order_id = coalesce(found.order_id, asked.order_id)
     AND change.version = coalesce(found.version, 1)
-"""
+""")
 GET = f"SELECT {COLUMNS} FROM orders WHERE order_id = $1"
 GENERATION = "SELECT generation FROM stock_generation"
 # One short index scan a state, whatever the number of orders.

@@ -15,19 +15,7 @@ from shop.orders.v1 import order_pb2
 
 from orders_svc import rows, sql, wire
 from orders_svc.order import Change, Order, State, basket, fingerprint
-from orders_svc.ports import (
-    ACCEPTED,
-    CREATED,
-    OK,
-    Answer,
-    Fenced,
-    KeyTaken,
-    Placement,
-    Request,
-    Stale,
-    Stored,
-    Unstorable,
-)
+from orders_svc.ports import Answer, Fenced, KeyTaken, Placement, Request, Stale, Stored, Unstorable
 from runtime import database
 from runtime.batching import Batcher
 from runtime.database import NOT_NOW
@@ -83,9 +71,8 @@ class Store:
         return await _again(find)
 
     async def _find(self, session: Any, requests: Sequence[Request]) -> list[Stored | None]:
-        keys = [(each.customer, each.request_id, each.order_id) for each in requests]
         found: list[Stored | None] = [None] * len(requests)
-        for row in await session.fetch(sql.FIND, *rows.columns(keys, 3)):
+        for row in await session.fetch(sql.FIND.text, *rows.find_arguments(requests)):
             found[row["number"] - 1] = _stored(row)
         return found
 
@@ -112,7 +99,7 @@ class Store:
         # Of repeats in one batch the first counts; the others find its answer, as they would a moment later.
         unique = {each.placement.order.id: each for each in reversed(batch)}
         async with connection(self._pool) as session:
-            placed = await session.fetch(sql.PLACE, *rows.place_arguments([*unique.values()]))
+            placed = await session.fetch(sql.PLACE.text, *rows.place_arguments([*unique.values()]))
             stored = {id(unique[row["order_id"]]) for row in placed}
             self._announce(str(row["order_id"]) for row in placed)
             left = [each for each in batch if id(each) not in stored]
@@ -157,14 +144,14 @@ class Store:
         if not moved:
             raise await self._standstill(change, before)
         self._announce([str(order.id)])
-        return Answer(rows.snapshot_of(order), OK)
+        return Answer(rows.snapshot_of(order))
 
     async def _save(self, session: Any, change: Change, arguments: Sequence[object]) -> int:
         if not change.moves_units:
-            return int(await session.fetchval(sql.SAVE, *arguments))
+            return int(await session.fetchval(sql.SAVE.text, *arguments))
         async with session.transaction():
             await session.execute(sql.LOCK_FENCE_SHARED)
-            return int(await session.fetchval(sql.SAVE, *arguments))
+            return int(await session.fetchval(sql.SAVE.text, *arguments))
 
     async def _conflict(self, request: Request | None) -> Stale | KeyTaken:
         stored = None if request is None else await self.find_answer(request)
@@ -227,13 +214,13 @@ async def _again(work: Callable[[], Awaitable[Result]]) -> Result:
 
 def _outcome(prepared: rows.Prepared, placed: bool, stored: Stored | None) -> Answer | Exception:
     if placed:
-        return Answer(prepared.snapshot, prepared.placement.http_code)
+        return Answer(prepared.snapshot)
     return Fenced() if stored is None else KeyTaken(stored)
 
 
 def _stored(row: Any) -> Stored:
+    answer = Answer(row["snapshot"], replayed=True)
     if row["fingerprint"] is not None:
-        return Stored(row["fingerprint"], Answer(row["snapshot"], row["http_code"], replayed=True))
+        return Stored(row["fingerprint"], answer)
     order = wire.order(order_pb2.Order.FromString(row["snapshot"]))
-    http_code = ACCEPTED if order.state is State.PENDING else CREATED
-    return Stored(fingerprint("CreateOrder", *basket(order.lines)), Answer(row["snapshot"], http_code, replayed=True))
+    return Stored(fingerprint("CreateOrder", *basket(order.lines)), answer)

@@ -37,22 +37,21 @@ async def put(connection: Any, records: Sequence[Record]) -> None:
     """
     Have *records* published after the commit of *connection*'s transaction, in their order.
     """
-    await connection.execute(PUT, *columns(records))
+    rows = [named(record) for record in records]
+    await connection.execute(PUT, *([row[name] for row in rows] for name in COLUMNS.split(", ")))
 
 
-def columns(records: Sequence[Record]) -> list[list[object]]:
+def named(record: Record) -> dict[str, object]:
     """
-    Return *records* as one list for each of `COLUMNS`, the form that `unnest` takes.
+    Return *record* as the values of `COLUMNS` by name.
     """
-    rows = [row(record) for record in records]
-    return [[each[index] for each in rows] for index in range(COLUMNS.count(",") + 1)]
-
-
-def row(record: Record) -> tuple[object, ...]:
-    """
-    Return *record* as the values of `COLUMNS`.
-    """
-    return shard_of(record.key), record.topic, record.key, record.value, json.dumps(dict(record.headers))
+    return {
+        "shard": shard_of(record.key),
+        "topic": record.topic,
+        "key": record.key,
+        "value": record.value,
+        "headers": json.dumps(dict(record.headers)),
+    }
 
 
 def shard_of(key: bytes) -> int:

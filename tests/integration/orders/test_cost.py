@@ -87,7 +87,7 @@ async def test_orders_that_arrive_together_wait_for_two_statements(checkout, sta
     statements.sent.clear()
     await asyncio.gather(*(checkout.place(draft(number)) for number in range(count)))
     await statements.settle()
-    assert statements.of(sql.FIND) == statements.of(sql.PLACE) == 1
+    assert statements.of(sql.FIND.text) == statements.of(sql.PLACE.text) == 1
     assert sum(statements.sent.values()) == 2, statements.sent
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from orders_svc import rows
 from orders_svc.order import Change, Hold, IdempotencyKeyReused, Money, RequestRefused, State
-from orders_svc.ports import OK, Answer, Fenced, KeyTaken, Request, Stale, Stored
+from orders_svc.ports import Answer, Fenced, KeyTaken, Request, Stale, Stored
 from runtime.errors import FailedPrecondition, Unavailable
 
 EUR_2 = Money("EUR", 2_000_000_000)
@@ -36,7 +36,7 @@ class FakeOrders:
         if stored := self.keys.get((request.customer, request.request_id)):
             raise KeyTaken(stored)
         self._fence(order, placement.lease)
-        answer = Answer(rows.snapshot_of(order), placement.http_code)
+        answer = Answer(rows.snapshot_of(order))
         self._remember(Change(None, order), request, answer)
         return answer
 
@@ -58,7 +58,7 @@ class FakeOrders:
         if gives_back and change.after.generation != self.stock_generation:
             raise Stale
         self._fence(change.after, lease)
-        answer = Answer(rows.snapshot_of(change.after), OK)
+        answer = Answer(rows.snapshot_of(change.after))
         self._remember(change, request, answer)
         return answer
 
@@ -73,7 +73,7 @@ class FakeOrders:
         self.history[order.id, order.version] = answer.snapshot
         self.events += rows.outbox_rows(change)
         if request is not None:
-            replayed = Answer(answer.snapshot, answer.http_code, replayed=True)
+            replayed = Answer(answer.snapshot, replayed=True)
             self.keys[request.customer, request.request_id] = Stored(request.fingerprint, replayed)
 
 

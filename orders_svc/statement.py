@@ -1,0 +1,23 @@
+"""SQL whose parameters have names: asyncpg counts them, which nobody can read once there are twenty."""
+
+from __future__ import annotations
+
+import re
+
+PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
+
+
+class Statement:
+    """A statement with parameters written as `:name`; *text* is what the server is sent."""
+
+    def __init__(self, text: str) -> None:
+        self._names = [*dict.fromkeys(PARAMETER.findall(text))]
+        self.text = PARAMETER.sub(lambda found: f"${self._names.index(found[1]) + 1}", text)
+
+    def arguments(self, **values: object) -> list[object]:
+        """
+        Return *values* in the order that the server counts them; each parameter must have one, and nothing else.
+        """
+        if values.keys() != set(self._names):
+            raise TypeError(f"the statement takes {sorted(self._names)}, not {sorted(values)}")
+        return [values[name] for name in self._names]
