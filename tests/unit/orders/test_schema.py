@@ -17,3 +17,9 @@ def test_a_migration_of_tables_in_use_gives_up_a_lock_that_is_not_to_be_had(migr
     text = migration.read_text().partition("-- migrate:down")[0]
     first = LOCKS.search(text)
     assert first is None or "SET LOCAL lock_timeout" in text[: first.start()]
+
+
+def test_no_two_migrations_have_one_version():
+    """dbmate knows a migration by the number before its name: of two with one, it applies the first alone."""
+    versions = [migration.name.partition("_")[0] for migration in MIGRATIONS]
+    assert len(set(versions)) == len(versions)
