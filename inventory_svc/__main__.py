@@ -23,7 +23,7 @@ from inventory_svc.generation import CurrentGeneration
 from inventory_svc.holds import Inventory
 from inventory_svc.leases import Leases
 from inventory_svc.ledger import EVENTS_TOPIC, TOPIC, Ledger, LedgerEntries
-from inventory_svc.orders import MeshOrders
+from inventory_svc.orders_client import MeshOrders
 from inventory_svc.rebuild import Rebuild
 from inventory_svc.recovery import StockRecovery
 from inventory_svc.relay import WAIT_MS, Relay

@@ -12,7 +12,7 @@ import grpc
 from shop.inventory.v1 import inventory_pb2, inventory_service_pb2
 from shop.inventory.v1.inventory_service_pb2_grpc import InventoryServiceServicer
 
-from inventory_svc import translate
+from inventory_svc import wire
 from inventory_svc.holds import Inventory
 from inventory_svc.ports import HoldOutcome, Reads
 from inventory_svc.stock import Basket, OperatorOnly, Receipt
@@ -40,7 +40,7 @@ class InventoryApi(InventoryServiceServicer):
 
     async def HoldStock(self, request: inventory_service_pb2.HoldStockRequest, context: Context) -> inventory_pb2.Hold:
         """Hold a basket."""
-        return translate.hold_message(await self._inventory.hold(_basket(request)))
+        return wire.hold_message(await self._inventory.hold(_basket(request)))
 
     async def BatchHoldStock(
         self, request: inventory_service_pb2.BatchHoldStockRequest, context: Context
@@ -65,20 +65,20 @@ class InventoryApi(InventoryServiceServicer):
         self, request: inventory_service_pb2.CommitHoldRequest, context: Context
     ) -> inventory_pb2.Hold:
         """Turn a hold into a sale."""
-        return translate.hold_message(await self._inventory.commit(translate.bare(request.name)))
+        return wire.hold_message(await self._inventory.commit(wire.bare(request.name)))
 
     async def ReleaseHold(
         self, request: inventory_service_pb2.ReleaseHoldRequest, context: Context
     ) -> inventory_pb2.Hold:
         """Give a hold's stock back."""
-        return translate.hold_message(await self._inventory.release(translate.bare(request.name)))
+        return wire.hold_message(await self._inventory.release(wire.bare(request.name)))
 
     async def BatchGetHolds(
         self, request: inventory_service_pb2.BatchGetHoldsRequest, context: Context
     ) -> inventory_service_pb2.BatchGetHoldsResponse:
         """Return the holds of several orders."""
-        holds = await self._reads.holds_of([translate.bare(name) for name in request.names])
-        return inventory_service_pb2.BatchGetHoldsResponse(holds=[translate.hold_message(each) for each in holds])
+        holds = await self._reads.holds_of([wire.bare(name) for name in request.names])
+        return inventory_service_pb2.BatchGetHoldsResponse(holds=[wire.hold_message(each) for each in holds])
 
     async def ListHolds(
         self, request: inventory_service_pb2.ListHoldsRequest, context: Context
@@ -88,7 +88,7 @@ class InventoryApi(InventoryServiceServicer):
         cursor = _read_cursor(request.page_token) if request.page_token else "0"
         holds, after = await self._reads.open_holds(cursor=cursor, limit=size)
         return inventory_service_pb2.ListHoldsResponse(
-            holds=[translate.hold_message(each) for each in holds],
+            holds=[wire.hold_message(each) for each in holds],
             next_page_token=_token(after) if after else "",
         )
 
@@ -103,7 +103,7 @@ class InventoryApi(InventoryServiceServicer):
         self, request: inventory_service_pb2.GetProductRequest, context: Context
     ) -> inventory_pb2.Product:
         """Return a product."""
-        return translate.product_message(await self._reads.product(translate.bare(request.name)))
+        return wire.product_message(await self._reads.product(wire.bare(request.name)))
 
     async def ListProducts(
         self, request: inventory_service_pb2.ListProductsRequest, context: Context
@@ -115,7 +115,7 @@ class InventoryApi(InventoryServiceServicer):
         found = await self._reads.products(after=after, limit=size + 1)
         page = found[:size]
         return inventory_service_pb2.ListProductsResponse(
-            products=[translate.product_message(each) for each in page],
+            products=[wire.product_message(each) for each in page],
             next_page_token=_token(page[-1].listing.product) if len(found) > size else "",
         )
 
@@ -125,15 +125,15 @@ class InventoryApi(InventoryServiceServicer):
         if not who.operator:
             raise OperatorOnly("only operators restock")
         # Request ids belong to who uses them.
-        receipt = Receipt(f"{who.customer} {request.request_id}", translate.bare(request.name), request.quantity)
+        receipt = Receipt(f"{who.customer} {request.request_id}", wire.bare(request.name), request.quantity)
         restocked = await self._inventory.restock(receipt)
         if restocked.repeated:
             await send_http_code(context, 200, [("idempotency-replayed", "true")])
-        return translate.product_message(restocked.product)
+        return wire.product_message(restocked.product)
 
 
 def _basket(request: inventory_service_pb2.HoldStockRequest) -> Basket:
-    return Basket(translate.bare(request.order), translate.lines(request.lines))
+    return Basket(wire.bare(request.order), wire.lines(request.lines))
 
 
 def _raise_if_unavailable(outcomes: Sequence[HoldOutcome]) -> None:
@@ -149,7 +149,7 @@ def _outcome_messages(outcomes: Sequence[HoldOutcome]) -> list[inventory_service
     return [
         inventory_service_pb2.HoldStockOutcome(error=to_status(outcome, DOMAIN))
         if isinstance(outcome, errors.Error)
-        else inventory_service_pb2.HoldStockOutcome(hold=translate.hold_message(outcome))
+        else inventory_service_pb2.HoldStockOutcome(hold=wire.hold_message(outcome))
         for outcome in outcomes
     ]
 

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 from prometheus_client import Counter
 from shop.inventory.v1.events_pb2 import LedgerEntry
 
-from inventory_svc import translate
+from inventory_svc import wire
 from inventory_svc.stock import Listing, Money, Receipt
 from runtime import errors
 from runtime.caller import MAX_CUSTOMER
@@ -83,13 +83,13 @@ def understood(entry: LedgerEntry) -> Entry | None:
 
 
 def _milliseconds(entry: LedgerEntry) -> int:
-    at_ms = translate.milliseconds(entry.occur_time)
+    at_ms = wire.milliseconds(entry.occur_time)
     _require(0 <= at_ms <= LAST_MS and 0 <= entry.occur_time.nanos < _NANOS, "occur_time")
     return at_ms
 
 
 def _listing(message: LedgerEntry.Listing) -> Listing:
-    listing = translate.listing(message)
+    listing = wire.listing(message)
     _require(bool(_PRODUCT.fullmatch(message.product.name)), "listing.product.name")
     _require(len(listing.display_name) <= MAX_NAME, "listing.product.display_name")
     _require(len(listing.description) <= MAX_DESCRIPTION, "listing.product.description")
@@ -106,7 +106,7 @@ def _receipt(message: LedgerEntry.Receipt) -> Receipt:
     _require(bool(_PRODUCT.fullmatch(message.product)), "receipt.product")
     _require(1 <= message.quantity <= MAX_UNITS, "receipt.quantity")
     _require(0 < len(message.request_id) <= MAX_REQUEST, "receipt.request_id")
-    return translate.receipt(message)
+    return wire.receipt(message)
 
 
 def _require(holds: bool, field: str) -> None:

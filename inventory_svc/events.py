@@ -20,7 +20,7 @@ from prometheus_client import Counter
 from shop.orders.v1.events_pb2 import OrderEvent
 from shop.orders.v1.order_pb2 import Order
 
-from inventory_svc import translate
+from inventory_svc import wire
 from inventory_svc.holds import Inventory
 from inventory_svc.ports import HoldOutcome
 from inventory_svc.stock import (
@@ -108,7 +108,7 @@ def sort(messages: Sequence[Message]) -> Batch:
 
 
 def _sort_one(batch: Batch, message: Message, event: OrderEvent) -> None:
-    order, lines = translate.bare(event.order.name), translate.lines(event.order.lines)
+    order, lines = wire.bare(event.order.name), wire.lines(event.order.lines)
     state, generation = event.order.state, event.stock_generation
     at_ms, created_ms = _moment(event.occur_time), _moment(event.order.create_time)
     if state == Order.CONFIRMED:
@@ -121,7 +121,7 @@ def _sort_one(batch: Batch, message: Message, event: OrderEvent) -> None:
 
 
 def _moment(told: Timestamp) -> int:
-    return min(max(0, translate.milliseconds(told)), JUST_NOW_MS)
+    return min(max(0, wire.milliseconds(told)), JUST_NOW_MS)
 
 
 def read(message: Message) -> OrderEvent:

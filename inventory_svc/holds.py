@@ -128,7 +128,7 @@ class Inventory:
         for outcome in late:
             if isinstance(outcome, Hold) and outcome.late:
                 LATE.inc()
-                log.error("committed_after_lease", order=outcome.order)
+                log.error("committed_after_lease", order=f"orders/{outcome.order}")
         rest = [sale for sale in sales if sale.order not in owners]
         await self._stocks.release([Return(sale.order) for sale in rest])
         outcomes: dict[str, HoldOutcome] = {sale.order: HoldGone(sale.order) for sale in rest}

@@ -47,7 +47,7 @@ class Leases:
             try:
                 done = await self.end_due()
             except errors.Error as error:
-                log.warning("expired holds wait", error=error.message, reason=error.reason)
+                log.warning("expired_holds_kept", error=error.message, reason=error.reason)
                 done = 0
             # A full round means that more are waiting.
             await asyncio.sleep(self._every_s if done == 0 else 0)

@@ -15,7 +15,7 @@ import structlog
 from google.protobuf.message import DecodeError
 from shop.inventory.v1.events_pb2 import LedgerEntry, StockEvent
 
-from inventory_svc import translate
+from inventory_svc import wire
 from inventory_svc.entries import Entry, set_aside, understood, usable
 from inventory_svc.generation import Position
 from inventory_svc.stock import Listing, Receipt
@@ -48,13 +48,13 @@ class Ledger:
         """
         Write that units came in; return once it can't be lost. `InvalidArgument` is for what nobody could read back.
         """
-        await self._write(translate.receipt_entry(each, self._now_ms()) for each in receipts)
+        await self._write(wire.receipt_entry(each, self._now_ms()) for each in receipts)
 
     async def record_listings(self, listings: Iterable[Listing], at_ms: int) -> None:
         """
         Write that products were listed or changed.
         """
-        await self._write(translate.listing_entry(each, at_ms) for each in listings)
+        await self._write(wire.listing_entry(each, at_ms) for each in listings)
 
     async def _write(self, entries: Iterable[LedgerEntry]) -> None:
         await self._publisher.publish([_record(entry) for entry in entries])

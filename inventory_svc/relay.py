@@ -21,7 +21,7 @@ from redis.asyncio import Redis
 from redis.asyncio.lock import Lock
 from redis.exceptions import LockError, RedisError
 
-from inventory_svc import translate
+from inventory_svc import wire
 from inventory_svc.ledger import EVENTS_TOPIC
 from inventory_svc.scripts import EVENTS, RELAY_LOCK
 from runtime import errors
@@ -61,7 +61,7 @@ class Relay:
             try:
                 await self._lead()
             except (errors.Error, RedisError, OSError, TimeoutError) as error:
-                log.warning("stock events wait", error=str(error))
+                log.warning("stock_events_waiting", error=str(error))
             await asyncio.sleep(self._retry_s)
 
     async def _lead(self) -> None:
@@ -69,7 +69,7 @@ class Relay:
         await self._measure()
         if not await lock.acquire():
             return
-        log.info("this replica publishes the stock events")
+        log.info("stock_events_relayed_here")
         try:
             await self._publish_while_leading(lock)
         finally:
@@ -143,11 +143,11 @@ def _readable(event_id: str, fields: Mapping[str, str]) -> Record | None:
 
 def _refuse(event_id: str, fields: Mapping[str, str], error: Exception) -> None:
     REFUSED.inc()
-    log.error("a stock event cannot be published", event_id=event_id, fields=fields, error=str(error) or repr(error))
+    log.error("stock_event_refused", event_id=event_id, fields=fields, error=str(error) or repr(error))
 
 
 def _record(event_id: str, fields: Mapping[str, str]) -> Record:
-    event = translate.stock_event(event_id, fields)
+    event = wire.stock_event(event_id, fields)
     key = event.hold or event.changes[0].product
     return Record(EVENTS_TOPIC.name, key.encode(), event.SerializeToString())
 
@@ -156,4 +156,4 @@ async def _give_up(lock: Lock) -> None:
     try:
         await lock.release()
     except (LockError, RedisError, OSError):
-        log.info("the lock of the stock events was lost already")
+        log.info("stock_relay_lock_lost")

@@ -19,11 +19,10 @@ from shop.orders.v1 import (
 )
 
 from orders_svc import wire
-from orders_svc.allocation import Allocations
 from orders_svc.checkout import Checkout
 from orders_svc.listing import Listing
 from orders_svc.order import Draft, Line, State
-from orders_svc.ports import Answer
+from orders_svc.ports import Allocations, Answer
 from orders_svc.settings import DOMAIN
 from orders_svc.watch import End, Subscriptions, Version, events
 from runtime.caller import Caller, caller, token_left_s
@@ -147,7 +146,7 @@ class OrderService(order_service_pb2_grpc.OrderServiceServicer):
         except Error as error:
             return order_service_pb2.CreateOrderOutcome(error=to_status(error, DOMAIN))
         except Exception:
-            log.exception("an order of a batch failed")
+            log.exception("batch_order_failed")
             return order_service_pb2.CreateOrderOutcome(error=to_status(Internal("internal error"), DOMAIN))
 
     async def WatchOrder(

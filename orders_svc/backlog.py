@@ -7,15 +7,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import asyncpg
 from prometheus_client import Gauge
 
 from orders_svc import saga
 from orders_svc.dead_letters import GROUP, SOURCES
+from orders_svc.operations_ports import Lags, Waits
 from orders_svc.order import State
-from orders_svc.store import connection
-from runtime.messaging import outbox_backlog
-from runtime.messaging.group_lag import GroupLags
 
 PENDING = Gauge("orders_pending", "Orders that wait for their stock.")
 OLDEST = Gauge("orders_pending_oldest_seconds", "How long the oldest of them has been waiting.")
@@ -23,11 +20,6 @@ LAG = Gauge("orders_saga_lag", "Messages of the saga's topics that are not worke
 DEAD_LETTERS = Gauge("orders_dead_letters", "Messages in a dead-letter topic that nobody has sent back.", ["topic"])
 # Several operators who look at once share a look.
 FRESH_S = 3.0
-WAITING = """
-SELECT count(*) AS orders, coalesce(extract(epoch FROM clock_timestamp() - min(create_time)), 0) AS oldest_s
-FROM orders WHERE state = 'PENDING'
-"""
-STATES = "SELECT state::text AS state, count(*) AS orders FROM orders GROUP BY state"
 
 
 @dataclass(frozen=True)
@@ -46,8 +38,8 @@ class Backlog:
 class BacklogMonitor:
     """Looks at the backlog of everything, at most every `FRESH_S`."""
 
-    def __init__(self, pool: asyncpg.Pool, lags: GroupLags, path: Sequence[saga.Stage]) -> None:
-        self._pool = pool
+    def __init__(self, waits: Waits, lags: Lags, path: Sequence[saga.Stage]) -> None:
+        self._waits = waits
         self._lags = lags
         self._groups = {stage.topic: saga.group_of(stage) for stage in path} | dict.fromkeys(SOURCES, GROUP)
         self._last: Backlog | None = None
@@ -65,17 +57,14 @@ class BacklogMonitor:
             return self._last
 
     async def _look(self) -> Backlog:
-        async with connection(self._pool) as session:
-            counted = {State(row["state"]): row["orders"] for row in await session.fetch(STATES)}
-            waiting = await session.fetchrow(WAITING)
-            rows = (await outbox_backlog.look(session)).values()
+        waiting = await self._waits.waiting()
         lags = await self._lags.of(self._groups)
         return Backlog(
-            states={state: counted.get(state, 0) for state in State},
-            oldest_pending_s=max(0.0, float(waiting["oldest_s"])),
-            outbox_rows=sum(each.waiting for each in rows),
-            outbox_lag_s=max((each.lag_s for each in rows), default=0.0),
-            refused_rows=sum(each.refused for each in rows),
+            states=waiting.states,
+            oldest_pending_s=waiting.pending.oldest_s,
+            outbox_rows=waiting.outbox_rows,
+            outbox_lag_s=waiting.outbox_lag_s,
+            refused_rows=waiting.refused_rows,
             topics={topic: count for topic, count in lags.items() if topic not in SOURCES},
             dead_letters={topic: lags.get(topic, 0) for topic in SOURCES},
         )
@@ -84,18 +73,9 @@ class BacklogMonitor:
         """
         Set the metrics; those of what can't be asked stay as they were.
         """
-        async with connection(self._pool) as session:
-            waiting = await session.fetchrow(WAITING)
-        PENDING.set(waiting["orders"])
-        OLDEST.set(max(0.0, float(waiting["oldest_s"])))
+        pending = await self._waits.pending_now()
+        PENDING.set(pending.orders)
+        OLDEST.set(pending.oldest_s)
         for topic, count in (await self._lags.of(self._groups)).items():
             gauge = DEAD_LETTERS if topic in SOURCES else LAG
             gauge.labels(topic).set(count)
-
-
-async def redrive_rows(pool: asyncpg.Pool) -> int:
-    """
-    Give outbox rows that Kafka refused to the relay once more; return how many.
-    """
-    async with connection(pool) as session:
-        return int((await session.execute(outbox_backlog.REDRIVE)).split()[-1])

@@ -6,7 +6,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar
 
 import structlog
@@ -29,10 +29,22 @@ from orders_svc.order import (
     not_found,
     require_etag,
 )
-from orders_svc.ports import Answer, Fenced, Inventory, KeyTaken, Orders, Placement, Request, Stale, Unstorable
+from orders_svc.ports import (
+    REFUSALS,
+    Answer,
+    Fenced,
+    Inventory,
+    KeyTaken,
+    Orders,
+    Placement,
+    Request,
+    Stale,
+    Unstorable,
+)
 from runtime.caller import Caller
+from runtime.clock import now
 from runtime.deadline import remaining_s
-from runtime.errors import Error, FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from runtime.errors import Error, Unavailable
 
 PLACED = Counter("orders_placed", "Orders that were stored, by state.", ["state"])
 # The part of a call's time that a hold may take; the rest is for the commit.
@@ -44,17 +56,9 @@ RELEASE_S = 2.0
 # Calls without a deadline get one from the server; this is for work outside of a call.
 DEFAULT_S = 10.0
 # Each lost race means that another has moved the order, which it can do only three times.
-MOST_RACES = 5
-REFUSALS = (FailedPrecondition, InvalidArgument, NotFound)
+MAX_RACES = 5
 Result = TypeVar("Result")
 log = structlog.get_logger()
-
-
-def now() -> datetime:
-    """
-    Return the current time.
-    """
-    return datetime.now(UTC)
 
 
 class Checkout:
@@ -139,7 +143,7 @@ class Checkout:
             async with asyncio.timeout(RELEASE_S):
                 await self._inventory.release(draft.order_id)
         except (Error, TimeoutError) as error:
-            log.warning("hold_not_given_back", order=str(draft.order_id), error=str(error) or "timeout")
+            log.warning("hold_not_given_back", order=draft.name, error=str(error) or "timeout")
 
     async def _try_to_hold(self, draft: Draft) -> Hold | None:
         """
@@ -152,7 +156,7 @@ class Checkout:
         except REFUSALS:
             raise
         except (Error, TimeoutError) as error:
-            log.info("an order waits for its stock", order=str(draft.order_id), error=str(error) or "timeout")
+            log.info("order_pending", order=draft.name, error=str(error) or "timeout")
             return None
 
     async def cancel(self, caller: Caller, order_id: uuid.UUID, *, request_id: str = "", etag: str = "") -> Answer:
@@ -204,7 +208,7 @@ class Checkout:
         async with in_time():
             if stored := await self._answered(request):
                 return stored
-            for _ in range(MOST_RACES):
+            for _ in range(MAX_RACES):
                 order = await self.get(caller, order_id)
                 try:
                     require_etag(order, etag)
@@ -238,7 +242,7 @@ class Checkout:
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
         if not task.cancelled() and (error := task.exception()) and not isinstance(error, Error | Stale | KeyTaken):
-            log.error("what a caller left failed", error=repr(error))
+            log.error("abandoned_call_failed", error=repr(error))
 
     async def finish(self) -> None:
         """

@@ -6,12 +6,12 @@ import uuid
 
 from shop.orders.v1 import events_pb2
 
-from orders_svc import rows, saga
+from orders_svc import saga
+from orders_svc.topics import DEAD_EVENTS, DEAD_ORDERS, ORDER_EVENTS, PENDING_ORDERS
 from runtime.messaging.message import Message
 from runtime.messaging.redrive import Source
 
 GROUP = "orders-redrive"
-OF_INVENTORY = f"{rows.ORDER_EVENTS}.inventory.dead"
 
 
 def is_pending_order(message: Message) -> bool:
@@ -38,6 +38,6 @@ def is_order_event(message: Message) -> bool:
 
 
 SOURCES = {
-    saga.DEAD: Source(saga.PENDING_ORDERS, is_pending_order),
-    OF_INVENTORY: Source(rows.ORDER_EVENTS, is_order_event),
+    DEAD_ORDERS: Source(PENDING_ORDERS, is_pending_order),
+    DEAD_EVENTS: Source(ORDER_EVENTS, is_order_event),
 }

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
 
 import structlog
 from prometheus_client import Counter
 
 from orders_svc.order import Order
 
-MOST_TOLD = 1000
+MAX_TOLD = 1000
 REPAIRED = Counter("orders_discrepancies_repaired", "Differences that were repaired.", ["kind"])
 log = structlog.get_logger()
 
@@ -54,16 +53,16 @@ class Report:
 
     def add(self, kind: Kind, subject: str, detail: str, *, repaired: bool) -> None:
         """
-        Note a difference; only the first `MOST_TOLD` are told one by one.
+        Note a difference; only the first `MAX_TOLD` are told one by one.
         """
         if repaired:
             self.repaired += 1
             REPAIRED.labels(kind).inc()
         else:
             self.unrepaired += 1
-        if len(self.discrepancies) < MOST_TOLD:
+        if len(self.discrepancies) < MAX_TOLD:
             self.discrepancies.append(Discrepancy(kind, subject, detail, repaired))
-        log.warning("a discrepancy", kind=kind, subject=subject, detail=detail, repaired=repaired)
+        log.warning("discrepancy", kind=kind, subject=subject, detail=detail, repaired=repaired)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,25 +83,6 @@ class StockSeen:
     available: int
     held: int
     sold: int
-
-
-class Stock(Protocol):
-    """What the reconciler asks of inventory."""
-
-    def open_holds(self) -> AsyncIterator[Sequence[HoldSeen]]:
-        """Yield every hold that is neither committed nor released, in pages."""
-
-    async def stock(self) -> list[StockSeen]:
-        """Return every product's units."""
-
-    async def commit(self, order_id: uuid.UUID) -> None:
-        """Sell what the order holds."""
-
-    async def release(self, order_id: uuid.UUID) -> None:
-        """Give back what the order holds."""
-
-    async def rebuild(self, generation: int) -> None:
-        """Have the stock of *generation* rebuilt from what is durable; it follows soon."""
 
 
 def judge(stock: StockSeen, before: Mapping[str, int], after: Mapping[str, int]) -> tuple[Kind, str] | None:

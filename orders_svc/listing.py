@@ -8,28 +8,20 @@ import hashlib
 import hmac
 import struct
 import uuid
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 
 from orders_svc.order import Order, State
+from orders_svc.ports import Lists
 from runtime.caller import Caller
 from runtime.errors import FieldViolation, InvalidArgument
 
 DEFAULT_SIZE = 50
-MOST_SIZE = 500
+MAX_SIZE = 500
 _PLACE = struct.Struct(">q16s")
 _SIGNATURE_BYTES = 16
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NEWEST = (datetime(9999, 1, 1, tzinfo=UTC), uuid.UUID(int=2**128 - 1))
 Place = tuple[datetime, uuid.UUID]
-
-
-class Lists(Protocol):
-    """Where orders are listed from."""
-
-    async def list(self, *, customer: str | None, states: Sequence[State], before: Place, limit: int) -> list[Order]:
-        """Return at most *limit* orders that are older than *before*, newest first."""
 
 
 class Listing:
@@ -47,7 +39,7 @@ class Listing:
         """
         Return a page and the token of the next, empty after the last; operators see everybody's orders.
         """
-        size = min(size or DEFAULT_SIZE, MOST_SIZE)
+        size = min(size or DEFAULT_SIZE, MAX_SIZE)
         customer = None if caller.operator else caller.customer
         scope = f"{'*' if customer is None else 'c:' + customer}\n{state or '*'}"
         before = self._read(token, scope) if token else _NEWEST

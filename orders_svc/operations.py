@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import grpc
@@ -13,26 +13,24 @@ from shop.orders.v1 import operations_service_pb2, operations_service_pb2_grpc, 
 
 from orders_svc.backlog import Backlog, BacklogMonitor
 from orders_svc.discrepancies import Report
+from orders_svc.operations_ports import Books
 from orders_svc.order import OperatorOnly
 from orders_svc.reconcile import Reconciler
 from runtime.caller import caller
 from runtime.messaging.redrive import Redrive
 
 DEFAULT_REDRIVE = 1000
-RedriveRows = Callable[[], Awaitable[int]]
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class OperationsService(operations_service_pb2_grpc.OperationsServiceServicer):
     """What operators call."""
 
-    def __init__(
-        self, backlog_monitor: BacklogMonitor, redrive: Redrive, reconciler: Reconciler, redrive_rows: RedriveRows
-    ) -> None:
+    def __init__(self, backlog_monitor: BacklogMonitor, redrive: Redrive, reconciler: Reconciler, books: Books) -> None:
         self._backlog_monitor = backlog_monitor
         self._redrive = redrive
         self._reconciler = reconciler
-        self._redrive_rows = redrive_rows
+        self._books = books
 
     async def GetBacklog(
         self, request: operations_service_pb2.GetBacklogRequest, context: Context
@@ -54,7 +52,7 @@ class OperationsService(operations_service_pb2_grpc.OperationsServiceServicer):
         return operations_service_pb2.RedriveDeadLettersResponse(
             redriven=sum(done.sent.values()),
             passed_over=sum(done.passed_over.values()),
-            outbox_rows=0 if request.topic else await self._redrive_rows(),
+            outbox_rows=0 if request.topic else await self._books.redrive_rows(),
         )
 
     async def ReconcileOrders(

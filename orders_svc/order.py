@@ -152,6 +152,11 @@ class Draft:
     lines: tuple[Line, ...]
 
     @property
+    def name(self) -> str:
+        """The resource name that the order will have."""
+        return f"orders/{self.order_id}"
+
+    @property
     def order_id(self) -> uuid.UUID:
         """The order's id: the same for every repeat of the request."""
         return uuid.uuid5(NAMESPACE, f"{self.customer}\n{self.request_id}")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from orders_svc.order import Change, Draft, Hold, Line, Order
-from runtime.errors import Internal
+from orders_svc.order import Change, Draft, Hold, Line, Order, State
+from runtime.errors import FailedPrecondition, Internal, InvalidArgument, NotFound
+
+REFUSALS = (FailedPrecondition, InvalidArgument, NotFound)
+"""What inventory says about a basket; any other error only says that it can't be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,3 +120,61 @@ class Inventory(Protocol):
 
     async def release(self, order_id: uuid.UUID) -> None:
         """Give back what an order holds that will never be; raises `Unavailable` when inventory can't be asked."""
+
+
+class WaitedFor(Inventory, Protocol):
+    """Inventory, and whether it is there."""
+
+    def answered_within(self, seconds: float) -> bool:
+        """Return whether inventory has answered anything in the last *seconds*."""
+
+
+class Lists(Protocol):
+    """Where orders are listed from."""
+
+    async def list(
+        self, *, customer: str | None, states: Sequence[State], before: tuple[datetime, uuid.UUID], limit: int
+    ) -> list[Order]:
+        """Return at most *limit* orders that are older than *before*, newest first."""
+
+
+class History(Protocol):
+    """Where every version of an order can be read."""
+
+    async def history(self, since: Mapping[uuid.UUID, int]) -> list[tuple[uuid.UUID, int, bytes]]:
+        """Return for each order its versions from the given one on."""
+
+
+class ChangeLine(Protocol):
+    """What hears of changes."""
+
+    async def probe(self) -> None:
+        """Find out whether anything can still be heard."""
+
+
+class Changes(Protocol):
+    """Who tells of changed orders."""
+
+    def listen(self, heard: Callable[[str], None]) -> AbstractAsyncContextManager[ChangeLine]:
+        """Call *heard* with the ids of changed orders, commas between, while inside; `Unavailable` when it ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A stock generation, and the units that orders own at the point where it starts, by product."""
+
+    generation: int
+    sold: Mapping[str, int]
+
+
+class Allocations(Protocol):
+    """What orders own of the stock."""
+
+    async def start_generation(self, *, above: int = 0) -> Started:
+        """Start a generation greater than *above* and all before."""
+
+    async def generation(self) -> int:
+        """Return the generation whose holds are accepted."""
+
+    async def owners(self, order_ids: Sequence[uuid.UUID], *, generation: int = 0) -> list[uuid.UUID]:
+        """Return which of the orders are confirmed or fulfilled, on a hold of *generation* or a later one."""

@@ -13,11 +13,9 @@ from typing import Any
 from orders_svc import sql, wire
 from orders_svc.order import Change, Line, Money, Order, State
 from orders_svc.ports import Placement, Request
+from orders_svc.topics import ORDER_EVENTS, PENDING_ORDERS
 from runtime.messaging import outbox
 from runtime.messaging.message import Record
-
-ORDER_EVENTS = "order_events"
-PENDING_ORDERS = "pending_orders"
 
 
 @dataclass(frozen=True)

@@ -13,25 +13,22 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
 import structlog
 import tenacity
 from prometheus_client import Counter, Histogram
-from shop.orders.v1 import events_pb2
 
 from orders_svc import wire
-from orders_svc.checkout import REFUSALS, now
 from orders_svc.order import HOLD_LAPSED, Change, Hold, IdempotencyKeyReused, Order, State
-from orders_svc.ports import Fenced, Inventory, Orders, Stale
+from orders_svc.ports import REFUSALS, Fenced, Orders, Stale, WaitedFor
+from orders_svc.topics import DEAD_ORDERS, PENDING_ORDERS
+from runtime.clock import now
 from runtime.errors import Aborted, Error, InvalidArgument, Unavailable
 from runtime.messaging.message import Handler, Message
 from runtime.messaging.wrappers import Wrapper
 
-PENDING_ORDERS = "pending_orders"
-DEAD = "pending_orders.dead"
 ATTEMPTS = 5
-MOST_RACES = 5
+MAX_RACES = 5
 PROBE_S = 2.0
 ENDED = Counter("orders_saga_ended", "Pending orders that came to an end, by state.", ["state"])
 SECONDS = Histogram(
@@ -46,13 +43,6 @@ class Poison(InvalidArgument):
     """A message that nothing can be done with, however often it is delivered."""
 
     reason = "POISON_MESSAGE"
-
-
-class Stock(Inventory, Protocol):
-    """Inventory, and whether it is there."""
-
-    def answered_within(self, seconds: float) -> bool:
-        """Return whether inventory has answered anything in the last *seconds*."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +78,7 @@ class Saga:
     def __init__(
         self,
         orders: Orders,
-        stock: Stock,
+        stock: WaitedFor,
         path: Sequence[Stage],
         *,
         give_up_s: float,
@@ -130,12 +120,12 @@ class Saga:
         Return where *message* goes on to from *stage*, because of *error*.
         """
         if isinstance(error, Poison):
-            return DEAD
+            return DEAD_ORDERS
         at = self._path.index(stage) + 1
         if at < len(self._path):
             return self._path[at].topic
         waits = isinstance(error, Unavailable) and self._age_s(message) < self._give_up_s
-        return stage.topic if waits else DEAD
+        return stage.topic if waits else DEAD_ORDERS
 
     def _age_s(self, message: Message) -> float:
         return (self._clock() - parse(message).update_time).total_seconds()
@@ -177,7 +167,7 @@ class Saga:
         Nothing happens to an order that no longer waits. Raises `Unavailable` if it
         has to be tried again, `Poison` if there is no such order.
         """
-        for _ in range(MOST_RACES):
+        for _ in range(MAX_RACES):
             order = await self._orders.get(waiting.id)
             if order is None:
                 raise Poison(f"{waiting.name} does not exist")
@@ -193,7 +183,7 @@ class Saga:
                 raise Unavailable("the hold no longer counts", reason=HOLD_LAPSED) from error
             ENDED.labels(moved.state).inc()
             SECONDS.observe(max(0.0, (moved.update_time - order.create_time).total_seconds()))
-            log.info("a pending order ends", order=order.name, state=moved.state, reason=moved.state_reason)
+            log.info("pending_order_ended", order=order.name, state=moved.state, reason=moved.state_reason)
             return
         raise Aborted(f"{waiting.name} keeps changing")
 
@@ -222,7 +212,6 @@ def parse(message: Message) -> Order:
     Return the order that *message* is about; `Poison` if it is about none.
     """
     try:
-        pending = events_pb2.PendingOrder.FromString(message.value or b"")
-        return wire.order(pending.order)
+        return wire.waiting_order(message.value or b"")
     except Exception as error:  # whatever it is: times out of range, names that are no ids
-        raise Poison(f"not a {events_pb2.PendingOrder.DESCRIPTOR.full_name}: {error}") from error
+        raise Poison(f"not a shop.orders.v1.PendingOrder: {error}") from error

@@ -14,6 +14,11 @@ from runtime.settings import Address, ServiceSettings
 # A consumer must come back within five minutes, or its partitions go to another.
 Delay = Annotated[float, Field(gt=0, le=240)]
 DOMAIN = "orders.shop.example.com"
+SERVICES = (
+    "shop.orders.v1.OrderService",
+    "shop.orders.v1.AllocationService",
+    "shop.orders.v1.OperationsService",
+)
 
 
 class Settings(ServiceSettings):

@@ -12,6 +12,9 @@ from orders_svc.statement import Statement
 from runtime.messaging import outbox
 
 FENCE = 0x6F72646572
+RECONCILER = 0x7265636F
+# The channel on which listeners hear of changed orders.
+CHANGES = "order_changes"
 KEYS_KEPT_DAYS = 7
 # What the clocks of PostgreSQL and of whoever ends a lease may differ by.
 CLOCKS_DIFFER = "interval '2 s'"
@@ -116,4 +119,39 @@ PRUNE_KEYS = f"""
 DELETE FROM idempotency_keys WHERE ctid IN (
     SELECT ctid FROM idempotency_keys WHERE create_time < now() - interval '{KEYS_KEPT_DAYS} days'
     ORDER BY create_time LIMIT $1 FOR UPDATE SKIP LOCKED)
+"""
+LOCK_FENCE = f"SELECT pg_advisory_xact_lock({FENCE})"
+START_GENERATION = """
+UPDATE stock_generation SET generation = greatest(generation, $1::bigint) + 1 RETURNING generation
+"""
+SOLD = "SELECT product, sum(units)::bigint AS units FROM sold_units GROUP BY product HAVING sum(units) <> 0"
+OWNERS = """
+SELECT order_id FROM orders
+WHERE order_id = ANY($1::uuid[]) AND state IN ('CONFIRMED', 'FULFILLED') AND generation >= $2
+"""
+PROBE = "SELECT 1"
+NOTIFY = "SELECT pg_notify($1, '')"
+TRY_LOCK = "SELECT pg_try_advisory_lock($1)"
+STATEMENT_TIMEOUT = "SET LOCAL statement_timeout = '{seconds}s'"
+PENDING_NOW = """
+SELECT count(*) AS orders, coalesce(extract(epoch FROM clock_timestamp() - min(create_time)), 0) AS oldest_s
+FROM orders WHERE state = 'PENDING'
+"""
+STATES = "SELECT state::text AS state, count(*) AS orders FROM orders GROUP BY state"
+STUCK = f"SELECT {COLUMNS} FROM orders WHERE state = 'PENDING' AND update_time < $1 ORDER BY create_time LIMIT $2"
+OF_IDS = f"SELECT {COLUMNS} FROM orders WHERE order_id = ANY($1::uuid[])"
+UNSENT = """
+SELECT id, topic, convert_from(key, 'UTF8') AS key, refused FROM outbox
+WHERE refused IS NOT NULL OR create_time < $1 ORDER BY id LIMIT $2
+"""
+STILL_UNSENT = "SELECT id FROM outbox WHERE id = ANY($1::bigint[])"
+MISCOUNTED = """
+SELECT product, coalesce(counted.units, 0) AS counted, coalesce(owned.units, 0) AS owned
+FROM (SELECT product, sum(units)::bigint AS units FROM sold_units GROUP BY product) AS counted
+FULL JOIN (
+    SELECT line.product, sum(line.quantity)::bigint AS units
+    FROM orders, jsonb_to_recordset(orders.lines) AS line (product text, quantity bigint)
+    WHERE state IN ('CONFIRMED', 'FULFILLED') GROUP BY line.product
+) AS owned USING (product)
+WHERE coalesce(counted.units, 0) <> coalesce(owned.units, 0) ORDER BY product
 """

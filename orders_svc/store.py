@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -16,36 +15,15 @@ from shop.orders.v1 import order_pb2
 from orders_svc import rows, sql, wire
 from orders_svc.order import Change, Order, State, basket, fingerprint
 from orders_svc.ports import Answer, Fenced, KeyTaken, Placement, Request, Stale, Stored, Unstorable
-from runtime import database
+from orders_svc.session import connection
 from runtime.batching import Batcher
-from runtime.database import NOT_NOW
 from runtime.errors import Unavailable
 from runtime.messaging import outbox
 from runtime.notifier import Notifier
 
-CHANGES = "order_changes"
-ACQUIRE_TIMEOUT_S = 2.0
 LOST_WITHIN_S = 1.0
-# Below the pool's limit of a statement, at which asyncpg would cancel it (see `database.ended_after`).
-USE_LIMIT_S = 4.5
 Result = TypeVar("Result")
 log = structlog.get_logger()
-
-
-@asynccontextmanager
-async def connection(pool: asyncpg.Pool, *, limit_s: float | None = USE_LIMIT_S) -> AsyncIterator[Any]:
-    """
-    Yield a connection for *limit_s* at most; what says that there is no database right now becomes `Unavailable`.
-    """
-    try:
-        async with database.acquired(pool, wait_s=ACQUIRE_TIMEOUT_S) as acquired:
-            with database.ended_after(acquired, limit_s):
-                yield acquired
-    except NOT_NOW as error:
-        log.warning("the database does not answer", error=str(error) or type(error).__name__)
-        raise Unavailable(
-            "the orders' database does not answer", reason="DATABASE_UNAVAILABLE", retry_after_s=1
-        ) from error
 
 
 class Store:
@@ -87,7 +65,7 @@ class Store:
             return await _again(lambda: self._place_together(batch))
         except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
             if len(batch) == 1:
-                log.error("an order can't be stored", order=batch[0].placement.order.name, error=str(error))
+                log.error("order_not_storable", order=batch[0].placement.order.name, error=str(error))
                 return [Unstorable("the order can't be stored")]
         # One of them is bad; alone, it can't fail its neighbours.
         outcomes: list[Answer | Exception] = []
@@ -164,7 +142,7 @@ class Store:
         return Fenced() if now is not None and now.version == before.version else Stale()
 
     def _announce(self, order_ids: Any) -> None:
-        self._notifier.tell(CHANGES, order_ids)
+        self._notifier.tell(sql.CHANGES, order_ids)
         self._notifier.tell(outbox.CHANNEL, [""])
 
     async def history(self, since: Mapping[uuid.UUID, int]) -> list[tuple[uuid.UUID, int, bytes]]:

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
 
-import asyncpg
 import structlog
 from prometheus_client import Gauge
 
-from runtime.database import NOT_NOW, listening, own_session
+from orders_svc.ports import ChangeLine, Changes, History
 from runtime.errors import Aborted, Error, ResourceExhausted, Unauthenticated, Unavailable
 
 WATCHERS = Gauge("orders_watchers", "Streams of WatchOrder.")
@@ -28,13 +26,6 @@ POLL_S = 5.0
 log = structlog.get_logger()
 
 Version = tuple[int, bytes]
-
-
-class History(Protocol):
-    """Where every version of an order can be read."""
-
-    async def history(self, since: Mapping[uuid.UUID, int]) -> list[tuple[uuid.UUID, int, bytes]]:
-        """Return for each order its versions from the given one on."""
 
 
 class Watcher:
@@ -83,11 +74,10 @@ class Watcher:
 class Subscriptions:
     """Hears of changes and hands them to the watchers of their orders."""
 
-    def __init__(self, pool: asyncpg.Pool, history: History, *, channel: str, most: int) -> None:
-        self._pool = pool
+    def __init__(self, changes: Changes, history: History, *, max_watchers: int) -> None:
+        self._changes = changes
         self._history = history
-        self._channel = channel
-        self._most = most
+        self._max_watchers = max_watchers
         self._watchers: dict[uuid.UUID, set[Watcher]] = {}
         self._count = 0
         self._ended = False
@@ -101,7 +91,7 @@ class Subscriptions:
         """
         if self._ended:
             raise stopping()
-        if self._count >= self._most:
+        if self._count >= self._max_watchers:
             raise ResourceExhausted("too many orders are watched here", reason="TOO_MANY_WATCHERS", retry_after_s=5)
         watcher = Watcher(from_version)
         self._watchers.setdefault(order_id, set()).add(watcher)
@@ -131,20 +121,17 @@ class Subscriptions:
         """
         while True:
             try:
-                async with (
-                    own_session(self._pool) as connection,
-                    listening(connection, self._channel, self._notified),
-                ):
-                    await self._serve(connection)
-            except (*NOT_NOW, asyncpg.PostgresError, Unavailable) as error:
-                log.warning("watching lost its database", error=str(error) or type(error).__name__)
+                async with self._changes.listen(self._notified) as line:
+                    await self._serve(line)
+            except Unavailable as error:
+                log.warning("watch_database_unavailable", error=error.message)
             await asyncio.sleep(0.5)
 
-    async def _serve(self, connection: Any) -> None:
+    async def _serve(self, line: ChangeLine) -> None:
         while True:
             if not await self._told():
                 # Nobody told: look at all, in one query, and find out whether the line is alive.
-                await connection.fetchval("SELECT 1")
+                await line.probe()
                 self._changed |= self._watchers.keys()
             self._some.clear()
             changed, self._changed = self._changed, set()

@@ -125,6 +125,13 @@ def _hold_generation(change: Change) -> int:
     return change.before.generation if change.before is not None else 0
 
 
+def waiting_order(value: bytes) -> Order:
+    """
+    Return the order that a message of `pending_orders` is about; raises whatever is wrong with it.
+    """
+    return order(events_pb2.PendingOrder.FromString(value).order)
+
+
 def pending_order(order: Order) -> events_pb2.PendingOrder:
     """
     Return what `pending_orders` is told.

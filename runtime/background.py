@@ -32,11 +32,11 @@ async def keep_going(name: str, work: Work, *, pause_s: float = PAUSE_S) -> None
     while True:
         try:
             await work()
-            log.error("background work has ended", work=name)
+            log.error("background_work_ended", work=name)
         except Exception:
-            log.exception("background work failed", work=name)
+            log.exception("background_work_failed", work=name)
         if task is not None and task.cancelling():
-            # Its end failed, but the end it is.
+            # Cancelled while cleaning up: stop instead of restarting.
             return
         failures.inc()
         await asyncio.sleep(pause_s)
@@ -51,4 +51,4 @@ async def end(running: Collection[asyncio.Task[None]], *, within_s: float = END_
     if running:
         _, left = await asyncio.wait(running, timeout=within_s)
         if left:
-            log.error("background work does not end", work=sorted(task.get_name() for task in left))
+            log.error("background_work_stuck", work=sorted(task.get_name() for task in left))

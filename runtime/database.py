@@ -207,4 +207,4 @@ def _patiently(wait_s: float) -> tenacity.AsyncRetrying:
 
 def _log_wait(state: tenacity.RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
-    log.warning("waiting for PostgreSQL", attempt=state.attempt_number, error=str(error))
+    log.warning("waiting_for_postgresql", attempt=state.attempt_number, error=str(error))

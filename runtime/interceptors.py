@@ -110,7 +110,7 @@ def report_errors(domain: str) -> Wrapper:
         except errors.Error as error:
             await _abort(call, error, domain)
         except Exception:
-            log.exception("a call failed", method=call.method)
+            log.exception("call_failed", method=call.method)
             await _abort(call, errors.Internal("internal error"), domain)
 
     return wrapper

@@ -50,7 +50,7 @@ class Notifier:
             try:
                 await self._notify(waiting)
             except (*NOT_NOW, asyncpg.PostgresError) as error:
-                log.warning("nobody was notified", error=str(error) or type(error).__name__)
+                log.warning("notify_failed", error=str(error) or type(error).__name__)
 
     async def _notify(self, waiting: Sequence[tuple[str, str]]) -> None:
         channels: dict[str, list[str]] = {}

@@ -151,6 +151,6 @@ def _end_stuck_threads(code: int) -> None:
     Python would wait for its thread for ever, though all that counts is done.
     """
     if stuck := stuck_threads(wait_s=1):
-        log.error("a thread does not end; the process ends without it", threads=stuck, exc_info=code != 0)
+        log.error("thread_stuck_at_exit", threads=stuck, exc_info=code != 0)
         sys.stdout.flush()
         os._exit(code)

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from orders_svc.__main__ import apply_migrations
+from orders_svc.migrations import apply_migrations
 from stores import files
 from tests.support.processes import free_port
 

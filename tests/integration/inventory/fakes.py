@@ -3,7 +3,7 @@
 import uuid
 from collections import Counter
 
-from inventory_svc import translate
+from inventory_svc import wire
 from inventory_svc.entries import usable
 from inventory_svc.generation import Position
 from inventory_svc.ports import Started
@@ -61,12 +61,12 @@ class FakeLedger:
     async def record_receipts(self, receipts):
         self._answer()
         for each in receipts:
-            self.append(translate.receipt_entry(each, 1).SerializeToString())
+            self.append(wire.receipt_entry(each, 1).SerializeToString())
 
     async def record_listings(self, listings, at_ms):
         self._answer()
         for each in listings:
-            self.append(translate.listing_entry(each, at_ms).SerializeToString())
+            self.append(wire.listing_entry(each, at_ms).SerializeToString())
 
     def append(self, value):
         self.messages.append(Message("stock_ledger", 0, len(self.messages), b"", value, {}, 0))

@@ -10,13 +10,14 @@ import pytest
 from shop.inventory.v1 import inventory_service_pb2_grpc
 from shop.orders.v1 import order_pb2, order_service_pb2
 
-from orders_svc import rows, sql
+from orders_svc import sql
 from orders_svc.api import OrderService
 from orders_svc.breaker import Breaker
 from orders_svc.checkout import Checkout
-from orders_svc.inventory import MeshInventory
+from orders_svc.inventory_client import MeshInventory
 from orders_svc.order import Draft, Line
 from orders_svc.store import Store
+from orders_svc.topics import ORDER_EVENTS
 from runtime.messaging import relay
 from runtime.messaging.publisher import Publisher
 from runtime.messaging.relay import Relay
@@ -131,7 +132,7 @@ async def test_what_follows_from_orders_costs_a_few_statements_and_requests(
     """Notifications, the outbox and Kafka: for a hundred orders hardly more than for one."""
     asked = Counter()
     monkeypatch.setattr(confluent_kafka, "Producer", counting(confluent_kafka.Producer, asked))
-    ensure_topics(kafka, [Topic(rows.ORDER_EVENTS)])
+    ensure_topics(kafka, [Topic(ORDER_EVENTS)])
     async with Publisher(kafka, client_id="test") as publisher:
         tasks = [asyncio.create_task(work) for work in (Relay(pool, publisher, poll_s=5).run(), notifier.run())]
         await asyncio.sleep(1)

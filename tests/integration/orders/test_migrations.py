@@ -5,8 +5,8 @@ import asyncio
 import asyncpg
 import pytest
 
-from orders_svc import __main__ as service
-from orders_svc.__main__ import apply_migrations, url_of_primary
+from orders_svc import migrations
+from orders_svc.migrations import apply_migrations, url_of_primary
 from runtime import database
 from tests.integration.conftest import execute
 from tests.support.postgres_server import ONLY_TLS
@@ -91,12 +91,12 @@ def test_a_database_of_the_first_version_gets_its_sold_units_counted(empty_datab
         await connection.close()
         return [tuple(row) for row in found]
 
-    schema = service.SCHEMA
+    schema = migrations.SCHEMA
     (tmp_path / FIRST).write_text((schema / FIRST).read_text())
-    monkeypatch.setattr(service, "SCHEMA", tmp_path)
+    monkeypatch.setattr(migrations, "SCHEMA", tmp_path)
     apply_migrations(empty_database)
     asyncio.run(do(ROWS))
-    monkeypatch.setattr(service, "SCHEMA", schema)
+    monkeypatch.setattr(migrations, "SCHEMA", schema)
     apply_migrations(empty_database)
     assert asyncio.run(do("SELECT product, sum(units)::int FROM sold_units GROUP BY 1")) == [("products/tea", 6)]
     asyncio.run(do(ROWS))

@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from shop.orders.v1 import events_pb2
 
-from orders_svc.allocation import Allocations
+from orders_svc.allocation_store import AllocationStore
 from orders_svc.discrepancies import HoldSeen, StockSeen, units_of
+from orders_svc.operations_store import OperationsStore
 from orders_svc.order import Change, Line, State
 from orders_svc.reconcile import Reconciler
 from orders_svc.store import Store
@@ -79,7 +80,7 @@ def orders(pool):
 @pytest.fixture
 def shelf(pool):
     shelf = Shelf()
-    shelf.allocations = Allocations(pool)
+    shelf.allocations = AllocationStore(pool)
     return shelf
 
 
@@ -89,7 +90,7 @@ def reconciler(pool, orders, shelf):
         await orders.save(Change(order, order.confirm(hold_for(order), datetime.now(UTC))))
         shelf.sell(order)
 
-    return Reconciler(pool, shelf, finish, settle_s=0, stuck_s=600, pause_s=0.02)
+    return Reconciler(OperationsStore(pool), shelf, finish, settle_s=0, stuck_s=600, pause_s=0.02)
 
 
 class Broker:
@@ -286,7 +287,7 @@ async def test_what_has_just_changed_may_be_on_its_way_and_is_left_alone(pool, o
     async def nothing(_):
         raise AssertionError("nothing waits")
 
-    assert met(await Reconciler(pool, shelf, nothing, settle_s=60, pause_s=0.01).run()) == []
+    assert met(await Reconciler(OperationsStore(pool), shelf, nothing, settle_s=60, pause_s=0.01).run()) == []
 
 
 async def test_an_inventory_that_can_not_be_asked_is_told(orders, shelf, reconciler, pool):

@@ -12,11 +12,12 @@ import asyncpg
 import pytest
 
 from orders_svc import sql
-from orders_svc.allocation import LOCK_FENCE, START_GENERATION, Allocations
+from orders_svc.allocation_store import AllocationStore
 from orders_svc.checkout import Checkout
 from orders_svc.listing import Listing
 from orders_svc.order import Change, Draft, Line, Order, OrderBusy, State
 from orders_svc.ports import Fenced, Placement, Request, Unstorable
+from orders_svc.sql import LOCK_FENCE, START_GENERATION
 from orders_svc.store import Store
 from runtime import database
 from runtime.caller import Caller
@@ -34,7 +35,7 @@ class TestStore(OrdersPortSuite):
     @pytest.fixture
     def raise_generation(self, pool):
         async def raised():
-            await Allocations(pool).start_generation()
+            await AllocationStore(pool).start_generation()
 
         return raised
 
@@ -100,7 +101,7 @@ async def test_a_generation_starts_in_the_midst_of_confirmations(orders, pool):
     workers = [asyncio.create_task(confirm_for_ever()) for _ in range(4)]
     await asyncio.sleep(0.2)
     async with asyncio.timeout(2):
-        started = await Allocations(pool).start_generation()
+        started = await AllocationStore(pool).start_generation()
     await asyncio.sleep(0.1)
     busy = False
     await asyncio.gather(*workers)
@@ -110,7 +111,7 @@ async def test_a_generation_starts_in_the_midst_of_confirmations(orders, pool):
 
 
 async def test_a_generation_is_greater_than_any_that_inventory_has_met(pool):
-    allocations = Allocations(pool)
+    allocations = AllocationStore(pool)
     generations = [(await allocations.start_generation(above=above)).generation for above in (0, 0, 7, 3)]
     assert generations == [1, 2, 8, 9]
     assert await allocations.generation() == 9
@@ -119,7 +120,7 @@ async def test_a_generation_is_greater_than_any_that_inventory_has_met(pool):
 async def test_cancellations_in_the_midst_of_new_generations_are_in_the_sums_or_in_the_new_one(orders, pool):
     """What a cancelled order's event says decides who gives the units back: exactly one."""
     checkout = Checkout(orders, None, hold_timeout_s=1)
-    allocations = Allocations(pool)
+    allocations = AllocationStore(pool)
     placed = [confirmed(draft(), generation=1_000_000) for _ in range(60)]
     await asyncio.gather(*(orders.place(each) for each in placed))
     started = []
@@ -152,7 +153,7 @@ async def test_a_confirmation_under_way_is_seen_by_the_check_of_expired_holds(or
         transaction = session.transaction()
         await transaction.start()
         await session.execute(sql.LOCK_FENCE_SHARED)
-        check = asyncio.create_task(Allocations(pool).owners([placement.order.id]))
+        check = asyncio.create_task(AllocationStore(pool).owners([placement.order.id]))
         await asyncio.sleep(0.1)
         assert not check.done()
         await transaction.rollback()
@@ -243,9 +244,9 @@ async def test_owners_and_sums_are_those_of_confirmed_and_fulfilled_orders(order
     late = pending(draft(quantity=5, product="products/pot"))
     await orders.place(late)
     await orders.save(Change(late.order, late.order.confirm(hold_for(late.order), AT)))
-    owners = await Allocations(pool).owners([each.order.id for each in (kept, handed_over, called_off, late)])
+    owners = await AllocationStore(pool).owners([each.order.id for each in (kept, handed_over, called_off, late)])
     assert set(owners) == {kept.order.id, handed_over.order.id, late.order.id}
-    assert (await Allocations(pool).start_generation()).sold == {"products/tea": 5, "products/pot": 5}
+    assert (await AllocationStore(pool).start_generation()).sold == {"products/tea": 5, "products/pot": 5}
 
 
 async def test_orders_of_the_same_products_in_any_order_wait_for_each_other_and_never_for_ever(orders, pool):
@@ -267,7 +268,7 @@ async def test_orders_of_the_same_products_in_any_order_wait_for_each_other_and_
                 await stores[number % 6].save(Change(placement.order, placement.order.cancel(AT)))
 
     await asyncio.gather(*(buy(number) for number in range(150)))
-    assert (await Allocations(pool).start_generation()).sold == dict.fromkeys(names, 100)
+    assert (await AllocationStore(pool).start_generation()).sold == dict.fromkeys(names, 100)
 
 
 async def test_counting_units_costs_one_more_statement_a_batch(orders, pool):
@@ -336,7 +337,7 @@ async def test_a_generation_reads_as_much_however_many_orders_there_are(database
         await pool.execute(insert, more)
         watched = Watched(pool)
         before = await watched.rows_read()
-        started = await Allocations(watched).start_generation()
+        started = await AllocationStore(watched).start_generation()
         costs.append((await watched.rows_read() - before, len(watched.statements)))
     await pool.close()
     assert sum(started.sold.values()) == 2 * 20_010

@@ -44,3 +44,18 @@ def test_the_hooks_of_a_commit_download_nothing():
     hooks = yaml.safe_load((CHECKOUT / ".pre-commit-config.yaml").read_text())
     assert {repository["repo"] for repository in hooks["repos"]} == {"local"}
     assert {hook["language"] for hook in hooks["repos"][0]["hooks"]} == {"system"}
+
+
+GREPPED = re.compile(r"grep (?:-E )?'?([a-z|_]+_[a-z|_]+)")
+
+
+def test_every_log_event_that_a_page_looks_for_is_logged():
+    pages = [*(CHECKOUT / "docs").glob("*.md"), CHECKOUT / "k8s/README.md"]
+    sources = "".join(
+        path.read_text()
+        for folder in ("orders_svc", "inventory_svc", "runtime", "gateway", "envoy/translator")
+        for path in (CHECKOUT / folder).rglob("*.py")
+    )
+    wanted = {event for page in pages for found in GREPPED.findall(page.read_text()) for event in found.split("|")}
+    assert len(wanted) > 10
+    assert {event for event in wanted if f'"{event}"' not in sources} == set()

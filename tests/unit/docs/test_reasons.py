@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from gateway import failures
-from orders_svc import inventory
+from orders_svc import inventory_client
 from runtime import status
 from stack.settings import CHECKOUT
 from tools import reasons
@@ -140,4 +140,4 @@ def test_reasons_that_a_page_names_are_in_the_table(page):
 
 
 def test_what_orders_passes_on_of_inventorys_words_is_its_own():
-    assert {TOLD[reason]["from"] for reason in inventory.TOLD} <= {"orders", "all"}
+    assert {TOLD[reason]["from"] for reason in inventory_client.TOLD} <= {"orders", "all"}

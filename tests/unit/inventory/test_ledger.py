@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shop.inventory.v1.events_pb2 import LedgerEntry, StockEvent
 
-from inventory_svc import catalogue, ledger, translate
+from inventory_svc import catalogue, ledger, wire
 from inventory_svc.entries import UNUSABLE, usable
 from inventory_svc.generation import Position
 from inventory_svc.ledger import LedgerEntries
@@ -19,16 +19,16 @@ from runtime.messaging.message import Message
 
 def test_compaction_keeps_receipts_that_differ_and_the_last_listing_of_a_product():
     receipts = [Receipt("ada r", "mug", 1), Receipt("ada r", "mug", 2), Receipt("bob r", "mug", 1)]
-    assert len({ledger.key(translate.receipt_entry(each, 1)) for each in receipts}) == 3
+    assert len({ledger.key(wire.receipt_entry(each, 1)) for each in receipts}) == 3
     listing = catalogue.LISTINGS[0]
-    assert ledger.key(translate.listing_entry(listing, 1)) == ledger.key(translate.listing_entry(listing, 2))
+    assert ledger.key(wire.listing_entry(listing, 1)) == ledger.key(wire.listing_entry(listing, 2))
 
 
 def test_entries_come_back_as_they_were():
     for listing in catalogue.LISTINGS:
-        assert translate.listing(translate.listing_entry(listing, 1).listing) == listing
+        assert wire.listing(wire.listing_entry(listing, 1).listing) == listing
     for receipt in catalogue.RECEIPTS:
-        assert translate.receipt(translate.receipt_entry(receipt, 1).receipt) == receipt
+        assert wire.receipt(wire.receipt_entry(receipt, 1).receipt) == receipt
 
 
 def message(entry):
@@ -38,7 +38,7 @@ def message(entry):
 
 def listed(**changes):
     """A listing with something wrong with it."""
-    entry = translate.listing_entry(catalogue.LISTINGS[0], 1)
+    entry = wire.listing_entry(catalogue.LISTINGS[0], 1)
     for path, value in changes.items():
         *way, last = path.split("__")
         target = entry
@@ -49,7 +49,7 @@ def listed(**changes):
 
 
 def received(**changes):
-    entry = translate.receipt_entry(catalogue.RECEIPTS[0], 1)
+    entry = wire.receipt_entry(catalogue.RECEIPTS[0], 1)
     for name, value in changes.items():
         setattr(entry.receipt, name, value)
     return entry
@@ -135,7 +135,7 @@ def test_the_example_shop_has_ten_products_with_a_price_and_stock():
 
 def test_a_stream_entry_becomes_an_event_with_the_stock_of_its_moment():
     fields = {"kind": "held", "hold": "a", "at": "1500", "changes": '[["mug",2,10,8,2,0]]'}
-    event = translate.stock_event("3-17", fields)
+    event = wire.stock_event("3-17", fields)
     assert (event.kind, event.hold, event.generation, event.event_id) == (StockEvent.HELD, "holds/a", 3, "3-17")
     assert event.occur_time.ToMilliseconds() == 1500
     assert (event.changes[0].product, event.changes[0].quantity) == ("products/mug", 2)

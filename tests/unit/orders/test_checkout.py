@@ -212,7 +212,7 @@ async def test_why_an_order_waits_for_its_stock_is_told(checkout, inventory):
 
 
 @pytest.mark.parametrize(
-    ("error", "events"), [(RuntimeError("a mistake"), ["what a caller left failed"]), (Unavailable("away"), [])]
+    ("error", "events"), [(RuntimeError("a mistake"), ["abandoned_call_failed"]), (Unavailable("away"), [])]
 )
 async def test_what_a_caller_has_left_is_over_when_it_fails_and_a_mistake_is_told(
     checkout, inventory, orders, error, events

@@ -11,7 +11,7 @@ from shop.inventory.v1 import inventory_pb2, inventory_service_pb2
 from structlog.testing import capture_logs
 
 from orders_svc.breaker import Breaker
-from orders_svc.inventory import MeshInventory
+from orders_svc.inventory_client import MeshInventory
 from orders_svc.order import Line, Money
 from runtime.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, Unavailable
 from runtime.status import to_status

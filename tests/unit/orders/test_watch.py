@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from orders_svc.changes import ChangeFeed
 from orders_svc.watch import QUEUE_LIMIT, Subscriptions, Watcher
 from runtime.errors import Aborted, ResourceExhausted, Unavailable
 
@@ -72,7 +73,7 @@ def pool():
 
 @pytest.fixture
 async def subscriptions(pool, history):
-    subscriptions = Subscriptions(pool, history, channel="c", most=3)
+    subscriptions = Subscriptions(ChangeFeed(pool, channel="c"), history, max_watchers=3)
     task = asyncio.create_task(subscriptions.run())
     await asyncio.sleep(0.01)
     yield subscriptions

@@ -12,6 +12,7 @@ from google.rpc import code_pb2
 from shop.orders.v1 import order_service_pb2, order_service_pb2_grpc
 
 from orders_svc import api, rows
+from orders_svc.changes import ChangeFeed
 from orders_svc.order import Hold, Money, Order
 from orders_svc.watch import Subscriptions
 from runtime import interceptors
@@ -59,7 +60,7 @@ def pool():
 
 @contextlib.asynccontextmanager
 async def serving(orders, pool, **settings):
-    subscriptions = Subscriptions(pool, orders, channel="c", most=3)
+    subscriptions = Subscriptions(ChangeFeed(pool, channel="c"), orders, max_watchers=3)
     task = asyncio.create_task(subscriptions.run())
     around = interceptors.wrappers(ServiceSettings(kafka_brokers="k:1"), "test")
     server = grpc.aio.server(interceptors=[interceptors.Interceptor(around)])

@@ -12,7 +12,7 @@ from shop.orders.v1 import order_pb2, order_service_pb2
 from chaos.hostile import malformed
 from chaos.hostile.target import CREATE
 from chaos.hostile.wire import exchange
-from orders_svc.inventory import BATCH_LIMIT
+from orders_svc.inventory_client import MAX_BATCH
 from runtime import errors, status
 from runtime.settings import ServiceSettings
 from runtime.validation import Turns, check
@@ -148,7 +148,7 @@ async def test_the_parts_of_a_batch_leave_the_loop_to_others(line):
 def test_the_largest_batch_that_orders_sends_is_one_that_inventory_takes():
     line = inventory_pb2.HoldLine(product=f"products/{'x' * 63}", quantity=1000)
     basket = inventory_service_pb2.HoldStockRequest(order=calls.NAME, lines=[line] * 100)
-    batch = inventory_service_pb2.BatchHoldStockRequest(requests=[basket] * BATCH_LIMIT)
+    batch = inventory_service_pb2.BatchHoldStockRequest(requests=[basket] * MAX_BATCH)
     assert batch.ByteSize() <= ServiceSettings(kafka_brokers="k:1").max_batch_message_bytes
 
 

@@ -1,37 +1,18 @@
-"""What orders own of the stock, for inventory to rebuild from; and the fence that makes it exact."""
+"""What orders own of the stock, for inventory to rebuild from; and the fence that makes it exact. In PostgreSQL."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import asyncpg
 
 from orders_svc import sql
-from orders_svc.sql import FENCE
-from orders_svc.store import connection
-
-LOCK_FENCE = f"SELECT pg_advisory_xact_lock({FENCE})"
-START_GENERATION = """
-UPDATE stock_generation SET generation = greatest(generation, $1::bigint) + 1 RETURNING generation
-"""
-SOLD = "SELECT product, sum(units)::bigint AS units FROM sold_units GROUP BY product HAVING sum(units) <> 0"
-OWNERS = """
-SELECT order_id FROM orders
-WHERE order_id = ANY($1::uuid[]) AND state IN ('CONFIRMED', 'FULFILLED') AND generation >= $2
-"""
+from orders_svc.ports import Started
+from orders_svc.session import connection
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
-    """A stock generation, and the units that orders own at the point where it starts, by product."""
-
-    generation: int
-    sold: Mapping[str, int]
-
-
-class Allocations:
+class AllocationStore:
     """Reads what orders own, and starts stock generations."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
@@ -46,9 +27,9 @@ class Allocations:
         lock's queue is fair, so it does not starve.
         """
         async with connection(self._pool) as session, session.transaction():
-            await session.execute(LOCK_FENCE)
-            generation = await session.fetchval(START_GENERATION, above)
-            return Started(generation, {row["product"]: row["units"] for row in await session.fetch(SOLD)})
+            await session.execute(sql.LOCK_FENCE)
+            generation = await session.fetchval(sql.START_GENERATION, above)
+            return Started(generation, {row["product"]: row["units"] for row in await session.fetch(sql.SOLD)})
 
     async def generation(self) -> int:
         """
@@ -64,5 +45,5 @@ class Allocations:
         It waits for the confirmations in flight; later ones look at their hold's lease.
         """
         async with connection(self._pool) as session, session.transaction():
-            await session.execute(LOCK_FENCE)
-            return [row["order_id"] for row in await session.fetch(OWNERS, order_ids, generation)]
+            await session.execute(sql.LOCK_FENCE)
+            return [row["order_id"] for row in await session.fetch(sql.OWNERS, order_ids, generation)]

@@ -9,7 +9,7 @@ import grpc
 from shop.orders.v1 import allocation_service_pb2 as messages
 from shop.orders.v1.allocation_service_pb2_grpc import AllocationServiceStub
 
-from inventory_svc import translate
+from inventory_svc import wire
 from inventory_svc.ports import Started
 from runtime import status
 
@@ -27,7 +27,7 @@ class MeshOrders:
         Return a stock generation greater than *above*, and what orders own at the point where it starts.
         """
         response = await _call(self._stub.StartGeneration, messages.StartGenerationRequest(above=above))
-        return Started(response.generation, {translate.bare(each.product): each.units for each in response.sold})
+        return Started(response.generation, {wire.bare(each.product): each.units for each in response.sold})
 
     async def generation(self) -> int:
         """
@@ -43,7 +43,7 @@ class MeshOrders:
         """
         names = [f"orders/{order}" for order in orders]
         request = messages.CheckAllocationsRequest(orders=names, generation=generation)
-        return {translate.bare(name) for name in (await _call(self._stub.CheckAllocations, request)).orders}
+        return {wire.bare(name) for name in (await _call(self._stub.CheckAllocations, request)).orders}
 
 
 async def _call(method: Any, request: Any) -> Any:

@@ -17,19 +17,18 @@ from orders_svc import wire
 from orders_svc.breaker import Breaker
 from orders_svc.discrepancies import HoldSeen, StockSeen
 from orders_svc.order import INVENTORY_UNAVAILABLE, Hold, IdempotencyKeyReused, Line, RequestRefused
+from orders_svc.ports import REFUSALS
 from runtime import errors, status
 from runtime.batching import Batcher, Work
 
 HOLDS = Counter("orders_holds", "Holds that inventory was asked for, by outcome.", ["outcome"])
-# What inventory says about a basket; anything else only says that it can't be asked.
-REFUSALS = (errors.FailedPrecondition, errors.InvalidArgument, errors.NotFound)
 # Of those, what orders say themselves: the others are of inventory's own resources, and no caller's business.
 TOLD = ("OUT_OF_STOCK", "UNKNOWN_PRODUCT", "MIXED_CURRENCIES", "TOTAL_TOO_LARGE", "INVALID_ARGUMENT")
 # While one batch waits for a slow replica the others go on.
 BATCHERS = 4
-BATCH_LIMIT = 128
+MAX_BATCH = 128
 SLOW_S = 0.05
-LARGEST_PAGE = 500
+MAX_PAGE = 500
 log = structlog.get_logger()
 
 
@@ -40,7 +39,7 @@ class MeshInventory:
     *timeout_s* bounds each call; *batch_limit* its baskets.
     """
 
-    def __init__(self, stub: Any, breaker: Breaker, *, timeout_s: float, batch_limit: int = BATCH_LIMIT) -> None:
+    def __init__(self, stub: Any, breaker: Breaker, *, timeout_s: float, batch_limit: int = MAX_BATCH) -> None:
         self._stub = stub
         self._breaker = breaker
         self._timeout_s = timeout_s
@@ -191,7 +190,7 @@ class MeshStock:
         """
         token = ""
         while True:
-            request = inventory_service_pb2.ListHoldsRequest(page_size=LARGEST_PAGE, page_token=token)
+            request = inventory_service_pb2.ListHoldsRequest(page_size=MAX_PAGE, page_token=token)
             response = await self._call(self._stub.ListHolds, request)
             yield [seen_of(hold) for hold in response.holds]
             token = response.next_page_token
@@ -205,7 +204,7 @@ class MeshStock:
         found: list[StockSeen] = []
         token = ""
         while True:
-            request = inventory_service_pb2.ListProductsRequest(page_size=LARGEST_PAGE, page_token=token)
+            request = inventory_service_pb2.ListProductsRequest(page_size=MAX_PAGE, page_token=token)
             response = await self._call(self._stub.ListProducts, request)
             found += [_stock(product) for product in response.products]
             token = response.next_page_token

@@ -1,0 +1,58 @@
+"""Brings the schema and the Kafka topics to what this version needs."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sysconfig
+from pathlib import Path
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from orders_svc import saga
+from orders_svc.settings import Settings
+from orders_svc.topics import DEAD_ORDERS, ORDER_EVENTS, PARTITIONS, PENDING_ORDERS
+from runtime import database
+from runtime.messaging.topics import Topic, ensure_topics, put_aside_topic
+
+SCHEMA = Path(__file__).parent / "schema"
+MIGRATION_S = 300
+INSIST_ON_TLS = ("require", "verify-ca", "verify-full")
+
+
+def migrate(settings: Settings) -> None:
+    """
+    Bring the schema and the Kafka topics to what this version needs; repeating it changes nothing.
+    """
+    apply_migrations(settings.database_url.get_secret_value())
+    names = [stage.topic for stage in saga.stages(settings.saga_retry_delays_s)[1:]]
+    topics = [
+        Topic(ORDER_EVENTS, PARTITIONS),
+        Topic(PENDING_ORDERS, PARTITIONS),
+        *(put_aside_topic(name, partitions=PARTITIONS) for name in (*names, DEAD_ORDERS)),
+    ]
+    ensure_topics(settings.kafka_brokers, topics)
+
+
+def apply_migrations(url: str) -> None:
+    """
+    Apply the migrations that are missing; of several replicas at a time dbmate lets one do it.
+    """
+    dbmate = Path(sysconfig.get_path("scripts")) / "dbmate"
+    command = [str(dbmate), "--no-dump-schema", "--wait", "--migrations-dir", str(SCHEMA), "up"]
+    environment = {"DATABASE_URL": asyncio.run(url_of_primary(url))}
+    subprocess.run(command, check=True, env=environment, timeout=MIGRATION_S)
+
+
+async def url_of_primary(url: str) -> str:
+    """
+    Return *url* for dbmate, which takes but one host: of several, the primary, which is waited for.
+
+    Its driver encrypts unless told not to, so what does not insist on TLS says so.
+    """
+    parts = urlsplit(url)
+    user, _, hosts = parts.netloc.rpartition("@")
+    tls = {name: value for name, value in parse_qsl(parts.query) if name.startswith("ssl")}
+    if tls.get("sslmode") not in INSIST_ON_TLS:
+        tls = {"sslmode": "disable"}
+    host = await database.host_of_primary(url) if "," in hosts else hosts
+    return urlunsplit(parts._replace(netloc=f"{user}@{host}", query=urlencode(tls)))

@@ -1,0 +1,124 @@
+"""What operators' use cases need from outside: what waits, what differs, and what can be done about it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from orders_svc.discrepancies import HoldSeen, StockSeen
+from orders_svc.order import Order, State
+
+
+@dataclass(frozen=True, slots=True)
+class PendingNow:
+    """How many orders are pending, and how long the oldest of them has been."""
+
+    orders: int
+    oldest_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingNow:
+    """Orders by state, and what waits: pending orders, rows of the outbox, those of them that Kafka refused."""
+
+    states: Mapping[State, int]
+    pending: PendingNow
+    outbox_rows: int
+    outbox_lag_s: float
+    refused_rows: int
+
+
+class Waits(Protocol):
+    """Where orders and events wait; raises `Unavailable` while that cannot be reached."""
+
+    async def waiting(self) -> WaitingNow:
+        """Return how many orders are in each state, and what waits of orders and events."""
+
+    async def pending_now(self) -> PendingNow:
+        """Return how many orders are pending, and how long the oldest of them has been."""
+
+
+class Lags(Protocol):
+    """How far consumer groups are behind."""
+
+    async def of(self, topics: Mapping[str, str]) -> Mapping[str, int]:
+        """Return for each of *topics* how many messages its group, the value, has not acknowledged."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnsentEvent:
+    """A row of the outbox that is not published, and why Kafka refused it, if it did."""
+
+    id: int
+    topic: str
+    key: str
+    refused: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Miscounted:
+    """A product of which orders own other units than are counted."""
+
+    product: str
+    owned: int
+    counted: int
+
+
+class Books(Protocol):
+    """What the reconciler reads and repairs of orders; raises `Unavailable` while that cannot be reached."""
+
+    def alone(self) -> AbstractAsyncContextManager[bool]:
+        """Yield whether no other replica is inside, and keep others out if so."""
+
+    async def unsent(self, before: datetime, *, limit: int) -> list[UnsentEvent]:
+        """Return events that Kafka refused, or that were written *before* and are not published."""
+
+    async def still_unsent(self, ids: Sequence[int]) -> set[int]:
+        """Return which of the events are not published yet."""
+
+    async def redrive_rows(self) -> int:
+        """Give outbox rows that Kafka refused to the relay once more; return how many."""
+
+    async def wake_relays(self) -> None:
+        """Have the relays look for rows at once."""
+
+    async def stuck(self, before: datetime, *, limit: int) -> list[Order]:
+        """Return orders that have been pending since *before*, the oldest first."""
+
+    async def orders(self, order_ids: Sequence[uuid.UUID]) -> list[Order]:
+        """Return those of the orders that there are."""
+
+    async def publish_again(self, order: Order) -> None:
+        """Have the order's last change published once more."""
+
+    async def generation(self) -> int:
+        """Return the stock generation that counts now."""
+
+    async def sold(self) -> dict[str, int]:
+        """Return the units that confirmed and fulfilled orders own, by product, as they are counted."""
+
+    async def miscounted(self) -> list[Miscounted]:
+        """Return products whose count is not what the orders come to; this reads every order."""
+
+
+class Stock(Protocol):
+    """What the reconciler asks of inventory."""
+
+    def open_holds(self) -> AsyncIterator[Sequence[HoldSeen]]:
+        """Yield every hold that is neither committed nor released, in pages."""
+
+    async def stock(self) -> list[StockSeen]:
+        """Return every product's units."""
+
+    async def commit(self, order_id: uuid.UUID) -> None:
+        """Sell what the order holds."""
+
+    async def release(self, order_id: uuid.UUID) -> None:
+        """Give back what the order holds."""
+
+    async def rebuild(self, generation: int) -> None:
+        """Have the stock of *generation* rebuilt from what is durable; it follows soon."""

@@ -1,0 +1,64 @@
+"""What runs beside the server: consumers, the relay, and what is done again and again."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+from orders_svc import saga
+from orders_svc.backlog import BacklogMonitor
+from orders_svc.consumers import pending_orders
+from orders_svc.settings import Settings
+from orders_svc.store import Store
+from orders_svc.watch import Subscriptions
+from orders_svc.wiring import Parts
+from runtime.background import Work
+from runtime.messaging.consumer import consume
+from runtime.messaging.relay import Relay
+from runtime.schedule import every
+
+PRUNE_EVERY_S = 60.0
+PRUNE_PAUSE_S = 0.1
+MAX_PRUNINGS = 100
+MEASURE_EVERY_S = 5.0
+
+
+def background(
+    settings: Settings, parts: Parts, subscriptions: Subscriptions, backlog_monitor: BacklogMonitor
+) -> dict[str, Work]:
+    """
+    Return what runs beside the server, by name.
+    """
+    return {
+        "outbox relay": Relay(parts.pool, parts.publisher).run,
+        "notifier": parts.notifier.run,
+        "watch": subscriptions.run,
+        "prune": partial(every, PRUNE_EVERY_S, partial(prune, parts.orders)),
+        "measure": partial(every, MEASURE_EVERY_S, backlog_monitor.measure),
+        "reconcile": partial(every, settings.reconcile_every_s, parts.reconciler.run_alone),
+        **{f"saga {stage.topic}": consumer(settings, parts, stage) for stage in parts.path},
+    }
+
+
+def consumer(settings: Settings, parts: Parts, stage: saga.Stage) -> Work:
+    """
+    Return what feeds one stage of the saga until it is cancelled.
+    """
+    return partial(
+        consume,
+        settings.kafka_brokers,
+        group=saga.group_of(stage),
+        topics=[stage.topic],
+        handle=pending_orders(parts.finisher, stage, parts.publisher),
+        client_id=settings.pod_name,
+    )
+
+
+async def prune(orders: Store) -> None:
+    """
+    Forget request ids that are old enough, in small batches.
+    """
+    for _ in range(MAX_PRUNINGS):
+        if not await orders.prune_keys():
+            return
+        await asyncio.sleep(PRUNE_PAUSE_S)

@@ -1,0 +1,10 @@
+"""Kafka's topics that orders write and read."""
+
+from __future__ import annotations
+
+ORDER_EVENTS = "order_events"
+PENDING_ORDERS = "pending_orders"
+DEAD_ORDERS = "pending_orders.dead"
+# Of inventory's consumer; operators of orders look after it.
+DEAD_EVENTS = "order_events.inventory.dead"
+PARTITIONS = 8

@@ -1,0 +1,71 @@
+"""Builds the parts of the service from its settings, and closes what they hold open."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import asyncpg
+from shop.inventory.v1.inventory_service_pb2_grpc import InventoryServiceStub
+
+from orders_svc import dead_letters, saga
+from orders_svc.breaker import Breaker
+from orders_svc.inventory_client import MeshInventory, MeshStock
+from orders_svc.operations_store import OperationsStore
+from orders_svc.reconcile import Reconciler
+from orders_svc.settings import Settings
+from orders_svc.store import Store
+from runtime import channel, database
+from runtime.messaging.publisher import Publisher
+from runtime.messaging.redrive import Redrive
+from runtime.notifier import Notifier
+
+CLOSE_S = 5.0
+
+
+@dataclass
+class Parts:
+    """What the commands have in common."""
+
+    pool: asyncpg.Pool
+    publisher: Publisher
+    notifier: Notifier
+    orders: Store
+    books: OperationsStore
+    inventory: MeshInventory
+    finisher: saga.Saga
+    path: list[saga.Stage]
+    reconciler: Reconciler
+    redrive: Redrive
+
+
+@asynccontextmanager
+async def built(settings: Settings) -> AsyncIterator[Parts]:
+    """
+    Build the parts, and close what they hold open in the end.
+    """
+    async with AsyncExitStack() as stack:
+        pool = await database.connect(settings.database_url.get_secret_value(), most=settings.database_connections)
+        stack.push_async_callback(close, pool)
+        mesh = channel.connect(settings.inventory_address, authority=settings.inventory_authority)
+        stack.push_async_callback(mesh.close)
+        publisher = await stack.enter_async_context(Publisher(settings.kafka_brokers, client_id=settings.pod_name))
+        stub = InventoryServiceStub(mesh)
+        path = saga.stages(settings.saga_retry_delays_s)
+        notifier = Notifier(pool)
+        orders, books = Store(pool, notifier), OperationsStore(pool)
+        inventory = MeshInventory(stub, Breaker(settings.inventory_authority), timeout_s=settings.hold_timeout_s)
+        finisher = saga.Saga(orders, inventory, path, give_up_s=settings.saga_give_up_s)
+        reconciler = Reconciler(books, MeshStock(stub), finisher.finish, settle_s=settings.settle_s)
+        redrive = Redrive(settings.kafka_brokers, publisher, dead_letters.SOURCES, group=dead_letters.GROUP)
+        yield Parts(pool, publisher, notifier, orders, books, inventory, finisher, path, reconciler, redrive)
+
+
+async def close(pool: asyncpg.Pool) -> None:
+    """
+    Close *pool*, and do not wait for longer than `CLOSE_S` for what is still at work.
+    """
+    with suppress(TimeoutError):
+        await asyncio.wait_for(pool.close(), CLOSE_S)
