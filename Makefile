@@ -20,7 +20,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
 .PHONY: mesh-apply mesh-delete mesh-diff mesh-dump breakers
-.PHONY: bench-quick reconcile redrive soak hostile help up down status slo logs stop start restart kill run demo token clean protos lint unit system integration test
+.PHONY: bench-quick reconcile redrive soak hostile help up down status slo logs stop start restart kill run demo order token clean protos lint unit system integration test
 
 help: ## say what can be done, and which variables choose what
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -59,6 +59,9 @@ run: ## run one replica of a running stack in the foreground, say SVC=orders-0 L
 
 demo: ## place an order with curl; show the answer, its row and its event
 	@$(STACK) demo
+
+order: ## one order's life: what happened to it, when, by which replica and in which trace; ID=its id or name
+	@$(STACK) order "$(ID)"
 
 token: ## a token for CUSTOMER, signed by the development issuer; OPERATOR=yes for an operator's
 	@$(STACK) token "$(CUSTOMER)" --operator="$(OPERATOR)"

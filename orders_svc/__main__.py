@@ -25,11 +25,13 @@ from orders_svc.migrations import migrate
 from orders_svc.operations import OperationsService
 from orders_svc.schedule import background
 from orders_svc.settings import DOMAIN, SERVICES, Settings
+from orders_svc.timeline import Timelines
 from orders_svc.watch import Subscriptions
 from orders_svc.wiring import built
 from runtime import telemetry
 from runtime.errors import Error
 from runtime.messaging.group_lag import GroupLags
+from runtime.messaging.waiting import WaitingMessages
 from runtime.server import Server, run
 from runtime.settings import load
 
@@ -63,8 +65,10 @@ async def serve(settings: Settings) -> None:
     async with built(settings) as parts:
         checkout = Checkout(parts.orders, parts.inventory, hold_timeout_s=settings.hold_timeout_s)
         subscriptions = Subscriptions(ChangeFeed(parts.pool), parts.orders, max_watchers=settings.most_watchers)
-        backlog_monitor = BacklogMonitor(parts.books, GroupLags(settings.kafka_brokers), parts.path)
-        operations = OperationsService(backlog_monitor, parts.redrive, parts.reconciler, parts.books)
+        lags = GroupLags(settings.kafka_brokers)
+        backlog_monitor = BacklogMonitor(parts.books, lags, parts.path)
+        timelines = Timelines(parts.books, parts.stock, WaitingMessages(settings.kafka_brokers, lags), parts.path)
+        operations = OperationsService(backlog_monitor, parts.redrive, parts.reconciler, parts.books, timelines)
         orders = OrderService(
             checkout, Listing(parts.orders, settings.page_key()), subscriptions, max_watch_s=settings.max_watch_s
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 import grpc
@@ -210,6 +210,16 @@ class MeshStock:
             token = response.next_page_token
             if not token:
                 return found
+
+    async def state_of_hold(self, order_id: uuid.UUID) -> tuple[str, datetime | None] | None:
+        """
+        Return the contract's word for where the order's hold stands, and when it ends; None if there is none.
+        """
+        request = inventory_service_pb2.BatchGetHoldsRequest(names=[f"holds/{order_id}"])
+        for hold in (await self._call(self._stub.BatchGetHolds, request)).holds:
+            expires = hold.expire_time.ToDatetime(UTC) if hold.HasField("expire_time") else None
+            return inventory_pb2.Hold.State.Name(hold.state), expires
+        return None
 
     async def commit(self, order_id: uuid.UUID) -> None:
         """

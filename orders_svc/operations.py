@@ -11,11 +11,13 @@ import grpc
 from google.protobuf.duration_pb2 import Duration
 from shop.orders.v1 import operations_service_pb2, operations_service_pb2_grpc, order_pb2
 
+from orders_svc import wire
 from orders_svc.backlog import Backlog, BacklogMonitor
 from orders_svc.discrepancies import Report
 from orders_svc.operations_ports import Books
 from orders_svc.order import OperatorOnly
 from orders_svc.reconcile import Reconciler
+from orders_svc.timeline import Entry, Timeline, Timelines
 from runtime.caller import caller
 from runtime.messaging.redrive import Redrive
 
@@ -26,11 +28,19 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class OperationsService(operations_service_pb2_grpc.OperationsServiceServicer):
     """What operators call."""
 
-    def __init__(self, backlog_monitor: BacklogMonitor, redrive: Redrive, reconciler: Reconciler, books: Books) -> None:
+    def __init__(
+        self,
+        backlog_monitor: BacklogMonitor,
+        redrive: Redrive,
+        reconciler: Reconciler,
+        books: Books,
+        timelines: Timelines,
+    ) -> None:
         self._backlog_monitor = backlog_monitor
         self._redrive = redrive
         self._reconciler = reconciler
         self._books = books
+        self._timelines = timelines
 
     async def GetBacklog(
         self, request: operations_service_pb2.GetBacklogRequest, context: Context
@@ -40,6 +50,15 @@ class OperationsService(operations_service_pb2_grpc.OperationsServiceServicer):
         """
         _operator(context)
         return _backlog_message(await self._backlog_monitor.look())
+
+    async def GetOrderTimeline(
+        self, request: operations_service_pb2.GetOrderTimelineRequest, context: Context
+    ) -> operations_service_pb2.GetOrderTimelineResponse:
+        """
+        Tell one order's life.
+        """
+        _operator(context)
+        return _timeline_message(await self._timelines.of(wire.order_id(request.name)))
 
     async def RedriveDeadLetters(
         self, request: operations_service_pb2.RedriveDeadLettersRequest, context: Context
@@ -90,6 +109,34 @@ def _backlog_message(backlog: Backlog) -> operations_service_pb2.GetBacklogRespo
 def _topic_lags(counts: Mapping[str, int]) -> list[operations_service_pb2.GetBacklogResponse.TopicLag]:
     lag = operations_service_pb2.GetBacklogResponse.TopicLag
     return [lag(topic=topic, messages=count) for topic, count in counts.items()]
+
+
+def _timeline_message(timeline: Timeline) -> operations_service_pb2.GetOrderTimelineResponse:
+    before: list[Entry | None] = [None, *timeline.entries]
+    return operations_service_pb2.GetOrderTimelineResponse(
+        order=timeline.order,
+        entries=[_entry_message(each, last) for each, last in zip(timeline.entries, before, strict=False)],
+        unknown=timeline.unknown,
+    )
+
+
+def _entry_message(entry: Entry, before: Entry | None) -> operations_service_pb2.OrderTimelineEntry:
+    message = operations_service_pb2.OrderTimelineEntry(
+        kind=operations_service_pb2.OrderTimelineEntry.Kind.Value(entry.kind),
+        version=entry.version,
+        detail=entry.detail,
+        replica=entry.replica,
+        trace_id=entry.trace_id,
+        topic=entry.topic,
+        deliveries=entry.deliveries,
+    )
+    if entry.state is not None:
+        message.state = order_pb2.Order.State.Value(entry.state)
+    if entry.time is not None:
+        message.time.CopyFrom(wire.timestamp(entry.time))
+        if before is not None and before.time is not None:
+            message.after.FromTimedelta(entry.time - before.time)
+    return message
 
 
 def _report_message(report: Report) -> operations_service_pb2.ReconcileOrdersResponse:

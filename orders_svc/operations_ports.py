@@ -11,6 +11,7 @@ from typing import Protocol
 
 from orders_svc.discrepancies import HoldSeen, StockSeen
 from orders_svc.order import Order, State
+from runtime.messaging.message import Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,61 @@ class Miscounted:
     product: str
     owned: int
     counted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version of an order as clients were told it, and which replica made it in which trace, as far as is kept."""
+
+    version: int
+    snapshot: bytes
+    replica: str
+    trace_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A request that was answered with a version of an order."""
+
+    request_id: str
+    version: int
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Unpublished:
+    """An event of an order that is not published, and why Kafka refused it, if it did."""
+
+    topic: str
+    time: datetime
+    refused: str | None
+
+
+class Records(Protocol):
+    """What is kept of an order; raises `Unavailable` while that cannot be reached."""
+
+    async def versions(self, order_id: uuid.UUID) -> list[Version]:
+        """Return every version of the order, the oldest first; none if there is no such order."""
+
+    async def answered(self, order_id: uuid.UUID, at: Sequence[datetime]) -> list[Answered]:
+        """Return the requests about the order that were answered at these times, as long as they are kept."""
+
+    async def unpublished(self, order_id: uuid.UUID) -> list[Unpublished]:
+        """Return the order's events that are not published, the oldest first."""
+
+
+class Holds(Protocol):
+    """Who knows of an order's hold; raises `Unavailable` while that cannot be asked."""
+
+    async def state_of_hold(self, order_id: uuid.UUID) -> tuple[str, datetime | None] | None:
+        """Return the contract's word for where the hold stands, and when it ends; None if there is none."""
+
+
+class Letters(Protocol):
+    """Where messages wait to be worked on; raises `Unavailable` while that cannot be asked."""
+
+    async def of(self, topics: Mapping[str, str], key: bytes) -> list[Message]:
+        """Return the messages with *key* that the groups, the values of *topics*, have not acknowledged."""
 
 
 class Books(Protocol):

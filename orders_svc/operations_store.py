@@ -10,7 +10,15 @@ from datetime import datetime
 import asyncpg
 
 from orders_svc import rows, sql
-from orders_svc.operations_ports import Miscounted, PendingNow, UnsentEvent, WaitingNow
+from orders_svc.operations_ports import (
+    Answered,
+    Miscounted,
+    PendingNow,
+    Unpublished,
+    UnsentEvent,
+    Version,
+    WaitingNow,
+)
 from orders_svc.order import Change, Order, State
 from orders_svc.session import connection
 from runtime import database
@@ -21,7 +29,7 @@ DEEP_S = 300
 
 
 class OperationsStore:
-    """The ports `Waits` and `Books` on PostgreSQL."""
+    """The ports `Waits`, `Books` and `Records` on PostgreSQL."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
@@ -48,6 +56,34 @@ class OperationsStore:
         """
         async with connection(self._pool) as session:
             return _pending_now(await session.fetchrow(sql.PENDING_NOW))
+
+    async def versions(self, order_id: uuid.UUID) -> list[Version]:
+        """
+        Return every version of the order, the oldest first; none if there is no such order.
+        """
+        async with connection(self._pool) as session:
+            found = await session.fetch(sql.VERSIONS, order_id)
+        return [
+            Version(row["version"], row["snapshot"], row["replica"] or "", (row["trace_id"] or b"").hex())
+            for row in found
+        ]
+
+    async def answered(self, order_id: uuid.UUID, at: Sequence[datetime]) -> list[Answered]:
+        """
+        Return the requests about the order that were answered at these times, as long as they are kept.
+        """
+        async with connection(self._pool) as session:
+            found = await session.fetch(sql.ANSWERS, order_id, list(at))
+        return [Answered(row["request_id"], row["version"], row["create_time"]) for row in found]
+
+    async def unpublished(self, order_id: uuid.UUID) -> list[Unpublished]:
+        """
+        Return the order's events that are not published, the oldest first.
+        """
+        key = str(order_id).encode()
+        async with connection(self._pool) as session:
+            found = await session.fetch(sql.UNPUBLISHED, outbox.shard_of(key), key)
+        return [Unpublished(row["topic"], row["create_time"], row["refused"]) for row in found]
 
     async def redrive_rows(self) -> int:
         """

@@ -62,13 +62,13 @@ def find_arguments(requests: Sequence[Request]) -> list[object]:
     return sql.FIND.arguments(**columns(asked))
 
 
-def place_arguments(batch: Sequence[Prepared]) -> list[object]:
+def place_arguments(batch: Sequence[Prepared], replica: str | None) -> list[object]:
     """
-    Return the parameters of `sql.PLACE`.
+    Return the parameters of `sql.PLACE`; *replica* is who places.
     """
     orders = [_placed(each) for each in batch]
     events = [{"event_of": each.placement.order.id, **outbox.named(record)} for each in batch for record in each.rows]
-    return sql.PLACE.arguments(**columns(orders), **columns(events))
+    return sql.PLACE.arguments(**columns(orders), **columns(events), replica=replica)
 
 
 def _placed(prepared: Prepared) -> dict[str, object]:
@@ -78,16 +78,19 @@ def _placed(prepared: Prepared) -> dict[str, object]:
         "create_time": placement.order.create_time,
         "snapshot": prepared.snapshot,
         "lease": placement.lease,
+        "trace_id": outbox.trace_id(prepared.rows[0]),
         **_request(placement.request),
         **_state(placement.order),
     }
 
 
-def save_arguments(change: Change, before: Order, request: Request | None, lease: datetime | None) -> list[object]:
+def save_arguments(
+    change: Change, before: Order, request: Request | None, lease: datetime | None, replica: str | None
+) -> list[object]:
     """
-    Return the parameters of `sql.SAVE`.
+    Return the parameters of `sql.SAVE`; *replica* is who saves.
     """
-    order = change.after
+    order, records = change.after, outbox_rows(change)
     return sql.SAVE.arguments(
         order_id=order.id,
         version_before=before.version,
@@ -95,9 +98,11 @@ def save_arguments(change: Change, before: Order, request: Request | None, lease
         update_time=order.update_time,
         snapshot=snapshot_of(order),
         lease=lease,
+        trace_id=outbox.trace_id(records[0]),
+        replica=replica,
         **_request(request),
         **_state(order),
-        **columns([outbox.named(record) for record in outbox_rows(change)]),
+        **columns([outbox.named(record) for record in records]),
     )
 
 

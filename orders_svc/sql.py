@@ -30,10 +30,10 @@ WITH input AS (
     SELECT * FROM unnest(
         :order_id::uuid[], :customer::text[], :request_id::text[], :fingerprint::bytea[], :state::text[],
         :state_reason::text[], :lines::jsonb[], :currency::text[], :total::numeric[], :generation::bigint[],
-        :create_time::timestamptz[], :snapshot::bytea[], :lease::timestamptz[]
+        :create_time::timestamptz[], :snapshot::bytea[], :lease::timestamptz[], :trace_id::bytea[]
     ) AS t (order_id, customer, request_id, fingerprint, state,
             state_reason, lines, currency, total, generation,
-            create_time, snapshot, lease)
+            create_time, snapshot, lease, trace_id)
 ), fence AS MATERIALIZED (
     SELECT generation, passed_at FROM pass_fence({FENCE})
 ), unfenced AS (
@@ -51,8 +51,8 @@ WITH input AS (
     SELECT order_id, customer, state::order_state, state_reason, lines, currency, total, generation,
            1, create_time, create_time FROM unfenced JOIN fresh USING (order_id)
 ), recorded AS (
-    INSERT INTO order_changes (order_id, version, snapshot)
-    SELECT order_id, 1, snapshot FROM unfenced JOIN fresh USING (order_id)
+    INSERT INTO order_changes (order_id, version, snapshot, trace_id, replica)
+    SELECT order_id, 1, snapshot, trace_id, :replica::text FROM unfenced JOIN fresh USING (order_id)
 ), queued AS (
     {outbox.INSERT}
     SELECT shard, topic, key, value, headers
@@ -75,7 +75,8 @@ WITH moved AS (
            OR :generation = (SELECT generation FROM stock_generation))
     RETURNING order_id
 ), recorded AS (
-    INSERT INTO order_changes (order_id, version, snapshot) SELECT order_id, :version, :snapshot FROM moved
+    INSERT INTO order_changes (order_id, version, snapshot, trace_id, replica)
+    SELECT order_id, :version, :snapshot, :trace_id::bytea, :replica::text FROM moved
 ), remembered AS (
     INSERT INTO idempotency_keys (customer, request_id, fingerprint, order_id, version, create_time)
     SELECT :customer::text, :request_id::text, :fingerprint::bytea, order_id, :version, :update_time
@@ -115,6 +116,13 @@ FROM unnest($1::uuid[], $2::bigint[]) AS asked (order_id, version)
 JOIN order_changes AS change ON change.order_id = asked.order_id AND change.version >= asked.version
 ORDER BY change.order_id, change.version
 """
+VERSIONS = "SELECT version, snapshot, replica, trace_id FROM order_changes WHERE order_id = $1 ORDER BY version"
+# Keys have no index by order, but one by time.
+ANSWERS = """
+SELECT request_id, version, create_time FROM idempotency_keys
+WHERE create_time = ANY($2::timestamptz[]) AND order_id = $1
+"""
+UNPUBLISHED = "SELECT topic, create_time, refused FROM outbox WHERE shard = $1 AND key = $2 ORDER BY id LIMIT 100"
 PRUNE_KEYS = f"""
 DELETE FROM idempotency_keys WHERE ctid IN (
     SELECT ctid FROM idempotency_keys WHERE create_time < now() - interval '{KEYS_KEPT_DAYS} days'

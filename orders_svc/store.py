@@ -27,10 +27,17 @@ log = structlog.get_logger()
 
 
 class Store:
-    """The orders' port on PostgreSQL; calls that arrive together share statements and commits."""
+    """
+    The orders' port on PostgreSQL; calls that arrive together share statements and commits.
 
-    def __init__(self, pool: asyncpg.Pool, notifier: Notifier, *, batch_limit: int = 256) -> None:
+    *replica* is who changes are recorded to be made by.
+    """
+
+    def __init__(
+        self, pool: asyncpg.Pool, notifier: Notifier, *, replica: str | None = None, batch_limit: int = 256
+    ) -> None:
         self._pool = pool
+        self._replica = replica
         self._notifier = notifier
         self._placing: Batcher[rows.Prepared, Answer] = Batcher(self._place_batch, batch_limit=batch_limit)
         self._finding: Batcher[Request, Stored | None] = Batcher(self._find_batch, batch_limit=batch_limit)
@@ -77,7 +84,7 @@ class Store:
         # Of repeats in one batch the first counts; the others find its answer, as they would a moment later.
         unique = {each.placement.order.id: each for each in reversed(batch)}
         async with connection(self._pool) as session:
-            placed = await session.fetch(sql.PLACE.text, *rows.place_arguments([*unique.values()]))
+            placed = await session.fetch(sql.PLACE.text, *rows.place_arguments([*unique.values()], self._replica))
             stored = {id(unique[row["order_id"]]) for row in placed}
             self._announce(str(row["order_id"]) for row in placed)
             left = [each for each in batch if id(each) not in stored]
@@ -113,7 +120,7 @@ class Store:
         order, before = change.after, change.before
         if before is None:
             raise ValueError("a new order is placed, not saved")
-        arguments = rows.save_arguments(change, before, request, lease)
+        arguments = rows.save_arguments(change, before, request, lease, self._replica)
         try:
             async with connection(self._pool) as session:
                 moved = await self._save(session, change, arguments)

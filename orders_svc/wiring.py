@@ -35,6 +35,7 @@ class Parts:
     orders: Store
     books: OperationsStore
     inventory: MeshInventory
+    stock: MeshStock
     finisher: saga.Saga
     path: list[saga.Stage]
     reconciler: Reconciler
@@ -55,12 +56,12 @@ async def built(settings: Settings) -> AsyncIterator[Parts]:
         stub = InventoryServiceStub(mesh)
         path = saga.stages(settings.saga_retry_delays_s)
         notifier = Notifier(pool)
-        orders, books = Store(pool, notifier), OperationsStore(pool)
+        orders, books, stock = Store(pool, notifier, replica=settings.pod_name), OperationsStore(pool), MeshStock(stub)
         inventory = MeshInventory(stub, Breaker(settings.inventory_authority), timeout_s=settings.hold_timeout_s)
         finisher = saga.Saga(orders, inventory, path, give_up_s=settings.saga_give_up_s)
-        reconciler = Reconciler(books, MeshStock(stub), finisher.finish, settle_s=settings.settle_s)
+        reconciler = Reconciler(books, stock, finisher.finish, settle_s=settings.settle_s)
         redrive = Redrive(settings.kafka_brokers, publisher, dead_letters.SOURCES, group=dead_letters.GROUP)
-        yield Parts(pool, publisher, notifier, orders, books, inventory, finisher, path, reconciler, redrive)
+        yield Parts(pool, publisher, notifier, orders, books, inventory, stock, finisher, path, reconciler, redrive)
 
 
 async def close(pool: asyncpg.Pool) -> None:

@@ -115,6 +115,12 @@ COMMANDS = (
         function="stack.commands.demo:run",
     ),
     Command(
+        name="order",
+        help="one order's life: what happened to it, when, by which replica and in which trace",
+        function="stack.commands.order:run",
+        arguments=(Argument("order", "ID", "an order's id or name", required="ID=0b0f6d2e-…"),),
+    ),
+    Command(
         name="clean",
         help="remove what a stack that is down made in its folder, and say what",
         function="stack.commands.clean:run",

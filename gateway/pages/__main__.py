@@ -58,7 +58,7 @@ async def serve() -> None:
             catalogue,
             operators_only=chosen.operators_only,
             issuer=issuer,
-            help_texts=Help(runbooks.load(chosen.runbooks_file), chosen.prometheus_link),
+            help_texts=Help(runbooks.load(chosen.runbooks_file), chosen.prometheus_link, chosen.traces_link),
         )
         keeping = asyncio.create_task(background.keep_going("catalogue", catalogue.keep))
         open_until_stopped.callback(keeping.cancel)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -48,13 +49,18 @@ class OtherSite(PermissionDenied):
 
 @dataclass(frozen=True)
 class Help:
-    """What helps who looks at the board: the runbook of each alert, and where a browser finds Prometheus, if it can."""
+    """
+    What helps who looks at the board: the runbook of each alert, and where a browser finds Prometheus and traces.
+
+    Empty where it finds none; a trace's id is put after *traces*.
+    """
 
     runbooks: Mapping[str, str]
-    prometheus: str
+    prometheus: str = ""
+    traces: str = ""
 
 
-NO_HELP = Help({}, "")
+NO_HELP = Help({})
 
 
 class Lifting(Protocol):
@@ -94,7 +100,7 @@ def application(
 
     async def read_help(request: Request) -> Response:
         _check(request, operators_only=operators_only)
-        return JSONResponse({"runbooks": help_texts.runbooks, "prometheus": help_texts.prometheus}, headers=not_kept)
+        return JSONResponse(dataclasses.asdict(help_texts), headers=not_kept)
 
     async def lift(request: Request) -> Response:
         _check(request, operators_only=operators_only)

@@ -36,6 +36,8 @@ class Settings(ProcessSettings):
     """Where the board's numbers come from."""
     prometheus_link: str = Field(default="", pattern=r"^(https?://\S+)?$")
     """Where a browser finds Prometheus; empty if it cannot."""
+    traces_link: str = Field(default="", pattern=r"^(https?://\S+)?$")
+    """What a trace's id is put after to show it to a browser; empty if there is no viewer of traces."""
     runbooks_file: Path = BUILD.parent / "docs" / "runbooks.md"
     """The runbooks that the board shows beside alerts."""
     stores: Annotated[dict[str, Address], NoDecode, BeforeValidator(_by_name)] = {}  # noqa: RUF012 -- pydantic copies it

@@ -34,6 +34,22 @@ class GroupLags:
     def _settings(self) -> dict[str, str | int | float | bool]:
         return {"bootstrap.servers": self._brokers, "reconnect.backoff.max.ms": 1000, "log_level": 3}
 
+    async def waiting(self, topics: Mapping[str, str]) -> dict[str, dict[int, int]]:
+        """
+        Return for each of *topics* of which its group has not acknowledged all: from which offset on, by partition.
+
+        Raises `Unavailable` while Kafka can't be asked.
+        """
+        return await asyncio.to_thread(self._waiting, topics)
+
+    def _waiting(self, topics: Mapping[str, str]) -> dict[str, dict[int, int]]:
+        found = self._look(topics)
+        return {
+            name: {number: start for (_, number), (start, _) in places.items()}
+            for name, places in found.items()
+            if any(start < end for start, end in places.values())
+        }
+
     async def of(self, topics: Mapping[str, str]) -> dict[str, int]:
         """
         Return for each of *topics* how many messages its group, the value, has not acknowledged.
@@ -43,6 +59,15 @@ class GroupLags:
         return await asyncio.to_thread(self._of, topics)
 
     def _of(self, topics: Mapping[str, str]) -> dict[str, int]:
+        return {
+            name: sum(max(0, end - start) for start, end in places.values())
+            for name, places in self._look(topics).items()
+        }
+
+    def _look(self, topics: Mapping[str, str]) -> dict[str, dict[Place, tuple[int, int]]]:
+        """
+        Return for each place of each topic what its group has to read next, and where it ends.
+        """
         try:
             with self._busy:
                 known = self._admin.list_topics(timeout=CALL_S).topics
@@ -54,7 +79,7 @@ class GroupLags:
         except KafkaException as error:
             raise unavailable(error) from error
         return {
-            name: sum(max(0, ends[place] - max(done[name][place], starts[place])) for place in some)
+            name: {place: (max(done[name][place], starts[place]), ends[place]) for place in some}
             for name, some in places.items()
         }
 

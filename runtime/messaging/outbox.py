@@ -61,6 +61,14 @@ def shard_of(key: bytes) -> int:
     return zlib.crc32(key) % SHARDS
 
 
+def trace_id(record: Record) -> bytes | None:
+    """
+    Return the trace that *record* was made in, 16 bytes; None without one.
+    """
+    parts = record.headers.get("traceparent", "").split("-")
+    return bytes.fromhex(parts[1]) if len(parts) == 4 else None
+
+
 def trace_headers() -> Mapping[str, str]:
     """
     Return the current trace context as headers, so that the consumer's work joins the trace.

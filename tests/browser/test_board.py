@@ -285,5 +285,10 @@ def test_the_board_leads_on(well, open_page):
     order = well.buy("products/tea-kettle").json()["name"]
     page.get_by_label("Order", exact=True).fill(order)
     page.get_by_role("button", name="Open").click()
+    page.wait_for_url(f"{well.url}/ops#/{order}")
+    life = page.get_by_role("region", name="The order's life")
+    expect(life.get_by_role("row", name=re.compile("CONFIRMED|PENDING")).first).to_contain_text("orders-")
+    expect(life.get_by_role("row", name=re.compile("^answered"))).to_contain_text("request ")
+    page.get_by_role("link", name="As its customer sees it").click()
     page.wait_for_url(f"{well.url}/#/{order}")
     expect(page.get_by_role("heading", name=re.compile("^Order "))).to_be_visible()

@@ -41,6 +41,7 @@ ALLOWED = {
     },
     "shop.orders.v1.OperationsService": {
         "GetBacklog": OPERATION,
+        "GetOrderTimeline": OPERATION,
         "RedriveDeadLetters": OPERATION,
         "ReconcileOrders": OPERATION,
     },

@@ -88,6 +88,7 @@ async def test_only_operators_restock(stack, edge, product):
     ("verb", "path"),
     [
         ("GET", "/v1/backlog"),
+        ("GET", f"/v1/orders/{uuid.UUID(int=0)}:timeline"),
         ("POST", "/v1/deadLetters:redrive"),
         ("POST", "/v1/orders:reconcile"),
         ("GET", "/ops/api/board"),

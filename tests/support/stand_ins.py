@@ -80,6 +80,12 @@ class StandInInventory(inventory_service_pb2_grpc.InventoryServiceServicer):
         outcomes = [self._hold(each) for each in request.requests]
         return inventory_service_pb2.BatchHoldStockResponse(outcomes=outcomes)
 
+    async def BatchGetHolds(self, request, context):
+        names = (name.replace("holds", "orders") for name in request.names)
+        return inventory_service_pb2.BatchGetHoldsResponse(
+            holds=[self.holds[name] for name in names if name in self.holds]
+        )
+
     def _hold(self, request):
         if request.order not in self.holds:
             for line in request.lines:
@@ -98,7 +104,11 @@ class StandInInventory(inventory_service_pb2_grpc.InventoryServiceServicer):
             for line in request.lines
         ]
         hold = inventory_pb2.Hold(
-            name=request.order.replace("orders", "holds"), order=request.order, lines=lines, generation=self.generation
+            name=request.order.replace("orders", "holds"),
+            order=request.order,
+            lines=lines,
+            generation=self.generation,
+            state=inventory_pb2.Hold.HELD,
         )
         hold.expire_time.FromDatetime(datetime.now(UTC) + timedelta(minutes=5))
         self.holds[request.order] = hold

@@ -145,6 +145,9 @@ class Operations(operations_service_pb2_grpc.OperationsServiceServicer):
     async def GetBacklog(self, request: Any, context: Any) -> Any:
         raise OperatorOnly("this is for operators")
 
+    async def GetOrderTimeline(self, request: Any, context: Any) -> Any:
+        raise OperatorOnly("this is for operators")
+
     async def RedriveDeadLetters(self, request: Any, context: Any) -> Any:
         raise OperatorOnly("this is for operators")
 

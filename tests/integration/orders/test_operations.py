@@ -1,6 +1,7 @@
 """What operators do, on a running replica with a real Kafka."""
 
 import asyncio
+import datetime
 import uuid
 
 import confluent_kafka
@@ -12,6 +13,7 @@ from tests.integration.orders.test_service import ANN, OPERATOR, create, refusal
 
 pytestmark = pytest.mark.timeout(120)
 Order = order_pb2.Order
+Entry = operations_service_pb2.OrderTimelineEntry
 
 
 def operations(replica):
@@ -29,6 +31,9 @@ async def test_customers_may_not(replicas):
     (replica,) = await replicas()
     for call in (
         operations(replica).GetBacklog(operations_service_pb2.GetBacklogRequest(), metadata=ANN),
+        operations(replica).GetOrderTimeline(
+            operations_service_pb2.GetOrderTimelineRequest(name=f"orders/{uuid.uuid4()}"), metadata=ANN
+        ),
         operations(replica).RedriveDeadLetters(operations_service_pb2.RedriveDeadLettersRequest(), metadata=ANN),
         operations(replica).ReconcileOrders(operations_service_pb2.ReconcileOrdersRequest(), metadata=ANN),
     ):
@@ -121,3 +126,55 @@ async def test_killed_in_the_midst_of_a_batch_nothing_is_lost_or_doubled(replica
 
     await eventually(all_confirmed, within_s=60)
     assert inventory.servicer.stock["products/tea"] == 1_000_000 - 200
+
+
+async def test_an_orders_life_is_told_from_the_request_to_its_end(replicas, kafka, inventory, eventually, environment):
+    environment["SAGA_RETRY_DELAYS_S"] = "[1, 2]"
+    await inventory.stop()
+    (replica,) = await replicas()
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    order = await replica.orders.CreateOrder(
+        create(key="mine"), metadata=(*ANN, ("traceparent", f"00-{trace}-b7ad6b7169203331-01"))
+    )
+
+    async def timeline():
+        request = operations_service_pb2.GetOrderTimelineRequest(name=order.name)
+        return await operations(replica).GetOrderTimeline(request, metadata=OPERATOR, timeout=20)
+
+    async def waits():
+        told = await timeline()
+        return told if told.entries[-1].deliveries else None
+
+    told = await eventually(waits)
+    assert [each.kind for each in told.entries] == [Entry.CHANGED, Entry.ANSWERED, Entry.MESSAGE_WAITS]
+    placed, answered, retried = told.entries
+    assert (placed.state, placed.version, placed.replica, placed.trace_id) == (Order.PENDING, 1, "orders-0", trace)
+    assert answered.detail == "request mine"
+    assert retried.topic.startswith("pending_orders.retry.")
+    assert retried.detail.startswith("INVENTORY_UNAVAILABLE: ")
+    assert retried.trace_id == trace
+    [unknown] = told.unknown
+    assert unknown.startswith("inventory: ")
+
+    await inventory.start()
+
+    async def ended():
+        told = await timeline()
+        return told if told.order.state == Order.CONFIRMED else None
+
+    told = await eventually(ended)
+    assert [each.kind for each in told.entries][:3] == [Entry.CHANGED, Entry.ANSWERED, Entry.CHANGED]
+    confirmed, hold = told.entries[2], told.entries[-1]
+    assert (confirmed.state, confirmed.version, confirmed.replica, confirmed.trace_id) == (
+        Order.CONFIRMED,
+        2,
+        "orders-0",
+        trace,
+    )
+    assert confirmed.after.ToTimedelta() > datetime.timedelta(0)
+    assert (hold.kind, hold.detail.startswith("until ")) == (Entry.STOCK_HELD, True)
+    assert not told.unknown
+
+    nobody = operations_service_pb2.GetOrderTimelineRequest(name=f"orders/{uuid.uuid4()}")
+    error = await refusal(operations(replica).GetOrderTimeline(nobody, metadata=OPERATOR))
+    assert error.reason == "ORDER_NOT_FOUND"

@@ -17,7 +17,7 @@ INSIDE = yaml.safe_load(reasons.TABLE.read_text())["inside"]
 SOURCES = [path for folder in ("orders_svc", "inventory_svc", "runtime") for path in (CHECKOUT / folder).rglob("*.py")]
 CODES = {each.__name__: status._CODES[each].name for each in status._CODES}
 # Words in capitals that are no reasons: codes, forms, settings, and what the reconciliation calls a difference.
-OTHERS = {*reasons.HTTP, "UPPER_SNAKE_CASE", "HOLD_NOT_COMMITTED", "OIDC_ISSUER", "OIDC_CLIENT_ID"}
+OTHERS = {*reasons.HTTP, "UPPER_SNAKE_CASE", "ENUM_VALUE_PREFIX", "HOLD_NOT_COMMITTED", "OIDC_ISSUER", "OIDC_CLIENT_ID"}
 
 
 TREES = [ast.parse(path.read_text()) for path in SOURCES]

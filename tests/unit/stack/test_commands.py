@@ -23,6 +23,7 @@ LOOKING = {
     "mesh-apply": ["chaos/faults/inventory-delay.yaml"],
     "mesh-delete": ["chaos/faults/inventory-delay.yaml"],
     "demo": [],
+    "order": ["orders/00000000-0000-5000-8000-000000000000"],
     "reconcile": [],
     "redrive": [],
     "soak": [],

@@ -53,10 +53,11 @@ export interface Store {
   members: Member[];
 }
 
-/** What helps an operator: the runbook of each alert, and where Prometheus is, if a browser can reach it. */
+/** What helps an operator: the runbook of each alert, and where Prometheus and traces are, if a browser can reach them. */
 export interface Help {
   runbooks: Record<string, string>;
   prometheus: string;
+  traces: string; // what a trace's id is put after; empty without a viewer
 }
 
 export interface Product {
@@ -111,6 +112,27 @@ export interface Backlog {
   topics: { topic: string; messages: string }[];
   deadLetters: string;
   deadLetterTopics?: { topic: string; messages: string }[];
+}
+
+/** One thing that happened to an order, or waits to happen; what is not known of it is empty or absent. */
+export interface TimelineEntry {
+  kind: string;
+  time?: string;
+  after?: string; // how long after the one before, such as "1.5s"
+  state?: string;
+  version?: string;
+  detail?: string;
+  replica?: string;
+  traceId?: string;
+  topic?: string;
+  deliveries?: string;
+}
+
+/** What `GET /v1/orders/{order}:timeline` says. */
+export interface Timeline {
+  order: { name: string; customer: string; state: string; stateReason?: string };
+  entries: TimelineEntry[];
+  unknown?: string[];
 }
 
 /** What sending dead letters back came to. */

@@ -1,6 +1,7 @@
 // What waits, and what operators do about it.
 
 import { useSignal } from "@preact/signals";
+import { go } from "../shared/router.ts";
 import type { Reconciled } from "./board.ts";
 import { number } from "./format.ts";
 import { backlog, backlogTrouble, reconcile, redrive } from "./source.ts";
@@ -25,13 +26,13 @@ export function Backlog({ groups }: { groups: Record<string, Record<string, numb
 
 const ORDER = /^orders\/[0-9a-f-]{36}$/;
 
-/** Leads to an order's own page, by its name or its id. */
+/** Leads to an order's life, by its name or its id. */
 function FindOrder() {
   const submit = (event: Event) => {
     event.preventDefault();
     const typed = String(new FormData(event.currentTarget as HTMLFormElement).get("order") ?? "").trim();
     const name = typed.startsWith("orders/") ? typed : `orders/${typed}`;
-    if (ORDER.test(name)) location.assign(`/#/${name}`);
+    if (ORDER.test(name)) go(`/${name}`);
   };
   return (
     <form class="find" onSubmit={submit}>
@@ -111,7 +112,7 @@ export function Reconcile() {
           {found.value.discrepancies.map((each) => (
             <tr key={`${each.kind} ${each.subject}`}>
               <th scope="row">{each.kind}</th>
-              <td>{ORDER.test(each.subject) ? <a href={`/#/${each.subject}`}>{each.subject}</a> : each.subject}</td>
+              <td>{ORDER.test(each.subject) ? <a href={`#/${each.subject}`}>{each.subject}</a> : each.subject}</td>
               <td>{each.detail}</td>
               <td>{each.repaired ? "yes" : "no"}</td>
             </tr>

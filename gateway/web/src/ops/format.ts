@@ -30,6 +30,11 @@ export function duration(seconds: number | null | undefined): string {
   return seconds < 7200 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
 }
 
+/** The day and the time of a moment in ISO 8601, to the second. */
+export function moment(at: string): string {
+  return new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" }).format(new Date(at));
+}
+
 /** The time of day of a moment in seconds since 1970. */
 export function clock(at: number): string {
   return new Intl.DateTimeFormat(undefined, { timeStyle: "medium" }).format(new Date(at * 1000));

@@ -6,6 +6,7 @@ import type { Alert, Board, Breaker, Calls, Fault, Pod, Product } from "./board.
 import { about, between, failing, seconds } from "./board.ts";
 import { Backlog, Reconcile } from "./care.tsx";
 import { clock, duration, ms, number, share } from "./format.ts";
+import { Life } from "./life.tsx";
 import { Mesh } from "./mesh.tsx";
 import { SignIn } from "./sign-in.tsx";
 import { Stores } from "./stores.tsx";
@@ -41,6 +42,7 @@ export function Operations() {
             The board does not answer ({trouble.value.message}); what you see is old.
           </p>
         )}
+        {!refused.value && <Life />}
         {now && <Everything now={now} />}
       </main>
     </>

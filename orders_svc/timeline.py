@@ -1,0 +1,158 @@
+"""One order's life, from everything that is recorded of it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from shop.orders.v1 import order_pb2
+
+from orders_svc import saga
+from orders_svc.dead_letters import GROUP, SOURCES
+from orders_svc.operations_ports import Answered, Holds, Letters, Records, Unpublished, Version
+from orders_svc.order import OrderNotFound, State
+from runtime.errors import Error
+from runtime.messaging import dead_letters
+from runtime.messaging.message import Message
+
+
+class Kind(StrEnum):
+    """What happened to an order, or waits to happen; the contract's words."""
+
+    ANSWERED = "ANSWERED"
+    CHANGED = "CHANGED"
+    UNPUBLISHED = "UNPUBLISHED"
+    PUBLISHING_REFUSED = "PUBLISHING_REFUSED"
+    MESSAGE_WAITS = "MESSAGE_WAITS"
+    DEAD_LETTER = "DEAD_LETTER"
+    STOCK_HELD = "STOCK_HELD"
+    STOCK_SOLD = "STOCK_SOLD"
+    STOCK_RELEASED = "STOCK_RELEASED"
+
+
+OF_HOLD = {"HELD": Kind.STOCK_HELD, "COMMITTED": Kind.STOCK_SOLD, "RELEASED": Kind.STOCK_RELEASED}
+# Of what happened at the same time, what was told comes after what was done.
+ORDERED = [Kind.CHANGED, Kind.ANSWERED]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One thing of an order's life; *time* is None where only what is now is known."""
+
+    kind: Kind
+    time: datetime | None = None
+    state: State | None = None
+    version: int = 0
+    detail: str = ""
+    replica: str = ""
+    trace_id: str = ""
+    topic: str = ""
+    deliveries: int = 0
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """An order as it is now, what happened to it, the oldest first, and what could not be asked."""
+
+    order: order_pb2.Order
+    entries: Sequence[Entry]
+    unknown: Sequence[str] = field(default_factory=tuple)
+
+
+class Timelines:
+    """Tells orders' lives; *path* are the stages of the saga, where messages about them wait."""
+
+    def __init__(self, records: Records, holds: Holds, letters: Letters, path: Sequence[saga.Stage]) -> None:
+        self._records = records
+        self._holds = holds
+        self._letters = letters
+        self._groups = {stage.topic: saga.group_of(stage) for stage in path} | dict.fromkeys(SOURCES, GROUP)
+
+    async def of(self, order_id: uuid.UUID) -> Timeline:
+        """
+        Return the order's life.
+
+        Raises `OrderNotFound`, and `Unavailable` while the database can't be asked; what inventory and Kafka know is
+        left out, and named, while they can't be.
+        """
+        order, entries = await self._recorded(order_id)
+        unknown: list[str] = []
+        for part, look in (("inventory", self._hold), ("Kafka", self._put_aside)):
+            entries += await _asked(part, look(order_id), unknown)
+        return Timeline(order, sorted(entries, key=_place), unknown)
+
+    async def _recorded(self, order_id: uuid.UUID) -> tuple[order_pb2.Order, list[Entry]]:
+        versions = await self._records.versions(order_id)
+        if not versions:
+            raise OrderNotFound("there is no such order")
+        orders = [order_pb2.Order.FromString(each.snapshot) for each in versions]
+        # A request was answered with the change that it made, so at its time.
+        times = [each.update_time.ToDatetime(UTC) for each in orders]
+        entries = [_changed(version, order) for version, order in zip(versions, orders, strict=True)]
+        entries += [_answered(each) for each in await self._records.answered(order_id, times)]
+        entries += [_unpublished(each) for each in await self._records.unpublished(order_id)]
+        return orders[-1], entries
+
+    async def _hold(self, order_id: uuid.UUID) -> list[Entry]:
+        found = await self._holds.state_of_hold(order_id)
+        if found is None:
+            return []
+        state, expires = found
+        detail = f"until {expires.isoformat(timespec='seconds')}" if expires else ""
+        return [Entry(kind=OF_HOLD[state], detail=detail)]
+
+    async def _put_aside(self, order_id: uuid.UUID) -> list[Entry]:
+        found = await self._letters.of(self._groups, str(order_id).encode())
+        return [_letter(each, Kind.DEAD_LETTER if each.topic in SOURCES else Kind.MESSAGE_WAITS) for each in found]
+
+
+async def _asked(part: str, look: Awaitable[list[Entry]], unknown: list[str]) -> list[Entry]:
+    try:
+        return await look
+    except Error as error:
+        unknown.append(f"{part}: {error.message}")
+        return []
+
+
+def _place(entry: Entry) -> tuple[bool, datetime, int, int]:
+    rank = ORDERED.index(entry.kind) if entry.kind in ORDERED else len(ORDERED)
+    return entry.time is None, entry.time or datetime.max.replace(tzinfo=UTC), entry.version, rank
+
+
+def _changed(version: Version, order: order_pb2.Order) -> Entry:
+    return Entry(
+        kind=Kind.CHANGED,
+        time=order.update_time.ToDatetime(UTC),
+        state=State(order_pb2.Order.State.Name(order.state)),
+        version=version.version,
+        detail=order.state_reason,
+        replica=version.replica,
+        trace_id=version.trace_id,
+    )
+
+
+def _answered(request: Answered) -> Entry:
+    detail = f"request {request.request_id}"
+    return Entry(kind=Kind.ANSWERED, time=request.time, version=request.version, detail=detail)
+
+
+def _unpublished(event: Unpublished) -> Entry:
+    kind = Kind.UNPUBLISHED if event.refused is None else Kind.PUBLISHING_REFUSED
+    return Entry(kind=kind, time=event.time, topic=event.topic, detail=event.refused or "")
+
+
+def _letter(message: Message, kind: Kind) -> Entry:
+    told = message.headers
+    why = f"{told[dead_letters.REASON]}: {told.get(dead_letters.ERROR, '')} " if dead_letters.REASON in told else ""
+    trace = told.get("traceparent", "").split("-")
+    return Entry(
+        kind=kind,
+        time=datetime.fromtimestamp(message.timestamp_ms / 1000, UTC),
+        detail=f"{why}({message.place})",
+        topic=message.topic,
+        deliveries=dead_letters.deliveries(told),
+        trace_id=trace[1] if len(trace) == 4 else "",
+    )

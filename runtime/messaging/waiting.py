@@ -1,0 +1,37 @@
+"""Messages about one thing that a consumer group has not acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from runtime.messaging.group_lag import GroupLags
+from runtime.messaging.message import Message
+from runtime.messaging.reader import Ends, messages_to_end
+
+MAX_RECORDS = 20_000
+READ_S = 3.0
+
+
+class WaitingMessages:
+    """Looks through what waits in topics; where nothing waits, nothing is read."""
+
+    def __init__(self, brokers: str, lags: GroupLags) -> None:
+        self._brokers = brokers
+        self._lags = lags
+
+    async def of(self, topics: Mapping[str, str], key: bytes) -> list[Message]:
+        """
+        Return the messages with *key* that the groups, the values of *topics*, have not acknowledged.
+
+        Raises `Unavailable` while Kafka can't be asked or read within `READ_S` for each topic, and
+        `ResourceExhausted` where more than `MAX_RECORDS` wait in one.
+        """
+        found: list[Message] = []
+        for topic, starts in (await self._lags.waiting(topics)).items():
+            found += await asyncio.to_thread(self._read, topic, starts, key)
+        return found
+
+    def _read(self, topic: str, starts: Ends, key: bytes) -> list[Message]:
+        messages = messages_to_end(self._brokers, topic, starts=starts, within_s=READ_S, max_records=MAX_RECORDS)
+        return [each for each in messages if each.key == key]
