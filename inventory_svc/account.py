@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from inventory_svc.entries import Entry
-from inventory_svc.stock import MAX_PRODUCTS, Listing, Receipt, Stock, TooManyProducts
+from inventory_svc.stock import MAX_PRODUCTS, Entry, Listing, Receipt, Stock, TooManyProducts
 
 
 @dataclass

@@ -15,6 +15,7 @@ from shop.inventory.v1.inventory_service_pb2_grpc import InventoryServiceService
 from inventory_svc import wire
 from inventory_svc.holds import Inventory
 from inventory_svc.ports import HoldOutcome, Reads
+from inventory_svc.settings import DOMAIN
 from inventory_svc.stock import Basket, OperatorOnly, Receipt
 from runtime import errors
 from runtime.caller import caller
@@ -22,15 +23,13 @@ from runtime.reply import send_http_code
 from runtime.status import to_status
 from runtime.validation import Turns
 
-DOMAIN = "inventory.shop.example.com"
-SERVICE = "shop.inventory.v1.InventoryService"
 DEFAULT_PAGE, LONGEST_PAGE = 50, 500
 _PRODUCT = re.compile(r"[a-z0-9-]{1,63}")
 _CURSOR = re.compile(r"[0-9]{1,20}")
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class InventoryApi(InventoryServiceServicer):
+class InventoryService(InventoryServiceServicer):
     """Serves `shop.inventory.v1.InventoryService`; errors are raised, the runtime reports them."""
 
     def __init__(self, inventory: Inventory, reads: Reads) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import structlog
 from prometheus_client import Gauge
 
-from inventory_svc.store import Store
+from inventory_svc.ports import Audited
 from runtime import errors
 
 UNBALANCED = Gauge("inventory_unbalanced_products", "Products whose units do not add up; alert on any.")
@@ -17,23 +17,23 @@ REMEMBERED = Gauge("inventory_remembered_orders", "Final orders that are remembe
 log = structlog.get_logger()
 
 
-async def audit_regularly(store: Store, *, every_s: float) -> None:
+async def audit_regularly(stock: Audited, *, every_s: float) -> None:
     """
     Check the stock every *every_s*, for ever.
     """
     while True:
         try:
-            await audit(store)
+            await audit(stock)
         except errors.Error as error:
             log.info("audit_skipped", error=error.message)
         await asyncio.sleep(every_s)
 
 
-async def audit(store: Store) -> None:
+async def audit(stock: Audited) -> None:
     """
     Check the stock once.
     """
-    found = await store.audit()
+    found = await stock.audit()
     UNBALANCED.set(len(found.broken))
     LOW.set(found.low)
     SHORT.set(found.short)
@@ -41,14 +41,14 @@ async def audit(store: Store) -> None:
         log.error("products_do_not_add_up", products=found.broken[:20])
 
 
-async def forget_regularly(store: Store, *, every_s: float) -> None:
+async def forget_regularly(stock: Audited, *, every_s: float) -> None:
     """
     Forget final orders that are old enough, or too many, in small steps, for ever.
     """
     while True:
         more = False
         try:
-            memory = await store.forget()
+            memory = await stock.forget()
             more = memory.more
             REMEMBERED.set(memory.remembered)
         except errors.Error as error:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from inventory_svc import events
 from inventory_svc.events import OrderEvents
-from inventory_svc.ledger import LedgerEntries
+from inventory_svc.ledger_follower import LedgerEntries
+from inventory_svc.topics import DEAD_EVENTS, EVENTS_GROUP, LEDGER_GROUP
 from runtime.messaging.message import Handler
 from runtime.messaging.putting_aside import Publishes, dead_lettered
 from runtime.messaging.wrappers import PATIENCE_S, chain, measured, retried, traced
@@ -16,9 +16,9 @@ def order_events(handler: OrderEvents, publisher: Publishes, *, patience_s: floa
     """
     return chain(
         handler.handle,
-        measured(events.GROUP),
-        retried(events.GROUP, patience_s=patience_s),
-        dead_lettered(publisher, events.DEAD.name),
+        measured(EVENTS_GROUP),
+        retried(EVENTS_GROUP, patience_s=patience_s),
+        dead_lettered(publisher, DEAD_EVENTS.name),
         traced("take effect of order events"),
     )
 
@@ -29,7 +29,7 @@ def ledger_entries(handler: LedgerEntries, publisher: Publishes) -> Handler:
     """
     return chain(
         handler.handle,
-        measured(events.LEDGER_GROUP),
-        retried(events.LEDGER_GROUP),
+        measured(LEDGER_GROUP),
+        retried(LEDGER_GROUP),
         dead_lettered(publisher, to=None),
     )

@@ -16,7 +16,7 @@ from prometheus_client import Counter
 from shop.inventory.v1.events_pb2 import LedgerEntry
 
 from inventory_svc import wire
-from inventory_svc.stock import Listing, Money, Receipt
+from inventory_svc.stock import Entry, Listing, Money, Receipt
 from runtime import errors
 from runtime.caller import MAX_CUSTOMER
 from runtime.messaging.message import Message
@@ -35,8 +35,6 @@ LAST_MS = 253_402_300_799_999
 _PRODUCT = re.compile(r"products/[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _NANOS = 1_000_000_000
-Entry = tuple[Listing, int] | Receipt
-"""A listing with the time in ms from which it counts, or what came in."""
 log = structlog.get_logger()
 
 

@@ -35,13 +35,8 @@ from inventory_svc.stock import (
 )
 from runtime import errors
 from runtime.messaging.message import Message
-from runtime.messaging.topics import put_aside_topic
 from runtime.messaging.wrappers import Rejected
 
-ORDER_EVENTS = "order_events"
-DEAD = put_aside_topic("order_events.inventory.dead")
-GROUP = "inventory"
-LEDGER_GROUP = "inventory-ledger"
 EVENTS = Counter(
     "inventory_order_events", "Order events, by the order's state and what became of them.", ["state", "outcome"]
 )

@@ -19,9 +19,8 @@ import structlog
 from prometheus_client import Counter
 
 from inventory_svc.generation import CurrentGeneration
-from inventory_svc.ports import Orders
+from inventory_svc.ports import Leased, Orders
 from inventory_svc.stock import Sale
-from inventory_svc.store import Store
 from runtime import errors
 
 CLAIM_MS = 15_000
@@ -33,15 +32,15 @@ log = structlog.get_logger()
 class Leases:
     """Gives back what expired holds set aside."""
 
-    def __init__(self, store: Store, orders: Orders, current: CurrentGeneration, *, every_s: float) -> None:
-        self._store = store
+    def __init__(self, stock: Leased, orders: Orders, current: CurrentGeneration, *, every_s: float) -> None:
+        self._stock = stock
         self._current = current
         self._orders = orders
         self._every_s = every_s
 
     async def run(self) -> None:
         """
-        End leases, for ever.
+        End leases until cancelled.
         """
         while True:
             try:
@@ -59,12 +58,12 @@ class Leases:
         if self._current.position is None:
             return 0
         generation = self._current.number
-        due = await self._store.claim_expired(claim_ms=CLAIM_MS)
+        due = await self._stock.claim_expired(claim_ms=CLAIM_MS)
         if not due:
             return 0
         owners = await self._ask(due, generation)
         await self._sell([Sale(order, (), generation) for order in due if order in owners])
-        expired = await self._store.expire([order for order in due if order not in owners])
+        expired = await self._stock.expire([order for order in due if order not in owners])
         EXPIRED.labels("given back").inc(expired)
         return len(due)
 
@@ -77,6 +76,6 @@ class Leases:
 
     async def _sell(self, sales: list[Sale]) -> None:
         if sales:
-            await self._store.commit(sales)
+            await self._stock.commit(sales)
             EXPIRED.labels("sold, its event is late").inc(len(sales))
             log.warning("committed_before_event", count=len(sales))

@@ -9,31 +9,25 @@ between, is applied by whoever follows the ledger.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
-import structlog
 from google.protobuf.message import DecodeError
 from shop.inventory.v1.events_pb2 import LedgerEntry, StockEvent
 
 from inventory_svc import wire
-from inventory_svc.entries import Entry, set_aside, understood, usable
+from inventory_svc.entries import understood, usable
 from inventory_svc.generation import Position
-from inventory_svc.stock import Listing, Receipt
-from inventory_svc.store import Store
-from runtime import errors
-from runtime.messaging.message import Message, Record
+from inventory_svc.stock import Entry, Listing, Receipt
+from inventory_svc.topics import LEDGER, STOCK_EVENTS
+from runtime.messaging.message import Record
 from runtime.messaging.publisher import Publisher
 from runtime.messaging.reader import read_to_end
-from runtime.messaging.topics import Topic
 
-TOPIC = Topic("stock_ledger", partitions=1, compacted=True)
-EVENTS_TOPIC = Topic("stock_events")
 READ_S = 30.0
 """For all of the ledger; a transaction that somebody has open in it keeps its end from being reached."""
 LAST_S = 5.0
 LAST_EVENTS = 20
 """Of each partition, of which the highest position counts; the very last may be of somebody else."""
-log = structlog.get_logger()
 
 
 class Ledger:
@@ -63,7 +57,7 @@ class Ledger:
         """
         Return every usable entry, in the ledger's order; `Unavailable` if its end is not reached.
         """
-        messages = await read_to_end(self._brokers, TOPIC.name, within_s=READ_S)
+        messages = await read_to_end(self._brokers, LEDGER.name, within_s=READ_S)
         return [entry for message in messages if (entry := usable(message)) is not None]
 
     async def last_position(self) -> Position:
@@ -72,14 +66,14 @@ class Ledger:
 
         Redis must be there or further.
         """
-        messages = await read_to_end(self._brokers, EVENTS_TOPIC.name, last=LAST_EVENTS, within_s=LAST_S)
+        messages = await read_to_end(self._brokers, STOCK_EVENTS.name, last=LAST_EVENTS, within_s=LAST_S)
         return max((_position(message.value or b"") for message in messages), default=Position(0))
 
 
 def _record(entry: LedgerEntry) -> Record:
     # What could not be read back must not be written, least of all acknowledged.
     understood(entry)
-    return Record(TOPIC.name, key(entry), entry.SerializeToString(deterministic=True))
+    return Record(LEDGER.name, key(entry), entry.SerializeToString(deterministic=True))
 
 
 def key(entry: LedgerEntry) -> bytes:
@@ -104,29 +98,3 @@ def _position(value: bytes) -> Position:
         return Position(int(generation), int(sequence))
     except (DecodeError, ValueError):
         return Position(0)
-
-
-class LedgerEntries:
-    """Applies what is in the ledger and was not applied by who wrote it."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    async def handle(self, messages: Sequence[Message]) -> None:
-        """
-        Apply *messages* in their order; raises `Unavailable` if they should come again, and nothing else.
-        """
-        for message in messages:
-            entry = usable(message)
-            try:
-                await self._apply(entry)
-            except errors.Unavailable:
-                raise
-            except errors.Error as error:
-                set_aside(message, error)
-
-    async def _apply(self, entry: Entry | None) -> None:
-        if isinstance(entry, Receipt):
-            await self._store.receive(entry)
-        elif entry is not None:
-            await self._store.list_product(*entry)

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from inventory_svc.account import Account
 from inventory_svc.generation import Position
-from inventory_svc.stock import Basket, Hold, Listing, Product, Receipt, Return, Sale, Stock
+from inventory_svc.stock import Basket, Entry, Hold, Listing, Product, Receipt, Return, Sale, Stock
+from inventory_svc.verdict import Found
 from runtime import errors
 
 HoldOutcome = Hold | errors.Error
@@ -45,7 +47,7 @@ class Ledger(Protocol):
 class History(Protocol):
     """What a rebuild reads."""
 
-    async def read(self) -> Sequence[tuple[Listing, int] | Receipt]:
+    async def read(self) -> Sequence[Entry]:
         """Return every usable entry of the ledger in its order, listings with their time in ms; all, or it raises."""
 
     async def last_position(self) -> Position:
@@ -88,3 +90,97 @@ class Reads(Protocol):
 
     async def product(self, name: str) -> Product:
         """Return a product, or raise `UnknownProduct`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Products that do not add up, how many are low, and units that confirmed orders own but are not there."""
+
+    broken: tuple[str, ...]
+    low: int
+    short: int
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Final orders that were forgotten, those that are remembered, and whether there is more to forget."""
+
+    forgotten: int
+    remembered: int
+    more: bool
+
+
+class Audited(Protocol):
+    """A stock that can be checked, and whose final orders can be forgotten."""
+
+    async def audit(self) -> Audit:
+        """Check that units are conserved for every product."""
+
+    async def forget(self) -> Memory:
+        """Forget some of the final orders that are old enough, or too many."""
+
+
+class Leased(Protocol):
+    """Holds whose leases end."""
+
+    async def claim_expired(self, *, claim_ms: int) -> list[str]:
+        """Return orders whose holds' leases have ended; for *claim_ms* no other call returns them."""
+
+    async def commit(self, sales: Sequence[Sale]) -> list[HoldOutcome]:
+        """Sell what orders hold."""
+
+    async def expire(self, orders: Sequence[str]) -> int:
+        """Give back what those of *orders* hold whose lease has ended; returns how many."""
+
+
+class Supplied(Protocol):
+    """A stock that what is in the ledger takes effect on."""
+
+    async def receive(self, receipt: Receipt) -> Stock:
+        """Add what came in, once for each request; returns the stock just after."""
+
+    async def list_product(self, listing: Listing, listed_ms: int) -> None:
+        """List a product, or change its listing unless a later one is there."""
+
+
+class RebuildLock(Protocol):
+    """The right to replace the stock, which ends by itself if it is not renewed."""
+
+    @property
+    def token(self) -> str:
+        """What shows that the lock is ours."""
+
+    async def acquire(self) -> bool:
+        """Return whether it is ours now; raises `Unavailable`."""
+
+    async def renew(self) -> bool:
+        """Keep it; False if it is ours no more. Raises `Unavailable`."""
+
+    async def release(self) -> None:
+        """Let others have it at once, if that is possible."""
+
+
+class StockData(Protocol):
+    """What there is of a stock, whether or not it may be served."""
+
+    async def find(self) -> Found:
+        """Return which stock is there; raises `Unavailable`."""
+
+    def rebuild_lock(self) -> RebuildLock:
+        """Return the lock of rebuilds, not acquired."""
+
+
+class StagedStock(Protocol):
+    """A stock beside the present one, which does not count yet; raises `Unavailable`."""
+
+    async def write(self, account: Account) -> None:
+        """Write the products with what came in, and the receipts, which must not come in again."""
+
+    async def activate(self, account: Account, started: Started, token: str) -> bool:
+        """Let it count as generation *started*; False if somebody was faster or the lock has not *token* any more."""
+
+    async def remove(self) -> None:
+        """Remove what was written, unless it counts by now."""
+
+    async def sweep(self, token: str) -> int:
+        """Remove every stock that does not count, if the lock has *token*; returns the number of keys removed."""

@@ -19,22 +19,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
 import structlog
 import tenacity
-from redis.asyncio import Redis
-from redis.asyncio.lock import Lock
-from redis.exceptions import LockError, RedisError
 
 from inventory_svc.account import Account
 from inventory_svc.generation import Position
-from inventory_svc.ports import History, Orders, Started
-from inventory_svc.scripts import REBUILD_LOCK, Scripts
-from inventory_svc.staging import Staging
+from inventory_svc.ports import History, Orders, RebuildLock, StagedStock, Started
 from runtime import errors
 
-LOCK_S = 10.0
-"""After so long another replica takes over from one that died while it rebuilt."""
+RENEW_S = 2.5
+"""A quarter of what the lock lasts."""
 ACTIVATE_S = 5.0
 """For the last step, which is tried again: the orders wait for it."""
 log = structlog.get_logger()
@@ -43,26 +39,20 @@ log = structlog.get_logger()
 class Rebuild:
     """Builds stocks; one replica at a time has the lock."""
 
-    def __init__(self, redis: Redis, scripts: Scripts, history: History, orders: Orders) -> None:
-        self._redis = redis
-        self._scripts = scripts
+    def __init__(self, stage: Callable[[], StagedStock], history: History, orders: Orders) -> None:
+        """*stage* returns a new stock that does not count yet."""
+        self._stage = stage
         self._history = history
         self._orders = orders
 
-    def lock(self) -> Lock:
-        """
-        Return the lock, not acquired.
-        """
-        return self._redis.lock(REBUILD_LOCK, timeout=LOCK_S, blocking=False)
-
-    async def run(self, lock: Lock, *, above: int) -> Position:
+    async def run(self, lock: RebuildLock, *, above: int) -> Position:
         """
         Rebuild with *lock*, in a generation greater than *above*; returns where its history begins.
 
         Raises `Unavailable` if something could not be asked, `Aborted` if the lock was lost.
         """
         renewing = asyncio.create_task(_renew(lock))
-        staging = Staging(self._redis, self._scripts)
+        staging = self._stage()
         try:
             await self._sweep(staging, lock)
             account = Account.of(await self._history.read())
@@ -79,22 +69,22 @@ class Rebuild:
         _report(account, started)
         return Position(started.generation)
 
-    async def _activate(self, staging: Staging, account: Account, started: Started, lock: Lock) -> None:
+    async def _activate(self, staging: StagedStock, account: Account, started: Started, lock: RebuildLock) -> None:
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(errors.Unavailable),
             wait=tenacity.wait_random_exponential(multiplier=0.1, max=1),
             stop=tenacity.stop_after_delay(ACTIVATE_S),
             reraise=True,
         )
-        if not await retrying(staging.activate, account, started, _token(lock)):
+        if not await retrying(staging.activate, account, started, lock.token):
             raise errors.Aborted("another replica took over the rebuild")
 
-    async def _sweep(self, staging: Staging, lock: Lock) -> None:
+    async def _sweep(self, staging: StagedStock, lock: RebuildLock) -> None:
         """
         Remove what earlier tries and generations have left; the next one does it if Redis does not answer.
         """
         try:
-            removed = await staging.sweep(_token(lock))
+            removed = await staging.sweep(lock.token)
         except errors.Unavailable as error:
             log.warning("old_stock_left", error=error.message)
             return
@@ -119,20 +109,14 @@ def _report(account: Account, started: Started) -> None:
     )
 
 
-def _token(lock: Lock) -> str:
-    token = lock.local.token
-    return token.decode() if isinstance(token, bytes) else str(token)
-
-
-async def _renew(lock: Lock) -> None:
+async def _renew(lock: RebuildLock) -> None:
     """
     Keep the lock while the rebuild lasts; if it is lost, the last step finds out.
     """
     while True:
-        await asyncio.sleep(LOCK_S / 4)
+        await asyncio.sleep(RENEW_S)
         try:
-            await lock.reacquire()
-        except LockError:
-            return
-        except (RedisError, OSError, TimeoutError) as error:
-            log.warning("rebuild_lock_not_renewed", error=repr(error))
+            if not await lock.renew():
+                return
+        except errors.Unavailable as error:
+            log.warning("rebuild_lock_not_renewed", error=error.message)

@@ -21,14 +21,10 @@ from collections.abc import Awaitable, Callable
 import structlog
 import tenacity
 from prometheus_client import Counter, Gauge
-from redis.asyncio import Redis
-from redis.asyncio.lock import Lock
-from redis.exceptions import LockError, RedisError
 
 from inventory_svc.generation import CurrentGeneration, Position
-from inventory_svc.ports import History, Orders
+from inventory_svc.ports import History, Orders, RebuildLock, StockData
 from inventory_svc.rebuild import Rebuild
-from inventory_svc.scripts import EVENTS, FORMAT, MARKER, unavailable
 from inventory_svc.verdict import Found, Verdict, judge
 from runtime import errors
 
@@ -49,7 +45,7 @@ class StockRecovery:
 
     def __init__(
         self,
-        redis: Redis,
+        data: StockData,
         current: CurrentGeneration,
         rebuild: Rebuild,
         history: History,
@@ -59,7 +55,7 @@ class StockRecovery:
         every_s: float,
         ask_s: float = ASK_S,
     ) -> None:
-        self._redis = redis
+        self._data = data
         self._current = current
         self._rebuild = rebuild
         self._history = history
@@ -74,10 +70,10 @@ class StockRecovery:
 
     async def run(self) -> None:
         """
-        Look at Redis regularly, and at once when something is in doubt; for ever.
+        Look at Redis regularly, and at once when something is in doubt, until cancelled.
         """
         retrying = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception_type((errors.Error, RedisError, OSError, TimeoutError)),
+            retry=tenacity.retry_if_exception_type(errors.Error),
             wait=tenacity.wait_random_exponential(multiplier=self._every_s, max=MAX_WAIT_S),
             sleep=self._wait,
             before_sleep=_log_wait,
@@ -139,27 +135,13 @@ class StockRecovery:
 
     async def _find(self) -> Found:
         try:
-            fields = await self._redis.hmget(MARKER, ["generation", "sequence", "format"])
-            streamed = await self._last_streamed()
-            run = (await self._redis.info("server"))["run_id"]
-        except (RedisError, OSError, TimeoutError) as error:
+            return await self._data.find()
+        except errors.Unavailable as error:
             # Redis is down, for every replica: say so in the answers, not by leaving the mesh.
             if self._current.position is None:
-                self._current.withdraw(unavailable(error))
+                self._current.withdraw(error)
                 await self._on_ready(True)
-            raise unavailable(error) from error
-        generation = int(fields[0] or 0)
-        position = Position(generation, int(fields[1] or 0)) if generation and fields[2] == FORMAT else None
-        return Found(position, max(generation, streamed), run)
-
-    async def _last_streamed(self) -> int:
-        """
-        Return the generation of the last event: the next one must not be smaller, or it cannot be appended.
-        """
-        if not await self._redis.exists(EVENTS):
-            return 0
-        last = (await self._redis.xinfo_stream(EVENTS))["last-generated-id"]
-        return int(str(last).partition("-")[0])
+            raise
 
     async def _ask_orders(self) -> int | None:
         """
@@ -199,8 +181,8 @@ class StockRecovery:
         Serve what may be served meanwhile, and rebuild unless another replica does.
         """
         await self._step_back(verdict)
-        lock = self._rebuild.lock()
-        if not await _acquired(lock):
+        lock = self._data.rebuild_lock()
+        if not await lock.acquire():
             log.info("rebuilt_by_another_replica", reason=verdict.reason)
             return
         try:
@@ -212,8 +194,7 @@ class StockRecovery:
             log.warning("rebuild_started", reason=verdict.reason, found=verdict.found.position, known=self._known)
             await self._lead(lock, verdict)
         finally:
-            with contextlib.suppress(LockError, RedisError, OSError, TimeoutError):
-                await lock.release()
+            await lock.release()
 
     async def _judge_again(self) -> Verdict:
         self._ask_at = 0.0
@@ -233,7 +214,7 @@ class StockRecovery:
         GENERATION.set(verdict.found.position.generation)
         ACCEPTED.set(int(retired))
 
-    async def _lead(self, lock: Lock, verdict: Verdict) -> None:
+    async def _lead(self, lock: RebuildLock, verdict: Verdict) -> None:
         began = time.monotonic()
         try:
             position = await self._rebuild.run(lock, above=verdict.above)
@@ -258,13 +239,6 @@ class StockRecovery:
             self._current.fence()
             ACCEPTED.set(0)
             await self._on_ready(False)
-
-
-async def _acquired(lock: Lock) -> bool:
-    try:
-        return bool(await lock.acquire())
-    except (RedisError, OSError, TimeoutError) as error:
-        raise unavailable(error) from error
 
 
 def _log_wait(state: tenacity.RetryCallState) -> None:

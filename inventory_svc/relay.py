@@ -22,8 +22,8 @@ from redis.asyncio.lock import Lock
 from redis.exceptions import LockError, RedisError
 
 from inventory_svc import wire
-from inventory_svc.ledger import EVENTS_TOPIC
 from inventory_svc.scripts import EVENTS, RELAY_LOCK
+from inventory_svc.topics import STOCK_EVENTS
 from runtime import errors
 from runtime.messaging.message import Record
 from runtime.messaging.publisher import Publisher
@@ -149,7 +149,7 @@ def _refuse(event_id: str, fields: Mapping[str, str], error: Exception) -> None:
 def _record(event_id: str, fields: Mapping[str, str]) -> Record:
     event = wire.stock_event(event_id, fields)
     key = event.hold or event.changes[0].product
-    return Record(EVENTS_TOPIC.name, key.encode(), event.SerializeToString())
+    return Record(STOCK_EVENTS.name, key.encode(), event.SerializeToString())
 
 
 async def _give_up(lock: Lock) -> None:

@@ -6,6 +6,9 @@ from pydantic import Field
 
 from runtime.settings import Address, ServiceSettings
 
+DOMAIN = "inventory.shop.example.com"
+SERVICES = ("shop.inventory.v1.InventoryService",)
+
 
 class Settings(ServiceSettings):
     """Each field is the variable of the same name in capitals."""

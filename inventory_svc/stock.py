@@ -143,6 +143,10 @@ class Receipt:
     quantity: int
 
 
+Entry = tuple[Listing, int] | Receipt
+"""What the ledger says: a listing with the time in ms from which it counts, or what came in."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sale:
     """

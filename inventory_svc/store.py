@@ -8,7 +8,7 @@ from typing import Any
 
 from inventory_svc import codec
 from inventory_svc.generation import CurrentGeneration
-from inventory_svc.ports import HoldOutcome
+from inventory_svc.ports import Audit, HoldOutcome, Memory
 from inventory_svc.scripts import Scripts
 from inventory_svc.stock import (
     MAX_PRODUCTS,
@@ -45,24 +45,6 @@ MAX_SCRIPT_HOLDS = 50
 """Holds that one script gives back; each may have a hundred lines."""
 SHARDS_AT_A_TIME = 32
 """Of final orders that one script looks at for what may be forgotten."""
-
-
-@dataclass(frozen=True, slots=True)
-class Audit:
-    """Products that do not add up, how many are low, and units that confirmed orders own but are not there."""
-
-    broken: tuple[str, ...]
-    low: int
-    short: int
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """Final orders that were forgotten, those that are remembered, and whether there is more to forget."""
-
-    forgotten: int
-    remembered: int
-    more: bool
 
 
 @dataclass(frozen=True, slots=True)

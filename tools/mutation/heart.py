@@ -18,6 +18,7 @@ MODULES: Mapping[str, str] = {
     "inventory_svc.holds": f"{INVENTORY}/test_holds.py",
     "inventory_svc.leases": f"{INVENTORY}/test_leases.py",
     "inventory_svc.ledger": f"{INVENTORY}/test_ledger.py",
+    "inventory_svc.ledger_follower": f"{INVENTORY}/test_ledger.py",
     "inventory_svc.stock": f"{INVENTORY}/test_stock.py",
     "inventory_svc.wire": INVENTORY,
     "inventory_svc.verdict": f"{INVENTORY}/test_verdict.py",

@@ -12,6 +12,7 @@ import os
 import time
 import uuid
 from collections import Counter
+from functools import partial
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -34,10 +35,12 @@ from inventory_svc.events import OrderEvents
 from inventory_svc.generation import CurrentGeneration
 from inventory_svc.holds import Inventory
 from inventory_svc.leases import Leases
-from inventory_svc.ledger import LedgerEntries
+from inventory_svc.ledger_follower import LedgerEntries
+from inventory_svc.marker import StockMarker
 from inventory_svc.rebuild import Rebuild
 from inventory_svc.recovery import StockRecovery
 from inventory_svc.scripts import MARKER, Scripts
+from inventory_svc.staging import Staging
 from inventory_svc.stock import Basket, Hold, Line, Listing, Money, Rebuilding, Receipt, Sale, State
 from runtime.errors import Unavailable
 from runtime.messaging.message import Message
@@ -64,9 +67,9 @@ class Histories(RuleBasedStateMachine):
         self.events = consumers.order_events(OrderEvents(inventory), self.publisher, patience_s=0)
         self.leases = Leases(self.store, self.table, self.current, every_s=1)
         self.recovery = StockRecovery(
-            self.redis,
+            StockMarker(self.redis),
             self.current,
-            Rebuild(self.redis, Scripts(self.redis, self.current), self.ledger, self.table),
+            Rebuild(partial(Staging, self.redis, Scripts(self.redis, self.current)), self.ledger, self.table),
             self.ledger,
             self.table,
             on_ready=self.on_ready,

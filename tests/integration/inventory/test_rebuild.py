@@ -1,16 +1,19 @@
 """When Redis loses its data, when it only seems so, and when it is no longer accepted; against a real Redis."""
 
 import asyncio
+from functools import partial
 
 import pytest
 from shop.inventory.v1.events_pb2 import LedgerEntry
 
 from inventory_svc.connection import connect
 from inventory_svc.generation import CurrentGeneration, Position
-from inventory_svc.ledger import LedgerEntries
+from inventory_svc.ledger_follower import LedgerEntries
+from inventory_svc.marker import StockMarker
 from inventory_svc.rebuild import Rebuild
 from inventory_svc.recovery import StockRecovery
 from inventory_svc.scripts import EVENTS, MARKER, REBUILD_LOCK, Scripts
+from inventory_svc.staging import Staging
 from inventory_svc.stock import Basket, Hold, HoldSettled, Line, Listing, Money, Receipt, Return, Sale, Stock
 from runtime.errors import Aborted, Unavailable
 from tests.integration.inventory.conftest import order_id, store_on
@@ -28,9 +31,9 @@ class Replica:
         self.current = CurrentGeneration()
         self.store = store_on(self.redis, self.current)
         self.said = []
-        rebuild = Rebuild(self.redis, Scripts(self.redis, self.current), ledger, orders)
+        rebuild = Rebuild(partial(Staging, self.redis, Scripts(self.redis, self.current)), ledger, orders)
         self.recovery = StockRecovery(
-            self.redis, self.current, rebuild, ledger, orders, on_ready=self.say, every_s=0.05, ask_s=ask_s
+            StockMarker(self.redis), self.current, rebuild, ledger, orders, on_ready=self.say, every_s=0.05, ask_s=ask_s
         )
 
     async def say(self, ready):

@@ -5,7 +5,7 @@ import uuid
 import pytest
 from shop.inventory.v1 import inventory_pb2, inventory_service_pb2
 
-from inventory_svc.api import InventoryApi
+from inventory_svc.api import InventoryService
 from inventory_svc.holds import Restocked
 from inventory_svc.stock import (
     Basket,
@@ -92,7 +92,7 @@ def inventory():
 
 @pytest.fixture
 def api(inventory):
-    return InventoryApi(inventory, inventory)
+    return InventoryService(inventory, inventory)
 
 
 def hold_request(order=ORDER, quantity=2):

@@ -8,7 +8,7 @@ from shop.orders.v1.events_pb2 import OrderEvent
 from shop.orders.v1.order_pb2 import Order, OrderLine
 
 from inventory_svc import consumers
-from inventory_svc.events import DEAD, OrderEvents, read, sort
+from inventory_svc.events import OrderEvents, read, sort
 from inventory_svc.stock import (
     Hold,
     HoldGone,
@@ -22,6 +22,7 @@ from inventory_svc.stock import (
     State,
     UnknownProduct,
 )
+from inventory_svc.topics import DEAD_EVENTS
 from runtime.errors import Internal, InvalidArgument, Unavailable
 from runtime.messaging.message import Message
 
@@ -143,7 +144,7 @@ async def test_what_is_no_event_goes_to_the_dead_letters_and_the_next_is_process
 ):
     await events([bad, event(Order.CONFIRMED, OTHER)])
     (dead,) = publisher.records
-    assert (dead.topic, dead.key, dead.value) == (DEAD.name, bad.key, bad.value)
+    assert (dead.topic, dead.key, dead.value) == (DEAD_EVENTS.name, bad.key, bad.value)
     assert problem in dead.headers["error"]
     origin = [dead.headers[f"origin_{part}"] for part in ("topic", "partition", "offset")]
     assert origin == ["order_events", "3", "0"]

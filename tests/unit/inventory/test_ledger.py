@@ -10,8 +10,9 @@ from shop.inventory.v1.events_pb2 import LedgerEntry, StockEvent
 from inventory_svc import catalogue, ledger, wire
 from inventory_svc.entries import UNUSABLE, usable
 from inventory_svc.generation import Position
-from inventory_svc.ledger import LedgerEntries
+from inventory_svc.ledger_follower import LedgerEntries
 from inventory_svc.stock import Receipt, TooManyProducts, UnknownProduct
+from inventory_svc.topics import LEDGER
 from runtime import errors
 from runtime.errors import Unavailable
 from runtime.messaging.message import Message
@@ -148,7 +149,7 @@ def test_the_position_of_what_is_no_event_is_the_very_first():
 
 
 def test_everybody_reads_the_ledger_in_one_order_and_it_does_not_grow_with_every_change():
-    assert (ledger.TOPIC.partitions, ledger.TOPIC.compacted) == (1, True)
+    assert (LEDGER.partitions, LEDGER.compacted) == (1, True)
 
 
 class Publisher:

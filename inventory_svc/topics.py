@@ -1,0 +1,12 @@
+"""Kafka's topics that inventory writes and reads, and the groups that read them."""
+
+from __future__ import annotations
+
+from runtime.messaging.topics import Topic, put_aside_topic
+
+LEDGER = Topic("stock_ledger", partitions=1, compacted=True)
+STOCK_EVENTS = Topic("stock_events")
+ORDER_EVENTS = "order_events"
+DEAD_EVENTS = put_aside_topic("order_events.inventory.dead")
+EVENTS_GROUP = "inventory"
+LEDGER_GROUP = "inventory-ledger"

@@ -1,0 +1,82 @@
+"""Builds the parts of the service from its settings, and closes what they hold open."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from redis.asyncio import Redis
+
+from inventory_svc.connection import connect
+from inventory_svc.generation import CurrentGeneration
+from inventory_svc.holds import Inventory
+from inventory_svc.ledger import Ledger
+from inventory_svc.marker import StockMarker
+from inventory_svc.orders_client import MeshOrders
+from inventory_svc.rebuild import Rebuild
+from inventory_svc.relay import WAIT_MS
+from inventory_svc.scripts import Scripts
+from inventory_svc.settings import Settings
+from inventory_svc.staging import Staging
+from inventory_svc.store import Limits, Store
+from runtime import channel
+from runtime.clock import now_ms
+from runtime.messaging.publisher import Publisher
+
+
+@dataclass
+class Parts:
+    """What the server and what runs beside it have in common; *waiting* is a Redis that may be waited for."""
+
+    redis: Redis
+    waiting: Redis
+    publisher: Publisher
+    current: CurrentGeneration
+    store: Store
+    data: StockMarker
+    ledger: Ledger
+    orders: MeshOrders
+    inventory: Inventory
+    rebuild: Rebuild
+
+
+@asynccontextmanager
+async def built(settings: Settings) -> AsyncIterator[Parts]:
+    """
+    Build the parts, and close what they hold open in the end.
+    """
+    async with AsyncExitStack() as stack:
+        url, patience_s = settings.redis_url, settings.redis_connect_timeout_s
+        redis = await stack.enter_async_context(
+            connect(url, connect_timeout_s=patience_s, timeout_s=settings.redis_timeout_s)
+        )
+        # The relay waits for events, so its connection must wait longer.
+        waiting = await stack.enter_async_context(
+            connect(url, connect_timeout_s=patience_s, timeout_s=WAIT_MS / 1000 + 2, most=2)
+        )
+        mesh = channel.connect(settings.orders_address, authority=settings.orders_authority)
+        stack.push_async_callback(mesh.close)
+        publisher = await stack.enter_async_context(Publisher(settings.kafka_brokers, client_id=settings.pod_name))
+        current = CurrentGeneration()
+        scripts = Scripts(redis, current)
+        store = Store(scripts, current, limits(settings))
+        ledger = Ledger(publisher, settings.kafka_brokers, now_ms=now_ms)
+        orders = MeshOrders(mesh)
+        inventory = Inventory(store, ledger, orders, current)
+        rebuild = Rebuild(partial(Staging, redis, scripts), ledger, orders)
+        yield Parts(redis, waiting, publisher, current, store, StockMarker(redis), ledger, orders, inventory, rebuild)
+
+
+def limits(settings: Settings) -> Limits:
+    """
+    Return how long and how much is kept, as *settings* want it.
+    """
+    return Limits(
+        lease_ms=int(settings.lease_s * 1000),
+        grace_ms=int(settings.lease_grace_s * 1000),
+        keep_ms=int(settings.hold_keep_s * 1000),
+        max_backlog=settings.events_backlog_limit,
+        max_remembered=settings.max_remembered,
+    )
