@@ -41,11 +41,12 @@ async def serve(settings: Settings) -> None:
     Build the service and serve until SIGTERM.
     """
     async with built(settings) as parts:
+        inventory = InventoryService(parts.inventory, parts.store, page_key=settings.page_key())
         server = Server(
             settings,
             domain=DOMAIN,
             services=SERVICES,
-            servicers=[(add_InventoryServiceServicer_to_server, InventoryService(parts.inventory, parts.store))],
+            servicers=[(add_InventoryServiceServicer_to_server, inventory)],
             work=background(settings, parts, lambda ready: server.set_ready(ready)),
             ready=False,
         )

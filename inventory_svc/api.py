@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,23 +16,24 @@ from inventory_svc.settings import DOMAIN
 from inventory_svc.stock import Basket, OperatorOnly, Receipt
 from runtime import errors
 from runtime.caller import caller
+from runtime.page_token import PageTokens
 from runtime.reply import send_http_code
 from runtime.status import to_status
 from runtime.validation import Turns
 
-DEFAULT_PAGE, LONGEST_PAGE = 50, 500
-_PRODUCT = re.compile(r"[a-z0-9-]{1,63}")
-_CURSOR = re.compile(r"[0-9]{1,20}")
+DEFAULT_PAGE, MAX_PAGE = 50, 500
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class InventoryService(InventoryServiceServicer):
     """Serves `shop.inventory.v1.InventoryService`; errors are raised, the runtime reports them."""
 
-    def __init__(self, inventory: Inventory, reads: Reads) -> None:
+    def __init__(self, inventory: Inventory, reads: Reads, *, page_key: bytes) -> None:
         self._inventory = inventory
         self._reads = reads
         self._turns = Turns()
+        self._holds = PageTokens(page_key, method="ListHolds")
+        self._products = PageTokens(page_key, method="ListProducts")
 
     async def HoldStock(self, request: inventory_service_pb2.HoldStockRequest, context: Context) -> inventory_pb2.Hold:
         """Hold a basket."""
@@ -83,12 +81,12 @@ class InventoryService(InventoryServiceServicer):
         self, request: inventory_service_pb2.ListHoldsRequest, context: Context
     ) -> inventory_service_pb2.ListHoldsResponse:
         """Return a page of the open holds."""
-        size = min(request.page_size or DEFAULT_PAGE, LONGEST_PAGE)
-        cursor = _read_cursor(request.page_token) if request.page_token else "0"
+        size = min(request.page_size or DEFAULT_PAGE, MAX_PAGE)
+        cursor = self._holds.read(request.page_token).decode() if request.page_token else "0"
         holds, after = await self._reads.open_holds(cursor=cursor, limit=size)
         return inventory_service_pb2.ListHoldsResponse(
             holds=[wire.hold_message(each) for each in holds],
-            next_page_token=_token(after) if after else "",
+            next_page_token=self._holds.write(after.encode()) if after else "",
         )
 
     async def RebuildStock(
@@ -108,14 +106,14 @@ class InventoryService(InventoryServiceServicer):
         self, request: inventory_service_pb2.ListProductsRequest, context: Context
     ) -> inventory_service_pb2.ListProductsResponse:
         """Return a page of products."""
-        size = min(request.page_size or DEFAULT_PAGE, LONGEST_PAGE)
-        after = _read_token(request.page_token) if request.page_token else None
+        size = min(request.page_size or DEFAULT_PAGE, MAX_PAGE)
+        after = self._products.read(request.page_token).decode() if request.page_token else None
         # One more than asked for tells whether another page follows.
         found = await self._reads.products(after=after, limit=size + 1)
         page = found[:size]
         return inventory_service_pb2.ListProductsResponse(
             products=[wire.product_message(each) for each in page],
-            next_page_token=_token(page[-1].listing.product) if len(found) > size else "",
+            next_page_token=self._products.write(page[-1].listing.product.encode()) if len(found) > size else "",
         )
 
     async def Restock(self, request: inventory_service_pb2.RestockRequest, context: Context) -> inventory_pb2.Product:
@@ -151,30 +149,3 @@ def _outcome_messages(outcomes: Sequence[HoldOutcome]) -> list[inventory_service
         else inventory_service_pb2.HoldStockOutcome(hold=wire.hold_message(outcome))
         for outcome in outcomes
     ]
-
-
-def _token(last: str) -> str:
-    """
-    Return a token for the page after *last*; opaque, so that its form can change.
-    """
-    return base64.urlsafe_b64encode(f"1 {last}".encode()).decode()
-
-
-def _read_cursor(token: str) -> str:
-    return _read_token(token, _CURSOR, "ListHolds")
-
-
-def _read_token(token: str, form: re.Pattern[str] = _PRODUCT, method: str = "ListProducts") -> str:
-    try:
-        text = base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode("ascii")
-        version, _, last = text.partition(" ")
-    except (binascii.Error, ValueError):
-        version, last = "", ""
-    if version != "1" or not form.fullmatch(last):
-        problem = f"is not a next_page_token of {method}"
-        raise errors.InvalidArgument(
-            f"page_token {problem}",
-            reason="INVALID_PAGE_TOKEN",
-            fields=[errors.FieldViolation("page_token", problem)],
-        )
-    return last

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from inventory_svc.stock import Listing, Money, Receipt
+from inventory_svc.stock import Listing, Receipt
+from runtime.money import Money
 
 FIRST_STOCK = 1000
 """Units of each product."""
@@ -12,7 +13,7 @@ LISTED_MS = 1_767_225_600_000
 
 def _listing(product: str, name: str, description: str, price: str) -> Listing:
     units, cents = price.split(".")
-    return Listing(product, name, description, Money("EUR", int(units), int(cents) * 10_000_000), low_stock=50)
+    return Listing(product, name, description, Money.of("EUR", int(units), int(cents) * 10_000_000), low_stock=50)
 
 
 LISTINGS = (

@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
-from inventory_svc.stock import Basket, Hold, Line, Listing, Money, Product, Return, Sale, State, Stock
+from inventory_svc.stock import Basket, Hold, Line, Listing, Product, Return, Sale, State, Stock
 from runtime import errors
+from runtime.money import Money
 
 Item = TypeVar("Item", Basket, Sale, Return)
 Anything = TypeVar("Anything")
@@ -17,7 +18,10 @@ def price_text(price: Money | None) -> str:
     """
     Return *price* as the scripts carry it: `EUR 12 990000000`; empty for none.
     """
-    return "" if price is None else f"{price.currency} {price.units} {price.nanos}"
+    if price is None:
+        return ""
+    units, nanos = price.split()
+    return f"{price.currency} {units} {nanos}"
 
 
 def price(text: str) -> Money | None:
@@ -27,7 +31,7 @@ def price(text: str) -> Money | None:
     if not text:
         return None
     currency, units, nanos = text.split(" ")
-    return Money(currency, int(units), int(nanos))
+    return Money.of(currency, int(units), int(nanos))
 
 
 def lines(text: str) -> tuple[Line, ...]:

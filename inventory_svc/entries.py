@@ -12,14 +12,16 @@ import re
 
 import structlog
 from google.protobuf.message import DecodeError
+from google.type.money_pb2 import Money
 from prometheus_client import Counter
 from shop.inventory.v1.events_pb2 import LedgerEntry
 
 from inventory_svc import wire
-from inventory_svc.stock import Entry, Listing, Money, Receipt
+from inventory_svc.stock import Entry, Listing, Receipt
 from runtime import errors
 from runtime.caller import MAX_CUSTOMER
 from runtime.messaging.message import Message
+from runtime.money import NANOS
 
 UNUSABLE = Counter("inventory_ledger_unusable", "Ledger entries that were set aside, each time they were met.")
 MAX_UNITS = 1_000_000
@@ -34,7 +36,6 @@ LAST_MS = 253_402_300_799_999
 """The end of the year 9999, which is the last that protobuf has."""
 _PRODUCT = re.compile(r"products/[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _CURRENCY = re.compile(r"[A-Z]{3}")
-_NANOS = 1_000_000_000
 log = structlog.get_logger()
 
 
@@ -82,7 +83,7 @@ def understood(entry: LedgerEntry) -> Entry | None:
 
 def _milliseconds(entry: LedgerEntry) -> int:
     at_ms = wire.milliseconds(entry.occur_time)
-    _require(0 <= at_ms <= LAST_MS and 0 <= entry.occur_time.nanos < _NANOS, "occur_time")
+    _require(0 <= at_ms <= LAST_MS and 0 <= entry.occur_time.nanos < NANOS, "occur_time")
     return at_ms
 
 
@@ -92,12 +93,12 @@ def _listing(message: LedgerEntry.Listing) -> Listing:
     _require(len(listing.display_name) <= MAX_NAME, "listing.product.display_name")
     _require(len(listing.description) <= MAX_DESCRIPTION, "listing.product.description")
     _require(0 <= listing.low_stock <= 10**9, "listing.low_stock_threshold")
-    _require(_is_price(listing.unit_price), "listing.product.unit_price")
+    _require(_is_price(message.product.unit_price), "listing.product.unit_price")
     return listing
 
 
 def _is_price(price: Money) -> bool:
-    return bool(_CURRENCY.fullmatch(price.currency)) and 0 <= price.units <= MAX_PRICE and 0 <= price.nanos < _NANOS
+    return bool(_CURRENCY.fullmatch(price.currency_code)) and 0 <= price.units <= MAX_PRICE and 0 <= price.nanos < NANOS
 
 
 def _receipt(message: LedgerEntry.Receipt) -> Receipt:

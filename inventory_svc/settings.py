@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
+from runtime.page_token import derived_key
 from runtime.settings import Address, ServiceSettings
 
 DOMAIN = "inventory.shop.example.com"
@@ -33,9 +34,19 @@ class Settings(ServiceSettings):
     """Final orders that are remembered at most (25 bytes each), but for those of the last half hour."""
     events_backlog_limit: int = Field(default=1_000_000, ge=1000)
     """Stock events that may wait for Kafka (about 300 bytes each); at that nothing more is held."""
+    page_token_key: SecretStr | None = None
+    """Signs page tokens; the same for all replicas. Derived from Redis's password if missing."""
     look_s: float = Field(default=1.0, gt=0, le=60)
     """How often Redis's generation is looked at, and expired leases are looked for."""
     audit_s: float = Field(default=15.0, gt=0, le=3600)
     """How often the stock is checked to add up."""
     seed_catalogue: bool = True
     """Whether `migrate` lists the ten products of the example shop and their first stock."""
+
+    def page_key(self) -> bytes:
+        """
+        Return the key that signs page tokens, the same in every replica.
+        """
+        if self.page_token_key is not None:
+            return self.page_token_key.get_secret_value().encode()
+        return derived_key(self.redis_url, b"inventory page token")

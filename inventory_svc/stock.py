@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from runtime import errors
+from runtime.money import Money
 
 MAX_LINES = 100
 """Lines of one basket, as the contract has it."""
@@ -19,15 +20,6 @@ MAX_PRODUCTS = 10_000
 """Of the shop; a rebuild enters what was sold of all of them in one step."""
 JUST_NOW_MS = 2**53
 """For what is known to be so at this moment."""
-
-
-@dataclass(frozen=True, slots=True)
-class Money:
-    """An exact amount, as `google.type.Money` has it: *units* and billionths of one."""
-
-    currency: str
-    units: int
-    nanos: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,25 +207,6 @@ class UnknownProducts(errors.InvalidArgument):
                 for index, product in lines
             ],
         )
-
-
-class MixedCurrencies(errors.FailedPrecondition):
-    """The products of one basket are priced in different currencies; nothing is held."""
-
-    reason = "MIXED_CURRENCIES"
-
-    def __init__(self, currencies: Sequence[str]) -> None:
-        names = ", ".join(currencies)
-        super().__init__(f"{names} in one order", metadata={"currencies": names})
-
-
-class TotalTooLarge(errors.FailedPrecondition):
-    """The basket comes to more than an amount can say; nothing is held."""
-
-    reason = "TOTAL_TOO_LARGE"
-
-    def __init__(self) -> None:
-        super().__init__("the order comes to more than an amount can say")
 
 
 class UnknownProduct(errors.NotFound):

@@ -22,7 +22,6 @@ from inventory_svc.stock import (
     HoldReleased,
     HoldSettled,
     Listing,
-    MixedCurrencies,
     OutOfStock,
     Product,
     Receipt,
@@ -32,12 +31,12 @@ from inventory_svc.stock import (
     State,
     Stock,
     TooManyProducts,
-    TotalTooLarge,
     Undecided,
     UnknownProduct,
     UnknownProducts,
 )
 from runtime import errors
+from runtime.money import MixedCurrencies, TotalTooLarge
 
 MAX_SCRIPT_LINES = 500
 """Lines that one script works on: a few milliseconds in which Redis does nothing else."""

@@ -7,11 +7,11 @@ import json
 from collections.abc import Iterable, Mapping
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.type.money_pb2 import Money as MoneyMessage
 from shop.inventory.v1 import events_pb2, inventory_pb2
 from shop.orders.v1 import order_pb2
 
-from inventory_svc.stock import Hold, Line, Listing, Money, Product, Receipt, State, Stock
+from inventory_svc.stock import Hold, Line, Listing, Product, Receipt, State, Stock
+from runtime.money_message import money, money_message
 
 _STATES = {
     State.HELD: inventory_pb2.Hold.HELD,
@@ -49,20 +49,6 @@ def milliseconds(moment: Timestamp) -> int:
     Return *moment* in ms since 1970; whatever it says, this does not raise.
     """
     return moment.seconds * 1000 + moment.nanos // 1_000_000
-
-
-def money_message(money: Money) -> MoneyMessage:
-    """
-    Return *money* as a message.
-    """
-    return MoneyMessage(currency_code=money.currency, units=money.units, nanos=money.nanos)
-
-
-def money(message: MoneyMessage) -> Money:
-    """
-    Return *message* as ours.
-    """
-    return Money(message.currency_code, message.units, message.nanos)
 
 
 def lines(messages: Iterable[inventory_pb2.HoldLine] | Iterable[order_pb2.OrderLine]) -> tuple[Line, ...]:

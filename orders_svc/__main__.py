@@ -32,6 +32,7 @@ from runtime import telemetry
 from runtime.errors import Error
 from runtime.messaging.group_lag import GroupLags
 from runtime.messaging.waiting import WaitingMessages
+from runtime.page_token import PageTokens
 from runtime.server import Server, run
 from runtime.settings import load
 
@@ -69,8 +70,12 @@ async def serve(settings: Settings) -> None:
         backlog_monitor = BacklogMonitor(parts.books, lags, parts.path)
         timelines = Timelines(parts.books, parts.stock, WaitingMessages(settings.kafka_brokers, lags), parts.path)
         operations = OperationsService(backlog_monitor, parts.redrive, parts.reconciler, parts.books, timelines)
+        listing = Listing(parts.orders, PageTokens(settings.page_key(), method="ListOrders"))
         orders = OrderService(
-            checkout, Listing(parts.orders, settings.page_key()), subscriptions, max_watch_s=settings.max_watch_s
+            checkout,
+            listing,
+            subscriptions,
+            max_watch_s=settings.max_watch_s,
         )
         allocations = AllocationService(AllocationStore(parts.pool))
         server = Server(

@@ -13,13 +13,13 @@ import structlog
 from prometheus_client import Counter
 from shop.inventory.v1 import inventory_pb2, inventory_service_pb2
 
-from orders_svc import wire
 from orders_svc.breaker import Breaker
 from orders_svc.discrepancies import HoldSeen, StockSeen
 from orders_svc.order import INVENTORY_UNAVAILABLE, Hold, IdempotencyKeyReused, Line, RequestRefused
 from orders_svc.ports import REFUSALS
 from runtime import errors, status
 from runtime.batching import Batcher, Work
+from runtime.money_message import money
 
 HOLDS = Counter("orders_holds", "Holds that inventory was asked for, by outcome.", ["outcome"])
 # Of those, what orders say themselves: the others are of inventory's own resources, and no caller's business.
@@ -165,7 +165,7 @@ def hold_of(message: inventory_pb2.Hold) -> Hold:
     Return the hold that *message* tells.
     """
     expires = message.expire_time.ToDatetime(UTC) if message.HasField("expire_time") else None
-    return Hold(message.generation, {line.product: wire.money(line.unit_price) for line in message.lines}, expires)
+    return Hold(message.generation, {line.product: money(line.unit_price) for line in message.lines}, expires)
 
 
 def _unavailable(error: errors.Error) -> errors.Unavailable:

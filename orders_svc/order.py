@@ -14,14 +14,12 @@ from datetime import datetime
 from enum import StrEnum
 
 from runtime.errors import Aborted, Error, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
+from runtime.money import MAX_UNITS, NANOS, Money, TotalTooLarge
 
 # Never change it: the order of a repeated request is found through it.
 NAMESPACE = uuid.UUID("6f0c7a52-93d1-5d0e-8d0b-0c3f5be2a1f4")
 INVENTORY_UNAVAILABLE = "INVENTORY_UNAVAILABLE"
 HOLD_LAPSED = "HOLD_LAPSED"
-# `google.type.Money.units` is an int64.
-MAX_UNITS = 2**63 - 1
-NANOS = 1_000_000_000
 
 
 class State(StrEnum):
@@ -86,43 +84,6 @@ class OperatorOnly(PermissionDenied):
     """Only operators of the shop may do this."""
 
     reason = "OPERATOR_ONLY"
-
-
-class MixedCurrencies(FailedPrecondition):
-    """The products of one order are priced in different currencies."""
-
-    reason = "MIXED_CURRENCIES"
-
-
-class TotalTooLarge(FailedPrecondition):
-    """The order comes to more than an amount can say."""
-
-    reason = "TOTAL_TOO_LARGE"
-
-
-@dataclass(frozen=True, slots=True)
-class Money:
-    """An amount in billionths of *currency* (ISO 4217), so that sums are exact."""
-
-    currency: str
-    nanos: int
-
-    def __add__(self, other: Money) -> Money:
-        """
-        Return the sum; `MixedCurrencies` if there is none.
-        """
-        if self.currency != other.currency:
-            raise MixedCurrencies(
-                f"{self.currency} and {other.currency} in one order",
-                metadata={"currencies": f"{self.currency},{other.currency}"},
-            )
-        return Money(self.currency, self.nanos + other.nanos)
-
-    def __mul__(self, units: int) -> Money:
-        """
-        Return the price of *units*.
-        """
-        return Money(self.currency, self.nanos * units)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +236,7 @@ def total(lines: Sequence[Line]) -> Money:
     for amount in amounts[1:]:
         result += amount
     if result.nanos >= (MAX_UNITS + 1) * NANOS:
-        raise TotalTooLarge(f"the order comes to more than {MAX_UNITS} {result.currency}")
+        raise TotalTooLarge
     return result
 
 

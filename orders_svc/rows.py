@@ -11,11 +11,12 @@ from decimal import Decimal
 from typing import Any
 
 from orders_svc import sql, wire
-from orders_svc.order import Change, Line, Money, Order, State
+from orders_svc.order import Change, Line, Order, State
 from orders_svc.ports import Placement, Request
 from orders_svc.topics import ORDER_EVENTS, PENDING_ORDERS
 from runtime.messaging import outbox
 from runtime.messaging.message import Record
+from runtime.money import Money
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from typing import Annotated
-from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr
 
+from runtime.page_token import derived_key
 from runtime.settings import Address, ServiceSettings
 
 # A consumer must come back within five minutes, or its partitions go to another.
@@ -62,5 +60,4 @@ class Settings(ServiceSettings):
         """
         if self.page_token_key is not None:
             return self.page_token_key.get_secret_value().encode()
-        password = unquote(urlsplit(self.database_url.get_secret_value()).password or "")
-        return hmac.new(password.encode(), b"orders page token", hashlib.sha256).digest()
+        return derived_key(self.database_url.get_secret_value(), b"orders page token")

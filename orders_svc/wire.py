@@ -6,27 +6,11 @@ import uuid
 from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.type.money_pb2 import Money as MoneyMessage
 from shop.orders.v1 import events_pb2, order_pb2
 
-from orders_svc.order import NANOS, Change, Line, Money, Order, State
+from orders_svc.order import Change, Line, Order, State
 from runtime.caller import customer_id, customer_name
-
-
-def money_message(money: Money) -> MoneyMessage:
-    """
-    Return *money* as units and billionths of the same sign.
-    """
-    sign = -1 if money.nanos < 0 else 1
-    units, nanos = divmod(abs(money.nanos), NANOS)
-    return MoneyMessage(currency_code=money.currency, units=sign * units, nanos=sign * nanos)
-
-
-def money(message: MoneyMessage) -> Money:
-    """
-    Return the amount that *message* tells.
-    """
-    return Money(message.currency_code, message.units * NANOS + message.nanos)
+from runtime.money_message import money, money_message
 
 
 def timestamp(at: datetime) -> Timestamp:

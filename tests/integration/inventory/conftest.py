@@ -8,12 +8,13 @@ import pytest
 from inventory_svc.connection import connect
 from inventory_svc.generation import CurrentGeneration, Position
 from inventory_svc.scripts import FORMAT, MARKER, REBUILD_LOCK, Scripts
-from inventory_svc.stock import Listing, Money, Receipt
+from inventory_svc.stock import Listing, Receipt
 from inventory_svc.store import Limits, Store
+from runtime.money import Money
 from tests.support.kafka_server import running_kafka
 from tests.support.redis_server import RedisServer
 
-PRICE = Money("EUR", 12, 900_000_000)
+PRICE = Money.of("EUR", 12, 900_000_000)
 
 
 @pytest.fixture(scope="module")

@@ -41,9 +41,10 @@ from inventory_svc.rebuild import Rebuild
 from inventory_svc.recovery import StockRecovery
 from inventory_svc.scripts import MARKER, Scripts
 from inventory_svc.staging import Staging
-from inventory_svc.stock import Basket, Hold, Line, Listing, Money, Rebuilding, Receipt, Sale, State
+from inventory_svc.stock import Basket, Hold, Line, Listing, Rebuilding, Receipt, Sale, State
 from runtime.errors import Unavailable
 from runtime.messaging.message import Message
+from runtime.money import Money
 from tests.integration.inventory.conftest import store_on
 from tests.integration.inventory.fakes import FakeLedger, FakeOrders, FakePublisher
 
@@ -102,7 +103,7 @@ class Histories(RuleBasedStateMachine):
     @initialize()
     def open(self):
         self.run(self.redis.flushall())
-        listings = [Listing(name, name, "", Money("EUR", 1), low_stock=1) for name in PRODUCTS]
+        listings = [Listing(name, name, "", Money.of("EUR", 1), low_stock=1) for name in PRODUCTS]
         self.run(self.ledger.record_listings(listings, 1))
         self.run(self.ledger.record_receipts([Receipt(f"seed {name}", name, 5) for name in PRODUCTS]))
         self.run(self.recovery.look())

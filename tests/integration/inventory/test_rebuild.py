@@ -14,13 +14,14 @@ from inventory_svc.rebuild import Rebuild
 from inventory_svc.recovery import StockRecovery
 from inventory_svc.scripts import EVENTS, MARKER, REBUILD_LOCK, Scripts
 from inventory_svc.staging import Staging
-from inventory_svc.stock import Basket, Hold, HoldSettled, Line, Listing, Money, Receipt, Return, Sale, Stock
+from inventory_svc.stock import Basket, Hold, HoldSettled, Line, Listing, Receipt, Return, Sale, Stock
 from runtime.errors import Aborted, Unavailable
+from runtime.money import Money
 from tests.integration.inventory.conftest import order_id, store_on
 from tests.integration.inventory.fakes import FakeLedger, FakeOrders
 from tests.support.processes import eventually
 
-MUG = Listing("mug", "Mug", "A mug.", Money("EUR", 12), 0)
+MUG = Listing("mug", "Mug", "A mug.", Money.of("EUR", 12), 0)
 
 
 class Replica:

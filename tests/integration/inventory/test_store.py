@@ -22,8 +22,6 @@ from inventory_svc.stock import (
     HoldReleased,
     HoldSettled,
     Line,
-    MixedCurrencies,
-    Money,
     OutOfStock,
     Rebuilding,
     Receipt,
@@ -32,11 +30,11 @@ from inventory_svc.stock import (
     Sale,
     State,
     Stock,
-    TotalTooLarge,
     Undecided,
     UnknownProduct,
     UnknownProducts,
 )
+from runtime.money import MixedCurrencies, Money, TotalTooLarge
 from tests.integration.inventory.conftest import PREFIX, fresh_store, list_product, marked, order_id, store_on
 
 
@@ -82,7 +80,7 @@ async def kinds(redis):
 async def test_a_basket_is_held_with_the_prices_of_the_moment(store):
     held = await hold(store, "a", mug=2, pen=1)
     assert held.state is State.HELD
-    assert held.lines[0] == Line("mug", 2, Money("EUR", 12, 900_000_000))
+    assert held.lines[0] == Line("mug", 2, Money.of("EUR", 12, 900_000_000))
     assert await numbers(store, "mug") == (8, 2, 0)
     assert await numbers(store, "pen") == (2, 1, 0)
 
@@ -205,7 +203,7 @@ async def test_a_sold_order_that_asks_again_is_told_that_it_is_sold(store):
     await hold(store, "a", mug=2)
     await commit(store, "a")
     again = await hold(store, "a", mug=2)
-    assert (again.state, again.lines) == (State.COMMITTED, (Line("mug", 2, Money("EUR", 12, 900_000_000)),))
+    assert (again.state, again.lines) == (State.COMMITTED, (Line("mug", 2, Money.of("EUR", 12, 900_000_000)),))
     assert again.expire_ms is None
     assert isinstance(await hold(store, "a", unicorn=1), UnknownProducts)
     assert await numbers(store) == (8, 0, 2)
@@ -671,7 +669,7 @@ async def test_every_open_hold_is_on_a_page_and_no_other(store):
 
 
 async def test_a_basket_of_two_currencies_holds_nothing(store):
-    await list_product(store, "imported", 5, price=Money("USD", 3, 0))
+    await list_product(store, "imported", 5, price=Money.of("USD", 3, 0))
     refused = await hold(store, "a", mug=2, imported=1)
     assert isinstance(refused, MixedCurrencies)
     assert refused.metadata["currencies"] == "EUR, USD"
@@ -682,6 +680,6 @@ async def test_a_basket_of_two_currencies_holds_nothing(store):
 
 @pytest.mark.parametrize(("units", "outcome"), [(4_500_000_000_000_000_000, Hold), (4_700_000_000_000_000_000, None)])
 async def test_a_basket_that_comes_to_more_than_an_amount_can_say_holds_nothing(store, units, outcome):
-    await list_product(store, "diamond", 5, price=Money("EUR", units, 0))
+    await list_product(store, "diamond", 5, price=Money.of("EUR", units, 0))
     assert isinstance(await hold(store, "a", diamond=2), outcome or TotalTooLarge)
     assert await numbers(store, "diamond") == ((3, 2, 0) if outcome else (5, 0, 0))

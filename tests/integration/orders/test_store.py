@@ -23,6 +23,7 @@ from runtime import database
 from runtime.caller import Caller
 from runtime.errors import InvalidArgument, Unavailable
 from runtime.notifier import Notifier
+from runtime.page_token import PageTokens
 from tests.unit.orders.port_suite import AT, OrdersPortSuite, confirmed, draft, hold_for, pending
 
 
@@ -350,7 +351,7 @@ class TestPages:
 
     @pytest.fixture
     def listing(self, orders):
-        return Listing(orders, b"key")
+        return Listing(orders, PageTokens(b"key", method="ListOrders"))
 
     @staticmethod
     async def place_at(orders, seconds, state=State.CONFIRMED, customer="ann"):

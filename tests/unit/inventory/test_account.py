@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 
 from inventory_svc import account as accounting
 from inventory_svc.account import Account
-from inventory_svc.stock import Listing, Money, Receipt, Stock, TooManyProducts
+from inventory_svc.stock import Listing, Receipt, Stock, TooManyProducts
+from runtime.money import Money
 
-MUG = Listing("mug", "Mug", "A mug.", Money("EUR", 12), 5)
+MUG = Listing("mug", "Mug", "A mug.", Money.of("EUR", 12), 5)
 
 
 def test_what_came_in_less_what_orders_own_is_available():
@@ -30,7 +31,7 @@ def test_a_product_that_never_came_in_has_none():
 
 
 def test_the_latest_listing_counts_in_whatever_order_they_are_read():
-    renamed = Listing("mug", "Big mug", "", Money("EUR", 13), 5)
+    renamed = Listing("mug", "Big mug", "", Money.of("EUR", 13), 5)
     for order in ([(MUG, 1), (renamed, 2)], [(renamed, 2), (MUG, 1)]):
         account = Account()
         for listing, at in order:
@@ -47,7 +48,7 @@ def test_products_are_not_without_number(monkeypatch):
     monkeypatch.setattr(accounting, "MAX_PRODUCTS", 1)
     account = Account.of([(MUG, 1), (MUG, 2)])
     with pytest.raises(TooManyProducts):
-        account.list_product(Listing("pen", "Pen", "", Money("EUR", 1), 0), 1)
+        account.list_product(Listing("pen", "Pen", "", Money.of("EUR", 1), 0), 1)
 
 
 @given(st.lists(st.integers(1, 50)), st.integers(0, 2000))

@@ -7,20 +7,9 @@ from shop.inventory.v1 import inventory_pb2, inventory_service_pb2
 
 from inventory_svc.api import InventoryService
 from inventory_svc.holds import Restocked
-from inventory_svc.stock import (
-    Basket,
-    Hold,
-    Line,
-    Listing,
-    Money,
-    OperatorOnly,
-    OutOfStock,
-    Product,
-    Rebuilding,
-    State,
-    Stock,
-)
+from inventory_svc.stock import Basket, Hold, Line, Listing, OperatorOnly, OutOfStock, Product, Rebuilding, State, Stock
 from runtime.errors import InvalidArgument, Unavailable
+from runtime.money import Money
 
 ORDER = str(uuid.UUID(int=1))
 GONE = str(uuid.UUID(int=2))
@@ -28,7 +17,7 @@ NAMES = [f"p{index:03}" for index in range(7)]
 
 
 def product(name):
-    return Product(Listing(name, name.title(), "", Money("EUR", 1, 500_000_000), 0), Stock(9, 4, 3, 2))
+    return Product(Listing(name, name.title(), "", Money.of("EUR", 1, 500_000_000), 0), Stock(9, 4, 3, 2))
 
 
 class Inventory:
@@ -92,7 +81,7 @@ def inventory():
 
 @pytest.fixture
 def api(inventory):
-    return InventoryService(inventory, inventory)
+    return InventoryService(inventory, inventory, page_key=b"key")
 
 
 def hold_request(order=ORDER, quantity=2):

@@ -5,10 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inventory_svc import codec
-from inventory_svc.stock import Basket, Hold, Line, Money, Return, Sale, State, Stock
+from inventory_svc.stock import Basket, Hold, Line, Return, Sale, State, Stock
 from runtime.errors import Internal
+from runtime.money import Money
 
-prices = st.builds(Money, st.just("EUR"), st.integers(0, 10**12), st.integers(0, 999_999_999)) | st.none()
+prices = st.builds(Money.of, st.just("EUR"), st.integers(0, 10**12), st.integers(0, 999_999_999)) | st.none()
 
 
 @given(prices)
@@ -28,13 +29,13 @@ def test_a_hold_that_does_not_expire_has_no_end():
 def test_a_product_is_read_from_its_row():
     product = codec.product(["mug", "9", "4", "3", "2", "1", "Mug", "A mug.", "EUR 12 500000000", "7"])
     assert product.stock == Stock(9, 4, 3, 2, 1)
-    assert product.listing.unit_price == Money("EUR", 12, 500_000_000)
+    assert product.listing.unit_price == Money.of("EUR", 12, 500_000_000)
     assert product.listing.low_stock == 7
 
 
 def test_arguments_are_flat():
     assert list(codec.basket_arguments(Basket("a", (Line("mug", 2),)))) == ["a", 1, "mug", 2]
-    sale = Sale("a", (Line("mug", 2, Money("EUR", 1)), Line("pen", 1)), 4, 1000)
+    sale = Sale("a", (Line("mug", 2, Money.of("EUR", 1)), Line("pen", 1)), 4, 1000)
     assert list(codec.sale_arguments(sale)) == ["a", 4, 1, 1000, 2, "mug", 2, "pen", 1]
     handed_over = Sale("a", (), 4, 1000, handed_over=True)
     assert list(codec.sale_arguments(handed_over)) == ["a", 4, 0, 1000, 0]

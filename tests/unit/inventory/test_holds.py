@@ -15,7 +15,6 @@ from inventory_svc.stock import (
     HoldSettled,
     Line,
     Listing,
-    Money,
     NoSuchGeneration,
     Product,
     Rebuilding,
@@ -27,9 +26,10 @@ from inventory_svc.stock import (
     Undecided,
 )
 from runtime.errors import Unavailable
+from runtime.money import Money
 
 LINES = (Line("mug", 1),)
-LISTING = Listing("mug", "Mug", "", Money("EUR", 1), 0)
+LISTING = Listing("mug", "Mug", "", Money.of("EUR", 1), 0)
 
 
 class Store:

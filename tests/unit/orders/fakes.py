@@ -4,9 +4,10 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 from orders_svc import rows
-from orders_svc.order import Change, Hold, IdempotencyKeyReused, Money, RequestRefused, State
+from orders_svc.order import Change, Hold, IdempotencyKeyReused, RequestRefused, State
 from orders_svc.ports import Answer, Fenced, KeyTaken, Request, Stale, Stored
 from runtime.errors import FailedPrecondition, Unavailable
+from runtime.money import Money
 
 EUR_2 = Money("EUR", 2_000_000_000)
 

@@ -8,8 +8,9 @@ import pytest
 from shop.orders.v1 import order_pb2
 
 from orders_svc.api import http_code
-from orders_svc.order import Change, Draft, Hold, Line, Money, Order, State, fingerprint
+from orders_svc.order import Change, Draft, Hold, Line, Order, State, fingerprint
 from orders_svc.ports import Fenced, KeyTaken, Placement, Request, Stale
+from runtime.money import Money
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 PRICE = Money("EUR", 1_990_000_001)

@@ -15,20 +15,18 @@ from orders_svc.order import (
     IdempotencyKeyReused,
     IllegalTransition,
     Line,
-    MixedCurrencies,
-    Money,
     OperatorOnly,
     OrderBusy,
     OrderChanged,
     OrderNotFound,
     RequestRefused,
     State,
-    TotalTooLarge,
 )
 from orders_svc.ports import Stale, Unstorable
 from runtime import deadline
 from runtime.caller import Caller
 from runtime.errors import FailedPrecondition, Unavailable
+from runtime.money import MixedCurrencies, Money, TotalTooLarge
 from tests.unit.orders.fakes import FakeInventory, FakeOrders
 from tests.unit.orders.port_suite import draft
 

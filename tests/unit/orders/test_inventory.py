@@ -12,8 +12,9 @@ from structlog.testing import capture_logs
 
 from orders_svc.breaker import Breaker
 from orders_svc.inventory_client import MeshInventory
-from orders_svc.order import Line, Money
+from orders_svc.order import Line
 from runtime.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, Unavailable
+from runtime.money import Money
 from runtime.status import to_status
 
 LINES = (Line("products/tea", 1),)

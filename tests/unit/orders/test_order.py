@@ -9,20 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orders_svc import wire
-from orders_svc.order import (
-    NEXT,
-    Draft,
-    Hold,
-    IllegalTransition,
-    Line,
-    MixedCurrencies,
-    Money,
-    Order,
-    OrderChanged,
-    State,
-    TotalTooLarge,
-    require_etag,
-)
+from orders_svc.order import NEXT, Draft, Hold, IllegalTransition, Line, Order, OrderChanged, State, require_etag
+from runtime.money import MixedCurrencies, Money, TotalTooLarge
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 WANTED = Draft("ann", "k", (Line("products/tea", 2), Line("products/pot", 1)))

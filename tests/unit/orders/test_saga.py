@@ -10,11 +10,12 @@ import tenacity
 
 from orders_svc import consumers, saga, wire
 from orders_svc.checkout import Checkout
-from orders_svc.order import Draft, Line, Money, Order, State
+from orders_svc.order import Draft, Line, Order, State
 from orders_svc.ports import Placement, Request
 from runtime.caller import Caller
 from runtime.errors import Unavailable
 from runtime.messaging.message import Message
+from runtime.money import Money
 from tests.unit.orders.fakes import FakeInventory, FakeOrders
 from tests.unit.orders.port_suite import draft, hold_for
 

@@ -13,9 +13,10 @@ from shop.orders.v1 import order_service_pb2, order_service_pb2_grpc
 
 from orders_svc import api, rows
 from orders_svc.changes import ChangeFeed
-from orders_svc.order import Hold, Money, Order
+from orders_svc.order import Hold, Order
 from orders_svc.watch import Subscriptions
 from runtime import interceptors
+from runtime.money import Money
 from runtime.settings import ServiceSettings
 from runtime.status import from_status
 from tests.unit.orders.port_suite import draft

@@ -1,0 +1,58 @@
+"""Tokens of pages (AIP-158): signed, and good for the list alone that gave them out."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from urllib.parse import unquote, urlsplit
+
+from runtime.errors import FieldViolation, InvalidArgument
+
+SIGNATURE_BYTES = 16
+
+
+class PageTokens:
+    """The tokens of *method*'s pages, signed with *key*, which all replicas share."""
+
+    def __init__(self, key: bytes, *, method: str) -> None:
+        self._key = key
+        self._method = method
+
+    def write(self, place: bytes, scope: str = "") -> str:
+        """
+        Return the token for what follows *place* in the list of *scope*, which says whose list and which it is.
+        """
+        return base64.urlsafe_b64encode(place + self._sign(place, scope)).rstrip(b"=").decode()
+
+    def read(self, token: str, scope: str = "") -> bytes:
+        """
+        Return the place in *token*; `InvalidArgument` unless it is of the list of *scope*.
+        """
+        try:
+            raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise self._not_ours() from error
+        place, signature = raw[:-SIGNATURE_BYTES], raw[-SIGNATURE_BYTES:]
+        if not hmac.compare_digest(signature, self._sign(place, scope)):
+            raise self._not_ours()
+        return place
+
+    def _sign(self, place: bytes, scope: str) -> bytes:
+        signed = place + (scope or self._method).encode()
+        return hmac.new(self._key, signed, hashlib.sha256).digest()[:SIGNATURE_BYTES]
+
+    def _not_ours(self) -> InvalidArgument:
+        problem = f"is not a next_page_token of {self._method}"
+        return InvalidArgument(
+            f"page_token {problem}", reason="INVALID_PAGE_TOKEN", fields=[FieldViolation("page_token", problem)]
+        )
+
+
+def derived_key(url: str, purpose: bytes) -> bytes:
+    """
+    Return a key for *purpose* made of the password in a store's *url*, so the same in every replica.
+    """
+    password = unquote(urlsplit(url).password or "")
+    return hmac.new(password.encode(), purpose, hashlib.sha256).digest()

@@ -1,0 +1,37 @@
+"""Tokens of pages: whose they are, and for which list."""
+
+import pytest
+
+from runtime.errors import InvalidArgument
+from runtime.page_token import PageTokens, derived_key
+
+TOKENS = PageTokens(b"key", method="ListHolds")
+
+
+@pytest.mark.parametrize("place", [b"", b"0", b"mug", bytes(range(256))])
+@pytest.mark.parametrize("scope", ["", "c:ann"])
+def test_a_place_comes_back(place, scope):
+    assert TOKENS.read(TOKENS.write(place, scope), scope) == place
+
+
+@pytest.mark.parametrize(
+    ("tokens", "scope"),
+    [(TOKENS, "c:bob"), (PageTokens(b"other", method="ListHolds"), ""), (PageTokens(b"key", method="ListOrders"), "")],
+)
+def test_a_token_of_another_list_key_or_scope_is_refused(tokens, scope):
+    with pytest.raises(InvalidArgument) as refused:
+        TOKENS.read(tokens.write(b"mug", scope))
+    assert (refused.value.reason, refused.value.fields[0].field) == ("INVALID_PAGE_TOKEN", "page_token")
+    assert "ListHolds" in refused.value.message
+
+
+@pytest.mark.parametrize("token", ["", "x", "MSBtdWc=", "ÿ", "A" * 21, "A" * 22, "A" * 5000])
+def test_what_is_no_token_is_refused(token):
+    with pytest.raises(InvalidArgument):
+        TOKENS.read(token)
+
+
+def test_replicas_of_one_store_share_a_key_and_purposes_do_not():
+    url = "redis://:s%40cret@a:6379/0"
+    assert derived_key(url, b"a") == derived_key("redis://:s%40cret@b:6379/1", b"a")
+    assert len({derived_key(url, b"a"), derived_key(url, b"b"), derived_key("redis://:other@a:6379/0", b"a")}) == 3
