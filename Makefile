@@ -20,7 +20,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
 .PHONY: mesh-apply mesh-delete mesh-diff mesh-dump breakers
-.PHONY: bench-quick reconcile redrive soak hostile help up down status slo logs stop start restart kill run demo order token clean protos lint unit system integration test
+.PHONY: bench-quick reconcile redrive soak hostile help up down status slo logs stop start restart kill run demo order token clean protos lint unit components integration test
 
 help: ## say what can be done, and which variables choose what
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -93,8 +93,8 @@ lint: ## every check of the code that needs no running system
 unit: ## the tests that start nothing; TESTS=tests/unit/orders, or a file, or FILE::TEST
 	@$(DEVELOPER) unit "$(TESTS)"
 
-system: ## the tests that start one real program; TESTS=… as for unit
-	@$(DEVELOPER) system "$(TESTS)"
+components: ## the tests that start the real programs which one component needs; TESTS=… as for unit
+	@$(DEVELOPER) components "$(TESTS)"
 
 integration: ## the tests of a whole stack, on one of their own; TESTS=… as for unit
 	@$(DEVELOPER) integration "$(TESTS)"
@@ -114,7 +114,7 @@ mesh-dump: ## what the sidecars of SVC have
 breakers: ## every sidecar's view of every host: ejected or not, since when, errors, pending, retries
 	@$(STACK) breakers
 
-test: ## lint, unit, system and mesh tests, then those of a whole stack, on one of their own
+test: ## lint, unit tests, those of components, then those of a whole stack, on one of their own
 	@$(DEVELOPER) test
 
 .PHONY: mutation

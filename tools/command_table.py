@@ -23,9 +23,9 @@ COMMANDS = (
         arguments=(TESTS,),
     ),
     Command(
-        name="system",
-        help="the tests that start one real program: supervisord, Envoy",
-        function="tools.suites:system_command",
+        name="components",
+        help="the tests that start the real programs which one component needs, but no stack",
+        function="tools.suites:components_command",
         needs=Needs.ENVIRONMENT,
         arguments=(TESTS,),
     ),
@@ -38,7 +38,7 @@ COMMANDS = (
     ),
     Command(
         name="test",
-        help="lint, unit, system and mesh tests, then those of a whole stack, on one of their own",
+        help="lint, unit tests, those of components, then those of a whole stack, on one of their own",
         function="tools.suites:all_command",
         needs=Needs.BROWSER,
     ),

@@ -142,9 +142,9 @@ class Shopper:
         bought: list[order_pb2.Order] = []
 
         async def look() -> str:
-            await inventory.GetProduct(
-                inventory_service_pb2.GetProductRequest(name=self._product), timeout=CALL_LIMIT_S
-            )
+            # With the token: what an address may do without one, the attackers, who have the same, use up.
+            request = inventory_service_pb2.GetProductRequest(name=self._product)
+            await inventory.GetProduct(request, metadata=self._metadata, timeout=CALL_LIMIT_S)
             return OK
 
         async def order() -> str:

@@ -5,7 +5,6 @@ Which stack is read from the environment (PORT, NETWORK, STATE), as every comman
 """
 
 import asyncio
-import itertools
 import json
 import os
 import subprocess
@@ -14,7 +13,6 @@ import uuid
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import asyncpg
 import httpx
 import pytest
 
@@ -24,13 +22,12 @@ from stack import customer
 from stack import settings as stack_settings
 from stack.topology.addresses import Host, Network, Port
 from tests.integration.load import Load
-from tests.support.postgres_server import running_postgres
+from tests.support.waiting import eventually
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 # Mean time to recovery that the system promises.
 RECOVERY_LIMIT_S = 120
 PLENTY = 2000
-NUMBERS = itertools.count()
 
 
 class Stack:
@@ -146,37 +143,3 @@ class Topic:
 @pytest.fixture
 def topic(stack):
     return lambda name: Topic(stack.brokers, name)
-
-
-async def eventually(probe, *, within_s, every_s=0.5):
-    """Return the first true answer of *probe*, asked every *every_s*; fail after *within_s*."""
-    end = time.monotonic() + within_s
-    answer = None
-    while time.monotonic() < end:
-        answer = await probe()
-        if answer:
-            return answer
-        await asyncio.sleep(every_s)
-    raise AssertionError(f"not within {within_s} s; last answer: {answer!r}")
-
-
-@pytest.fixture(scope="session")
-def postgres():
-    """A PostgreSQL beside the stack; each test has a database of its own in it."""
-    with running_postgres() as server:
-        yield server
-
-
-@pytest.fixture
-async def database_url(postgres):
-    """The address of an empty database with the tables of orders."""
-    name = f"orders_{next(NUMBERS)}"
-    await execute(postgres, f"CREATE DATABASE {name} TEMPLATE template_orders")
-    yield postgres.url(name)
-    await execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
-
-
-async def execute(postgres, statement):
-    connection = await asyncpg.connect(postgres.url("postgres"))
-    await connection.execute(statement)
-    await connection.close()

@@ -13,7 +13,8 @@ from gateway.edge import contract
 from runtime.status import from_rpc_error
 from shop_client.rest import TAKEN, basket, keyed, place
 from stack import customer
-from tests.integration.conftest import CHECKOUT, eventually
+from tests.integration.conftest import CHECKOUT
+from tests.support.waiting import eventually
 
 UNKNOWN_ORDER = f"orders/{uuid.UUID(int=1)}"
 

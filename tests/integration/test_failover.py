@@ -8,8 +8,9 @@ import pytest
 from chaos import breakage
 from stack.describe import describe
 from stores import files
-from tests.integration.conftest import RECOVERY_LIMIT_S, eventually
+from tests.integration.conftest import RECOVERY_LIMIT_S
 from tests.integration.load import NOT_NOW
+from tests.support.waiting import eventually
 
 BUYERS = 4
 pytestmark = pytest.mark.timeout(300)

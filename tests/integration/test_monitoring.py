@@ -10,7 +10,8 @@ import yaml
 
 from shop_client import rest
 from stack.topology.addresses import Host, Port
-from tests.integration.conftest import CHECKOUT, eventually
+from tests.integration.conftest import CHECKOUT
+from tests.support.waiting import eventually
 
 MONITORING = CHECKOUT / "monitoring"
 RULES = sorted(MONITORING.glob("rules/*.yml"))

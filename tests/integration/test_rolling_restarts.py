@@ -11,7 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from stack.topology.addresses import Host, Port
 from stack.topology.plan import REPLICAS
-from tests.integration.conftest import RECOVERY_LIMIT_S, eventually
+from tests.integration.conftest import RECOVERY_LIMIT_S
+from tests.support.waiting import eventually
 
 # With the pause between two orders of one buyer, about 40 orders a second.
 BUYERS = 8

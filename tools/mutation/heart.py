@@ -36,7 +36,7 @@ MODULES: Mapping[str, str] = {
     "runtime.messaging.wrappers": f"{RUNTIME}/test_wrappers.py",
 }
 # These run the scripts on a Redis of their own.
-SCRIPTS = "tests/integration/inventory/test_store.py"
+SCRIPTS = "tests/components/inventory/test_store.py"
 LUA_FOLDER = "inventory_svc/lua"
 LUA_LOADER = "inventory_svc.scripts"
 """The module that reads the scripts; its `_files` lists them."""

@@ -14,10 +14,10 @@ import pytest
 from shop.orders.v1 import order_service_pb2_grpc
 
 from gateway.issuer.signing import ALGORITHM, AUDIENCE, Signer, key_in
-from tests.integration.edge import rig
-from tests.integration.edge.conftest import Buyer
-from tests.integration.edge.statuses import error
-from tests.integration.edge.test_grpc import order_request
+from tests.components.edge import rig
+from tests.components.edge.conftest import Buyer
+from tests.components.edge.statuses import error
+from tests.components.edge.test_grpc import order_request
 
 NOW = datetime.now(UTC)
 HOUR = timedelta(hours=1)

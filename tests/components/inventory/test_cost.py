@@ -8,8 +8,8 @@ import pytest
 from inventory_svc.relay import Relay
 from inventory_svc.scripts import EVENTS
 from inventory_svc.stock import Basket, Line, Receipt, Sale
-from tests.integration.inventory.conftest import order_id
-from tests.integration.inventory.fakes import FakePublisher
+from tests.components.inventory.conftest import order_id
+from tests.components.inventory.fakes import FakePublisher
 from tests.support.processes import eventually
 
 TOGETHER = 100

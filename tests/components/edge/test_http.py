@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.integration.edge.conftest import Buyer
-from tests.integration.edge.statuses import clean
+from tests.components.edge.conftest import Buyer
+from tests.components.edge.statuses import clean
 
 ORIGIN = os.environ.get("EDGE_ORIGIN", "https://shop.example.com")
 

@@ -11,7 +11,7 @@ import pytest
 
 from runtime import database
 from runtime.messaging.reader import messages_to_end
-from tests.integration import conftest
+from tests.support import waiting
 from tests.support.kafka_server import running_kafka
 from tests.support.replicas import OrdersReplica, migrate
 from tests.support.stand_ins import InventoryServer
@@ -108,4 +108,4 @@ def topic(kafka):
 @pytest.fixture
 def eventually():
     """Waits for a probe's first true answer."""
-    return functools.partial(conftest.eventually, within_s=15, every_s=0.2)
+    return functools.partial(waiting.eventually, within_s=15, every_s=0.2)

@@ -10,7 +10,7 @@ from inventory_svc.relay import Relay
 from inventory_svc.scripts import EVENTS, RELAY_LOCK
 from inventory_svc.stock import Basket, Line, Receipt
 from runtime.errors import InvalidArgument, Unavailable
-from tests.integration.inventory.fakes import FakePublisher, order_id
+from tests.components.inventory.fakes import FakePublisher, order_id
 from tests.support.processes import eventually
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from chaos.hostile.malformed import FORMS, call
 from chaos.hostile.wire import exchange, raw
-from tests.integration.hops import rig
-from tests.integration.hops.test_breakers import buy
+from tests.components.hops import rig
+from tests.components.hops.test_breakers import buy
 
 AT = (rig.EDGE, 8080)
 PRODUCTS = "/shop.inventory.v1.InventoryService/ListProducts"

@@ -7,8 +7,8 @@ import uuid
 import httpx
 import pytest
 
-from tests.integration.edge.conftest import Buyer
-from tests.integration.edge.statuses import clean, error
+from tests.components.edge.conftest import Buyer
+from tests.components.edge.statuses import clean, error
 
 
 def test_order_is_created_with_its_location(client: httpx.Client, buyer: Buyer) -> None:

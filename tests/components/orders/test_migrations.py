@@ -8,7 +8,7 @@ import pytest
 from orders_svc import migrations
 from orders_svc.migrations import apply_migrations, url_of_primary
 from runtime import database
-from tests.integration.conftest import execute
+from tests.components.conftest import execute
 from tests.support.postgres_server import ONLY_TLS
 
 

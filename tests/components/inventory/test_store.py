@@ -35,7 +35,7 @@ from inventory_svc.stock import (
     UnknownProducts,
 )
 from runtime.money import MixedCurrencies, Money, TotalTooLarge
-from tests.integration.inventory.conftest import PREFIX, fresh_store, list_product, marked, order_id, store_on
+from tests.components.inventory.conftest import PREFIX, fresh_store, list_product, marked, order_id, store_on
 
 
 def lines(**quantities):

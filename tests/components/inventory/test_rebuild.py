@@ -17,8 +17,8 @@ from inventory_svc.staging import Staging
 from inventory_svc.stock import Basket, Hold, HoldSettled, Line, Listing, Receipt, Return, Sale, Stock
 from runtime.errors import Aborted, Unavailable
 from runtime.money import Money
-from tests.integration.inventory.conftest import order_id, store_on
-from tests.integration.inventory.fakes import FakeLedger, FakeOrders
+from tests.components.inventory.conftest import order_id, store_on
+from tests.components.inventory.fakes import FakeLedger, FakeOrders
 from tests.support.processes import eventually
 
 MUG = Listing("mug", "Mug", "A mug.", Money.of("EUR", 12), 0)

@@ -14,9 +14,9 @@ import httpx
 import pytest
 from shop.orders.v1 import order_service_pb2_grpc
 
-from tests.integration.edge.conftest import Buyer
-from tests.integration.edge.statuses import clean, error, fields
-from tests.integration.edge.test_grpc import order_request
+from tests.components.edge.conftest import Buyer
+from tests.components.edge.statuses import clean, error, fields
+from tests.components.edge.test_grpc import order_request
 
 TEA = {"product": "products/tea-1", "quantity": 1}
 ORDERS, BATCH, RESTOCK = "/v1/orders", "/v1/orders:batchCreate", "/v1/products/tea-1:restock"

@@ -12,7 +12,7 @@ import pytest
 from shop.orders.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
 
 from shop_client import rest
-from tests.integration.hops import rig
+from tests.components.hops import rig
 
 TEA, BROKEN, BUSY, LATE = "products/tea-1", "products/broken", "products/busy", "products/late"
 CREATE = "/shop.orders.v1.OrderService/CreateOrder"

@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from runtime.messaging.topics import Topic, ensure_topics
-from tests.integration.messaging.raw import RawProducer
+from tests.components.messaging.raw import RawProducer
 from tests.support.kafka_server import running_kafka
 
 

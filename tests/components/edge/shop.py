@@ -1,7 +1,7 @@
 """
 A shop with the contract's methods and none of its insides, behind the edge under test.
 
-    python -m tests.integration.edge.shop orders|inventory ADDRESS
+    python -m tests.components.edge.shop orders|inventory ADDRESS
 
 It uses the services' own wrappers, so validation and errors are the real ones.
 """

@@ -6,8 +6,8 @@ import grpc
 import httpx
 import pytest
 
-from tests.integration.edge.conftest import Buyer
-from tests.integration.edge.statuses import detail, error
+from tests.components.edge.conftest import Buyer
+from tests.components.edge.statuses import detail, error
 
 ORDER = "orders/9f4e4d67-0000-5000-8000-000000000000"
 pytestmark = pytest.mark.usefixtures("own_shop")

@@ -14,8 +14,8 @@ from grpc_status import rpc_status
 from shop.inventory.v1 import inventory_service_pb2, inventory_service_pb2_grpc
 from shop.orders.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
 
-from tests.integration.edge import rig
-from tests.integration.edge.conftest import Buyer
+from tests.components.edge import rig
+from tests.components.edge.conftest import Buyer
 
 ORDER = "orders/9f4e4d67-0000-5000-8000-000000000000"
 

@@ -237,7 +237,7 @@ def _configure(folder: Path) -> None:
 
 def _application(folder: Path, service: str, replica: int) -> subprocess.Popen[bytes]:
     place = f"{address(service, replica)}:50061"
-    command = [sys.executable, "-m", "tests.integration.edge.shop", service, place]
+    command = [sys.executable, "-m", "tests.components.edge.shop", service, place]
     return _start(folder, f"{service}-{replica}", command)
 
 

@@ -15,7 +15,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from gateway.edge import contract, openapi
-from tests.integration.edge import rig
+from tests.components.edge import rig
 
 CHECKS = [
     not_a_server_error,

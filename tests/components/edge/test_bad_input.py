@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.edge.conftest import Buyer
-from tests.integration.edge.statuses import detail, error, fields
+from tests.components.edge.conftest import Buyer
+from tests.components.edge.statuses import detail, error, fields
 
 NOBODY = "orders/9f4e4d67-0000-5000-8000-000000000000"
 JSON = {"content-type": "application/json", "idempotency-key": "bad-input"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.hops import rig
+from tests.components.hops import rig
 
 Clients = Callable[[str], httpx.Client]
 

@@ -1,7 +1,7 @@
 """
 A real Envoy as the edge with a shop behind it, configured as on a whole stack by our Istio files.
 
-    python -m tests.integration.edge.rig FOLDER
+    python -m tests.components.edge.rig FOLDER
 
 Serves until SIGTERM; prints a line when it is ready.
 """
@@ -21,7 +21,7 @@ import yaml
 
 from gateway.edge import __main__ as gateway
 from gateway.issuer.signing import AUDIENCE, Signer, key_in
-from tests.integration.edge import shop
+from tests.components.edge import shop
 from translator.__main__ import main as translator
 
 HERE = Path(__file__).resolve().parent

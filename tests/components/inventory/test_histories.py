@@ -45,8 +45,8 @@ from inventory_svc.stock import Basket, Hold, Line, Listing, Rebuilding, Receipt
 from runtime.errors import Unavailable
 from runtime.messaging.message import Message
 from runtime.money import Money
-from tests.integration.inventory.conftest import store_on
-from tests.integration.inventory.fakes import FakeLedger, FakeOrders, FakePublisher
+from tests.components.inventory.conftest import store_on
+from tests.components.inventory.fakes import FakeLedger, FakeOrders, FakePublisher
 
 PRODUCTS = ("mug", "pen")
 ORDERS = [str(uuid.UUID(int=number)) for number in range(4)]

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from shop_client import rest
-from tests.integration.edge import rig
+from tests.components.edge import rig
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +38,7 @@ def address(folder: Path) -> Iterator[str]:
     if given:
         yield given
         return
-    command = [sys.executable, "-m", "tests.integration.edge.rig", str(folder)]
+    command = [sys.executable, "-m", "tests.components.edge.rig", str(folder)]
     with subprocess.Popen(command, cwd=rig.ROOT, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         try:

@@ -1,0 +1,16 @@
+"""Waiting for what comes by itself."""
+
+import asyncio
+import time
+
+
+async def eventually(probe, *, within_s, every_s=0.5):
+    """Return the first true answer of *probe*, asked every *every_s*; fail after *within_s*."""
+    end = time.monotonic() + within_s
+    answer = None
+    while time.monotonic() < end:
+        answer = await probe()
+        if answer:
+            return answer
+        await asyncio.sleep(every_s)
+    raise AssertionError(f"not within {within_s} s; last answer: {answer!r}")
