@@ -7,7 +7,6 @@ from shop.orders.v1 import events_pb2, order_pb2
 
 from shop_client.rest import basket, in_stock, place, unconfirmed
 from tests.integration.conftest import RECOVERY_LIMIT_S
-from tests.support.waiting import eventually
 
 
 async def available(edge, product):

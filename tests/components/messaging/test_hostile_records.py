@@ -24,7 +24,7 @@ from shop.orders.v1 import (
     order_service_pb2,
 )
 
-from inventory_svc import translate
+from inventory_svc import wire
 from inventory_svc.stock import Receipt
 from runtime.messaging.reader import read_to_end
 from tests.support.processes import eventually
@@ -183,7 +183,7 @@ async def test_nothing_that_is_written_to_a_topic_ends_a_replica_or_stops_a_part
         event = events_pb2.OrderEvent(event_id=str(uuid.uuid4()), order=sold, stock_generation=hold.generation)
         world.allocations.owned[order] = {"enamel-mug": 1}
         raw.send("order_events", key=order.encode(), value=event.SerializeToString(), partition=partition)
-    receipt = translate.receipt_entry(Receipt(f"otto {uuid.uuid4()}", "olive-oil", 7), 1_700_000_000_000)
+    receipt = wire.receipt_entry(Receipt(f"otto {uuid.uuid4()}", "olive-oil", 7), 1_700_000_000_000)
     raw.send("stock_ledger", key=uuid.uuid4().bytes, value=receipt.SerializeToString(), headers=NOT_UTF8)
     raw.flush()
 
