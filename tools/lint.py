@@ -57,6 +57,8 @@ def checks(settings: Settings) -> dict[str, Sequence[str]]:
         "types": (f"{tool}/python", "-m", "mypy", *sources),
         "pages": (f"{tool}/python", "-m", "gateway.pages.build", "--check"),
         "dead code": (f"{tool}/python", "-m", "tools.dead_code", *sources),
+        # Most tests need what is not here: whether they can be read at all shows in seconds.
+        "tests": (f"{tool}/python", "-m", "pytest", "--collect-only", "-qq", "-p", "no:cacheprovider", "tests"),
         "imports": (f"{tool}/python", "-c", "from importlinter.cli import lint_imports_command as run; run()"),
         "contract": (f"{tool}/python", "-m", "tools.contract"),
         "format": (f"{tool}/ruff", "format", "--check", "--quiet", "."),
