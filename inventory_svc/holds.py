@@ -74,7 +74,7 @@ class Inventory:
         self._ledger = ledger
         self._orders = orders
         self._current = current
-        self._together: Batcher[Basket, Hold] = Batcher(self.hold_all, batch_limit=MAX_TOGETHER)
+        self._together: Batcher[Basket, Hold] = Batcher(self.hold_all, name="hold baskets", batch_limit=MAX_TOGETHER)
 
     async def hold(self, basket: Basket) -> Hold:
         """

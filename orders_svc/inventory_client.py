@@ -110,7 +110,7 @@ class HoldBatcher:
     def __init__(self, work: Work[inventory_service_pb2.HoldStockRequest, Hold], batch_limit: int) -> None:
         self._work = work
         self._batcher: Batcher[inventory_service_pb2.HoldStockRequest, Hold] = Batcher(
-            self._timed, batch_limit=batch_limit
+            self._timed, name="hold stock", batch_limit=batch_limit
         )
         self._started_at: float | None = None
         self.load = 0

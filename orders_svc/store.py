@@ -39,8 +39,12 @@ class Store:
         self._pool = pool
         self._replica = replica
         self._notifier = notifier
-        self._placing: Batcher[rows.Prepared, Answer] = Batcher(self._place_batch, batch_limit=batch_limit)
-        self._finding: Batcher[Request, Stored | None] = Batcher(self._find_batch, batch_limit=batch_limit)
+        self._placing: Batcher[rows.Prepared, Answer] = Batcher(
+            self._place_batch, name="store orders", batch_limit=batch_limit
+        )
+        self._finding: Batcher[Request, Stored | None] = Batcher(
+            self._find_batch, name="find answers", batch_limit=batch_limit
+        )
 
     async def find_answer(self, request: Request) -> Stored | None:
         """

@@ -11,6 +11,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from opentelemetry import context
+from opentelemetry.context import Context
+
+from runtime import spans
 from runtime.errors import ResourceExhausted
 
 Item = TypeVar("Item")
@@ -24,14 +28,16 @@ class Batcher(Generic[Item, Result]):
 
     *work* returns a result or an exception for each item, in their order; if it
     raises, every item of its batch gets that. At most *queue_limit* items wait;
-    more are refused with `ResourceExhausted`.
+    more are refused with `ResourceExhausted`. The callers' traces tell of the batch
+    in a span *name*.
     """
 
-    def __init__(self, work: Work[Item, Result], *, batch_limit: int = 256, queue_limit: int = 4096) -> None:
+    def __init__(self, work: Work[Item, Result], *, name: str, batch_limit: int = 256, queue_limit: int = 4096) -> None:
         self._work = work
+        self._name = name
         self._batch_limit = batch_limit
         self._queue_limit = queue_limit
-        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._waiting: deque[tuple[Item, asyncio.Future[Result], Context]] = deque()
         self._running: asyncio.Task[None] | None = None
 
     async def submit(self, item: Item) -> Result:
@@ -43,7 +49,7 @@ class Batcher(Generic[Item, Result]):
         if len(self._waiting) >= self._queue_limit:
             raise ResourceExhausted("too much is waiting here", reason="QUEUE_FULL", retry_after_s=1)
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, future))
+        self._waiting.append((item, future, context.get_current()))
         if self._running is None:
             self._running = asyncio.create_task(self._run())
         return await future
@@ -57,22 +63,23 @@ class Batcher(Generic[Item, Result]):
         finally:
             self._running = None
 
-    def _take(self) -> list[tuple[Item, asyncio.Future[Result]]]:
-        batch: list[tuple[Item, asyncio.Future[Result]]] = []
+    def _take(self) -> list[tuple[Item, asyncio.Future[Result], Context]]:
+        batch: list[tuple[Item, asyncio.Future[Result], Context]] = []
         while self._waiting and len(batch) < self._batch_limit:
             entry = self._waiting.popleft()
             if not entry[1].done():
                 batch.append(entry)
         return batch
 
-    async def _process(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+    async def _process(self, batch: list[tuple[Item, asyncio.Future[Result], Context]]) -> None:
         try:
-            results = await self._work([item for item, _ in batch])
+            with spans.together(self._name, [caller for _, _, caller in batch]):
+                results = await self._work([item for item, _, _ in batch])
             if len(results) != len(batch):
                 raise RuntimeError(f"{len(batch)} items, but {len(results)} results")
         except Exception as error:
             results = [error] * len(batch)
-        for (_, future), result in zip(batch, results, strict=True):
+        for (_, future, _), result in zip(batch, results, strict=True):
             if future.done():
                 continue
             if isinstance(result, Exception):

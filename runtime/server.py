@@ -16,7 +16,7 @@ import structlog
 import uvloop
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from opentelemetry.instrumentation.grpc import aio_server_interceptor
+from opentelemetry.instrumentation.grpc import aio_server_interceptor, filters
 
 from runtime import background
 from runtime.call_counts import count_from_zero
@@ -61,7 +61,8 @@ class Server:
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
             interceptors=[
-                aio_server_interceptor(),  # type: ignore[no-untyped-call]
+                # Who asks every second whether it is well is nobody's trace.
+                aio_server_interceptor(filter_=filters.negate(filters.health_check())),  # type: ignore[no-untyped-call]
                 Interceptor(wrappers(settings, domain)),
             ],
             options=_options(settings),

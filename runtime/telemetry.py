@@ -10,9 +10,10 @@ from typing import Any
 import prometheus_client
 import structlog
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
@@ -67,11 +68,27 @@ def _add_trace(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMappi
     return event
 
 
+class NothingPersonal(SpanProcessor):
+    """Takes out of a span what tells of who called."""
+
+    PERSONAL = ("rpc.user_agent", "user_agent.original", "net.peer.ip", "net.peer.name", "client.address")
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """
+        Hide the attributes that a span begins with.
+        """
+        for name in self.PERSONAL:
+            if span.attributes and name in span.attributes:
+                span.set_attribute(name, "-")
+
+
 def _start_tracing(settings: ProcessSettings, service: str) -> None:
     resource = Resource.create({"service.name": service, "service.instance.id": settings.pod_name})
+    # What is kept of others' traces they have decided; of our own, OTEL_TRACES_SAMPLER does (all, unless it says less).
     # Without an exporter a span only has ids, which go into logs and on to others; nothing is recorded in it.
     provider = TracerProvider(resource=resource, sampler=None if settings.otel_exporter_otlp_endpoint else ALWAYS_OFF)
     if settings.otel_exporter_otlp_endpoint:
         exporter = OTLPSpanExporter(endpoint=settings.otel_exporter_otlp_endpoint)
+        provider.add_span_processor(NothingPersonal())
         provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)

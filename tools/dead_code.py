@@ -17,8 +17,8 @@ from stack.settings import CHECKOUT
 from tools import command_table as tools_table
 
 KINDS = {"class", "function", "import", "method", "property", "unreachable_code"}
-# Called by a library by their names: gRPC's interceptors, PyYAML's dumper, Python's import.
-CALLED_BY_NAME = {"intercept_service", "intercept_unary_unary", "ignore_aliases", "get_code"}
+# Called by a library by their names: OpenTelemetry's processors, gRPC's interceptors, PyYAML's dumper, Python's import.
+CALLED_BY_NAME = {"on_start", "intercept_service", "intercept_unary_unary", "ignore_aliases", "get_code"}
 # Named in the tables of commands.
 COMMANDS = {command.function.partition(":")[2] for command in (*stack_table.COMMANDS, *tools_table.COMMANDS)}
 

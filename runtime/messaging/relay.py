@@ -17,8 +17,10 @@ from typing import Any
 
 import asyncpg
 import structlog
+from opentelemetry import trace
 from prometheus_client import Counter
 
+from runtime import spans
 from runtime.database import NOT_NOW, listening, own_session
 from runtime.errors import Error, InvalidArgument, Unavailable
 from runtime.messaging import outbox_backlog
@@ -168,7 +170,10 @@ class Relay:
 
     async def _publish(self, connection: Any, rows: Sequence[Any]) -> bool:
         for wave in waves(rows):
-            outcomes = await self._publisher.publish_each([_record(row) for row in wave])
+            records = [_record(row) for row in wave]
+            contexts = [spans.context_of(record.headers) for record in records]
+            with spans.together(f"publish {wave[0]['topic']}", contexts, trace.SpanKind.PRODUCER):
+                outcomes = await self._publisher.publish_each(records)
             async with self._one_at_a_time:
                 await self._settle(connection, wave, outcomes)
             if any(isinstance(outcome, Unavailable) for outcome in outcomes):

@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 import structlog
 import tenacity
 from confluent_kafka import KafkaException
-from opentelemetry import propagate, trace
+from opentelemetry import trace
 from prometheus_client import Counter, Histogram
 
-from runtime import errors
+from runtime import errors, spans
 from runtime.messaging.message import Handler, Message
 
 Wrapper = Callable[[Handler], Handler]
@@ -33,7 +33,6 @@ PATIENCE_S = 120.0
 """For one batch, before its consumer begins anew; the group waits 5 minutes for a member."""
 SILENT_TRIES = 2
 """The first tries are silent: what restarts is back in a moment."""
-MAX_LINKS = 32
 HANDLED = Counter("consumed_messages", "Messages that a consumer took effect of or put aside.", ["group"])
 RETRIED = Counter("consumed_batches_retried", "Batches that were tried once more.", ["group"])
 SECONDS = Histogram(
@@ -43,7 +42,6 @@ SECONDS = Histogram(
     buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 30, 120, 300),
 )
 log = structlog.get_logger()
-tracer = trace.get_tracer(__name__)
 
 
 class Rejected(Exception):
@@ -140,17 +138,13 @@ def concurrently(width: int) -> Wrapper:
 
 def traced(name: str) -> Wrapper:
     """
-    Put a span around each batch: in the trace of its message if there is but one, else linked to theirs.
+    Have the traces of a batch's messages tell of it: what it calls belongs to the first, the others link to that.
     """
 
     def wrap(handler: Handler) -> Handler:
         async def handle(messages: Sequence[Message]) -> None:
-            alone = propagate.extract(dict(messages[0].headers)) if len(messages) == 1 else None
-            with tracer.start_as_current_span(name, context=alone, kind=trace.SpanKind.CONSUMER) as span:
-                if alone is None and span.is_recording():
-                    for message in messages[:MAX_LINKS]:
-                        context = propagate.extract(dict(message.headers))
-                        span.add_link(trace.get_current_span(context).get_span_context())
+            contexts = [spans.context_of(message.headers) for message in messages]
+            with spans.together(name, contexts, trace.SpanKind.CONSUMER):
                 await handler(messages)
 
         return handle

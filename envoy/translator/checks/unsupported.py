@@ -61,6 +61,12 @@ UNSUPPORTED: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "inboundConnectionPool": "set the connectionPool of the service's DestinationRule",
             "outboundTrafficPolicy.egressProxy": NO_INTERCEPTION,
         },
+        "Telemetry": {
+            "accessLogging": "every Envoy logs what fails",
+            "metrics": "there are Envoy's own statistics, not Istio's",
+            "tracing[].disableContextPropagation": "Envoy 1.40 does not know it",
+            **_TARGETS,
+        },
         "AuthorizationPolicy": {"provider": "external authorization is not translated", **_TARGETS},
         "RequestAuthentication": dict(_TARGETS),
         "EnvoyFilter": {

@@ -14,6 +14,7 @@ from translator.checks.gateway import check_gateway
 from translator.checks.request_authentication import check_request_authentication
 from translator.checks.service_entry import check_service_entry, check_workload_entry
 from translator.checks.sidecar import check_sidecar
+from translator.checks.telemetry import check_telemetry
 from translator.checks.unsupported import unsupported
 from translator.checks.values import Mistakes
 from translator.checks.virtual_service import check_virtual_service
@@ -42,6 +43,7 @@ CHECKS: Mapping[str, Callable[[Resource], Mistakes]] = MappingProxyType(
         "RequestAuthentication": check_request_authentication,
         "ServiceEntry": check_service_entry,
         "Sidecar": check_sidecar,
+        "Telemetry": check_telemetry,
         "VirtualService": check_virtual_service,
         "WorkloadEntry": _workload_entry,
     }

@@ -19,6 +19,7 @@ from translator.config.names import stat_name
 from translator.config.protoconv import boolean, packed
 from translator.config.request_authentication import jwt_filter
 from translator.config.route import cors, fault
+from translator.config.tracing import set_tracing
 from translator.model.proxy import Proxy
 
 Manager = hcm.HttpConnectionManager
@@ -51,6 +52,7 @@ def connection_manager(proxy: Proxy, context: str, stat_prefix: str) -> hcm.Http
         )
     if context == GATEWAY:
         manager.server_name = "istio-envoy"
+    set_tracing(manager, proxy, context)
     return manager
 
 

@@ -154,6 +154,27 @@ class Credential(_Block):
 
 
 @dataclass(frozen=True)
+class OpenTelemetryProvider(_Block):
+    """
+    Where spans go: a service of the mesh that takes OTLP over gRPC, and the longest path that a span has.
+    """
+
+    service: str
+    port: PortNumber
+    max_tag_length: Annotated[int, Strict(), Field(ge=0)] = 0
+
+
+@dataclass(frozen=True)
+class ExtensionProvider(_Block):
+    """
+    What a Telemetry may name, as `extensionProviders` of Istio's mesh configuration has it.
+    """
+
+    name: str
+    opentelemetry: OpenTelemetryProvider
+
+
+@dataclass(frozen=True)
 class Registry(_Block):
     """
     Everything known of one stack, without Istio's files.
@@ -166,6 +187,7 @@ class Registry(_Block):
     services: tuple[ServiceRecord, ...] = ()
     workloads: tuple[Workload, ...] = ()
     credentials: tuple[Credential, ...] = ()
+    extension_providers: tuple[ExtensionProvider, ...] = ()
 
     def identity(self, workload: Workload) -> str:
         """

@@ -23,7 +23,7 @@ class Work:
 
 async def test_what_arrives_while_one_batch_is_in_flight_goes_together():
     work = Work()
-    batcher = Batcher(work)
+    batcher = Batcher(work, name="work")
     first = asyncio.create_task(batcher.submit(1))
     await asyncio.sleep(0.01)
     others = [asyncio.create_task(batcher.submit(n)) for n in (2, 3, 4)]
@@ -36,7 +36,7 @@ async def test_what_arrives_while_one_batch_is_in_flight_goes_together():
 async def test_a_batch_has_a_limit():
     work = Work()
     work.go.set()
-    batcher = Batcher(work, batch_limit=2)
+    batcher = Batcher(work, name="work", batch_limit=2)
     await asyncio.gather(*(batcher.submit(n) for n in range(5)))
     assert [len(batch) for batch in work.batches] == [2, 2, 1]
 
@@ -45,7 +45,7 @@ async def test_one_failing_item_does_not_fail_its_neighbours():
     async def work(items):
         return [NotFound("no") if item == 2 else item for item in items]
 
-    batcher = Batcher(work)
+    batcher = Batcher(work, name="work")
     results = await asyncio.gather(*(batcher.submit(n) for n in (1, 2, 3)), return_exceptions=True)
     assert results[0] == 1
     assert isinstance(results[1], NotFound)
@@ -58,7 +58,7 @@ async def test_work_that_raises_fails_its_batch_and_the_next_one_runs():
             raise OSError("gone")
         return items
 
-    batcher = Batcher(work)
+    batcher = Batcher(work, name="work")
     with pytest.raises(OSError, match="gone"):
         await batcher.submit(1)
     assert await batcher.submit(2) == 2
@@ -66,7 +66,7 @@ async def test_work_that_raises_fails_its_batch_and_the_next_one_runs():
 
 async def test_a_full_queue_refuses_at_once():
     work = Work()
-    batcher = Batcher(work, queue_limit=1)
+    batcher = Batcher(work, name="work", queue_limit=1)
     first = asyncio.create_task(batcher.submit(1))
     await asyncio.sleep(0.01)
     second = asyncio.create_task(batcher.submit(2))
@@ -79,7 +79,7 @@ async def test_a_full_queue_refuses_at_once():
 
 async def test_an_item_whose_caller_has_gone_is_not_worked_on():
     work = Work()
-    batcher = Batcher(work)
+    batcher = Batcher(work, name="work")
     first = asyncio.create_task(batcher.submit(1))
     await asyncio.sleep(0.01)
     gone = asyncio.create_task(batcher.submit(2))
@@ -94,7 +94,7 @@ async def test_an_item_whose_caller_has_gone_is_not_worked_on():
 
 async def test_a_caller_that_goes_while_its_batch_runs_leaves_the_others_alone():
     work = Work()
-    batcher = Batcher(work)
+    batcher = Batcher(work, name="work")
     tasks = [asyncio.create_task(batcher.submit(n)) for n in (1, 2)]
     await asyncio.sleep(0.01)
     tasks[0].cancel()

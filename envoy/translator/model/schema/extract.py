@@ -21,6 +21,7 @@ KINDS = frozenset(
         "RequestAuthentication",
         "ServiceEntry",
         "Sidecar",
+        "Telemetry",
         "VirtualService",
         "WorkloadEntry",
     }

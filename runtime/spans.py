@@ -1,0 +1,47 @@
+"""Spans of work that is done for several traces at a time: each of them tells of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from opentelemetry import context, propagate, trace
+from opentelemetry.context import Context
+
+MAX_SPANS = 64
+"""Of one batch; more of its traces do not tell of it."""
+NONE = Context()
+tracer = trace.get_tracer(__name__)
+
+
+def context_of(headers: Mapping[str, str]) -> Context:
+    """
+    Return the trace context in a message's *headers*, W3C's `traceparent`.
+    """
+    return propagate.extract(dict(headers), context=NONE)
+
+
+@contextmanager
+def together(name: str, contexts: Sequence[Context], kind: trace.SpanKind = trace.SpanKind.INTERNAL) -> Iterator[None]:
+    """
+    Have each of the traces that are kept tell of what is done inside, in a span *name*.
+
+    What is called inside belongs to the first of them, to which the spans of the others link. Of what no trace that
+    is kept tells, the first context goes on, so that logs have a trace's id.
+    """
+    kept = [each for each in contexts if trace.get_current_span(each).get_span_context().trace_flags.sampled]
+    if not kept:
+        token = context.attach(contexts[0] if contexts else NONE)
+        try:
+            yield
+        finally:
+            context.detach(token)
+        return
+    with tracer.start_as_current_span(name, kept[0], kind=kind) as first:
+        link = trace.Link(first.get_span_context())
+        others = [tracer.start_span(name, each, kind=kind, links=[link]) for each in kept[1:MAX_SPANS]]
+        try:
+            yield
+        finally:
+            for span in others:
+                span.end()

@@ -1,0 +1,93 @@
+"""Work for several traces at a time is told by each of them that is kept."""
+
+import asyncio
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from runtime import spans
+from runtime.batching import Batcher
+from runtime.messaging.message import Message
+from runtime.messaging.wrappers import traced
+from runtime.telemetry import NothingPersonal
+
+TRACES = [f"{number:032x}" for number in range(1, 5)]
+
+
+def headers(trace_id, *, kept=True):
+    return {"traceparent": f"00-{trace_id}-00000000000000aa-0{int(kept)}"}
+
+
+@pytest.fixture
+def finished(monkeypatch):
+    """What spans there were."""
+    provider, exporter = TracerProvider(), InMemorySpanExporter()
+    provider.add_span_processor(NothingPersonal())
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(spans, "tracer", provider.get_tracer("test"))
+    return exporter.get_finished_spans
+
+
+def trace_of(span):
+    return trace.format_trace_id(span.context.trace_id)
+
+
+async def test_a_batch_of_messages_is_a_span_in_each_of_their_traces(finished):
+    seen = []
+
+    async def handle(_):
+        seen.append(trace.format_trace_id(trace.get_current_span().get_span_context().trace_id))
+
+    messages = [
+        Message("t", 0, number, b"k", b"v", headers(each, kept=number != 1), 0) for number, each in enumerate(TRACES)
+    ]
+    await traced("work")(handle)(messages)
+    assert seen == [TRACES[0]]
+    told = {trace_of(span): span for span in finished()}
+    assert set(told) == {TRACES[0], TRACES[2], TRACES[3]}
+    assert {span.parent.span_id for span in told.values()} == {0xAA}
+    first = told[TRACES[0]].context.span_id
+    assert [link.context.span_id for link in told[TRACES[3]].links] == [first]
+
+
+async def test_of_traces_that_are_not_kept_nothing_is_told_but_their_id_goes_on(finished):
+    seen = []
+
+    async def handle(_):
+        seen.append(trace.format_trace_id(trace.get_current_span().get_span_context().trace_id))
+
+    await traced("work")(handle)([Message("t", 0, 0, b"k", b"v", headers(TRACES[1], kept=False), 0)])
+    await traced("work")(handle)([Message("t", 0, 0, b"k", b"v", {"traceparent": "nonsense"}, 0)])
+    assert seen == [TRACES[1], "0" * 32]
+    assert finished() == ()
+
+
+async def test_each_batch_belongs_to_the_traces_of_its_own_callers(finished):
+    in_work = []
+
+    async def work(items):
+        in_work.append((items, trace.format_trace_id(trace.get_current_span().get_span_context().trace_id)))
+        await asyncio.sleep(0)
+        return items
+
+    batcher = Batcher(work, name="work", batch_limit=1)
+
+    async def call(trace_id):
+        with spans.together("call", [spans.context_of(headers(trace_id))]):
+            return await batcher.submit(trace_id)
+
+    await asyncio.gather(*map(call, TRACES))
+    assert in_work == [([each], each) for each in TRACES]
+    assert sorted(trace_of(span) for span in finished() if span.name == "work") == TRACES
+
+
+async def test_nothing_of_who_called_is_in_a_span(finished):
+    with spans.tracer.start_as_current_span(
+        "call", attributes={"rpc.user_agent": "somebody's", "net.peer.ip": "10.0.0.1"}
+    ):
+        pass
+    [span] = finished()
+    assert dict(span.attributes) == {"rpc.user_agent": "-", "net.peer.ip": "-"}
