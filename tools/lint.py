@@ -29,6 +29,7 @@ SOURCES = (
     "images",
     "k8s",
     "protos",
+    "tests/support/fakes",
 )
 
 

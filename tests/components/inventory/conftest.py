@@ -1,20 +1,16 @@
 """A Redis of its own for each module, emptied for each test; Kafka where a test asks for it."""
 
 import tempfile
-import uuid
 
 import pytest
 
 from inventory_svc.connection import connect
 from inventory_svc.generation import CurrentGeneration, Position
 from inventory_svc.scripts import FORMAT, MARKER, REBUILD_LOCK, Scripts
-from inventory_svc.stock import Listing, Receipt
 from inventory_svc.store import Limits, Store
-from runtime.money import Money
 from tests.support.kafka_server import running_kafka
 from tests.support.redis_server import RedisServer
-
-PRICE = Money.of("EUR", 12, 900_000_000)
+from tests.support.stock_port_suite import furnished
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +41,6 @@ LEASE_MS = 60_000
 PREFIX = "stock:test:"
 
 
-def order_id(name):
-    """The id of an order that a test calls *name*: always the same."""
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, name))
-
-
 async def marked(redis, generation, *, prefix=PREFIX):
     """An empty stock takes effect, as at the end of a rebuild."""
     scripts = Scripts(redis, CurrentGeneration())
@@ -74,16 +65,7 @@ async def fresh_store(redis, *, generation=1, prefix=PREFIX, **limits):
     return store
 
 
-async def list_product(store, name, units, *, low=0, price=PRICE):
-    await store.list_product(Listing(name, name.title(), f"A {name}.", price, low), 1)
-    if units:
-        await store.receive(Receipt(f"test {name}", name, units))
-
-
 @pytest.fixture
 async def store(redis):
     """A mug of which there are ten, a pen of which there are three."""
-    store = await fresh_store(redis)
-    await list_product(store, "mug", 10)
-    await list_product(store, "pen", 3)
-    return store
+    return await furnished(await fresh_store(redis))

@@ -8,9 +8,9 @@ import pytest
 from inventory_svc.relay import Relay
 from inventory_svc.scripts import EVENTS
 from inventory_svc.stock import Basket, Line, Receipt, Sale
-from tests.components.inventory.conftest import order_id
-from tests.components.inventory.fakes import FakePublisher
+from tests.support.fakes.inventory import FakePublisher
 from tests.support.processes import eventually
+from tests.support.stock_port_suite import order_id
 
 TOGETHER = 100
 """Baskets that arrive in one call."""

@@ -46,7 +46,7 @@ from runtime.errors import Unavailable
 from runtime.messaging.message import Message
 from runtime.money import Money
 from tests.components.inventory.conftest import store_on
-from tests.components.inventory.fakes import FakeLedger, FakeOrders, FakePublisher
+from tests.support.fakes.inventory import FakeLedger, FakeOrders, FakePublisher
 
 PRODUCTS = ("mug", "pen")
 ORDERS = [str(uuid.UUID(int=number)) for number in range(4)]

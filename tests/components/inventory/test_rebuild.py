@@ -17,9 +17,10 @@ from inventory_svc.staging import Staging
 from inventory_svc.stock import Basket, Hold, HoldSettled, Line, Listing, Receipt, Return, Sale, Stock
 from runtime.errors import Aborted, Unavailable
 from runtime.money import Money
-from tests.components.inventory.conftest import order_id, store_on
-from tests.components.inventory.fakes import FakeLedger, FakeOrders
+from tests.components.inventory.conftest import store_on
+from tests.support.fakes.inventory import FakeLedger, FakeOrders
 from tests.support.processes import eventually
+from tests.support.stock_port_suite import order_id
 
 MUG = Listing("mug", "Mug", "A mug.", Money.of("EUR", 12), 0)
 

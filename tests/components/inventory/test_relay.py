@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import uuid
 
 import pytest
 from shop.inventory.v1.events_pb2 import StockEvent
@@ -10,7 +11,7 @@ from inventory_svc.relay import Relay
 from inventory_svc.scripts import EVENTS, RELAY_LOCK
 from inventory_svc.stock import Basket, Line, Receipt
 from runtime.errors import InvalidArgument, Unavailable
-from tests.components.inventory.fakes import FakePublisher, order_id
+from tests.support.fakes.inventory import FakePublisher
 from tests.support.processes import eventually
 
 
@@ -30,8 +31,8 @@ async def relaying(store, redis, publisher):
 
 
 async def sell(store, count):
-    orders = [order_id() for _ in range(count)]
-    await store.receive(Receipt(order_id(), "mug", count))
+    orders = [str(uuid.uuid4()) for _ in range(count)]
+    await store.receive(Receipt(str(uuid.uuid4()), "mug", count))
     await store.hold([Basket(order, (Line("mug", 1),)) for order in orders])
     return orders
 
@@ -124,7 +125,7 @@ async def test_an_entry_that_is_no_event_is_reported_and_holds_up_no_other(store
     await redis.delete(EVENTS)
     await redis.xadd(EVENTS, {"kind": "held", "changes": "no JSON"}, id="0-1")
     await redis.xadd(EVENTS, {"nothing": "of ours"}, id="0-2")
-    await store.receive(Receipt(order_id(), "mug", 1))
+    await store.receive(Receipt(str(uuid.uuid4()), "mug", 1))
     async with relaying(store, redis, publisher):
         await eventually(lambda: gone(redis))
     assert publisher.records

@@ -23,7 +23,7 @@ from runtime.messaging.publisher import Publisher
 from runtime.messaging.relay import Relay
 from runtime.messaging.topics import Topic, ensure_topics
 from runtime.notifier import Notifier
-from tests.unit.orders.fakes import FakeInventory
+from tests.support.fakes.orders import FakeInventory
 
 pytestmark = pytest.mark.timeout(150)
 TOGETHER = 100

@@ -16,7 +16,7 @@ from orders_svc.store import Store
 from runtime.errors import FailedPrecondition, Unavailable
 from runtime.messaging.relay import Relay
 from runtime.notifier import Notifier
-from tests.unit.orders.port_suite import confirmed, draft, hold_for, pending
+from tests.support.orders_port_suite import confirmed, draft, hold_for, pending
 
 
 class Shelf:

@@ -24,7 +24,7 @@ from runtime.caller import Caller
 from runtime.errors import InvalidArgument, Unavailable
 from runtime.notifier import Notifier
 from runtime.page_token import PageTokens
-from tests.unit.orders.port_suite import AT, OrdersPortSuite, confirmed, draft, hold_for, pending
+from tests.support.orders_port_suite import AT, OrdersPortSuite, confirmed, draft, hold_for, pending
 
 
 @pytest.fixture

@@ -27,8 +27,8 @@ from runtime import deadline
 from runtime.caller import Caller
 from runtime.errors import FailedPrecondition, Unavailable
 from runtime.money import MixedCurrencies, Money, TotalTooLarge
-from tests.unit.orders.fakes import FakeInventory, FakeOrders
-from tests.unit.orders.port_suite import draft
+from tests.support.fakes.orders import FakeInventory, FakeOrders
+from tests.support.orders_port_suite import draft
 
 ANN, BOB, OPERATOR = Caller("ann"), Caller("bob"), Caller("op", operator=True)
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.unit.orders.fakes import FakeOrders
-from tests.unit.orders.port_suite import OrdersPortSuite
+from tests.support.fakes.orders import FakeOrders
+from tests.support.orders_port_suite import OrdersPortSuite
 
 
 class TestFakeOrders(OrdersPortSuite):

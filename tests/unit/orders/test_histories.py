@@ -14,7 +14,7 @@ from orders_svc.order import NEXT, Draft, Line, State
 from orders_svc.saga import Saga
 from runtime.caller import Caller
 from runtime.errors import Error
-from tests.unit.orders.fakes import FakeInventory, FakeOrders
+from tests.support.fakes.orders import FakeInventory, FakeOrders
 
 UNITS = 10
 TEA = "products/tea"

@@ -16,8 +16,8 @@ from runtime.caller import Caller
 from runtime.errors import Unavailable
 from runtime.messaging.message import Message
 from runtime.money import Money
-from tests.unit.orders.fakes import FakeInventory, FakeOrders
-from tests.unit.orders.port_suite import draft, hold_for
+from tests.support.fakes.orders import FakeInventory, FakeOrders
+from tests.support.orders_port_suite import draft, hold_for
 
 ANN = Caller("ann")
 PATH = saga.stages([0.2, 0.4])

@@ -19,7 +19,7 @@ from runtime import interceptors
 from runtime.money import Money
 from runtime.settings import ServiceSettings
 from runtime.status import from_status
-from tests.unit.orders.port_suite import draft
+from tests.support.orders_port_suite import draft
 from tests.unit.orders.test_watch import Pool
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
