@@ -42,9 +42,13 @@ def _exactness(path: str) -> tuple[int, int, str]:
 
 
 def _route(path: str, bindings: Sequence[Binding]) -> dict[str, Any]:
+    verbs = {binding.verb for binding in bindings}
+    # An answer that does not end has nothing to tell without its body.
+    heads = any(binding.verb == "GET" and not binding.method.server_streaming for binding in bindings)
     return {
         "pattern": lua_pattern(path),
-        "allow": ", ".join(sorted(binding.verb for binding in bindings)),
+        "allow": ", ".join(sorted(verbs | {"HEAD"} if heads else verbs)),
+        "head": heads,
         "methods": {binding.verb: _method(binding) for binding in bindings},
     }
 

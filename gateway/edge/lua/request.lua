@@ -132,8 +132,15 @@ local function is_api(path)
   return METHODS[path] or PREFIXES[path:match("^/([^/]*)")]
 end
 
-local function is_preflight(headers, verb)
-  return verb == "OPTIONS" and headers:get("access-control-request-method")
+-- The verb; HEAD is a GET whose answer has no body (RFC 9110, 9.3.2), and the contract has only GET.
+local function verb_of(handle, headers, route)
+  local verb = headers:get(":method")
+  if verb ~= "HEAD" or not route.head then
+    return verb
+  end
+  note(handle, "head", true)
+  headers:replace(":method", "GET")
+  return "GET"
 end
 
 local function prepare(handle, headers, method, verb, path, query)
@@ -155,10 +162,8 @@ local function on_json(handle, headers, path, query)
   if not route then
     return PREFIXES[path:match("^/([^/]*)")] and refuse(handle, "404", "")
   end
-  local verb = headers:get(":method")
-  if is_preflight(headers, verb) then
-    return
-  end
+  -- Preflights of origins that may call have been answered by now.
+  local verb = verb_of(handle, headers, route)
   local method = route.methods[verb]
   if not method then
     return refuse(handle, "405", verb .. " is not supported here, only " .. route.allow, nil, { allow = route.allow })

@@ -196,6 +196,14 @@ local function finish_rest(handle, headers, overloaded)
   end
 end
 
+-- To HEAD: the headers alone. The length would be that of nothing, and nothing compressed would be a body again.
+local function take_body(handle)
+  handle:body(true):setBytes("")
+  local headers = handle:headers()
+  headers:remove("content-length")
+  headers:replace("cache-control", headers:get("cache-control") .. ", no-transform")
+end
+
 function envoy_on_response(handle)
   local headers = handle:headers()
   -- A breaker's limit of calls in flight is reached: too many, not something that is down.
@@ -210,4 +218,7 @@ function envoy_on_response(handle)
     return finish_grpc(headers, overloaded)
   end
   finish_rest(handle, headers, overloaded)
+  if noted(handle).head then
+    take_body(handle)
+  end
 end

@@ -284,6 +284,13 @@ def test_preflight_is_answered_before_anything_else_is_looked_at(client: httpx.C
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, ORIGIN)
 
 
+def test_preflight_of_another_origin_is_refused_in_the_form_of_every_error(client: httpx.Client) -> None:
+    headers = {"origin": "https://elsewhere.example.com", "access-control-request-method": "POST"}
+    answer = client.options(ORDERS, headers=headers)
+    error(answer, 405)
+    assert "access-control-allow-origin" not in answer.headers
+
+
 def test_json_of_another_order_of_members_is_the_same(client: httpx.Client) -> None:
     key = ("idempotency-key", str(uuid.uuid4()))
     names = {

@@ -27,6 +27,18 @@ def test_unchanged_resource_is_not_sent_again(client: httpx.Client, product: str
         assert again.headers["etag"] == first.headers["etag"]
 
 
+@pytest.mark.parametrize("http2", [False, True], ids=["HTTP/1.1", "HTTP/2"])
+def test_head_is_get_without_the_body(address: str, product: str, http2: bool) -> None:
+    with httpx.Client(base_url=f"http://{address}", http1=not http2, http2=http2) as client:
+        for path in ("/v1/products", f"/v1/{product}", f"/v1/{product}?fields=name", "/v1/products/none", "/v1/none"):
+            whole = client.get(path, headers={"accept-encoding": "identity"})
+            # What would be compressed has a body nevertheless.
+            head = client.head(path, headers={"accept-encoding": "gzip"})
+            assert (head.status_code, head.content) == (whole.status_code, b"")
+            assert head.headers["content-type"] == whole.headers["content-type"]
+            assert head.headers.get("etag") == whole.headers.get("etag")
+
+
 def test_changed_order_is_sent_again(client: httpx.Client, buyer: Buyer) -> None:
     name = buyer.buy().json()["name"]
     before = client.get(f"/v1/{name}").headers["etag"]
