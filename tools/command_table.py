@@ -26,7 +26,7 @@ COMMANDS = (
         name="components",
         help="the tests that start the real programs which one component needs, but no stack",
         function="tools.suites:components_command",
-        needs=Needs.ENVIRONMENT,
+        needs=Needs.STORES,
         arguments=(TESTS,),
     ),
     Command(

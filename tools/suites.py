@@ -77,6 +77,7 @@ def unit(settings: Settings, progress: Progress, tests: str = "") -> int:
 
 def components(settings: Settings, progress: Progress, tests: str = "") -> int:
     """The tests that start the real programs which one component needs, but no stack."""
+    artifacts.kafka(settings, say=progress.say)
     progress.say("tests of components")
     if tests:
         return _pytest(settings, tests, seconds=COMPONENTS_SECONDS)

@@ -58,11 +58,9 @@ class TestEveryFieldCounts:
 
     async def name(self, edge, operator, product, verb):
         order = await ordered(edge, product)
-        send = operator.post if verb.startswith(":") else operator.get
-        path = f"/v1/{order['name']}{verb}"
-        found = await (send(path, json={}) if verb.startswith(":") else send(path))
-        absent = f"/v1/{UNKNOWN_ORDER}{verb}"
-        missed = await (send(absent, json={}) if verb.startswith(":") else send(absent))
+        method, body = ("GET", None) if verb in ("", ":timeline") else ("POST", {})
+        found = await operator.request(method, f"/v1/{order['name']}{verb}", json=body)
+        missed = await operator.request(method, f"/v1/{UNKNOWN_ORDER}{verb}", json=body)
         return found.status_code, missed.status_code
 
     async def etag(self, edge, operator, product, verb):
@@ -93,6 +91,10 @@ class TestEveryFieldCounts:
     async def test_get_order(self, edge, operator, product):
         """name"""
         assert await self.name(edge, operator, product, "") == (200, 404)
+
+    async def test_get_order_timeline(self, edge, operator, product):
+        """name"""
+        assert await self.name(edge, operator, product, ":timeline") == (200, 404)
 
     async def test_list_orders(self, edge, product):
         """page_size, page_token, state"""

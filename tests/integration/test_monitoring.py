@@ -1,21 +1,15 @@
-"""The rules and alerts of monitoring/: tested by promtool, in force in the running Prometheus, with a runbook each."""
+"""The rules and alerts of monitoring/ are in force in the running Prometheus, and find what they ask for."""
 
 import re
-import shutil
-import subprocess
 
 import httpx
 import pytest
-import yaml
 
 from shop_client import rest
 from stack.topology.addresses import Host, Port
-from tests.integration.conftest import CHECKOUT
+from tests.support import alerts
 from tests.support.waiting import eventually
 
-MONITORING = CHECKOUT / "monitoring"
-RULES = sorted(MONITORING.glob("rules/*.yml"))
-TESTS = sorted(MONITORING.glob("tests/*.yml"))
 # What no stack has before something went wrong.
 ONLY_AFTER_A_FAULT = {
     'envoy_cluster_grpc{cluster_name=~"outbound.*",grpc_status=~"2|4|13|14|15",service="edge"}',
@@ -26,14 +20,6 @@ ONLY_AFTER_A_FAULT = {
 # Some rules are evaluated once a minute.
 EVALUATED_S = 90
 pytestmark = pytest.mark.timeout(300)
-
-
-def rules():
-    """Every rule of the files."""
-    return [rule for path in RULES for group in yaml.safe_load(path.read_text())["groups"] for rule in group["rules"]]
-
-
-ALERTS = {rule["alert"]: rule for rule in rules() if "alert" in rule}
 
 
 @pytest.fixture
@@ -49,53 +35,6 @@ async def prometheus(stack):
         yield ask
 
 
-def promtool(*arguments):
-    done = subprocess.run([shutil.which("promtool"), *arguments], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_the_rules_are_well_formed():
-    promtool("check", "rules", *map(str, RULES))
-
-
-def test_alerts_fire_when_they_should_and_only_then():
-    promtool("test", "rules", *map(str, TESTS))
-
-
-@pytest.mark.parametrize("alert", ALERTS)
-def test_every_alert_is_tested_firing_and_silent(alert):
-    expectations = [
-        each
-        for path in TESTS
-        for test in yaml.safe_load(path.read_text())["tests"]
-        for each in test.get("promql_expr_test", ())
-        if about(each["expr"], alert)
-    ]
-    firing = [each for each in expectations if f'alertname="{alert}"' in str(each.get("exp_samples"))]
-    assert firing
-    assert len(firing) < len(expectations)
-
-
-def about(expression, alert):
-    """Whether *expression* asks whether *alert* fires."""
-    found = re.search(r'ALERTS\{.*alertname=~?"([^"]*)"', expression)
-    return found is not None and re.fullmatch(found[1], alert) is not None
-
-
-@pytest.mark.parametrize("alert", ALERTS)
-def test_every_alert_says_how_bad_it_is_what_customers_see_and_what_to_do(alert):
-    rule = ALERTS[alert]
-    assert rule["labels"]["severity"] in ("page", "ticket")
-    assert set(rule["annotations"]) == {"summary", "description", "runbook"}
-    assert re.search("customer|client", rule["annotations"]["description"], re.IGNORECASE)
-    assert rule["annotations"]["runbook"] == f"docs/runbooks.md#{alert.lower()}"
-
-
-def test_every_alert_has_its_runbook_and_every_runbook_its_alert():
-    headings = re.findall(r"^## (.*)$", (CHECKOUT / "docs" / "runbooks.md").read_text(), re.MULTILINE)
-    assert sorted(headings) == sorted(ALERTS)
-
-
 def test_prometheus_is_given_what_it_reads_and_nothing_else(stack):
     folder = stack.settings.conf / "prometheus"
     given = {path.relative_to(folder).parts[0] for path in folder.rglob("*")}
@@ -106,7 +45,7 @@ async def test_the_running_prometheus_has_every_rule_and_evaluates_it(prometheus
     async def unwell():
         loaded = [rule for group in (await prometheus("/rules"))["groups"] for rule in group["rules"]]
         assert sorted(each["name"] for each in loaded) == sorted(
-            each.get("alert") or each["record"] for each in rules()
+            each.get("alert") or each["record"] for each in alerts.rules()
         )
         return [(each["name"], each["health"], each.get("lastError")) for each in loaded if each["health"] != "ok"]
 
@@ -127,7 +66,7 @@ async def test_whatever_a_rule_asks_for_is_measured(stack, edge, prometheus):
         (await operator.post("/v1/orders:reconcile", json={}, timeout=60)).raise_for_status()
     loaded = [rule for group in (await prometheus("/rules"))["groups"] for rule in group["rules"]]
     wanted = {selector for rule in loaded for selector in selectors(rule["query"])} - ONLY_AFTER_A_FAULT
-    assert len(wanted) > len(ALERTS)
+    assert len(wanted) > len(alerts.ALERTS)
 
     async def missing():
         return {each for each in wanted if not await prometheus("/series", **{"match[]": each})}

@@ -1,0 +1,62 @@
+"""The rules and alerts of monitoring/, tested by promtool; each alert has a runbook."""
+
+import functools
+import re
+import shutil
+import subprocess
+
+import pytest
+import yaml
+
+from tests.support.alerts import ALERTS, MONITORING, RULES, TESTS
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def promtool(*arguments):
+    done = subprocess.run([shutil.which("promtool"), *arguments], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_rules_are_well_formed():
+    promtool("check", "rules", *map(str, RULES))
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)
+def test_alerts_fire_when_they_should_and_only_then(path):
+    promtool("test", "rules", str(path))
+
+
+@functools.cache
+def expectations():
+    """What promtool is to find."""
+    tests = [test for path in TESTS for test in yaml.safe_load(path.read_text())["tests"]]
+    return [each for test in tests for each in test.get("promql_expr_test", ())]
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_every_alert_is_tested_firing_and_silent(alert):
+    asked = [each for each in expectations() if about(each["expr"], alert)]
+    firing = [each for each in asked if f'alertname="{alert}"' in str(each.get("exp_samples"))]
+    assert firing
+    assert len(firing) < len(asked)
+
+
+def about(expression, alert):
+    """Whether *expression* asks whether *alert* fires."""
+    found = re.search(r'ALERTS\{.*alertname=~?"([^"]*)"', expression)
+    return found is not None and re.fullmatch(found[1], alert) is not None
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_every_alert_says_how_bad_it_is_what_customers_see_and_what_to_do(alert):
+    rule = ALERTS[alert]
+    assert rule["labels"]["severity"] in ("page", "ticket")
+    assert set(rule["annotations"]) == {"summary", "description", "runbook"}
+    assert re.search("customer|client", rule["annotations"]["description"], re.IGNORECASE)
+    assert rule["annotations"]["runbook"] == f"docs/runbooks.md#{alert.lower()}"
+
+
+def test_every_alert_has_its_runbook_and_every_runbook_its_alert():
+    headings = re.findall(r"^## (.*)$", (MONITORING.parent / "docs" / "runbooks.md").read_text(), re.MULTILINE)
+    assert sorted(headings) == sorted(ALERTS)
