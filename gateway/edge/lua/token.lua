@@ -1,6 +1,8 @@
 -- What a token must say besides being good: until when it is good, and who is calling in a form that fits into a header.
 
 local MAX_SUBJECT = 255
+-- There is no list of revoked tokens, so none is good for ever. A day more than our own issuer gives, for clocks that differ.
+local MAX_LIFETIME_S = 31 * 24 * 60 * 60
 
 -- 255 ASCII characters (OpenID Connect Core, section 2), without spaces at the ends, which headers lose.
 local function is_subject(subject)
@@ -11,6 +13,8 @@ end
 local function wrong_claims(claims)
   if type(claims.exp) ~= "number" or claims.exp <= 0 then
     return "the token does not say when it ends (exp)"
+  elseif claims.exp > os.time() + MAX_LIFETIME_S then
+    return "the token is good for longer than 31 days (exp)"
   elseif not is_subject(claims.sub) then
     return "the token's subject (sub) cannot be used: it must be 1 to 255 visible ASCII characters"
   end

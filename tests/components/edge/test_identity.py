@@ -128,6 +128,7 @@ UNUSABLE: dict[str, dict[str, Any]] = {
     "an empty subject": {"sub": ""},
     "no end": {"exp": None},
     "an end at zero": {"exp": 0},
+    "an end that nobody lives to see": {"exp": NOW + timedelta(days=32)},
     "another audience": {"aud": "elsewhere"},
     "an unknown extension": {"head": {"crit": ["x-unheard-of"], "x-unheard-of": True}},
 }
