@@ -1,4 +1,4 @@
--- Give back what orders hold or bought that are called off or rejected; a repeat changes nothing. Every order is
+-- Give back what orders hold or bought that are cancelled or rejected; a repeat changes nothing. Every order is
 -- remembered, so that a hold that comes late is refused.
 --
 -- KEYS[1..3] ARGV[1..2]  see common.lua
@@ -10,7 +10,7 @@
 --   {'released'}          nothing is held or sold for it any more
 --   {'settled'}           the stock was rebuilt since, and took it into account
 --   {'committed'}         it is sold, although it never had any units: it stays so
---   {'ahead'}             it was called off in a generation that Redis does not know
+--   {'ahead'}             it was cancelled in a generation that Redis does not know
 --   {'undecided'}         whether its units came back already may have been forgotten, or they were never sold
 --   {'unknown', product}  it has a product that is not there
 

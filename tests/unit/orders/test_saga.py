@@ -118,7 +118,7 @@ async def test_a_cancel_between_the_hold_and_the_confirmation_wins(world):
 
 
 async def test_a_confirmation_between_the_read_and_the_write_of_a_cancel_is_cancelled_then(world):
-    """The cancel looks again and calls the confirmed order off."""
+    """The cancel looks again and cancels the confirmed order."""
     order = await world.pending()
     get = world.orders.get
 
