@@ -8,7 +8,7 @@ from signal import Signals
 from threading import Event
 
 from stack.progress import Progress
-from stack.run import members
+from stack.run import cgroups, members
 from stack.run.order import run_in_order
 from stack.run.supervisor import DOWN, Supervisor
 from stack.settings import Settings
@@ -36,6 +36,7 @@ def down(settings: Settings, steps: Mapping[str, Step], progress: Progress) -> b
 
     run_in_order(ending_order(steps), work)
     supervisor.shut_down()
+    cgroups.remove(settings)
     return True
 
 

@@ -18,6 +18,7 @@ import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from stack.errors import StackError
+from stack.run import cgroups
 from stack.settings import Settings
 from stack.topology.processes import Process
 
@@ -38,17 +39,21 @@ class SupervisorFailed(StackError):
     """supervisord does not run or refuses; the message says where its log is."""
 
 
-def render(settings: Settings, processes: Sequence[Process]) -> str:
-    """supervisord.conf: every process comes back unless it was told to stop."""
+def render(settings: Settings, processes: Sequence[Process], *, in_cgroups: Path | None = None) -> str:
+    """
+    supervisord.conf: every process comes back unless it was told to stop.
+
+    *in_cgroups* is the folder in which each has a cgroup of its own, where that can be had.
+    """
     # supervisord expands %(…)s itself, so that a percent sign is written twice; it reads ; after a space as a comment.
     written = configparser.RawConfigParser()
-    written.read_dict(_sections(settings, processes))
+    written.read_dict(_sections(settings, processes, in_cgroups))
     text = io.StringIO()
     written.write(text, space_around_delimiters=False)
     return text.getvalue()
 
 
-def _sections(settings: Settings, processes: Sequence[Process]) -> dict[str, dict[str, str]]:
+def _sections(settings: Settings, processes: Sequence[Process], cgroup: Path | None) -> dict[str, dict[str, str]]:
     return {
         "unix_http_server": {"file": str(socket(settings)), "chmod": "0700"},
         "supervisord": _daemon(settings),
@@ -56,7 +61,7 @@ def _sections(settings: Settings, processes: Sequence[Process]) -> dict[str, dic
             "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface",
         },
         "eventlistener:restarts": _listener(settings),
-        **{f"program:{process.name}": _program(settings, process) for process in processes},
+        **{f"program:{process.name}": _program(settings, process, cgroup) for process in processes},
     }
 
 
@@ -88,13 +93,16 @@ def _listener(settings: Settings) -> dict[str, str]:
     }
 
 
-def _program(settings: Settings, process: Process) -> dict[str, str]:
+def _program(settings: Settings, process: Process, cgroup: Path | None) -> dict[str, str]:
+    command, user = process.command, process.user
+    if cgroup is not None:
+        command, user = cgroups.entered(command, cgroup / process.name, user), None
     variables = ",".join(f'{name}="{_escape(value)}"' for name, value in sorted(process.environment.items()))
     return {
-        "command": _command_line(process.command),
+        "command": _command_line(command),
         "directory": _escape(str(process.directory or settings.checkout)),
         **({"environment": variables} if variables else {}),
-        **({"user": process.user} if process.user else {}),
+        **({"user": user} if user else {}),
         "autostart": "false",
         "autorestart": "true",
         "startsecs": "1",

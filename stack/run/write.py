@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from stack.errors import StackError
-from stack.run import supervisor
+from stack.run import cgroups, supervisor
 from stack.topology import configuration
 from stack.topology.passwords import write_private
 from stack.topology.plan import REPLICAS, Plan
@@ -37,7 +37,9 @@ def everything(plan: Plan, processes: list[Process]) -> None:
     write_private(settings.conf / "istio" / "issuer.yaml", configuration.issuer_entry(plan))
     sign_in = settings.checkout / "k8s" / "development-issuer" / "sign-in.yaml"
     write_private(settings.conf / "istio" / "sign-in.yaml", sign_in.read_text(encoding="utf-8"))
-    write_private(settings.conf / "supervisord.conf", supervisor.render(settings, processes))
+    mounted = cgroups.mount()
+    within = None if mounted is None else cgroups.of_stack(settings, mounted)
+    write_private(settings.conf / "supervisord.conf", supervisor.render(settings, processes, in_cgroups=within))
     _prometheus(plan)
 
 

@@ -116,3 +116,17 @@ def test_supervisord_takes_a_command_apart_as_it_was_put_together(plan):
         assert shlex.split(section["command"].replace("%%", "%")) == list(process.command)
     assert read["program:mesh"]["directory"] == "/home/ana/my 100%% checkout's/of it"
     assert read["program:kafka-0"]["command"].count("my 100%% checkout") == 1
+
+
+def test_as_root_each_process_enters_a_cgroup_of_its_own_and_becomes_its_user_after_that(plan):
+    processes = system.processes(system.steps(plan))
+    parser = configparser.RawConfigParser()
+    parser.read_string(supervisor.render(plan.settings, processes, in_cgroups=Path("/cgroups/of-it")))
+    for process in processes:
+        section = parser[f"program:{process.name}"]
+        words = shlex.split(section["command"].replace("%%", "%"))
+        assert words[0] == "/bin/sh"
+        assert words[3] == f"/cgroups/of-it/{process.name}"
+        assert words[-len(process.command) :] == list(process.command)
+        assert "user" not in section
+        assert (f"--reuid={process.user}" in words) is (process.user is not None)

@@ -1,0 +1,22 @@
+#!/usr/bin/env python3
+"""Cuts the network between parts of a one-machine stack; `--help` says how, chaos/partition does it."""
+
+import os
+import sys
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+sys.path[0] = str(CHECKOUT)
+
+from stack import settings  # noqa: E402 - the checkout is found first
+from stack.errors import StackError  # noqa: E402
+
+try:
+    chosen = settings.read(os.environ, checkout=CHECKOUT)
+except StackError as error:
+    sys.exit(f"network-partition: {error}")
+python = chosen.venv / "bin" / "python"
+if not python.exists():
+    sys.exit(f"network-partition: nothing is installed yet; `{chosen.command('up')}` installs and starts everything")
+os.chdir(CHECKOUT)
+os.execv(python, [str(python), "-m", "chaos.partition", *sys.argv[1:]])  # noqa: S606 - a list of arguments

@@ -1,0 +1,167 @@
+"""
+Cuts the network between two sides of a one-machine stack, until it is healed.
+
+    chaos/network-partition.py --between orders --and postgres --for 20s [--one-way] [--loss 30%] [--delay 200ms]
+    chaos/network-partition.py --list
+    chaos/network-partition.py --heal [NAME]
+
+Which stack is read from PORT, NETWORK and STATE, as every command does. Needs root and nftables. A partition that this
+command no longer renews, because it was killed, is lifted by the kernel within 8 s. A delay goes through a proxy: it
+resets the connections that are open when it begins and when it ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from chaos.partition.delay import DelayProxy
+from chaos.partition.filter import Filter, NotAllowed, cgroup_of
+from chaos.partition.parts import NoSuchPart, apart, side
+from chaos.partition.rules import Partition, made, renewed
+from stack import settings
+from stack.describe import describe
+from stack.errors import StackError
+from stack.run.running import require_running
+from stack.settings import Settings
+from stack.topology import system
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+RENEW_S = 1.0
+MAX_S, MAX_DELAY_MS = 3600, 60_000
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0}
+IN_FORCE = "in force"
+
+
+def main(words: list[str] | None = None) -> int:
+    """Do what the command line asks for; the exit code."""
+    options = _parser().parse_args(words)
+    try:
+        chosen = settings.read(os.environ, checkout=CHECKOUT)
+        packets = Filter(chosen)
+        if options.list:
+            return _list(packets)
+        if options.heal is not None:
+            healed = packets.heal(options.heal)
+            print(f"healed: {', '.join(healed)}" if healed else "nothing was cut")
+            return 0
+        return asyncio.run(_hold(chosen, packets, _partition(chosen, options), options.seconds))
+    except (NotAllowed, NoSuchPart, StackError, ValueError, OSError) as error:
+        print(f"network-partition: {error}", file=sys.stderr)
+        return 1
+
+
+def _list(packets: Filter) -> int:
+    found = packets.partitions()
+    for each in found:
+        print(f"{each.name:<24} {each.said}{' (lapsed: nobody renews it)' if each.lapsed else ''}")
+    if not found:
+        print("nothing is cut")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="network-partition.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--between", metavar="PARTS", help="one side: orders, orders-0, orders,inventory, …")
+    parser.add_argument("--and", dest="other", metavar="PARTS", help="the other side")
+    parser.add_argument("--for", dest="seconds", type=length, default=20.0, metavar="TIME", help="20s, 2m (20s)")
+    parser.add_argument("--one-way", action="store_true", help="cut only what the first side sends to the other")
+    parser.add_argument("--loss", type=percent, default=100, metavar="PERCENT", help="lose so many packets (100%%)")
+    parser.add_argument("--delay", type=length, default=0.0, metavar="TIME", help="lose none, but pass each on later")
+    parser.add_argument("--name", default="", help="what --list and --heal call it")
+    parser.add_argument("--list", action="store_true", help="what is cut now")
+    parser.add_argument("--heal", nargs="?", const="", default=None, metavar="NAME", help="heal it, or everything")
+    return parser
+
+
+def length(text: str) -> float:
+    """Seconds of `200ms`, `20s`, `2m` or `20`."""
+    found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)(ms|s|m)?", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is no length of time such as 20s or 200ms")
+    return float(found[1]) * UNITS[found[2] or "s"]
+
+
+def percent(text: str) -> int:
+    """The number of `30%` or `30`."""
+    found = re.fullmatch(r"(\d{1,3})%?", text)
+    if not found or not 1 <= int(found[1]) <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not 1% to 100%")
+    return int(found[1])
+
+
+def _partition(chosen: Settings, options: argparse.Namespace) -> Partition:
+    if not options.between or not options.other:
+        raise NoSuchPart("say which sides: --between orders --and postgres")
+    if not 0 < options.seconds <= MAX_S or options.delay * 1000 > MAX_DELAY_MS:
+        raise ValueError(f"a partition lasts at most {MAX_S} s, a delay {MAX_DELAY_MS} ms")
+    processes = system.processes(system.steps(describe(chosen)))
+    one, other = side(options.between, processes), side(options.other, processes)
+    apart(one, other)
+    require_running(chosen)
+    name = options.name or re.sub(r"[^a-z0-9]+", "_", f"{one.text}_{other.text}")[:40]
+    return Partition(name, one, other, options.one_way, options.loss, round(options.delay * 1000))
+
+
+async def _hold(chosen: Settings, packets: Filter, partition: Partition, seconds: float) -> int:
+    """Keep the partition in force for *seconds*, or until somebody heals it, or this is told to end."""
+    cgroup = cgroup_of(chosen)
+    if partition.name in {each.name for each in packets.partitions() if not each.lapsed}:
+        raise ValueError(f"{partition.name} is cut already; --heal {partition.name} ends that, --name names another")
+    packets.heal(partition.name)
+    told = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    async with _proxies(partition) as ports:
+        packets.run(made(partition, network=chosen.network, cgroup=cgroup, proxies=ports))
+        try:
+            print(f"{partition.said()}, {IN_FORCE} for {seconds:g} s", flush=True)
+            healed = await _renew(chosen, packets, partition, told, time.monotonic() + seconds)
+        finally:
+            packets.heal(partition.name)
+    print(f"{partition.name}: {'healed by somebody' if healed else 'healed'}", flush=True)
+    return 0
+
+
+async def _renew(chosen: Settings, packets: Filter, partition: Partition, told: asyncio.Event, end: float) -> bool:
+    """Renew the lease until *end* or until *told*; whether somebody else healed it."""
+    while not told.is_set() and time.monotonic() < end:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(told.wait(), min(RENEW_S, max(0.0, end - time.monotonic())))
+        try:
+            await asyncio.to_thread(packets.run, renewed(partition, chosen.network))
+        except OSError:
+            return True
+    return False
+
+
+@contextlib.asynccontextmanager
+async def _proxies(partition: Partition) -> AsyncIterator[tuple[int, int]]:
+    """The ports of the proxies that delay what each side connects to; zeros where nothing is delayed."""
+    if not partition.delay_ms:
+        yield (0, 0)
+        return
+    delay_s = partition.delay_ms / 1000
+    # What the first side sends goes out on its own connections and comes back on the other side's.
+    back_s = 0.0 if partition.one_way else delay_s
+    both = DelayProxy(there_s=delay_s, back_s=back_s), DelayProxy(there_s=back_s, back_s=delay_s)
+    ports = [await each.start() for each in both]
+    try:
+        yield ports[0], ports[1]
+    finally:
+        for each in both:
+            await each.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,225 @@
+"""Two processes of a stack that is none, in cgroups of their own, cut off from each other by the real packet filter."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from chaos.partition import rules
+from chaos.partition.delay import DelayProxy
+from chaos.partition.filter import Filter, NotAllowed, cgroup_of
+from chaos.partition.parts import Side
+from chaos.partition.rules import Partition, made, renewed
+from stack.run import cgroups
+from stack.settings import Settings
+from stack.topology.addresses import Endpoint
+
+# A network that no stack has: those of other ports begin at 17, and the tests' own is 200.
+NETWORK = 9
+SETTINGS = Settings(checkout=Path("/checkout"), state=Path("/state"), tools=Path("/tools"), network=NETWORK)
+
+SERVER = """
+import socket, threading
+listening = socket.create_server((%r, 0))
+print(listening.getsockname()[1], flush=True)
+def echo(connection):
+    while data := connection.recv(1000):
+        connection.sendall(data)
+while True:
+    threading.Thread(target=echo, args=(listening.accept()[0],), daemon=True).start()
+"""
+# Asks over the connection that it has and over a new one, each time it is told to.
+CLIENT = """
+import json, socket, sys, time
+def asked(connection):
+    began = time.monotonic()
+    try:
+        connection.sendall(b"x")
+        return connection.recv(1) == b"x" and time.monotonic() - began
+    except OSError as error:
+        return type(error).__name__
+def new():
+    with socket.create_connection(address, LIMIT) as connection:
+        return asked(connection)
+LIMIT = 0.4
+address = (sys.argv[1], int(sys.argv[2]))
+kept = socket.create_connection(address, 5)
+kept.settimeout(LIMIT)
+print("connected", flush=True)
+for _ in sys.stdin:
+    try:
+        fresh = new()
+    except OSError as error:
+        fresh = type(error).__name__
+    print(json.dumps([asked(kept), fresh]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def packets():
+    """The packet filter; where a test may not use it, it says so plainly."""
+    try:
+        found = Filter(SETTINGS)
+    except NotAllowed as refused:
+        pytest.skip(str(refused))
+    yield found
+    found.heal()
+
+
+class Pair:
+    """A client in one cgroup, a server in another, and a second client in none."""
+
+    def __init__(self):
+        folder = cgroups.of_stack(SETTINGS, cgroups.mount())
+        address = f"127.{NETWORK}.2.1"
+        server = cgroups.entered([sys.executable, "-c", SERVER % address], folder / "server-0", None)
+        self._server = subprocess.Popen(server, stdout=subprocess.PIPE, text=True)
+        self.listens = Endpoint(address, int(self._server.stdout.readline()))
+        client = [sys.executable, "-c", CLIENT, address, str(self.listens.port)]
+        self._client, self._bystander = (
+            subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            for words in (cgroups.entered(client, folder / "client-0", None), client)
+        )
+        for each in (self._client, self._bystander):
+            assert each.stdout.readline() == "connected\n"
+
+    def ask(self):
+        """How long the kept and a new connection of the client took, or the name of what went wrong."""
+        return self._asked(self._client)
+
+    def ask_bystander(self):
+        return self._asked(self._bystander)
+
+    def end(self):
+        for each in (self._client, self._bystander, self._server):
+            each.kill()
+            each.communicate()
+        cgroups.remove(SETTINGS)
+
+    def partition(self, **how):
+        client, server = Side("client", ("client-0",), ()), Side("server", ("server-0",), (self.listens,))
+        return Partition("pair", client, server, **how)
+
+    def script(self, partition, **more):
+        return made(partition, network=NETWORK, cgroup=cgroup_of(SETTINGS), **more)
+
+    @staticmethod
+    def _asked(process):
+        process.stdin.write("\n")
+        process.stdin.flush()
+        return json.loads(process.stdout.readline())
+
+
+@pytest.fixture
+def pair(packets):
+    made = Pair()
+    yield made
+    packets.heal()
+    made.end()
+
+
+def went(answers):
+    return [isinstance(each, float) for each in answers]
+
+
+def test_both_kept_and_new_connections_are_cut_and_nobody_elses(pair, packets):
+    assert went(pair.ask()) == [True, True]
+    packets.run(pair.script(pair.partition()))
+    assert went(pair.ask()) == [False, False]
+    assert went(pair.ask_bystander()) == [True, True]
+    assert [each.name for each in packets.partitions()] == ["pair"]
+    assert packets.heal("pair") == ["pair"]
+    # The kept one has sent again what was lost, and that takes longer the longer it was cut.
+    assert went(pair.ask())[1]
+
+
+@pytest.mark.parametrize("towards_server", [True, False])
+def test_one_way_cuts_what_that_side_sends_and_lets_the_other_way_through(pair, packets, towards_server):
+    partition = pair.partition(one_way=True)
+    if not towards_server:
+        partition = Partition("pair", partition.other, partition.one, one_way=True)
+    packets.run(pair.script(partition))
+    assert went(pair.ask()) == [False, False]
+    listed = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True).stdout
+    assert f"ip {'d' if towards_server else 's'}addr" in listed
+    assert listed.count("drop") == 2
+
+
+def test_a_partition_that_nobody_renews_is_lifted_by_the_kernel(pair, packets, monkeypatch):
+    monkeypatch.setattr(rules, "LEASE_S", 1)
+    packets.run(pair.script(pair.partition()))
+    time.sleep(0.5)
+    packets.run(renewed(pair.partition(), NETWORK))
+    time.sleep(0.7)
+    assert went(pair.ask())[1] is False
+    time.sleep(0.5)
+    assert went(pair.ask())[1] is True
+    assert [each.lapsed for each in packets.partitions()] == [True]
+
+
+def test_a_part_of_the_packets_is_lost(pair, packets):
+    packets.run(pair.script(pair.partition(loss_percent=60)))
+    answers = [pair.ask()[1] for _ in range(6)]
+    assert not all(isinstance(each, float) and each < 0.1 for each in answers)
+
+
+async def test_a_delay_makes_answers_late_and_ends_with_its_proxy(pair, packets):
+    proxies = DelayProxy(there_s=0.1, back_s=0.1), DelayProxy(there_s=0, back_s=0)
+    ports = [await each.start() for each in proxies]
+    packets.run(pair.script(pair.partition(delay_ms=100), proxies=tuple(ports)))
+    kept, fresh = await asyncio.to_thread(pair.ask)
+    assert kept in ("ConnectionResetError", "BrokenPipeError")
+    assert 0.2 <= fresh < 0.4
+    assert (await asyncio.to_thread(pair.ask_bystander))[1] < 0.2
+    packets.heal("pair")
+    for each in proxies:
+        await each.stop()
+    assert (await asyncio.to_thread(pair.ask))[1] < 0.2
+
+
+def test_tables_of_others_are_left_alone(packets):
+    subprocess.run(["nft", "add table inet order_system_test_of_others"], check=True)
+    try:
+        packets.heal()
+        listed = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True).stdout
+        assert "order_system_test_of_others" in listed
+    finally:
+        subprocess.run(["nft", "delete table inet order_system_test_of_others"], check=True)
+
+
+def test_a_process_enters_its_cgroup_before_it_starts_and_its_children_too(packets):
+    folder = cgroups.of_stack(SETTINGS, cgroups.mount())
+    words = cgroups.entered(["sh", "-c", "cat /proc/self/cgroup; id -un"], folder / "part-0", "nobody")
+    # nobody's group has another name in Debian.
+    words = [word.replace("--regid=nobody", "--regid=nogroup") for word in words]
+    said = subprocess.run(words, capture_output=True, text=True).stdout
+    assert f"0::/order-system-{NETWORK}/part-0" in said
+    assert said.endswith("nobody\n")
+    cgroups.remove(SETTINGS)
+    assert not folder.exists()
+
+
+def test_where_no_cgroup_can_be_made_the_process_starts_all_the_same(tmp_path):
+    (tmp_path / "file").touch()
+    done = subprocess.run(cgroups.entered(["echo", "here"], tmp_path / "file" / "x", None), capture_output=True)
+    assert done.stdout == b"here\n"
+
+
+def test_who_is_not_root_is_refused_plainly(monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(NotAllowed, match="needs root"):
+        Filter(SETTINGS)
+    with pytest.raises(NotAllowed, match="cgroups"):
+        cgroup_of(SETTINGS)
+
+
+def test_without_nftables_it_is_said_how_to_get_it(monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr("chaos.partition.filter.which", lambda _: None)
+    with pytest.raises(NotAllowed, match="apt-get install nftables"):
+        Filter(SETTINGS)
