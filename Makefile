@@ -20,6 +20,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
 .PHONY: mesh-apply mesh-delete mesh-diff mesh-dump breakers
+.PHONY: chaos chaos-all chaos-random
 .PHONY: bench-quick reconcile redrive soak hostile help up down status slo logs stop start restart kill run demo order token clean protos lint unit components integration test
 
 help: ## say what can be done, and which variables choose what
@@ -74,6 +75,15 @@ redrive: ## send dead letters on their way again
 
 soak: ## buy while parts are killed, then check every promise; ARGUMENTS="--orders 50000 --seed 7"
 	@$(STACK) soak $(ARGUMENTS)
+
+chaos: ## run an experiment of chaos/experiments: EXPERIMENT=inventory-gone ARGUMENTS="--seed 7", or "--dry-run"
+	@$(STACK) chaos "$(EXPERIMENT)" $(ARGUMENTS)
+
+chaos-all: ## run every experiment, and write an index page; ARGUMENTS="--only postgres,kafka"
+	@$(STACK) chaos-all $(ARGUMENTS)
+
+chaos-random: ## break what a seed draws, for some minutes; SEED=7 MINUTES=5
+	@$(STACK) chaos-random --seed="$(SEED)" --minutes="$(MINUTES)" $(ARGUMENTS)
 
 hostile: ## attack while a bystander shops; ROWS=grpc-no-te,slow (names or their beginnings), ARGUMENTS="--seconds 2"
 	@$(STACK) hostile $(if $(ROWS),--rows $(ROWS)) $(ARGUMENTS)

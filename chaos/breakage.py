@@ -16,17 +16,15 @@ from dataclasses import dataclass, replace
 
 import httpx
 
+from chaos.commands import FaultNotMade
+from chaos.commands import run as _command
+
 REPLICAS = ("orders-0", "orders-1", "inventory-0", "inventory-1")
 # Whichever replica leads PostgreSQL when the fault happens.
 LEADER = "postgres-leader"
-COMMAND_LIMIT_S = 120
 PATRONI_LIMIT_S = 5
 LEADER_LIMIT_S, LEADER_POLL_S = 60, 1
 Say = Callable[[str], None]
-
-
-class FaultNotMade(Exception):
-    """A fault did not happen, or was not put right; the message says which and why."""
 
 
 @dataclass(frozen=True)
@@ -129,19 +127,5 @@ async def _happen(fault: Fault, free: asyncio.Lock, say: Say) -> None:
             await asyncio.shield(_stack("start", fault.target))
 
 
-def _stack(action: str, target: str) -> Awaitable[None]:
+def _stack(action: str, target: str) -> Awaitable[str]:
     return _command(sys.executable, "-m", "stack", action, target)
-
-
-async def _command(*words: str) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    what = " ".join(words[-2:])
-    try:
-        output, _ = await asyncio.wait_for(process.communicate(), COMMAND_LIMIT_S)
-    except TimeoutError:
-        process.kill()
-        raise FaultNotMade(f"{what} did not happen within {COMMAND_LIMIT_S} s") from None
-    if process.returncode != 0:
-        raise FaultNotMade(f"{what} did not happen: {output.decode(errors='replace').strip()[-500:]}")

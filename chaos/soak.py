@@ -21,8 +21,8 @@ from pathlib import Path
 import grpc
 
 from chaos import breakage, truth
-from chaos.breakage import FaultNotMade
 from chaos.buyers import Buyers
+from chaos.commands import FaultNotMade
 from chaos.promises import SHOWN_LIMIT, Facts, Verdict, verdicts
 from chaos.restock import restock
 from chaos.truth import NotRead

@@ -51,6 +51,8 @@ def _prepare(words: Sequence[str], commands: Sequence[Command]) -> Path:
         needed += packages.stores(kafka_libs=chosen.kafka_libs)
     if needs is Needs.BROWSER:
         needed += packages.browser()
+    if needs in (Needs.BROWSER, Needs.LAB):
+        needed += packages.packet_filter()
     packages.ensure(needed, say=progress.say)
     return environment.ensure(chosen, say=progress.say)
 

@@ -24,7 +24,8 @@ class Needs(Enum):
     NOTHING = "an environment that is there already"
     ENVIRONMENT = "the environment"
     STORES = "the environment and the stores' programs"
-    BROWSER = "those and a browser"
+    BROWSER = "those, a browser and a packet filter"
+    LAB = "the environment and, for root, a packet filter"
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,32 @@ COMMANDS = (
         name="hostile",
         help="attack while a bystander shops, then say which attacks it felt",
         function=f"{PROGRAMS}:hostile",
+        passes_on=True,
+    ),
+    Command(
+        name="chaos",
+        help="run an experiment of chaos/experiments: break something, and check that nothing was lost",
+        function=f"{PROGRAMS}:chaos",
+        needs=Needs.LAB,
+        arguments=(Argument("experiment", "EXPERIMENT", "its name", required="EXPERIMENT=inventory-gone"),),
+        passes_on=True,
+    ),
+    Command(
+        name="chaos-all",
+        help="run every experiment, and write an index page",
+        function=f"{PROGRAMS}:chaos_all",
+        needs=Needs.LAB,
+        passes_on=True,
+    ),
+    Command(
+        name="chaos-random",
+        help="break what a seed draws, for some minutes",
+        function=f"{PROGRAMS}:chaos_random",
+        needs=Needs.LAB,
+        arguments=(
+            Argument("--seed", "SEED", "the same number draws the same"),
+            Argument("--minutes", "MINUTES", "how long (5)"),
+        ),
         passes_on=True,
     ),
     Command(

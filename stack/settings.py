@@ -88,6 +88,11 @@ class Settings:
         return self.state / "mesh"
 
     @property
+    def reports(self) -> Path:
+        """A folder for each run of an experiment, and their index."""
+        return self.state / "chaos"
+
+    @property
     def state_of_tests(self) -> Path:
         """The state of the stack that `make test` starts."""
         return self.state / "test"

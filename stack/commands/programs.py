@@ -41,6 +41,28 @@ def hostile(chosen: Settings, options: argparse.Namespace) -> int:
     return _become(chosen, ["chaos.hostile", *options.further], chosen.environment())
 
 
+def chaos(chosen: Settings, options: argparse.Namespace) -> int:
+    """Run one experiment."""
+    return _lab(chosen, "run", options.experiment, *options.further)
+
+
+def chaos_all(chosen: Settings, options: argparse.Namespace) -> int:
+    """Run every experiment."""
+    return _lab(chosen, "all", *options.further)
+
+
+def chaos_random(chosen: Settings, options: argparse.Namespace) -> int:
+    """Run what a seed draws."""
+    drawn = {"--seed": options.seed, "--minutes": options.minutes}
+    return _lab(chosen, "random", *(f"{name}={value}" for name, value in drawn.items() if value), *options.further)
+
+
+def _lab(chosen: Settings, *words: str) -> int:
+    if "--dry-run" not in words:
+        require_running(chosen)
+    return _become(chosen, ["chaos.lab", *words], chosen.environment())
+
+
 def _become(chosen: Settings, words: Sequence[str], environment: Mapping[str, str]) -> int:
     python = str(chosen.venv / "bin" / "python")
     os.execve(python, [python, "-m", *words], os.environ | environment)

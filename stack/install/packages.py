@@ -25,6 +25,7 @@ FONTS = Path("/usr/share/fonts/truetype/dejavu")
 APT_SECONDS = 900
 # Units that Debian enables when the package comes in; the stack runs its own processes.
 UNITS = {
+    "nftables": ["nftables"],
     "postgresql-15": ["postgresql"],
     "redis-server": ["redis-server"],
     "etcd-server": ["etcd"],
@@ -94,6 +95,13 @@ def browser() -> list[Requirement]:
         Requirement("chromium", "tests of the pages", lambda: which("chromium") is not None),
         Requirement("fonts-dejavu-core", "what the browser writes with", FONTS.is_dir),
     ]
+
+
+def packet_filter() -> list[Requirement]:
+    """What cuts the network between two parts, which only root may."""
+    if os.geteuid() != 0:
+        return []
+    return [Requirement("nftables", "network partitions", lambda: which("nft") is not None)]
 
 
 def which(program: str) -> Path | None:

@@ -14,7 +14,7 @@ MARK = "this-is-a-stack"
 # Versions that marked whatever folder STATE named left the mark empty.
 MARK_TEXT = "A stack keeps its state here; `make clean` removes it.\n"
 # Everything that a stack makes in its state folder; `make clean` removes nothing else.
-MADE = ("conf", "data", "log", "mesh", "run", "screenshots", "secrets", "test")
+MADE = ("chaos", "conf", "data", "log", "mesh", "run", "screenshots", "secrets", "test")
 # What the folder may hold besides, where it is the folder of the installed tools as well.
 TOOLS = ("checkout-", "env-", "kafka-libs", "venv")
 EXAMPLES = 3

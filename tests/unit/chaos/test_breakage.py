@@ -9,6 +9,7 @@ import pytest
 
 from chaos import breakage
 from chaos.breakage import LEADER, Fault, draw
+from chaos.commands import FaultNotMade
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ async def test_the_leader_is_whoever_leads_when_it_happens(commands, patroni):
 
 async def test_nobody_is_killed_when_nobody_says_who_leads(commands, patroni, monkeypatch):
     monkeypatch.setattr(breakage, "LEADER_LIMIT_S", 0)
-    with pytest.raises(breakage.FaultNotMade, match=r"127\.1\.1\.1:8008"):
+    with pytest.raises(FaultNotMade, match=r"127\.1\.1\.1:8008"):
         await breakage.run([Fault(0, LEADER, "kill", 0)], patroni[:1], lambda _: None)
     assert commands == []
 
@@ -76,18 +77,18 @@ async def test_a_fault_that_cannot_be_made_ends_the_run_with_what_did_not_happen
     async def command(*words):
         happened.append(words[-2:])
         if words[-2:] == ("kill", "orders-0"):
-            raise breakage.FaultNotMade("kill orders-0 did not happen: nothing runs")
+            raise FaultNotMade("kill orders-0 did not happen: nothing runs")
 
     monkeypatch.setattr(breakage, "_command", command)
     faults = [Fault(0, "redis", "stop", 60), Fault(0.01, "orders-0", "kill", 0), Fault(60, "kafka", "stop", 0)]
-    with pytest.raises(breakage.FaultNotMade, match="kill orders-0 did not happen"):
+    with pytest.raises(FaultNotMade, match="kill orders-0 did not happen"):
         await asyncio.wait_for(breakage.run(faults, [], lambda _: None), 5)
     assert ("start", "redis") in happened
     assert ("stop", "kafka") not in happened
 
 
 async def test_a_command_that_fails_is_a_fault_that_was_not_made():
-    with pytest.raises(breakage.FaultNotMade, match="x y did not happen: no such part"):
+    with pytest.raises(FaultNotMade, match="x y did not happen: no such part"):
         await breakage._command(sys.executable, "-c", "import sys; sys.exit('no such part')", "x", "y")
 
 

@@ -1,0 +1,1 @@
+"""Experiments from files: break something, watch the customers meanwhile, and prove that nothing was lost."""

@@ -1,0 +1,168 @@
+"""
+Runs experiments on the one-machine stack: `make chaos`, `make chaos-all`, `make chaos-random`.
+
+    python -m chaos.lab run NAME [--seed N] [--dry-run]
+    python -m chaos.lab all [--only PART] [--dry-run]
+    python -m chaos.lab random [--seed N] [--minutes N] [--dry-run]
+    python -m chaos.lab list | sweep
+
+Exit codes: 0 all is well, 1 a promise is broken, 2 an experiment could not be run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from types import FrameType
+
+import grpc
+
+from chaos.commands import FaultNotMade
+from chaos.lab import actions, draw, report
+from chaos.lab.actions import Scene
+from chaos.lab.experiment import Experiment, WrongExperiment, load, names
+from chaos.lab.result import Result, table
+from chaos.lab.runner import Runner
+from stack import settings
+from stack.errors import StackError
+from stack.settings import CHECKOUT, Settings
+
+ROLES = {"postgres-0": "leader", "postgres-1": "sync_standby"}
+
+
+def main(words: Sequence[str]) -> int:
+    """Do what the command line asks for; the exit code."""
+    options = _parser().parse_args(words)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        chosen = settings.read(os.environ, checkout=CHECKOUT)
+        return int(options.function(chosen, options))
+    except (WrongExperiment, FaultNotMade, StackError) as error:
+        print(f"chaos: {error}", file=sys.stderr)
+    except grpc.aio.AioRpcError as error:
+        print(f"chaos: the edge does not take the call that begins it: {error.code().name}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("chaos: interrupted; what was broken is put right", file=sys.stderr)
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="chaos", description=__doc__.split("\n")[1])
+    kinds = parser.add_subparsers(required=True)
+    one = kinds.add_parser("run", help="run one experiment")
+    one.add_argument("name", help=", ".join(names()))
+    one.set_defaults(function=_one)
+    every = kinds.add_parser("all", help="run every experiment, and write an index page")
+    every.add_argument("--only", default="", help="those whose names have this in them; several with commas")
+    every.set_defaults(function=_all)
+    drawn = kinds.add_parser("random", help="run what a seed draws")
+    drawn.add_argument("--minutes", type=float, default=5.0)
+    drawn.set_defaults(function=_random)
+    for each in (one, every, drawn):
+        each.add_argument("--seed", type=int, default=random.randrange(10**6))  # noqa: S311 - repeatable, not secret
+        each.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    kinds.add_parser("list", help="say which experiments there are").set_defaults(function=_list)
+    kinds.add_parser("sweep", help="put right what a run has left broken").set_defaults(function=_sweep)
+    return parser
+
+
+def _one(chosen: Settings, options: argparse.Namespace) -> int:
+    experiment = load(options.name)
+    if options.dry_run:
+        return _dry(experiment)
+    return _code([_run(chosen, experiment, options.seed, f"chaos EXPERIMENT={experiment.name}")])
+
+
+def _all(chosen: Settings, options: argparse.Namespace) -> int:
+    wanted = [part for part in options.only.split(",") if part]
+    experiments = [load(name) for name in names() if not wanted or any(part in name for part in wanted)]
+    if not experiments:
+        raise WrongExperiment(f"no experiment has {options.only!r} in its name; there are {', '.join(names())}")
+    if options.dry_run:
+        return max(_dry(experiment) for experiment in experiments)
+    results = []
+    for number, experiment in enumerate(experiments, start=1):
+        print(f"\n== {number} of {len(experiments)}: {experiment.name} ==", flush=True)
+        results.append(_run(chosen, experiment, options.seed, f"chaos EXPERIMENT={experiment.name}"))
+    print(f"\n{_summary(results)}\nAll of them: file://{report.index(chosen.reports)}")
+    return _code(results)
+
+
+def _random(chosen: Settings, options: argparse.Namespace) -> int:
+    experiment = draw.experiment(options.seed, options.minutes)
+    print(f"seed {options.seed}: give it as SEED to have the same load and the same faults again")
+    if options.dry_run:
+        return _dry(experiment)
+    command = f"chaos-random SEED={options.seed} MINUTES={options.minutes:g}"
+    return _code([_run(chosen, experiment, options.seed, command)])
+
+
+def _list(_chosen: Settings, _options: argparse.Namespace) -> int:
+    for name in names():
+        print(f"{name:<32} {load(name).title}")
+    return 0
+
+
+def _sweep(chosen: Settings, _options: argparse.Namespace) -> int:
+    Runner(chosen, chosen.reports, print).sweep()
+    return 0
+
+
+def _run(chosen: Settings, experiment: Experiment, seed: int, command: str) -> Result:
+    began = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"[{time.monotonic() - began:6.1f}s] {text}", flush=True)
+
+    runner = Runner(chosen, chosen.reports, say)
+    result = runner.run(experiment, seed=seed, command=f"{chosen.command(command)} ARGUMENTS='--seed {seed}'")
+    path = report.write(result, runner.folder(result))
+    report.index(chosen.reports)
+    print(f"\n{table(result)}\nThe whole run: file://{path}", flush=True)
+    return result
+
+
+def _dry(experiment: Experiment) -> int:
+    """Say what an experiment would do, as if postgres-0 led."""
+    print(f"{experiment.name}: {experiment.title}\n  {experiment.hypothesis}")
+    print(f"  steady: {'; '.join(bound.said() for bound in experiment.steady_state)}")
+    for number, step in enumerate(experiment.method, start=1):
+        fault = actions.fault(step, Scene(number, ROLES, CHECKOUT))
+        print(f"  at {step.at_s:5.1f} s  {step.said()}")
+        for sign, command in (("+", fault.do), *(("-", command) for command in fault.undo)):
+            print(f"             {sign} {' '.join(command[2:])}" if command else "             + more customers")
+    print(f"  abort: {'; '.join(bound.said() for bound in experiment.abort)}")
+    return 0
+
+
+def _summary(results: Sequence[Result]) -> str:
+    lines = [f"{'experiment':<34}{'verdict':<9}{'orders':>7}{'recovery':>10}{'silence':>9}{'broken':>8}"]
+    for each in results:
+        recovery = "never" if each.recovery_s is None else f"{each.recovery_s:.1f} s"
+        broken = sum(len(verdict.broken) for verdict in each.verdicts)
+        lines.append(
+            f"{each.experiment.name:<34}{'passed' if each.passed else 'FAILED':<9}{each.placed:>7}"
+            f"{recovery:>10}{each.silence_s:>7.1f} s{broken:>8}"
+        )
+    return "\n".join(lines)
+
+
+def _code(results: Sequence[Result]) -> int:
+    """2 where an experiment could not be run to its end, 1 where a promise is broken."""
+    if any(verdict.broken for result in results for verdict in result.verdicts):
+        return 1
+    return 0 if all(result.passed for result in results) else 2
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """SIGTERM ends a run as Ctrl-C does, so that it puts right what it broke."""
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

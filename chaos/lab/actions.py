@@ -1,0 +1,134 @@
+"""
+What each action of an experiment is: commands that break something, and those that put it right.
+
+Commands, so that whoever finds them written down can put right what another process broke.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chaos.breakage import LEADER
+from chaos.lab.experiment import Step
+
+REPLICA = "postgres-replica"
+# Beyond the fault's own end, for whoever holds it, so that the one who takes it back is the runner.
+SPARE_S = 30
+Command = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """
+    One thing that is broken, and how it is put right.
+    """
+
+    said: str
+    do: Command
+    undo: tuple[Command, ...] = ()  # safe to run when there is nothing to undo, and again
+    holds: bool = False  # `do` stays as long as the fault does, and says "in force" once it is
+    factor: int = 1  # so many times the load, which needs no command
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the commands of a fault depend on."""
+
+    number: int  # of the fault in its run
+    roles: Mapping[str, str]  # PostgreSQL's members, and what each is
+    kept: Path  # a folder for what an undo needs
+
+
+def fault(step: Step, scene: Scene) -> Fault:
+    """The fault that a step makes; raises `LookupError` when nobody has the role that it names."""
+    return ACTIONS[step.action](step, scene)
+
+
+def start(part: str) -> Command:
+    """The command that starts a part."""
+    return _stack("start", part)
+
+
+def _stack(*words: str) -> Command:
+    return (sys.executable, "-m", "stack", *words)
+
+
+def _act(*words: str) -> Command:
+    return (sys.executable, "-m", "chaos.lab.act", *words)
+
+
+def _ended(step: Step, scene: Scene) -> Fault:
+    target = who(step.arguments["target"], scene.roles)
+    return Fault(f"{step.action} {target}", _stack(step.action, target), (start(target),))
+
+
+def _paused(step: Step, scene: Scene) -> Fault:
+    target = who(step.arguments["target"], scene.roles)
+    return Fault(f"pause {target}", _act("pause", target), (_act("resume", target),))
+
+
+def _mesh(step: Step, scene: Scene) -> Fault:
+    file = step.arguments["file"]
+    kept = str(scene.kept / f"mesh-{scene.number}.yaml")
+    return Fault(f"mesh {Path(file).stem}", _act("mesh", file, kept), (_act("mesh-back", file, kept),))
+
+
+def _partition(step: Step, scene: Scene) -> Fault:
+    told: Mapping[str, Any] = step.arguments
+    sides = (who(told["between"], scene.roles), who(told["and"], scene.roles))
+    name = f"lab_{scene.number}"
+    words = [f"--between={sides[0]}", f"--and={sides[1]}", f"--name={name}", f"--for={step.for_s + SPARE_S:g}s"]
+    words += ["--one-way"] if told.get("one_way") else []
+    words += [f"--loss={told['loss_percent']}%"] if "loss_percent" in told else []
+    words += [f"--delay={told['delay_ms']}ms"] if "delay_ms" in told else []
+    command = (sys.executable, "-m", "chaos.partition")
+    said = " ".join(["cut", sides[0], "from" if not told.get("one_way") else "to", sides[1], *words[4:]])
+    return Fault(said, (*command, *words), ((*command, "--heal", name),), holds=True)
+
+
+def _lock(step: Step, _scene: Scene) -> Fault:
+    table = step.arguments["table"]
+    do = _act("lock-table", table, f"{step.for_s + SPARE_S:g}")
+    return Fault(f"lock table {table}", do, (_act("unlock-table"),), holds=True)
+
+
+def _burst(step: Step, _scene: Scene) -> Fault:
+    factor = int(step.arguments["factor"])
+    return Fault(f"{factor} times the traffic", (), factor=factor)
+
+
+def _switchover(_step: Step, scene: Scene) -> Fault:
+    leader = who(LEADER, scene.roles)
+    return Fault(f"switch over from {leader}", _act("switchover", leader))
+
+
+def _empty_redis(_step: Step, _scene: Scene) -> Fault:
+    return Fault("empty Redis", _act("empty-redis"))
+
+
+def who(target: str, roles: Mapping[str, str]) -> str:
+    """The process that a target means now; raises `LookupError` when nobody has the role."""
+    wanted = {LEADER: ("leader",), REPLICA: ("sync_standby", "quorum_standby", "replica")}.get(target)
+    if wanted is None:
+        return target
+    found = sorted(name for name, role in roles.items() if role in wanted)
+    if not found:
+        raise LookupError(f"no member of PostgreSQL is the {target.removeprefix('postgres-')} now")
+    return found[0]
+
+
+ACTIONS: Mapping[str, Callable[[Step, Scene], Fault]] = {
+    "kill": _ended,
+    "stop": _ended,
+    "pause": _paused,
+    "mesh": _mesh,
+    "partition": _partition,
+    "lock-table": _lock,
+    "burst": _burst,
+    "switchover": _switchover,
+    "empty-redis": _empty_redis,
+}

@@ -1,0 +1,232 @@
+"""
+The checkers: pure functions from a history, and what is there after it, to what is wrong.
+
+Those that need no times are `chaos.promises`; these are about what was told when.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from shop.orders.v1 import order_pb2
+
+from chaos import promises
+from chaos.buyers import Memory, Told
+from chaos.lab.figures import is_placed, longest_silence_s
+from chaos.lab.history import Call, Outcome
+from chaos.promises import Facts, Verdict
+from chaos.truth import StockNow
+
+# What an order may become, also over changes that nobody saw.
+MAY_FOLLOW: Mapping[str, frozenset[str]] = {
+    "PENDING": frozenset({"PENDING", "CONFIRMED", "REJECTED", "CANCELLED", "FULFILLED"}),
+    "CONFIRMED": frozenset({"CONFIRMED", "CANCELLED", "FULFILLED"}),
+    "REJECTED": frozenset({"REJECTED"}),
+    "CANCELLED": frozenset({"CANCELLED"}),
+    "FULFILLED": frozenset({"FULFILLED"}),
+}
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Every product's stock at one time of the run."""
+
+    at_s: float
+    stock: Mapping[str, StockNow]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that the checkers look at."""
+
+    calls: Sequence[Call]
+    facts: Facts
+    # Customer and key of every stored request of this run's customers, with the order that it became.
+    keys: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    owners: Mapping[str, str] = field(default_factory=dict)  # the customer of each of their stored orders
+    snapshots: Sequence[Snapshot] = ()
+    pending: int = 0
+    waiting: int = 0  # events that are not published
+
+
+def verdicts(evidence: Evidence) -> list[Verdict]:
+    """Return the verdict of every checker."""
+    return [*promises.verdicts(evidence.facts), *(check(evidence) for check in CHECKS)]
+
+
+def memory_of(calls: Sequence[Call]) -> Memory:
+    """What the clients of a history were told, as `chaos.promises` takes it."""
+    memory = Memory(calls=len(calls), failed_calls=sum(call.outcome is not Outcome.OK for call in calls))
+    for key, tries in _by_key(calls).items():
+        _remember(memory, key, tries)
+    ended = [call.ended_s for call in calls if is_placed(call)]
+    if ended:
+        memory.longest_silence_s = longest_silence_s(calls, begin_s=min(ended), end_s=max(ended))
+    for call in calls:
+        if call.operation == "cancel" and call.outcome is Outcome.OK:
+            memory.cancelled.add(call.told["order"])
+    return memory
+
+
+def _remember(memory: Memory, key: tuple[str, str], tries: Sequence[Call]) -> None:
+    """What the tries of one intent came to; every success tells the same."""
+    told = [call for call in tries if call.outcome is Outcome.OK]
+    if told:
+        first = min(told, key=lambda call: call.ended_s)
+        state = order_pb2.Order.State.Value(first.told["state"])
+        memory.acknowledged[":".join(key)] = Told(key[1], first.told["order"], state, dict(first.asked["lines"]))
+        said = {(call.told["order"], call.told["state"]) for call in told}
+        if len(said) > 1:
+            memory.doubled.append(f"{key[1]} was answered as {sorted(said)}")
+    elif any(call.outcome is Outcome.FAILED and not call.told.get("again") for call in tries):
+        memory.refused += 1
+    else:
+        memory.given_up.append(f"{key[1]}: {tries[-1].told.get('status', 'no answer')}")
+
+
+def _by_key(calls: Iterable[Call]) -> dict[tuple[str, str], list[Call]]:
+    found: dict[tuple[str, str], list[Call]] = defaultdict(list)
+    for call in calls:
+        if call.operation == "place":
+            found[(call.client, call.asked["key"])].append(call)
+    return found
+
+
+def unique_ids(evidence: Evidence) -> Verdict:
+    """
+    One intent is one order, also where the client never learned of it, and what failed for sure never happened.
+    """
+    asked = _by_key(evidence.calls)
+    broken = []
+    for key, name in evidence.keys.items():
+        if key not in asked:
+            continue
+        broken += [
+            f"{key[1]} is stored as {name}, and {call.told['order']} was told"
+            for call in asked[key]
+            if call.outcome is Outcome.OK and call.told["order"] != name
+        ]
+        if all(call.outcome is Outcome.FAILED and not call.told.get("again") for call in asked[key]):
+            broken.append(f"{key[1]} was refused each time, and is stored as {name}")
+    of_keys = {name for key, name in evidence.keys.items() if key in asked}
+    clients = {client for client, _ in asked}
+    nobodys = sorted(name for name, owner in evidence.owners.items() if owner in clients and name not in of_keys)
+    broken += [f"{name} is stored, and nobody asked for it" for name in nobodys]
+    return Verdict("an unknown call happened at most once", len(asked), broken)
+
+
+def bank(evidence: Evidence) -> Verdict:
+    """
+    On every snapshot, also in the middle of a fault, no unit of stock is made or lost.
+    """
+    broken = [
+        f"at {snapshot.at_s:.1f} s {name}: {each}"
+        for snapshot in evidence.snapshots
+        for name, each in snapshot.stock.items()
+        if each.on_hand != each.available + each.held + each.sold or min(each.available, each.held, each.sold) < 0
+    ]
+    return Verdict("stock adds up on every snapshot", len(evidence.snapshots), broken)
+
+
+def lawful_moves(evidence: Evidence) -> Verdict:
+    """
+    Whoever looks at an order sees it move as it may, and a watcher sees each version once and in order.
+    """
+    broken = []
+    views = list(_views(evidence.calls))
+    for name, seen in views:
+        for (before, state), (after, next_state) in itertools.pairwise(seen):
+            if next_state not in MAY_FOLLOW[state] or (before == after and state != next_state):
+                broken.append(f"{name} went from {state} ({before}) to {next_state} ({after})")
+    for call in evidence.calls:
+        if call.operation == "watch":
+            versions = [version for version, _ in call.told.get("seen", ())]
+            if versions != sorted(set(versions)):
+                broken.append(f"a watcher of {call.asked['order']} saw the versions {versions}")
+    return Verdict("orders move as they may, for every reader", len(views), broken)
+
+
+def _views(calls: Sequence[Call]) -> Iterator[tuple[str, list[tuple[int, str]]]]:
+    """What was seen of each order, sorted by its versions, whoever saw it."""
+    found: dict[str, set[tuple[int, str]]] = defaultdict(set)
+    for call in calls:
+        if call.operation == "watch":
+            found[call.asked["order"]] |= {(version, state) for version, state in call.told.get("seen", ())}
+        elif call.outcome is Outcome.OK and "version" in call.told:
+            found[call.told["order"]].add((call.told["version"], call.told["state"]))
+    for name, seen in found.items():
+        yield name, sorted(seen)
+
+
+def no_step_back(evidence: Evidence) -> Verdict:
+    """
+    A read that begins after another read or write of the same order has ended never tells an earlier version.
+    """
+    by_order: dict[str, list[Call]] = defaultdict(list)
+    for call in evidence.calls:
+        if call.operation in ("place", "read", "cancel") and call.outcome is Outcome.OK and "version" in call.told:
+            by_order[call.told["order"]].append(call)
+    broken = []
+    for name, calls in by_order.items():
+        broken += [f"{name} {each}" for each in _steps_back(calls)]
+    return Verdict("reads of an order never step back", len(by_order), broken)
+
+
+def _steps_back(calls: Sequence[Call]) -> Iterator[str]:
+    """What reads told that had been overtaken when they began; a replay tells the first answer again, as it should."""
+    moments: list[tuple[float, int, Call]] = [(call.ended_s, 0, call) for call in calls]
+    moments += [(call.began_s, 1, call) for call in calls if call.operation == "read"]
+    known, floors = 0, dict[int, int]()
+    for _, is_begin, call in sorted(moments, key=lambda each: each[:2]):
+        if is_begin:
+            floors[call.number] = known
+        else:
+            known = max(known, call.told["version"])
+    for call in calls:
+        if call.told["version"] < floors.get(call.number, 0):
+            yield f"was read in version {call.told['version']} after {floors[call.number]} had been told"
+
+
+def complete_lists(evidence: Evidence) -> Verdict:
+    """
+    A walk over all pages misses no order of the customer's that was acknowledged before it began, and has none twice.
+    """
+    placed: dict[str, list[tuple[float, str]]] = defaultdict(list)
+    for call in evidence.calls:
+        if is_placed(call):
+            placed[call.client].append((call.ended_s, call.told["order"]))
+    walks = [call for call in evidence.calls if call.operation == "list" and call.outcome is Outcome.OK]
+    broken = []
+    for walk in walks:
+        listed = walk.told["orders"]
+        missing = {name for at_s, name in placed[walk.client] if at_s < walk.began_s} - set(listed)
+        broken += [f"the list at {walk.began_s:.1f} s lacks {name}" for name in sorted(missing)]
+        if len(set(listed)) != len(listed):
+            broken.append(f"the list at {walk.began_s:.1f} s has an order twice")
+    return Verdict("lists lack nothing that was there", len(walks), broken)
+
+
+def nothing_left(evidence: Evidence) -> Verdict:
+    """
+    After the faults every order comes to its end, every event is published, every hold is committed or released.
+    """
+    broken = []
+    if evidence.pending:
+        broken.append(f"{evidence.pending} orders are still pending")
+    if evidence.waiting:
+        broken.append(f"{evidence.waiting} events are still not published")
+    broken += [f"{each.held} of {name} are still held" for name, each in evidence.facts.stock.items() if each.held]
+    return Verdict("nothing is left unfinished", len(evidence.facts.orders), broken)
+
+
+CHECKS: tuple[Callable[[Evidence], Verdict], ...] = (
+    unique_ids,
+    bank,
+    lawful_moves,
+    no_step_back,
+    complete_lists,
+    nothing_left,
+)

@@ -1,0 +1,141 @@
+"""An experiment as its file says it; `chaos/experiments/schema.json` says what a file may say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from chaos.lab.load import LoadPlan
+
+FOLDER = Path(__file__).resolve().parents[1] / "experiments"
+SCHEMA = FOLDER / "schema.json"
+
+
+class WrongExperiment(Exception):
+    """A file that is no experiment, or none of that name; the message says what is wrong where."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What must hold while nothing is broken: a probe, or a PromQL expression, within bounds."""
+
+    probe: str
+    at_least: float | None = None
+    at_most: float | None = None
+    promql: str = ""
+
+    def holds(self, value: float | None) -> bool:
+        """Whether *value* is within the bounds; what could not be asked is not."""
+        if value is None:
+            return False
+        low = self.at_least is None or value >= self.at_least
+        return low and (self.at_most is None or value <= self.at_most)
+
+    def said(self) -> str:
+        """The bound in words."""
+        low = "" if self.at_least is None else f" >= {self.at_least:g}"
+        high = "" if self.at_most is None else f" <= {self.at_most:g}"
+        return f"{self.promql or self.probe}{low}{high}"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A fault: made *at_s* after the steady state was seen, and taken back *for_s* later."""
+
+    at_s: float
+    action: str
+    for_s: float = 0.0
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def said(self) -> str:
+        """The step in words."""
+        words = [self.action, *(f"{key}={value}" for key, value in sorted(self.arguments.items()))]
+        return " ".join(words) + (f" for {self.for_s:g} s" if self.for_s else "")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is broken, what customers may see of it, and within how long all is well again."""
+
+    name: str
+    title: str
+    hypothesis: str
+    steady_state: Sequence[Bound]
+    load: LoadPlan
+    method: Sequence[Step]
+    answers: frozenset[int]  # what a placed order may be answered meanwhile; 0 is no answer
+    longest_silence_s: float
+    expect: Sequence[Mapping[str, Any]]
+    recovery_limit_s: float
+    abort: Sequence[Bound]
+    rollbacks: Sequence[str]
+
+    @property
+    def seconds(self) -> float:
+        """How long the method lasts."""
+        return max(step.at_s + step.for_s for step in self.method)
+
+
+def names() -> list[str]:
+    """The experiments that there are."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def load(name: str) -> Experiment:
+    """The experiment of this name, or in the file of this path; raises `WrongExperiment`."""
+    path = Path(name) if name.endswith(".yaml") else FOLDER / f"{name}.yaml"
+    if not path.is_file():
+        raise WrongExperiment(f"there is no experiment {name!r}; there are {', '.join(names())}")
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise WrongExperiment(f"{path}: {error}") from error
+    return parse(path.stem, document)
+
+
+def parse(name: str, document: Any) -> Experiment:
+    """
+    The experiment that *document* describes.
+
+    Raises `WrongExperiment` with everything that is wrong, and where.
+    """
+    validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+    problems = sorted(validator.iter_errors(document), key=lambda each: each.json_path)
+    if problems:
+        said = "; ".join(f"{each.json_path}: {jsonschema.exceptions.best_match([each]).message}" for each in problems)
+        raise WrongExperiment(f"{name}: {said[:2000]}")
+    meanwhile = document["meanwhile"]
+    return Experiment(
+        name=name,
+        title=document["title"],
+        hypothesis=document["hypothesis"],
+        steady_state=[_bound(each) for each in document["steady_state"]],
+        load=LoadPlan(**document.get("load", {})),
+        method=[_step(each) for each in document["method"]],
+        answers=frozenset(meanwhile["answers"]),
+        longest_silence_s=meanwhile["longest_silence_s"],
+        expect=document.get("expect", []),
+        recovery_limit_s=document["recovery_limit_s"],
+        abort=[_bound(each) for each in document["abort"]],
+        rollbacks=document.get("rollbacks", []),
+    )
+
+
+def _bound(document: Mapping[str, Any]) -> Bound:
+    return Bound(
+        probe=document.get("probe", "promql"),
+        at_least=document.get("at_least"),
+        at_most=document.get("at_most"),
+        promql=document.get("promql", ""),
+    )
+
+
+def _step(document: Mapping[str, Any]) -> Step:
+    arguments = {key: value for key, value in document.items() if key not in ("at_s", "action", "for_s")}
+    return Step(document["at_s"], document["action"], document.get("for_s", 0.0), arguments)

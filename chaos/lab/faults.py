@@ -1,0 +1,160 @@
+"""Makes the faults of an experiment at their times, and takes them back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+
+from chaos import breakage, commands
+from chaos.commands import FaultNotMade
+from chaos.lab import actions
+from chaos.lab.actions import Fault, Scene
+from chaos.lab.experiment import Step
+from chaos.lab.journal import Journal
+from chaos.lab.load import Load
+from chaos.partition.__main__ import IN_FORCE
+
+HOLD_S = 30.0
+ROLES_S, POLL_S = 60.0, 1.0
+ROLES = ("postgres-leader", "postgres-replica")
+
+
+@dataclass
+class Band:
+    """A fault's time in force, in seconds since the run began."""
+
+    said: str
+    begin_s: float
+    end_s: float = float("inf")
+
+
+class Faults:
+    """The faults of one run; what is broken is in the journal until it is put right."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        load: Load,
+        patroni: Sequence[str],
+        *,
+        clock: Callable[[], float],
+        say: Callable[[str], None],
+    ) -> None:
+        self._journal = journal
+        self._load = load
+        self._patroni = patroni
+        self._clock = clock
+        self._say = say
+        self._number = 0
+        self.bands: list[Band] = []
+
+    async def run(self, method: Sequence[Step]) -> None:
+        """
+        Make every fault at its time; returns when the last is taken back.
+
+        Raises `FaultNotMade` for the first that could not be made or taken back.
+        """
+        started = self._clock()
+        try:
+            async with asyncio.TaskGroup() as running:
+                for step in method:
+                    running.create_task(self._step(step, started))
+        except BaseExceptionGroup as group:
+            raise _first(group) from None
+
+    async def _step(self, step: Step, started: float) -> None:
+        await asyncio.sleep(max(0.0, started + step.at_s - self._clock()))
+        self._number += 1
+        number = self._number
+        fault = actions.fault(step, Scene(number, await self._roles(step), self._journal.folder))
+        entry = self._journal.note(number, fault.said, fault.undo)
+        # What begins to happen while the command still runs belongs to the fault.
+        band = Band(fault.said, self._clock())
+        self.bands.append(band)
+        async with self._made(fault):
+            self._say(f"{fault.said}{f', for {step.for_s:g} s' if step.for_s else ''}")
+            await asyncio.sleep(step.for_s)
+            for command in fault.undo:
+                await commands.run(*command)
+        self._journal.strike(entry)
+        band.end_s = self._clock()
+        if step.for_s:
+            self._say(f"taken back: {fault.said}")
+
+    @contextlib.asynccontextmanager
+    async def _made(self, fault: Fault) -> AsyncIterator[None]:
+        if fault.holds:
+            async with _held(fault):
+                yield
+        elif fault.factor > 1:
+            end = self._load.more(fault.factor - 1)
+            try:
+                yield
+            finally:
+                end()
+        else:
+            await commands.run(*fault.do)
+            yield
+
+    async def _roles(self, step: Step) -> dict[str, str]:
+        """Who is what in PostgreSQL, where the step depends on it; waits for a leader and a replica to be there."""
+        named = {str(value) for value in step.arguments.values()} & set(ROLES)
+        if step.action == "switchover":
+            named = set(ROLES)
+        end = self._clock() + ROLES_S
+        roles = await breakage.roles(self._patroni) if named else {}
+        while named and not {"leader", "sync_standby"} <= set(roles.values()) and self._clock() < end:
+            await asyncio.sleep(POLL_S)
+            roles = await breakage.roles(self._patroni)
+        return roles
+
+
+@contextlib.asynccontextmanager
+async def _held(fault: Fault) -> AsyncIterator[None]:
+    """Have the command of a fault stay while the block runs; it has said that it is in force when the block begins."""
+    process = await asyncio.create_subprocess_exec(
+        *fault.do, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, start_new_session=True
+    )
+    try:
+        await _in_force(fault, process)
+        yield
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.communicate(), HOLD_S)
+
+
+async def _in_force(fault: Fault, process: asyncio.subprocess.Process) -> None:
+    assert process.stdout is not None  # noqa: S101 - it was asked for
+    said = b""
+    try:
+        async with asyncio.timeout(HOLD_S):
+            async for line in process.stdout:
+                said += line
+                if IN_FORCE.encode() in line:
+                    return
+    except TimeoutError:
+        pass
+    raise FaultNotMade(f"{fault.said} did not happen: {said.decode(errors='replace').strip()[-500:]}")
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error that says most: a fault that was not made, before what its end has caused."""
+    errors = [error for error in _leaves(group) if not isinstance(error, asyncio.CancelledError)]
+    for error in errors:
+        if isinstance(error, FaultNotMade):
+            return error
+        if isinstance(error, LookupError):
+            return FaultNotMade(str(error))
+    return errors[0] if errors else asyncio.CancelledError()
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found

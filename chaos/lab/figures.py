@@ -1,0 +1,83 @@
+"""Figures of a stretch of a history: how many calls went well, how fast, and how long nobody was served."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from chaos.lab.history import Call, Outcome
+
+# What tells a client to come again: nothing was done for it now.
+NOT_NOW = frozenset({0, 408, 429, 499, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of the calls that ended within a stretch of time."""
+
+    seconds: float
+    calls: int
+    well: int  # answered, whatever the answer
+    placed: int
+    confirmed: int
+    p99_s: float
+    error_counts: dict[int, int]
+
+    @property
+    def success(self) -> float:
+        """The share of calls that were answered; 0 of none, because nothing says that it would work."""
+        return self.well / self.calls if self.calls else 0.0
+
+    @property
+    def confirmed_share(self) -> float:
+        """The share of placed orders that were confirmed at once; 0 of none."""
+        return self.confirmed / self.placed if self.placed else 0.0
+
+
+def figures(calls: Iterable[Call], *, begin_s: float, end_s: float) -> Figures:
+    """Return the figures of what ended between two times."""
+    ended = [call for call in calls if begin_s <= call.ended_s < end_s and call.operation != "watch"]
+    bad = [call for call in ended if not went_well(call)]
+    placed = [call for call in ended if is_placed(call)]
+    counts: dict[int, int] = {}
+    for call in bad:
+        counts[status(call)] = counts.get(status(call), 0) + 1
+    return Figures(
+        seconds=end_s - begin_s,
+        calls=len(ended),
+        well=len(ended) - len(bad),
+        placed=len(placed),
+        confirmed=sum(call.told["state"] == "CONFIRMED" for call in placed),
+        p99_s=quantile([call.took_s for call in placed], 0.99),
+        error_counts=counts,
+    )
+
+
+def went_well(call: Call) -> bool:
+    """Whether a call was answered, be it with a refusal."""
+    return call.outcome is not Outcome.UNKNOWN and status(call) not in NOT_NOW
+
+
+def is_placed(call: Call) -> bool:
+    """Whether a call is an order that was acknowledged."""
+    return call.operation == "place" and call.outcome is Outcome.OK
+
+
+def status(call: Call) -> int:
+    """What a call was answered, as an HTTP status; 0 when no answer came."""
+    return int(call.told.get("status", 0))
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """Return the value that *share* of *values* do not exceed; 0 of none."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(len(ordered) * share) - 1)] if ordered else 0.0
+
+
+def longest_silence_s(calls: Iterable[Call], *, begin_s: float, end_s: float) -> float:
+    """Return the longest time between two times in which no order was acknowledged."""
+    moments = sorted(call.ended_s for call in calls if is_placed(call) and begin_s <= call.ended_s < end_s)
+    edges = [begin_s, *moments, end_s]
+    return max(later - earlier for earlier, later in itertools.pairwise(edges))

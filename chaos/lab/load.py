@@ -1,0 +1,146 @@
+"""The customers of an experiment: they place, repeat, read, list, cancel and watch orders, over both wires."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import httpx
+
+from chaos.lab.history import History, Outcome
+from chaos.lab.wires import CALL_S, Answer, Grpc, Rest, Wire
+from shop_client import rest
+from stack import customer
+from stack.settings import Settings
+
+# A customer who is told nothing for so long gives up, and the experiment has failed.
+GIVE_UP_S = 150.0
+FIRST_PAUSE_S, MAX_PAUSE_S = 0.1, 2.0
+# One in so many customers speaks gRPC.
+GRPC_EVERY = 3
+# What a customer does after an order, in so many of a hundred.
+HABITS = (("read", 45), ("repeat", 10), ("cancel", 8), ("list", 6), ("watch", 6))
+
+
+@dataclass(frozen=True)
+class LoadPlan:
+    """How many customers there are, and how long each waits between two orders."""
+
+    customers: int = 8
+    pause_s: float = 0.2
+
+
+class Load:
+    """Customers who go on until they are told to stop, and then bring what they began to its end."""
+
+    def __init__(
+        self, chosen: Settings, history: History, products: Sequence[str], *, run: str, seed: int, plan: LoadPlan
+    ) -> None:
+        self._chosen = chosen
+        self._history = history
+        self._products = list(products)
+        self._run = run
+        self._seed = seed
+        self._plan = plan
+        self._stopping = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._wires: list[tuple[str, Wire]] = []
+
+    @property
+    def names(self) -> list[str]:
+        """The customers."""
+        return [name for name, _ in self._wires]
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Have the customers shop while the block runs; leaving it ends what is still open at once."""
+        async with contextlib.AsyncExitStack() as stack:
+            address = f"127.0.0.1:{self._chosen.port}"
+            channel = await stack.enter_async_context(grpc.aio.insecure_channel(address))
+            for number in range(self._plan.customers):
+                name = f"{self._run}-{number}"
+                self._wires.append((name, await self._wire(stack, channel, name, number)))
+            self.more(1)
+            try:
+                yield
+            finally:
+                for task in self._tasks:
+                    task.cancel()
+                await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def more(self, factor: int) -> Callable[[], None]:
+        """
+        Have each customer shop *factor* times more at once; what is returned ends that.
+        """
+        added = asyncio.Event()
+        for turn in range(factor):
+            for name, wire in self._wires:
+                chance = random.Random(f"{self._seed}/{name}/{turn}/{len(self._tasks)}")  # noqa: S311 - repeatable
+                self._tasks.append(asyncio.create_task(self._shop(name, wire, chance, added)))
+        return added.set
+
+    async def stop(self) -> None:
+        """Begin nothing new, and wait for what was begun; raises what a customer did not expect."""
+        self._stopping.set()
+        await asyncio.gather(*self._tasks)
+
+    async def _wire(self, stack: contextlib.AsyncExitStack, channel: grpc.aio.Channel, name: str, number: int) -> Wire:
+        if number % GRPC_EVERY == GRPC_EVERY - 1:
+            return Grpc(channel, customer.metadata(self._chosen, name))
+        signed = rest.signed(customer.token(self._chosen, name))
+        client = httpx.AsyncClient(base_url=self._chosen.edge_url, headers=signed, timeout=CALL_S, trust_env=False)
+        return Rest(await stack.enter_async_context(client))
+
+    async def _shop(self, name: str, wire: Wire, chance: random.Random, ended: asyncio.Event) -> None:
+        while not (self._stopping.is_set() or ended.is_set()):
+            await self._order(name, wire, chance)
+            await asyncio.sleep(self._plan.pause_s * chance.uniform(0.5, 1.5))
+
+    async def _order(self, name: str, wire: Wire, chance: random.Random) -> None:
+        products = chance.sample(self._products, chance.randint(1, 2))
+        lines = {product: chance.randint(1, 3) for product in products}
+        key = str(uuid.UUID(int=chance.getrandbits(128), version=4))
+        answer = await self._until_told(name, "place", lambda: wire.place(lines, key), chance, key=key, lines=lines)
+        if answer.outcome is not Outcome.OK:
+            return
+        order = answer.told["order"]
+        drawn = chance.choices([habit for habit, _ in HABITS] + ["nothing"], [*(part for _, part in HABITS), 25])[0]
+        if drawn == "read":
+            await self._once(name, "read", wire.read(order), order=order)
+        elif drawn == "repeat":
+            await self._until_told(name, "place", lambda: wire.place(lines, key), chance, key=key, lines=lines)
+        elif drawn == "cancel":
+            cancel_key = f"cancel-{key}"
+            await self._until_told(name, "cancel", lambda: wire.cancel(order, cancel_key), chance, order=order)
+        elif drawn == "list":
+            await self._once(name, "list", wire.orders())
+        elif drawn == "watch" and isinstance(wire, Grpc):
+            await self._once(name, "watch", wire.watch(order), order=order)
+
+    async def _once(self, name: str, operation: str, asking: Any, **asked: Any) -> Answer:
+        call = self._history.invoked(name, operation, **asked)
+        try:
+            answer: Answer = await asking
+        except asyncio.CancelledError:
+            self._history.ended(call, Outcome.UNKNOWN, reason="the experiment ended")
+            raise
+        self._history.ended(call, answer.outcome, **answer.told)
+        return answer
+
+    async def _until_told(
+        self, name: str, operation: str, make: Callable[[], Any], chance: random.Random, **asked: Any
+    ) -> Answer:
+        """Repeat a call with its key until it is told something final, as the contract allows."""
+        end, pause_s = self._history.now() + GIVE_UP_S, FIRST_PAUSE_S
+        while True:
+            answer = await self._once(name, operation, make(), **asked)
+            if not answer.again or self._history.now() > end:
+                return answer
+            await asyncio.sleep(chance.uniform(0, pause_s))
+            pause_s = min(MAX_PAUSE_S, pause_s * 2)

@@ -1,0 +1,103 @@
+"""What a bound is held against: the figures of the last seconds, what waits, who is well, and what Prometheus says."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import httpx
+
+from chaos.lab.experiment import Bound
+from chaos.lab.figures import Figures, figures, is_placed
+from chaos.lab.history import History
+from chaos.lab.samples import Sampler
+from stack.run import health
+from stack.topology.processes import Process
+
+# Figures are those of so many seconds.
+WINDOW_S = 3.0
+FRESH_S = 4.0
+PROMETHEUS_S = 3.0
+ASKED_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A bound and what was found; None where nothing could be asked."""
+
+    bound: Bound
+    value: float | None
+
+    @property
+    def good(self) -> bool:
+        """Whether the bound holds."""
+        return self.bound.holds(self.value)
+
+    def said(self) -> str:
+        """The reading in words."""
+        found = "could not be asked" if self.value is None else f"{self.value:.3g}"
+        return f"{self.bound.said()}: {found}"
+
+
+class Probes:
+    """Reads bounds while an experiment runs."""
+
+    def __init__(self, history: History, sampler: Sampler, processes: Sequence[Process], prometheus: str) -> None:
+        self._history = history
+        self._sampler = sampler
+        self._processes = processes
+        self._prometheus = prometheus
+        self._threads = ThreadPoolExecutor(max_workers=ASKED_AT_ONCE)
+
+    async def read(self, bounds: Sequence[Bound], *, since_s: float = 0.0) -> list[Reading]:
+        """Read every bound; figures are of the last `WINDOW_S`, but of nothing before *since_s*."""
+        now = self._history.now()
+        window = figures(self._history.calls, begin_s=max(since_s, now - WINDOW_S), end_s=now)
+        return [Reading(bound, await self._value(bound, window, now)) for bound in bounds]
+
+    async def unhealthy(self) -> dict[str, str]:
+        """The processes that are not well, with a word on each."""
+        loop = asyncio.get_running_loop()
+        asked = [loop.run_in_executor(self._threads, health.ask, process.check) for process in self._processes]
+        answers = await asyncio.gather(*asked)
+        return {
+            process.name: answer.word
+            for process, answer in zip(self._processes, answers, strict=True)
+            if not answer.good
+        }
+
+    async def _value(self, bound: Bound, window: Figures, now: float) -> float | None:
+        if bound.promql:
+            return await self._promql(bound.promql)
+        if bound.probe == "unhealthy":
+            return float(len(await self.unhealthy()))
+        if bound.probe in ("pending", "outbox"):
+            return self._waiting(bound.probe, now)
+        if bound.probe == "silence_s":
+            return now - max((call.ended_s for call in self._history.calls if is_placed(call)), default=0.0)
+        return {
+            "success": window.success,
+            "confirmed": window.confirmed_share,
+            "p99_s": window.p99_s,
+            "rate_per_s": window.placed / WINDOW_S,
+        }[bound.probe]
+
+    def _waiting(self, probe: str, now: float) -> float | None:
+        latest = self._sampler.samples[-1] if self._sampler.samples else None
+        if latest is None or now - latest.at_s > FRESH_S:
+            return None
+        value = latest.pending if probe == "pending" else latest.outbox
+        return None if value is None else float(value)
+
+    async def _promql(self, expression: str) -> float | None:
+        async with httpx.AsyncClient(timeout=PROMETHEUS_S, trust_env=False) as client:
+            try:
+                answer = await client.get(f"{self._prometheus}/api/v1/query", params={"query": expression})
+                found = answer.json()["data"]["result"]
+                value = float(found[0]["value"][1]) if found else None
+            except (httpx.HTTPError, ValueError, KeyError, IndexError, TypeError):
+                return None
+        return value if value is not None and math.isfinite(value) else None

@@ -1,0 +1,96 @@
+"""What came of a run, for a person at a terminal, for machines, and for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from chaos.lab.experiment import Experiment
+from chaos.lab.faults import Band
+from chaos.lab.history import Call
+from chaos.lab.samples import Sample
+from chaos.promises import SHOWN_LIMIT, Verdict
+
+WIDTH = 46
+
+
+@dataclass
+class Result:
+    """A run, from its first call to the last check."""
+
+    experiment: Experiment
+    seed: int
+    run: str
+    began_at: str
+    versions: dict[str, str]
+    command: str
+    calls: Sequence[Call] = ()
+    samples: Sequence[Sample] = ()
+    bands: Sequence[Band] = ()
+    verdicts: list[Verdict] = field(default_factory=list)
+    recovery_s: float | None = None  # from the last fault's end until the steady state was seen again
+    silence_s: float = 0.0
+    aborted: str = ""  # why it was broken off
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.aborted and bool(self.verdicts) and not any(verdict.broken for verdict in self.verdicts)
+
+    @property
+    def placed(self) -> int:
+        """The orders that were acknowledged."""
+        return len({call.told["order"] for call in self.calls if call.operation == "place" and "order" in call.told})
+
+
+def table(result: Result) -> str:
+    """The verdict as a table."""
+    lines = [f"{'checked':<{WIDTH}}{'of':>8}{'broken':>8}"]
+    for verdict in result.verdicts:
+        lines.append(f"{verdict.promise:<{WIDTH}}{verdict.checked:>8}{len(verdict.broken):>8}")
+        lines += [f"    {example}" for example in verdict.broken[:SHOWN_LIMIT]]
+    recovered = "never" if result.recovery_s is None else f"{result.recovery_s:.1f} s after the last fault"
+    lines.append(
+        f"{result.placed} orders, {len(result.calls)} calls; well again {recovered}; "
+        f"longest without an order {result.silence_s:.1f} s"
+    )
+    if result.aborted:
+        lines.append(f"broken off: {result.aborted}")
+    lines.append(f"{result.experiment.name}: {'PASSED' if result.passed else 'FAILED'}")
+    return "\n".join(lines)
+
+
+def document(result: Result) -> dict[str, Any]:
+    """The verdict for machines."""
+    experiment = result.experiment
+    return {
+        "experiment": experiment.name,
+        "title": experiment.title,
+        "hypothesis": experiment.hypothesis,
+        "passed": result.passed,
+        "aborted": result.aborted,
+        "run": result.run,
+        "seed": result.seed,
+        "began_at": result.began_at,
+        "versions": result.versions,
+        "command": result.command,
+        "orders": result.placed,
+        "calls": len(result.calls),
+        "recovery_s": None if result.recovery_s is None else round(result.recovery_s, 2),
+        "recovery_limit_s": experiment.recovery_limit_s,
+        "longest_silence_s": round(result.silence_s, 2),
+        "faults": [
+            {"fault": band.said, "begin_s": round(band.begin_s, 2), "end_s": round(band.end_s, 2)}
+            for band in result.bands
+        ],
+        "verdicts": [
+            {
+                "promise": verdict.promise,
+                "checked": verdict.checked,
+                "broken": len(verdict.broken),
+                "examples": verdict.broken[:SHOWN_LIMIT],
+            }
+            for verdict in result.verdicts
+        ],
+    }

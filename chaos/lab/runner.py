@@ -1,0 +1,251 @@
+"""
+Runs one experiment on the one-machine stack: steady, broken, steady again, and then every check.
+
+Whatever happens, what was broken is put right: by the runner, by its watchdog, or by the next run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from chaos.commands import FaultNotMade
+from chaos.lab import actions, checks, expect, versions, watchdog
+from chaos.lab.evidence import gather
+from chaos.lab.experiment import Bound, Experiment
+from chaos.lab.faults import Faults
+from chaos.lab.figures import longest_silence_s
+from chaos.lab.history import History
+from chaos.lab.journal import BEAT_S, Journal
+from chaos.lab.load import Load
+from chaos.lab.probes import Probes, Reading
+from chaos.lab.result import Result
+from chaos.lab.samples import Sampler
+from chaos.lab.witness import Witness
+from chaos.promises import Verdict
+from chaos.restock import restock
+from chaos.truth import NotRead
+from stack import customer
+from stack.describe import describe
+from stack.run.lock import exclusive
+from stack.settings import Settings
+from stack.topology import system
+from stack.topology.addresses import Host, Port
+
+Say = Callable[[str], None]
+STEADY_LIMIT_S, STEADY_POLL_S = 90.0, 0.5
+ABORT_POLL_S, PROGRESS_S = 1.0, 5.0
+UNITS = 200_000
+
+
+class Broken(Exception):
+    """The experiment is broken off; the message says why."""
+
+
+@dataclass
+class Parts:
+    """What works together during a run."""
+
+    history: History
+    sampler: Sampler
+    load: Load
+    probes: Probes
+    faults: Faults
+    witness: Witness
+    dog: subprocess.Popen[bytes] | None = None
+
+
+class Runner:
+    """Runs experiments on one stack, one at a time; their files go to *reports*."""
+
+    def __init__(self, chosen: Settings, reports: Path, say: Say) -> None:
+        self._chosen = chosen
+        self._plan = describe(chosen)
+        self._reports = reports
+        self._say = say
+        self._edge = f"127.0.0.1:{chosen.port}"
+        self._patroni = [str(address) for address in self._plan.patroni]
+        self._processes = system.processes(system.steps(self._plan))
+        self.journal = Journal(chosen.run / "chaos")
+
+    def run(self, experiment: Experiment, *, seed: int, command: str) -> Result:
+        """
+        Run *experiment* and return what came of it; its history is in a folder of its own.
+
+        Raises `Busy` while another run is under way, `FaultNotMade` if what an earlier run broke cannot be put right.
+        """
+        with exclusive(self._chosen, "chaos"):
+            self._sweep()
+            return asyncio.run(self._run(experiment, seed, command))
+
+    def folder(self, result: Result) -> Path:
+        """Where the files of a run are."""
+        return self._reports / f"{result.experiment.name}-{result.run}"
+
+    def sweep(self) -> None:
+        """
+        Put right what an earlier run has left broken; raises `Busy` while one is under way.
+        """
+        with exclusive(self._chosen, "chaos"):
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """What a run leaves whose watchdog was killed as well."""
+        failed = self.journal.roll_back(self._say)
+        if failed:
+            raise FaultNotMade(f"what an earlier run broke cannot be put right: {'; '.join(failed)}")
+
+    async def _run(self, experiment: Experiment, seed: int, command: str) -> Result:
+        run = f"lab{int(time.time()):x}{random.Random().randrange(256):02x}"  # noqa: S311 - a name
+        result = Result(experiment, seed, run, datetime.now(UTC).isoformat(timespec="seconds"), versions.all(), command)
+        self.folder(result).mkdir(parents=True)
+        products = await restock(self._edge, customer.metadata(self._chosen, "chaos", operator=True), units=UNITS)
+        with (self.folder(result) / "history.jsonl").open("w", encoding="utf-8") as file:
+            parts = self._parts(experiment, History(file), products, run, seed)
+            try:
+                await self._experiment(experiment, parts, result)
+            except (Broken, FaultNotMade, NotRead) as error:
+                result.aborted = str(error)
+        result.calls, result.samples, result.bands = parts.history.calls, parts.sampler.samples, parts.faults.bands
+        return result
+
+    def _parts(self, experiment: Experiment, history: History, products: list[str], run: str, seed: int) -> Parts:
+        prometheus = f"http://{self._plan.network.at(Host.PROMETHEUS, Port.PROMETHEUS)}"
+        sampler = Sampler(self._plan.database_url, self._edge, clock=history.now)
+        load = Load(self._chosen, history, products, run=run, seed=seed, plan=experiment.load)
+        faults = Faults(self.journal, load, self._patroni, clock=history.now, say=self._say)
+        probes = Probes(history, sampler, self._processes, prometheus)
+        witness = Witness(self._chosen.log, self._plan.kafka_brokers, self._patroni)
+        return Parts(history, sampler, load, probes, faults, witness)
+
+    async def _experiment(self, experiment: Experiment, parts: Parts, result: Result) -> None:
+        async with parts.load.running(), parts.sampler.running(), self._progress(parts):
+            before = await self._before(experiment, parts)
+            await parts.witness.begin()
+            begin_s = parts.history.now()
+            unwell = await self._break(experiment, parts)
+            lifted_s = parts.history.now()
+            self._say("every fault is taken back; waiting for the steady state")
+            readings = await self._steady(experiment, parts, experiment.recovery_limit_s, since_s=lifted_s)
+            end_s = parts.history.now()
+            result.silence_s = longest_silence_s(parts.history.calls, begin_s=begin_s, end_s=end_s)
+            result.verdicts = [before, _recovered(experiment, readings)]
+            if all(reading.good for reading in readings):
+                result.recovery_s = end_s - lifted_s
+            self._say("the customers finish what they began")
+            await parts.load.stop()
+        self._say("reading what is there, for the checks")
+        found = await gather(self._plan, self._edge, result.run, parts.history.calls, parts.sampler.snapshots)
+        calls = [call for call in parts.history.calls if call.ended_s >= begin_s]
+        seen = await parts.witness.seen(calls, found.facts.orders, unwell)
+        result.verdicts += [
+            expect.verdict(experiment.expect, seen),
+            expect.allowed(experiment.answers, seen.calls),
+            _not_silent(experiment, result),
+            *checks.verdicts(found),
+        ]
+
+    async def _before(self, experiment: Experiment, parts: Parts) -> Verdict:
+        self._say(f"{experiment.title}: waiting for the steady state")
+        readings = await self._steady(experiment, parts, STEADY_LIMIT_S)
+        if wrong := [reading.said() for reading in readings if not reading.good]:
+            raise Broken(f"the stack is not well before the experiment: {'; '.join(wrong)}")
+        return Verdict("steady before the faults", len(readings), [])
+
+    async def _steady(
+        self, experiment: Experiment, parts: Parts, within_s: float, *, since_s: float = 0.0
+    ) -> list[Reading]:
+        """Wait until every bound holds, or *within_s*; the last readings."""
+        end = parts.history.now() + within_s
+        while True:
+            readings = await parts.probes.read(experiment.steady_state, since_s=since_s)
+            if all(reading.good for reading in readings) or parts.history.now() > end:
+                return readings
+            await asyncio.sleep(STEADY_POLL_S)
+
+    async def _break(self, experiment: Experiment, parts: Parts) -> frozenset[str]:
+        """Make every fault and take it back, or break off; the processes that were seen unwell meanwhile."""
+        unwell: set[str] = set()
+        self.journal.beat()
+        if experiment.rollbacks:
+            self.journal.note(0, "what the file rolls back", [actions.start(part) for part in experiment.rollbacks])
+        parts.dog = watchdog.start(self.journal, os.getpid())
+        working = asyncio.create_task(parts.faults.run(experiment.method))
+        guarding = [
+            asyncio.create_task(self._beat(parts)),
+            asyncio.create_task(self._guard(experiment.abort, parts, unwell)),
+        ]
+        try:
+            await asyncio.wait({working, *guarding}, return_when=asyncio.FIRST_COMPLETED)
+            for task in guarding:
+                if task.done():
+                    task.result()
+            await working
+        finally:
+            await self._put_right(working)
+            for task in guarding:
+                task.cancel()
+            await asyncio.gather(*guarding, return_exceptions=True)
+        return frozenset(unwell)
+
+    async def _put_right(self, working: asyncio.Task[None]) -> None:
+        """Take back what is still broken; the lease is renewed meanwhile."""
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        failed = await asyncio.to_thread(self.journal.roll_back, self._say)
+        if failed:
+            raise FaultNotMade(f"not taken back: {'; '.join(failed)}")
+
+    async def _beat(self, parts: Parts) -> None:
+        """Renew the lease of every fault; raises `Broken` once it has lapsed."""
+        while True:
+            if watchdog.has_lapsed(self.journal):
+                raise Broken("the lease of the faults had lapsed, and the watchdog took them back")
+            if parts.dog is not None and parts.dog.poll() is not None:
+                raise Broken("the watchdog has ended")
+            self.journal.beat()
+            await asyncio.sleep(BEAT_S)
+
+    async def _guard(self, abort: Sequence[Bound], parts: Parts, unwell: set[str]) -> None:
+        """Look at the abort conditions while something is broken; raises `Broken` when one is met."""
+        while True:
+            wrong = [reading.said() for reading in await parts.probes.read(abort) if not reading.good]
+            if wrong:
+                raise Broken(f"told to, because of {'; '.join(wrong)}")
+            unwell |= set(await parts.probes.unhealthy())
+            await asyncio.sleep(ABORT_POLL_S)
+
+    @contextlib.asynccontextmanager
+    async def _progress(self, parts: Parts) -> AsyncIterator[None]:
+        async def tell() -> None:
+            while True:
+                await asyncio.sleep(PROGRESS_S)
+                sample = parts.sampler.samples[-1] if parts.sampler.samples else None
+                waits = "" if sample is None or sample.pending is None else f", {sample.pending} pending"
+                well = sum(call.outcome == "ok" for call in parts.history.calls)
+                self._say(f"{len(parts.history.calls)} calls, {well} ok{waits}")
+
+        task = asyncio.create_task(tell())
+        try:
+            yield
+        finally:
+            task.cancel()
+
+
+def _recovered(experiment: Experiment, readings: list[Reading]) -> Verdict:
+    broken = [reading.said() for reading in readings if not reading.good]
+    return Verdict(f"steady again within {experiment.recovery_limit_s:g} s", len(readings), broken)
+
+
+def _not_silent(experiment: Experiment, result: Result) -> Verdict:
+    limit_s = experiment.longest_silence_s
+    broken = [f"no order was acknowledged for {result.silence_s:.1f} s"] if result.silence_s > limit_s else []
+    return Verdict(f"orders flow, with gaps of at most {limit_s:g} s", result.placed, broken)

@@ -1,0 +1,87 @@
+"""What is measured all the time while an experiment runs: what waits in PostgreSQL, and the stock."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+import asyncpg
+import grpc
+
+from chaos import truth
+from chaos.lab.checks import Snapshot
+
+SAMPLE_S, SNAPSHOT_S = 1.0, 2.0
+READ_S = 3.0
+AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, grpc.aio.AioRpcError)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What waited at one time; None while PostgreSQL could not be asked."""
+
+    at_s: float
+    pending: int | None
+    outbox: int | None
+
+
+class Sampler:
+    """Measures in the background; times are those of *clock*."""
+
+    def __init__(self, database_url: str, edge: str, *, clock: Callable[[], float]) -> None:
+        self._database_url = database_url
+        self._edge = edge
+        self._clock = clock
+        self._connection: asyncpg.Connection | None = None
+        self.samples: list[Sample] = []
+        self.snapshots: list[Snapshot] = []
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Measure while the block runs."""
+        tasks = [
+            asyncio.create_task(_every(SAMPLE_S, self._sample)),
+            asyncio.create_task(_every(SNAPSHOT_S, self._snapshot)),
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._drop()
+
+    async def _sample(self) -> None:
+        at_s = self._clock()
+        try:
+            async with asyncio.timeout(READ_S):
+                pending, outbox = await self._waiting()
+            self.samples.append(Sample(at_s, pending, outbox))
+        except AWAY:
+            self._drop()
+            self.samples.append(Sample(at_s, None, None))
+
+    async def _waiting(self) -> tuple[int, int]:
+        if self._connection is None:
+            self._connection = await asyncpg.connect(self._database_url, timeout=READ_S)
+        pending = await self._connection.fetchval("SELECT count(*) FROM orders WHERE state = 'PENDING'")
+        return pending, await self._connection.fetchval("SELECT count(*) FROM outbox")
+
+    async def _snapshot(self) -> None:
+        at_s = self._clock()
+        with contextlib.suppress(*AWAY):
+            async with asyncio.timeout(READ_S):
+                self.snapshots.append(Snapshot(at_s, await truth.stock_at(self._edge)))
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await work()
+        await asyncio.sleep(seconds)

@@ -1,0 +1,202 @@
+"""A good history is damaged once for each way in which a build could be broken; the checker that is for it says so."""
+
+import inspect
+import io
+from dataclasses import replace
+
+import pytest
+
+from chaos.lab import checks
+from chaos.lab.checks import Evidence, Snapshot, memory_of, verdicts
+from chaos.lab.history import Call, History, Outcome
+from chaos.promises import Facts
+from chaos.truth import Published, StockNow, StoredOrder
+
+TEA = "products/tea"
+ANA, BEN = "lab1-0", "lab1-1"
+GOOD = StockNow(on_hand=10, available=9, held=0, sold=1)
+
+
+def call(number, operation, began_s, ended_s, *, client=ANA, outcome=Outcome.OK, asked=None, **told):
+    return Call(number, client, operation, began_s, asked or {}, ended_s, outcome, told)
+
+
+def place(number, began_s, key, order, state="CONFIRMED", version=1, **more):
+    asked = {"key": key, "lines": {TEA: 1}}
+    return call(number, "place", began_s, began_s + 0.1, asked=asked, order=order, state=state, version=version,
+                status=201, **more)  # fmt: skip
+
+
+@pytest.fixture
+def calls():
+    """Ana's order is confirmed, read and listed; Ben's is pending, watched and cancelled; a third try is unknown."""
+    return [
+        place(0, 1, "k1", "orders/1"),
+        place(1, 1.05, "k2", "orders/2", "PENDING", client=BEN),
+        call(2, "read", 2, 2.1, order="orders/1", state="CONFIRMED", version=1),
+        call(
+            3, "cancel", 3, 3.1, client=BEN, asked={"order": "orders/2"},
+            order="orders/2", state="CANCELLED", version=2,
+        ),
+        call(4, "read", 4, 4.1, client=BEN, order="orders/2", state="CANCELLED", version=2),
+        call(5, "list", 5, 5.1, orders=["orders/1"]),
+        call(6, "watch", 1.2, 3.2, client=BEN, asked={"order": "orders/2"}, seen=[(1, "PENDING"), (2, "CANCELLED")]),
+        place(7, 6, "k1", "orders/1"),
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def evidence(calls):
+    facts = Facts(
+        memory=memory_of(calls),
+        orders={
+            "orders/1": StoredOrder("orders/1", "CONFIRMED", 1, {TEA: 1}),
+            "orders/2": StoredOrder("orders/2", "CANCELLED", 2, {TEA: 1}),
+        },
+        events=Published({"orders/1": [1], "orders/2": [1, 2]}),
+        stock={TEA: GOOD},
+        counted={TEA: 1},
+    )
+    keys = {(ANA, "k1"): "orders/1", (BEN, "k2"): "orders/2"}
+    return Evidence(calls, facts, keys, {"orders/1": ANA, "orders/2": BEN}, [Snapshot(1.5, {TEA: GOOD})])
+
+
+def broken(evidence):
+    return [verdict.promise for verdict in verdicts(evidence) if verdict.broken]
+
+
+def with_calls(evidence, *more):
+    calls = [*evidence.calls, *more]
+    return replace(evidence, calls=calls, facts=replace(evidence.facts, memory=memory_of(calls)))
+
+
+UNIQUE = "an unknown call happened at most once"
+MOVES = "orders move as they may, for every reader"
+BACK = "reads of an order never step back"
+LISTS = "lists lack nothing that was there"
+
+
+def test_nothing_is_broken_when_all_is_as_it_should_be(evidence):
+    assert broken(evidence) == []
+
+
+def test_an_order_that_was_acknowledged_before_its_commit_is_missed(evidence):
+    assert broken(with_calls(evidence, place(8, 7, "k3", "orders/3"))) == ["acknowledged orders are stored"]
+
+
+def test_a_build_that_drops_request_ids_has_a_second_order_that_nobody_asked_for(evidence):
+    owners = {**evidence.owners, "orders/9": ANA}
+    assert broken(replace(evidence, owners=owners)) == [UNIQUE]
+
+
+def test_orders_of_other_runs_are_nobodys_business(evidence):
+    assert broken(replace(evidence, owners={**evidence.owners, "orders/9": "somebody else"})) == []
+
+
+def test_a_repeat_that_is_another_order_is_seen_from_both_sides(evidence):
+    assert broken(with_calls(evidence, place(8, 7, "k1", "orders/2"))) == [
+        "one request is one order", UNIQUE, MOVES,
+    ]  # fmt: skip
+
+
+def test_what_was_refused_each_time_and_is_stored_all_the_same_is_seen(evidence):
+    refused = replace(place(8, 7, "k4", "-"), outcome=Outcome.FAILED, told={"status": 400})
+    damaged = with_calls(evidence, refused)
+    assert broken(replace(damaged, keys={**damaged.keys, (ANA, "k4"): "orders/1"})) == [UNIQUE]
+
+
+def test_an_unknown_call_may_have_happened(evidence):
+    unknown = replace(place(8, 7, "k4", "-"), outcome=Outcome.UNKNOWN, told={})
+    refused = replace(place(9, 8, "k4", "-"), outcome=Outcome.FAILED, told={"status": 400})
+    damaged = with_calls(evidence, unknown, refused)
+    assert broken(replace(damaged, keys={**damaged.keys, (ANA, "k4"): "orders/1"})) == []
+
+
+def test_a_customer_who_was_never_told_is_seen(evidence):
+    unknown = replace(place(8, 7, "k4", "-"), outcome=Outcome.UNKNOWN, told={})
+    assert broken(with_calls(evidence, unknown)) == ["every buyer was answered in the end"]
+
+
+@pytest.mark.parametrize(
+    "stock",
+    [replace(GOOD, available=10), replace(GOOD, sold=2), StockNow(10, -1, 10, 1)],
+    ids=["released twice", "sold twice", "oversold"],
+)
+def test_stock_that_does_not_add_up_in_the_middle_is_seen_though_it_does_in_the_end(evidence, stock):
+    snapshots = [*evidence.snapshots, Snapshot(2.5, {TEA: stock})]
+    assert broken(replace(evidence, snapshots=snapshots)) == ["stock adds up on every snapshot"]
+
+
+@pytest.mark.parametrize(
+    ("state", "version"),
+    [("PENDING", 2), ("CONFIRMED", 3), ("CANCELLED", 0)],
+    ids=["two states of one version", "confirmed after it was cancelled", "cancelled before it was confirmed"],
+)
+def test_an_unlawful_move_is_seen(evidence, state, version):
+    order = "orders/1" if version == 0 else "orders/2"
+    read = call(8, "read", 0.5, 0.6, order=order, state=state, version=version)
+    assert MOVES in broken(with_calls(evidence, read))
+
+
+@pytest.mark.parametrize("seen", [[(2, "CANCELLED"), (1, "PENDING")], [(1, "PENDING"), (1, "PENDING")]])
+def test_a_watcher_that_sees_versions_out_of_order_or_twice_is_seen(evidence, seen):
+    watch = call(8, "watch", 1.2, 3.2, client=BEN, asked={"order": "orders/2"}, seen=seen)
+    assert broken(with_calls(evidence, watch)) == [MOVES]
+
+
+def test_a_read_of_what_a_newer_read_had_overtaken_is_seen(evidence):
+    stale = call(8, "read", 4.5, 4.6, client=BEN, order="orders/2", state="PENDING", version=1)
+    assert broken(with_calls(evidence, stale)) == [BACK]
+
+
+def test_reads_at_the_same_time_may_tell_either(evidence):
+    beside = call(8, "read", 2.9, 3.5, client=BEN, order="orders/2", state="PENDING", version=1)
+    assert broken(with_calls(evidence, beside)) == []
+
+
+def test_a_replay_tells_the_first_answer_again(evidence):
+    assert broken(with_calls(evidence, place(8, 9, "k2", "orders/2", "PENDING", client=BEN))) == []
+
+
+@pytest.mark.parametrize("orders", [[], ["orders/1", "orders/1"]], ids=["an order is missing", "an order is twice"])
+def test_a_walk_over_the_pages_that_is_not_whole_is_seen(evidence, orders):
+    assert broken(with_calls(evidence, call(8, "list", 7, 7.5, orders=orders))) == [LISTS]
+
+
+def test_a_list_need_not_have_what_was_placed_during_the_walk(evidence):
+    assert broken(with_calls(evidence, call(8, "list", 1.05, 1.5, orders=[]))) == []
+
+
+@pytest.mark.parametrize("left", [{"pending": 1}, {"waiting": 3}])
+def test_what_is_left_unfinished_is_seen(evidence, left):
+    assert broken(replace(evidence, **left)) == ["nothing is left unfinished"]
+
+
+def test_a_hold_that_nobody_returns_is_seen(evidence):
+    held = {TEA: StockNow(10, 8, 1, 1)}
+    assert "nothing is left unfinished" in broken(replace(evidence, facts=replace(evidence.facts, stock=held)))
+
+
+def test_events_out_of_order_and_missing_ones_are_seen(evidence):
+    events = Published({"orders/1": [1], "orders/2": [2, 1]})
+    assert broken(replace(evidence, facts=replace(evidence.facts, events=events))) == [
+        "events of an order are in order"
+    ]
+
+
+def test_every_checker_is_in_the_list_of_those_that_run():
+    functions = {name: value for name, value in vars(checks).items() if inspect.isfunction(value)}
+    checkers = {name for name, value in functions.items() if value.__annotations__.get("return") == "Verdict"}
+    assert checkers == {check.__name__ for check in checks.CHECKS}
+
+
+def test_a_history_is_written_as_it_happens():
+    file, moments = io.StringIO(), iter(range(100))
+    history = History(file, clock=lambda: float(next(moments)))
+    one = history.invoked(ANA, "place", key="k1")
+    history.ended(one, Outcome.UNKNOWN, status=503)
+    assert file.getvalue().splitlines() == [
+        '{"at_s": 1.0, "call": 0, "type": "invoked", "client": "lab1-0", "operation": "place", "key": "k1"}',
+        '{"at_s": 2.0, "call": 0, "type": "unknown", "status": 503}',
+    ]
+    assert one.took_s == 1

@@ -1,0 +1,124 @@
+"""The experiments' files, and what is refused as one."""
+
+import copy
+import re
+
+import pytest
+import yaml
+
+from chaos.lab import actions, draw
+from chaos.lab.actions import Scene
+from chaos.lab.experiment import FOLDER, Bound, WrongExperiment, load, names, parse
+from stack.settings import CHECKOUT
+
+ROLES = {"postgres-0": "leader", "postgres-1": "sync_standby"}
+
+# What fails, by the README's table, and the experiments of it.
+TABLE = {
+    "one replica of a service": ["inventory-replica-killed", "orders-replica-killed", "inventory-replica-frozen"],
+    "all of inventory": ["inventory-gone", "inventory-stopped", "inventory-frozen"],
+    "Redis loses its data": ["redis-emptied"],
+    "Kafka": ["kafka-stopped", "kafka-frozen"],
+    "the PostgreSQL primary": ["postgres-primary-killed", "postgres-primary-frozen", "postgres-switchover"],
+    "a connection, after the request was sent": ["connections-lost-after-the-request"],
+}
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_file_is_an_experiment_whose_faults_can_be_made(name):
+    experiment = load(name)
+    for number, step in enumerate(experiment.method):
+        fault = actions.fault(step, Scene(number, ROLES, CHECKOUT))
+        assert fault.do or fault.factor > 1
+        assert fault.undo or fault.factor > 1 or step.action in ("empty-redis", "switchover")
+    assert experiment.recovery_limit_s <= 120
+    # A fault that lasts has an end that is not the end of patience.
+    assert experiment.seconds <= 60
+
+
+def test_there_are_enough_and_each_row_of_the_readmes_table_has_one():
+    assert len(names()) >= 24
+    readme = (CHECKOUT / "README.md").read_text()
+    rows = re.findall(
+        r"^\| ([^|]+) \| [^|]+ \| [^|]+ \|$", readme.split("| what fails |")[1].split("`make soak`")[0], re.M
+    )
+    assert [row.strip() for row in rows if not set(row) <= set("-| ")] == list(TABLE)
+    assert {name for row in TABLE.values() for name in row} <= set(names())
+
+
+def test_every_fault_of_the_mesh_has_an_experiment():
+    files = {f"chaos/faults/{path.name}" for path in (CHECKOUT / "chaos" / "faults").glob("*.yaml")}
+    tried = {step.arguments.get("file") for name in names() for step in load(name).method}
+    assert files <= tried
+
+
+@pytest.fixture
+def document():
+    return yaml.safe_load((FOLDER / "inventory-gone.yaml").read_text())
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ({"title": None}, r"\$\.title"),
+        ({"hypothesis": "short"}, "hypothesis"),
+        ({"method": []}, "method"),
+        ({"method": [{"at_s": 0, "action": "kill", "target": "orders"}]}, "method"),
+        ({"method": [{"at_s": 0, "action": "kill", "target": "orders; reboot", "for_s": 1}]}, "method"),
+        ({"method": [{"at_s": 0, "action": "mesh", "file": "/etc/passwd", "for_s": 1}]}, "method"),
+        ({"method": [{"at_s": 0, "action": "explode", "for_s": 1}]}, "method"),
+        ({"method": [{"at_s": -1, "action": "switchover"}]}, "method"),
+        ({"recovery_limit_s": 500}, "recovery_limit_s"),
+        ({"abort": []}, "abort"),
+        ({"steady_state": [{"probe": "success"}]}, "steady_state"),
+        ({"steady_state": [{"probe": "mood", "at_least": 1}]}, "steady_state"),
+        ({"surprise": 1}, "surprise"),
+        ({"meanwhile": {"answers": [200], "longest_silence_s": 1}}, "answers"),
+    ],
+)
+def test_a_file_that_says_something_else_is_refused_with_the_place(document, damage, said):
+    damaged = {**copy.deepcopy(document), **damage}
+    with pytest.raises(WrongExperiment, match=said):
+        parse("damaged", damaged)
+
+
+def test_what_must_be_said_may_not_be_left_out(document):
+    for key in ("title", "hypothesis", "steady_state", "method", "meanwhile", "recovery_limit_s", "abort"):
+        with pytest.raises(WrongExperiment, match=key):
+            parse("damaged", {name: value for name, value in document.items() if name != key})
+
+
+def test_a_name_that_is_none_is_told_what_there_is():
+    with pytest.raises(WrongExperiment, match="inventory-gone"):
+        load("no-such")
+
+
+@pytest.mark.parametrize(("value", "holds"), [(1.0, True), (2.0, True), (0.9, False), (2.1, False), (None, False)])
+def test_a_bound_holds_within_both_ends_and_never_for_what_could_not_be_asked(value, holds):
+    assert Bound("success", at_least=1, at_most=2).holds(value) is holds
+
+
+def test_a_seed_draws_the_same_again_and_another_something_else():
+    assert draw.experiment(7, 5) == draw.experiment(7, 5)
+    assert draw.experiment(7, 5).method != draw.experiment(8, 5).method
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_what_is_drawn_can_be_made_fits_into_its_time_and_breaks_no_part_twice_at_once(seed):
+    experiment = draw.experiment(seed, 5)
+    assert len(experiment.method) > 5
+    ends = {}
+    for number, step in enumerate(experiment.method):
+        actions.fault(step, Scene(number, ROLES, CHECKOUT))
+        assert 0 <= step.at_s < 300
+        for part in draw._touched(step):
+            assert ends.get(part, 0) <= step.at_s
+            ends[part] = step.at_s + step.for_s
+
+
+def test_who_has_a_role_is_asked_when_it_happens():
+    assert actions.who("postgres-leader", ROLES) == "postgres-0"
+    assert actions.who("postgres-replica", ROLES) == "postgres-1"
+    assert actions.who("kafka", {}) == "kafka"
+    with pytest.raises(LookupError, match="no member of PostgreSQL is the leader now"):
+        actions.who("postgres-leader", {})
