@@ -27,6 +27,7 @@ PORT, NETWORK = 18080, 200
 UNIT_SECONDS = 600
 COMPONENTS_SECONDS = 1200
 INTEGRATION_SECONDS = 1800
+RESILIENCE_SECONDS = 900
 BROWSER_SECONDS = 1200
 SERVICES_AT_A_TIME = 2
 # They have fixed addresses, and what they look at depends on time: one after the other.
@@ -104,6 +105,10 @@ def integration(own: Settings, progress: Progress, tests: str = "") -> int:
         progress.say("integration tests")
         failed = _pytest(own, tests or "tests/integration", seconds=INTEGRATION_SECONDS)
         if failed or tests:
+            return failed
+        progress.say("tests of what is lost when parts fail")
+        failed = _pytest(own, "tests/resilience", seconds=RESILIENCE_SECONDS)
+        if failed:
             return failed
         progress.say(f"tests of the pages; screenshots go to {own.state}/screenshots")
         return _pytest(own, "tests/browser", seconds=BROWSER_SECONDS)

@@ -1,12 +1,11 @@
-"""An order's way through the whole system, and what is left of it when inventory is gone."""
+"""An order's way through the whole system."""
 
 import uuid
 
 import pytest
 from shop.orders.v1 import events_pb2, order_pb2
 
-from shop_client.rest import basket, in_stock, place, unconfirmed
-from tests.integration.conftest import RECOVERY_LIMIT_S
+from shop_client.rest import basket, in_stock, place
 
 
 async def available(edge, product):
@@ -88,38 +87,6 @@ async def test_a_basket_with_one_missing_line_takes_nothing(edge, sold_out):
     assert details[0]["reason"] == "OUT_OF_STOCK"
     assert [violation["subject"] for violation in details[1]["violations"]] == [sold_out]
     assert await available(edge, product) == before
-
-
-async def test_inventory_gone_the_order_is_accepted_and_confirmed_once_it_is_back(stack, edge, topic):
-    product = await some_product(edge)
-    before = await available(edge, product)
-    pending = topic("pending_orders")
-    key = str(uuid.uuid4())
-    stack.make("kill", SVC="inventory")
-    try:
-        accepted = await place(edge, basket(product, 3), key)
-        repeated = await place(edge, basket(product, 3), key)
-        name = accepted.json()["name"]
-        message = await pending.find(lambda value: events_pb2.PendingOrder.FromString(value).order.name == name)
-    finally:
-        stack.make("start", SVC="inventory")
-
-    assert accepted.status_code == 202, accepted.text
-    assert accepted.json()["state"] == "PENDING"
-    assert (repeated.status_code, repeated.json()["name"]) == (202, name)
-    assert message.key.decode() in name
-    assert not await unconfirmed([edge], [name], within_s=RECOVERY_LIMIT_S)
-    assert await available(edge, product) == before - 3
-
-
-async def test_one_replica_of_inventory_gone_is_not_noticed(stack, edge):
-    product = await some_product(edge, at_least=50)
-    stack.make("kill", SVC="inventory-0")
-    try:
-        answers = [await place(edge, basket(product)) for _ in range(20)]
-    finally:
-        stack.make("start", SVC="inventory-0")
-    assert [answer.status_code for answer in answers] == [201] * 20
 
 
 async def test_calls_between_the_sidecars_are_encrypted(stack, edge):
