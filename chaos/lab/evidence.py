@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import asyncpg
 
@@ -15,8 +16,9 @@ from chaos.promises import Facts
 from stack.topology.plan import Plan
 
 SETTLE_S = 120.0
-KEYS = "SELECT customer, request_id, order_id FROM idempotency_keys WHERE customer LIKE $1"
-OWNERS = "SELECT customer, order_id FROM orders WHERE customer LIKE $1"
+# Orders of this run only: a customer of a name that a fault is for may have some of an earlier one.
+KEYS = "SELECT customer, request_id, order_id FROM idempotency_keys WHERE customer = ANY($1) AND create_time >= $2"
+OWNERS = "SELECT customer, order_id FROM orders WHERE customer = ANY($1) AND create_time >= $2"
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,9 @@ class Owned:
     owners: dict[str, str]
 
 
-async def gather(plan: Plan, edge: str, run: str, calls: Sequence[Call], snapshots: Sequence[Snapshot]) -> Evidence:
+async def gather(
+    plan: Plan, edge: str, began_at: datetime, calls: Sequence[Call], snapshots: Sequence[Snapshot]
+) -> Evidence:
     """
     Wait until nothing is pending, then read everything.
 
@@ -38,25 +42,19 @@ async def gather(plan: Plan, edge: str, run: str, calls: Sequence[Call], snapsho
     events = await asyncio.to_thread(truth.published, plan.kafka_brokers)
     counted = await truth.counted_units(plan.database_url)
     facts = Facts(memory_of(calls), await truth.orders_in(plan.database_url), events, stock, counted)
-    owned = await _owned(plan.database_url, run)
+    owned = await _owned(plan.database_url, sorted({call.client for call in calls}), began_at)
     return Evidence(calls, facts, owned.keys, owned.owners, snapshots, pending, waiting)
 
 
 @truth.patiently("PostgreSQL")
-async def _owned(database_url: str, run: str) -> Owned:
+async def _owned(database_url: str, customers: Sequence[str], began_at: datetime) -> Owned:
     connection = await asyncpg.connect(database_url, timeout=10)
     try:
-        pattern = f"%{run}-%"
-        keys = await connection.fetch(KEYS, pattern)
-        owners = await connection.fetch(OWNERS, pattern)
+        keys = await connection.fetch(KEYS, customers, began_at)
+        owners = await connection.fetch(OWNERS, customers, began_at)
     finally:
         await connection.close()
     return Owned(
-        {(_client(row["customer"], run), row["request_id"]): f"orders/{row['order_id']}" for row in keys},
-        {f"orders/{row['order_id']}": _client(row["customer"], run) for row in owners},
+        {(row["customer"], row["request_id"]): f"orders/{row['order_id']}" for row in keys},
+        {f"orders/{row['order_id']}": row["customer"] for row in owners},
     )
-
-
-def _client(customer: str, run: str) -> str:
-    """A customer as the history knows it; the issuer may stand before it."""
-    return customer[customer.index(run) :]

@@ -116,7 +116,7 @@ def parse(name: str, document: Any) -> Experiment:
         title=document["title"],
         hypothesis=document["hypothesis"],
         steady_state=[_bound(each) for each in document["steady_state"]],
-        load=LoadPlan(**document.get("load", {})),
+        load=_load(document.get("load", {})),
         method=[_step(each) for each in document["method"]],
         answers=frozenset(meanwhile["answers"]),
         longest_silence_s=meanwhile["longest_silence_s"],
@@ -125,6 +125,10 @@ def parse(name: str, document: Any) -> Experiment:
         abort=[_bound(each) for each in document["abort"]],
         rollbacks=document.get("rollbacks", []),
     )
+
+
+def _load(document: Mapping[str, Any]) -> LoadPlan:
+    return LoadPlan(**{**document, "also": tuple(document.get("also", ()))})
 
 
 def _bound(document: Mapping[str, Any]) -> Bound:

@@ -34,6 +34,7 @@ class LoadPlan:
 
     customers: int = 8
     pause_s: float = 0.2
+    also: tuple[str, ...] = ()  # customers of these names, whom a fault may be for
 
 
 class Load:
@@ -63,8 +64,8 @@ class Load:
         async with contextlib.AsyncExitStack() as stack:
             address = f"127.0.0.1:{self._chosen.port}"
             channel = await stack.enter_async_context(grpc.aio.insecure_channel(address))
-            for number in range(self._plan.customers):
-                name = f"{self._run}-{number}"
+            names = [f"{self._run}-{number}" for number in range(self._plan.customers)]
+            for number, name in enumerate((*names, *self._plan.also)):
                 self._wires.append((name, await self._wire(stack, channel, name, number)))
             self.more(1)
             try:

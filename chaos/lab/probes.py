@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import httpx
@@ -21,7 +20,6 @@ from stack.topology.processes import Process
 WINDOW_S = 3.0
 FRESH_S = 4.0
 PROMETHEUS_S = 3.0
-ASKED_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,6 @@ class Probes:
         self._sampler = sampler
         self._processes = processes
         self._prometheus = prometheus
-        self._threads = ThreadPoolExecutor(max_workers=ASKED_AT_ONCE)
 
     async def read(self, bounds: Sequence[Bound], *, since_s: float = 0.0) -> list[Reading]:
         """Read every bound; figures are of the last `WINDOW_S`, but of nothing before *since_s*."""
@@ -60,9 +57,7 @@ class Probes:
 
     async def unhealthy(self) -> dict[str, str]:
         """The processes that are not well, with a word on each."""
-        loop = asyncio.get_running_loop()
-        asked = [loop.run_in_executor(self._threads, health.ask, process.check) for process in self._processes]
-        answers = await asyncio.gather(*asked)
+        answers = await asyncio.gather(*(asyncio.to_thread(health.ask, process.check) for process in self._processes))
         return {
             process.name: answer.word
             for process, answer in zip(self._processes, answers, strict=True)

@@ -143,7 +143,8 @@ class Runner:
             self._say("the customers finish what they began")
             await parts.load.stop()
         self._say("reading what is there, for the checks")
-        found = await gather(self._plan, self._edge, result.run, parts.history.calls, parts.sampler.snapshots)
+        began_at = datetime.fromisoformat(result.began_at)
+        found = await gather(self._plan, self._edge, began_at, parts.history.calls, parts.sampler.snapshots)
         calls = [call for call in parts.history.calls if call.ended_s >= begin_s]
         seen = await parts.witness.seen(calls, found.facts.orders, unwell)
         result.verdicts += [

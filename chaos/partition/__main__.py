@@ -116,9 +116,12 @@ def _partition(chosen: Settings, options: argparse.Namespace) -> Partition:
 async def _hold(chosen: Settings, packets: Filter, partition: Partition, seconds: float) -> int:
     """Keep the partition in force for *seconds*, or until somebody heals it, or this is told to end."""
     cgroup = cgroup_of(chosen)
-    if partition.name in {each.name for each in packets.partitions() if not each.lapsed}:
-        raise ValueError(f"{partition.name} is cut already; --heal {partition.name} ends that, --name names another")
-    packets.heal(partition.name)
+    for each in packets.partitions():
+        if each.lapsed:
+            # What a command that was killed has left cuts nothing any more.
+            packets.heal(each.name)
+        elif each.name == partition.name:
+            raise ValueError(f"{each.name} is cut already; --heal {each.name} ends that, --name names another")
     told = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, told.set)

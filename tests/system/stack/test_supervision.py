@@ -15,7 +15,7 @@ from stack.commands import clean, foreground, status
 from stack.commands.clean import NotClean
 from stack.commands.foreground import NotOne
 from stack.progress import Progress
-from stack.run import end, members, restarts, supervisor
+from stack.run import cgroups, end, members, restarts, supervisor
 from stack.run import state as stack_state
 from stack.run.start import Starter, StartFailed
 from stack.run.supervisor import Supervisor
@@ -198,3 +198,32 @@ def test_processes_without_their_supervisor_are_told_of_and_not_called_nothing(r
     with pytest.raises(NotClean):
         clean.clean(settings)
     end.strays(settings, Progress())
+
+
+def test_every_process_has_a_cgroup_of_its_own_as_its_user_and_down_removes_them(settings):
+    mounted = cgroups.mount()
+    if mounted is None:
+        pytest.skip("cgroups need root, and version 2 mounted")
+    stack_state.claim(settings)
+    folder = cgroups.of_stack(settings, mounted)
+    sleeper = server("db-0", 18183, command=("sleep", "60"), user="postgres", directory=settings.state.parent)
+    steps = {process.name: process for process in (server("web-0", 18181), sleeper)}
+    text = supervisor.render(settings, list(steps.values()), in_cgroups=folder)
+    write_private(settings.conf / "supervisord.conf", text)
+    under = Supervisor(settings)
+    under.launch()
+    try:
+        for name in steps:
+            under.start(name)
+            assert eventually(lambda name=name: state(settings, name) == "RUNNING")
+            assert str(pid(settings, name)) in (folder / name / "cgroup.procs").read_text().split()
+        assert psutil.Process(pid(settings, "db-0")).username() == "postgres"
+        assert psutil.Process(pid(settings, "db-0")).name() == "sleep"
+        end.kill(settings, ["web-0"])
+        under.start("web-0")
+        assert eventually(
+            lambda: (folder / "web-0" / "cgroup.procs").read_text().split() == [str(pid(settings, "web-0"))]
+        )
+    finally:
+        end.down(settings, steps, Progress())
+    assert not folder.exists()
