@@ -12,6 +12,9 @@ from chaos.lab.history import Call, Outcome
 # What tells a client to come again: nothing was done for it now.
 NOT_NOW = frozenset({0, 408, 429, 499, 500, 502, 503, 504})
 
+# Customers are served again once so many of their calls are answered for so long.
+SERVED_SHARE, SERVED_S = 0.95, 3.0
+
 
 @dataclass(frozen=True)
 class Figures:
@@ -81,3 +84,18 @@ def longest_silence_s(calls: Iterable[Call], *, begin_s: float, end_s: float) ->
     moments = sorted(call.ended_s for call in calls if is_placed(call) and begin_s <= call.ended_s < end_s)
     edges = [begin_s, *moments, end_s]
     return max(later - earlier for earlier, later in itertools.pairwise(edges))
+
+
+def well_again_s(calls: Iterable[Call], *, after_s: float, step_s: float = 0.5) -> float | None:
+    """
+    Return how long after *after_s* customers were served again, for three seconds on end; None if they never were.
+    """
+    ended = sorted((call for call in calls if after_s <= call.ended_s < math.inf), key=lambda call: call.ended_s)
+    if not ended:
+        return None
+    for step in range(int((ended[-1].ended_s - after_s) / step_s) + 1):
+        begin_s = after_s + step * step_s
+        some = figures(ended, begin_s=begin_s, end_s=begin_s + SERVED_S)
+        if some.placed and some.success >= SERVED_SHARE:
+            return begin_s - after_s
+    return None

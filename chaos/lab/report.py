@@ -186,14 +186,16 @@ def _faults(result: Result, end_s: float) -> str:
     rows = []
     for band in result.bands:
         silence_s = longest_silence_s(result.calls, begin_s=band.begin_s, end_s=max(band.begin_s, end_s))
+        again_s = result.well_again_s(band)
         end = f"{band.end_s:.1f} s" if band.end_s != float("inf") else "at the end"
         rows.append(
             f"<tr><td>{escape(band.said)}</td><td class='number'>{band.begin_s:.1f} s</td>"
-            f"<td class='number'>{end}</td><td class='number'>{silence_s:.1f} s</td></tr>"
+            f"<td class='number'>{end}</td><td class='number'>{silence_s:.1f} s</td>"
+            f"<td class='number'>{'never' if again_s is None else f'{again_s:.1f} s'}</td></tr>"
         )
     head = (
         "<tr><th>fault</th><th class='number'>made</th><th class='number'>taken back</th>"
-        "<th class='number'>longest without an order since</th></tr>"
+        "<th class='number'>longest without an order since</th><th class='number'>served again after its end</th></tr>"
     )
     return f"<table>{head}{''.join(rows)}</table>"
 

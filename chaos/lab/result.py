@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from chaos.lab.experiment import Experiment
 from chaos.lab.faults import Band
+from chaos.lab.figures import well_again_s
 from chaos.lab.history import Call
 from chaos.lab.samples import Sample
 from chaos.promises import SHOWN_LIMIT, Verdict
@@ -37,6 +39,10 @@ class Result:
     def passed(self) -> bool:
         """Whether nothing is wrong."""
         return not self.aborted and bool(self.verdicts) and not any(verdict.broken for verdict in self.verdicts)
+
+    def well_again_s(self, band: Band) -> float | None:
+        """How long after a fault's end customers were served again; None if they never were."""
+        return well_again_s(self.calls, after_s=band.end_s)
 
     @property
     def placed(self) -> int:
@@ -81,7 +87,12 @@ def document(result: Result) -> dict[str, Any]:
         "recovery_limit_s": experiment.recovery_limit_s,
         "longest_silence_s": round(result.silence_s, 2),
         "faults": [
-            {"fault": band.said, "begin_s": round(band.begin_s, 2), "end_s": round(band.end_s, 2)}
+            {
+                "fault": band.said,
+                "begin_s": round(band.begin_s, 2),
+                "end_s": round(band.end_s, 2) if band.end_s < math.inf else None,
+                "served_again_s": result.well_again_s(band),
+            }
             for band in result.bands
         ],
         "verdicts": [

@@ -10,7 +10,7 @@ from chaos.lab import report
 from chaos.lab.expect import LogMark, Seen, allowed, unmet, verdict
 from chaos.lab.experiment import load
 from chaos.lab.faults import Band
-from chaos.lab.figures import figures, longest_silence_s, quantile
+from chaos.lab.figures import figures, longest_silence_s, quantile, well_again_s
 from chaos.lab.history import Call, Outcome
 from chaos.lab.plots import Line, Plot, nice, svg
 from chaos.lab.result import Result, document, table
@@ -109,6 +109,15 @@ def test_figures_are_of_what_ended_in_their_time(result):
 def test_silence_is_the_longest_time_without_an_acknowledged_order(result):
     assert longest_silence_s(result.calls, begin_s=0, end_s=30) == pytest.approx(30 - 19.6)
     assert longest_silence_s([], begin_s=3, end_s=5) == 2
+
+
+def test_customers_are_served_again_once_they_are_for_three_seconds():
+    bad = [order(number, 5 + number * 0.5, status=503, outcome=Outcome.UNKNOWN) for number in range(6)]
+    good = [order(number, 8 + number * 0.5) for number in range(20)]
+    assert well_again_s([*bad, *good], after_s=5) == pytest.approx(3.0, abs=0.5)
+    assert well_again_s(good, after_s=8) == 0
+    assert well_again_s(bad, after_s=5) is None
+    assert well_again_s(good, after_s=float("inf")) is None
 
 
 def test_quantiles_of_little_are_what_there_is():
