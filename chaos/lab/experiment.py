@@ -75,6 +75,7 @@ class Experiment:
     recovery_limit_s: float
     abort: Sequence[Bound]
     rollbacks: Sequence[str]
+    strict: bool = True  # a fault that cannot be made ends the run
 
     @property
     def seconds(self) -> float:

@@ -12,7 +12,7 @@ from chaos.commands import FaultNotMade
 from chaos.lab import actions
 from chaos.lab.actions import Fault, Scene
 from chaos.lab.experiment import Step
-from chaos.lab.journal import Journal
+from chaos.lab.journal import Entry, Journal
 from chaos.lab.load import Load
 from chaos.partition.__main__ import IN_FORCE
 
@@ -31,7 +31,11 @@ class Band:
 
 
 class Faults:
-    """The faults of one run; what is broken is in the journal until it is put right."""
+    """
+    The faults of one run; what is broken is in the journal until it is put right.
+
+    A fault that cannot be made ends a *strict* run, and is left out of another.
+    """
 
     def __init__(
         self,
@@ -41,12 +45,14 @@ class Faults:
         *,
         clock: Callable[[], float],
         say: Callable[[str], None],
+        strict: bool = True,
     ) -> None:
         self._journal = journal
         self._load = load
         self._patroni = patroni
         self._clock = clock
         self._say = say
+        self._strict = strict
         self._number = 0
         self.bands: list[Band] = []
 
@@ -67,21 +73,36 @@ class Faults:
     async def _step(self, step: Step, started: float) -> None:
         await asyncio.sleep(max(0.0, started + step.at_s - self._clock()))
         self._number += 1
-        number = self._number
+        try:
+            await self._happen(step, self._number)
+        except (FaultNotMade, LookupError) as error:
+            if self._strict:
+                raise
+            self._say(f"left out: {error}")
+
+    async def _happen(self, step: Step, number: int) -> None:
         fault = actions.fault(step, Scene(number, await self._roles(step), self._journal.folder))
         entry = self._journal.note(number, fault.said, fault.undo)
         # What begins to happen while the command still runs belongs to the fault.
         band = Band(fault.said, self._clock())
         self.bands.append(band)
-        async with self._made(fault):
-            self._say(f"{fault.said}{f', for {step.for_s:g} s' if step.for_s else ''}")
-            await asyncio.sleep(step.for_s)
-            for command in fault.undo:
-                await commands.run(*command)
-        self._journal.strike(entry)
-        band.end_s = self._clock()
+        try:
+            async with self._made(fault):
+                self._say(f"{fault.said}{f', for {step.for_s:g} s' if step.for_s else ''}")
+                await asyncio.sleep(step.for_s)
+        except FaultNotMade:
+            # Half of it may have happened.
+            await self._take_back(fault, entry, band)
+            raise
+        await self._take_back(fault, entry, band)
         if step.for_s:
             self._say(f"taken back: {fault.said}")
+
+    async def _take_back(self, fault: Fault, entry: Entry, band: Band) -> None:
+        for command in fault.undo:
+            await commands.run(*command)
+        self._journal.strike(entry)
+        band.end_s = self._clock()
 
     @contextlib.asynccontextmanager
     async def _made(self, fault: Fault) -> AsyncIterator[None]:

@@ -53,11 +53,6 @@ class Load:
         self._tasks: list[asyncio.Task[None]] = []
         self._wires: list[tuple[str, Wire]] = []
 
-    @property
-    def names(self) -> list[str]:
-        """The customers."""
-        return [name for name, _ in self._wires]
-
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Have the customers shop while the block runs; leaving it ends what is still open at once."""

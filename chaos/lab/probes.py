@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import httpx
-
+from chaos.lab import prometheus
 from chaos.lab.experiment import Bound
 from chaos.lab.figures import Figures, figures, is_placed
 from chaos.lab.history import History
@@ -19,7 +17,6 @@ from stack.topology.processes import Process
 # Figures are those of so many seconds.
 WINDOW_S = 3.0
 FRESH_S = 4.0
-PROMETHEUS_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -43,11 +40,11 @@ class Reading:
 class Probes:
     """Reads bounds while an experiment runs."""
 
-    def __init__(self, history: History, sampler: Sampler, processes: Sequence[Process], prometheus: str) -> None:
+    def __init__(self, history: History, sampler: Sampler, processes: Sequence[Process], prometheus_url: str) -> None:
         self._history = history
         self._sampler = sampler
         self._processes = processes
-        self._prometheus = prometheus
+        self._prometheus = prometheus_url
 
     async def read(self, bounds: Sequence[Bound], *, since_s: float = 0.0) -> list[Reading]:
         """Read every bound; figures are of the last `WINDOW_S`, but of nothing before *since_s*."""
@@ -66,7 +63,7 @@ class Probes:
 
     async def _value(self, bound: Bound, window: Figures, now: float) -> float | None:
         if bound.promql:
-            return await self._promql(bound.promql)
+            return await prometheus.value(self._prometheus, bound.promql)
         if bound.probe == "unhealthy":
             return float(len(await self.unhealthy()))
         if bound.probe in ("pending", "outbox"):
@@ -86,13 +83,3 @@ class Probes:
             return None
         value = latest.pending if probe == "pending" else latest.outbox
         return None if value is None else float(value)
-
-    async def _promql(self, expression: str) -> float | None:
-        async with httpx.AsyncClient(timeout=PROMETHEUS_S, trust_env=False) as client:
-            try:
-                answer = await client.get(f"{self._prometheus}/api/v1/query", params={"query": expression})
-                found = answer.json()["data"]["result"]
-                value = float(found[0]["value"][1]) if found else None
-            except (httpx.HTTPError, ValueError, KeyError, IndexError, TypeError):
-                return None
-        return value if value is not None and math.isfinite(value) else None

@@ -116,6 +116,7 @@ def plots(calls: Sequence[Call], result: Result) -> list[Plot]:
             [
                 Line("pending orders", [(s.at_s, s.pending) for s in result.samples], "calm"),
                 Line("events in the outbox", [(s.at_s, s.outbox) for s in result.samples], "good"),
+                Line("messages not consumed", result.lags, "bad"),
             ],
         ),
     ]

@@ -29,6 +29,7 @@ class Result:
     command: str
     calls: Sequence[Call] = ()
     samples: Sequence[Sample] = ()
+    lags: Sequence[tuple[float, float | None]] = ()
     bands: Sequence[Band] = ()
     verdicts: list[Verdict] = field(default_factory=list)
     recovery_s: float | None = None  # from the last fault's end until the steady state was seen again

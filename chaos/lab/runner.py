@@ -114,14 +114,15 @@ class Runner:
                 await self._experiment(experiment, parts, result)
             except (Broken, FaultNotMade, NotRead) as error:
                 result.aborted = str(error)
-        result.calls, result.samples, result.bands = parts.history.calls, parts.sampler.samples, parts.faults.bands
+        result.calls, result.bands = parts.history.calls, parts.faults.bands
+        result.samples, result.lags = parts.sampler.samples, parts.sampler.lags
         return result
 
     def _parts(self, experiment: Experiment, history: History, products: list[str], run: str, seed: int) -> Parts:
         prometheus = f"http://{self._plan.network.at(Host.PROMETHEUS, Port.PROMETHEUS)}"
-        sampler = Sampler(self._plan.database_url, self._edge, clock=history.now)
+        sampler = Sampler(self._plan.database_url, self._edge, prometheus, clock=history.now)
         load = Load(self._chosen, history, products, run=run, seed=seed, plan=experiment.load)
-        faults = Faults(self.journal, load, self._patroni, clock=history.now, say=self._say)
+        faults = Faults(self.journal, load, self._patroni, clock=history.now, say=self._say, strict=experiment.strict)
         probes = Probes(history, sampler, self._processes, prometheus)
         witness = Witness(self._chosen.log, self._plan.kafka_brokers, self._patroni)
         return Parts(history, sampler, load, probes, faults, witness)

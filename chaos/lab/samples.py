@@ -11,9 +11,11 @@ import asyncpg
 import grpc
 
 from chaos import truth
+from chaos.lab import prometheus
 from chaos.lab.checks import Snapshot
 
-SAMPLE_S, SNAPSHOT_S = 1.0, 2.0
+SAMPLE_S, SNAPSHOT_S, LAG_S = 1.0, 2.0, 5.0
+LAG = "sum(topic:consumer_lag:sum)"
 READ_S = 3.0
 AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, grpc.aio.AioRpcError)
 
@@ -30,13 +32,15 @@ class Sample:
 class Sampler:
     """Measures in the background; times are those of *clock*."""
 
-    def __init__(self, database_url: str, edge: str, *, clock: Callable[[], float]) -> None:
+    def __init__(self, database_url: str, edge: str, prometheus_url: str, *, clock: Callable[[], float]) -> None:
         self._database_url = database_url
         self._edge = edge
+        self._prometheus = prometheus_url
         self._clock = clock
         self._connection: asyncpg.Connection | None = None
         self.samples: list[Sample] = []
         self.snapshots: list[Snapshot] = []
+        self.lags: list[tuple[float, float | None]] = []  # what consumers have not read, as Prometheus knows it
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -44,6 +48,7 @@ class Sampler:
         tasks = [
             asyncio.create_task(_every(SAMPLE_S, self._sample)),
             asyncio.create_task(_every(SNAPSHOT_S, self._snapshot)),
+            asyncio.create_task(_every(LAG_S, self._lag)),
         ]
         try:
             yield
@@ -74,6 +79,9 @@ class Sampler:
         with contextlib.suppress(*AWAY):
             async with asyncio.timeout(READ_S):
                 self.snapshots.append(Snapshot(at_s, await truth.stock_at(self._edge)))
+
+    async def _lag(self) -> None:
+        self.lags.append((self._clock(), await prometheus.value(self._prometheus, LAG)))
 
     def _drop(self) -> None:
         if self._connection is not None:

@@ -122,8 +122,8 @@ def made(monkeypatch):
     return done
 
 
-def faults_of(journal, load=None):
-    return Faults(journal, load or Here(), [], clock=time.monotonic, say=lambda _: None)
+def faults_of(journal, load=None, **how):
+    return Faults(journal, load or Here(), [], clock=time.monotonic, say=lambda _: None, **how)
 
 
 def kill(target, at_s=0.0, for_s=0.05):
@@ -147,7 +147,15 @@ async def test_a_fault_is_made_at_its_time_and_taken_back_and_has_a_band(journal
 async def test_a_fault_that_cannot_be_made_ends_the_run_and_what_is_broken_is_in_the_journal(journal, made):
     with pytest.raises(FaultNotMade, match="kill orders-1 did not happen"):
         await faults_of(journal).run([kill("redis", for_s=60), kill("orders-1", at_s=0.05)])
-    assert sorted(entry.said for entry in journal.entries()) == ["kill orders-1", "kill redis"]
+    assert made[-1] == ("stack", "start", "orders-1")
+    assert [entry.said for entry in journal.entries()] == ["kill redis"]
+
+
+async def test_where_chance_draws_a_fault_that_cannot_be_made_is_left_out(journal, made):
+    these = faults_of(journal, strict=False)
+    await these.run([kill("orders-1"), Step(0, "kill", 0, {"target": "kafka"})])
+    assert ("stack", "kill", "kafka") in made
+    assert journal.entries() == []
 
 
 async def test_a_run_that_is_broken_off_leaves_its_faults_in_the_journal(journal, made):

@@ -1,0 +1,92 @@
+"""Each action of the lab that is no command of the stack: its effect is seen, and seen undone."""
+
+import asyncio
+import os
+import subprocess
+import sys
+
+import asyncpg
+import psutil
+import pytest
+
+from chaos import breakage
+from chaos.lab import act
+from shop_client.rest import basket, in_stock, place
+from stack.describe import describe
+from stack.run.supervisor import Supervisor
+from tests.integration.conftest import CHECKOUT, RECOVERY_LIMIT_S, eventually
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture
+def plan(stack):
+    return describe(stack.settings)
+
+
+def test_a_part_is_frozen_with_all_its_processes_and_thawed(stack):
+    def states():
+        pid = Supervisor(stack.settings).info()["postgres-1"]["pid"]
+        patroni = psutil.Process(pid)
+        return {each.status() == psutil.STATUS_STOPPED for each in (patroni, *patroni.children(recursive=True))}
+
+    act.pause(stack.settings, "postgres-1")
+    try:
+        assert states() == {True}
+    finally:
+        act.resume(stack.settings, "postgres-1")
+    assert states() == {False}
+
+
+async def test_nobody_reads_a_locked_table_until_it_is_unlocked(stack, plan):
+    async def read():
+        connection = await asyncpg.connect(plan.database_url)
+        try:
+            await connection.execute("SET lock_timeout = '200ms'")
+            await connection.fetch("SELECT 1 FROM sold_units LIMIT 1")
+        finally:
+            await connection.close()
+
+    words = [sys.executable, "-m", "chaos.lab.act", "lock-table", "sold_units", "60"]
+    environment = {**os.environ, **stack.settings.environment()}
+    holder = await asyncio.create_subprocess_exec(
+        *words, cwd=CHECKOUT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert b"in force" in await asyncio.wait_for(holder.stdout.readline(), 20)
+    with pytest.raises(asyncpg.LockNotAvailableError):
+        await read()
+    await asyncio.to_thread(act.unlock_table, stack.settings)
+    await asyncio.to_thread(act.unlock_table, stack.settings)
+    await read()
+    await asyncio.wait_for(holder.communicate(), 20)
+    assert holder.returncode == 1
+
+
+async def test_an_empty_redis_is_filled_again_with_the_same_stock(stack, edge):
+    async def available():
+        answer = await edge.get("/v1/products")
+        if answer.status_code != 200:
+            return {}
+        return {each["name"]: each["stock"]["available"] for each in answer.json()["products"]}
+
+    before = await available()
+    await asyncio.to_thread(act.empty_redis, stack.settings)
+    await eventually(lambda: is_same(available, before), within_s=RECOVERY_LIMIT_S)
+    assert (await place(edge, basket(in_stock((await edge.get("/v1/products")).json())[0]))).status_code == 201
+
+
+async def is_same(available, before):
+    return await available() == before
+
+
+async def test_postgresql_hands_over_to_its_replica(stack, plan):
+    patroni = [str(address) for address in plan.patroni]
+
+    async def both():
+        return sorted((await breakage.roles(patroni)).values()) == ["leader", "sync_standby"]
+
+    await eventually(both, within_s=RECOVERY_LIMIT_S)
+    leader = await breakage.leader(patroni)
+    await asyncio.to_thread(act.switch_over, stack.settings, leader)
+    assert await breakage.leader(patroni) != leader
+    await eventually(both, within_s=RECOVERY_LIMIT_S)
