@@ -8,12 +8,15 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(CHECKOUT)
 
-from stack import settings  # noqa: E402 - the checkout is found first
+from chaos.partition.filter import NotAllowed, program  # noqa: E402 - the checkout is found first
+from stack import settings  # noqa: E402
 from stack.errors import StackError  # noqa: E402
 
 try:
+    if not {"-h", "--help"} & set(sys.argv):
+        program()
     chosen = settings.read(os.environ, checkout=CHECKOUT)
-except StackError as error:
+except (NotAllowed, StackError) as error:
     sys.exit(f"network-partition: {error}")
 python = chosen.venv / "bin" / "python"
 if not python.exists():

@@ -114,8 +114,7 @@ class Runner:
                 await self._experiment(experiment, parts, result)
             except (Broken, FaultNotMade, NotRead) as error:
                 result.aborted = str(error)
-        result.calls, result.bands = parts.history.calls, parts.faults.bands
-        result.samples, result.lags = parts.sampler.samples, parts.sampler.lags
+        result.bands, result.samples, result.lags = parts.faults.bands, parts.sampler.samples, parts.sampler.lags
         return result
 
     def _parts(self, experiment: Experiment, history: History, products: list[str], run: str, seed: int) -> Parts:
@@ -136,7 +135,7 @@ class Runner:
             lifted_s = parts.history.now()
             self._say("every fault is taken back; waiting for the steady state")
             readings = await self._steady(experiment, parts, experiment.recovery_limit_s, since_s=lifted_s)
-            end_s = parts.history.now()
+            end_s, result.calls = parts.history.now(), parts.history.calls
             result.silence_s = longest_silence_s(parts.history.calls, begin_s=begin_s, end_s=end_s)
             result.verdicts = [before, _recovered(experiment, readings)]
             if all(reading.good for reading in readings):

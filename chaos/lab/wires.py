@@ -17,6 +17,8 @@ from shop_client.calls import REPEAT, Metadata, Shop
 
 PAGE_SIZE, MAX_PAGES = 200, 50
 CALL_S = 12.0
+# A watcher who has seen no end looks away.
+WATCH_S = 3.0
 # A refusal that says that the call did nothing, and may be repeated as it is.
 BUSY = frozenset({409, 429})
 # The HTTP status of each code that a client may repeat, so that answers of both wires are counted alike.
@@ -122,6 +124,7 @@ class Grpc:
 
     def __init__(self, channel: grpc.aio.Channel, metadata: Metadata) -> None:
         self._shop = Shop(channel, metadata, timeout_s=CALL_S)
+        self._watching = Shop(channel, metadata, timeout_s=WATCH_S)
         self._stub = order_service_pb2_grpc.OrderServiceStub(channel)
         self._metadata = metadata
 
@@ -160,7 +163,7 @@ class Grpc:
         seen: list[tuple[int, str]] = []
         status = 200
         try:
-            async for event in self._shop.watch(name):
+            async for event in self._watching.watch(name):
                 seen += [(event.order.version, _state(event.order))] if event.HasField("order") else []
         except grpc.aio.AioRpcError as error:
             status = STATUS.get(error.code(), 400)
