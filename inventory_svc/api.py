@@ -108,7 +108,7 @@ class InventoryService(InventoryServiceServicer):
         """Return a page of products."""
         size = min(request.page_size or DEFAULT_PAGE, MAX_PAGE)
         after = self._products.read(request.page_token).decode() if request.page_token else None
-        # One more than asked for tells whether another page follows.
+        # One more than asked for shows whether another page follows.
         found = await self._reads.products(after=after, limit=size + 1)
         page = found[:size]
         return inventory_service_pb2.ListProductsResponse(

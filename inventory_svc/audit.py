@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 async def audit_regularly(stock: Audited, *, every_s: float) -> None:
     """
-    Check the stock every *every_s*, for ever.
+    Check the stock every *every_s* until cancelled.
     """
     while True:
         try:
@@ -43,7 +43,7 @@ async def audit(stock: Audited) -> None:
 
 async def forget_regularly(stock: Audited, *, every_s: float) -> None:
     """
-    Forget final orders that are old enough, or too many, in small steps, for ever.
+    Forget final orders that are old enough, or too many, in small steps, until cancelled.
     """
     while True:
         more = False

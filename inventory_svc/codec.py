@@ -101,16 +101,16 @@ def _line_arguments(lines: Sequence[Line]) -> Iterator[str | int]:
         yield from (line.product, line.quantity)
 
 
-def chunks(items: Sequence[Item], most_lines: int) -> Iterator[list[Item]]:
+def chunks(items: Sequence[Item], max_lines: int) -> Iterator[list[Item]]:
     """
-    Split *items* so that each part has at most *most_lines* lines (or one item).
+    Split *items* so that each part has at most *max_lines* lines (or one item).
 
     Redis does nothing else while a script runs, so no script gets too much.
     """
     part: list[Item] = []
     size = 0
     for item in items:
-        if part and size + len(item.lines) > most_lines:
+        if part and size + len(item.lines) > max_lines:
             yield part
             part, size = [], 0
         part.append(item)
@@ -119,9 +119,9 @@ def chunks(items: Sequence[Item], most_lines: int) -> Iterator[list[Item]]:
         yield part
 
 
-def slices(items: Sequence[Anything], most: int) -> Iterator[Sequence[Anything]]:
+def slices(items: Sequence[Anything], max_items: int) -> Iterator[Sequence[Anything]]:
     """
-    Split *items* into parts of at most *most*.
+    Split *items* into parts of at most *max_items*.
     """
-    for start in range(0, len(items), most):
-        yield items[start : start + most]
+    for start in range(0, len(items), max_items):
+        yield items[start : start + max_items]

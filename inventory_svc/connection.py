@@ -1,4 +1,4 @@
-"""Connections to Redis that are bounded, and that end when they are told to."""
+"""Connections to Redis that are bounded, and whose tasks can be cancelled."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 
-def connect(url: str, *, connect_timeout_s: float, timeout_s: float, most: int = 16) -> Redis:
+def connect(url: str, *, connect_timeout_s: float, timeout_s: float, max_connections: int = 16) -> Redis:
     """
-    Return a client of at most *most* connections; a lost one is replaced once, at once.
+    Return a client of at most *max_connections*; a lost one is replaced once, at once.
 
     That repeats the command, which is safe: every script here is idempotent. A
     command that takes longer than *timeout_s* is not repeated.
     """
     pool = BlockingConnectionPool.from_url(
         url,
-        max_connections=most,
+        max_connections=max_connections,
         timeout=timeout_s,
         socket_connect_timeout=connect_timeout_s,
         socket_timeout=timeout_s,
@@ -39,7 +39,7 @@ class Cancellable:
     Put before a class of redis-py's connections: a task that sends can be cancelled at any moment.
 
     redis-py limits a send with `asyncio.wait_for`, which before Python 3.12 forgets a
-    cancellation that comes as the send ends (CPython issue 86296). Whoever works with
+    cancellation that comes as the send ends (CPython issue 86296). A task that works with
     Redis in a loop then goes on, and the process does not end.
     """
 

@@ -25,7 +25,7 @@ def order_events(handler: OrderEvents, publisher: Publishes, *, patience_s: floa
 
 def ledger_entries(handler: LedgerEntries, publisher: Publishes) -> Handler:
     """
-    Return what follows the ledger; an entry that cannot be used stays there, told and counted.
+    Return what follows the ledger; an entry that cannot be used stays there, logged and counted.
     """
     return chain(
         handler.handle,

@@ -2,7 +2,7 @@
 What an entry of the ledger says, if it can be used.
 
 Whatever is in the ledger, reading it does not raise: what cannot be used is set
-aside, told and counted, here and nowhere else, for who follows the ledger and
+aside, logged and counted, here and nowhere else, for the follower of the ledger and
 for a rebuild alike.
 """
 
@@ -52,7 +52,7 @@ def usable(message: Message) -> Entry | None:
 
 def set_aside(message: Message, error: errors.Error) -> None:
     """
-    Tell and count an entry that cannot be used.
+    Log and count an entry that cannot be used.
     """
     UNUSABLE.inc()
     log.error("ledger_entry_unusable", offset=message.offset, key=repr(message.key[:80]), problem=error.message)
@@ -68,7 +68,7 @@ def _read(value: bytes) -> Entry | None:
 
 def understood(entry: LedgerEntry) -> Entry | None:
     """
-    Return what *entry* says, None for what no longer counts; `InvalidArgument` for what nobody could use.
+    Return what *entry* says, None for what no longer counts; `InvalidArgument` for what cannot be used.
     """
     kind = entry.WhichOneof("entry")
     if kind == "listing":

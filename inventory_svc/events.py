@@ -4,7 +4,7 @@ What becomes of orders, from Kafka: confirmed or fulfilled -> sell, cancelled or
 What that means where holds are gone, stocks were rebuilt or generations unknown
 is in `holds`. Every effect is idempotent, so events may come again, and a batch
 is worked on by kind: sales, then returns. What is no order event, or cannot take effect whenever it
-comes, goes to the dead-letter topic and blocks nobody.
+comes, goes to the dead-letter topic and does not block others.
 """
 
 from __future__ import annotations
@@ -115,8 +115,8 @@ def _sort_one(batch: Batch, message: Message, event: OrderEvent) -> None:
         batch.returns.append((message, back))
 
 
-def _moment(told: Timestamp) -> int:
-    return min(max(0, wire.milliseconds(told)), JUST_NOW_MS)
+def _moment(time: Timestamp) -> int:
+    return min(max(0, wire.milliseconds(time)), JUST_NOW_MS)
 
 
 def read(message: Message) -> OrderEvent:

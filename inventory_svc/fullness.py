@@ -1,4 +1,4 @@
-"""Whether Redis answers, and how full it is: somebody hears of it before it refuses what does not fit."""
+"""Whether Redis answers, and how full it is, so that operators are alerted before it refuses writes."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ class CurrentGeneration:
     The generation in Redis, and whether the orders accept its holds.
 
     What meets a sign that this is not true any more says so here; `doubted` wakes
-    whoever looks after it.
+    the recovery.
     """
 
     def __init__(self) -> None:

@@ -74,7 +74,7 @@ class Inventory:
         self._ledger = ledger
         self._orders = orders
         self._current = current
-        self._together: Batcher[Basket, Hold] = Batcher(self.hold_all, name="hold baskets", batch_limit=MAX_TOGETHER)
+        self._together: Batcher[Basket, Hold] = Batcher(self.hold_all, name="hold baskets", max_batch=MAX_TOGETHER)
 
     async def hold(self, basket: Basket) -> Hold:
         """
@@ -195,8 +195,8 @@ class Inventory:
         """
         Add units: first bind the request id to them, then make them durable, then let them count.
 
-        A repeat goes the same way and changes nothing. If this ends between, whoever
-        follows the ledger finishes it.
+        A repeat goes the same way and changes nothing. If this ends between, the
+        follower of the ledger finishes it.
         """
         before = await self._stocks.reserve(receipt)
         if before is not None:

@@ -1,12 +1,12 @@
 """
-Ends the leases of holds that nobody committed.
+Ends the leases of holds that were never committed.
 
 A hold's order may be confirmed while its event is still on the way here, for
 example while Kafka is down. So the orders are asked first: what an order owns is
 sold, the rest is given back. The answer can't become wrong afterwards, because
 orders confirm on a hold only before its lease ends, and a lease counts here for
-`lease_grace_s` longer than its holder was told. While orders can't be asked, a
-hold stays: stock that nobody can buy for a while is better than stock sold twice.
+`lease_grace_s` longer than the hold's `expire_time`. While orders can't be asked, a
+hold stays: stock that cannot be bought for a while is better than stock sold twice.
 
 Every replica does this; a claim keeps two from asking about the same holds.
 """

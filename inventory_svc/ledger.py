@@ -4,7 +4,7 @@ The ledger: what must outlive Redis, in the compacted Kafka topic `stock_ledger`
 Listings and receipts. One partition, so that everybody reads it in one order: of
 two receipts with one request id the first counts. A receipt is written here
 before it takes effect, and what was written but not applied, since a replica died
-between, is applied by whoever follows the ledger.
+between, is applied by the follower of the ledger.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from runtime.messaging.publisher import Publisher
 from runtime.messaging.reader import read_to_end
 
 READ_S = 30.0
-"""For all of the ledger; a transaction that somebody has open in it keeps its end from being reached."""
+"""For all of the ledger; an open transaction in it keeps its end from being reached."""
 LAST_S = 5.0
 LAST_EVENTS = 20
-"""Of each partition, of which the highest position counts; the very last may be of somebody else."""
+"""Of each partition, of which the highest position counts; the very last may be another replica's."""
 
 
 class Ledger:
@@ -40,7 +40,7 @@ class Ledger:
 
     async def record_receipts(self, receipts: Iterable[Receipt]) -> None:
         """
-        Write that units came in; return once it can't be lost. `InvalidArgument` is for what nobody could read back.
+        Write that units came in; return once it can't be lost. `InvalidArgument` for what could not be read back.
         """
         await self._write(wire.receipt_entry(each, self._now_ms()) for each in receipts)
 
@@ -62,7 +62,7 @@ class Ledger:
 
     async def last_position(self) -> Position:
         """
-        Return the last position of the stock's history that its events tell of; `Position(0)` if none.
+        Return the last position of the stock's history in its events; `Position(0)` if none.
 
         Redis must be there or further.
         """

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from inventory_svc.account import Account
 from inventory_svc.generation import Position
+from inventory_svc.projection import StockProjection
 from inventory_svc.stock import Basket, Entry, Hold, Listing, Product, Receipt, Return, Sale, Stock
 from inventory_svc.verdict import Found
 from runtime import errors
@@ -51,7 +51,7 @@ class History(Protocol):
         """Return every usable entry of the ledger in its order, listings with their time in ms; all, or it raises."""
 
     async def last_position(self) -> Position:
-        """Return the last position that the published stock events tell of."""
+        """Return the last position in the published stock events."""
 
 
 class Stocks(Protocol):
@@ -173,11 +173,11 @@ class StockData(Protocol):
 class StagedStock(Protocol):
     """A stock beside the present one, which does not count yet; raises `Unavailable`."""
 
-    async def write(self, account: Account) -> None:
+    async def write(self, projection: StockProjection) -> None:
         """Write the products with what came in, and the receipts, which must not come in again."""
 
-    async def activate(self, account: Account, started: Started, token: str) -> bool:
-        """Let it count as generation *started*; False if somebody was faster or the lock has not *token* any more."""
+    async def activate(self, projection: StockProjection, started: Started, token: str) -> bool:
+        """Let it count as generation *started*; False if another replica was faster, or *token* lost the lock."""
 
     async def remove(self) -> None:
         """Remove what was written, unless it counts by now."""

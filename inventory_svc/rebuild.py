@@ -6,7 +6,7 @@ the orders' PostgreSQL. With the rebuild's lock
 
 1. the ledger is read to its end, and products and receipts are written to Redis
    beside the present stock; nothing has changed yet if that fails,
-2. orders start a new generation and tell what they own at exactly that point: no
+2. orders start a new generation and return what they own at exactly that point: no
    order can be confirmed any more on a hold of an older one,
 3. what they own is entered, and the new stock counts, in one step.
 
@@ -24,9 +24,9 @@ from collections.abc import Callable
 import structlog
 import tenacity
 
-from inventory_svc.account import Account
 from inventory_svc.generation import Position
 from inventory_svc.ports import History, Orders, RebuildLock, StagedStock, Started
+from inventory_svc.projection import StockProjection
 from runtime import errors
 
 RENEW_S = 2.5
@@ -55,10 +55,10 @@ class Rebuild:
         staging = self._stage()
         try:
             await self._sweep(staging, lock)
-            account = Account.of(await self._history.read())
-            await staging.write(account)
+            projection = StockProjection.of(await self._history.read())
+            await staging.write(projection)
             started = await self._orders.start_generation(above=above)
-            await self._activate(staging, account, started, lock)
+            await self._activate(staging, projection, started, lock)
             await self._sweep(staging, lock)
         except BaseException:
             with contextlib.suppress(errors.Error):
@@ -66,17 +66,19 @@ class Rebuild:
             raise
         finally:
             renewing.cancel()
-        _report(account, started)
+        _report(projection, started)
         return Position(started.generation)
 
-    async def _activate(self, staging: StagedStock, account: Account, started: Started, lock: RebuildLock) -> None:
+    async def _activate(
+        self, staging: StagedStock, projection: StockProjection, started: Started, lock: RebuildLock
+    ) -> None:
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(errors.Unavailable),
             wait=tenacity.wait_random_exponential(multiplier=0.1, max=1),
             stop=tenacity.stop_after_delay(ACTIVATE_S),
             reraise=True,
         )
-        if not await retrying(staging.activate, account, started, lock.token):
+        if not await retrying(staging.activate, projection, started, lock.token):
             raise errors.Aborted("another replica took over the rebuild")
 
     async def _sweep(self, staging: StagedStock, lock: RebuildLock) -> None:
@@ -92,19 +94,21 @@ class Rebuild:
             log.info("old_stock_removed", keys=removed)
 
 
-def _report(account: Account, started: Started) -> None:
+def _report(projection: StockProjection, started: Started) -> None:
     short = {
-        name: short for name in account.listings if (short := account.stock(name, started.owned.get(name, 0)).short)
+        name: short
+        for name in projection.listings
+        if (short := projection.stock(name, started.owned.get(name, 0)).short)
     }
     if short:
         log.error("stock_short", short=short)
-    if unlisted := account.unlisted(started.owned):
+    if unlisted := projection.unlisted(started.owned):
         log.error("products_not_listed", products=sorted(unlisted)[:20])
     log.info(
         "stock_rebuilt",
         generation=started.generation,
-        products=len(account.listings),
-        receipts=len(account.receipts),
+        products=len(projection.listings),
+        receipts=len(projection.receipts),
         owned=sum(started.owned.values()),
     )
 

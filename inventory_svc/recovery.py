@@ -119,7 +119,7 @@ class StockRecovery:
 
     async def _read_known(self, run: str) -> Position:
         """
-        Return how far the history must have got: as this replica saw it and, for each start of Redis, as Kafka tells.
+        Return how far the history must have got: as this replica saw it and, for each start of Redis, as Kafka has it.
 
         Kafka being down does not keep a replica from serving: it asks again at the next look.
         """

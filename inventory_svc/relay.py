@@ -34,7 +34,7 @@ LOCK_S = 15.0
 WAIT_MS = 2000
 """For the next event, before looking whether the lock is still ours."""
 LOOK_S = 1.0
-"""How often the lock is taken anew and the backlog counted, while there are events all the time."""
+"""How often the lock is renewed and the backlog measured, while events keep coming."""
 GATHER_S = 0.02
 """Unless more is waiting than goes at a time, events gather for this time: one of them costs nearly what many do."""
 BACKLOG = Gauge("inventory_stock_events_backlog", "Stock events that wait for Kafka.")
@@ -55,7 +55,7 @@ class Relay:
 
     async def run(self) -> None:
         """
-        Publish, for ever, whenever the lock is ours.
+        Publish until cancelled, whenever this replica has the lock.
         """
         while True:
             try:

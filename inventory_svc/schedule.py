@@ -21,7 +21,7 @@ from runtime.messaging.consumer import consume
 
 def background(settings: Settings, parts: Parts, on_ready: Callable[[bool], Awaitable[None]]) -> dict[str, Work]:
     """
-    Return what runs beside the server, by name; *on_ready* is told whether there is a stock to serve.
+    Return what runs beside the server, by name; *on_ready* is called with whether there is a stock to serve.
     """
     recovery = StockRecovery(
         parts.data,

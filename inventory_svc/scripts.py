@@ -1,7 +1,7 @@
 """
 Runs the Lua scripts in `lua/`.
 
-Every script is told the generation that this replica knows and the highest
+Every script is given the generation that this replica knows and the highest
 sequence that it saw in it; Redis refuses if it has another generation or less of
 this one, which is how a running replica notices that data was lost.
 """
@@ -86,7 +86,7 @@ class Scripts:
 
 def unavailable(error: Exception) -> errors.Unavailable:
     """
-    Return what callers are told while Redis does not answer, or takes no writes.
+    Return the error for callers while Redis does not answer, or takes no writes.
     """
     return errors.Unavailable(
         "the stock cannot be reached",

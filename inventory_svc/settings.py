@@ -32,7 +32,7 @@ class Settings(ServiceSettings):
     """How long final orders are remembered; longer than Kafka keeps order events."""
     max_remembered: int = Field(default=1_200_000, ge=1000, le=1_600_000)
     """Final orders that are remembered at most (25 bytes each), but for those of the last half hour."""
-    events_backlog_limit: int = Field(default=1_000_000, ge=1000)
+    max_events_backlog: int = Field(default=1_000_000, ge=1000)
     """Stock events that may wait for Kafka (about 300 bytes each); at that nothing more is held."""
     page_token_key: SecretStr | None = None
     """Signs page tokens; the same for all replicas. Derived from Redis's password if missing."""

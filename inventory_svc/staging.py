@@ -16,8 +16,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from inventory_svc import codec
-from inventory_svc.account import Account
 from inventory_svc.ports import Started
+from inventory_svc.projection import StockProjection
 from inventory_svc.scripts import FORMAT, MARKER, REBUILD_LOCK, Scripts, unavailable
 from inventory_svc.stock import Listing, Stock
 
@@ -33,24 +33,24 @@ class Staging:
         self._scripts = scripts
         self._prefix = f"stock:{secrets.token_hex(4)}:"
 
-    async def write(self, account: Account) -> None:
+    async def write(self, projection: StockProjection) -> None:
         """
         Write the products with what came in, and the receipts, which must not come in again; raises `Unavailable`.
         """
         try:
-            await self._write_products(account)
-            await self._write_receipts(account)
+            await self._write_products(projection)
+            await self._write_receipts(projection)
         except (RedisError, OSError, TimeoutError) as error:
             raise unavailable(error) from error
 
-    async def _write_products(self, account: Account) -> None:
-        rows = [(listing, at, account.stock(product)) for product, (listing, at) in account.listings.items()]
+    async def _write_products(self, projection: StockProjection) -> None:
+        rows = [(listing, at, projection.stock(product)) for product, (listing, at) in projection.listings.items()]
         await self._write_hashes((f"product:{each[0].product}", _product_fields(*each)) for each in rows)
-        for part in codec.slices(sorted(account.listings), COMMANDS):
+        for part in codec.slices(sorted(projection.listings), COMMANDS):
             await self._redis.zadd(f"{self._prefix}products", dict.fromkeys(part, 0))
 
-    async def _write_receipts(self, account: Account) -> None:
-        for part in codec.slices(list(account.receipts.values()), COMMANDS):
+    async def _write_receipts(self, projection: StockProjection) -> None:
+        for part in codec.slices(list(projection.receipts.values()), COMMANDS):
             texts: dict[Any, Any] = {each.request: json.dumps([each.product, each.quantity, True]) for each in part}
             await self._redis.hset(f"{self._prefix}receipts", mapping=texts)
 
@@ -61,14 +61,14 @@ class Staging:
                     pipeline.hset(f"{self._prefix}{name}", mapping=fields)
                 await pipeline.execute()
 
-    async def activate(self, account: Account, started: Started, token: str) -> bool:
+    async def activate(self, projection: StockProjection, started: Started, token: str) -> bool:
         """
-        Let the stock count as generation *started*; False if somebody was faster or the lock has not *token* any more.
+        Let the stock count as generation *started*; False if another replica was faster, or *token* lost the lock.
         """
         arguments: list[str | int] = []
-        for product in account.listings:
+        for product in projection.listings:
             if owned := started.owned.get(product, 0):
-                stock = account.stock(product, owned)
+                stock = projection.stock(product, owned)
                 arguments += [product, stock.available, stock.sold, stock.short]
         keys = [MARKER, REBUILD_LOCK]
         header = (token, started.generation, self._prefix, FORMAT)

@@ -244,7 +244,7 @@ class HoldCommitted(HoldError):
 
 
 class HoldSettled(HoldError):
-    """What became of the order was so before the stock was rebuilt, and the rebuild took it into account."""
+    """What became of the order was so before the stock was rebuilt, and the rebuild took it into projection."""
 
     reason = "HOLD_SETTLED"
 

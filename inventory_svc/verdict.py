@@ -12,7 +12,7 @@ class Found:
     """
     What is in Redis: *position* is None if there is no stock.
 
-    *above* is the highest generation that anything there tells of; *run* changes
+    *above* is the highest generation that is mentioned there; *run* changes
     whenever Redis is started.
     """
 

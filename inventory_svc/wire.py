@@ -152,7 +152,7 @@ def receipt(message: events_pb2.LedgerEntry.Receipt) -> Receipt:
 
 def stock_event(event_id: str, fields: Mapping[str, str]) -> events_pb2.StockEvent:
     """
-    Return the event that a stream entry of `common.lua` tells of; its id is `<generation>-<sequence>`.
+    Return the event in a stream entry of `common.lua`; its id is `<generation>-<sequence>`.
     """
     order = fields["hold"]
     return events_pb2.StockEvent(

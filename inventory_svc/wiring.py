@@ -54,7 +54,7 @@ async def built(settings: Settings) -> AsyncIterator[Parts]:
         )
         # The relay waits for events, so its connection must wait longer.
         waiting = await stack.enter_async_context(
-            connect(url, connect_timeout_s=patience_s, timeout_s=WAIT_MS / 1000 + 2, most=2)
+            connect(url, connect_timeout_s=patience_s, timeout_s=WAIT_MS / 1000 + 2, max_connections=2)
         )
         mesh = channel.connect(settings.orders_address, authority=settings.orders_authority)
         stack.push_async_callback(mesh.close)
@@ -77,6 +77,6 @@ def limits(settings: Settings) -> Limits:
         lease_ms=int(settings.lease_s * 1000),
         grace_ms=int(settings.lease_grace_s * 1000),
         keep_ms=int(settings.hold_keep_s * 1000),
-        max_backlog=settings.events_backlog_limit,
+        max_backlog=settings.max_events_backlog,
         max_remembered=settings.max_remembered,
     )

@@ -65,7 +65,7 @@ async def serve(settings: Settings) -> None:
     """
     async with built(settings) as parts:
         checkout = Checkout(parts.orders, parts.inventory, hold_timeout_s=settings.hold_timeout_s)
-        subscriptions = Subscriptions(ChangeFeed(parts.pool), parts.orders, max_watchers=settings.most_watchers)
+        subscriptions = Subscriptions(ChangeFeed(parts.pool), parts.orders, max_watchers=settings.max_watchers)
         lags = GroupLags(settings.kafka_brokers)
         backlog_monitor = BacklogMonitor(parts.books, lags, parts.path)
         timelines = Timelines(parts.books, parts.stock, WaitingMessages(settings.kafka_brokers, lags), parts.path)

@@ -1,4 +1,4 @@
-"""The answers that requests had before, and what is told where a key names another request."""
+"""Idempotent replays: stored answers, and the errors where a key names another request."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def taken_by(request: Request | None) -> Request:
     Return the request whose key was found taken; without a key none can be.
     """
     if request is None:
-        raise RuntimeError("a key was taken that nobody gave")
+        raise RuntimeError("conflict on a request without idempotency key")
     return request
 
 

@@ -162,14 +162,14 @@ class OrderService(order_service_pb2_grpc.OrderServiceServicer):
             yield _end(Status())
             return
         # What comes next is looked at in any case: it may be the end, also of who waits for a version that never comes.
-        with self._subscriptions.watch(order.id, min(first, order.version + 1)) as watcher:
-            # At once, so that who resumes knows that the line is alive. What fails from here on is told as an event.
+        with self._subscriptions.watch(order.id, min(first, order.version + 1)) as subscription:
+            # At once, so that a client that resumes knows that the stream works. Later failures are sent as an event.
             await context.send_initial_metadata(())
             if first > order.version:
                 # The transcoder holds headers back until there is something that follows them.
                 yield _event(None)
             try:
-                async for event in events(watcher, HEARTBEAT_S, end):
+                async for event in events(subscription, HEARTBEAT_S, end):
                     response = _event(event)
                     if event is None or event[0] >= first:
                         yield response
@@ -209,7 +209,7 @@ class AllocationService(allocation_service_pb2_grpc.AllocationServiceServicer):
         self, request: allocation_service_pb2.CheckAllocationsRequest, context: Context
     ) -> allocation_service_pb2.CheckAllocationsResponse:
         """
-        Tell which of some orders own what they hold.
+        Return which of some orders own what they hold.
         """
         order_ids = [wire.order_id(name) for name in request.orders]
         owners = await self._allocations.owners(order_ids, generation=request.generation)

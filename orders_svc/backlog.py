@@ -17,7 +17,7 @@ from orders_svc.order import State
 PENDING = Gauge("orders_pending", "Orders that wait for their stock.")
 OLDEST = Gauge("orders_pending_oldest_seconds", "How long the oldest of them has been waiting.")
 LAG = Gauge("orders_saga_lag", "Messages of the saga's topics that are not worked on yet.", ["topic"])
-DEAD_LETTERS = Gauge("orders_dead_letters", "Messages in a dead-letter topic that nobody has sent back.", ["topic"])
+DEAD_LETTERS = Gauge("orders_dead_letters", "Messages in a dead-letter topic that were not redriven.", ["topic"])
 # Several operators who look at once share a look.
 FRESH_S = 3.0
 

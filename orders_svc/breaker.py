@@ -1,4 +1,4 @@
-"""Tells when the mesh starts to refuse calls, and when it stops: one log line with the word BREAKER each."""
+"""Logs when the mesh starts to refuse calls, and when it stops: one line with the word BREAKER each."""
 
 from __future__ import annotations
 

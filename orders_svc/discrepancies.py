@@ -12,7 +12,7 @@ from prometheus_client import Counter
 
 from orders_svc.order import Order
 
-MAX_TOLD = 1000
+MAX_REPORTED = 1000
 REPAIRED = Counter("orders_discrepancies_repaired", "Differences that were repaired.", ["kind"])
 log = structlog.get_logger()
 
@@ -53,14 +53,14 @@ class Report:
 
     def add(self, kind: Kind, subject: str, detail: str, *, repaired: bool) -> None:
         """
-        Note a difference; only the first `MAX_TOLD` are told one by one.
+        Note a difference; only the first `MAX_REPORTED` are listed.
         """
         if repaired:
             self.repaired += 1
             REPAIRED.labels(kind).inc()
         else:
             self.unrepaired += 1
-        if len(self.discrepancies) < MAX_TOLD:
+        if len(self.discrepancies) < MAX_REPORTED:
             self.discrepancies.append(Discrepancy(kind, subject, detail, repaired))
         log.warning("discrepancy", kind=kind, subject=subject, detail=detail, repaired=repaired)
 

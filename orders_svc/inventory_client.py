@@ -23,7 +23,7 @@ from runtime.money_message import money
 
 HOLDS = Counter("orders_holds", "Holds that inventory was asked for, by outcome.", ["outcome"])
 # Of those, what orders say themselves: the others are of inventory's own resources, and no caller's business.
-TOLD = ("OUT_OF_STOCK", "UNKNOWN_PRODUCT", "MIXED_CURRENCIES", "TOTAL_TOO_LARGE", "INVALID_ARGUMENT")
+PASSED_ON = ("OUT_OF_STOCK", "UNKNOWN_PRODUCT", "MIXED_CURRENCIES", "TOTAL_TOO_LARGE", "INVALID_ARGUMENT")
 # While one batch waits for a slow replica the others go on.
 BATCHERS = 4
 MAX_BATCH = 128
@@ -36,14 +36,14 @@ class MeshInventory:
     """
     The inventory's port over gRPC. Holds that are asked for together ride in one call.
 
-    *timeout_s* bounds each call; *batch_limit* its baskets.
+    *timeout_s* bounds each call; *max_batch* its baskets.
     """
 
-    def __init__(self, stub: Any, breaker: Breaker, *, timeout_s: float, batch_limit: int = MAX_BATCH) -> None:
+    def __init__(self, stub: Any, breaker: Breaker, *, timeout_s: float, max_batch: int = MAX_BATCH) -> None:
         self._stub = stub
         self._breaker = breaker
         self._timeout_s = timeout_s
-        self._batchers = [HoldBatcher(self._hold_batch, batch_limit) for _ in range(BATCHERS)]
+        self._batchers = [HoldBatcher(self._hold_batch, max_batch) for _ in range(BATCHERS)]
         self._answered_at = float("-inf")
 
     def answered_within(self, seconds: float) -> bool:
@@ -94,9 +94,9 @@ class MeshInventory:
         try:
             response = await self._stub.BatchHoldStock(request, timeout=self._timeout_s)
         except grpc.aio.AioRpcError as error:
-            told = status.from_rpc_error(error)
-            self._breaker.failed(told)
-            raise _unavailable(told) from error
+            failure = status.from_rpc_error(error)
+            self._breaker.failed(failure)
+            raise _unavailable(failure) from error
         self._breaker.answered()
         self._answered_at = time.monotonic()
         if len(response.outcomes) != len(requests):
@@ -107,10 +107,10 @@ class MeshInventory:
 class HoldBatcher:
     """One call to inventory at a time: how many wait for it, and how long it has been under way."""
 
-    def __init__(self, work: Work[inventory_service_pb2.HoldStockRequest, Hold], batch_limit: int) -> None:
+    def __init__(self, work: Work[inventory_service_pb2.HoldStockRequest, Hold], max_batch: int) -> None:
         self._work = work
         self._batcher: Batcher[inventory_service_pb2.HoldStockRequest, Hold] = Batcher(
-            self._timed, name="hold stock", batch_limit=batch_limit
+            self._timed, name="hold stock", max_batch=max_batch
         )
         self._started_at: float | None = None
         self.load = 0
@@ -149,7 +149,7 @@ def _refusal(error: errors.Error) -> errors.Error:
     """
     Return what inventory refuses with, in the words of orders.
     """
-    if error.reason in TOLD:
+    if error.reason in PASSED_ON:
         # Named after the order that there is not.
         error.metadata.pop("order", None)
         return error
@@ -162,7 +162,7 @@ def _refusal(error: errors.Error) -> errors.Error:
 
 def hold_of(message: inventory_pb2.Hold) -> Hold:
     """
-    Return the hold that *message* tells.
+    Return the hold in *message*.
     """
     expires = message.expire_time.ToDatetime(UTC) if message.HasField("expire_time") else None
     return Hold(message.generation, {line.product: money(line.unit_price) for line in message.lines}, expires)
@@ -243,13 +243,13 @@ class MeshStock:
         try:
             return await method(request, timeout=self._timeout_s)
         except grpc.aio.AioRpcError as error:
-            told = status.from_rpc_error(error)
-            raise (told if isinstance(told, REFUSALS) else _unavailable(told)) from error
+            failure = status.from_rpc_error(error)
+            raise (failure if isinstance(failure, REFUSALS) else _unavailable(failure)) from error
 
 
 def seen_of(message: inventory_pb2.Hold) -> HoldSeen:
     """
-    Return the hold that *message* tells, for comparing.
+    Return the hold in *message*, for comparing.
     """
     units = {line.product: line.quantity for line in message.lines}
     return HoldSeen(uuid.UUID(message.name.removeprefix("holds/")), message.generation, units)

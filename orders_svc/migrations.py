@@ -47,7 +47,7 @@ async def url_of_primary(url: str) -> str:
     """
     Return *url* for dbmate, which takes but one host: of several, the primary, which is waited for.
 
-    Its driver encrypts unless told not to, so what does not insist on TLS says so.
+    Its driver encrypts by default, so `sslmode=disable` is set unless *url* insists on TLS.
     """
     parts = urlsplit(url)
     user, _, hosts = parts.netloc.rpartition("@")

@@ -46,7 +46,7 @@ class OperationsService(operations_service_pb2_grpc.OperationsServiceServicer):
         self, request: operations_service_pb2.GetBacklogRequest, context: Context
     ) -> operations_service_pb2.GetBacklogResponse:
         """
-        Tell what waits, and where.
+        Return what waits, and where.
         """
         _operator(context)
         return _backlog_message(await self._backlog_monitor.look())
@@ -55,7 +55,7 @@ class OperationsService(operations_service_pb2_grpc.OperationsServiceServicer):
         self, request: operations_service_pb2.GetOrderTimelineRequest, context: Context
     ) -> operations_service_pb2.GetOrderTimelineResponse:
         """
-        Tell one order's life.
+        Return one order's timeline.
         """
         _operator(context)
         return _timeline_message(await self._timelines.of(wire.order_id(request.name)))

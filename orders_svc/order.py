@@ -45,7 +45,7 @@ class IllegalTransition(FailedPrecondition):
 
 
 class OrderNotFound(NotFound):
-    """There is no such order, or it is somebody else's."""
+    """There is no such order, or it belongs to another customer."""
 
     reason = "ORDER_NOT_FOUND"
 

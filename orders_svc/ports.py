@@ -40,7 +40,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a caller is told: the order's serialized message, and whether it was told that before."""
+    """What a caller receives: the order's serialized message, and whether this is a replay."""
 
     snapshot: bytes
     replayed: bool = False
@@ -153,7 +153,7 @@ class ChangeLine(Protocol):
 
 
 class Changes(Protocol):
-    """Who tells of changed orders."""
+    """Notifications of changed orders."""
 
     def listen(self, heard: Callable[[str], None]) -> AbstractAsyncContextManager[ChangeLine]:
         """Call *heard* with the ids of changed orders, commas between, while inside; `Unavailable` when it ends."""

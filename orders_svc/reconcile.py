@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 import structlog
 from prometheus_client import Gauge
 
-from orders_svc.discrepancies import MAX_TOLD, HoldSeen, Kind, Report, judge, units_of
+from orders_svc.discrepancies import MAX_REPORTED, HoldSeen, Kind, Report, judge, units_of
 from orders_svc.operations_ports import Books, Stock
 from orders_svc.order import Order, State
 from orders_svc.ports import Fenced, Stale
@@ -97,9 +97,9 @@ class Reconciler:
 
     async def _unsent(self, report: Report, repair: bool) -> None:
         """
-        Outbox rows that Kafka refused, or that nobody has published for long.
+        Outbox rows that Kafka refused, or that were not published for long.
         """
-        found = await self._books.unsent(self._before(self._settle_s), limit=MAX_TOLD)
+        found = await self._books.unsent(self._before(self._settle_s), limit=MAX_REPORTED)
         if not found:
             return
         if repair:
@@ -107,7 +107,7 @@ class Reconciler:
             await self._books.wake_relays()
         left = await self._left([event.id for event in found])
         for event in found:
-            detail = f"{event.topic} of {event.key}: {event.refused or 'nobody has published it'}"
+            detail = f"{event.topic} of {event.key}: {event.refused or 'not published'}"
             report.add(Kind.EVENT_NOT_SENT, f"outbox/{event.id}", detail, repaired=event.id not in left)
 
     async def _left(self, ids: Sequence[int]) -> set[int]:
@@ -126,7 +126,7 @@ class Reconciler:
         """
         Orders that wait for much longer than the saga takes while inventory is there.
         """
-        for order in await self._books.stuck(self._before(self._stuck_s), limit=MAX_TOLD):
+        for order in await self._books.stuck(self._before(self._stuck_s), limit=MAX_REPORTED):
             done = repair and await self._tried(self._finish(order))
             detail = f"has been waiting since {order.create_time.isoformat()}: {order.state_reason}"
             report.add(Kind.ORDER_STUCK_PENDING, order.name, detail, repaired=done)
@@ -161,7 +161,7 @@ class Reconciler:
         if order.state in (State.CANCELLED, State.REJECTED):
             done = repair and await self._tried(self._give_back(order))
             report.add(Kind.HOLD_NOT_RELEASED, name, f"{order.name} is {order.state}", repaired=done)
-        # One of another generation was asked for twice; it belongs to nobody, and its lease ends it.
+        # A hold of another generation is a duplicate that no order owns: its lease ends it.
         elif order.state is State.PENDING or hold.generation != order.generation:
             return
         elif hold.units != units_of(order):

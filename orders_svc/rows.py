@@ -115,7 +115,7 @@ def _request(request: Request | None) -> dict[str, object]:
 
 def snapshot_of(order: Order) -> bytes:
     """
-    Return *order* as its serialized message, which is what callers are told.
+    Return *order* as its serialized message, which is what callers receive.
     """
     return wire.order_message(order).SerializeToString()
 

@@ -177,7 +177,7 @@ class Saga:
             try:
                 await self._orders.save(Change(order, moved), lease=lease)
             except Stale:
-                # Somebody else moved it: its row decides, and its event releases what was held.
+                # Another writer moved it: its row decides, and its event releases what was held.
                 continue
             except Fenced as error:
                 raise Unavailable("the hold no longer counts", reason=HOLD_LAPSED) from error

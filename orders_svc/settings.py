@@ -48,7 +48,7 @@ class Settings(ServiceSettings):
     """Of those, one customer's."""
     max_batch_message_bytes: int = Field(default=512 * 1024, ge=1024, le=64 * 1024 * 1024)
     """The largest batch: 1,000 orders of 10 lines each."""
-    most_watchers: int = Field(default=1000, ge=1, le=100_000)
+    max_watchers: int = Field(default=1000, ge=1, le=100_000)
     """Streams of WatchOrder that one replica serves at a time."""
 
     max_watch_s: float = Field(default=900, gt=0, le=86_400)

@@ -16,7 +16,7 @@ RECONCILER = 0x7265636F
 # The channel on which listeners hear of changed orders.
 CHANGES = "order_changes"
 KEYS_KEPT_DAYS = 7
-# What the clocks of PostgreSQL and of whoever ends a lease may differ by.
+# By how much the clocks of PostgreSQL and of Redis, which ends leases, may differ.
 CLOCKS_DIFFER = "interval '2 s'"
 
 COLUMNS = """order_id, customer, state::text AS state, state_reason, lines, currency, total,

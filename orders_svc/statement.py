@@ -1,4 +1,4 @@
-"""SQL whose parameters have names: asyncpg counts them, which nobody can read once there are twenty."""
+"""SQL with named parameters: asyncpg has numbered ones, which are unreadable once there are twenty."""
 
 from __future__ import annotations
 

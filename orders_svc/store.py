@@ -34,16 +34,16 @@ class Store:
     """
 
     def __init__(
-        self, pool: asyncpg.Pool, notifier: Notifier, *, replica: str | None = None, batch_limit: int = 256
+        self, pool: asyncpg.Pool, notifier: Notifier, *, replica: str | None = None, max_batch: int = 256
     ) -> None:
         self._pool = pool
         self._replica = replica
         self._notifier = notifier
         self._placing: Batcher[rows.Prepared, Answer] = Batcher(
-            self._place_batch, name="store orders", batch_limit=batch_limit
+            self._place_batch, name="store orders", max_batch=max_batch
         )
         self._finding: Batcher[Request, Stored | None] = Batcher(
-            self._find_batch, name="find answers", batch_limit=batch_limit
+            self._find_batch, name="find answers", max_batch=max_batch
         )
 
     async def find_answer(self, request: Request) -> Stored | None:
@@ -153,8 +153,8 @@ class Store:
         return Fenced() if now is not None and now.version == before.version else Stale()
 
     def _announce(self, order_ids: Any) -> None:
-        self._notifier.tell(sql.CHANGES, order_ids)
-        self._notifier.tell(outbox.CHANNEL, [""])
+        self._notifier.notify(sql.CHANGES, order_ids)
+        self._notifier.notify(outbox.CHANNEL, [""])
 
     async def history(self, since: Mapping[uuid.UUID, int]) -> list[tuple[uuid.UUID, int, bytes]]:
         """

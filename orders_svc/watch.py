@@ -2,7 +2,7 @@
 Watching orders: one listener for each process, however many clients watch.
 
 The database is read when something changed, once for all who watch it, and
-every few seconds in case that nobody told.
+every few seconds in case a notification was lost.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from runtime.errors import Aborted, Error, ResourceExhausted, Unauthenticated, U
 
 WATCHERS = Gauge("orders_watchers", "Streams of WatchOrder.")
 # An order has at most three changes; a reader that is this far behind is not reading.
-QUEUE_LIMIT = 16
+MAX_QUEUED = 16
 POLL_S = 5.0
 log = structlog.get_logger()
 
 Version = tuple[int, bytes]
 
 
-class Watcher:
+class Subscription:
     """One stream: what it has not sent yet, bounded."""
 
     def __init__(self, from_version: int) -> None:
         self.next_version = from_version
         self.lost = False
-        self._queue: asyncio.Queue[Version | Error] = asyncio.Queue(QUEUE_LIMIT)
+        self._queue: asyncio.Queue[Version | Error] = asyncio.Queue(MAX_QUEUED)
 
     def put(self, version: int, snapshot: bytes) -> None:
         """
-        Take a version that the stream has not had; one that is too slow is told so at its end.
+        Take a version that the stream has not had; a stream that is too slow is ended with `SLOW_WATCHER`.
         """
         if version < self.next_version or self.lost:
             return
@@ -78,42 +78,42 @@ class Subscriptions:
         self._changes = changes
         self._history = history
         self._max_watchers = max_watchers
-        self._watchers: dict[uuid.UUID, set[Watcher]] = {}
+        self._by_order: dict[uuid.UUID, set[Subscription]] = {}
         self._count = 0
         self._ended = False
         self._changed: set[uuid.UUID] = set()
         self._some = asyncio.Event()
 
     @contextmanager
-    def watch(self, order_id: uuid.UUID, from_version: int) -> Iterator[Watcher]:
+    def watch(self, order_id: uuid.UUID, from_version: int) -> Iterator[Subscription]:
         """
-        Yield a watcher that gets every version from *from_version* on, earlier ones included.
+        Yield a subscription that gets every version from *from_version* on, earlier ones included.
         """
         if self._ended:
             raise stopping()
         if self._count >= self._max_watchers:
             raise ResourceExhausted("too many orders are watched here", reason="TOO_MANY_WATCHERS", retry_after_s=5)
-        watcher = Watcher(from_version)
-        self._watchers.setdefault(order_id, set()).add(watcher)
+        subscription = Subscription(from_version)
+        self._by_order.setdefault(order_id, set()).add(subscription)
         self._count += 1
         WATCHERS.set(self._count)
         self._mark(order_id)
         try:
-            yield watcher
+            yield subscription
         finally:
             self._count -= 1
             WATCHERS.set(self._count)
-            self._watchers[order_id].discard(watcher)
-            if not self._watchers[order_id]:
-                del self._watchers[order_id]
+            self._by_order[order_id].discard(subscription)
+            if not self._by_order[order_id]:
+                del self._by_order[order_id]
 
     def end(self) -> None:
         """
         End every stream, because this replica stops.
         """
         self._ended = True
-        for watcher in [each for some in self._watchers.values() for each in some]:
-            watcher.end(stopping())
+        for subscription in [each for some in self._by_order.values() for each in some]:
+            subscription.end(stopping())
 
     async def run(self) -> None:
         """
@@ -130,9 +130,9 @@ class Subscriptions:
     async def _serve(self, line: ChangeLine) -> None:
         while True:
             if not await self._told():
-                # Nobody told: look at all, in one query, and find out whether the line is alive.
+                # No notification: read every watched order in one query, and probe the connection.
                 await line.probe()
-                self._changed |= self._watchers.keys()
+                self._changed |= self._by_order.keys()
             self._some.clear()
             changed, self._changed = self._changed, set()
             await self._hand_out(changed)
@@ -147,7 +147,7 @@ class Subscriptions:
     def _notified(self, payload: str) -> None:
         for word in payload.split(","):
             order_id = uuid.UUID(word)
-            if order_id in self._watchers:
+            if order_id in self._by_order:
                 self._mark(order_id)
 
     def _mark(self, order_id: uuid.UUID) -> None:
@@ -156,9 +156,9 @@ class Subscriptions:
 
     async def _hand_out(self, changed: set[uuid.UUID]) -> None:
         since = {
-            order_id: min(watcher.next_version for watcher in self._watchers[order_id])
+            order_id: min(subscription.next_version for subscription in self._by_order[order_id])
             for order_id in changed
-            if order_id in self._watchers
+            if order_id in self._by_order
         }
         if not since:
             return
@@ -168,20 +168,20 @@ class Subscriptions:
             self._changed |= changed
             raise
         for order_id, version, snapshot in versions:
-            for watcher in tuple(self._watchers.get(order_id, ())):
-                watcher.put(version, snapshot)
+            for subscription in tuple(self._by_order.get(order_id, ())):
+                subscription.put(version, snapshot)
 
 
 def stopping() -> Unavailable:
     """
-    Return what watchers are told when this replica stops.
+    Return the error that ends every stream when this replica stops.
     """
     return Unavailable("this replica stops; watch again from the last version", retry_after_s=1)
 
 
 @dataclass(frozen=True)
 class End:
-    """When a stream has lasted long enough, on the loop's clock, and what its reader is told then."""
+    """When a stream has lasted long enough, on the loop's clock, and the error that ends it then."""
 
     at: float
     error: Error
@@ -197,13 +197,13 @@ class End:
         return cls(now + max_s, Aborted("the stream has lasted long enough; watch again", reason="WATCH_ENDED"))
 
 
-async def events(watcher: Watcher, heartbeat_s: float, end: End) -> AsyncIterator[Version | None]:
+async def events(subscription: Subscription, heartbeat_s: float, end: End) -> AsyncIterator[Version | None]:
     """
     Yield the watched order's versions, and None whenever *heartbeat_s* pass without one, until *end*, which it raises.
     """
     loop = asyncio.get_running_loop()
     while (left := end.at - loop.time()) > 0:
-        event = await watcher.get(min(heartbeat_s, left))
+        event = await subscription.get(min(heartbeat_s, left))
         if event is not None or left > heartbeat_s:
             yield event
     raise end.error

@@ -32,7 +32,7 @@ def line_message(line: Line) -> order_pb2.OrderLine:
 
 def line(message: order_pb2.OrderLine) -> Line:
     """
-    Return the line that *message* tells.
+    Return the line in *message*.
     """
     price = money(message.unit_price) if message.HasField("unit_price") else None
     return Line(message.product, message.quantity, price)
@@ -58,7 +58,7 @@ def order_message(order: Order) -> order_pb2.Order:
 
 def order(message: order_pb2.Order, generation: int = 0) -> Order:
     """
-    Return the order that *message* tells.
+    Return the order in *message*.
     """
     return Order(
         id=order_id(message.name),
@@ -83,14 +83,14 @@ def order_id(name: str) -> uuid.UUID:
 
 def event_id(order: Order, kind: str) -> str:
     """
-    Return the id of what is told about this version of *order*, the same in every repeat.
+    Return the id of the event of this version of *order*, the same in every repeat.
     """
     return str(uuid.uuid5(order.id, f"{kind}/{order.version}"))
 
 
 def order_event(change: Change) -> events_pb2.OrderEvent:
     """
-    Return what `order_events` is told.
+    Return the record of *change* for `order_events`.
     """
     before = change.before.state if change.before is not None else "STATE_UNSPECIFIED"
     return events_pb2.OrderEvent(
@@ -118,7 +118,7 @@ def waiting_order(value: bytes) -> Order:
 
 def pending_order(order: Order) -> events_pb2.PendingOrder:
     """
-    Return what `pending_orders` is told.
+    Return the record of *order* for `pending_orders`.
     """
     return events_pb2.PendingOrder(
         event_id=event_id(order, "pending"), occur_time=timestamp(order.update_time), order=order_message(order)

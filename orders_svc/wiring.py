@@ -48,7 +48,9 @@ async def built(settings: Settings) -> AsyncIterator[Parts]:
     Build the parts, and close what they hold open in the end.
     """
     async with AsyncExitStack() as stack:
-        pool = await database.connect(settings.database_url.get_secret_value(), most=settings.database_connections)
+        pool = await database.connect(
+            settings.database_url.get_secret_value(), max_connections=settings.database_connections
+        )
         stack.push_async_callback(close, pool)
         mesh = channel.connect(settings.inventory_address, authority=settings.inventory_authority)
         stack.push_async_callback(mesh.close)

@@ -24,19 +24,19 @@ Work = Callable[[Sequence[Item]], Awaitable[Sequence[Result | Exception]]]
 
 class Batcher(Generic[Item, Result]):
     """
-    Hands items to *work* in batches of at most *batch_limit*, one batch in flight at a time.
+    Hands items to *work* in batches of at most *max_batch*, one batch in flight at a time.
 
     *work* returns a result or an exception for each item, in their order; if it
-    raises, every item of its batch gets that. At most *queue_limit* items wait;
+    raises, every item of its batch gets that. At most *max_queued* items wait;
     more are refused with `ResourceExhausted`. The callers' traces tell of the batch
     in a span *name*.
     """
 
-    def __init__(self, work: Work[Item, Result], *, name: str, batch_limit: int = 256, queue_limit: int = 4096) -> None:
+    def __init__(self, work: Work[Item, Result], *, name: str, max_batch: int = 256, max_queued: int = 4096) -> None:
         self._work = work
         self._name = name
-        self._batch_limit = batch_limit
-        self._queue_limit = queue_limit
+        self._max_batch = max_batch
+        self._max_queued = max_queued
         self._waiting: deque[tuple[Item, asyncio.Future[Result], Context]] = deque()
         self._running: asyncio.Task[None] | None = None
 
@@ -46,7 +46,7 @@ class Batcher(Generic[Item, Result]):
 
         If the caller is cancelled before its batch starts, the item is not worked on.
         """
-        if len(self._waiting) >= self._queue_limit:
+        if len(self._waiting) >= self._max_queued:
             raise ResourceExhausted("too much is waiting here", reason="QUEUE_FULL", retry_after_s=1)
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future, context.get_current()))
@@ -65,7 +65,7 @@ class Batcher(Generic[Item, Result]):
 
     def _take(self) -> list[tuple[Item, asyncio.Future[Result], Context]]:
         batch: list[tuple[Item, asyncio.Future[Result], Context]] = []
-        while self._waiting and len(batch) < self._batch_limit:
+        while self._waiting and len(batch) < self._max_batch:
             entry = self._waiting.popleft()
             if not entry[1].done():
                 batch.append(entry)

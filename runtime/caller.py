@@ -61,7 +61,7 @@ def customer_id(name: str) -> str:
 
 def caller(context: grpc.aio.ServicerContext[Any, Any]) -> Caller:
     """
-    Return who calls; `Unauthenticated` if nobody is named, `InvalidArgument` if the name has no valid form.
+    Return who calls; `Unauthenticated` if no caller is named, `InvalidArgument` if the name has no valid form.
     """
     customer, operator = single(context, CUSTOMER), single(context, OPERATOR)
     if customer is None:

@@ -1,4 +1,4 @@
-"""The time, for whoever is not given another clock."""
+"""The current time: the clock that tests replace."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ NOT_NOW = (
     asyncpg.ReadOnlySQLTransactionError,
     # Class 53: the disk or the memory is full, or there are too many connections.
     asyncpg.InsufficientResourcesError,
-    # Class 57: it shuts down, or was told to end this session or this statement, also since it took too long.
+    # Class 57: it shuts down, or ends this session or this statement, also since it took too long.
     asyncpg.OperatorInterventionError,
     # Its disk fails it; another holds a lock; two waited for each other.
     asyncpg.PostgresIOError,
@@ -41,12 +41,17 @@ log = structlog.get_logger()
 
 
 async def connect(
-    url: str, *, most: int = 8, connect_timeout_s: float = 3, statement_timeout_s: float = 5, wait_s: float = 60
+    url: str,
+    *,
+    max_connections: int = 8,
+    connect_timeout_s: float = 3,
+    statement_timeout_s: float = 5,
+    wait_s: float = 60,
 ) -> asyncpg.Pool:
     """
-    Return a pool of at most *most* connections to the primary among *url*'s hosts, opened as they are needed.
+    Return a pool of at most *max_connections* to the primary among *url*'s hosts, opened as they are needed.
 
-    One that nobody needed for `IDLE_S` is closed: a server's connections are shared by all replicas. Waits up to
+    One that was idle for `IDLE_S` is closed: a server's connections are shared by all replicas. Waits up to
     *wait_s* for a primary, then raises what the last try raised.
     """
     settings = {
@@ -60,7 +65,7 @@ async def connect(
         return await asyncpg.create_pool(
             url,
             min_size=1,
-            max_size=most,
+            max_size=max_connections,
             max_inactive_connection_lifetime=IDLE_S,
             timeout=connect_timeout_s,
             command_timeout=statement_timeout_s,
@@ -85,7 +90,7 @@ async def own_session(pool: asyncpg.Pool, *, timeout_s: float = 5) -> AsyncItera
     """
     Yield one of *pool*'s connections for what changes a session: `SET`, `LISTEN`, a session's advisory locks.
 
-    It ends with the block, however that ends, so that nobody inherits any of it.
+    It ends with the block, however that ends, so that no later user inherits any of it.
     """
     async with pool.acquire(timeout=timeout_s) as connection:
         try:
@@ -108,7 +113,7 @@ def ended_after(connection: Any, limit_s: float | None) -> Iterator[None]:
     End *connection* once it is used for longer than *limit_s*.
 
     Otherwise asyncpg would cancel what it does. A commit that waits for the synchronous replica must not be cancelled:
-    PostgreSQL then makes it visible on one machine alone, and a repeat would be told that the order is there. A
+    PostgreSQL then makes it visible on one machine alone, and a repeat would find the order. A
     session that has lost its client goes on waiting.
     """
     if limit_s is None:

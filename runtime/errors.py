@@ -30,7 +30,7 @@ class Violation:
 
 class Error(Exception):
     """
-    Something a caller is told; *message* is for people, `reason` for programs.
+    What a caller receives; *message* is for people, `reason` for programs.
 
     Each dynamic part of the message is also in *metadata*. *retry_after_s* is
     given where waiting helps.
@@ -82,19 +82,19 @@ class FailedPrecondition(Error):
 
 
 class Aborted(Error):
-    """Lost against another call at the same time; a repeat may win."""
+    """Lost a race with a concurrent call; a retry may succeed."""
 
     reason = "ABORTED"
 
 
 class PermissionDenied(Error):
-    """This caller may not."""
+    """The caller lacks permission."""
 
     reason = "PERMISSION_DENIED"
 
 
 class Unauthenticated(Error):
-    """It is not known who calls."""
+    """The caller is not authenticated."""
 
     reason = "UNAUTHENTICATED"
 

@@ -98,7 +98,7 @@ async def measure(call: Call) -> AsyncIterator[None]:
 
 def report_errors(domain: str) -> Wrapper:
     """
-    Turn what is raised into a `google.rpc.Status`; a fault of ours is logged and told in general terms.
+    Turn what is raised into a `google.rpc.Status`; a fault of ours is logged, and the caller gets a general message.
     """
 
     @asynccontextmanager
@@ -118,8 +118,8 @@ def report_errors(domain: str) -> Wrapper:
 
 async def _abort(call: Call, error: errors.Error, domain: str) -> None:
     call.code = status.code_of(error)
-    told = status.to_status(error, domain)
-    await call.context.abort(call.code, told.message, ((status.DETAILS_KEY, told.SerializeToString()),))
+    details = status.to_status(error, domain)
+    await call.context.abort(call.code, details.message, ((status.DETAILS_KEY, details.SerializeToString()),))
 
 
 def receive(settings: ServiceSettings) -> Wrapper:

@@ -17,6 +17,6 @@ def money_message(money: Money) -> MoneyMessage:
 
 def money(message: MoneyMessage) -> Money:
     """
-    Return the amount that *message* tells.
+    Return the amount in *message*.
     """
     return Money.of(message.currency_code, message.units, message.nanos)

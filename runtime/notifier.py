@@ -1,4 +1,4 @@
-"""PostgreSQL's notifications, sent after the commit of what they tell of."""
+"""PostgreSQL's notifications, sent after the commit of what they announce."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import structlog
 from runtime.database import NOT_NOW
 
 GATHER_S = 0.01
-"""What is told within this time goes together."""
+"""Notifications within this time are sent together."""
 log = structlog.get_logger()
 
 
 class Notifier:
     """
-    Tells every process what has changed, after the commit.
+    Notifies every process of what has changed, after the commit.
 
     NOTIFY inside a transaction makes commits wait for each other, so it is sent
     on its own; one that is lost with the process costs its listeners a poll.
@@ -29,7 +29,7 @@ class Notifier:
         self._waiting: dict[tuple[str, str], None] = {}
         self._some = asyncio.Event()
 
-    def tell(self, channel: str, words: Iterable[str]) -> None:
+    def notify(self, channel: str, words: Iterable[str]) -> None:
         """
         Have *channel* notified with each of *words* (UUIDs or shorter), soon.
         """

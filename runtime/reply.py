@@ -1,4 +1,4 @@
-"""What a success tells the REST edge beside its body."""
+"""What a success sends to the REST edge beside its body."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def _short(text: str) -> str:
 
 def from_status(status: Status) -> errors.Error:
     """
-    Return the error that *status* tells of; a code without one of ours is `Internal`.
+    Return the error in *status*; a code without one of ours is `Internal`.
     """
     kind = _ERRORS.get(status.code, errors.Internal)
     parts = _Parts()

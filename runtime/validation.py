@@ -46,7 +46,7 @@ class Turns:
     """
     Checks the parts of batches, all that are under way together, and lets others have their turn every 5 ms.
 
-    Of each part only the first violation is told: what is wrong with a part must not cost more than what is right.
+    Of each part only the first violation is reported: what is wrong with a part must not cost more than what is right.
     """
 
     def __init__(self) -> None:

@@ -58,7 +58,7 @@ class Shop:
 
 async def repeated(call: Callable[[], Awaitable[order_pb2.Order]], *, within_s: float) -> order_pb2.Order:
     """
-    Return what *call*, which has a key, is told in the end; it is repeated while that may help, for *within_s*.
+    Return what *call*, which has a key, returns in the end; it is repeated while that may help, for *within_s*.
     """
     retrying = tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception(_may_be_repeated),

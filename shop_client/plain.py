@@ -39,7 +39,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Plain:
-    """Calls the shop at *url* as the bearer of *token*, or as nobody; `OSError` if no answer comes."""
+    """Calls the shop at *url* as the bearer of *token*, or anonymously; `OSError` if no answer comes."""
 
     url: str
     token: str = ""

@@ -21,7 +21,7 @@ Basket = dict[str, Any]
 
 
 class Poster(Protocol[Returned]):
-    """A client whose base is the shop's address, signed in as somebody."""
+    """A client whose base is the shop's address, signed in."""
 
     def post(self, url: str, *, json: Any, headers: dict[str, str]) -> Returned:
         """POST *json*."""
@@ -54,7 +54,7 @@ def signed(token: str) -> dict[str, str]:
 
 def keyed(key: str = "") -> dict[str, str]:
     """
-    Return the header that names an intent: *key*, or one that nobody has used.
+    Return the header that names an intent: *key*, or a new one.
     """
     return {"idempotency-key": key or str(uuid.uuid4())}
 

@@ -1,4 +1,4 @@
--- Take on holds whose lease has ended; nobody else gets them for a while.
+-- Claim holds whose lease has ended; other callers do not get them for a while.
 --
 -- KEYS[1..3] ARGV[1..2]  see common.lua
 -- ARGV[3]  time after the end of a lease in which it still counts, in ms
@@ -10,7 +10,7 @@
 local ended = now - tonumber(ARGV[3])
 local orders = redis.call('ZRANGEBYSCORE', LEASES, '-inf', ended, 'LIMIT', 0, ARGV[5])
 for _, order in ipairs(orders) do
-  -- Only the turn moves; whether a lease has ended is told by the hold itself.
+  -- Only the claim moves; whether a lease has ended stands in the hold itself.
   redis.call('ZADD', LEASES, ended + tonumber(ARGV[4]), order)
 end
 return { sequence, orders }

@@ -26,7 +26,7 @@ local function sell_late(order, lines)
     changes[index] = sell(product(line[1]), line[2])
   end
   remember(order, SOLD)
-  tell('committed', order, changes)
+  append_event('committed', order, changes)
   return { 'late' }
 end
 
@@ -40,7 +40,7 @@ local function sell_held(order, hold)
   end
   drop_hold(order)
   remember(order, SOLD)
-  tell('committed', order, changes)
+  append_event('committed', order, changes)
   return { 'sold', hold.text }
 end
 

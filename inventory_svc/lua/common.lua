@@ -93,7 +93,7 @@ local function change(item, quantity)
   return { item.id, quantity, item.on_hand, item.available, item.held, item.sold }
 end
 
-local function tell(kind, order, changes)
+local function append_event(kind, order, changes)
   sequence = sequence + 1
   redis.call('XADD', KEYS[2], generation .. '-' .. sequence,
     'kind', kind, 'hold', order, 'at', now, 'changes', cjson.encode(changes))
@@ -105,7 +105,7 @@ local function take(item, quantity, field)
   item.available = before - quantity
   item[field] = item[field] + quantity
   if item.available <= item.low and before > item.low then
-    tell('low', '', { change(item, item.available) })
+    append_event('low', '', { change(item, item.available) })
   end
   return change(item, quantity)
 end
@@ -131,7 +131,7 @@ local function sell(item, quantity)
   local taken = take(item, there, 'sold')
   if there < quantity then
     item.short = item.short + quantity - there
-    tell('short', '', { change(item, quantity - there) })
+    append_event('short', '', { change(item, quantity - there) })
   end
   return taken
 end

@@ -12,7 +12,7 @@ for at = 4, #ARGV do
   local order = ARGV[at]
   local hold = read_hold(order)
   if hold and tonumber(hold.expire_ms) + tonumber(ARGV[3]) <= now then
-    tell('released', order, give_back_hold(order, hold))
+    append_event('released', order, give_back_hold(order, hold))
     count = count + 1
   elseif not hold then
     redis.call('ZREM', LEASES, order)

@@ -100,7 +100,7 @@ local function place(order, wanted)
   end
   local text = priced(wanted)
   redis.call('HSET', hold_key(order), 'lines', text)
-  tell('held', order, changes)
+  append_event('held', order, changes)
   return { 'held', text, lease(order) }
 end
 

@@ -22,6 +22,6 @@ item.on_hand = item.on_hand + quantity
 local entered = make_available(item, quantity)
 redis.call('HSET', receipts, ARGV[3],
   cjson.encode({ item.id, quantity, item.on_hand, item.available, item.held, item.sold }))
-tell('restocked', '', { entered })
+append_event('restocked', '', { entered })
 save()
 return { sequence, 'received', item.on_hand, item.available, item.held, item.sold }

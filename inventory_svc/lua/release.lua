@@ -1,4 +1,4 @@
--- Give back what orders hold or bought that are cancelled or rejected; a repeat changes nothing. Every order is
+-- Give back what cancelled or rejected orders hold or bought; a repeat changes nothing. Every order is
 -- remembered, so that a hold that comes late is refused.
 --
 -- KEYS[1..3] ARGV[1..2]  see common.lua
@@ -32,12 +32,12 @@ local function give_back_sold(order, lines)
     changes[index] = give_back(product(line[1]), line[2], 'sold')
   end
   remember(order, RELEASED)
-  tell('released', order, changes)
+  append_event('released', order, changes)
   return { 'released' }
 end
 
 local function give_back_held(order, hold)
-  tell('released', order, give_back_hold(order, hold))
+  append_event('released', order, give_back_hold(order, hold))
   remember(order, RELEASED)
   return { 'released' }
 end
@@ -53,7 +53,7 @@ local function release(order, cancelled_in, held_in, at_ms, created_ms, lines)
     -- as sold is a stray: both are given back.
     if hold and (held_in == 0 or held_in == present) then return give_back_held(order, hold) end
     if state ~= SOLD and forgotten(at_ms) then return { 'undecided' } end
-    if hold then tell('released', order, give_back_hold(order, hold)) end
+    if hold then append_event('released', order, give_back_hold(order, hold)) end
     if state ~= SOLD and held_in == present and not forgotten(created_ms) then
       -- Its sale would be remembered: there was none.
       remember(order, RELEASED)

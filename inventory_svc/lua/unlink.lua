@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  stock:marker
 -- KEYS[2]  stock:rebuild   the lock of the rebuild
--- ARGV[1]  the lock's token: whoever has the lock may remove any
+-- ARGV[1]  the lock's token: the holder of the lock may remove any
 -- ARGV[2]  the caller's own prefix, which it may remove also without the lock
 -- ARGV[3..]  the keys
 --

@@ -25,10 +25,10 @@ from runtime.messaging.message import Handler, Message, message_of
 from runtime.messaging.wrappers import TRANSIENT
 
 Anything = TypeVar("Anything")
-RESTARTS = Counter("consumer_restarts", "Times that a consumer left its group and began anew.", ["group"])
+RESTARTS = Counter("consumer_restarts", "Times that a consumer left its group and restarted.", ["group"])
 log = structlog.get_logger()
 COMMIT_S = 10.0
-"""For committing offsets; it may wait for a rebalance that only goes on while somebody consumes."""
+"""For committing offsets; it may wait for a rebalance that only goes on while a member consumes."""
 LEAVE_S = 8.0
 """For leaving a group; a request that the coordinator holds back during a rebalance takes 5 s."""
 RESTART_S = 1.0
@@ -44,20 +44,20 @@ async def consume(
     topics: Sequence[str],
     handle: Handler,
     client_id: str,
-    batch_limit: int = 200,
+    max_batch: int = 200,
     poll_s: float = 0.5,
 ) -> None:
     """
-    Hand messages to *handle* in batches, for ever; offsets are committed after the effect.
+    Hand messages to *handle* in batches until cancelled; offsets are committed after the effect.
 
     Rebalances happen between batches only, so a partition moves with everything
     done and committed; after a crash the uncommitted are delivered again. Whatever
-    *handle* or Kafka raise is logged and counted, and the group is joined anew, so
+    *handle* or Kafka raise is logged and counted, and the group is joined again, so
     the batch comes again: wrap *handle* in what puts aside what never works. It must
     return within 5 minutes, or the group gives its partitions to another member.
     """
     restarts = RESTARTS.labels(group)
-    session = partial(_session, brokers, group, topics, handle, client_id, batch_limit, poll_s)
+    session = partial(_session, brokers, group, topics, handle, client_id, max_batch, poll_s)
     while True:
         try:
             await session()
@@ -81,14 +81,14 @@ def _raise_if_cancelled(error: Exception) -> None:
 
 
 async def _session(
-    brokers: str, group: str, topics: Sequence[str], handle: Handler, client_id: str, batch_limit: int, poll_s: float
+    brokers: str, group: str, topics: Sequence[str], handle: Handler, client_id: str, max_batch: int, poll_s: float
 ) -> None:
     executor = ThreadPoolExecutor(THREADS, thread_name_prefix=f"{THREAD_PREFIX}{group}")
     consumer = AIOConsumer(_consumer_settings(brokers, group, client_id), executor=executor)
     try:
         await consumer.subscribe(list(topics))
         while True:
-            await _consume_batch(consumer, handle, batch_limit, poll_s)
+            await _consume_batch(consumer, handle, max_batch, poll_s)
     finally:
         await asyncio.shield(_leave(consumer, group))
         executor.shutdown(wait=False)

@@ -1,4 +1,4 @@
-"""How far a consumer is behind, from what librdkafka tells of itself."""
+"""How far a consumer is behind, from librdkafka's statistics."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def reporter(group: str) -> Callable[[str], Awaitable[None]]:
 
     async def report(statistics: str) -> None:
         lags = read(statistics)
-        # Whoever has the partition now tells its lag.
+        # The partition's new consumer reports its lag.
         for gone in shown - lags.keys():
             LAG.remove(group, *gone)
         for (topic, partition), lag in lags.items():
@@ -38,12 +38,12 @@ def read(statistics: str) -> dict[tuple[str, str], int]:
     """
     Return the lag of each partition, (topic, partition), that this consumer has; -1 in the statistics means unknown.
 
-    librdkafka keeps telling the last lag of a partition that has moved on, which is no longer "desired".
+    librdkafka keeps reporting the last lag of a partition that has moved on, which is no longer "desired".
     """
     topics = json.loads(statistics).get("topics", {})
     return {
-        (topic, partition): told["consumer_lag"]
+        (topic, partition): state["consumer_lag"]
         for topic, about in topics.items()
-        for partition, told in about.get("partitions", {}).items()
-        if told.get("desired") and told.get("consumer_lag", -1) >= 0
+        for partition, state in about.get("partitions", {}).items()
+        if state.get("desired") and state.get("consumer_lag", -1) >= 0
     }

@@ -21,7 +21,7 @@ TOPIC_UNAVAILABLE = "TOPIC_UNAVAILABLE"
 
 def unavailable(error: KafkaException) -> Unavailable:
     """
-    Return what callers are told while Kafka does not answer.
+    Return the error for callers while Kafka does not answer.
     """
     return Unavailable(f"Kafka does not answer: {error}", reason="KAFKA_UNAVAILABLE", retry_after_s=1)
 

@@ -96,10 +96,10 @@ class GroupLags:
         if member is None:
             settings = self._settings() | {"group.id": group, "enable.auto.commit": False}
             member = self._members[group] = Consumer(settings)
-        # What it may have to say interests nobody, but must not pile up.
+        # Drain callbacks so that the queue does not grow.
         member.poll(0)
-        told = member.committed([TopicPartition(*place) for place in places], timeout=CALL_S)
-        for place in told:
+        committed = member.committed([TopicPartition(*place) for place in places], timeout=CALL_S)
+        for place in committed:
             if place.error is not None:
                 raise KafkaException(place.error)
-        return {(place.topic, place.partition): place.offset for place in told}
+        return {(place.topic, place.partition): place.offset for place in committed}

@@ -91,7 +91,7 @@ def _headers(raw: confluent_kafka.Message) -> dict[str, str] | None:
     try:
         pairs = cast(list[tuple[str, bytes | None]], _read_headers(raw) or [])
     except (SystemError, UnicodeError):
-        # The broken list is still in there, for whoever asks next.
+        # The broken list is still in there, for the next reader.
         raw.set_headers([])
         return None
     if len(pairs) > MAX_HEADERS or sum(len(name) + len(value or b"") for name, value in pairs) > MAX_HEADER_BYTES:

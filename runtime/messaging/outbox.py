@@ -1,7 +1,7 @@
 """
 The outbox: what a transaction wants published, published after its commit.
 
-Rows are written in the transaction itself, by whoever owns the schema that has
+Rows are written in the transaction itself, by the owner of the schema that has
 this table:
 
     id          bigint, identity: rows of a topic and key go out in its order
@@ -56,7 +56,7 @@ def named(record: Record) -> dict[str, object]:
 
 def shard_of(key: bytes) -> int:
     """
-    Return the shard of *key*; the same for ever, since rows carry it.
+    Return the shard of *key*; never to change, since rows carry it.
     """
     return zlib.crc32(key) % SHARDS
 

@@ -53,6 +53,6 @@ async def measure(connection: Any) -> None:
     REFUSED.set(sum(each.refused for each in found.values()))
     _shown.update(found)
     for topic in _shown:
-        told = found.get(topic, Waiting())
-        TOPIC_LAG.labels(topic).set(told.lag_s)
-        TOPIC_WAITING.labels(topic).set(told.waiting)
+        rows = found.get(topic, Waiting())
+        TOPIC_LAG.labels(topic).set(rows.lag_s)
+        TOPIC_WAITING.labels(topic).set(rows.waiting)

@@ -26,10 +26,10 @@ class Publisher:
     """
     Publishes with `acks=all` and an idempotent producer; used as an async context manager.
 
-    At most *in_flight_limit* records wait for the broker.
+    At most *max_in_flight* records wait for the broker.
     """
 
-    def __init__(self, brokers: str, *, client_id: str, timeout_s: float = 10, in_flight_limit: int = 10_000) -> None:
+    def __init__(self, brokers: str, *, client_id: str, timeout_s: float = 10, max_in_flight: int = 10_000) -> None:
         self._producer = confluent_kafka.Producer(
             {
                 "bootstrap.servers": brokers,
@@ -41,7 +41,7 @@ class Publisher:
                 # A topic that is not there is told after this time, not after the time for a delivery.
                 "topic.metadata.propagation.max.ms": UNKNOWN_TOPIC_MS,
                 "message.max.bytes": MAX_DEAD_LETTER_BYTES,
-                "queue.buffering.max.messages": in_flight_limit,
+                "queue.buffering.max.messages": max_in_flight,
                 "reconnect.backoff.max.ms": 1000,
                 "log_level": 3,
             }

@@ -2,7 +2,7 @@
 The wrapper that puts aside what a handler can do nothing with, so that its partition moves on.
 
 It cannot fail for good itself: what does not fit is cut, and what cannot be
-written at all is told, counted and left where it is, in the topic it came from.
+written at all is logged, counted and left where it is, in the topic it came from.
 """
 
 from __future__ import annotations

@@ -88,10 +88,10 @@ def _settings(brokers: str) -> dict[str, str | int | float | bool]:
         "auto.offset.reset": "earliest",
         "isolation.level": "read_committed",
         "allow.auto.create.topics": False,
-        # The end of a partition is told after this time without news.
+        # The end of a partition is reported after this time without news.
         "fetch.wait.max.ms": 50,
         "reconnect.backoff.max.ms": 1000,
-        # What goes wrong is raised; the library would tell it again at each try.
+        # What goes wrong is raised; the library would log it again at each try.
         "log_level": 0,
     }
 

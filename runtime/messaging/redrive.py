@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Source:
-    """Where a dead-letter topic's records came from, and what tells one that is worth sending back."""
+    """Where a dead-letter topic's records came from, and what recognises one that is worth sending back."""
 
     topic: str
     accepts: Callable[[Message], bool]
@@ -32,7 +32,7 @@ class Source:
 
 @dataclass
 class Redriven:
-    """How many messages were sent back, and how many were passed over because that would help nobody; by topic."""
+    """How many messages were sent back, and how many were passed over because that would not help; by topic."""
 
     sent: dict[str, int] = field(default_factory=dict)
     passed_over: dict[str, int] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class Redrive:
     """
     Sends dead letters back, from the topics of *sources* to their sources and nowhere else.
 
-    *group* remembers how far that was done; nobody ever joins it.
+    *group* remembers how far that was done; no consumer ever joins it.
     """
 
     def __init__(self, brokers: str, publisher: Publishes, sources: Mapping[str, Source], *, group: str) -> None:

@@ -53,15 +53,15 @@ REFUSE = "UPDATE outbox SET refused = $2 WHERE id = $1"
 
 class Relay:
     """
-    Publishes the rows of its share of the shards, for ever.
+    Publishes the rows of its share of the shards until cancelled.
 
-    Wakes when `CHANNEL` is notified, and every *poll_s* in case nobody told it.
+    Wakes when `CHANNEL` is notified, and every *poll_s* in case a notification was lost.
     """
 
-    def __init__(self, pool: asyncpg.Pool, publisher: Publishes, *, batch_limit: int = 500, poll_s: float = 1) -> None:
+    def __init__(self, pool: asyncpg.Pool, publisher: Publishes, *, max_batch: int = 500, poll_s: float = 1) -> None:
         self._pool = pool
         self._publisher = publisher
-        self._per_shard = max(1, batch_limit // SHARDS)
+        self._per_shard = max(1, max_batch // SHARDS)
         self._poll_s = poll_s
         self._wake = asyncio.Event()
         self._shards = Shards()

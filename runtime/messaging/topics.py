@@ -25,7 +25,7 @@ MAX_DEAD_LETTER_BYTES = 2 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic as it must be; compacted ones keep the last record of each key for ever."""
+    """A topic as it must be; compacted ones keep the last record of each key forever."""
 
     name: str
     partitions: int = 4

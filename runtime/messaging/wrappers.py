@@ -30,7 +30,7 @@ TRANSIENT = (
 )
 """What a repeat may heal; `TimeoutError` is an `OSError`. Everything else fails whenever it comes."""
 PATIENCE_S = 120.0
-"""For one batch, before its consumer begins anew; the group waits 5 minutes for a member."""
+"""For one batch, before its consumer restarts; the group waits 5 minutes for a member."""
 SILENT_TRIES = 2
 """The first tries are silent: what restarts is back in a moment."""
 HANDLED = Counter("consumed_messages", "Messages that a consumer took effect of or put aside.", ["group"])

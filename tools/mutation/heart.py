@@ -9,7 +9,7 @@ ORDERS = "tests/unit/orders"
 RUNTIME = "tests/unit/runtime"
 
 MODULES: Mapping[str, str] = {
-    "inventory_svc.account": f"{INVENTORY}/test_account.py",
+    "inventory_svc.projection": f"{INVENTORY}/test_projection.py",
     "inventory_svc.api": f"{INVENTORY}/test_api.py",
     "inventory_svc.codec": f"{INVENTORY}/test_codec.py",
     "inventory_svc.entries": f"{INVENTORY}/test_ledger.py",

@@ -279,7 +279,7 @@ async def test_a_generation_takes_effect_once_however_often_that_is_told(redis):
 
 async def test_a_thousand_buyers_of_ten_items_get_exactly_ten(store, redis_server):
     """Straight at the store, from several clients at the same time, in small groups."""
-    clients = [connect(redis_server.url, connect_timeout_s=2, timeout_s=10, most=16) for _ in range(4)]
+    clients = [connect(redis_server.url, connect_timeout_s=2, timeout_s=10, max_connections=16) for _ in range(4)]
     stores = [other_client(client) for client in clients]
     buyers = [str(uuid.uuid4()) for _ in range(1000)]
 

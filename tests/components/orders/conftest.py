@@ -19,7 +19,7 @@ from tests.support.stand_ins import InventoryServer
 
 @pytest.fixture
 async def pool(database_url):
-    opened = await database.connect(database_url, most=8)
+    opened = await database.connect(database_url, max_connections=8)
     yield opened
     await asyncio.wait_for(opened.close(), 5)
 

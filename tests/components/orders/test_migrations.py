@@ -49,7 +49,7 @@ async def encrypted_database(postgres):
 
 def test_a_server_that_takes_only_tls_is_migrated_and_used(encrypted_database, postgres):
     async def orders():
-        pool = await database.connect(f"{encrypted_database}&{verified}", most=1)
+        pool = await database.connect(f"{encrypted_database}&{verified}", max_connections=1)
         found = await pool.fetchval("SELECT count(*) FROM orders")
         encrypted = await pool.fetchval("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
         await pool.close()

@@ -174,7 +174,7 @@ async def test_a_notification_wakes_the_relay_before_its_poll(pool, run):
     await asyncio.sleep(0.5)
     await put(pool, "k", 1)
     started = time.monotonic()
-    notifier.tell(CHANNEL, [""])
+    notifier.notify(CHANNEL, [""])
     await emptied(pool, within_s=5)
     assert time.monotonic() - started < 1
 

@@ -332,7 +332,7 @@ async def test_a_generation_reads_as_much_however_many_orders_there_are(database
         'EUR', 1, 0, 1, now(), now()
     FROM generate_series(1, $1) AS n
     """
-    pool = await database.connect(database_url, most=1)
+    pool = await database.connect(database_url, max_connections=1)
     costs = []
     for more in (10, 20_000):
         await pool.execute(insert, more)

@@ -140,4 +140,4 @@ def test_reasons_that_a_page_names_are_in_the_table(page):
 
 
 def test_what_orders_passes_on_of_inventorys_words_is_its_own():
-    assert {TOLD[reason]["from"] for reason in inventory_client.TOLD} <= {"orders", "all"}
+    assert {TOLD[reason]["from"] for reason in inventory_client.PASSED_ON} <= {"orders", "all"}

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from orders_svc.changes import ChangeFeed
-from orders_svc.watch import QUEUE_LIMIT, Subscriptions, Watcher
+from orders_svc.watch import MAX_QUEUED, Subscription, Subscriptions
 from runtime.errors import Aborted, ResourceExhausted, Unavailable
 
 
@@ -81,20 +81,20 @@ async def subscriptions(pool, history):
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def versions(watcher, count):
-    return [(await watcher.get(1))[0] for _ in range(count)]
+async def versions(subscription, count):
+    return [(await subscription.get(1))[0] for _ in range(count)]
 
 
 async def test_a_watcher_gets_what_was_and_what_comes(subscriptions, history, pool):
     order = uuid.uuid4()
     history.versions[order] = 2
-    with subscriptions.watch(order, 1) as watcher:
-        assert await versions(watcher, 2) == [1, 2]
+    with subscriptions.watch(order, 1) as subscription:
+        assert await versions(subscription, 2) == [1, 2]
         history.versions[order] = 4
         pool.notify(order)
-        assert await versions(watcher, 2) == [3, 4]
+        assert await versions(subscription, 2) == [3, 4]
         pool.notify(order)
-        assert await watcher.get(0.05) is None
+        assert await subscription.get(0.05) is None
 
 
 async def test_each_watcher_starts_where_it_asks(subscriptions, history):
@@ -110,13 +110,13 @@ async def test_a_change_is_read_once_for_all_who_watch_it(subscriptions, history
     order = uuid.uuid4()
     history.versions[order] = 1
     with subscriptions.watch(order, 1) as a, subscriptions.watch(order, 1) as b, subscriptions.watch(order, 1) as c:
-        for watcher in (a, b, c):
-            await versions(watcher, 1)
+        for subscription in (a, b, c):
+            await versions(subscription, 1)
         reads = history.reads
         history.versions[order] = 2
         pool.notify(order)
-        for watcher in (a, b, c):
-            assert await versions(watcher, 1) == [2]
+        for subscription in (a, b, c):
+            assert await versions(subscription, 1) == [2]
         assert history.reads == reads + 1
 
 
@@ -137,20 +137,20 @@ async def test_more_watchers_than_allowed_are_refused(subscriptions):
 
 
 async def test_a_replica_that_stops_ends_its_streams_and_takes_no_more(subscriptions):
-    with subscriptions.watch(uuid.uuid4(), 1) as watcher:
+    with subscriptions.watch(uuid.uuid4(), 1) as subscription:
         subscriptions.end()
         with pytest.raises(Unavailable):
-            await watcher.get(1)
+            await subscription.get(1)
     with pytest.raises(Unavailable), subscriptions.watch(uuid.uuid4(), 1):
         pass
 
 
 async def test_a_watcher_that_does_not_read_is_cut_off():
-    watcher = Watcher(1)
-    for version in range(1, QUEUE_LIMIT + 3):
-        watcher.put(version, b"")
-    for _ in range(QUEUE_LIMIT - 1):
-        await watcher.get(1)
+    subscription = Subscription(1)
+    for version in range(1, MAX_QUEUED + 3):
+        subscription.put(version, b"")
+    for _ in range(MAX_QUEUED - 1):
+        await subscription.get(1)
     with pytest.raises(Aborted) as cut:
-        await watcher.get(1)
+        await subscription.get(1)
     assert cut.value.reason == "SLOW_WATCHER"

@@ -36,7 +36,7 @@ async def test_what_arrives_while_one_batch_is_in_flight_goes_together():
 async def test_a_batch_has_a_limit():
     work = Work()
     work.go.set()
-    batcher = Batcher(work, name="work", batch_limit=2)
+    batcher = Batcher(work, name="work", max_batch=2)
     await asyncio.gather(*(batcher.submit(n) for n in range(5)))
     assert [len(batch) for batch in work.batches] == [2, 2, 1]
 
@@ -66,7 +66,7 @@ async def test_work_that_raises_fails_its_batch_and_the_next_one_runs():
 
 async def test_a_full_queue_refuses_at_once():
     work = Work()
-    batcher = Batcher(work, name="work", queue_limit=1)
+    batcher = Batcher(work, name="work", max_queued=1)
     first = asyncio.create_task(batcher.submit(1))
     await asyncio.sleep(0.01)
     second = asyncio.create_task(batcher.submit(2))

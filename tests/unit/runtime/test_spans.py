@@ -73,7 +73,7 @@ async def test_each_batch_belongs_to_the_traces_of_its_own_callers(finished):
         await asyncio.sleep(0)
         return items
 
-    batcher = Batcher(work, name="work", batch_limit=1)
+    batcher = Batcher(work, name="work", max_batch=1)
 
     async def call(trace_id):
         with spans.together("call", [spans.context_of(headers(trace_id))]):

@@ -10,7 +10,7 @@ from inventory_svc.stock import MAX_PRODUCTS, Entry, Listing, Receipt, Stock, To
 
 
 @dataclass
-class Account:
+class StockProjection:
     """
     Listings and receipts, as they come in.
 
@@ -23,17 +23,17 @@ class Account:
     came_in: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def of(cls, entries: Iterable[Entry]) -> Account:
+    def of(cls, entries: Iterable[Entry]) -> StockProjection:
         """
         Return what *entries* come to; raises `TooManyProducts`.
         """
-        account = cls()
+        projection = cls()
         for entry in entries:
             if isinstance(entry, Receipt):
-                account.receive(entry)
+                projection.receive(entry)
             else:
-                account.list_product(*entry)
-        return account
+                projection.list_product(*entry)
+        return projection
 
     def list_product(self, listing: Listing, listed_ms: int) -> None:
         """

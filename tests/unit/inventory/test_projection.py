@@ -1,0 +1,59 @@
+"""Working out the stock from receipts and what orders own."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inventory_svc import projection as accounting
+from inventory_svc.projection import StockProjection
+from inventory_svc.stock import Listing, Receipt, Stock, TooManyProducts
+from runtime.money import Money
+
+MUG = Listing("mug", "Mug", "A mug.", Money.of("EUR", 12), 5)
+
+
+def test_what_came_in_less_what_orders_own_is_available():
+    projection = StockProjection.of([Receipt("r1", "mug", 10), Receipt("r2", "mug", 5), (MUG, 1)])
+    assert projection.stock("mug", 4) == Stock(15, 11, 0, 4)
+    assert projection.stock("mug") == Stock(15, 15)
+
+
+def test_a_request_brings_units_once_and_the_first_counts():
+    projection = StockProjection()
+    for quantity in (10, 10, 99):
+        projection.receive(Receipt("r1", "mug", quantity))
+    assert projection.stock("mug") == Stock(10, 10)
+    assert projection.receipts["r1"].quantity == 10
+
+
+def test_a_product_that_never_came_in_has_none():
+    assert StockProjection().stock("mug") == Stock()
+
+
+def test_the_latest_listing_counts_in_whatever_order_they_are_read():
+    renamed = Listing("mug", "Big mug", "", Money.of("EUR", 13), 5)
+    for order in ([(MUG, 1), (renamed, 2)], [(renamed, 2), (MUG, 1)]):
+        projection = StockProjection()
+        for listing, at in order:
+            projection.list_product(listing, at)
+        assert projection.listings["mug"][0] == renamed
+
+
+def test_what_is_not_listed_is_told():
+    projection = StockProjection.of([(MUG, 1), Receipt("r1", "ghost", 1)])
+    assert projection.unlisted(["mug", "unicorn"]) == {"unicorn", "ghost"}
+
+
+def test_products_are_not_without_number(monkeypatch):
+    monkeypatch.setattr(accounting, "MAX_PRODUCTS", 1)
+    projection = StockProjection.of([(MUG, 1), (MUG, 2)])
+    with pytest.raises(TooManyProducts):
+        projection.list_product(Listing("pen", "Pen", "", Money.of("EUR", 1), 0), 1)
+
+
+@given(st.lists(st.integers(1, 50)), st.integers(0, 2000))
+def test_units_are_conserved_whatever_happened(came_in, owned):
+    projection = StockProjection.of(Receipt(f"r{index}", "mug", quantity) for index, quantity in enumerate(came_in))
+    stock = projection.stock("mug", owned)
+    assert stock.adds_up()
+    assert stock.sold + stock.short == owned
