@@ -13,10 +13,11 @@ from inventory_svc import wire
 from inventory_svc.holds import Inventory
 from inventory_svc.ports import HoldOutcome, Reads
 from inventory_svc.settings import DOMAIN
-from inventory_svc.stock import Basket, OperatorOnly, Receipt
+from inventory_svc.stock import Basket, Receipt
 from runtime import errors
 from runtime.caller import caller
 from runtime.page_token import PageTokens
+from runtime.refusals import OperatorOnly
 from runtime.reply import send_http_code
 from runtime.status import to_status
 from runtime.validation import Turns

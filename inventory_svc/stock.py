@@ -276,24 +276,6 @@ class HoldGone(errors.NotFound):
         super().__init__(f"holds/{order} does not exist", metadata={"hold": f"holds/{order}"})
 
 
-class RequestIdReused(errors.InvalidArgument):
-    """The request id came with another request before."""
-
-    reason = "IDEMPOTENCY_KEY_REUSED"
-
-    def __init__(self, request_id: str) -> None:
-        super().__init__(
-            "this request id (Idempotency-Key) was used for another request before",
-            metadata={"request_id": request_id},
-        )
-
-
-class OperatorOnly(errors.PermissionDenied):
-    """Only operators of the shop may."""
-
-    reason = "OPERATOR_ONLY"
-
-
 class TooManyProducts(errors.FailedPrecondition):
     """The shop cannot have more products."""
 

@@ -25,7 +25,6 @@ from inventory_svc.stock import (
     OutOfStock,
     Product,
     Receipt,
-    RequestIdReused,
     Return,
     Sale,
     State,
@@ -37,6 +36,7 @@ from inventory_svc.stock import (
 )
 from runtime import errors
 from runtime.money import MixedCurrencies, TotalTooLarge
+from runtime.refusals import IdempotencyKeyReused
 
 MAX_SCRIPT_LINES = 500
 """Lines that one script works on: a few milliseconds in which Redis does nothing else."""
@@ -190,7 +190,7 @@ class Store:
     async def _receipt(self, script: str, receipt: Receipt) -> list[Any]:
         reply = await self._scripts.call(script, receipt.request, receipt.product, receipt.quantity)
         if reply[0] == "differs":
-            raise RequestIdReused(receipt.request.rpartition(" ")[2])
+            raise IdempotencyKeyReused.of(receipt.request.rpartition(" ")[2])
         if reply[0] == "unknown":
             raise UnknownProduct(receipt.product)
         return reply

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from prometheus_client import Counter
 
-from orders_svc.order import IdempotencyKeyReused, RequestInProgress
+from orders_svc.order import RequestInProgress
 from orders_svc.ports import Answer, Request, Stored
+from runtime.refusals import IdempotencyKeyReused
 
 REPLAYED = Counter("orders_replayed", "Idempotent replays: stored answers that were returned again.")
 
@@ -24,9 +25,7 @@ def key_reused(request: Request) -> IdempotencyKeyReused:
     """
     Return the error for a request whose id names another.
     """
-    return IdempotencyKeyReused(
-        "the request id was used for another request", metadata={"request_id": request.request_id}
-    )
+    return IdempotencyKeyReused.of(request.request_id)
 
 
 def taken_by(request: Request | None) -> Request:

@@ -18,9 +18,7 @@ from orders_svc.order import (
     Change,
     Draft,
     Hold,
-    IdempotencyKeyReused,
     IllegalTransition,
-    OperatorOnly,
     Order,
     OrderBusy,
     OrderChanged,
@@ -45,6 +43,7 @@ from runtime.caller import Caller
 from runtime.clock import now
 from runtime.deadline import remaining_s
 from runtime.errors import Error, Unavailable
+from runtime.refusals import IdempotencyKeyReused, OperatorOnly
 
 PLACED = Counter("orders_placed", "Orders that were stored, by state.", ["state"])
 # The part of a call's time that a hold may take; the rest is for the commit.

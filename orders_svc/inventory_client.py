@@ -15,11 +15,12 @@ from shop.inventory.v1 import inventory_pb2, inventory_service_pb2
 
 from orders_svc.breaker import Breaker
 from orders_svc.discrepancies import HoldSeen, StockSeen
-from orders_svc.order import INVENTORY_UNAVAILABLE, Hold, IdempotencyKeyReused, Line, RequestRefused
+from orders_svc.order import INVENTORY_UNAVAILABLE, Hold, Line, RequestRefused
 from orders_svc.ports import REFUSALS
 from runtime import errors, status
 from runtime.batching import Batcher, Work
 from runtime.money_message import money
+from runtime.refusals import IdempotencyKeyReused
 
 HOLDS = Counter("orders_holds", "Holds that inventory was asked for, by outcome.", ["outcome"])
 # Of those, what orders say themselves: the others are of inventory's own resources, and no caller's business.

@@ -15,11 +15,11 @@ from orders_svc import wire
 from orders_svc.backlog import Backlog, BacklogMonitor
 from orders_svc.discrepancies import Report
 from orders_svc.operations_ports import Books
-from orders_svc.order import OperatorOnly
 from orders_svc.reconcile import Reconciler
 from orders_svc.timeline import Entry, Timeline, Timelines
 from runtime.caller import caller
 from runtime.messaging.redrive import Redrive
+from runtime.refusals import OperatorOnly
 
 DEFAULT_REDRIVE = 1000
 Context = grpc.aio.ServicerContext[Any, Any]

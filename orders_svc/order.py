@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from runtime.errors import Aborted, Error, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
+from runtime.errors import Aborted, Error, FailedPrecondition, NotFound
 from runtime.money import MAX_UNITS, NANOS, Money, TotalTooLarge
 
 # Never change it: the order of a repeated request is found through it.
@@ -50,12 +50,6 @@ class OrderNotFound(NotFound):
     reason = "ORDER_NOT_FOUND"
 
 
-class IdempotencyKeyReused(InvalidArgument):
-    """The request id named another request before."""
-
-    reason = "IDEMPOTENCY_KEY_REUSED"
-
-
 class RequestRefused(FailedPrecondition):
     """The request id's order came to nothing before; another try needs another id."""
 
@@ -78,12 +72,6 @@ class OrderBusy(Aborted):
     """Others keep changing the order at the same time."""
 
     reason = "ORDER_BUSY"
-
-
-class OperatorOnly(PermissionDenied):
-    """Only operators of the shop may do this."""
-
-    reason = "OPERATOR_ONLY"
 
 
 @dataclass(frozen=True, slots=True)

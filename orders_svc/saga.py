@@ -19,13 +19,14 @@ import tenacity
 from prometheus_client import Counter, Histogram
 
 from orders_svc import wire
-from orders_svc.order import HOLD_LAPSED, Change, Hold, IdempotencyKeyReused, Order, State
+from orders_svc.order import HOLD_LAPSED, Change, Hold, Order, State
 from orders_svc.ports import REFUSALS, Fenced, Orders, Stale, WaitedFor
 from orders_svc.topics import DEAD_ORDERS, PENDING_ORDERS
 from runtime.clock import now
 from runtime.errors import Aborted, Error, InvalidArgument, Unavailable
 from runtime.messaging.message import Handler, Message
 from runtime.messaging.wrappers import Wrapper
+from runtime.refusals import IdempotencyKeyReused
 
 ATTEMPTS = 5
 MAX_RACES = 5

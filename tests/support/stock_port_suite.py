@@ -19,7 +19,6 @@ from inventory_svc.stock import (
     Listing,
     OutOfStock,
     Receipt,
-    RequestIdReused,
     Return,
     Sale,
     State,
@@ -29,6 +28,7 @@ from inventory_svc.stock import (
     UnknownProducts,
 )
 from runtime.money import MixedCurrencies, Money, TotalTooLarge
+from runtime.refusals import IdempotencyKeyReused
 
 PRICE = Money.of("EUR", 12, 900_000_000)
 
@@ -353,9 +353,9 @@ class StockPortSuite:
     async def test_a_request_id_cannot_bring_something_else(self, store):
         await store.reserve(Receipt("ada r", "mug", 5))
         for other in (Receipt("ada r", "mug", 6), Receipt("ada r", "pen", 5)):
-            with pytest.raises(RequestIdReused):
+            with pytest.raises(IdempotencyKeyReused):
                 await store.reserve(other)
-            with pytest.raises(RequestIdReused):
+            with pytest.raises(IdempotencyKeyReused):
                 await store.receive(other)
         with pytest.raises(UnknownProduct):
             await store.reserve(Receipt("ada s", "unicorn", 1))

@@ -21,7 +21,6 @@ from inventory_svc.stock import (
     OutOfStock,
     Product,
     Receipt,
-    RequestIdReused,
     Return,
     Sale,
     State,
@@ -32,6 +31,7 @@ from inventory_svc.stock import (
 )
 from runtime.errors import Error
 from runtime.money import MAX_UNITS, NANOS, MixedCurrencies, TotalTooLarge
+from runtime.refusals import IdempotencyKeyReused
 
 
 @dataclass
@@ -250,7 +250,7 @@ class FakeStock:
             raise UnknownProduct(receipt.product)
         present, came_in = self._receipts.get(receipt.request, (receipt, None))
         if present != receipt:
-            raise RequestIdReused(receipt.request.rpartition(" ")[2])
+            raise IdempotencyKeyReused.of(receipt.request.rpartition(" ")[2])
         return present, came_in
 
     async def list_product(self, listing: Listing, listed_ms: int) -> None:

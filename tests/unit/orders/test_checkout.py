@@ -12,10 +12,8 @@ from orders_svc.api import http_code
 from orders_svc.checkout import Checkout
 from orders_svc.order import (
     Draft,
-    IdempotencyKeyReused,
     IllegalTransition,
     Line,
-    OperatorOnly,
     OrderBusy,
     OrderChanged,
     OrderNotFound,
@@ -27,6 +25,7 @@ from runtime import deadline
 from runtime.caller import Caller
 from runtime.errors import FailedPrecondition, Unavailable
 from runtime.money import MixedCurrencies, Money, TotalTooLarge
+from runtime.refusals import IdempotencyKeyReused, OperatorOnly
 from tests.support.fakes.orders import FakeInventory, FakeOrders
 from tests.support.orders_port_suite import draft
 
