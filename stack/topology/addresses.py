@@ -21,6 +21,7 @@ class Host(IntEnum):
     KAFKA = 13
     PROMETHEUS = 14
     ISSUER = 15
+    MESH = 16
 
 
 class Port(IntEnum):

@@ -79,9 +79,16 @@ def prometheus_targets(plan: Plan) -> dict[str, str]:
             applications.append(_target(plan.network.at(host, Port.METRICS, replica), service, pod))
     envoys.append(_target(plan.network.at(Host.PAGES, Port.ADMIN), "pages", PAGES))
     applications.append(_target(plan.network.at(Host.PAGES, Port.METRICS), "pages", PAGES))
+    controller = [_target(plan.network.at(Host.MESH, Port.METRICS), "mesh", "mesh")]
     members = [_target(address, "postgres", f"postgres-{replica}") for replica, address in enumerate(plan.patroni)]
     itself = [_target(plan.network.at(Host.PROMETHEUS, Port.PROMETHEUS), "prometheus", "prometheus-0")]
-    groups = {"applications": applications, "envoys": envoys, "patroni": members, "prometheus": itself}
+    groups = {
+        "applications": applications,
+        "envoys": envoys,
+        "patroni": members,
+        "prometheus": itself,
+        "mesh": controller,
+    }
     return {f"{name}.json": json.dumps(targets, indent=2) + "\n" for name, targets in groups.items()}
 
 

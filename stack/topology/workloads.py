@@ -164,11 +164,13 @@ def mesh(plan: Plan) -> Iterator[Process | Task]:
         command=translator(plan.settings, "write", *places),
         after=frozenset({"certificates"}),
     )
+    metrics = plan.network.at(Host.MESH, Port.METRICS)
     yield Process(
         name="mesh",
         service="mesh",
         role=Role.CONTROL,
-        command=translator(plan.settings, "serve", *places),
+        command=translator(plan.settings, "serve", *places, f"--metrics={metrics}"),
+        listens=(metrics,),
         check=MeshCheck(plan.settings.mesh / "status.json"),
         after=frozenset({MESH_FILES}),
     )

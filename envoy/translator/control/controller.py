@@ -20,6 +20,7 @@ from translator.control.admin import taken
 from translator.control.breakers import Watch, read_breakers
 from translator.control.certificates import issue_certificates, utc_now
 from translator.control.files import replace
+from translator.control.metrics import APPLIED, REFUSED, STALE
 from translator.control.places import Places, configurations
 from translator.control.probe import Prober
 from translator.control.rollout import Generation, Result, generation, is_change, roll_out, stale
@@ -102,6 +103,8 @@ class Controller:
                 took_ms = round((time.monotonic() - started) * 1000)
                 log.info("configuration_applied", why=why, took_ms=took_ms, not_ready=sorted(self.not_ready))
                 self.status.error, self.status.applied_at = None, utc_now().isoformat()
+                REFUSED.set(0)
+                APPLIED.set_to_current_time()
             # A change made after the files were read is for the next attempt.
             self.status.attempted_at = attempted_at
             await self._write_status()
@@ -153,6 +156,7 @@ class Controller:
     def _refuse(self, error: str) -> None:
         log.error("configuration_refused", error=error)
         self.status.error, self.status.error_at = error, utc_now().isoformat()
+        REFUSED.set(1)
 
     async def _write_status(self) -> None:
         self.status.not_ready, self.status.looked_at = sorted(self.not_ready), time.time()
@@ -161,6 +165,7 @@ class Controller:
             lacking = stale(self.current.files.get(workload.name, {}), state) if state else []
             if lacking and lacking != self.status.workloads.get(workload.name, {}).get("stale"):
                 log.error("envoy_stale", workload=workload.name, files=lacking)
+            STALE.labels(workload.name).set(len(lacking))
             self.status.workloads[workload.name] = {
                 "running": state is not None,
                 "stale": lacking,
