@@ -7,124 +7,39 @@ import pytest
 from inventory_svc.generation import CurrentGeneration, Position
 from inventory_svc.holds import HOLDS, LATE, UNDECIDED, Inventory
 from inventory_svc.stock import (
-    Ahead,
     Basket,
     Hold,
     HoldGone,
     HoldReleased,
     HoldSettled,
     Line,
-    Listing,
     NoSuchGeneration,
-    Product,
     Rebuilding,
     Receipt,
     Return,
     Sale,
     State,
     Stock,
-    Undecided,
 )
 from runtime.errors import Unavailable
-from runtime.money import Money
+from tests.support.fakes.scripted import ScriptedLedger, ScriptedOrders, ScriptedStock
 
 LINES = (Line("mug", 1),)
-LISTING = Listing("mug", "Mug", "", Money.of("EUR", 1), 0)
-
-
-class Store:
-    """Remembers what it was asked; *gone* and *ahead* are orders with such an outcome."""
-
-    def __init__(self):
-        self.scripts_run = 0
-        self.refused = set()
-        self.gone, self.ahead, self.undecided = set(), set(), set()
-        self.done = []
-        self.sold, self.returned = [], []
-        self.before = None
-
-    async def hold(self, baskets):
-        self.scripts_run += 1
-        await asyncio.sleep(0.01)
-        return [
-            HoldReleased(basket.order, "was given back")
-            if basket.order in self.refused
-            else Hold(basket.order, basket.lines, State.HELD, 6, 1)
-            for basket in baskets
-        ]
-
-    async def commit(self, sales, *, owned=False):
-        self.sold += [(sale.order, sale.generation, owned) for sale in sales]
-        return [self._committed(sale, owned) for sale in sales]
-
-    def _committed(self, sale, owned):
-        if sale.order in self.undecided:
-            return Undecided(sale.order, "is forgotten")
-        if sale.order in self.ahead and sale.generation > 6:
-            return Ahead(sale.order, "is ahead")
-        if sale.order in self.gone and not owned:
-            return HoldGone(sale.order)
-        return Hold(sale.order, sale.lines, State.COMMITTED, 6, late=owned)
-
-    async def release(self, returns):
-        self.returned += returns
-        return [
-            Ahead(back.order, "is ahead") if back.generation > 6 else Hold(back.order, (), State.RELEASED, 6)
-            for back in returns
-        ]
-
-    async def reserve(self, receipt):
-        self.done.append("reserved")
-        return self.before
-
-    async def receive(self, receipt):
-        self.done.append("received")
-        return Stock(15, 15)
-
-    async def product(self, name):
-        return Product(LISTING, Stock(99, 99))
-
-
-class Ledger:
-    def __init__(self, done):
-        self.done = done
-        self.down = False
-
-    async def record_receipts(self, receipts):
-        if self.down:
-            raise Unavailable("Kafka does not answer")
-        self.done.append("recorded")
-
-
-class Orders:
-    """*known* own their units on a hold of generation 6, *before* on an older one."""
-
-    def __init__(self):
-        self.known, self.before = set(), set()
-        self.asked = []
-        self.present = 6
-
-    async def owners(self, orders, *, generation):
-        self.asked.append((list(orders), generation))
-        return self.known if generation else self.known | self.before
-
-    async def generation(self):
-        return self.present
 
 
 @pytest.fixture
 def store():
-    return Store()
+    return ScriptedStock()
 
 
 @pytest.fixture
 def ledger(store):
-    return Ledger(store.done)
+    return ScriptedLedger(store.done)
 
 
 @pytest.fixture
 def orders():
-    return Orders()
+    return ScriptedOrders()
 
 
 @pytest.fixture

@@ -6,35 +6,7 @@ from inventory_svc.generation import CurrentGeneration, Position
 from inventory_svc.leases import Leases
 from inventory_svc.stock import Sale
 from runtime.errors import Unavailable
-
-
-class Store:
-    def __init__(self, due):
-        self.due = due
-        self.sold, self.expired = [], []
-
-    async def claim_expired(self, *, claim_ms):
-        return self.due
-
-    async def commit(self, sales):
-        self.sold += sales
-
-    async def expire(self, orders):
-        self.expired += orders
-        return len(orders)
-
-
-class Orders:
-    def __init__(self, *owners):
-        self.known = set(owners)
-        self.asked = []
-        self.down = False
-
-    async def owners(self, orders, *, generation):
-        self.asked.append((orders, generation))
-        if self.down:
-            raise Unavailable("orders do not answer")
-        return self.known & set(orders)
+from tests.support.fakes.scripted import DueHolds, ScriptedOrders
 
 
 async def ended(store, orders):
@@ -44,7 +16,7 @@ async def ended(store, orders):
 
 
 async def test_what_no_order_owns_is_given_back_and_the_rest_is_sold():
-    store, orders = Store(["a", "b", "c"]), Orders("b")
+    store, orders = DueHolds(["a", "b", "c"]), ScriptedOrders("b")
     assert await ended(store, orders) == 3
     assert store.sold == [Sale("b", (), 4)]
     assert store.expired == ["a", "c"]
@@ -52,7 +24,7 @@ async def test_what_no_order_owns_is_given_back_and_the_rest_is_sold():
 
 
 async def test_nothing_is_given_back_while_orders_cannot_be_asked():
-    store, orders = Store(["a"]), Orders()
+    store, orders = DueHolds(["a"]), ScriptedOrders()
     orders.down = True
     with pytest.raises(Unavailable):
         await ended(store, orders)
@@ -60,12 +32,12 @@ async def test_nothing_is_given_back_while_orders_cannot_be_asked():
 
 
 async def test_orders_are_not_asked_when_nothing_is_due():
-    orders = Orders()
-    assert await ended(Store([]), orders) == 0
+    orders = ScriptedOrders()
+    assert await ended(DueHolds([]), orders) == 0
     assert orders.asked == []
 
 
 async def test_nothing_ends_while_the_stock_is_being_rebuilt():
-    store = Store(["a"])
-    assert await Leases(store, Orders(), CurrentGeneration(), every_s=1).end_due() == 0
+    store = DueHolds(["a"])
+    assert await Leases(store, ScriptedOrders(), CurrentGeneration(), every_s=1).end_due() == 0
     assert store.expired == []
