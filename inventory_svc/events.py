@@ -23,16 +23,8 @@ from shop.orders.v1.order_pb2 import Order
 from inventory_svc import wire
 from inventory_svc.holds import Inventory
 from inventory_svc.ports import HoldOutcome
-from inventory_svc.stock import (
-    JUST_NOW_MS,
-    MAX_LINES,
-    HoldCommitted,
-    HoldGone,
-    HoldReleased,
-    HoldSettled,
-    Return,
-    Sale,
-)
+from inventory_svc.refusals import HoldCommitted, HoldGone, HoldReleased, HoldSettled
+from inventory_svc.stock import JUST_NOW_MS, MAX_LINES, Return, Sale
 from runtime import errors
 from runtime.messaging.message import Message
 from runtime.messaging.wrappers import Rejected

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from inventory_svc.stock import Rebuilding
+from inventory_svc.refusals import Rebuilding
 from runtime import errors
 
 

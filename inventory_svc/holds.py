@@ -30,21 +30,8 @@ from prometheus_client import Counter
 
 from inventory_svc.generation import CurrentGeneration
 from inventory_svc.ports import HoldOutcome, Ledger, Orders, Stocks
-from inventory_svc.stock import (
-    Ahead,
-    Basket,
-    Hold,
-    HoldGone,
-    HoldSettled,
-    NoSuchGeneration,
-    Product,
-    Rebuilding,
-    Receipt,
-    Return,
-    Sale,
-    Stock,
-    Undecided,
-)
+from inventory_svc.refusals import Ahead, HoldGone, HoldSettled, NoSuchGeneration, Rebuilding, Undecided
+from inventory_svc.stock import Basket, Hold, Product, Receipt, Return, Sale, Stock
 from runtime import errors
 from runtime.batching import Batcher
 

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from inventory_svc.stock import MAX_PRODUCTS, Entry, Listing, Receipt, Stock, TooManyProducts
+from inventory_svc.refusals import TooManyProducts
+from inventory_svc.stock import MAX_PRODUCTS, Entry, Listing, Receipt, Stock
 
 
 @dataclass

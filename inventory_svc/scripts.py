@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import MasterDownError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
 from inventory_svc.generation import CurrentGeneration, Position
-from inventory_svc.stock import Rebuilding
+from inventory_svc.refusals import Rebuilding
 from runtime import errors
 
 MARKER = "stock:marker"

@@ -9,31 +9,22 @@ from typing import Any
 from inventory_svc import codec
 from inventory_svc.generation import CurrentGeneration
 from inventory_svc.ports import Audit, HoldOutcome, Memory
-from inventory_svc.scripts import Scripts
-from inventory_svc.stock import (
-    MAX_PRODUCTS,
+from inventory_svc.refusals import (
     Ahead,
     BacklogFull,
-    Basket,
-    Hold,
     HoldCommitted,
     HoldGone,
     HoldMismatch,
     HoldReleased,
     HoldSettled,
-    Listing,
     OutOfStock,
-    Product,
-    Receipt,
-    Return,
-    Sale,
-    State,
-    Stock,
     TooManyProducts,
     Undecided,
     UnknownProduct,
     UnknownProducts,
 )
+from inventory_svc.scripts import Scripts
+from inventory_svc.stock import MAX_PRODUCTS, Basket, Hold, Listing, Product, Receipt, Return, Sale, State, Stock
 from runtime import errors
 from runtime.money import MixedCurrencies, TotalTooLarge
 from runtime.refusals import IdempotencyKeyReused

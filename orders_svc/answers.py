@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import Counter
 
-from orders_svc.order import RequestInProgress
 from orders_svc.ports import Answer, Request, Stored
+from orders_svc.refusals import RequestInProgress
 from runtime.refusals import IdempotencyKeyReused
 
 REPLAYED = Counter("orders_replayed", "Idempotent replays: stored answers that were returned again.")

@@ -13,20 +13,7 @@ import structlog
 from prometheus_client import Counter
 
 from orders_svc.answers import in_progress, key_reused, replay, taken_by
-from orders_svc.order import (
-    HOLD_LAPSED,
-    Change,
-    Draft,
-    Hold,
-    IllegalTransition,
-    Order,
-    OrderBusy,
-    OrderChanged,
-    State,
-    fingerprint,
-    not_found,
-    require_etag,
-)
+from orders_svc.order import HOLD_LAPSED, Change, Draft, Hold, Order, State, fingerprint, require_etag
 from orders_svc.ports import (
     REFUSALS,
     Answer,
@@ -39,6 +26,7 @@ from orders_svc.ports import (
     Stale,
     Unstorable,
 )
+from orders_svc.refusals import IllegalTransition, OrderBusy, OrderChanged, not_found
 from runtime.caller import Caller
 from runtime.clock import now
 from runtime.deadline import remaining_s

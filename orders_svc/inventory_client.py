@@ -15,8 +15,9 @@ from shop.inventory.v1 import inventory_pb2, inventory_service_pb2
 
 from orders_svc.breaker import Breaker
 from orders_svc.discrepancies import HoldSeen, StockSeen
-from orders_svc.order import INVENTORY_UNAVAILABLE, Hold, Line, RequestRefused
+from orders_svc.order import INVENTORY_UNAVAILABLE, Hold, Line
 from orders_svc.ports import REFUSALS
+from orders_svc.refusals import RequestRefused
 from runtime import errors, status
 from runtime.batching import Batcher, Work
 from runtime.money_message import money

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from runtime.errors import Aborted, Error, FailedPrecondition, NotFound
+from orders_svc.refusals import IllegalTransition, OrderChanged
 from runtime.money import MAX_UNITS, NANOS, Money, TotalTooLarge
 
 # Never change it: the order of a repeated request is found through it.
@@ -36,42 +36,6 @@ NEXT = {
     State.PENDING: {State.CONFIRMED, State.REJECTED, State.CANCELLED},
     State.CONFIRMED: {State.CANCELLED, State.FULFILLED},
 }
-
-
-class IllegalTransition(FailedPrecondition):
-    """The order can't move there from where it stands."""
-
-    reason = "ILLEGAL_TRANSITION"
-
-
-class OrderNotFound(NotFound):
-    """There is no such order, or it belongs to another customer."""
-
-    reason = "ORDER_NOT_FOUND"
-
-
-class RequestRefused(FailedPrecondition):
-    """The request id's order came to nothing before; another try needs another id."""
-
-    reason = "REQUEST_REFUSED"
-
-
-class RequestInProgress(Aborted):
-    """A request with the same id is being worked on."""
-
-    reason = "REQUEST_IN_PROGRESS"
-
-
-class OrderChanged(Aborted):
-    """The order is not, or no longer, the one that the caller has seen."""
-
-    reason = "ORDER_CHANGED"
-
-
-class OrderBusy(Aborted):
-    """Others keep changing the order at the same time."""
-
-    reason = "ORDER_BUSY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,10 +212,3 @@ def require_etag(order: Order, etag: str) -> None:
     """
     if etag and etag.removeprefix("W/") != order.etag:
         raise OrderChanged(f"{order.name} is not the version with etag {etag}", metadata={"order": order.name})
-
-
-def not_found(name: str) -> Error:
-    """
-    Return the error for an order that is not there, or not the caller's.
-    """
-    return OrderNotFound(f"{name} does not exist", metadata={"order": name})

@@ -13,7 +13,8 @@ from shop.orders.v1 import order_pb2
 from orders_svc import saga
 from orders_svc.dead_letters import GROUP, SOURCES
 from orders_svc.operations_ports import Answered, Holds, Letters, Records, Unpublished, Version
-from orders_svc.order import OrderNotFound, State
+from orders_svc.order import State
+from orders_svc.refusals import OrderNotFound
 from runtime.errors import Error
 from runtime.messaging import dead_letters
 from runtime.messaging.message import Message

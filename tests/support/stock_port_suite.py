@@ -5,28 +5,19 @@ import uuid
 
 import pytest
 
-from inventory_svc.stock import (
-    JUST_NOW_MS,
+from inventory_svc.refusals import (
     Ahead,
-    Basket,
-    Hold,
     HoldCommitted,
     HoldGone,
     HoldMismatch,
     HoldReleased,
     HoldSettled,
-    Line,
-    Listing,
     OutOfStock,
-    Receipt,
-    Return,
-    Sale,
-    State,
-    Stock,
     Undecided,
     UnknownProduct,
     UnknownProducts,
 )
+from inventory_svc.stock import JUST_NOW_MS, Basket, Hold, Line, Listing, Receipt, Return, Sale, State, Stock
 from runtime.money import MixedCurrencies, Money, TotalTooLarge
 from runtime.refusals import IdempotencyKeyReused
 

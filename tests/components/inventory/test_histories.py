@@ -39,9 +39,10 @@ from inventory_svc.ledger_follower import LedgerEntries
 from inventory_svc.marker import StockMarker
 from inventory_svc.rebuild import Rebuild
 from inventory_svc.recovery import StockRecovery
+from inventory_svc.refusals import Rebuilding
 from inventory_svc.scripts import MARKER, Scripts
 from inventory_svc.staging import Staging
-from inventory_svc.stock import Basket, Hold, Line, Listing, Rebuilding, Receipt, Sale, State
+from inventory_svc.stock import Basket, Hold, Line, Listing, Receipt, Sale, State
 from runtime.errors import Unavailable
 from runtime.messaging.message import Message
 from runtime.money import Money

@@ -12,9 +12,10 @@ from inventory_svc.ledger_follower import LedgerEntries
 from inventory_svc.marker import StockMarker
 from inventory_svc.rebuild import Rebuild
 from inventory_svc.recovery import StockRecovery
+from inventory_svc.refusals import HoldSettled
 from inventory_svc.scripts import EVENTS, MARKER, REBUILD_LOCK, Scripts
 from inventory_svc.staging import Staging
-from inventory_svc.stock import Basket, Hold, HoldSettled, Line, Listing, Receipt, Return, Sale, Stock
+from inventory_svc.stock import Basket, Hold, Line, Listing, Receipt, Return, Sale, Stock
 from runtime.errors import Aborted, Unavailable
 from runtime.money import Money
 from tests.components.inventory.conftest import store_on

@@ -9,20 +9,9 @@ from redis.asyncio import Redis
 
 from inventory_svc.connection import connect
 from inventory_svc.generation import CurrentGeneration, Position
+from inventory_svc.refusals import BacklogFull, HoldSettled, OutOfStock, Rebuilding, Undecided
 from inventory_svc.scripts import EVENTS, REBUILD_LOCK
-from inventory_svc.stock import (
-    BacklogFull,
-    Basket,
-    Hold,
-    HoldSettled,
-    OutOfStock,
-    Rebuilding,
-    Receipt,
-    Return,
-    Sale,
-    Stock,
-    Undecided,
-)
+from inventory_svc.stock import Basket, Hold, Receipt, Return, Sale, Stock
 from tests.components.inventory.conftest import PREFIX, fresh_store, marked, store_on
 from tests.support.stock_port_suite import (
     StockPortSuite,

@@ -15,8 +15,9 @@ from orders_svc import sql
 from orders_svc.allocation_store import AllocationStore
 from orders_svc.checkout import Checkout
 from orders_svc.listing import Listing
-from orders_svc.order import Change, Draft, Line, Order, OrderBusy, State
+from orders_svc.order import Change, Draft, Line, Order, State
 from orders_svc.ports import Fenced, Placement, Request, Unstorable
+from orders_svc.refusals import OrderBusy
 from orders_svc.sql import LOCK_FENCE, START_GENERATION
 from orders_svc.store import Store
 from runtime import database

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from orders_svc import rows
-from orders_svc.order import Change, Hold, Line, Order, RequestRefused, State
+from orders_svc.order import Change, Hold, Line, Order, State
 from orders_svc.ports import Answer, Fenced, KeyTaken, Orders, Placement, Request, Stale, Stored, WaitedFor
+from orders_svc.refusals import RequestRefused
 from runtime.errors import FailedPrecondition, Unavailable
 from runtime.messaging.message import Record
 from runtime.money import Money

@@ -7,21 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from inventory_svc.ports import HoldOutcome, Leased, Ledger, Orders, Started, Stocks
-from inventory_svc.stock import (
-    Ahead,
-    Basket,
-    Hold,
-    HoldGone,
-    HoldReleased,
-    Listing,
-    Product,
-    Receipt,
-    Return,
-    Sale,
-    State,
-    Stock,
-    Undecided,
-)
+from inventory_svc.refusals import Ahead, HoldGone, HoldReleased, Undecided
+from inventory_svc.stock import Basket, Hold, Listing, Product, Receipt, Return, Sale, State, Stock
 from runtime.errors import Unavailable
 from runtime.money import Money
 

@@ -7,28 +7,19 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from inventory_svc.ports import Audit, HoldOutcome, Leased, Reads, Stocks, Supplied
-from inventory_svc.stock import (
+from inventory_svc.refusals import (
     Ahead,
-    Basket,
-    Hold,
     HoldCommitted,
     HoldGone,
     HoldMismatch,
     HoldReleased,
     HoldSettled,
-    Line,
-    Listing,
     OutOfStock,
-    Product,
-    Receipt,
-    Return,
-    Sale,
-    State,
-    Stock,
     Undecided,
     UnknownProduct,
     UnknownProducts,
 )
+from inventory_svc.stock import Basket, Hold, Line, Listing, Product, Receipt, Return, Sale, State, Stock
 from runtime.errors import Error
 from runtime.money import MAX_UNITS, NANOS, MixedCurrencies, TotalTooLarge
 from runtime.refusals import IdempotencyKeyReused

@@ -7,7 +7,8 @@ from shop.inventory.v1 import inventory_pb2, inventory_service_pb2
 
 from inventory_svc.api import InventoryService
 from inventory_svc.holds import Restocked
-from inventory_svc.stock import Basket, Hold, Line, Listing, OutOfStock, Product, Rebuilding, State, Stock
+from inventory_svc.refusals import OutOfStock, Rebuilding
+from inventory_svc.stock import Basket, Hold, Line, Listing, Product, State, Stock
 from runtime.errors import InvalidArgument, Unavailable
 from runtime.money import Money
 from runtime.refusals import OperatorOnly

@@ -9,19 +9,8 @@ from shop.orders.v1.order_pb2 import Order, OrderLine
 
 from inventory_svc import consumers
 from inventory_svc.events import OrderEvents, read, sort
-from inventory_svc.stock import (
-    Hold,
-    HoldGone,
-    HoldReleased,
-    HoldSettled,
-    Line,
-    NoSuchGeneration,
-    Rebuilding,
-    Return,
-    Sale,
-    State,
-    UnknownProduct,
-)
+from inventory_svc.refusals import HoldGone, HoldReleased, HoldSettled, NoSuchGeneration, Rebuilding, UnknownProduct
+from inventory_svc.stock import Hold, Line, Return, Sale, State
 from inventory_svc.topics import DEAD_EVENTS
 from runtime.errors import Internal, InvalidArgument, Unavailable
 from runtime.messaging.message import Message

@@ -3,7 +3,7 @@
 import pytest
 
 from inventory_svc.generation import CurrentGeneration, Position
-from inventory_svc.stock import Rebuilding
+from inventory_svc.refusals import Rebuilding
 from runtime.errors import Unavailable
 
 

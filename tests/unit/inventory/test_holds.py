@@ -6,21 +6,8 @@ import pytest
 
 from inventory_svc.generation import CurrentGeneration, Position
 from inventory_svc.holds import HOLDS, LATE, UNDECIDED, Inventory
-from inventory_svc.stock import (
-    Basket,
-    Hold,
-    HoldGone,
-    HoldReleased,
-    HoldSettled,
-    Line,
-    NoSuchGeneration,
-    Rebuilding,
-    Receipt,
-    Return,
-    Sale,
-    State,
-    Stock,
-)
+from inventory_svc.refusals import HoldGone, HoldReleased, HoldSettled, NoSuchGeneration, Rebuilding
+from inventory_svc.stock import Basket, Hold, Line, Receipt, Return, Sale, State, Stock
 from runtime.errors import Unavailable
 from tests.support.fakes.scripted import ScriptedLedger, ScriptedOrders, ScriptedStock
 

@@ -11,7 +11,8 @@ from inventory_svc import catalogue, ledger, wire
 from inventory_svc.entries import UNUSABLE, usable
 from inventory_svc.generation import Position
 from inventory_svc.ledger_follower import LedgerEntries
-from inventory_svc.stock import Receipt, TooManyProducts, UnknownProduct
+from inventory_svc.refusals import TooManyProducts, UnknownProduct
+from inventory_svc.stock import Receipt
 from inventory_svc.topics import LEDGER
 from runtime import errors
 from runtime.errors import Unavailable

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from inventory_svc import projection as accounting
 from inventory_svc.projection import StockProjection
-from inventory_svc.stock import Listing, Receipt, Stock, TooManyProducts
+from inventory_svc.refusals import TooManyProducts
+from inventory_svc.stock import Listing, Receipt, Stock
 from runtime.money import Money
 
 MUG = Listing("mug", "Mug", "A mug.", Money.of("EUR", 12), 5)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from inventory_svc.stock import MAX_LINES, Basket, Line, OutOfStock, Stock, UnknownProducts
+from inventory_svc.refusals import OutOfStock, UnknownProducts
+from inventory_svc.stock import MAX_LINES, Basket, Line, Stock
 from runtime.errors import InvalidArgument
 
 

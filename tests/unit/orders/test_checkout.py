@@ -10,17 +10,9 @@ from structlog.testing import capture_logs
 
 from orders_svc.api import http_code
 from orders_svc.checkout import Checkout
-from orders_svc.order import (
-    Draft,
-    IllegalTransition,
-    Line,
-    OrderBusy,
-    OrderChanged,
-    OrderNotFound,
-    RequestRefused,
-    State,
-)
+from orders_svc.order import Draft, Line, State
 from orders_svc.ports import Stale, Unstorable
+from orders_svc.refusals import IllegalTransition, OrderBusy, OrderChanged, OrderNotFound, RequestRefused
 from runtime import deadline
 from runtime.caller import Caller
 from runtime.errors import FailedPrecondition, Unavailable

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orders_svc import wire
-from orders_svc.order import NEXT, Draft, Hold, IllegalTransition, Line, Order, OrderChanged, State, require_etag
+from orders_svc.order import NEXT, Draft, Hold, Line, Order, State, require_etag
+from orders_svc.refusals import IllegalTransition, OrderChanged
 from runtime.money import MixedCurrencies, Money, TotalTooLarge
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
