@@ -110,11 +110,13 @@ class Runner:
         products = await restock(self._edge, customer.metadata(self._chosen, "chaos", operator=True), units=UNITS)
         with (self.folder(result) / "history.jsonl").open("w", encoding="utf-8") as file:
             parts = self._parts(experiment, History(file), products, run, seed)
+            # They grow with the run, so that one that is broken off has what there was of them.
+            result.calls, result.bands = parts.history.calls, parts.faults.bands
+            result.samples, result.lags = parts.sampler.samples, parts.sampler.lags
             try:
                 await self._experiment(experiment, parts, result)
             except (Broken, FaultNotMade, NotRead) as error:
                 result.aborted = str(error)
-        result.bands, result.samples, result.lags = parts.faults.bands, parts.sampler.samples, parts.sampler.lags
         return result
 
     def _parts(self, experiment: Experiment, history: History, products: list[str], run: str, seed: int) -> Parts:
@@ -135,7 +137,7 @@ class Runner:
             lifted_s = parts.history.now()
             self._say("every fault is taken back; waiting for the steady state")
             readings = await self._steady(experiment, parts, experiment.recovery_limit_s, since_s=lifted_s)
-            end_s, result.calls = parts.history.now(), parts.history.calls
+            end_s = parts.history.now()
             result.silence_s = longest_silence_s(parts.history.calls, begin_s=begin_s, end_s=end_s)
             result.verdicts = [before, _recovered(experiment, readings)]
             if all(reading.good for reading in readings):

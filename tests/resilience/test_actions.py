@@ -9,7 +9,6 @@ import asyncpg
 import psutil
 import pytest
 
-from chaos import breakage
 from chaos.lab import act
 from shop_client.rest import basket, in_stock, place
 from stack.describe import describe
@@ -77,16 +76,3 @@ async def test_an_empty_redis_is_filled_again_with_the_same_stock(stack, edge):
 
 async def is_same(available, before):
     return await available() == before
-
-
-async def test_postgresql_hands_over_to_its_replica(stack, plan):
-    patroni = [str(address) for address in plan.patroni]
-
-    async def both():
-        return sorted((await breakage.roles(patroni)).values()) == ["leader", "sync_standby"]
-
-    await eventually(both, within_s=RECOVERY_LIMIT_S)
-    leader = await breakage.leader(patroni)
-    await asyncio.to_thread(act.switch_over, stack.settings, leader)
-    assert await breakage.leader(patroni) != leader
-    await eventually(both, within_s=RECOVERY_LIMIT_S)
