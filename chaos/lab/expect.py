@@ -24,6 +24,7 @@ class Seen:
     messages: Mapping[str, int] = field(default_factory=dict)  # that came, by topic
     leaders: tuple[str, str] = ("", "")  # of PostgreSQL, before and after
     unhealthy: frozenset[str] = frozenset()
+    peaks: Mapping[str, int] = field(default_factory=dict)  # the most that waited at a time: pending, outbox
 
 
 def unmet(wanted: Mapping[str, Any], seen: Seen) -> str:
@@ -93,6 +94,10 @@ def _slowest(wanted: Mapping[str, Any], seen: Seen) -> str:
     return "" if slowest >= wanted["slowest_s"] else f"the slowest order took {slowest:.2f} s"
 
 
+def _waits(wanted: Mapping[str, Any], seen: Seen) -> str:
+    return _enough(wanted, seen.peaks.get(wanted["waits"], 0), f"waited at most ({wanted['waits']})")
+
+
 def _enough(wanted: Mapping[str, Any], found: int, what: str) -> str:
     return "" if found >= wanted.get("at_least", 1) else f"{found} {what}"
 
@@ -105,6 +110,7 @@ KINDS = {
     "leader": _leader,
     "unhealthy": _unhealthy,
     "slowest_s": _slowest,
+    "waits": _waits,
 }
 
 

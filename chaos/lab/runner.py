@@ -148,7 +148,8 @@ class Runner:
         began_at = datetime.fromisoformat(result.began_at)
         found = await gather(self._plan, self._edge, began_at, parts.history.calls, parts.sampler.snapshots)
         calls = [call for call in parts.history.calls if call.ended_s >= begin_s]
-        seen = await parts.witness.seen(calls, found.facts.orders, unwell)
+        samples = [sample for sample in parts.sampler.samples if sample.at_s >= begin_s]
+        seen = await parts.witness.seen(calls, samples, found.facts.orders, unwell)
         result.verdicts += [
             expect.verdict(experiment.expect, seen),
             expect.allowed(experiment.answers, seen.calls),

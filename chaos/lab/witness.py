@@ -10,6 +10,7 @@ from pathlib import Path
 from chaos import breakage
 from chaos.lab.expect import LogMark, Seen
 from chaos.lab.history import Call
+from chaos.lab.samples import Sample
 from chaos.truth import NotRead, StoredOrder
 from runtime.errors import Error
 from runtime.messaging.reader import topic_ends
@@ -35,7 +36,13 @@ class Witness:
         self._ends = await self._ends_now()
         self._leader = await self._leader_now()
 
-    async def seen(self, calls: Sequence[Call], orders: Mapping[str, StoredOrder], unwell: frozenset[str]) -> Seen:
+    async def seen(
+        self,
+        calls: Sequence[Call],
+        samples: Sequence[Sample],
+        orders: Mapping[str, StoredOrder],
+        unwell: frozenset[str],
+    ) -> Seen:
         """What has come since `begin`; raises `NotRead` while Kafka is away."""
         now = await self._ends_now()
         return Seen(
@@ -45,6 +52,10 @@ class Witness:
             messages={topic: now[topic] - before for topic, before in self._ends.items()},
             leaders=(self._leader, await self._leader_now()),
             unhealthy=unwell,
+            peaks={
+                "pending": max((each.pending or 0 for each in samples), default=0),
+                "outbox": max((each.outbox or 0 for each in samples), default=0),
+            },
         )
 
     async def _ends_now(self) -> dict[str, int]:

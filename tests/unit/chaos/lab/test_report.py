@@ -142,6 +142,7 @@ def seen(**more):
     told = {
         "lines": {"orders": ["a BREAKER b"]},
         "messages": {"pending_orders": 2},
+        "peaks": {"outbox": 7},
         "leaders": ("postgres-0", "postgres-1"),
     }
     return Seen(**{"calls": calls, "orders": stored, "unhealthy": frozenset({"postgres-1"}), **told, **more})
@@ -150,10 +151,12 @@ def seen(**more):
 MET = [
     {"answer": 202}, {"log": "orders", "match": "BREAKER"}, {"topic": "pending_orders", "at_least": 2},
     {"pending_end": "CONFIRMED"}, {"leader": "changed"}, {"unhealthy": "postgres"}, {"slowest_s": 0.05},
+    {"waits": "outbox", "at_least": 7},
 ]  # fmt: skip
 NOT_MET = [
     {"answer": 503}, {"log": "inventory", "match": "BREAKER"}, {"topic": "pending_orders", "at_least": 3},
     {"leader": "same"}, {"unhealthy": "kafka"}, {"slowest_s": 1}, {"answer": 202, "at_least": 2},
+    {"waits": "outbox", "at_least": 8}, {"waits": "pending"},
 ]  # fmt: skip
 
 
