@@ -120,10 +120,11 @@ async def _facts(chosen: settings.Settings, buyers: Buyers, edge: str) -> Facts:
     pending, waiting = await truth.settled(plan.database_url, within_s=SETTLE_LIMIT_S)
     if pending or waiting:
         print(f"after {SETTLE_LIMIT_S} s {pending} orders are pending, {waiting} events not published")
+    orders = await truth.orders_in(plan.database_url)
+    stock = await truth.stock_settled(edge, taken=truth.taken_by(orders.values()), within_s=SETTLE_LIMIT_S)
     events = await asyncio.to_thread(truth.published, plan.kafka_brokers)
-    stock = await truth.stock_settled(edge, within_s=SETTLE_LIMIT_S)
     counted = await truth.counted_units(plan.database_url)
-    return Facts(buyers.memory, await truth.orders_in(plan.database_url), events, stock, counted)
+    return Facts(buyers.memory, orders, events, stock, counted)
 
 
 def _report(found: list[Verdict], buyers: Buyers, seconds: float) -> int:

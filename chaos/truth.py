@@ -7,7 +7,7 @@ import functools
 import json
 import time
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ParamSpec, TypeVar
 
@@ -194,14 +194,19 @@ async def stock_at(address: str, metadata: Metadata = ()) -> dict[str, StockNow]
                 return found
 
 
-async def stock_settled(address: str, metadata: Metadata = (), *, within_s: float) -> dict[str, StockNow]:
+async def stock_settled(
+    address: str, metadata: Metadata = (), *, taken: Mapping[str, int], within_s: float
+) -> dict[str, StockNow]:
     """
-    Return the stock once nothing is held for an order any more, or as it is after *within_s*.
+    Return the stock once nothing is held and *taken* is sold of each product, or as it is after *within_s*.
+
+    What a cancelled order took comes back when inventory reads of it, which may be a rebalance of its consumers later.
     """
     end = time.monotonic() + within_s
     while True:
         found = await stock_at(address, metadata)
-        if not any(stock.held for stock in found.values()) or time.monotonic() > end:
+        settled = all((stock.held, stock.sold) == (0, taken.get(name, 0)) for name, stock in found.items())
+        if settled or time.monotonic() > end:
             return found
         await asyncio.sleep(0.5)
 

@@ -38,10 +38,11 @@ async def gather(
     Raises `NotRead` for a store that stays away.
     """
     pending, waiting = await truth.settled(plan.database_url, within_s=SETTLE_S)
-    stock = await truth.stock_settled(edge, within_s=SETTLE_S)
+    orders = await truth.orders_in(plan.database_url)
+    stock = await truth.stock_settled(edge, taken=truth.taken_by(orders.values()), within_s=SETTLE_S)
     events = await asyncio.to_thread(truth.published, plan.kafka_brokers)
     counted = await truth.counted_units(plan.database_url)
-    facts = Facts(memory_of(calls), await truth.orders_in(plan.database_url), events, stock, counted)
+    facts = Facts(memory_of(calls), orders, events, stock, counted)
     owned = await _owned(plan.database_url, sorted({call.client for call in calls}), began_at)
     return Evidence(calls, facts, owned.keys, owned.owners, snapshots, pending, waiting)
 

@@ -58,3 +58,28 @@ async def test_every_read_of_postgresql_waits_for_it_within_a_limit(monkeypatch,
     monkeypatch.setattr(truth, "AWAY_LIMIT_S", 0.01)
     with pytest.raises(truth.NotRead, match="PostgreSQL was not read"):
         await read("postgresql://nowhere")
+
+
+async def test_the_stock_is_read_until_what_was_cancelled_is_back(monkeypatch):
+    reads = [truth.StockNow(10, 7, 0, 3), truth.StockNow(10, 7, 1, 2), truth.StockNow(10, 8, 0, 2)]
+
+    async def stock_at(_address, _metadata):
+        return {"products/tea": reads.pop(0)}
+
+    async def at_once(_seconds):
+        return None
+
+    monkeypatch.setattr(truth, "stock_at", stock_at)
+    monkeypatch.setattr(truth.asyncio, "sleep", at_once)
+    found = await truth.stock_settled("edge", taken={"products/tea": 2}, within_s=60)
+    assert found["products/tea"].sold == 2
+    assert reads == []
+
+
+async def test_stock_that_does_not_settle_is_told_as_it_is(monkeypatch):
+    async def stock_at(_address, _metadata):
+        return {"products/tea": truth.StockNow(10, 7, 0, 3)}
+
+    monkeypatch.setattr(truth, "stock_at", stock_at)
+    found = await truth.stock_settled("edge", taken={}, within_s=0)
+    assert found["products/tea"].sold == 3
