@@ -15,7 +15,7 @@ from shop.orders.v1 import order_pb2
 
 from chaos import promises
 from chaos.buyers import Memory, Told
-from chaos.lab.figures import is_placed, longest_silence_s
+from chaos.lab.figures import is_placed
 from chaos.lab.history import Call, Outcome
 from chaos.promises import Facts, Verdict
 from chaos.truth import StockNow
@@ -54,7 +54,7 @@ class Evidence:
 
 def verdicts(evidence: Evidence) -> list[Verdict]:
     """Return the verdict of every checker."""
-    return [*promises.verdicts(evidence.facts), *(check(evidence) for check in CHECKS)]
+    return [*promises.kept(evidence.facts), *(check(evidence) for check in CHECKS)]
 
 
 def memory_of(calls: Sequence[Call]) -> Memory:
@@ -62,9 +62,6 @@ def memory_of(calls: Sequence[Call]) -> Memory:
     memory = Memory(calls=len(calls), failed_calls=sum(call.outcome is not Outcome.OK for call in calls))
     for key, tries in _by_key(calls).items():
         _remember(memory, key, tries)
-    ended = [call.ended_s for call in calls if is_placed(call)]
-    if ended:
-        memory.longest_silence_s = longest_silence_s(calls, begin_s=min(ended), end_s=max(ended))
     for call in calls:
         if call.operation == "cancel" and call.outcome is Outcome.OK:
             memory.cancelled.add(call.told["order"])

@@ -19,8 +19,8 @@ from shop_client import rest
 from stack import customer
 from stack.settings import Settings
 
-# A customer who is told nothing for so long gives up, and the experiment has failed.
-GIVE_UP_S = 150.0
+# A customer who is told nothing for so much longer than the faults last gives up, and the experiment has failed.
+PATIENCE_S = 150.0
 FIRST_PAUSE_S, MAX_PAUSE_S = 0.1, 2.0
 # One in so many customers speaks gRPC.
 GRPC_EVERY = 3
@@ -41,7 +41,15 @@ class Load:
     """Customers who go on until they are told to stop, and then bring what they began to its end."""
 
     def __init__(
-        self, chosen: Settings, history: History, products: Sequence[str], *, run: str, seed: int, plan: LoadPlan
+        self,
+        chosen: Settings,
+        history: History,
+        products: Sequence[str],
+        *,
+        run: str,
+        seed: int,
+        plan: LoadPlan,
+        faults_s: float,
     ) -> None:
         self._chosen = chosen
         self._history = history
@@ -49,6 +57,7 @@ class Load:
         self._run = run
         self._seed = seed
         self._plan = plan
+        self._give_up_s = faults_s + PATIENCE_S
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._wires: list[tuple[str, Wire]] = []
@@ -133,7 +142,7 @@ class Load:
         self, name: str, operation: str, make: Callable[[], Any], chance: random.Random, **asked: Any
     ) -> Answer:
         """Repeat a call with its key until it is told something final, as the contract allows."""
-        end, pause_s = self._history.now() + GIVE_UP_S, FIRST_PAUSE_S
+        end, pause_s = self._history.now() + self._give_up_s, FIRST_PAUSE_S
         while True:
             answer = await self._once(name, operation, make(), **asked)
             if not answer.again or self._history.now() > end:

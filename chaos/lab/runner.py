@@ -122,7 +122,9 @@ class Runner:
     def _parts(self, experiment: Experiment, history: History, products: list[str], run: str, seed: int) -> Parts:
         prometheus = f"http://{self._plan.network.at(Host.PROMETHEUS, Port.PROMETHEUS)}"
         sampler = Sampler(self._plan.database_url, self._edge, prometheus, clock=history.now)
-        load = Load(self._chosen, history, products, run=run, seed=seed, plan=experiment.load)
+        load = Load(
+            self._chosen, history, products, run=run, seed=seed, plan=experiment.load, faults_s=experiment.seconds
+        )
         faults = Faults(self.journal, load, self._patroni, clock=history.now, say=self._say, strict=experiment.strict)
         probes = Probes(history, sampler, self._processes, prometheus)
         witness = Witness(self._chosen.log, self._plan.kafka_brokers, self._patroni)
