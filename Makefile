@@ -6,6 +6,7 @@
 #: TOOLS the folder of the Python environment and of Kafka's jars, which stacks share
 #: TEST_PORT the edge's port of the tests' own stack (18080)
 #: LOG_LEVEL of the services: DEBUG, INFO (usual), WARNING, ERROR
+#: TRACES 1: make up has calls traced and starts a viewer; 0: no longer
 #: OTEL_EXPORTER_OTLP_ENDPOINT where traces go (http://127.0.0.1:4317); nowhere without it
 #: SVC a service or a replica: orders, orders-0, kafka, inventory-0-envoy
 #: PYTHON the Python 3.11 or later that installs the rest

@@ -17,6 +17,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 DEFAULT_PORT = 8080
 DEFAULT_NETWORK = 16
 DEFAULT_LOG_LEVEL = "INFO"
+TRACED = "traced"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 TLS_DISTANCE = 8443 - DEFAULT_PORT
 HIGHEST_PORT = 65535
@@ -42,6 +43,7 @@ class Settings:
     port: int = DEFAULT_PORT  # the edge's, on 127.0.0.1
     network: int = DEFAULT_NETWORK  # N of 127.N.S.R, 1 to 254
     log_level: str = DEFAULT_LOG_LEVEL  # of the services and of the pages
+    traces: bool = False  # whether calls are traced, and a viewer shows it
     differing: tuple[str, ...] = ()  # NAME=VALUE of what is not as a person who chooses nothing gets it
 
     @property
@@ -51,6 +53,16 @@ class Settings:
         """
         digest = hashlib.sha256(str(self.checkout).encode()).hexdigest()[:8]
         return self.tools / f"checkout-{digest}"
+
+    @property
+    def traced(self) -> Path:
+        """What says that this stack is traced, until it is told otherwise."""
+        return self.conf / TRACED
+
+    @property
+    def zipkin_libs(self) -> Path:
+        """The viewer of traces, one jar."""
+        return self.tools / "zipkin-libs"
 
     @property
     def kafka_libs(self) -> Path:
@@ -125,12 +137,15 @@ class Settings:
             "PORT": str(self.port),
             "NETWORK": str(self.network),
             "LOG_LEVEL": self.log_level,
+            "TRACES": str(int(self.traces)),
         }
 
 
 def read(environ: Mapping[str, str], *, checkout: Path) -> Settings:
     """
-    Read PORT, NETWORK, STATE, TOOLS and LOG_LEVEL; an empty variable is an absent one.
+    Read PORT, NETWORK, STATE, TOOLS, LOG_LEVEL and TRACES; an empty variable is an absent one.
+
+    A stack that was started with TRACES=1 is traced until it is started with TRACES=0.
 
     Raises `SettingsError` that names the variable.
     """
@@ -158,6 +173,7 @@ def read(environ: Mapping[str, str], *, checkout: Path) -> Settings:
         port=port,
         network=network,
         log_level=log_level,
+        traces=bool(integer(environ, "TRACES", int((state / "conf" / TRACED).exists()), 0, 1)),
         differing=differing,
     )
 

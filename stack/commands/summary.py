@@ -3,6 +3,7 @@ What is where, for a person who has just started a stack.
 """
 
 from stack.commands.columns import table
+from stack.topology import traces
 from stack.topology.addresses import Host, Port
 from stack.topology.plan import REPLICAS, Plan
 
@@ -17,6 +18,7 @@ def summary(plan: Plan, seconds: float) -> str:
         ("API (REST, gRPC)", f"{settings.edge_url}  ({settings.edge_url}/docs to try it)"),
         ("Edge (HTTPS)", f"https://localhost:{settings.tls_port}  (curl --cacert {settings.authority})"),
         ("Prometheus", f"http://{network.at(Host.PROMETHEUS, Port.PROMETHEUS)}"),
+        *([("Traces", f"http://{traces.viewer_at(plan)}/zipkin/")] if settings.traces else []),
         ("Kafka", plan.kafka_brokers),
         ("PostgreSQL", f"{members} (database and user orders)"),
         ("Redis", str(network.at(Host.REDIS, Port.REDIS))),

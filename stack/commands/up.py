@@ -36,6 +36,7 @@ def up(settings: Settings, progress: Progress) -> None:
     with exclusive(settings):
         artifacts.contract(settings, say=progress.say)
         artifacts.kafka(settings, say=progress.say)
+        artifacts.zipkin(settings, say=progress.say)
         artifacts.pages(settings, say=progress.say)
         steps = system.steps(plan)
         write.everything(plan, system.processes(steps))

@@ -51,19 +51,32 @@ def pages(settings: Settings, *, say: Say) -> None:
 
 
 def kafka(settings: Settings, *, say: Say) -> None:
-    """Bring Kafka's jars with Maven, whole or not at all."""
-    if settings.kafka_libs.is_dir():
-        return
-    say("kafka: bringing its jars (54 MB)")
-    draft = settings.kafka_libs.with_suffix(f".{os.getpid()}")
+    """Bring Kafka's jars."""
     pom = settings.checkout / "stack" / "kafka" / "pom.xml"
+    _jars(settings.kafka_libs, pom, say=lambda: say("kafka: bringing its jars (54 MB)"))
+
+
+def zipkin(settings: Settings, *, say: Say) -> None:
+    """Bring the viewer of traces, if it is wanted."""
+    pom = settings.checkout / "stack" / "zipkin" / "pom.xml"
+    if settings.traces:
+        # One jar, whose name others need not know the version for.
+        _jars(settings.zipkin_libs, pom, "-Dmdep.stripVersion=true", say=lambda: say("zipkin: bringing it (135 MB)"))
+
+
+def _jars(folder: Path, pom: Path, *options: str, say: Callable[[], None]) -> None:
+    """Bring what *pom* names to *folder* with Maven, whole or not at all."""
+    if folder.is_dir():
+        return
+    say()
+    draft = folder.with_suffix(f".{os.getpid()}")
     maven = str(packages.which("mvn"))
     try:
         _run(
-            [maven, "-q", "-B", "-C", "-f", str(pom), COPY_DEPENDENCIES, f"-DoutputDirectory={draft}"],
+            [maven, "-q", "-B", "-C", "-f", str(pom), COPY_DEPENDENCIES, f"-DoutputDirectory={draft}", *options],
             seconds=MAVEN_SECONDS,
         )
-        draft.rename(settings.kafka_libs)
+        draft.rename(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stack.errors import StackError
 from stack.run import cgroups, supervisor
-from stack.topology import configuration
+from stack.topology import configuration, traces
 from stack.topology.passwords import write_private
 from stack.topology.plan import REPLICAS, Plan
 from stack.topology.processes import Process
@@ -35,12 +35,24 @@ def everything(plan: Plan, processes: list[Process]) -> None:
     write_private(settings.conf / "registry.yaml", configuration.registry(plan))
     (settings.conf / "istio").mkdir(exist_ok=True)
     write_private(settings.conf / "istio" / "issuer.yaml", configuration.issuer_entry(plan))
+    _traces(plan)
     sign_in = settings.checkout / "k8s" / "development-issuer" / "sign-in.yaml"
     write_private(settings.conf / "istio" / "sign-in.yaml", sign_in.read_text(encoding="utf-8"))
     mounted = cgroups.mount()
     within = None if mounted is None else cgroups.of_stack(settings, mounted)
     write_private(settings.conf / "supervisord.conf", supervisor.render(settings, processes, in_cgroups=within))
     _prometheus(plan)
+
+
+def _traces(plan: Plan) -> None:
+    """What makes a stack a traced one, or none again."""
+    settings, entry = plan.settings, plan.settings.conf / "istio" / "traces.yaml"
+    if settings.traces:
+        write_private(entry, traces.service_entry(plan))
+        settings.traced.touch()
+    else:
+        entry.unlink(missing_ok=True)
+        settings.traced.unlink(missing_ok=True)
 
 
 def _prometheus(plan: Plan) -> None:

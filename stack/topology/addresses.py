@@ -22,6 +22,7 @@ class Host(IntEnum):
     PROMETHEUS = 14
     ISSUER = 15
     MESH = 16
+    TRACES = 17
 
 
 class Port(IntEnum):
@@ -45,6 +46,8 @@ class Port(IntEnum):
     KAFKA = 9092
     KAFKA_CONTROLLER = 9093
     PROMETHEUS = 9090
+    TRACES = 9411  # Zipkin's page and its API
+    OTLP = 4317  # where spans are taken
 
 
 @dataclass(frozen=True, order=True)

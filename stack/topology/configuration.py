@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from stack.topology import traces
 from stack.topology.addresses import Endpoint, Host, Port
 from stack.topology.plan import REPLICAS, Plan
 from stack.topology.workloads import EDGE, NAMESPACE, PAGES, SERVICES
@@ -110,6 +111,7 @@ def registry(plan: Plan) -> str:
                 _edge(plan),
             ],
             "credentials": [{"name": "edge-certificate", "hosts": ["localhost", "127.0.0.1"]}],
+            "extensionProviders": traces.extension_providers(plan),
         },
         sort_keys=False,
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from stack.settings import Settings
+from stack.topology import traces
 from stack.topology.addresses import Endpoint, Host, Port
 from stack.topology.checks import GrpcCheck, HttpCheck, MeshCheck
 from stack.topology.plan import REPLICAS, Plan
@@ -79,6 +80,7 @@ def pages(plan: Plan) -> Iterator[Process]:
             "ISTIO_FOLDERS": ",".join(map(str, istio_folders(plan.settings))),
             "APPLIED_FOLDER": f"{plan.settings.mesh}/applied",
             "PROMETHEUS_LINK": f"http://{network.at(Host.PROMETHEUS, Port.PROMETHEUS)}",
+            "TRACES_LINK": traces.link(plan),
             "STORES": ",".join(
                 f"{name}={address}"
                 for name, address in (
@@ -135,6 +137,7 @@ def service_environment(plan: Plan, service: str, replica: int) -> dict[str, str
         "POD_NAME": f"{service}-{replica}",
         "KAFKA_BROKERS": plan.kafka_brokers,
         "LOG_LEVEL": plan.settings.log_level,
+        **traces.environment(plan),
     }
     if service == "orders":
         return common | {

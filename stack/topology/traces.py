@@ -1,0 +1,93 @@
+"""
+What takes spans and shows them, if a stack is traced: Zipkin, and what gives it OTLP in its own words.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from stack.topology.addresses import Endpoint, Host, Port
+from stack.topology.checks import GrpcCheck, HttpCheck
+from stack.topology.plan import Plan
+from stack.topology.processes import Process, Role
+
+NAMESPACE = "observability"
+SERVICE = f"traces.{NAMESPACE}.svc.cluster.local"
+PROVIDER = "traces"
+# Zipkin forgets the oldest when it has this many.
+MAX_SPANS = 100_000
+
+
+def processes(plan: Plan) -> Iterator[Process]:
+    """The viewer, and where spans are sent; nothing for a stack that is not traced."""
+    if not plan.settings.traces:
+        return
+    viewer, otlp = viewer_at(plan), otlp_at(plan)
+    yield Process(
+        name="zipkin-0",
+        service="zipkin",
+        role=Role.MONITOR,
+        command=(
+            *(str(plan.programs.java), "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx192m"),
+            *("-jar", f"{plan.settings.zipkin_libs}/zipkin-server-exec.jar"),
+        ),
+        environment={
+            "SERVER_ADDRESS": viewer.address,
+            "QUERY_PORT": str(viewer.port),
+            "MEM_MAX_SPANS": str(MAX_SPANS),
+            "SELF_TRACING_ENABLED": "false",
+            "COLLECTOR_KAFKA_ENABLED": "false",
+        },
+        listens=(viewer,),
+        check=HttpCheck(viewer, "/health"),
+    )
+    yield Process(
+        name="spans-0",
+        service="spans",
+        role=Role.MONITOR,
+        command=(plan.tool("python"), "-m", "stack.spans", str(otlp), f"http://{viewer}/api/v2/spans"),
+        listens=(otlp,),
+        check=GrpcCheck(otlp),
+    )
+
+
+def viewer_at(plan: Plan) -> Endpoint:
+    """Where Zipkin's page and API are."""
+    return plan.network.at(Host.TRACES, Port.TRACES)
+
+
+def otlp_at(plan: Plan) -> Endpoint:
+    """Where spans are sent."""
+    return plan.network.at(Host.TRACES, Port.OTLP)
+
+
+def link(plan: Plan) -> str:
+    """What a trace's id is put after; empty for a stack that is not traced."""
+    return f"http://{viewer_at(plan)}/zipkin/traces/" if plan.settings.traces else ""
+
+
+def environment(plan: Plan) -> dict[str, str]:
+    """Where services send their spans, as OpenTelemetry names it."""
+    return {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{otlp_at(plan)}"} if plan.settings.traces else {}
+
+
+def extension_providers(plan: Plan) -> list[dict[str, Any]]:
+    """Where Envoys send theirs, as Istio's mesh configuration names it."""
+    provider = {"service": SERVICE, "port": Port.OTLP.value, "maxTagLength": 128}
+    return [{"name": PROVIDER, "opentelemetry": provider}] if plan.settings.traces else []
+
+
+def service_entry(plan: Plan) -> str:
+    """The place of it, for the mesh; without a stack that is traced, it is known to nobody and does no harm."""
+    endpoint = otlp_at(plan)
+    spec = {
+        "hosts": [SERVICE],
+        "location": "MESH_EXTERNAL",
+        "resolution": "STATIC",
+        "ports": [{"number": Port.OTLP.value, "name": "grpc", "protocol": "GRPC"}],
+        "endpoints": [{"address": endpoint.address, "ports": {"grpc": endpoint.port}}],
+    }
+    metadata = {"name": "traces", "namespace": "shop"}
+    entry = {"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry", "metadata": metadata, "spec": spec}
+    return yaml.safe_dump(entry, sort_keys=False)

@@ -1,0 +1,160 @@
+"""A stack that is traced: what it has besides, and how spans come to its viewer."""
+
+import asyncio
+import dataclasses
+import http.server
+import json
+import threading
+
+import grpc
+import pytest
+import yaml
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
+
+from stack import settings as stack_settings
+from stack.run import write
+from stack.spans import Spans, translated
+from stack.topology import configuration, system, workloads
+
+OTLP = "http://127.77.17.1:4317"
+
+
+@pytest.fixture
+def traced(plan):
+    return dataclasses.replace(plan, settings=dataclasses.replace(plan.settings, traces=True))
+
+
+def test_only_a_traced_stack_sends_spans_and_has_a_viewer(plan, traced):
+    for each, wanted in ((plan, False), (traced, True)):
+        assert ({"zipkin-0", "spans-0"} <= set(system.steps(each))) == wanted
+        for service in ("orders", "inventory"):
+            environment = workloads.service_environment(each, service, 0)
+            assert environment.get("OTEL_EXPORTER_OTLP_ENDPOINT") == (OTLP if wanted else None)
+        providers = yaml.safe_load(configuration.registry(each))["extensionProviders"]
+        assert [provider["name"] for provider in providers] == (["traces"] if wanted else [])
+
+
+def test_a_stack_is_traced_until_it_is_told_otherwise(plan, traced, tmp_path):
+    def chosen(**environ):
+        return stack_settings.read(
+            {"STATE": str(plan.settings.state), **environ}, checkout=tmp_path / "checkout"
+        ).traces
+
+    (plan.settings.conf / "istio").mkdir(parents=True)
+    assert (chosen(), chosen(TRACES="1")) == (False, True)
+    write._traces(traced)
+    assert (chosen(), chosen(TRACES="0")) == (True, False)
+    write._traces(plan)
+    assert not chosen()
+    assert list((plan.settings.conf / "istio").iterdir()) == []
+    with pytest.raises(stack_settings.SettingsError, match="TRACES"):
+        chosen(TRACES="2")
+
+
+def attribute(key, **value):
+    return KeyValue(key=key, value=AnyValue(**value))
+
+
+def request(*spans, service="orders"):
+    resource = Resource(
+        attributes=[
+            attribute("service.name", string_value=service),
+            attribute("service.instance.id", string_value="orders-1"),
+        ]
+    )
+    return trace_service_pb2.ExportTraceServiceRequest(
+        resource_spans=[ResourceSpans(resource=resource, scope_spans=[ScopeSpans(spans=spans)])]
+    )
+
+
+SPAN = Span(
+    trace_id=bytes(range(16)),
+    span_id=bytes(range(8)),
+    parent_span_id=bytes([9] * 8),
+    name="store orders",
+    kind=Span.SPAN_KIND_SERVER,
+    start_time_unix_nano=5_000_000,
+    end_time_unix_nano=5_000_400,
+    attributes=[
+        attribute("code", int_value=14),
+        attribute("retried", bool_value=True),
+        attribute("hosts", array_value=ArrayValue(values=[AnyValue(string_value="a"), AnyValue(string_value="b")])),
+    ],
+    status=Status(code=Status.STATUS_CODE_ERROR, message="no"),
+    events=[Span.Event(time_unix_nano=5_000_200, name="exception")],
+    links=[Span.Link(trace_id=bytes([7] * 16))],
+)
+
+
+def test_a_span_is_told_in_zipkins_words():
+    [span] = translated(request(SPAN))
+    assert span == {
+        "traceId": "000102030405060708090a0b0c0d0e0f",
+        "id": "0001020304050607",
+        "parentId": "09" * 8,
+        "name": "store orders",
+        "kind": "SERVER",
+        "timestamp": 5000,
+        "duration": 1,
+        "localEndpoint": {"serviceName": "orders"},
+        "tags": {
+            "code": "14",
+            "retried": "true",
+            "hosts": "a, b",
+            "replica": "orders-1",
+            "error": "no",
+            "link.0": "07" * 16,
+        },
+        "annotations": [{"timestamp": 5000, "value": "exception"}],
+    }
+    [bare] = translated(request(Span(name="root")))
+    assert "parentId" not in bare
+    assert "kind" not in bare
+
+
+class Viewer(http.server.BaseHTTPRequestHandler):
+    """Takes spans as Zipkin does."""
+
+    taken: list
+
+    def do_POST(self):
+        self.taken += json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.send_response(202)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def viewer():
+    taken = []
+    server = http.server.HTTPServer(("127.0.0.1", 0), type("Taking", (Viewer,), {"taken": taken}))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/api/v2/spans", taken
+    server.shutdown()
+    server.server_close()
+
+
+async def export(url):
+    server = grpc.aio.server()
+    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(Spans(url), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            await asyncio.wait_for(trace_service_pb2_grpc.TraceServiceStub(channel).Export(request(SPAN)), 10)
+    finally:
+        await server.stop(0)
+
+
+async def test_spans_are_given_on_and_refused_while_the_viewer_is_away(viewer):
+    url, taken = viewer
+    await export(url)
+    assert [span["name"] for span in taken] == ["store orders"]
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await export("http://127.0.0.1:1/api/v2/spans")
+    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
