@@ -8,7 +8,9 @@ import pytest
 from shop_client import rest
 from stack.topology.addresses import Host, Port
 from tests.support import alerts
+from tests.support.promql import selectors
 from tests.support.waiting import eventually
+from tools.dashboards.__main__ import boards
 
 # What no stack has before something went wrong.
 ONLY_AFTER_A_FAULT = {
@@ -17,6 +19,11 @@ ONLY_AFTER_A_FAULT = {
     "messages_not_put_aside_total",
     "edge:time_to_recovery_seconds:7d",
 }
+# What a dashboard shows only after something went wrong, or after an order waited.
+AFTER_A_FAULT = re.compile(
+    "ALERTS|time_to_recovery|longest_outage|5xx|orders_saga|consumer_restarts|expired_leases|"
+    'envoy_cluster_grpc\\{service="edge"\\}'
+)
 # Some rules are evaluated once a minute.
 EVALUATED_S = 90
 pytestmark = pytest.mark.timeout(300)
@@ -80,29 +87,26 @@ async def test_whatever_a_rule_asks_for_is_measured(stack, edge, prometheus):
         assert await missing() == set()
 
 
-WORDS = {"and", "or", "unless", "bool", "offset"}
-SELECTOR = re.compile(r"(?<![\w:.])([a-zA-Z_:][\w:]*)(\{[^}]*\})?(?!\s*\()(?![\w:])")
+async def test_every_panel_of_the_dashboards_shows_something(prometheus):
+    queries = {
+        f"{board.uid} {panel.title}: {name}": query.replace("$__rate_interval", "1m")
+        for board in boards()
+        for panels in board.rows.values()
+        for panel in panels
+        for name, query in panel.queries.items()
+        if not AFTER_A_FAULT.search(query)
+    }
 
+    async def empty():
+        return {name for name, query in queries.items() if not (await prometheus("/query", query=query))["result"]}
 
-def selectors(query):
-    """
-    The names of series in *query*, with what is asked of their labels.
+    async def none_empty():
+        return not await empty()
 
-    A word that is none, by mistake, is one that Prometheus does not know.
-    """
-    query = re.sub(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", " ", query)
-    query = re.sub(r"\[[^\]]*\]", " ", query)
-    # The texts that a function takes; those of a selector's labels stand in braces.
-    query = re.sub(r'(\{[^}]*\})|"[^"]*"', lambda found: found[1] or " ", query)
-    return {name + labels for name, labels in SELECTOR.findall(query) if name not in WORDS}
-
-
-def test_selectors_are_read_with_their_labels():
-    query = (
-        'sum by (a) (rate(b_total{c="d",e=~"f|g"}[5m])) / on (h) group_left () (i:j:k offset 1h > bool 0) or vector(1)'
-        ' or label_replace(i:j:k, "l", "m", "", "")'
-    )
-    assert selectors(query) == {'b_total{c="d",e=~"f|g"}', "i:j:k"}
+    try:
+        await eventually(none_empty, within_s=EVALUATED_S)
+    finally:
+        assert await empty() == set()
 
 
 async def test_a_missing_second_copy_is_noticed_and_its_return_too(stack, prometheus):

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from tests.support.alerts import ALERTS, MONITORING, RULES, TESTS
+from tools.dashboards.__main__ import boards
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -20,6 +21,18 @@ def promtool(*arguments):
 
 def test_the_rules_are_well_formed():
     promtool("check", "rules", *map(str, RULES))
+
+
+def test_the_dashboards_queries_are_well_formed(tmp_path):
+    rules = [
+        {"record": "query", "expr": query.replace("$__rate_interval", "1m")}
+        for board in boards()
+        for panels in board.rows.values()
+        for panel in panels
+        for query in panel.queries.values()
+    ]
+    (tmp_path / "queries.yml").write_text(yaml.safe_dump({"groups": [{"name": "dashboards", "rules": rules}]}))
+    promtool("check", "rules", str(tmp_path / "queries.yml"))
 
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)

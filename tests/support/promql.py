@@ -1,0 +1,19 @@
+"""What a query of Prometheus asks for."""
+
+import re
+
+WORDS = {"and", "or", "unless", "bool", "offset"}
+SELECTOR = re.compile(r"(?<![\w:.])([a-zA-Z_:][\w:]*)(\{[^}]*\})?(?!\s*\()(?![\w:])")
+
+
+def selectors(query):
+    """
+    The names of series in *query*, with what is asked of their labels.
+
+    A word that is none, by mistake, is one that Prometheus does not know.
+    """
+    query = re.sub(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", " ", query)
+    query = re.sub(r"\[[^\]]*\]", " ", query)
+    # The texts that a function takes; those of a selector's labels stand in braces.
+    query = re.sub(r'(\{[^}]*\})|"[^"]*"', lambda found: found[1] or " ", query)
+    return {name + labels for name, labels in SELECTOR.findall(query) if name not in WORDS}

@@ -1,0 +1,104 @@
+"""Grafana's dashboards are what their description makes, and ask for what there is."""
+
+import importlib
+import json
+import pkgutil
+import re
+
+import pytest
+import yaml
+from prometheus_client import REGISTRY
+
+import gateway.pages
+import inventory_svc
+import orders_svc
+import runtime
+from gateway.pages import queries, stores
+from stack.settings import CHECKOUT
+from tests.support.promql import selectors
+from tools.dashboards import alerts
+from tools.dashboards.__main__ import FOLDER, boards, files
+
+BOARDS = boards()
+RULES = [
+    rule
+    for path in alerts.RULES.glob("*.yml")
+    for group in yaml.safe_load(path.read_text())["groups"]
+    for rule in group["rules"]
+]
+# Prometheus' own, and what every process of Python tells.
+OTHERS = {"up", "ALERTS", "process_cpu_seconds_total", "process_resident_memory_bytes"}
+
+
+def names(query):
+    return {selector.partition("{")[0] for selector in selectors(query.replace("$__rate_interval", "1m"))}
+
+
+def ours():
+    """The series that our processes tell of."""
+    for package in (runtime, orders_svc, inventory_svc, gateway.pages):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+    return {name for told in REGISTRY._collector_to_names.values() for name in told}
+
+
+def asked_elsewhere():
+    """What rules and the board ask for, which is held against a running Prometheus, and what rules record."""
+    known = {rule["record"] for rule in RULES if "record" in rule}
+    for rule in RULES:
+        known |= names(rule["expr"])
+    for table in (queries.CALLS, queries.BREAKERS, queries.PODS, queries.NUMBERS, stores.POSTGRES):
+        for query in table.values():
+            known |= names(query)
+    return known
+
+
+def test_the_files_are_what_the_description_makes():
+    made = dict(files())
+    assert set(FOLDER.iterdir()) == set(made)
+    for path, text in made.items():
+        assert path.read_text() == text, "run: python -m tools.dashboards"
+
+
+def test_every_query_asks_for_what_is_measured():
+    known = ours() | asked_elsewhere() | OTHERS
+    asked = {
+        name: f"{board.uid}: {panel.title}"
+        for board in BOARDS
+        for panels in board.rows.values()
+        for panel in panels
+        for query in panel.queries.values()
+        for name in names(query)
+    }
+    assert {name: where for name, where in asked.items() if name not in known} == {}
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
+def test_a_dashboard_is_one_that_grafana_takes(board):
+    [text] = [text for path, text in files() if path.stem == board.uid.removeprefix("shop-")]
+    made = json.loads(text)
+    assert re.fullmatch(r"[a-z-]{8,40}", made["uid"])
+    charts = [panel for panel in made["panels"] if panel["type"] != "row"]
+    assert sorted(panel["title"] for panel in charts) == sorted(
+        panel.title for panels in board.rows.values() for panel in panels
+    )
+    places = [tuple(panel["gridPos"][key] for key in ("x", "y")) for panel in charts]
+    assert len(set(places)) == len(places)
+    assert all(panel["targets"] and panel["datasource"]["uid"] == "${source}" for panel in charts)
+
+
+def test_every_alert_is_on_a_dashboard_with_its_runbook():
+    rows = [panels for board in alerts.boards() for panels in board.rows.values()]
+    shown = {panel.title: panel.about for panels in rows for panel in panels}
+    wanted = {rule["alert"]: rule["annotations"]["runbook"] for rule in RULES if "alert" in rule}
+    assert set(shown) == set(wanted)
+    for alert, runbook in wanted.items():
+        assert runbook in shown[alert]
+        assert "{{" not in shown[alert]
+
+
+def test_a_cluster_is_given_every_dashboard():
+    made = yaml.safe_load((CHECKOUT / "monitoring" / "kustomization.yaml").read_text())
+    [given] = [each for each in made["configMapGenerator"] if each["name"] == "grafana-dashboards"]
+    assert sorted(given["files"]) == sorted(f"dashboards/{path.name}" for path in FOLDER.iterdir())

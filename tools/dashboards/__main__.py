@@ -1,0 +1,97 @@
+"""
+Write monitoring/dashboards from what `panels` and the alerts say.
+
+    python -m tools.dashboards
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from grafana_foundation_sdk.builders import dashboard, prometheus, timeseries
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import DashboardCursorSync, DashboardLinkType, DataSourceRef
+
+from stack.settings import CHECKOUT
+from tools.dashboards import alerts
+from tools.dashboards.panels import BOARDS, Board, Panel
+
+FOLDER = CHECKOUT / "monitoring" / "dashboards"
+SOURCE = DataSourceRef(type_val="prometheus", uid="${source}")
+HEIGHT, ACROSS, GRID = 8, 3, 24
+TAG = "shop"
+
+
+def boards() -> list[Board]:
+    """
+    Every dashboard.
+    """
+    return [*BOARDS, *alerts.boards()]
+
+
+def files() -> Iterator[tuple[Path, str]]:
+    """
+    The file of each dashboard, and what it has to be.
+    """
+    for board in boards():
+        yield FOLDER / f"{board.uid.removeprefix('shop-')}.json", text(board)
+
+
+def text(board: Board) -> str:
+    """
+    The JSON that Grafana takes.
+    """
+    made = (
+        dashboard.Dashboard(board.title)
+        .uid(board.uid)
+        .tags([TAG])
+        .readonly()
+        .refresh("10s")
+        .time("now-1h", "now")
+        .timezone("browser")
+        .tooltip(DashboardCursorSync.CROSSHAIR)
+        .with_variable(dashboard.DatasourceVariable("source").label("Prometheus").type("prometheus"))
+        .link(dashboard.DashboardLink("Shop").type(DashboardLinkType.DASHBOARDS).tags([TAG]).as_dropdown(True))
+    )
+    for title, panels in board.rows.items():
+        made = made.with_row(dashboard.Row(title))
+        for panel in panels:
+            made = made.with_panel(chart(panel))
+    return JSONEncoder(sort_keys=True, indent=1).encode(made.build()) + "\n"
+
+
+def chart(panel: Panel) -> timeseries.Panel:
+    """
+    One chart.
+    """
+    made = (
+        timeseries.Panel()
+        .title(panel.title)
+        .description(panel.about)
+        .datasource(SOURCE)
+        .unit(panel.unit)
+        .height(HEIGHT)
+        .span(GRID // ACROSS)
+    )
+    if panel.unit not in ("short", "percentunit"):
+        made = made.min(0)
+    for name, expression in panel.queries.items():
+        made = made.with_target(prometheus.Dataquery().expr(expression).legend_format(name).datasource(SOURCE))
+    return made
+
+
+def main() -> None:
+    """
+    Write the files, and remove those of dashboards that are no more.
+    """
+    wanted = dict(files())
+    FOLDER.mkdir(exist_ok=True)
+    for path in set(FOLDER.glob("*.json")) - set(wanted):
+        path.unlink()
+    for path, content in wanted.items():
+        path.write_text(content, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
