@@ -41,8 +41,8 @@ status: ## every process: pid, address, health, restarts, uptime, memory
 slo: ## availability, error budget left, outages and time to recover, of an hour, a day, a week and 30 days
 	@$(STACK) slo
 
-logs: ## the log of SVC, or of everything: its end and what comes; FOLLOW=no: all of it; SINCE=10m MATCH=regex LEVEL=error
-	@$(STACK) logs "$(SVC)" --since="$(SINCE)" --match="$(MATCH)" --level="$(LEVEL)" --follow="$(FOLLOW)"
+logs: ## the log of SVC, or of everything: its end and what comes; FOLLOW=no: all of it; SINCE=10m MATCH=regex LEVEL=error; ORDER=id, TRACE=id
+	@$(STACK) logs "$(SVC)" --since="$(SINCE)" --match="$(MATCH)" --level="$(LEVEL)" --follow="$(FOLLOW)" --order="$(ORDER)" --trace="$(TRACE)"
 
 stop: ## end SVC in its own time, until make start
 	@$(STACK) stop "$(SVC)"

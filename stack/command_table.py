@@ -91,6 +91,8 @@ COMMANDS = (
             Argument("--match", "MATCH", "a regular expression"),
             Argument("--level", "LEVEL", "at least: debug, info, warning, error"),
             Argument("--follow", "FOLLOW", "no: what is there, whole, and no more"),
+            Argument("--order", "ORDER", "an order's id or name: the lines about it, and those of its traces"),
+            Argument("--trace", "TRACE", "a trace's id"),
         ),
     ),
     Command(

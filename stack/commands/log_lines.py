@@ -5,7 +5,7 @@ Lines of the logs of very different programs: when each was written, how serious
 import heapq
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -117,6 +117,13 @@ def wanted(*, since: str, match: str, level: str, now: datetime) -> Wanted:
     except re.error as error:
         raise StackError(f"MATCH={match!r} is no regular expression: {error}") from error
     return lambda line: line.time >= earliest and line.level >= lowest and pattern.search(line.text) is not None
+
+
+def about(lines: Wanted, ids: Sequence[str]) -> Wanted:
+    """
+    Of the *lines* those that have one of *ids*; without ids all of them.
+    """
+    return lambda line: lines(line) and (not ids or any(each in line.text for each in ids))
 
 
 def _since(text: str, now: datetime) -> datetime:

@@ -3,6 +3,8 @@
 """
 
 import argparse
+import re
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -10,8 +12,10 @@ from datetime import UTC, datetime
 
 from stack.command_table import yes
 from stack.commands import log_lines
+from stack.commands import order as timeline
 from stack.commands.log_lines import Line, Tail, Wanted
 from stack.describe import describe
+from stack.errors import StackError
 from stack.run import supervisor
 from stack.run.supervisor import Supervisor
 from stack.settings import Settings
@@ -20,21 +24,50 @@ from stack.topology.processes import Process
 
 LINES = 100  # before what is followed, unless SINCE says from when on
 POLL_S = 0.2
+ORDER = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+TRACE = re.compile(r"[0-9a-f]{32}")
 
 
 def run(chosen: Settings, options: argparse.Namespace) -> int:
     """Show the logs of what SVC names."""
     everything = system.processes(system.steps(describe(chosen)))
     named = system.named(everything, options.service) if options.service else everything
-    following = yes("FOLLOW", options.follow, default=True)
-    wanted = log_lines.wanted(since=options.since, match=options.match, level=options.level, now=datetime.now(UTC))
+    about = _about(chosen, options)
+    # What is looked for is in the past, unless somebody says that it is not.
+    following = yes("FOLLOW", options.follow, default=not about)
+    lines = log_lines.wanted(since=options.since, match=options.match, level=options.level, now=datetime.now(UTC))
+    wanted = log_lines.about(lines, about)
     tails = [Tail(process.name, supervisor.log_file(chosen, process.name)) for process in named]
-    lines = history(chosen, named, wanted)
-    for line in lines if options.since or not following else deque(lines, maxlen=LINES):
+    found = history(chosen, named, wanted)
+    for line in found if options.since or not following else deque(found, maxlen=LINES):
         _show(line, several=len(named) > 1)
     if following:
         _follow(chosen, tails, wanted)
     return 0
+
+
+def _about(chosen: Settings, options: argparse.Namespace) -> list[str]:
+    """
+    The ids that lines of ORDER or TRACE have one of: the order's own and those of its traces.
+
+    Raises `StackError` for what is no id.
+    """
+    order, trace = options.order.removeprefix("orders/"), options.trace
+    if order and not ORDER.fullmatch(order):
+        raise StackError(f"ORDER={options.order!r} is no order's id or name")
+    if trace and not TRACE.fullmatch(trace):
+        raise StackError(f"TRACE={trace!r} is no trace's id, which is 32 hexadecimal digits")
+    return [part for part in (order, trace) if part] + (_traces_of(chosen, order) if order else [])
+
+
+def _traces_of(chosen: Settings, order: str) -> list[str]:
+    try:
+        entries = timeline.ask(describe(chosen), order).get("entries", [])
+    except StackError as error:
+        # A stack that is down has its logs still.
+        print(f"without the order's traces: {error}", file=sys.stderr)
+        return []
+    return sorted({entry["traceId"] for entry in entries if entry.get("traceId")})
 
 
 def history(settings: Settings, processes: Sequence[Process], wanted: Wanted) -> Iterator[Line]:

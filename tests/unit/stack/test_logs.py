@@ -55,7 +55,8 @@ def stack(tmp_path):
 
 
 def shown(settings, capsys, **options):
-    asked = {"service": "orders", "since": "", "match": "", "level": "", "follow": "no", **options}
+    asked = {"service": "orders", "since": "", "match": "", "level": "", "follow": "no", "order": "", "trace": ""}
+    asked |= options
     assert logs.run(settings, argparse.Namespace(**asked)) == 0
     return capsys.readouterr().out.splitlines()
 
@@ -101,3 +102,39 @@ def test_what_comes_later_is_followed_over_a_rotation(tmp_path):
     log.write_text("new\n")
     assert [line.text for line in tail.lines()] == ["half a line", "last", "new"]
     assert list(tail.lines()) == []
+
+
+ORDER, TRACE, OTHER = "0b0f6d2e-0000-5000-8000-000000000000", "0af7651916cd43dd8448eb211c80319c", "f" * 32
+
+
+@pytest.fixture
+def told(stack, monkeypatch):
+    """One order's lines, those of its trace, and others, of two processes; what the order's timeline says."""
+    for name, minute, ids in (("orders-0", 1, (ORDER, OTHER)), ("orders-1", 0, (TRACE, OTHER))):
+        lines = [SERVICE.replace("order_pending", each) % ("info", f"2026-11-26T11:{minute:02}:00Z") for each in ids]
+        supervisor.log_file(stack, name).write_text("\n".join(lines) + "\n")
+    supervisor.log_file(stack, "orders-0").with_suffix(".log.1").unlink()
+    monkeypatch.setattr(logs.timeline, "ask", lambda *_: {"entries": [{"kind": "CHANGED", "traceId": TRACE}, {}]})
+    return stack
+
+
+def test_an_orders_lines_are_its_own_and_those_of_its_traces_in_their_order(told, capsys):
+    for order in (ORDER, f"orders/{ORDER}"):
+        found = shown(told, capsys, order=order, follow="")
+        assert [TRACE in line or ORDER in line for line in found] == [True, True]
+        assert [line.split()[0] for line in found] == ["orders-1", "orders-0"]
+    assert [TRACE in line for line in shown(told, capsys, trace=TRACE, follow="")] == [True]
+
+
+def test_an_orders_own_lines_are_there_also_while_nobody_tells_its_traces(told, capsys, monkeypatch):
+    def away(*_):
+        raise StackError("the edge is away")
+
+    monkeypatch.setattr(logs.timeline, "ask", away)
+    assert [ORDER in line for line in shown(told, capsys, order=ORDER)] == [True]
+
+
+@pytest.mark.parametrize("asked", [{"order": ".*"}, {"order": "orders/" + "1"}, {"trace": "abc"}])
+def test_what_is_no_id_is_refused(told, capsys, asked):
+    with pytest.raises(StackError, match=r"ORDER=|TRACE="):
+        shown(told, capsys, **asked)
