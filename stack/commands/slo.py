@@ -24,7 +24,10 @@ NOTHING = "-"
 CALLS = ("CALLS", "", *WINDOWS.values())
 OUTAGES = ("EDGE", *WINDOWS.values())
 # One request: the records of monitoring/rules, and for how long there is something to look at.
-QUERY = '{__name__=~"sli:availability:.*|slo:.*|edge:.*"} or sum(count_over_time(edge:outage[30d])) * 5'
+QUERY = (
+    '{__name__=~"sli:availability:.*|slo:.*|edge:.*"} '
+    'or label_replace(sum(count_over_time(edge:outage[30d])) * 5, "watched", "s", "", "")'
+)
 Values = Mapping[str, float]
 
 
@@ -75,10 +78,10 @@ def read(samples: list[dict[str, Any]]) -> Records:
         name = labels.get("__name__", "")
         if "sli" in labels:
             calls.setdefault(f"{labels['service']} ({labels['sli']})", {})[name] = value
-        elif name:
-            edge[name] = value
-        else:
+        elif "watched" in labels:
             watched = value
+        else:
+            edge[name] = value
     return Records(calls, edge, watched)
 
 

@@ -19,7 +19,7 @@ def test_every_window_has_its_number_and_what_was_not_measured_a_dash():
                 sample(2, "edge:recoveries:1h"),
                 sample(75, "edge:time_to_recovery_seconds:1h"),
                 sample(0, "edge:outage"),
-                sample(7200),
+                sample(7200, watched="s"),
             ]
         )
     )
