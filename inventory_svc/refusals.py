@@ -81,7 +81,7 @@ class HoldCommitted(HoldError):
 
 
 class HoldSettled(HoldError):
-    """What became of the order was so before the stock was rebuilt, and the rebuild took it into projection."""
+    """What became of the order was so before the stock was rebuilt, and the rebuild took it into account."""
 
     reason = "HOLD_SETTLED"
 

@@ -20,7 +20,7 @@ from orders_svc.api import AllocationService, OrderService
 from orders_svc.backlog import BacklogMonitor
 from orders_svc.changes import ChangeFeed
 from orders_svc.checkout import Checkout
-from orders_svc.listing import Listing
+from orders_svc.listing import PLACE_BYTES, Listing
 from orders_svc.migrations import migrate
 from orders_svc.operations import OperationsService
 from orders_svc.schedule import background
@@ -70,7 +70,8 @@ async def serve(settings: Settings) -> None:
         backlog_monitor = BacklogMonitor(parts.books, lags, parts.path)
         timelines = Timelines(parts.books, parts.stock, WaitingMessages(settings.kafka_brokers, lags), parts.path)
         operations = OperationsService(backlog_monitor, parts.redrive, parts.reconciler, parts.books, timelines)
-        listing = Listing(parts.orders, PageTokens(settings.page_key(), method="ListOrders"))
+        page_tokens = PageTokens(settings.page_key(), method="ListOrders", place_bytes=PLACE_BYTES)
+        listing = Listing(parts.orders, page_tokens)
         orders = OrderService(
             checkout,
             listing,

@@ -14,6 +14,7 @@ from runtime.page_token import PageTokens
 DEFAULT_SIZE = 50
 MAX_SIZE = 500
 _PLACE = struct.Struct(">q16s")
+PLACE_BYTES = _PLACE.size
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NEWEST = (datetime(9999, 1, 1, tzinfo=UTC), uuid.UUID(int=2**128 - 1))
 Place = tuple[datetime, uuid.UUID]

@@ -42,8 +42,11 @@ WITH input AS (
         input.generation >= fence.generation AND coalesce(lease, 'infinity') > fence.passed_at + {CLOCKS_DIFFER})
     ORDER BY customer, request_id
 ), fresh AS (
-    INSERT INTO idempotency_keys (customer, request_id, fingerprint, order_id, version, create_time)
-    SELECT customer, request_id, fingerprint, order_id, 1, create_time FROM unfenced
+    INSERT INTO idempotency_keys (customer, request_id, fingerprint, order_id, version, create_time, http_code)
+    SELECT customer, request_id, fingerprint, order_id, 1, create_time,
+           -- Read by replicas of the version before alone, which may serve the repeat; it goes with the column.
+           CASE state WHEN 'PENDING' THEN 202 ELSE 201 END
+    FROM unfenced
     ON CONFLICT DO NOTHING RETURNING order_id
 ), placed AS (
     INSERT INTO orders (order_id, customer, state, state_reason, lines, currency, total, generation,

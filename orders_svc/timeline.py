@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ class Kind(StrEnum):
     STOCK_RELEASED = "STOCK_RELEASED"
 
 
+# The versions are in the database; what others know must not cost them the call.
+LOOK_S = 4.0
 OF_HOLD = {"HELD": Kind.STOCK_HELD, "COMMITTED": Kind.STOCK_SOLD, "RELEASED": Kind.STOCK_RELEASED}
 # Of what happened at the same time, what was told comes after what was done.
 ORDERED = [Kind.CHANGED, Kind.ANSWERED]
@@ -81,9 +84,10 @@ class Timelines:
         """
         order, entries = await self._recorded(order_id)
         unknown: list[str] = []
-        for part, look in (("inventory", self._hold), ("Kafka", self._put_aside)):
-            entries += await _asked(part, look(order_id), unknown)
-        return Timeline(order, sorted(entries, key=_place), unknown)
+        looks = {"inventory": self._hold(order_id), "Kafka": self._put_aside(order_id)}
+        for found in await asyncio.gather(*(_asked(part, look, unknown) for part, look in looks.items())):
+            entries += found
+        return Timeline(order, sorted(entries, key=_place), sorted(unknown))
 
     async def _recorded(self, order_id: uuid.UUID) -> tuple[order_pb2.Order, list[Entry]]:
         versions = await self._records.versions(order_id)
@@ -112,10 +116,13 @@ class Timelines:
 
 async def _asked(part: str, look: Awaitable[list[Entry]], unknown: list[str]) -> list[Entry]:
     try:
-        return await look
+        async with asyncio.timeout(LOOK_S):
+            return await look
     except Error as error:
         unknown.append(f"{part}: {error.message}")
-        return []
+    except TimeoutError:
+        unknown.append(f"{part}: no answer within {LOOK_S:g} s")
+    return []
 
 
 def _place(entry: Entry) -> tuple[bool, datetime, int, int]:

@@ -14,11 +14,16 @@ SIGNATURE_BYTES = 16
 
 
 class PageTokens:
-    """The tokens of *method*'s pages, signed with *key*, which all replicas share."""
+    """
+    The tokens of *method*'s pages, signed with *key*, which all replicas share.
 
-    def __init__(self, key: bytes, *, method: str) -> None:
+    A place has *place_bytes* where lists have scopes: what is signed is both, without a mark where one ends.
+    """
+
+    def __init__(self, key: bytes, *, method: str, place_bytes: int | None = None) -> None:
         self._key = key
         self._method = method
+        self._place_bytes = place_bytes
 
     def write(self, place: bytes, scope: str = "") -> str:
         """
@@ -35,7 +40,8 @@ class PageTokens:
         except (binascii.Error, ValueError) as error:
             raise self._not_ours() from error
         place, signature = raw[:-SIGNATURE_BYTES], raw[-SIGNATURE_BYTES:]
-        if not hmac.compare_digest(signature, self._sign(place, scope)):
+        fits = self._place_bytes in (None, len(place))
+        if not fits or not hmac.compare_digest(signature, self._sign(place, scope)):
             raise self._not_ours()
         return place
 

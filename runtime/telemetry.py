@@ -9,13 +9,14 @@ from typing import Any
 
 import prometheus_client
 import structlog
-from opentelemetry import trace
+from opentelemetry import propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from runtime.settings import ProcessSettings
 
@@ -92,3 +93,5 @@ def _start_tracing(settings: ProcessSettings, service: str) -> None:
         provider.add_span_processor(NothingPersonal())
         provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
+    # The trace alone: whatever else a caller hands on (baggage) would be kept in every event of its order.
+    propagate.set_global_textmap(TraceContextTextMapPropagator())

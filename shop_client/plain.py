@@ -74,12 +74,15 @@ def place_patiently(client: Plain, *, within_s: float, every_s: float, key: str 
     Raises `NoOrder` if it is not *within_s*.
     """
     key, deadline, said = key or str(uuid.uuid4()), time.monotonic() + within_s, ""
+    order: rest.Basket = {}
     while time.monotonic() < deadline:
         try:
-            answer = _place(client, key)
+            # Chosen once: another basket under the same key is another intent, which is refused.
+            order = order or _basket(client)
+            answer = rest.place(client, order, key)
             if answer.status_code in rest.TAKEN:
-                order: dict[str, Any] = answer.json()
-                return order
+                placed: dict[str, Any] = answer.json()
+                return placed
             said = str(answer)
         except (OSError, ValueError, LookupError) as error:
             said = f"{type(error).__name__}: {error}"
@@ -87,9 +90,9 @@ def place_patiently(client: Plain, *, within_s: float, every_s: float, key: str 
     raise NoOrder(f"{client.url} takes no order: {said}")
 
 
-def _place(client: Plain, key: str) -> Answer:
+def _basket(client: Plain) -> rest.Basket:
     listed = client.get("/v1/products")
     products = rest.in_stock(listed.json())
     if not products:
         raise LookupError(f"no product is in stock: {listed}")
-    return rest.place(client, rest.basket(products[0]), key)
+    return rest.basket(products[0])

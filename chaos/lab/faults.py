@@ -15,6 +15,7 @@ from chaos.lab.experiment import Step
 from chaos.lab.journal import Entry, Journal
 from chaos.lab.load import Load
 from chaos.partition.__main__ import IN_FORCE
+from chaos.partition.filter import NotAllowed, program
 
 HOLD_S = 30.0
 ROLES_S, POLL_S = 60.0, 1.0
@@ -81,6 +82,8 @@ class Faults:
             self._say(f"left out: {error}")
 
     async def _happen(self, step: Step, number: int) -> None:
+        if step.action == "partition":
+            _may_cut()
         fault = actions.fault(step, Scene(number, await self._roles(step), self._journal.folder))
         entry = self._journal.note(number, fault.said, fault.undo)
         # What begins to happen while the command still runs belongs to the fault.
@@ -130,6 +133,14 @@ class Faults:
             await asyncio.sleep(POLL_S)
             roles = await breakage.roles(self._patroni)
         return roles
+
+
+def _may_cut() -> None:
+    """Look before anything is noted: who may not cut the network may not heal it either; raises `FaultNotMade`."""
+    try:
+        program()
+    except NotAllowed as error:
+        raise FaultNotMade(str(error)) from error
 
 
 @contextlib.asynccontextmanager

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from runtime.messaging.errors import unavailable
@@ -69,7 +70,7 @@ class GroupLags:
         Return for each place of each topic what its group has to read next, and where it ends.
         """
         try:
-            with self._busy:
+            with self._alone():
                 known = self._admin.list_topics(timeout=CALL_S).topics
                 places = {name: [(name, n) for n in known[name].partitions] for name in topics if name in known}
                 every = [place for some in places.values() for place in some]
@@ -82,6 +83,16 @@ class GroupLags:
             name: {place: (max(done[name][place], starts[place]), ends[place]) for place in some}
             for name, some in places.items()
         }
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        # One at a time, and nobody waits behind others for longer than Kafka itself is given.
+        if not self._busy.acquire(timeout=CALL_S):
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "others are still asking"))
+        try:
+            yield
+        finally:
+            self._busy.release()
 
     def _offsets(self, places: Sequence[Place], spec: OffsetSpec) -> dict[Place, int]:
         asked = {TopicPartition(*place): spec for place in places}

@@ -13,6 +13,8 @@ local REQUEST_ID = { request_id = true, requestId = true }
 -- Set by the edge or by services, believed inside, so never taken from outside.
 local INTERNAL_REQUEST_HEADERS = {
   "x-customer-id", "x-operator", "x-token-exp", "x-http-code", "x-forwarded-client-cert", "x-goog-fieldmask", "lb-token",
+  -- Handed on along a whole trace and kept with it; who calls from outside has no say in what that is.
+  "baggage", "tracestate",
 }
 -- Of no use to clients, or telling them what is behind the edge.
 local INTERNAL_RESPONSE_HEADERS = { "x-http-code", "x-app-unreachable", "server", "x-powered-by" }

@@ -145,7 +145,9 @@ def test_one_way_cuts_what_that_side_sends_and_lets_the_other_way_through(pair, 
         partition = Partition("pair", partition.other, partition.one, one_way=True)
     packets.run(pair.script(partition))
     assert went(pair.ask()) == [False, False]
-    listed = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True).stdout
+    listed = subprocess.run(
+        ["nft", "list", "table", "inet", "order_system_9_pair"], capture_output=True, text=True
+    ).stdout
     assert f"ip {'d' if towards_server else 's'}addr" in listed
     assert listed.count("drop") == 2
 

@@ -1,5 +1,7 @@
 """Tokens of pages: whose they are, and for which list."""
 
+import base64
+
 import pytest
 
 from runtime.errors import InvalidArgument
@@ -23,6 +25,17 @@ def test_a_token_of_another_list_key_or_scope_is_refused(tokens, scope):
         TOKENS.read(tokens.write(b"mug", scope))
     assert (refused.value.reason, refused.value.fields[0].field) == ("INVALID_PAGE_TOKEN", "page_token")
     assert "ListHolds" in refused.value.message
+
+
+def test_a_place_does_not_run_into_the_scope():
+    """Signed are both, one after the other: `mug` for `c:ann` must not be `mugc:a` for `nn`."""
+    tokens = PageTokens(b"key", method="ListHolds", place_bytes=3)
+    token = tokens.write(b"mug", "c:ann")
+    assert tokens.read(token, "c:ann") == b"mug"
+    raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    moved = base64.urlsafe_b64encode(raw[:3] + b"c:a" + raw[3:]).rstrip(b"=").decode()
+    with pytest.raises(InvalidArgument):
+        tokens.read(moved, "nn")
 
 
 @pytest.mark.parametrize("token", ["", "x", "MSBtdWc=", "ÿ", "A" * 21, "A" * 22, "A" * 5000])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import urllib.error
 import urllib.request
@@ -82,12 +83,14 @@ def test_an_error_of_the_shop_is_an_answer_too(monkeypatch):
 def answers(monkeypatch):
     """What the shop answers one after the other; what was posted."""
     waiting: list[Answer | Exception] = []
-    posted: list[tuple[str, str]] = []
+    posted: list[tuple[str, str, bytes]] = []
+    # What there is most of is another product each time.
+    listed = itertools.cycle([[MUG, TEA], [TEA]])
 
     def call(self, path, body, headers):
         if body is None:
-            return Answer(200, json.dumps({"products": [MUG]}))
-        posted.append((path, headers["idempotency-key"]))
+            return Answer(200, json.dumps({"products": next(listed)}))
+        posted.append((path, headers["idempotency-key"], body))
         answer = waiting.pop(0) if len(waiting) > 1 else waiting[0]
         if isinstance(answer, Exception):
             raise answer

@@ -14,6 +14,7 @@ from chaos.lab import journal as journal_module
 from chaos.lab.experiment import Step
 from chaos.lab.faults import Faults
 from chaos.lab.journal import Journal
+from chaos.partition.filter import NotAllowed
 
 TOUCH = "import pathlib, sys; pathlib.Path(sys.argv[1]).touch()"
 
@@ -63,6 +64,7 @@ import os, sys, time
 from pathlib import Path
 from chaos.lab import watchdog
 from chaos.lab.journal import Journal
+from chaos.partition.filter import NotAllowed
 journal = Journal(Path(sys.argv[1]))
 journal.beat()
 touch = "import pathlib, sys; pathlib.Path(sys.argv[1]).touch()"
@@ -187,3 +189,15 @@ async def test_a_command_that_should_hold_a_fault_and_ends_instead_is_a_fault_th
     with pytest.raises(FaultNotMade, match="hold did not happen: needs root"):
         async with faults._held(fault):
             raise AssertionError("not in force")
+
+
+async def test_who_may_not_cut_the_network_leaves_nothing_behind_that_has_to_be_healed(journal, monkeypatch):
+    def refused():
+        raise NotAllowed("cutting the network needs root")
+
+    monkeypatch.setattr(faults, "program", refused)
+    made = Faults(journal, None, [], clock=time.monotonic, say=print)
+    step = Step(0, "partition", 1, {"between": "orders", "and": "redis"})
+    with pytest.raises(FaultNotMade, match="needs root"):
+        await made.run([step])
+    assert journal.entries() == []
