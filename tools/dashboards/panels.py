@@ -91,7 +91,7 @@ ORDERS = Board(
             Panel("Age of the oldest", {"oldest": "max(orders_pending_oldest_seconds)"}, "s"),
             Panel("Time from acceptance to an end", quantiles("orders_saga_seconds"), "s"),
             Panel("Ended by the saga, by state", rate("orders_saga_ended_total", "state"), "ops"),
-            Panel("Outbox rows", {"{{topic}}": "max by (topic) (outbox_topic_waiting_rows)"}),
+            Panel("Outbox rows", {"rows": "max(outbox_waiting_rows)"}),
             Panel("Age of the oldest outbox row", {"outbox": "max(outbox_lag_seconds)"}, "s"),
             Panel("Messages not processed yet", {"{{topic}}": "topic:consumer_lag:sum"}),
             Panel("Dead letters", {"{{topic}}": "max by (topic) (orders_dead_letters)"}),
