@@ -15,7 +15,7 @@ def failures(name):
 
 async def cancelled(task):
     task.cancel()
-    await asyncio.wait([task], timeout=1)
+    await asyncio.wait([task], timeout=10)
     return task.done()
 
 
@@ -32,7 +32,7 @@ async def test_work_that_ends_by_itself_is_begun_anew(fault):
             raise fault
 
     task = asyncio.create_task(keep_going(name, work, pause_s=0))
-    await asyncio.wait_for(goes_on.wait(), 1)
+    await asyncio.wait_for(goes_on.wait(), 10)
     assert failures(name) == 2
     assert await cancelled(task)
 
@@ -51,7 +51,7 @@ async def test_work_that_is_cancelled_is_not_begun_anew(its_end_fails):
                 raise RuntimeError("it could not leave its group")
 
     task = asyncio.create_task(keep_going(name, work, pause_s=0))
-    await asyncio.wait_for(goes_on.wait(), 1)
+    await asyncio.wait_for(goes_on.wait(), 10)
     assert await cancelled(task)
     assert (len(begun), failures(name)) == (1, 0)
 
