@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from chaos import breakage, commands
 from chaos.commands import FaultNotMade
 from chaos.lab import actions
-from chaos.lab.actions import Fault, Scene
+from chaos.lab.actions import Command, Fault, Scene
 from chaos.lab.experiment import Step
 from chaos.lab.journal import Entry, Journal
 from chaos.lab.load import Load
@@ -55,6 +56,7 @@ class Faults:
         self._say = say
         self._strict = strict
         self._number = 0
+        self._free: dict[tuple[Command, ...], asyncio.Lock] = defaultdict(asyncio.Lock)
         self.bands: list[Band] = []
 
     async def run(self, method: Sequence[Step]) -> None:
@@ -85,6 +87,11 @@ class Faults:
         if step.action == "partition":
             _may_cut()
         fault = actions.fault(step, Scene(number, await self._roles(step), self._journal.folder))
+        # What is broken already is put right before it breaks again.
+        async with self._free[fault.undo or (("once", str(number)),)]:
+            await self._make(step, number, fault)
+
+    async def _make(self, step: Step, number: int, fault: Fault) -> None:
         entry = self._journal.note(number, fault.said, fault.undo)
         # What begins to happen while the command still runs belongs to the fault.
         band = Band(fault.said, self._clock())

@@ -169,6 +169,11 @@ async def test_a_run_that_is_broken_off_leaves_its_faults_in_the_journal(journal
     assert [entry.undo for entry in journal.entries()] == [((sys.executable, "-m", "stack", "start", "redis"),)]
 
 
+async def test_what_is_broken_is_put_right_before_it_breaks_again(journal, made):
+    await faults_of(journal).run([kill("redis", for_s=0.1), kill("redis", at_s=0.05)])
+    assert [words[1] for words in made] == ["kill", "start", "kill", "start"]
+
+
 async def test_a_burst_is_more_customers_and_ends_with_its_time(journal, made):
     load = Here()
     await faults_of(journal, load).run([Step(0, "burst", 0.01, {"factor": 3})])
