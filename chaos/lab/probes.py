@@ -12,6 +12,7 @@ from chaos.lab.figures import Figures, figures, is_placed
 from chaos.lab.history import History
 from chaos.lab.samples import Sampler
 from stack.run import health
+from stack.run.supervisor import Supervisor
 from stack.topology.processes import Process
 
 # Figures are those of so many seconds.
@@ -40,10 +41,18 @@ class Reading:
 class Probes:
     """Reads bounds while an experiment runs."""
 
-    def __init__(self, history: History, sampler: Sampler, processes: Sequence[Process], prometheus_url: str) -> None:
+    def __init__(
+        self,
+        history: History,
+        sampler: Sampler,
+        processes: Sequence[Process],
+        supervisor: Supervisor,
+        prometheus_url: str,
+    ) -> None:
         self._history = history
         self._sampler = sampler
         self._processes = processes
+        self._supervisor = supervisor
         self._prometheus = prometheus_url
 
     async def read(self, bounds: Sequence[Bound], *, since_s: float = 0.0) -> list[Reading]:
@@ -54,12 +63,13 @@ class Probes:
 
     async def unhealthy(self) -> dict[str, str]:
         """The processes that are not well, with a word on each."""
-        answers = await asyncio.gather(*(asyncio.to_thread(health.ask, process.check) for process in self._processes))
-        return {
-            process.name: answer.word
-            for process, answer in zip(self._processes, answers, strict=True)
-            if not answer.good
-        }
+        known = await asyncio.to_thread(self._supervisor.info)
+        states = {process.name: str(known[process.name]["statename"]) for process in self._processes}
+        # What is read from a file of a process that is gone says nothing of it.
+        running = [process for process in self._processes if states[process.name] == "RUNNING"]
+        answers = await asyncio.gather(*(asyncio.to_thread(health.ask, process.check) for process in running))
+        asked = {process.name: answer.word for process, answer in zip(running, answers, strict=True) if not answer.good}
+        return asked | {name: state.lower() for name, state in states.items() if state != "RUNNING"}
 
     async def _value(self, bound: Bound, window: Figures, now: float) -> float | None:
         if bound.promql:

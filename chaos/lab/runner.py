@@ -36,6 +36,7 @@ from chaos.truth import NotRead
 from stack import customer
 from stack.describe import describe
 from stack.run.lock import exclusive
+from stack.run.supervisor import Supervisor
 from stack.settings import Settings
 from stack.topology import system
 from stack.topology.addresses import Host, Port
@@ -126,7 +127,7 @@ class Runner:
             self._chosen, history, products, run=run, seed=seed, plan=experiment.load, faults_s=experiment.seconds
         )
         faults = Faults(self.journal, load, self._patroni, clock=history.now, say=self._say, strict=experiment.strict)
-        probes = Probes(history, sampler, self._processes, prometheus)
+        probes = Probes(history, sampler, self._processes, Supervisor(self._chosen), prometheus)
         witness = Witness(self._chosen.log, self._plan.kafka_brokers, self._patroni)
         return Parts(history, sampler, load, probes, faults, witness)
 

@@ -1,0 +1,60 @@
+"""What the probes of a steady state look at."""
+
+import pytest
+
+from chaos.lab import probes
+from chaos.lab.experiment import Bound
+from chaos.lab.probes import Probes
+from chaos.lab.samples import Sample
+from stack.run.health import Health
+
+
+class Named:
+    def __init__(self, name):
+        self.name = self.check = name
+
+
+class Beside:
+    """A history, a sampler and a supervisor of nothing but what a test says."""
+
+    def __init__(self, **said):
+        self.calls, self.samples, self.states = [], [], {}
+        self.__dict__.update(said)
+
+    def now(self):
+        return 10.0
+
+    def info(self):
+        return {name: {"statename": state} for name, state in self.states.items()}
+
+
+def probing(**said):
+    beside = Beside(**said)
+    return Probes(beside, beside, [Named(name) for name in beside.states], beside, "http://127.0.0.1:1")
+
+
+@pytest.fixture(autouse=True)
+def _health(monkeypatch):
+    """Whoever is asked is well, but for one."""
+    monkeypatch.setattr(probes.health, "ask", lambda check: Health(check != "sick-0", "answers 503"))
+
+
+async def test_a_process_that_is_gone_is_not_well_whatever_it_has_left_behind():
+    states = {"mesh": "STOPPED", "sick-0": "RUNNING", "good-0": "RUNNING"}
+    assert await probing(states=states).unhealthy() == {"mesh": "stopped", "sick-0": "answers 503"}
+    [reading] = await probing(states=states).read([Bound("unhealthy", at_most=0)])
+    assert (reading.value, reading.good) == (2, False)
+
+
+@pytest.mark.parametrize(
+    ("sample", "value"), [(Sample(9, 4, 1), 4), (Sample(1, 4, 1), None), (Sample(9, None, None), None)]
+)
+async def test_what_waits_is_what_was_measured_just_now(sample, value):
+    [reading] = await probing(samples=[sample]).read([Bound("pending", at_most=10)])
+    assert (reading.value, reading.good) == (value, value is not None)
+
+
+async def test_without_a_call_nothing_is_well():
+    readings = await probing().read([Bound("success", at_least=0.9), Bound("promql", at_least=0, promql="up")])
+    assert [reading.good for reading in readings] == [False, False]
+    assert readings[1].said() == "up >= 0: could not be asked"
