@@ -141,12 +141,12 @@ def _dry(experiment: Experiment) -> int:
 
 
 def _summary(results: Sequence[Result]) -> str:
-    lines = [f"{'experiment':<34}{'verdict':<9}{'orders':>7}{'recovery':>10}{'silence':>9}{'broken':>8}"]
+    lines = [f"{'experiment':<38}{'verdict':<9}{'orders':>7}{'recovery':>10}{'silence':>9}{'broken':>8}"]
     for each in results:
         recovery = "never" if each.recovery_s is None else f"{each.recovery_s:.1f} s"
         broken = sum(len(verdict.broken) for verdict in each.verdicts)
         lines.append(
-            f"{each.experiment.name:<34}{'passed' if each.passed else 'FAILED':<9}{each.placed:>7}"
+            f"{each.experiment.name:<38}{'passed' if each.passed else 'FAILED':<9}{each.placed:>7}"
             f"{recovery:>10}{each.silence_s:>7.1f} s{broken:>8}"
         )
     return "\n".join(lines)
