@@ -29,7 +29,7 @@ COMPONENTS_SECONDS = 1200
 INTEGRATION_SECONDS = 1800
 RESILIENCE_SECONDS = 900
 BROWSER_SECONDS = 1200
-SERVICES_AT_A_TIME = 2
+SERVICES_AT_A_TIME = 3
 # They have fixed addresses, and what they look at depends on time: one after the other.
 RIGS = ("tests/system", "tests/mesh", "tests/components/edge", "tests/components/hops")
 INTERRUPT_SECONDS = 30

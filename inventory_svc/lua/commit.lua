@@ -13,7 +13,7 @@
 --   {'settled'}           the stock was rebuilt since, and took it into account
 --   {'ahead'}             it was confirmed on a generation that Redis does not know
 --   {'gone'}              it has no hold: ask the orders whether it owns its lines
---   {'undecided'}         it has no hold, and what became of it may have been forgotten
+--   {'undecided'}         what became of it may have been forgotten
 --   {'unknown', product}  it has a product that is not there
 
 local owned = ARGV[3] == '1'
@@ -51,10 +51,11 @@ local function commit(order, confirmed_on, confirmed_now, at_ms, lines)
   if state == SOLD then return { 'sold', '[]' } end
   if confirmed_on > 0 and confirmed_on < present then return { 'settled' } end
   if state == RELEASED then return { 'released' } end
+  -- An order that is handed over was confirmed before, which may be long ago: its sale is forgotten, not missing. A hold
+  -- that it has is another one, made since: holds live for minutes.
+  if forgotten(at_ms) then return { confirmed_now and 'undecided' or 'settled' } end
   local hold = read_hold(order)
   if hold then return sell_held(order, hold) end
-  -- An order that is handed over was confirmed before, which may be long ago: its sale is forgotten, not missing.
-  if forgotten(at_ms) then return { confirmed_now and 'undecided' or 'settled' } end
   if not owned or #lines == 0 then return { 'gone' } end
   return sell_late(order, lines)
 end

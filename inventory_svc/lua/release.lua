@@ -49,10 +49,11 @@ local function release(order, cancelled_in, held_in, at_ms, created_ms, lines)
   if state == RELEASED then return { 'released' } end
   local hold = read_hold(order)
   if cancelled_in == present then
+    -- Whether it was sold is forgotten; a hold that it has may be another one, made since.
+    if state ~= SOLD and (forgotten(at_ms) or hold and forgotten(created_ms)) then return { 'undecided' } end
     -- Its own hold, whose commit is still to come. One that was placed after a rebuild had counted the order
     -- as sold is a stray: both are given back.
     if hold and (held_in == 0 or held_in == present) then return give_back_held(order, hold) end
-    if state ~= SOLD and forgotten(at_ms) then return { 'undecided' } end
     if hold then append_event('released', order, give_back_hold(order, hold)) end
     if state ~= SOLD and held_in == present and not forgotten(created_ms) then
       -- Its sale would be remembered: there was none.

@@ -14,6 +14,7 @@ import uuid
 from collections import Counter
 from functools import partial
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -321,6 +322,26 @@ class Histories(RuleBasedStateMachine):
         for name in PRODUCTS:
             stock = self.run(self.store.product(name)).stock
             assert (stock.on_hand, stock.sold, stock.held) == (came_in[name], owned[name], 0), (name, stock)
+
+
+HOLD_AGAIN = [("time_passes", {"ticks": 4}), ("time_passes", {"ticks": 4}), ("hold", {"wanted": {"mug": 1}})]
+
+
+@pytest.mark.parametrize(
+    "rest", [[], [("cancel", {})], [*HOLD_AGAIN[:2], ("cancel", {})]], ids=["sold", "cancelled", "old"]
+)
+@pytest.mark.parametrize("late", [False, True], ids=["cancelled before", "cancelled after"])
+def test_a_hold_made_after_the_sale_was_forgotten_is_not_taken_for_the_one_that_was_sold(redis_server, rest, late):
+    state = Histories(redis_server.url)
+    order = ORDERS[0]
+    try:
+        state.open()
+        state.buy(order=order, wanted={"mug": 1})
+        state.deliver(order=order)
+        for name, arguments in [*HOLD_AGAIN, *rest] if late else [*rest, *HOLD_AGAIN]:
+            getattr(state, name)(**arguments if name == "time_passes" else {"order": order, **arguments})
+    finally:
+        state.teardown()
 
 
 def message(key, value):
