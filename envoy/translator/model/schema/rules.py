@@ -77,6 +77,12 @@ RULES: Mapping[str, Rule] = MappingProxyType(
     {text: _at_most_one(*_names_in(text)) for text in _TARGETS}
     | {
         "duration(self) >= duration('1ms')": _at_least_a_millisecond,
+        '((has(self.operation) ? self.operation : "") == "UPSERT") ? (self.value != "") : true': lambda tag: (
+            tag.get("operation") != "UPSERT" or bool(tag.get("value"))
+        ),
+        '((has(self.operation) ? self.operation : "") == "REMOVE") ? !has(self.value) : true': lambda tag: (
+            tag.get("operation") != "REMOVE" or "value" not in tag
+        ),
         '!self.contains("*")': lambda text: "*" not in text,
         'self.all(key, !key.contains("*"))': lambda block: not any("*" in key for key in block),
         "self.all(key, key.size() != 0)": lambda block: all(block),
