@@ -7,8 +7,8 @@ cluster=$1
 trap '"$cluster" down' EXIT
 "$cluster" up
 # What an operator does on any day (test_planned.py: an API server that is silent, restarts of every member) takes five
-# minutes more; `make test-cluster` tries it too. On one node an API server that was silent for a minute finds that node
-# not ready when it is back, and Kubernetes takes its pods out of every service for seconds: that case does not hold there.
+# minutes more; `make test-cluster` tries it too. One case does not hold on one node: after a minute of silence calls failed
+# for some seconds when the API server was back, presumably because it took its only node for not ready.
 "$cluster" exec make deploy test-cluster CLUSTER="$cluster" ARGUMENTS="--ignore=tests/cluster/test_planned.py"
 "$cluster" exec make undeploy DATA=delete
 make test-compose CLUSTER="$cluster"
