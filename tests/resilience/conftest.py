@@ -4,41 +4,16 @@ import asyncio
 import os
 import subprocess
 import sys
-import uuid
 from contextlib import asynccontextmanager
 
 import pytest
 
 from chaos.lab.expect import LogMark
 from chaos.partition.filter import NotAllowed, program
-from stack import settings as stack_settings
-from tests.integration.conftest import CHECKOUT, PLENTY, Stack, Topic
-from tests.integration.load import Load
+from tests.integration import conftest as running
 
-
-@pytest.fixture(scope="session")
-def stack():
-    return Stack(stack_settings.read(os.environ, checkout=CHECKOUT))
-
-
-@pytest.fixture
-async def edge(stack):
-    """The edge, called by a customer of this test alone."""
-    async with stack.client(f"test-{uuid.uuid4()}") as client:
-        yield client
-
-
-@pytest.fixture
-async def load(stack, edge):
-    """Customers of a product of which there is plenty."""
-    product = (await edge.get("/v1/products")).json()["products"][0]["name"]
-    await stack.restock(product, PLENTY)
-    return Load(edge, product)
-
-
-@pytest.fixture
-def topic(stack):
-    return lambda name: Topic(stack.brokers, name)
+# The same stack, and the same customers.
+stack, edge, load, topic = running.stack, running.edge, running.load, running.topic
 
 
 @pytest.fixture
@@ -54,7 +29,7 @@ def cut(stack):
         program()
     except NotAllowed as refused:
         pytest.skip(str(refused))
-    command = [sys.executable, str(CHECKOUT / "chaos" / "network-partition.py")]
+    command = [sys.executable, str(running.CHECKOUT / "chaos" / "network-partition.py")]
     environment = {**os.environ, **stack.settings.environment()}
 
     @asynccontextmanager
