@@ -119,8 +119,7 @@ local function finish_success(handle, status, request)
   end
 end
 
-local function finish_json(handle, status, overloaded)
-  local request = noted(handle)
+local function finish_json(handle, status, request, overloaded)
   if status < 400 and not request.verb then
     -- No call of the contract: a document of the pages, which may be larger than what is buffered of a connection.
     return
@@ -141,8 +140,8 @@ local function as_event(json, tree)
   return id .. "event: " .. kind .. "\ndata: " .. (tree and pick(json, tree) or json) .. "\n\n"
 end
 
-local function finish_events(handle)
-  local rest, tree = "", kept(noted(handle))
+local function finish_events(handle, request)
+  local rest, tree = "", kept(request)
   for chunk in handle:bodyChunks() do
     local text = rest .. chunk:getBytes(0, chunk:length())
     local after = text:match("^.*\n\n()") or 1
@@ -180,7 +179,7 @@ local function keep_from_caches(headers)
   end
 end
 
-local function finish_rest(handle, headers, overloaded)
+local function finish_rest(handle, headers, request, overloaded)
   take_http_code(headers)
   keep_from_caches(headers)
   remove(headers, INTERNAL_RESPONSE_HEADERS)
@@ -189,10 +188,10 @@ local function finish_rest(handle, headers, overloaded)
   headers:add("vary", "Origin")
   local kind = headers:get("content-type")
   if kind == "application/json" then
-    finish_json(handle, tonumber(headers:get(":status")), overloaded)
+    finish_json(handle, tonumber(headers:get(":status")), request, overloaded)
   elseif kind == "text/event-stream" then
     headers:replace("cache-control", "no-store")
-    finish_events(handle)
+    finish_events(handle, request)
   end
 end
 
@@ -210,15 +209,15 @@ function envoy_on_response(handle)
   local overloaded = headers:get("x-envoy-overloaded") ~= nil
   remove_where(headers, is_envoys)
   headers:replace("x-content-type-options", "nosniff")
-  local parent = noted(handle).traceparent
-  if parent then
-    headers:replace("traceparent", parent)
+  local request = noted(handle)
+  if request.traceparent then
+    headers:replace("traceparent", request.traceparent)
   end
   if is_grpc(headers) then
     return finish_grpc(headers, overloaded)
   end
-  finish_rest(handle, headers, overloaded)
-  if noted(handle).head then
+  finish_rest(handle, headers, request, overloaded)
+  if request.head then
     take_body(handle)
   end
 end
