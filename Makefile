@@ -1,20 +1,20 @@
 # Every target is one command of `python -m stack` or `python -m tools`; the bootstrap installs what it needs first.
-# What chooses the stack, for `make help`:
-#: PORT the edge's port on 127.0.0.1 (8080); its HTTPS port is as far from it as 8443 is
-#: STATE the folder of everything that the stack writes: empty, absent or a stack's
-#: NETWORK N of 127.N.S.R, the addresses of its parts (16; with another PORT one made from it)
-#: TOOLS the folder of the Python environment and of Kafka's jars, which stacks share
+# The variables that select a stack, printed by `make help`:
+#: PORT the edge's port on 127.0.0.1 (8080); its HTTPS port is 363 higher (8443)
+#: STATE the folder for everything the stack writes: must be empty, absent or a stack's
+#: NETWORK N of 127.N.S.R, the addresses of its parts (16; derived from any other PORT)
+#: TOOLS the folder of the Python environment and of Kafka's jars, shared by stacks
 #: TEST_PORT the edge's port of the tests' own stack (18080)
-#: LOG_LEVEL of the services: DEBUG, INFO (usual), WARNING, ERROR
-#: TRACES 1: make up has calls traced and starts a viewer; 0: no longer
-#: OTEL_EXPORTER_OTLP_ENDPOINT where traces go (http://127.0.0.1:4317); nowhere without it
+#: LOG_LEVEL log level of the services: DEBUG, INFO (default), WARNING, ERROR
+#: TRACES 1: make up turns on tracing and starts a viewer; 0: turns it off
+#: OTEL_EXPORTER_OTLP_ENDPOINT where traces are sent (http://127.0.0.1:4317); not sent if unset
 #: SVC a service or a replica: orders, orders-0, kafka, inventory-0-envoy
-#: PYTHON the Python 3.11 or later that installs the rest
+#: PYTHON the Python (3.11 or later) that installs everything else
 PYTHON ?= $(shell command -v /usr/bin/python3 || command -v python3)
 STACK := $(PYTHON) -m stack.bootstrap
 DEVELOPER := $(PYTHON) -m tools.bootstrap
-# A one-node cluster for tries, if one is beside this checkout. It has no registry: it builds images and loads them
-# itself. What is called inside its network installs from outside of it.
+# A one-node cluster for trials, if there is one beside this checkout. It has no registry: it builds images and loads
+# them itself. Commands that run inside its network install from outside of it.
 CLUSTER := $(wildcard ../shared/cluster/cluster)
 
 export PYTHONDONTWRITEBYTECODE := 1
@@ -24,27 +24,27 @@ export PYTHONDONTWRITEBYTECODE := 1
 .PHONY: chaos chaos-all chaos-random
 .PHONY: bench-quick reconcile redrive soak hostile help up down status slo logs stop start restart kill run demo order token clean protos lint unit components integration test
 
-help: ## say what can be done, and which variables choose what
+help: ## show the commands and the variables
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 	@printf '\n%s\n' 'Variables (make up PORT=9080, or in the environment):'
 	@grep -hE '^#: ' $(MAKEFILE_LIST) | sed -E 's/^#: ([A-Z_]+) /  \1\t/' | expand -t 32
 
-up: ## install what is missing, start everything, wait until an order goes through
+up: ## install what is missing, start everything, wait until an order has been placed
 	@$(STACK) up
 
-down: ## end everything; the state stays
+down: ## stop everything; the state is kept
 	@$(STACK) down
 
 status: ## every process: pid, address, health, restarts, uptime, memory
 	@$(STACK) status
 
-slo: ## availability, error budget left, outages and time to recover, of an hour, a day, a week and 30 days
+slo: ## availability, error budget left, outages and time to recover over an hour, a day, a week and 30 days
 	@$(STACK) slo
 
-logs: ## the log of SVC, or of everything: its end and what comes; FOLLOW=no: all of it; SINCE=10m MATCH=regex LEVEL=error; ORDER=id, TRACE=id
+logs: ## the logs of SVC, or all logs: their last lines, then new ones as they come; FOLLOW=no: whole logs; SINCE=10m MATCH=regex LEVEL=error; ORDER=id, TRACE=id
 	@$(STACK) logs "$(SVC)" --since="$(SINCE)" --match="$(MATCH)" --level="$(LEVEL)" --follow="$(FOLLOW)" --order="$(ORDER)" --trace="$(TRACE)"
 
-stop: ## end SVC in its own time, until make start
+stop: ## stop SVC gracefully, until make start
 	@$(STACK) stop "$(SVC)"
 
 start: ## start SVC again
@@ -53,28 +53,28 @@ start: ## start SVC again
 restart: ## stop SVC and start it
 	@$(STACK) restart "$(SVC)"
 
-kill: ## SIGKILL every replica of SVC, until make start
+kill: ## send SIGKILL to every replica of SVC, which stays down until make start
 	@$(STACK) kill "$(SVC)"
 
-run: ## run one replica of a running stack in the foreground, say SVC=orders-0 LOG_LEVEL=DEBUG
+run: ## run one replica of a running stack in the foreground, for example SVC=orders-0 LOG_LEVEL=DEBUG
 	@$(STACK) run "$(SVC)"
 
-demo: ## place an order with curl; show the answer, its row and its event
+demo: ## place an order with curl; show the response, its row and its event
 	@$(STACK) demo
 
-order: ## one order's life: what happened to it, when, by which replica and in which trace; ID=its id or name
+order: ## the timeline of one order: each change with its time, replica and trace; ID=its id or name
 	@$(STACK) order "$(ID)"
 
-token: ## a token for CUSTOMER, signed by the development issuer; OPERATOR=yes for an operator's
+token: ## print a token for CUSTOMER, signed by the development issuer; OPERATOR=yes for an operator
 	@$(STACK) token "$(CUSTOMER)" --operator="$(OPERATOR)"
 
-reconcile: ## compare orders, holds, events and stock; repair what can be, fail if something is left
+reconcile: ## compare orders, holds, events and stock; repair what can be repaired, fail if a discrepancy remains
 	@$(STACK) reconcile
 
-redrive: ## send dead letters on their way again
+redrive: ## redeliver dead letters
 	@$(STACK) redrive
 
-soak: ## buy while parts are killed, then check every promise; ARGUMENTS="--orders 50000 --seed 7"
+soak: ## place orders while processes are killed, then verify every guarantee; ARGUMENTS="--orders 50000 --seed 7"
 	@$(STACK) soak $(ARGUMENTS)
 
 chaos: ## run an experiment of chaos/experiments: EXPERIMENT=inventory-gone ARGUMENTS="--seed 7", or "--dry-run"
@@ -83,63 +83,63 @@ chaos: ## run an experiment of chaos/experiments: EXPERIMENT=inventory-gone ARGU
 chaos-all: ## run every experiment, and write an index page; ARGUMENTS="--only postgres,kafka"
 	@$(STACK) chaos-all $(ARGUMENTS)
 
-chaos-random: ## break what a seed draws, for some minutes; SEED=7 MINUTES=5
+chaos-random: ## inject random faults for some minutes; SEED=7 MINUTES=5
 	@$(STACK) chaos-random --seed="$(SEED)" --minutes="$(MINUTES)" $(ARGUMENTS)
 
-hostile: ## attack while a bystander shops; ROWS=grpc-no-te,slow (names or their beginnings), ARGUMENTS="--seconds 2"
+hostile: ## attack the stack while a regular client places orders; ROWS=grpc-no-te,slow (names or prefixes), ARGUMENTS="--seconds 2"
 	@$(STACK) hostile $(if $(ROWS),--rows $(ROWS)) $(ARGUMENTS)
 
-bench-quick: up ## compare a commit (BASE, HEAD) with this checkout under load, in turn; ARGUMENTS="--batch 100 --json FILE"
+bench-quick: up ## compare a commit (BASE, HEAD) with this checkout under the same load, alternating; ARGUMENTS="--batch 100 --json FILE"
 	@$(ENVIRONMENT)/bin/python -m bench.commits --base "$(or $(BASE),HEAD)" $(ARGUMENTS)
 
-clean: ## remove what a stack that is down made in its folder, and say what
+clean: ## remove what a stopped stack created in its folder, and list it
 	@$(STACK) clean
 
-protos: ## build the descriptor set and the stubs, and install them
+protos: ## generate the descriptor set and the stubs, and install them
 	@$(if $(CLUSTER),tests/cluster/outside.sh) $(STACK) protos
 
-lint: ## every check of the code that needs no running system
+lint: ## all static checks
 	@$(DEVELOPER) lint
 
-unit: ## the tests that start nothing; TESTS=tests/unit/orders, or a file, or FILE::TEST
+unit: ## the unit tests, which start no servers; TESTS=tests/unit/orders, or a file, or FILE::TEST
 	@$(DEVELOPER) unit "$(TESTS)"
 
-components: ## the tests that start the real programs which one component needs; TESTS=… as for unit
+components: ## the tests of one component with the real programs it needs; TESTS=… as for unit
 	@$(DEVELOPER) components "$(TESTS)"
 
-integration: ## the tests of a whole stack, on one of their own; TESTS=… as for unit
+integration: ## the tests of a whole stack, on a stack of their own; TESTS=… as for unit
 	@$(DEVELOPER) integration "$(TESTS)"
 
-mesh-apply: ## put FILE's Istio resources in force at once, as kubectl apply does
+mesh-apply: ## apply FILE's Istio resources immediately, as kubectl apply does
 	@$(STACK) mesh-apply "$(FILE)"
 
-mesh-delete: ## take back what was applied from FILE
+mesh-delete: ## remove what was applied from FILE
 	@$(STACK) mesh-delete "$(FILE)"
 
-mesh-diff: ## what FILE (or what was applied) changes in every Envoy
+mesh-diff: ## show what FILE (or what is applied now) changes in every Envoy
 	@$(STACK) mesh-diff "$(FILE)"
 
-mesh-dump: ## what the sidecars of SVC have
+mesh-dump: ## show the configuration of the sidecars of SVC
 	@$(STACK) mesh-dump "$(SVC)"
 
-breakers: ## every sidecar's view of every host: ejected or not, since when, errors, pending, retries
+breakers: ## outlier detection in every sidecar: which hosts are ejected and since when, errors, pending, retries
 	@$(STACK) breakers
 
-test: ## lint, unit tests, those of components, then those of a whole stack, on one of their own
+test: ## lint, then the unit, component and integration tests, the latter on a stack of their own
 	@$(DEVELOPER) test
 
 .PHONY: mutation
 
-mutation: ## which small changes of the heart's code no test notices; MODULES=part of a name, SAMPLE=mutants of each
+mutation: ## mutation testing of the core: which small changes no test detects; MODULES=part of a name, SAMPLE=mutants of each
 	@$(DEVELOPER) mutation --modules="$(MODULES)" --sample="$(SAMPLE)"
 
-# Kubernetes: whichever cluster KUBECONFIG names. OVERLAY is a folder of k8s/overlays, REGISTRY where the images are.
+# Kubernetes: the cluster that KUBECONFIG names. OVERLAY is a folder of k8s/overlays, REGISTRY the registry of the images.
 export BUILD ?= $(if $(CLUSTER),$(CLUSTER) build-image)
 export LOAD ?= $(if $(CLUSTER),$(CLUSTER) load)
-# The environment that `make protos` brings.
+# The environment that `make protos` creates.
 ENVIRONMENT = $(shell $(PYTHON) -c 'import os; from stack import bootstrap, settings; print(settings.read(os.environ, checkout=bootstrap.CHECKOUT).venv)')
 
-# Where its engine and its API server are.
+# The addresses of its container engine and its API server.
 BESIDE := $(if $(CLUSTER),eval "$$($(CLUSTER) env)";)
 
 .PHONY: images image-locks deploy undeploy
@@ -147,16 +147,16 @@ BESIDE := $(if $(CLUSTER),eval "$$($(CLUSTER) env)";)
 images: protos ## build the images that changed
 	@$(BESIDE) $(PYTHON) -m images.build cluster
 
-deploy: images ## bring the system to a cluster, wait until an order goes through
+deploy: images ## deploy the system to a cluster and wait until an order has been placed
 	@$(PYTHON) -m k8s.deploy
 
-undeploy: ## take it off again; volumes and secrets stay, unless DATA=delete
+undeploy: ## remove it from the cluster; volumes and secrets are kept, unless DATA=delete
 	@$(PYTHON) -m k8s.undeploy
 
-image-locks: protos ## resolve anew what the images install
+image-locks: protos ## update the lock files of the images
 	@images/lock.sh $(ENVIRONMENT)/bin/uv
 
-# `make compose-images` is only for an engine that cannot build while it runs; others need no more than `docker compose up`.
+# `make compose-images` is only for an engine that cannot build during `up`; with others, `docker compose up` is enough.
 COMPOSE := $(if $(CLUSTER),$(CLUSTER) compose,docker compose)
 
 .PHONY: compose-images test-cluster test-compose
@@ -164,10 +164,10 @@ COMPOSE := $(if $(CLUSTER),$(CLUSTER) compose,docker compose)
 compose-images: ## build the images of compose.yaml
 	@$(BESIDE) $(PYTHON) -m images.build compose
 
-test-cluster: protos ## kill pods of what is deployed, under load; print what it cost
+test-cluster: protos ## kill pods of the deployed system under load, and print the effect
 	@$(ENVIRONMENT)/bin/python -m pytest tests/cluster $(ARGUMENTS)
 
-test-compose: protos compose-images ## start compose.yaml, order, kill inventory, order again, take it down
+test-compose: protos compose-images ## start compose.yaml, place orders before and after inventory is killed, and take it down
 	@$(COMPOSE) up -d && $(if $(CLUSTER),$(CLUSTER) compose-exec) $(ENVIRONMENT)/bin/python -m pytest tests/compose; status=$$?; [ $$status = 0 ] || $(COMPOSE) logs --tail=20; $(COMPOSE) down -v; exit $$status
 
 .PHONY: check-cluster

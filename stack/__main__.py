@@ -46,7 +46,7 @@ def _failed(error: OSError) -> int:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """SIGTERM ends a command as Ctrl-C does, so that it puts right what it began."""
+    """Handle SIGTERM like Ctrl-C, so that a command that is terminated cleans up what it began."""
     raise KeyboardInterrupt
 
 

@@ -1,8 +1,8 @@
 """
-The first step of every command: bring what is missing, then hand over to the environment's Python.
+The first step of every command: install what is missing, then hand over to the environment's Python.
 
-Run as `python3 -m stack.bootstrap COMMAND…` with nothing but Python 3.11's standard library. An older Python must
-be able to read this module, to say that it is too old.
+Run as `python3 -m stack.bootstrap COMMAND…` with nothing but Python 3.11's standard library. An older Python must be
+able to parse this module, so that it can report that it is too old.
 """
 
 import os
@@ -26,7 +26,7 @@ from stack.settings import CHECKOUT as CHECKOUT  # noqa: E402
 
 
 def main(words: Sequence[str], *, program: str = "stack", commands: Sequence[Command] = command_table.COMMANDS) -> None:
-    """Install what the command of *words* needs and replace this process by the command itself."""
+    """Install what the command in *words* needs and replace this process by the command itself."""
     try:
         python = _prepare(words, commands)
         os.execv(python, [str(python), "-m", program, *words])

@@ -1,5 +1,5 @@
 """
-The commands of the stack: one table, from which come the command line, its help and what is installed first.
+The commands of the stack: one table, from which the command line, its help and the installation steps are derived.
 
 Standard library only: the bootstrap reads it before anything is installed.
 """
@@ -19,23 +19,23 @@ Function = Callable[[Settings, argparse.Namespace], int]
 
 
 class Needs(Enum):
-    """What a command installs before it runs, where it is missing."""
+    """What must be installed before a command runs."""
 
-    NOTHING = "an environment that is there already"
+    NOTHING = "an existing environment"
     ENVIRONMENT = "the environment"
-    STORES = "the environment and the stores' programs"
+    STORES = "the environment and the programs of the stores"
     BROWSER = "those, a browser and a packet filter"
     LAB = "the environment and, for root, a packet filter"
 
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument of a command; the Makefile gives it the variable *variable*, which may be empty."""
+    """One argument of a command; the Makefile passes it the value of *variable*, which may be empty."""
 
     name: str  # as argparse wants it: service, --match
     variable: str  # SVC
     help: str
-    required: str = ""  # an example, where it may not be left out
+    required: str = ""  # an example value, if the argument is required
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +47,10 @@ class Command:
     function: str  # MODULE:NAME, imported only when the command runs
     needs: Needs = Needs.NOTHING
     arguments: tuple[Argument, ...] = ()
-    passes_on: bool = False  # what follows belongs to another program, --help as well
+    passes_on: bool = False  # the remaining words belong to another program, including --help
 
     def load(self) -> Function:
-        """Import the function."""
+        """Import the function that runs the command."""
         module, _, name = self.function.partition(":")
         function: Function = getattr(importlib.import_module(module), name)
         return function
@@ -58,7 +58,7 @@ class Command:
 
 SVC = Argument("service", "SVC", "a service or a replica: inventory, inventory-0, kafka, …")
 ONE = Argument("service", "SVC", SVC.help, required="SVC=inventory, SVC=inventory-0, SVC=kafka, …")
-FILE = Argument("file", "FILE", "a file of Istio resources", required="FILE=chaos/faults/…")
+FILE = Argument("file", "FILE", "a file with Istio resources", required="FILE=chaos/faults/…")
 CONTROL = "stack.commands.control"
 PROGRAMS = "stack.commands.programs"
 MESH = "stack.commands.mesh"
@@ -66,11 +66,11 @@ MESH = "stack.commands.mesh"
 COMMANDS = (
     Command(
         name="up",
-        help="install what is missing, start everything, wait until an order goes through",
+        help="install what is missing, start everything, wait until an order has been placed",
         function="stack.commands.up:run",
         needs=Needs.STORES,
     ),
-    Command(name="down", help="end everything; the state stays", function=f"{CONTROL}:down"),
+    Command(name="down", help="stop everything; the state is kept", function=f"{CONTROL}:down"),
     Command(
         name="status",
         help="every process: pid, address, health, restarts, uptime, memory",
@@ -78,89 +78,89 @@ COMMANDS = (
     ),
     Command(
         name="slo",
-        help="availability, error budget left, outages and time to recover, of an hour, a day, a week and 30 days",
+        help="availability, error budget left, outages and time to recover over an hour, a day, a week and 30 days",
         function="stack.commands.slo:run",
     ),
     Command(
         name="logs",
-        help="the log of SVC, or of everything: its end and what comes; FOLLOW=no the whole log",
+        help="the logs of SVC, or all logs: their last lines, then new ones as they come; FOLLOW=no: whole logs",
         function="stack.commands.logs:run",
         arguments=(
             SVC,
             Argument("--since", "SINCE", "10m, 2h, 11:20, …"),
             Argument("--match", "MATCH", "a regular expression"),
-            Argument("--level", "LEVEL", "at least: debug, info, warning, error"),
-            Argument("--follow", "FOLLOW", "no: what is there, whole, and no more"),
-            Argument("--order", "ORDER", "an order's id or name: the lines about it, and those of its traces"),
-            Argument("--trace", "TRACE", "a trace's id"),
+            Argument("--level", "LEVEL", "the lowest level to show: debug, info, warning, error"),
+            Argument("--follow", "FOLLOW", "no: print the existing logs in full and exit"),
+            Argument("--order", "ORDER", "an order's id or name: only its lines and those of its traces"),
+            Argument("--trace", "TRACE", "a trace id"),
         ),
     ),
-    Command(
-        name="stop", help="end SVC in its own time, until make start", function=f"{CONTROL}:stop", arguments=(ONE,)
-    ),
+    Command(name="stop", help="stop SVC gracefully, until make start", function=f"{CONTROL}:stop", arguments=(ONE,)),
     Command(name="start", help="start SVC again", function=f"{CONTROL}:start", arguments=(ONE,)),
     Command(name="restart", help="stop SVC and start it", function=f"{CONTROL}:restart", arguments=(ONE,)),
     Command(
         name="kill",
-        help="SIGKILL every replica of SVC, until make start",
+        help="send SIGKILL to every replica of SVC, which stays down until make start",
         function=f"{CONTROL}:kill",
         arguments=(ONE,),
     ),
     Command(
         name="run",
-        help="run one replica of a running stack in the foreground, in the place of its supervised twin",
+        help="run one replica of a running stack in the foreground, in place of the supervised one",
         function="stack.commands.foreground:run",
         arguments=(Argument("service", "SVC", "one process", required="SVC=orders-0"),),
     ),
     Command(
         name="demo",
-        help="place an order with curl; show the answer, its row and its event",
+        help="place an order with curl; show the response, its row and its event",
         function="stack.commands.demo:run",
     ),
     Command(
         name="order",
-        help="one order's life: what happened to it, when, by which replica and in which trace",
+        help="the timeline of one order: each change with its time, replica and trace",
         function="stack.commands.order:run",
         arguments=(Argument("order", "ID", "an order's id or name", required="ID=0b0f6d2e-…"),),
     ),
     Command(
         name="clean",
-        help="remove what a stack that is down made in its folder, and say what",
+        help="remove what a stopped stack created in its folder, and list it",
         function="stack.commands.clean:run",
     ),
     Command(
         name="token",
-        help="a token for CUSTOMER, signed by the development issuer",
+        help="print a token for CUSTOMER, signed by the development issuer",
         function=f"{PROGRAMS}:token",
         arguments=(
-            Argument("customer", "CUSTOMER", "whose token", required="CUSTOMER=ana"),
-            Argument("--operator", "OPERATOR", "yes: for an operator of the shop"),
+            Argument("customer", "CUSTOMER", "the customer", required="CUSTOMER=ana"),
+            Argument("--operator", "OPERATOR", "yes: a token for an operator"),
         ),
     ),
     Command(
         name="reconcile",
-        help="compare orders, holds, events and stock; repair what can be, fail if something is left",
+        help="compare orders, holds, events and stock; repair what can be repaired, fail if a discrepancy remains",
         function=f"{PROGRAMS}:operate",
     ),
-    Command(name="redrive", help="send dead letters on their way again", function=f"{PROGRAMS}:operate"),
+    Command(name="redrive", help="redeliver dead letters", function=f"{PROGRAMS}:operate"),
     Command(
         name="soak",
-        help="buy while parts are killed, then check every promise",
+        help="place orders while processes are killed, then verify every guarantee",
         function=f"{PROGRAMS}:soak",
         passes_on=True,
     ),
     Command(
         name="hostile",
-        help="attack while a bystander shops, then say which attacks it felt",
+        help="attack the stack while a regular client places orders, then report which attacks affected it",
         function=f"{PROGRAMS}:hostile",
         passes_on=True,
     ),
     Command(
         name="chaos",
-        help="run an experiment of chaos/experiments: break something, and check that nothing was lost",
+        help="run an experiment of chaos/experiments: inject faults under load, and verify that nothing was lost",
         function=f"{PROGRAMS}:chaos",
         needs=Needs.LAB,
-        arguments=(Argument("experiment", "EXPERIMENT", "its name", required="EXPERIMENT=inventory-gone"),),
+        arguments=(
+            Argument("experiment", "EXPERIMENT", "the experiment's name", required="EXPERIMENT=inventory-gone"),
+        ),
         passes_on=True,
     ),
     Command(
@@ -172,55 +172,55 @@ COMMANDS = (
     ),
     Command(
         name="chaos-random",
-        help="break what a seed draws, for some minutes",
+        help="inject random faults for some minutes",
         function=f"{PROGRAMS}:chaos_random",
         needs=Needs.LAB,
         arguments=(
-            Argument("--seed", "SEED", "the same number draws the same"),
-            Argument("--minutes", "MINUTES", "how long (5)"),
+            Argument("--seed", "SEED", "the seed; the same seed draws the same faults"),
+            Argument("--minutes", "MINUTES", "minutes to run (5)"),
         ),
         passes_on=True,
     ),
     Command(
         name="protos",
-        help="build the descriptor set and the stubs, and install them",
+        help="generate the descriptor set and the stubs, and install them",
         function="stack.commands.protos:run",
         needs=Needs.ENVIRONMENT,
     ),
     Command(
         name="mesh-apply",
-        help="put FILE's Istio resources in force at once, as kubectl apply does",
+        help="apply FILE's Istio resources immediately, as kubectl apply does",
         function=f"{MESH}:run",
         arguments=(FILE,),
     ),
     Command(
         name="mesh-delete",
-        help="take back what was applied from FILE",
+        help="remove what was applied from FILE",
         function=f"{MESH}:run",
         arguments=(FILE,),
     ),
     Command(
         name="mesh-diff",
-        help="what FILE (or what was applied) changes in every Envoy",
+        help="show what FILE (or what is applied now) changes in every Envoy",
         function=f"{MESH}:run",
         arguments=(Argument("file", "FILE", FILE.help),),
     ),
     Command(
         name="mesh-dump",
-        help="what the sidecars of SVC have",
+        help="show the configuration of the sidecars of SVC",
         function=f"{MESH}:run",
         arguments=(Argument("workload", "SVC", SVC.help, required="SVC=orders"),),
     ),
     Command(
         name="breakers",
-        help="every sidecar's view of every host: ejected or not, since when, errors, pending, retries",
+        help="outlier detection in every sidecar: which hosts are ejected and since when, errors, pending, retries",
         function=f"{MESH}:run",
     ),
 )
 
 
 def parser(program: str, commands: Sequence[Command]) -> argparse.ArgumentParser:
-    """The command line of *commands*; `parse` reads it."""
+    """Return the command line parser of *commands*, for `parse`."""
     made = argparse.ArgumentParser(prog=program)
     chosen = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in commands:
@@ -237,9 +237,9 @@ def parser(program: str, commands: Sequence[Command]) -> argparse.ArgumentParser
 
 def parse(program: str, commands: Sequence[Command], words: Sequence[str]) -> tuple[Command, argparse.Namespace]:
     """
-    The command that *words* name and its options; what it passes on is in `further`.
+    Return the command named by *words* with its options; words for another program are in `further`.
 
-    Raises `StackError` where an argument is missing that may not be; ends the program as argparse does.
+    Raises `StackError` when a required argument is missing; exits as argparse does on other errors.
     """
     made = parser(program, commands)
     options, further = made.parse_known_args(words)
@@ -249,25 +249,25 @@ def parse(program: str, commands: Sequence[Command], words: Sequence[str]) -> tu
     options.further = further
     for argument in command.arguments:
         if argument.required and not getattr(options, argument.name):
-            raise StackError(f"say which: make {command.name} {argument.required}")
+            raise StackError(f"missing argument: make {command.name} {argument.required}")
     return command, options
 
 
 def by_name(commands: Sequence[Command]) -> Mapping[str, Command]:
-    """The commands by their names."""
+    """Return the commands by name."""
     return {command.name: command for command in commands}
 
 
 def yes(variable: str, text: str, *, default: bool = False) -> bool:
     """
-    Whether *text* means yes; nothing means *default*.
+    Return whether *text* means yes; empty text means *default*.
 
-    Raises `StackError` that names *variable* for what is neither yes nor no.
+    Raises `StackError` that names *variable* for anything else than yes or no.
     """
     if re.fullmatch(r"(?i)yes|y|true|on|1", text):
         return True
     if re.fullmatch(r"(?i)no|n|false|off|0", text):
         return False
     if text:
-        raise StackError(f"{variable}={text!r} is neither yes nor no")
+        raise StackError(f"{variable}={text!r} must be yes or no")
     return default

@@ -1,5 +1,5 @@
 """
-Tokens of the stack's own development issuer, for the commands that buy something.
+Tokens of the stack's development issuer, for the commands that place orders.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -13,12 +13,12 @@ Metadata = tuple[tuple[str, str], ...]
 
 
 def token(settings: Settings, customer: str, *, operator: bool = False) -> str:
-    """A token that makes its bearer *customer* for 12 hours, and an operator of the shop if asked for."""
+    """Return a token for *customer* that is valid for 12 hours, with the operator's role if asked for."""
     issuer = IssuerSettings(state=settings.secrets / "issuer")
     signer = Signer(key_in(issuer.state), issuer.url)
     return signer.token(customer, now=datetime.now(UTC), lifetime=LIFETIME, operator=operator)
 
 
 def metadata(settings: Settings, customer: str, *, operator: bool = False) -> Metadata:
-    """What a gRPC call through the edge carries, so that it is *customer*'s."""
+    """Return the metadata of a gRPC call through the edge as *customer*."""
     return (("authorization", f"Bearer {token(settings, customer, operator=operator)}"),)

@@ -1,5 +1,5 @@
 """
-The plan of the stack that the settings choose.
+Derives the plan of a stack from its settings.
 """
 
 from stack.install import artifacts
@@ -11,9 +11,9 @@ from stack.topology.plan import Plan
 
 def describe(settings: Settings) -> Plan:
     """
-    Describe a stack that was made before; writes nothing.
+    Describe an existing stack; write nothing.
 
-    Raises `NotAStack` where there is none.
+    Raises `NotAStack` if there is none.
     """
     state.require(settings)
     return Plan(settings=settings, passwords=passwords.read(settings.secrets), programs=artifacts.programs())
@@ -21,9 +21,9 @@ def describe(settings: Settings) -> Plan:
 
 def prepare(settings: Settings) -> Plan:
     """
-    Make the stack's folders and draw its passwords, unless they are there, and describe it.
+    Create the stack's folders and passwords where they are missing, and describe it.
 
-    Raises `NotAStack` for a folder that holds something else.
+    Raises `NotAStack` for a folder with other contents.
     """
     state.claim(settings)
     return Plan(settings=settings, passwords=passwords.keep(settings.secrets), programs=artifacts.programs())

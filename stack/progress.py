@@ -1,4 +1,4 @@
-"""What a person reads while something takes its time."""
+"""Progress messages of commands that take a while."""
 
 import threading
 import time
@@ -8,7 +8,7 @@ from contextlib import suppress
 
 class Progress:
     """
-    Lines like `[12.3s] postgres-0: primary`, from any thread, seconds since it was made.
+    Prints lines like `[12.3s] postgres-0: primary` from any thread, with the seconds since its creation.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -17,11 +17,11 @@ class Progress:
         self._lock = threading.Lock()
 
     def seconds(self) -> float:
-        """Seconds since the work began."""
+        """Return the seconds since the work began."""
         return self._clock() - self._begin
 
     def say(self, text: str) -> None:
-        """Print one line, at once."""
-        # Whoever closes the terminal does not end the work.
+        """Print one line immediately."""
+        # A closed terminal must not end the work.
         with self._lock, suppress(BrokenPipeError):
             print(f"[{self.seconds():5.1f}s] {text}", flush=True)

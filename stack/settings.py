@@ -1,7 +1,7 @@
 """
-What a person may choose about a stack, read from the environment once.
+The settings of a stack, read from the environment.
 
-Standard library only: the bootstrap reads it before anything is installed.
+Standard library only: the bootstrap reads them before anything is installed.
 """
 
 import hashlib
@@ -21,67 +21,67 @@ TRACED = "traced"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 TLS_DISTANCE = 8443 - DEFAULT_PORT
 HIGHEST_PORT = 65535
-# A UNIX socket's path is at most 107 bytes on Linux; the longest of ours adds this much.
+# A UNIX socket's path has at most 107 bytes on Linux; ours add up to this many to the state folder.
 STATE_LENGTH_LIMIT = 107 - len("/run/supervisor.sock")
-# What PostgreSQL, Kafka and supervisord all take in a path without quoting.
+# The characters that PostgreSQL, Kafka and supervisord all accept in a path without quoting.
 STATE_PATTERN = re.compile(r"/[A-Za-z0-9._/+@-]*[A-Za-z0-9._+@-]")
 
 
 class SettingsError(StackError):
-    """A variable that no stack can be started with; the message names it."""
+    """A variable has an invalid value; the message names it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """
-    One stack: where it keeps its state and which addresses it takes.
+    The settings of one stack: where it keeps its state and which addresses it uses.
     """
 
     checkout: Path  # this repository
     state: Path  # everything the stack writes
-    tools: Path  # virtual environment and Kafka's jars; stacks may share them
+    tools: Path  # the virtual environment and Kafka's jars; stacks may share them
     port: int = DEFAULT_PORT  # the edge's, on 127.0.0.1
     network: int = DEFAULT_NETWORK  # N of 127.N.S.R, 1 to 254
-    log_level: str = DEFAULT_LOG_LEVEL  # of the services and of the pages
-    traces: bool = False  # whether calls are traced, and a viewer shows it
-    differing: tuple[str, ...] = ()  # NAME=VALUE of what is not as a person who chooses nothing gets it
+    log_level: str = DEFAULT_LOG_LEVEL  # log level of the services and the pages
+    traces: bool = False  # whether calls are traced and the viewer runs
+    differing: tuple[str, ...] = ()  # NAME=VALUE of every setting that is not the default
 
     @property
     def venv(self) -> Path:
         """
-        The virtual environment of this checkout: its sources, and the packages that checkouts of one lock file share.
+        The virtual environment of this checkout, which shares the packages with other checkouts of the same lock file.
         """
         digest = hashlib.sha256(str(self.checkout).encode()).hexdigest()[:8]
         return self.tools / f"checkout-{digest}"
 
     @property
     def traced(self) -> Path:
-        """What says that this stack is traced, until it is told otherwise."""
+        """The file whose presence marks this stack as traced."""
         return self.conf / TRACED
 
     @property
     def zipkin_libs(self) -> Path:
-        """The viewer of traces, one jar."""
+        """The jar of the trace viewer."""
         return self.tools / "zipkin-libs"
 
     @property
     def kafka_libs(self) -> Path:
-        """Kafka's jars and what they depend on."""
+        """Kafka's jars and their dependencies."""
         return self.tools / "kafka-libs"
 
     @property
     def data(self) -> Path:
-        """What the data stores keep, a folder each."""
+        """The data folders of the stores."""
         return self.state / "data"
 
     @property
     def conf(self) -> Path:
-        """Generated configuration; written again by every start."""
+        """Generated configuration; rewritten at every start."""
         return self.state / "conf"
 
     @property
     def log(self) -> Path:
-        """One rotated log for each process."""
+        """The logs, rotated, one for each process."""
         return self.state / "log"
 
     @property
@@ -96,41 +96,41 @@ class Settings:
 
     @property
     def mesh(self) -> Path:
-        """What the mesh controller writes for the sidecars."""
+        """The configuration that the mesh controller writes for the sidecars."""
         return self.state / "mesh"
 
     @property
     def reports(self) -> Path:
-        """A folder for each run of an experiment, and their index."""
+        """The reports: a folder for each run of an experiment, and their index."""
         return self.state / "chaos"
 
     @property
     def state_of_tests(self) -> Path:
-        """The state of the stack that `make test` starts."""
+        """The state folder of the stack that `make test` starts."""
         return self.state / "test"
 
     @property
     def edge_url(self) -> str:
-        """Where web clients reach the system."""
+        """The URL at which web clients reach the system."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def authority(self) -> Path:
-        """The local authority's certificate, by which clients know the edge's."""
+        """The certificate of the local authority, with which clients verify the edge."""
         return self.secrets / "certificates" / "root" / "ca.pem"
 
     @property
     def tls_port(self) -> int:
-        """The edge's HTTPS port: 8443 beside 8080, and as far from any other."""
+        """The edge's HTTPS port: 8443 for 8080, and at the same distance from any other."""
         above = self.port + TLS_DISTANCE
         return above if above <= HIGHEST_PORT else self.port - TLS_DISTANCE
 
     def command(self, target: str) -> str:
-        """A command on this stack as a person types it: `make status PORT=9080`."""
+        """Return a command on this stack as a person types it: `make status PORT=9080`."""
         return " ".join(("make", target, *self.differing))
 
     def environment(self) -> dict[str, str]:
-        """The variables that make the same settings again in a child process."""
+        """Return the variables that give a child process the same settings."""
         return {
             "STATE": str(self.state),
             "TOOLS": str(self.tools),
@@ -143,9 +143,9 @@ class Settings:
 
 def read(environ: Mapping[str, str], *, checkout: Path) -> Settings:
     """
-    Read PORT, NETWORK, STATE, TOOLS, LOG_LEVEL and TRACES; an empty variable is an absent one.
+    Read PORT, NETWORK, STATE, TOOLS, LOG_LEVEL and TRACES; an empty variable counts as unset.
 
-    A stack that was started with TRACES=1 is traced until it is started with TRACES=0.
+    A stack that was started with TRACES=1 stays traced until it is started with TRACES=0.
 
     Raises `SettingsError` that names the variable.
     """
@@ -158,7 +158,7 @@ def read(environ: Mapping[str, str], *, checkout: Path) -> Settings:
         raise SettingsError(f"STATE={state} is inside the repository; choose a folder outside it")
     log_level = (environ.get("LOG_LEVEL") or DEFAULT_LOG_LEVEL).upper()
     if log_level not in LOG_LEVELS:
-        raise SettingsError(f"LOG_LEVEL={log_level!r} is none of {', '.join(LOG_LEVELS)}")
+        raise SettingsError(f"LOG_LEVEL={log_level!r} is not one of {', '.join(LOG_LEVELS)}")
     chosen = (
         ("PORT", port, DEFAULT_PORT),
         ("NETWORK", network, network_of(port)),
@@ -180,9 +180,9 @@ def read(environ: Mapping[str, str], *, checkout: Path) -> Settings:
 
 def default_state(environ: Mapping[str, str]) -> Path:
     """
-    The folder a person who chooses nothing gets.
+    Return the default state folder.
 
-    Root's is not in its home, which the user postgres cannot enter.
+    Root's is outside its home, which the user postgres cannot enter.
     """
     if os.geteuid() == 0:
         return Path("/var/tmp/order-system")  # noqa: S108 - created by us, mode 0755, kept over reboots
@@ -192,14 +192,14 @@ def default_state(environ: Mapping[str, str]) -> Path:
 
 def _beside(base: Path, port: int) -> Path:
     """
-    *base*, or a folder beside it when another port asks for a second stack.
+    Return *base*, or for another port a folder beside it.
     """
     return base if port == DEFAULT_PORT else base.with_name(f"{base.name}-{port}")
 
 
 def network_of(port: int) -> int:
     """
-    N for an edge on *port*: 16 for the usual port, else one of 17 to 254.
+    Return N for an edge on *port*: 16 for the default port, else one of 17 to 254.
     """
     return DEFAULT_NETWORK if port == DEFAULT_PORT else 17 + port % 238
 

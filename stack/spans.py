@@ -1,9 +1,9 @@
 """
-Takes spans as OpenTelemetry's services send them (OTLP over gRPC) and gives them to Zipkin in its own words.
+Receives spans from OpenTelemetry's exporters (OTLP over gRPC) and sends them to Zipkin in its own format.
 
-    python -m stack.spans HOST:PORT http://HOST:PORT/api/v2/spans
+python -m stack.spans HOST:PORT http://HOST:PORT/api/v2/spans
 
-Zipkin's server does not take OTLP itself. On a cluster the OpenTelemetry Collector is in this place.
+Zipkin's server does not accept OTLP itself. On a cluster, the OpenTelemetry Collector takes this place.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ KINDS = {
 }
 SEND_S = 5
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
-# Sendings that wait for Zipkin; more are refused, and their senders drop them.
+# Exports that wait for Zipkin; further ones are refused, and their senders drop them.
 MAX_WAITING = 32
 Zipkin = dict[str, Any]
 
 
 class Spans(trace_service_pb2_grpc.TraceServiceServicer):
-    """Gives spans on to the Zipkin at *url*."""
+    """Forwards spans to the Zipkin at *url*."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -46,15 +46,15 @@ class Spans(trace_service_pb2_grpc.TraceServiceServicer):
         self, request: trace_service_pb2.ExportTraceServiceRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> trace_service_pb2.ExportTraceServiceResponse:
         """
-        Send the spans on; UNAVAILABLE, which senders repeat, while Zipkin does not take them.
+        Forward the spans; UNAVAILABLE, on which senders retry, while Zipkin does not accept them.
         """
         if self._waiting >= MAX_WAITING:
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many spans wait for Zipkin")
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many spans are waiting for Zipkin")
         self._waiting += 1
         try:
             await asyncio.to_thread(_send, self._url, list(translated(request)))
         except OSError as error:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, f"Zipkin does not take spans: {error}")
+            await context.abort(grpc.StatusCode.UNAVAILABLE, f"Zipkin does not accept spans: {error}")
         finally:
             self._waiting -= 1
         return trace_service_pb2.ExportTraceServiceResponse()
@@ -69,7 +69,7 @@ def _send(url: str, spans: Sequence[Zipkin]) -> None:
 
 def translated(request: trace_service_pb2.ExportTraceServiceRequest) -> Iterator[Zipkin]:
     """
-    The spans of *request* as Zipkin's API has them (OpenTelemetry: Zipkin exporters, "Transformation").
+    Return the spans of *request* in the format of Zipkin's API (OpenTelemetry: Zipkin exporters, "Transformation").
     """
     for group in request.resource_spans:
         resource = texts(group.resource.attributes)
@@ -105,7 +105,7 @@ def _span(span: Span, resource: Mapping[str, str]) -> Zipkin:
 
 def texts(attributes: Sequence[KeyValue]) -> dict[str, str]:
     """
-    Attributes as Zipkin's tags, which are texts.
+    Return attributes as Zipkin's tags, which are strings.
     """
     return {each.key: _text(each.value) for each in attributes}
 
@@ -121,7 +121,7 @@ def _text(value: AnyValue) -> str:
 
 async def serve(listen: str, url: str) -> None:
     """
-    Take spans on *listen* until SIGTERM.
+    Receive spans on *listen* until SIGTERM.
     """
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)

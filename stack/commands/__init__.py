@@ -1,1 +1,1 @@
-"""What a person can have the stack do; the table of all is stack.command_table."""
+"""The implementations of the stack's commands; stack.command_table lists them all."""

@@ -1,5 +1,5 @@
 """
-Ends and starts processes of a stack: `make down`, `stop`, `start`, `restart`, `kill`.
+Stops and starts processes of a stack: `make down`, `stop`, `start`, `restart`, `kill`.
 """
 
 import argparse
@@ -16,20 +16,20 @@ from stack.topology import system
 
 
 def down(chosen: Settings, _options: argparse.Namespace) -> int:
-    """End everything."""
+    """Stop everything."""
     if not state.exists(chosen):
         print(f"Nothing ran: there is no stack in STATE={chosen.state}.")
         return 0
     steps = system.steps(describe(chosen))
     with exclusive(chosen):
         ran = end.down(chosen, steps, Progress())
-    stays = f"Down. Its state stays in {chosen.state}; `{chosen.command('clean')}` removes it."
+    stays = f"Stopped. The state is kept in {chosen.state}; `{chosen.command('clean')}` removes it."
     print(stays if ran else "Nothing ran.")
     return 0
 
 
 def stop(chosen: Settings, options: argparse.Namespace) -> int:
-    """End what SVC names, and keep it down."""
+    """Stop the processes that SVC names, and keep them down."""
     names = _running(chosen, options.service)
     end.hand_over_leader(describe(chosen), names)
     end.stop(chosen, names)
@@ -38,7 +38,7 @@ def stop(chosen: Settings, options: argparse.Namespace) -> int:
 
 
 def kill(chosen: Settings, options: argparse.Namespace) -> int:
-    """SIGKILL what SVC names, and keep it down."""
+    """Send SIGKILL to the processes that SVC names, and keep them down."""
     names = _running(chosen, options.service)
     pids = " ".join(map(str, end.kill(chosen, names))) or "none"
     print(f"Killed with SIGKILL until `{chosen.command('start')}`: {' '.join(names)} (pid {pids})")
@@ -46,7 +46,7 @@ def kill(chosen: Settings, options: argparse.Namespace) -> int:
 
 
 def start(chosen: Settings, options: argparse.Namespace) -> int:
-    """Start what SVC names, and wait until it is healthy."""
+    """Start the processes that SVC names, and wait until they are healthy."""
     names = set(_running(chosen, options.service))
     steps = {name: step for name, step in system.steps(describe(chosen)).items() if name in names}
     Starter(settings=chosen, supervisor=Supervisor(chosen), progress=Progress()).run(steps)
@@ -54,12 +54,12 @@ def start(chosen: Settings, options: argparse.Namespace) -> int:
 
 
 def restart(chosen: Settings, options: argparse.Namespace) -> int:
-    """End what SVC names and start it."""
+    """Stop and start the processes that SVC names."""
     return stop(chosen, options) or start(chosen, options)
 
 
 def _running(chosen: Settings, name: str) -> list[str]:
-    """The names that SVC means, in a stack that runs."""
+    """Return the names of the processes that SVC selects in a running stack."""
     names = [process.name for process in system.named(system.processes(system.steps(describe(chosen))), name)]
     require_running(chosen)
     return names

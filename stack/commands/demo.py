@@ -1,5 +1,5 @@
 """
-`make demo`: places an order with curl and follows it to its row and to its event.
+`make demo`: places an order with curl and shows its row and its event.
 """
 
 import argparse
@@ -34,11 +34,11 @@ OK = 200
 
 
 class DemoFailed(StackError):
-    """A step did not show what it should; the message says which."""
+    """A step did not give the expected result; the message says which."""
 
 
 def run(chosen: Settings, _options: argparse.Namespace) -> int:
-    """Show one order's way."""
+    """Show the path of one order through the system."""
     plan = describe(chosen)
     require_running(chosen)
     try:
@@ -55,7 +55,7 @@ def run(chosen: Settings, _options: argparse.Namespace) -> int:
 
 
 def demo(plan: Plan) -> None:
-    """Show the answer, the row and the event of one order."""
+    """Show the response, the row and the event of one order."""
     before = topic_ends(plan.kafka_brokers, TOPIC)
     order = _place(plan)
     print("\n== The order in PostgreSQL ==")
@@ -65,13 +65,13 @@ def demo(plan: Plan) -> None:
 
 
 def _place(plan: Plan) -> dict[str, Any]:
-    """Order two pieces of what is in stock, with the command that a person would type."""
+    """Place an order for two units of a product in stock, with the command a person would type."""
     listed = edge.shop(plan.settings).get("/v1/products")
     if listed.status_code != OK:
         raise DemoFailed(f"the edge at {plan.settings.edge_url}: {listed}")
     stocked = rest.in_stock(listed.json())
     if not stocked:
-        raise DemoFailed("no product is in stock; POST /v1/products/…:restock brings more")
+        raise DemoFailed("no product is in stock; restock one with POST /v1/products/…:restock")
     body = json.dumps(rest.basket(stocked[0], 2))
     command = [
         "curl",
@@ -95,12 +95,12 @@ def _place(plan: Plan) -> dict[str, Any]:
         order: dict[str, Any] = json.loads(text)
         order["name"]
     except (ValueError, KeyError):
-        raise DemoFailed("the edge did not take the order") from None
+        raise DemoFailed("the edge did not accept the order") from None
     return order
 
 
 def _shown(plan: Plan, word: str) -> str:
-    """A word of the command as a person would type it; the token by what makes it."""
+    """Return a word of the command as a person would type it; the token as the command that prints it."""
     if word.startswith("authorization:"):
         token = plan.settings.command(f"-s token CUSTOMER={edge.BUYER}")
         return f'"authorization: Bearer $({token})"'
@@ -108,25 +108,25 @@ def _shown(plan: Plan, word: str) -> str:
 
 
 def _show_rows(plan: Plan, name: str) -> None:
-    """The order's row, whatever columns it has."""
+    """Print every column of the order's row."""
     address = plan.database_url.replace("=primary", "=read-write")
     with psycopg.connect(address, row_factory=dict_row, connect_timeout=CONNECT_SECONDS) as connection:
         row = connection.execute("SELECT * FROM orders WHERE order_id = %s", [name.removeprefix("orders/")]).fetchone()
     if row is None:
-        raise DemoFailed(f"PostgreSQL has no row of {name}")
+        raise DemoFailed(f"PostgreSQL has no row for {name}")
     for column, value in row.items():
         print(f"{column:<16} {value}")
 
 
 def _event(plan: Plan, before: Mapping[int, int], name: str) -> events_pb2.OrderEvent:
-    """The order's event, which came after the ends *before*; the topic is read until it is there."""
+    """Return the order's event, reading the topic from the end offsets *before* until it arrives."""
     deadline = time.monotonic() + EVENT_SECONDS
     while time.monotonic() < deadline:
         for message in messages_to_end(plan.kafka_brokers, TOPIC, starts=before, within_s=EVENT_SECONDS):
             event = _order_event(message.value or b"")
             if event is not None and event.order.name == name:
                 return event
-    raise DemoFailed(f"no event of {name} came within {EVENT_SECONDS} s")
+    raise DemoFailed(f"no event of {name} arrived within {EVENT_SECONDS} s")
 
 
 def _order_event(value: bytes) -> events_pb2.OrderEvent | None:

@@ -1,5 +1,5 @@
 """
-The edge as a web client sees it: buys one thing, and cancels it.
+The edge as a web client sees it: places an order and cancels it.
 """
 
 import time
@@ -14,18 +14,18 @@ from stack.settings import Settings
 
 SECONDS = 120
 POLL_SECONDS = 0.5
-# Whom the commands buy for.
+# The customer in whose name the commands place orders.
 BUYER = "demo"
 CALL_SECONDS = 5
 
 
 class EdgeRefuses(StackError):
-    """No order went through in time; the message has the last answer."""
+    """No order was accepted in time; the message has the last response."""
 
 
 def wait_for_order(settings: Settings, progress: Progress) -> None:
     """
-    Wait until an order goes through the edge, then cancel it.
+    Wait until the edge accepts an order, then cancel it.
 
     Raises `EdgeRefuses` after 120 s.
     """
@@ -36,16 +36,16 @@ def wait_for_order(settings: Settings, progress: Progress) -> None:
     except NoOrder as error:
         raise EdgeRefuses(str(error)) from error
     _cancel(client, order["name"], f"{key}-cancel", deadline)
-    progress.say(f"edge: {order['name']} went through ({order['state']}) and was cancelled")
+    progress.say(f"edge: {order['name']} was placed ({order['state']}) and cancelled")
 
 
 def shop(settings: Settings) -> Plain:
-    """The edge, called by whom the commands buy for."""
+    """Return a client of the edge that calls as the commands' customer."""
     return Plain(settings.edge_url, customer.token(settings, BUYER), timeout_s=CALL_SECONDS)
 
 
 def _cancel(client: Plain, name: str, key: str, deadline: float) -> None:
-    """Cancel what was bought, again until it is answered."""
+    """Cancel the order, retrying until there is a response."""
     while True:
         try:
             answer = rest.cancel(client, name, key)
@@ -55,5 +55,5 @@ def _cancel(client: Plain, name: str, key: str, deadline: float) -> None:
         except OSError as error:
             said = f"{type(error).__name__}: {error}"
         if time.monotonic() > deadline:
-            raise EdgeRefuses(f"{client.url} does not cancel {name}: {said}")
+            raise EdgeRefuses(f"{client.url} did not cancel {name}: {said}")
         time.sleep(POLL_SECONDS)

@@ -1,5 +1,5 @@
 """
-`make run SVC=orders-0`: one process of a running stack in the terminal, in the place of its supervised twin.
+`make run SVC=orders-0`: one process of a running stack in the terminal, in place of the supervised one.
 """
 
 import argparse
@@ -21,16 +21,21 @@ from stack.topology.processes import Process
 
 
 class NotOne(StackError):
-    """What is to run in the foreground must be one process, and one of this user; the message says which are."""
+    """SVC must name one process that runs as the current user; the message lists the candidates."""
 
 
 def run(chosen: Settings, options: argparse.Namespace) -> int:
-    """Stop the twin, run the process until it ends or is interrupted, start the twin again; the process's exit code."""
+    """
+    Stop the supervised process, run it here until it exits or is interrupted, start the supervised one again; return
+    the exit code.
+    """
     process = _one(system.named(system.processes(system.steps(describe(chosen))), options.service))
     require_running(chosen)
     under = Supervisor(chosen)
     under.stop(process.name, wait=True)
-    print(f"{process.name}: its twin is stopped; Ctrl-C ends this one and starts it again", file=sys.stderr)
+    print(
+        f"{process.name}: the supervised process is stopped; Ctrl-C ends this one and starts it again", file=sys.stderr
+    )
     try:
         return attend(process, environment(chosen, process), directory=process.directory or chosen.checkout)
     finally:
@@ -38,7 +43,10 @@ def run(chosen: Settings, options: argparse.Namespace) -> int:
 
 
 def environment(settings: Settings, process: Process) -> dict[str, str]:
-    """What the twin sees, and the terminal; also what every process of the stack is known by."""
+    """
+    Return the environment of the supervised process plus the terminal's variables and the markers by which processes
+    of the stack are found.
+    """
     known_by = {
         members.SUPERVISED_BY: members.address(settings),
         members.SUPERVISED_AS: process.name,
@@ -48,9 +56,9 @@ def environment(settings: Settings, process: Process) -> dict[str, str]:
 
 def attend(process: Process, environment: dict[str, str], *, directory: os.PathLike[str]) -> int:
     """
-    Run a process until it ends; its exit code.
+    Run a process until it exits; return its exit code.
 
-    Ctrl-C in a terminal reaches it directly; when this command alone is told to end, it tells the process.
+    Ctrl-C in a terminal reaches the process directly; a signal sent to this command alone is forwarded.
     """
     with subprocess.Popen(process.command, env=environment, cwd=directory) as child:
         try:
@@ -70,7 +78,9 @@ def _end(child: "subprocess.Popen[bytes]", seconds: float) -> int:
 
 def _one(processes: list[Process]) -> Process:
     if len(processes) != 1:
-        raise NotOne(f"say which one: {', '.join(f'SVC={process.name}' for process in processes)}")
+        raise NotOne(
+            f"SVC names several processes; choose one: {', '.join(f'SVC={process.name}' for process in processes)}"
+        )
     if processes[0].user is not None:
-        raise NotOne(f"{processes[0].name} runs as the user {processes[0].user}, not as yours")
+        raise NotOne(f"{processes[0].name} runs as the user {processes[0].user}, not as the current user")
     return processes[0]

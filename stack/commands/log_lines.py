@@ -1,5 +1,5 @@
 """
-Lines of the logs of very different programs: when each was written, how serious it is, and in which order they came.
+Parses the log lines of the various programs: their time and level, for merging and filtering.
 """
 
 import heapq
@@ -13,7 +13,7 @@ from pathlib import Path
 from stack.errors import StackError
 
 LEVELS = ("debug", "info", "warning", "error")
-# What the programs call their levels; PostgreSQL's LOG and Redis's * are of no concern, Redis's # may be.
+# The level names that the programs use; PostgreSQL's LOG and Redis's * are informational, Redis's # is a warning.
 NAMES = {
     **dict.fromkeys(("debug", "trace"), 0),
     **dict.fromkeys(("info", "notice", "log", "*"), 1),
@@ -37,7 +37,7 @@ MAX_LINE = 1 << 20
 
 @dataclass(frozen=True)
 class Line:
-    """One line; one without a time or a level of its own has those of the line before it."""
+    """One line; a line without a time or a level takes those of the line before it."""
 
     time: datetime
     process: str
@@ -49,29 +49,29 @@ Wanted = Callable[[Line], bool]
 
 
 def files(log: Path) -> list[Path]:
-    """A log with those it was rotated to, the oldest first."""
+    """Return a log file and its rotated predecessors, oldest first."""
     rotated = [path for path in log.parent.glob(f"{log.name}.*") if path.suffix[1:].isdigit()]
     return [*sorted(rotated, key=lambda path: -int(path.suffix[1:])), *([log] if log.exists() else [])]
 
 
 def read(process: str, lines: Iterable[str]) -> Iterator[Line]:
-    """The lines of one process, in the order in which it wrote them."""
+    """Return the lines of one process in the order they were written."""
     time, level = EARLIEST, 1
     for text in lines:
         own = time_of(text)
         level = level_of(text, level if own is None else 1)
-        # A clock that is set back does not mix up the order of a log.
+        # A clock that is set back must not reorder a log.
         time = max(time, own or time)
         yield Line(time, process, level, text.rstrip("\n"))
 
 
 def merged(logs: Iterable[Iterator[Line]]) -> Iterator[Line]:
-    """The lines of several processes in the order of their times."""
+    """Merge the lines of several processes by time."""
     return heapq.merge(*logs, key=lambda line: line.time)
 
 
 def contents(log: Path) -> Iterator[str]:
-    """Every line of a log and of those it was rotated to."""
+    """Yield every line of a log and of its rotated predecessors."""
     for path in files(log):
         with path.open(encoding="utf-8", errors="replace") as file:
             while line := file.readline(MAX_LINE):
@@ -79,7 +79,7 @@ def contents(log: Path) -> Iterator[str]:
 
 
 def time_of(text: str) -> datetime | None:
-    """When a line says that it was written; local time unless it says UTC."""
+    """Return the timestamp of a line; local time unless it says UTC."""
     if found := REDIS.search(text):
         return datetime.strptime(found[1], "%d %b %Y %H:%M:%S.%f").astimezone()
     at = max(text.find('"timestamp":'), text.find('"start_time":'), 0)
@@ -96,7 +96,7 @@ def time_of(text: str) -> datetime | None:
 
 
 def level_of(text: str, otherwise: int) -> int:
-    """How serious a line is, as a place in LEVELS."""
+    """Return the level of a line as an index into LEVELS."""
     found = LEVEL.search(text)
     name = next((group for group in found.groups() if group), "") if found else ""
     return NAMES.get(name.lower(), otherwise)
@@ -104,24 +104,24 @@ def level_of(text: str, otherwise: int) -> int:
 
 def wanted(*, since: str, match: str, level: str, now: datetime) -> Wanted:
     """
-    Which lines a person asked for; nothing asks for all.
+    Return the predicate for the lines that were asked for; without options, every line.
 
-    Raises `StackError` that names the variable for what cannot be understood.
+    Raises `StackError` that names the variable with an invalid value.
     """
     earliest = _since(since, now) if since else EARLIEST
     if level and level.lower() not in NAMES:
-        raise StackError(f"LEVEL={level!r} is none of {', '.join(LEVELS)}")
+        raise StackError(f"LEVEL={level!r} is not one of {', '.join(LEVELS)}")
     lowest = NAMES[level.lower()] if level else 0
     try:
         pattern = re.compile(match)
     except re.error as error:
-        raise StackError(f"MATCH={match!r} is no regular expression: {error}") from error
+        raise StackError(f"MATCH={match!r} is not a valid regular expression: {error}") from error
     return lambda line: line.time >= earliest and line.level >= lowest and pattern.search(line.text) is not None
 
 
 def about(lines: Wanted, ids: Sequence[str]) -> Wanted:
     """
-    Of the *lines* those that have one of *ids*; without ids all of them.
+    Return those *lines* that contain one of *ids*; all lines if there are no ids.
     """
     return lambda line: lines(line) and (not ids or any(each in line.text for each in ids))
 
@@ -136,11 +136,13 @@ def _since(text: str, now: datetime) -> datetime:
         clock = re.fullmatch(r"\d\d:\d\d(:\d\d)?", text)
         return datetime.fromisoformat(f"{now.astimezone().date()}T{text}" if clock else text).astimezone()
     except ValueError:
-        raise StackError(f"SINCE={text!r} is neither a span (90s, 10m, 2h, 1d) nor a time (11:20, ISO 8601)") from None
+        raise StackError(
+            f"SINCE={text!r} is neither a duration (90s, 10m, 2h, 1d) nor a time (11:20, ISO 8601)"
+        ) from None
 
 
 class Tail:
-    """What one log gets from now on, over rotations, too; starts where it ends now."""
+    """Follows one log from its current end, across rotations."""
 
     def __init__(self, process: str, log: Path) -> None:
         self._process, self._log = process, log
@@ -155,7 +157,7 @@ class Tail:
         return stat.st_ino, stat.st_size
 
     def lines(self) -> Iterator[Line]:
-        """The whole lines that came since the last call."""
+        """Return the complete lines written since the last call."""
         inode, size = self._place()
         if inode != self._inode:
             yield from self._read(self._log.with_name(f"{self._log.name}.1"))

@@ -1,5 +1,5 @@
 """
-`make logs`: the logs of some processes, whole and in the order of their times, and what they write from now on.
+`make logs`: the logs of some processes, merged by time, and the lines they write from now on.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from stack.settings import Settings
 from stack.topology import system
 from stack.topology.processes import Process
 
-LINES = 100  # before what is followed, unless SINCE says from when on
+LINES = 100  # shown before the followed lines, unless SINCE is given
 POLL_S = 0.2
 ORDER = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 TRACE = re.compile(r"[0-9a-f]{32}")
@@ -33,7 +33,7 @@ def run(chosen: Settings, options: argparse.Namespace) -> int:
     everything = system.processes(system.steps(describe(chosen)))
     named = system.named(everything, options.service) if options.service else everything
     about = _about(chosen, options)
-    # What is looked for is in the past, unless somebody says that it is not.
+    # Searches look at the past, so following is off unless it is asked for.
     following = yes("FOLLOW", options.follow, default=not about)
     lines = log_lines.wanted(since=options.since, match=options.match, level=options.level, now=datetime.now(UTC))
     wanted = log_lines.about(lines, about)
@@ -48,15 +48,15 @@ def run(chosen: Settings, options: argparse.Namespace) -> int:
 
 def _about(chosen: Settings, options: argparse.Namespace) -> list[str]:
     """
-    The ids that lines of ORDER or TRACE have one of: the order's own and those of its traces.
+    Return the ids to look for with ORDER or TRACE: the order's own and those of its traces.
 
-    Raises `StackError` for what is no id.
+    Raises `StackError` for an invalid id.
     """
     order, trace = options.order.removeprefix("orders/"), options.trace
     if order and not ORDER.fullmatch(order):
-        raise StackError(f"ORDER={options.order!r} is no order's id or name")
+        raise StackError(f"ORDER={options.order!r} is not an order id or name")
     if trace and not TRACE.fullmatch(trace):
-        raise StackError(f"TRACE={trace!r} is no trace's id, which is 32 hexadecimal digits")
+        raise StackError(f"TRACE={trace!r} is not a trace id (32 hexadecimal digits)")
     return [part for part in (order, trace) if part] + (_traces_of(chosen, order) if order else [])
 
 
@@ -64,14 +64,14 @@ def _traces_of(chosen: Settings, order: str) -> list[str]:
     try:
         entries = timeline.ask(describe(chosen), order).get("entries", [])
     except StackError as error:
-        # A stack that is down has its logs still.
-        print(f"without the order's traces: {error}", file=sys.stderr)
+        # A stopped stack still has its logs.
+        print(f"traces of the order are not included: {error}", file=sys.stderr)
         return []
     return sorted({entry["traceId"] for entry in entries if entry.get("traceId")})
 
 
 def history(settings: Settings, processes: Sequence[Process], wanted: Wanted) -> Iterator[Line]:
-    """What is wanted of everything that the processes have written."""
+    """Return the selected lines of everything the processes have written."""
     logs = [
         log_lines.read(process.name, log_lines.contents(supervisor.log_file(settings, process.name)))
         for process in processes
@@ -80,7 +80,7 @@ def history(settings: Settings, processes: Sequence[Process], wanted: Wanted) ->
 
 
 def _follow(settings: Settings, tails: Sequence[Tail], wanted: Wanted) -> None:
-    """Until it is interrupted, or until the stack is down and has nothing more to say."""
+    """Print new lines until interrupted, or until the stack is down and nothing is left to print."""
     goes_on = True
     while goes_on:
         goes_on = Supervisor(settings).runs()

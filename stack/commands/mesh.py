@@ -1,5 +1,5 @@
 """
-`make mesh-apply`, `mesh-delete`, `mesh-diff`, `mesh-dump` and `breakers`: the translator's commands, for this stack.
+`make mesh-apply`, `mesh-delete`, `mesh-diff`, `mesh-dump` and `breakers`: the translator's commands for this stack.
 """
 
 import argparse
@@ -10,7 +10,7 @@ from stack.run.running import require_running
 from stack.settings import Settings
 from stack.topology.workloads import translator
 
-# By the stack's command: the translator's, and the option that its argument is.
+# By stack command: the translator's command and the option that takes its argument.
 ACTIONS: Mapping[str, tuple[str, str]] = {
     "mesh-apply": ("apply", "file"),
     "mesh-delete": ("delete", "file"),
@@ -21,7 +21,7 @@ ACTIONS: Mapping[str, tuple[str, str]] = {
 
 
 def run(chosen: Settings, options: argparse.Namespace) -> int:
-    """Run the translator's command; its exit code."""
+    """Run the translator's command and return its exit code."""
     require_running(chosen)
     action, option = ACTIONS[options.command]
     argument = getattr(options, option, "")

@@ -1,5 +1,5 @@
 """
-Istio's files, checked before anything starts.
+Validates the Istio files before anything starts.
 """
 
 import subprocess
@@ -12,7 +12,7 @@ CHECK_SECONDS = 60
 
 
 class WrongIstioFile(StackError):
-    """The translator refuses the files; the message names file, resource and field."""
+    """The translator rejected the files; the message names file, resource and field."""
 
 
 def check(settings: Settings) -> None:
@@ -27,4 +27,4 @@ def check(settings: Settings) -> None:
     )
     if checked.returncode != 0:
         said = (checked.stdout + checked.stderr).strip()
-        raise WrongIstioFile(f"the files in istio/ are refused:\n{said}")
+        raise WrongIstioFile(f"the files in istio/ were rejected:\n{said}")

@@ -1,5 +1,5 @@
 """
-`make order`: one order's life, as the operators' method tells it.
+`make order`: the timeline of one order, from the operators' RPC.
 """
 
 import argparse
@@ -20,22 +20,22 @@ ASK_S = 20
 HEADER = ("TIME", "AFTER", "WHAT", "DETAIL", "REPLICA", "TRACE")
 WORDS = {
     "ANSWERED": "answered",
-    "UNPUBLISHED": "waits to be published",
+    "UNPUBLISHED": "waiting to be published",
     "PUBLISHING_REFUSED": "refused by Kafka",
-    "MESSAGE_WAITS": "waits to be worked on",
+    "MESSAGE_WAITS": "waiting to be processed",
     "DEAD_LETTER": "dead letter",
-    "STOCK_HELD": "stock is held",
-    "STOCK_SOLD": "stock is sold",
-    "STOCK_RELEASED": "stock was given back",
+    "STOCK_HELD": "stock held",
+    "STOCK_SOLD": "stock committed",
+    "STOCK_RELEASED": "stock released",
 }
 
 
 class NoTimeline(StackError):
-    """The order's life was not told; the message has the answer."""
+    """The timeline could not be fetched; the message has the response."""
 
 
 def run(chosen: Settings, options: argparse.Namespace) -> int:
-    """Print one order's life."""
+    """Print the timeline of one order."""
     require_running(chosen)
     print(report(ask(describe(chosen), options.order.removeprefix("orders/"))))
     return 0
@@ -43,7 +43,7 @@ def run(chosen: Settings, options: argparse.Namespace) -> int:
 
 def ask(plan: Plan, order: str) -> dict[str, Any]:
     """
-    What the edge answers an operator about the order.
+    Return the edge's response to an operator's request for the timeline.
 
     Raises `NoTimeline`.
     """
@@ -59,11 +59,11 @@ def ask(plan: Plan, order: str) -> dict[str, Any]:
 
 
 def report(told: Mapping[str, Any]) -> str:
-    """The life as a person reads it."""
+    """Return the timeline as text."""
     order = told["order"]
     head = f"{order['name']} of {order['customer']} is {order['state']} {order.get('stateReason', '')}".rstrip()
     rows = [HEADER, *(_row(entry) for entry in told.get("entries", ()))]
-    unknown = [f"Not known: {part}" for part in told.get("unknown", ())]
+    unknown = [f"Unknown: {part}" for part in told.get("unknown", ())]
     return "\n".join([head, "", table(rows), *unknown])
 
 
@@ -87,5 +87,5 @@ def _what(entry: Mapping[str, Any]) -> str:
 
 def _detail(entry: Mapping[str, Any]) -> str:
     deliveries = int(entry.get("deliveries", 0))
-    tried = f"{deliveries} times in vain" if deliveries else ""
+    tried = f"{deliveries} failed deliveries" if deliveries else ""
     return ", ".join(part for part in (entry.get("topic"), entry.get("detail"), tried) if part)

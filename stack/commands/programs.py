@@ -1,5 +1,5 @@
 """
-Commands that become another program, with the environment that this stack gives it.
+Commands that exec another program, with the environment of this stack.
 """
 
 import argparse
@@ -16,13 +16,13 @@ from stack.topology.workloads import issuer_environment, service_environment
 def token(chosen: Settings, options: argparse.Namespace) -> int:
     """Print a token for a customer or an operator."""
     role = ["--operator"] if yes("OPERATOR", options.operator) else []
-    # A stack that does not run has no issuer whose key anybody would accept.
+    # A stack that is not running has no issuer whose key anything would accept.
     require_running(chosen)
     return _become(chosen, ["gateway.issuer.token", options.customer, *role], issuer_environment(chosen))
 
 
 def operate(chosen: Settings, options: argparse.Namespace) -> int:
-    """What an operator has the orders service do, with the environment of its first replica."""
+    """Run an operator's command of the orders service, with the environment of its first replica."""
     plan = describe(chosen)
     require_running(chosen)
     environment = service_environment(plan, "orders", 0) | {"POD_NAME": "operator"}
@@ -30,13 +30,13 @@ def operate(chosen: Settings, options: argparse.Namespace) -> int:
 
 
 def soak(chosen: Settings, options: argparse.Namespace) -> int:
-    """Buy while parts are killed."""
+    """Place orders while processes are killed."""
     require_running(chosen)
     return _become(chosen, ["chaos.soak", *options.further], chosen.environment())
 
 
 def hostile(chosen: Settings, options: argparse.Namespace) -> int:
-    """Attack while a bystander shops."""
+    """Attack the stack while a regular client places orders."""
     require_running(chosen)
     return _become(chosen, ["chaos.hostile", *options.further], chosen.environment())
 
@@ -52,7 +52,7 @@ def chaos_all(chosen: Settings, options: argparse.Namespace) -> int:
 
 
 def chaos_random(chosen: Settings, options: argparse.Namespace) -> int:
-    """Run what a seed draws."""
+    """Run an experiment drawn from a seed."""
     drawn = {"--seed": options.seed, "--minutes": options.minutes}
     return _lab(chosen, "random", *(f"{name}={value}" for name, value in drawn.items() if value), *options.further)
 

@@ -10,6 +10,6 @@ from stack.settings import Settings
 
 
 def run(chosen: Settings, _options: argparse.Namespace) -> int:
-    """Build them, also where nothing changed."""
+    """Build them, even if nothing changed."""
     artifacts.contract(chosen, say=Progress().say, force=True)
     return 0

@@ -1,5 +1,5 @@
 """
-`make slo`: how available the system was and how fast it recovered, as Prometheus has recorded it.
+`make slo`: the availability and recovery times that Prometheus has recorded.
 """
 
 import argparse
@@ -23,7 +23,7 @@ ASK_S = 10
 NOTHING = "-"
 CALLS = ("CALLS", "", *WINDOWS.values())
 OUTAGES = ("EDGE", *WINDOWS.values())
-# One request: the records of monitoring/rules, and for how long there is something to look at.
+# One query: the recorded series of monitoring/rules, and how long they have been recorded.
 QUERY = (
     '{__name__=~"sli:availability:.*|slo:.*|edge:.*"} '
     'or label_replace(sum(count_over_time(edge:outage[30d])) * 5, "watched", "s", "", "")'
@@ -32,12 +32,12 @@ Values = Mapping[str, float]
 
 
 class PrometheusAway(StackError):
-    """Prometheus does not answer, or not with what was asked for."""
+    """Prometheus does not answer, or not with the expected result."""
 
 
 @dataclass(frozen=True)
 class Records:
-    """What is recorded: of each kind of calls, of the edge as a whole, and for how many seconds it was watched."""
+    """The recorded values: per SLI, for the edge as a whole, and the seconds of observation."""
 
     calls: Mapping[str, Values]
     edge: Values
@@ -45,7 +45,7 @@ class Records:
 
 
 def run(chosen: Settings, _options: argparse.Namespace) -> int:
-    """Print what was promised beside what was so."""
+    """Print the objectives and the measured values."""
     plan = describe(chosen)
     require_running(chosen)
     address = str(plan.network.at(Host.PROMETHEUS, Port.PROMETHEUS))
@@ -55,7 +55,7 @@ def run(chosen: Settings, _options: argparse.Namespace) -> int:
 
 def ask(address: str, query: str) -> list[dict[str, Any]]:
     """
-    The samples of *query* now.
+    Return the current samples of *query*.
 
     Raises `PrometheusAway`.
     """
@@ -69,7 +69,7 @@ def ask(address: str, query: str) -> list[dict[str, Any]]:
 
 
 def read(samples: list[dict[str, Any]]) -> Records:
-    """The records in an answer of Prometheus."""
+    """Parse a query result of Prometheus."""
     calls: dict[str, dict[str, float]] = {}
     edge: dict[str, float] = {}
     watched = 0.0
@@ -87,7 +87,7 @@ def read(samples: list[dict[str, Any]]) -> Records:
 
 def report(records: Records) -> str:
     """
-    The records as a person reads them; what was not measured is a dash.
+    Format the records as text; a missing measurement is a dash.
     """
     rows = [CALLS]
     for kind, values in sorted(records.calls.items()):
@@ -95,12 +95,12 @@ def report(records: Records) -> str:
         rows.append(("", "budget left", *_each(values, "slo:error_budget_remaining", _share)))
     edge = [
         OUTAGES,
-        ("outages that ended", *_each(records.edge, "edge:recoveries", "{:.0f}".format)),
+        ("completed outages", *_each(records.edge, "edge:recoveries", "{:.0f}".format)),
         ("time out", *_each(records.edge, "edge:outage_seconds", span)),
         ("mean time to recover", *_each(records.edge, "edge:time_to_recovery_seconds", span)),
         ("longest outage", *_each(records.edge, "edge:longest_outage_seconds", span)),
     ]
-    watched = f"Promised: 99.95 % of all calls, two minutes to recover. Watched for {span(records.watched_s)} of 30 d."
+    watched = f"Objective: 99.95 % of all calls, two minutes to recover. Watched for {span(records.watched_s)} of 30 d."
     return "\n\n".join((table(rows), table(edge), watched))
 
 
@@ -110,7 +110,7 @@ def _each(values: Values, name: str, text: Callable[[float], str]) -> list[str]:
 
 
 def _percent(value: float) -> str:
-    # What is not whole is not told as whole.
+    # Less than 100 % must not be rounded up to 100 %.
     return "100 %" if value == 1 else f"{min(value * 100, 99.999):.3f} %"
 
 

@@ -1,5 +1,5 @@
 """
-`make status`: every process with its place, its health, its restarts and its memory.
+`make status`: every process with its address, health, restarts and memory.
 """
 
 import argparse
@@ -25,13 +25,13 @@ MIB = 1024 * 1024
 
 
 def run(chosen: Settings, _options: argparse.Namespace) -> int:
-    """Print the table; 1 unless everything is healthy."""
+    """Print the table; return 1 unless everything is healthy."""
     return 0 if show(chosen, system.processes(system.steps(describe(chosen)))) else 1
 
 
 def show(settings: Settings, processes: Sequence[Process]) -> bool:
     """
-    Print the table; True when everything is healthy.
+    Print the table; return True if everything is healthy.
     """
     asked = Supervisor(settings)
     if not asked.runs():
@@ -46,13 +46,13 @@ def show(settings: Settings, processes: Sequence[Process]) -> bool:
     }
     rows = [_row(process, known, healths, counts, memory) for process in processes]
     print(table([HEADER, *rows]))
-    print(f"\nMemory of all together: {sum(memory.values()) // MIB} MiB (shared pages counted once)")
+    print(f"\nTotal memory: {sum(memory.values()) // MIB} MiB (shared pages counted once)")
     _show_mesh_error(settings)
     return all(answer.good for answer in healths.values())
 
 
 def _ask_all(processes: Sequence[Process], known: Mapping[str, dict[str, Any]]) -> dict[str, Health]:
-    """Everybody at once, so that one that hangs delays the table by two seconds at most."""
+    """Check all processes in parallel, so that one that hangs delays the table by at most two seconds."""
 
     def ask(process: Process) -> Health:
         info = known.get(process.name)
@@ -87,7 +87,7 @@ def _row(
 
 
 def span(seconds: float) -> str:
-    """A time as people say it: 42s, 7m05s, 3h12m, 2d04h."""
+    """Format a duration: 42s, 7m05s, 3h12m, 2d04h."""
     whole = max(0, int(seconds))
     minutes, hours, days = whole // 60, whole // 3600, whole // 86400
     if days:
@@ -98,10 +98,10 @@ def span(seconds: float) -> str:
 
 
 def _show_mesh_error(settings: Settings) -> None:
-    """The mesh controller's last refusal, whole: it names file, resource and field."""
+    """Print the mesh controller's last error in full: it names file, resource and field."""
     try:
         error = json.loads((settings.mesh / "status.json").read_text(encoding="utf-8")).get("error")
     except (OSError, ValueError):
         return
     if error:
-        print(f"\nThe mesh keeps its last good configuration, because istio/ is refused:\n{error}")
+        print(f"\nThe mesh keeps its last valid configuration, because istio/ was rejected:\n{error}")

@@ -1,5 +1,5 @@
 """
-What is where, for a person who has just started a stack.
+Where everything is, printed after the start of a stack.
 """
 
 from stack.commands.columns import table
@@ -9,7 +9,7 @@ from stack.topology.plan import REPLICAS, Plan
 
 
 def summary(plan: Plan, seconds: float) -> str:
-    """The addresses of everything that a person may want to reach."""
+    """Return the addresses of the stack's parts, and two commands to go on with."""
     settings, network = plan.settings, plan.network
     members = " ".join(str(network.at(Host.POSTGRES, Port.POSTGRES, replica)) for replica in REPLICAS)
     rows = [

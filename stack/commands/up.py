@@ -1,5 +1,5 @@
 """
-`make up`: from whatever there is to a system that takes an order.
+`make up`: installs and starts everything until the system accepts an order.
 """
 
 import argparse
@@ -28,9 +28,9 @@ def run(chosen: Settings, _options: argparse.Namespace) -> int:
 
 def up(settings: Settings, progress: Progress) -> None:
     """
-    Start everything, wait until an order goes through, and say what is where.
+    Start everything, wait until an order has been placed, and print the addresses.
 
-    What this run started is stopped again when it fails or is interrupted.
+    What this run started is stopped again if it fails or is interrupted.
     """
     plan = prepare(settings)
     with exclusive(settings):
@@ -46,7 +46,7 @@ def up(settings: Settings, progress: Progress) -> None:
 
 
 def _start(plan: Plan, steps: Mapping[str, Step], progress: Progress) -> None:
-    """Start what does not run yet."""
+    """Start the processes that are not running."""
     settings = plan.settings
     supervisor = Supervisor(settings)
     fresh = not supervisor.runs()
@@ -68,7 +68,7 @@ def _start(plan: Plan, steps: Mapping[str, Step], progress: Progress) -> None:
 
 
 def _require_room(processes: list[Process], supervisor: Supervisor, progress: Progress, *, fresh: bool) -> None:
-    """What is to be started must find its ports free, and enough of what the kernel hands out."""
+    """Check that the ports of the processes to start are free, and that the kernel's limits suffice."""
     known = {} if fresh else supervisor.info()
     down = [process for process in processes if known.get(process.name, {}).get("pid", 0) == 0]
     ports.require_free(endpoint for process in down for endpoint in process.listens)

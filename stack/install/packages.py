@@ -1,5 +1,5 @@
 """
-The Debian packages a stack needs: which are missing, and how to get them.
+The Debian packages that a stack needs: which are missing, and how to install them.
 
 Standard library only: it runs before anything is installed.
 """
@@ -23,7 +23,7 @@ JAVA_HOMES = Path("/usr/lib/jvm")
 POLICY = Path("/usr/sbin/policy-rc.d")
 FONTS = Path("/usr/share/fonts/truetype/dejavu")
 APT_SECONDS = 900
-# Units that Debian enables when the package comes in; the stack runs its own processes.
+# Units that Debian enables when it installs the package; the stack runs its own processes.
 UNITS = {
     "nftables": ["nftables"],
     "postgresql-15": ["postgresql"],
@@ -34,12 +34,12 @@ UNITS = {
 
 
 class MissingPackages(StackError):
-    """Packages that are missing and may not be installed by this user; the message lists them."""
+    """Packages are missing and this user may not install them; the message lists them."""
 
 
 @dataclass(frozen=True)
 class Requirement:
-    """A Debian package and how to see that what it brings is there."""
+    """A Debian package and how to check that its programs are available."""
 
     package: str
     purpose: str
@@ -48,9 +48,9 @@ class Requirement:
 
 def ensure(requirements: Sequence[Requirement], *, say: Callable[[str], None]) -> None:
     """
-    Install what is missing, without leaving a daemon of the distribution running.
+    Install what is missing, without starting the distribution's daemons.
 
-    Raises `MissingPackages` when neither root nor a password-less sudo is at hand.
+    Raises `MissingPackages` without root or a passwordless sudo.
     """
     missing = [requirement for requirement in requirements if not requirement.present()]
     if not missing:
@@ -70,12 +70,12 @@ def ensure(requirements: Sequence[Requirement], *, say: Callable[[str], None]) -
 
 
 def basics() -> list[Requirement]:
-    """What every command needs."""
+    """Return what every command needs."""
     return [Requirement("python3-venv", "the virtual environment", has_ensurepip)]
 
 
 def stores(*, kafka_libs: Path) -> list[Requirement]:
-    """What starting a stack needs; Maven only until Kafka's jars are there."""
+    """Return what starting a stack needs; Maven only until Kafka's jars are there."""
     needed = [
         Requirement("postgresql-15", "orders", lambda: postgres_bin() is not None),
         Requirement("redis-server", "stock", lambda: which("redis-server") is not None),
@@ -90,29 +90,29 @@ def stores(*, kafka_libs: Path) -> list[Requirement]:
 
 
 def browser() -> list[Requirement]:
-    """What the tests of the pages need."""
+    """Return what the browser tests need."""
     return [
-        Requirement("chromium", "tests of the pages", lambda: which("chromium") is not None),
-        Requirement("fonts-dejavu-core", "what the browser writes with", FONTS.is_dir),
+        Requirement("chromium", "browser tests", lambda: which("chromium") is not None),
+        Requirement("fonts-dejavu-core", "fonts for the browser", FONTS.is_dir),
     ]
 
 
 def packet_filter() -> list[Requirement]:
-    """What cuts the network between two parts, which only root may."""
+    """Return what cuts the network between two processes; only root can use it."""
     if os.geteuid() != 0:
         return []
     return [Requirement("nftables", "network partitions", lambda: which("nft") is not None)]
 
 
 def which(program: str) -> Path | None:
-    """The program on PATH or in the folders that a user's PATH leaves out on Debian."""
+    """Return the path of a program on PATH, or in the folders that Debian leaves out of a user's PATH."""
     path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
     found = shutil.which(program, path=path)
     return Path(found) if found else None
 
 
 def postgres_bin() -> Path | None:
-    """The folder of the newest PostgreSQL's programs, 15 or later."""
+    """Return the folder of the programs of the newest PostgreSQL, 15 or later."""
     versions = sorted(
         (int(folder.parent.name), folder)
         for folder in POSTGRES_HOME.glob("*/bin")
@@ -122,7 +122,7 @@ def postgres_bin() -> Path | None:
 
 
 def java() -> Path | None:
-    """A Java of version 17 or later: the one on PATH, else one of Debian's."""
+    """Return a Java of version 17 or later: the one on PATH, else one of Debian's."""
     usual = which("java")
     others = sorted(JAVA_HOMES.glob("*/bin/java"))
     for program in ([usual] if usual else []) + others:
@@ -132,7 +132,7 @@ def java() -> Path | None:
 
 
 def _java_version(program: Path) -> int:
-    """The major version that the file `release` of a Java's home names; 0 when it does not."""
+    """Return the major version in the file `release` of a Java home; 0 if there is none."""
     try:
         release = (program.parent.parent / "release").read_text(encoding="utf-8")
     except OSError:
@@ -142,12 +142,12 @@ def _java_version(program: Path) -> int:
 
 
 def has_ensurepip() -> bool:
-    """Whether this Python can make a virtual environment (Debian splits that off)."""
+    """Return whether this Python can create a virtual environment (Debian packages that separately)."""
     return importlib.util.find_spec("ensurepip") is not None
 
 
 def privilege() -> list[str] | None:
-    """What to put before a command that only root may run; None when there is no way."""
+    """Return the prefix of a command that needs root; None if there is no way to become root."""
     if os.geteuid() == 0:
         return []
     sudo = which("sudo")
@@ -162,7 +162,7 @@ def _advice(missing: Sequence[Requirement]) -> str:
     names = " ".join(requirement.package for requirement in missing)
     return "\n".join(
         [
-            "These Debian packages are missing, and installing them needs root:",
+            "These Debian packages are missing; installing them needs root:",
             *lines,
             f"Run: sudo apt-get install --no-install-recommends {names}",
         ]
@@ -170,19 +170,19 @@ def _advice(missing: Sequence[Requirement]) -> str:
 
 
 def _apt(prefix: Sequence[str], *arguments: str) -> None:
-    """Run apt-get; its output is for the terminal, where a person sees progress."""
+    """Run apt-get with its output on the terminal, as progress for the user."""
     command = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", *arguments]
     finished = subprocess.run(command, timeout=APT_SECONDS, check=False)
     if finished.returncode != 0:
-        raise MissingPackages(f"apt-get {' '.join(arguments)} ended with {finished.returncode}")
+        raise MissingPackages(f"apt-get {' '.join(arguments)} exited with {finished.returncode}")
 
 
 @contextlib.contextmanager
 def _daemons_forbidden(prefix: Sequence[str]) -> Iterator[None]:
     """
-    Let no package start its daemon meanwhile, the way Debian's policy-rc.d(8) describes.
+    Keep packages from starting their daemons meanwhile, as Debian's policy-rc.d(8) describes.
 
-    A policy that the machine already has stays as it is.
+    An existing policy of the machine is kept.
     """
     if POLICY.exists():
         yield
@@ -197,7 +197,9 @@ def _daemons_forbidden(prefix: Sequence[str]) -> Iterator[None]:
 
 
 def _disable_units(prefix: Sequence[str], installed: Sequence[str]) -> None:
-    """Keep what came in just now from starting at the next boot; older units stay as they are."""
+    """
+    Disable the units that were just installed, so that they do not start at the next boot; older units are left alone.
+    """
     if not Path("/run/systemd/system").is_dir():
         return
     units = [unit for package in installed for unit in UNITS.get(package, [])]

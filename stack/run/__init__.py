@@ -1,1 +1,1 @@
-"""Starts, supervises, asks and ends what the topology describes."""
+"""Starts, supervises, checks and stops what the topology describes."""

@@ -1,7 +1,7 @@
 """
-Makes the database and the user of orders on whichever PostgreSQL member is primary.
+Creates the database and the role of orders on the PostgreSQL primary.
 
-Run as `python -m stack.run.database`; running it again changes nothing but the password.
+Run as `python -m stack.run.database`; a repeated run changes nothing but the password.
 """
 
 import os
@@ -20,7 +20,7 @@ SECONDS = 90
 
 
 def main() -> None:
-    """Make what is missing; raises when no primary takes it within 90 seconds."""
+    """Create what is missing; raises if no primary accepts it within 90 seconds."""
     chosen = settings.read(os.environ, checkout=CHECKOUT)
     known = passwords.keep(chosen.secrets)
     with _connect(Network(chosen.network), known.postgres_superuser) as connection:

@@ -1,5 +1,5 @@
 """
-Ends processes: one service, or everything in the reverse of the order it started in.
+Stops processes: one service, or everything in the reverse order of the start.
 """
 
 import time
@@ -21,7 +21,7 @@ STRAY_SECONDS = 20
 
 def down(settings: Settings, steps: Mapping[str, Step], progress: Progress) -> bool:
     """
-    End every process, then the supervisor; False when nothing ran.
+    Stop every process, then the supervisor; return False if nothing was running.
     """
     supervisor = Supervisor(settings)
     if not supervisor.runs():
@@ -42,10 +42,10 @@ def down(settings: Settings, steps: Mapping[str, Step], progress: Progress) -> b
 
 def ending_order(steps: Mapping[str, Step]) -> dict[str, frozenset[str]]:
     """
-    What each step's end waits for.
+    Return what must be stopped before each step.
 
-    The edge takes no more calls first, then the services finish theirs, while their sidecars
-    and stores still work; a store ends after all that needs it.
+    The edge stops accepting calls first, then the services finish theirs while their sidecars and stores still work; a
+    store stops after everything that needs it.
     """
     applications = {step.name for step in steps.values() if _role(step) is Role.APPLICATION}
     edge = {step.name for step in steps.values() if isinstance(step, Process) and step.service == "edge"}
@@ -59,13 +59,13 @@ def ending_order(steps: Mapping[str, Step]) -> dict[str, frozenset[str]]:
 
 
 def stop(settings: Settings, names: Iterable[str]) -> None:
-    """End processes in their own time and keep them down; all at once."""
+    """Stop processes gracefully, in parallel, and keep them down."""
     supervisor = Supervisor(settings)
     run_in_order({name: frozenset() for name in names}, lambda name, _: supervisor.stop(name, wait=True))
 
 
 def hand_over_leader(plan: Plan, names: Sequence[str]) -> None:
-    """Have the members of PostgreSQL among *names*, which will stop, hand over to one that stays, if there is one."""
+    """Switch PostgreSQL over if its leader is among *names* and another member stays."""
     ending = [replica for replica in REPLICAS if f"postgres-{replica}" in names]
     if len(ending) == len(REPLICAS):
         return
@@ -73,15 +73,15 @@ def hand_over_leader(plan: Plan, names: Sequence[str]) -> None:
         try:
             hand_over.hand_over(f"http://{plan.patroni[replica]}", ("patroni", plan.passwords.patroni_api))
         except hand_over.NoHandOver as error:
-            print(f"postgres-{replica} did not hand over: {error}")
+            print(f"postgres-{replica}: switchover failed: {error}")
 
 
 def kill(settings: Settings, names: Sequence[str]) -> list[int]:
     """
-    SIGKILL processes with all that they started, and keep them down; returns the killed ids.
+    Send SIGKILL to processes and their descendants, and keep them down; return the killed ids.
 
-    They are frozen before supervisord is told that they shall be down, so that they neither
-    come back nor see the polite signal that supervisord sends first.
+    They are frozen before supervisord is told to keep them down, so that they neither restart nor handle the SIGTERM
+    that supervisord sends first.
     """
     supervisor = Supervisor(settings)
     known = supervisor.info()
@@ -95,10 +95,10 @@ def kill(settings: Settings, names: Sequence[str]) -> list[int]:
 
 
 def strays(settings: Settings, progress: Progress) -> None:
-    """End what a supervisord that was killed has left behind."""
+    """Stop the processes left behind by a supervisord that was killed."""
     left = members.of_stack(settings)
     if left:
-        progress.say(f"ending {len(left)} processes that outlived their supervisor")
+        progress.say(f"stopping {len(left)} processes that outlived their supervisor")
         members.end_all(left, seconds=STRAY_SECONDS)
 
 
@@ -107,7 +107,7 @@ def _role(step: Step) -> Role | None:
 
 
 def _wait_until_down(supervisor: Supervisor, names: Iterable[str]) -> None:
-    """supervisord notices a death within a second; nothing is left to wait for after five."""
+    """Wait until supervisord has noticed the deaths, which takes about a second; five at most."""
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
         known = supervisor.info()

@@ -1,5 +1,5 @@
 """
-Asks a process whether it is healthy, each kind in its own way, within two seconds.
+Checks whether a process is healthy, by the check of its kind, within two seconds.
 """
 
 import http.client
@@ -24,7 +24,7 @@ HEALTH_CHECK = "/grpc.health.v1.Health/Check"
 
 @dataclass(frozen=True)
 class Health:
-    """An answer: healthy or not, and a word on it."""
+    """The result of a health check: healthy or not, and a detail."""
 
     good: bool
     word: str
@@ -32,24 +32,24 @@ class Health:
 
 def ask(check: Check) -> Health:
     """
-    The health of what *check* describes; never raises for what a sick process does.
+    Return the health that *check* finds; never raises, whatever state the process is in.
     """
     return _KINDS[type(check)](check)
 
 
 def _http(check: HttpCheck) -> Health:
     status, _ = _get(check.endpoint, check.path)
-    return Health(status == http.client.OK, "healthy" if status == http.client.OK else f"answers {status}")
+    return Health(status == http.client.OK, "healthy" if status == http.client.OK else f"HTTP {status}")
 
 
 def _patroni(check: PatroniCheck) -> Health:
     status, body = _get(check.endpoint, "/patroni")
     if status == 0:
-        return Health(False, "does not answer")
+        return Health(False, "no answer")
     try:
         member: dict[str, Any] = json.loads(body)
     except ValueError:
-        return Health(False, f"answers {status}")
+        return Health(False, f"HTTP {status}")
     role, state = str(member.get("role", "unknown")), str(member.get("state", "unknown"))
     if role in ("primary", "master"):
         return Health(state == "running", "primary" if state == "running" else state)
@@ -68,7 +68,7 @@ def _grpc(check: GrpcCheck) -> Health:
             )
             answer = check_now(health_pb2.HealthCheckRequest(), timeout=SECONDS)
         except grpc.RpcError as error:
-            return Health(False, f"answers {error.code().name}")
+            return Health(False, f"status {error.code().name}")
     serving = answer.status == health_pb2.HealthCheckResponse.SERVING
     return Health(serving, "healthy" if serving else health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
 
@@ -98,21 +98,21 @@ def _kafka(check: KafkaCheck) -> Health:
     try:
         brokers = AdminClient(quiet).list_topics(timeout=SECONDS).brokers
     except KafkaException:
-        return Health(False, "does not answer")
-    return Health(bool(brokers), "healthy" if brokers else "knows no broker")
+        return Health(False, "no answer")
+    return Health(bool(brokers), "healthy" if brokers else "no known brokers")
 
 
 def _mesh(check: MeshCheck) -> Health:
     try:
         status: dict[str, Any] = json.loads(check.status.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return Health(False, "has written no status yet")
+        return Health(False, "no status written yet")
     except ValueError:
-        return Health(False, "its status cannot be read")
+        return Health(False, "status is unreadable")
     if error := status.get("error"):
         return Health(False, str(error).splitlines()[0])
     stale = {name: each["stale"] for name, each in status.get("workloads", {}).items() if each.get("stale")}
-    told = "; ".join(f"the Envoy of {name} has not taken {', '.join(files)}" for name, files in stale.items())
+    told = "; ".join(f"the Envoy of {name} has not loaded {', '.join(files)}" for name, files in stale.items())
     return Health(not stale, told or "healthy")
 
 
@@ -127,7 +127,7 @@ _KINDS: dict[type[Any], Callable[[Any], Health]] = {
 
 
 def _get(endpoint: Endpoint, path: str) -> tuple[int, bytes]:
-    """Status and body; status 0 when nobody answers."""
+    """Return status and body; status 0 if there is no answer."""
     connection = http.client.HTTPConnection(endpoint.address, endpoint.port, timeout=SECONDS)
     try:
         connection.request("GET", path)

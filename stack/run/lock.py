@@ -1,5 +1,5 @@
 """
-One command at a time changes a stack.
+The lock under which one command at a time changes a stack.
 """
 
 import fcntl
@@ -16,10 +16,10 @@ class Busy(StackError):
 
 @contextmanager
 def exclusive(settings: Settings, what: str = "stack") -> Iterator[None]:
-    """Hold the lock on *what*; raises `Busy` at once where another command has it."""
+    """Hold the lock on *what*; raises `Busy` at once if another command holds it."""
     with (settings.run / f"{what}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Busy(f"another command is busy with the {what} in {settings.state}; wait for it") from None
+            raise Busy(f"another command is changing the {what} in {settings.state}; wait until it ends") from None
         yield

@@ -1,8 +1,8 @@
 """
-Finds the operating system's processes that belong to a stack, also those that left their parent.
+Finds all operating system processes of a stack, including those that lost their parent.
 
-PostgreSQL's postmaster outlives the Patroni that started it, and everything outlives a supervisord
-that was killed. What supervisord starts carries its socket and the program's name in its environment.
+PostgreSQL's postmaster outlives the Patroni that started it, and everything outlives a supervisord that was killed.
+Processes started by supervisord are recognised by its socket and the program name in their environment.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,17 +14,19 @@ import psutil
 from stack.run import supervisor
 from stack.settings import Settings
 
-# What supervisord tells its children of itself.
+# The variables that supervisord sets for its children.
 SUPERVISED_BY, SUPERVISED_AS = "SUPERVISOR_SERVER_URL", "SUPERVISOR_PROCESS_NAME"
 
 
 def address(settings: Settings) -> str:
-    """How the children of a stack's supervisord name it."""
+    """Return the variable by which children of a stack's supervisord are recognised."""
     return f"unix://{supervisor.socket(settings)}"
 
 
 def of_program(settings: Settings, name: str, pid: int) -> list[psutil.Process]:
-    """A supervised program's processes: the one supervisord knows as *pid* (0: none), and all it started."""
+    """
+    Return a supervised program's processes: the one that supervisord knows as *pid* (0: none), and its descendants.
+    """
     return _with_children(
         process
         for process in psutil.process_iter()
@@ -33,19 +35,19 @@ def of_program(settings: Settings, name: str, pid: int) -> list[psutil.Process]:
 
 
 def of_stack(settings: Settings) -> list[psutil.Process]:
-    """Every process of the stack but supervisord itself."""
+    """Return every process of the stack except supervisord itself."""
     return _with_children(process for process in psutil.process_iter() if _is_ours(process, settings))
 
 
 def signal_all(processes: Iterable[psutil.Process], number: Signals) -> None:
-    """Send a signal to those that are still there."""
+    """Send a signal to those processes that still exist."""
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.send_signal(number)
 
 
 def end_all(processes: Sequence[psutil.Process], *, seconds: float) -> None:
-    """SIGTERM, then SIGKILL to what is left after *seconds*."""
+    """Send SIGTERM, then SIGKILL to those left after *seconds*."""
     signal_all(processes, Signals.SIGTERM)
     _, alive = psutil.wait_procs(processes, timeout=seconds)
     signal_all(alive, Signals.SIGKILL)
@@ -55,7 +57,7 @@ def end_all(processes: Sequence[psutil.Process], *, seconds: float) -> None:
 def _is_ours(process: psutil.Process, settings: Settings) -> bool:
     if _environment(process).get(SUPERVISED_BY) == address(settings):
         return True
-    # Redis writes its title over its environment, but works in its data folder.
+    # Redis overwrites its environment with its title, but its working directory is its data folder.
     with suppress(psutil.Error):
         return process.name() == "redis-server" and process.cwd() == f"{settings.data}/redis-0"
     return False
@@ -69,7 +71,7 @@ def _environment(process: psutil.Process) -> dict[str, str]:
 
 
 def _with_children(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
-    """PostgreSQL's own children overwrite their environment, too."""
+    """Return the processes and their descendants; PostgreSQL's children overwrite their environment as well."""
     found: dict[int, psutil.Process] = {}
     for process in processes:
         with suppress(psutil.NoSuchProcess):

@@ -1,5 +1,5 @@
 """
-How much memory a supervised program takes.
+Memory used by a supervised program.
 """
 
 from stack.run import members
@@ -9,7 +9,7 @@ KIB = 1024
 
 
 def memory_of(settings: Settings, name: str, pid: int) -> int:
-    """Bytes that a process and all it started take: proportional, so that shared pages count once."""
+    """Return the bytes used by a process and its descendants, as proportional set size: shared pages count once."""
     return sum(_proportional(member.pid) for member in members.of_program(settings, name, pid))
 
 

@@ -1,5 +1,5 @@
 """
-Runs steps as soon as what they come after is done, many at once.
+Runs steps in parallel, each as soon as its dependencies are done.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,10 +10,10 @@ from threading import Event
 
 def run_in_order(after: Mapping[str, frozenset[str]], work: Callable[[str, Event], None]) -> None:
     """
-    Call *work* for every name, each after the names it comes after, in threads.
+    Call *work* for every name in threads, each after the names it depends on.
 
-    The first error ends it: no further name begins, those at work see the event they were
-    given set, and the error is raised once they have returned.
+    The first error stops it: no further name is started, the event that running calls were given is set, and the error
+    is raised once they have returned.
     """
     sorter = TopologicalSorter(after)
     sorter.prepare()

@@ -1,5 +1,5 @@
 """
-Ports that somebody else already holds: which, and who.
+Checks for ports that are already in use, and by which process.
 """
 
 import errno
@@ -15,19 +15,19 @@ EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared with, never bound
 
 
 class BusyPort(StackError):
-    """Ports that are taken; the message names each one and its holder."""
+    """Ports are in use; the message names each one and its owner."""
 
 
 def require_free(endpoints: Iterable[Endpoint]) -> None:
-    """Raise `BusyPort` unless all *endpoints* can be listened on."""
+    """Raise `BusyPort` unless all *endpoints* are free."""
     busy = [endpoint for endpoint in sorted(endpoints) if is_busy(endpoint)]
     if busy:
-        lines = [f"{endpoint} is held by {holder(endpoint)}" for endpoint in busy]
-        raise BusyPort("\n".join([*lines, "End it, or choose other addresses with PORT and NETWORK."]))
+        lines = [f"{endpoint} is in use by {holder(endpoint)}" for endpoint in busy]
+        raise BusyPort("\n".join([*lines, "Stop it, or choose other addresses with PORT and NETWORK."]))
 
 
 def is_busy(endpoint: Endpoint) -> bool:
-    """Whether another process listens there; connections that are closing do not count."""
+    """Return whether another process listens on the endpoint; closing connections do not count."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -40,7 +40,7 @@ def is_busy(endpoint: Endpoint) -> bool:
 
 
 def holder(endpoint: Endpoint) -> str:
-    """The process that listens there, as `pid 123 (command line)`."""
+    """Return the process that listens there, as `pid 123 (command line)`."""
     for connection in psutil.net_connections("tcp"):
         local = connection.laddr
         if connection.status != psutil.CONN_LISTEN or not local or local.port != endpoint.port:
@@ -55,4 +55,4 @@ def _command(pid: int) -> str:
         process = psutil.Process(pid)
         return " ".join(process.cmdline())[:120] or process.name()
     except psutil.Error:
-        return "it has just ended"
+        return "a process that has just exited"

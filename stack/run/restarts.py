@@ -1,5 +1,5 @@
 """
-Counts restarts: supervisord tells this listener of every process that ended by itself.
+Counts restarts: a supervisord event listener for processes that exited unexpectedly.
 
 Run by supervisord as `python -m stack.run.restarts FILE`.
 """
@@ -24,7 +24,7 @@ def main(path: Path) -> None:
 
 
 def load(path: Path) -> dict[str, int]:
-    """How often each process ended without having been told to; empty when none has."""
+    """Return how often each process exited unexpectedly; empty before the first time."""
     try:
         return {name: int(count) for name, count in json.loads(path.read_text()).items()}
     except FileNotFoundError:

@@ -19,12 +19,12 @@ from stack.topology.processes import Process, Step, Task
 
 POLL_SECONDS = 0.2
 LOG_LINES = 15
-# A process that ended this often while it was waited for will not become healthy.
+# A process that exited this often while it was waited for is not going to become healthy.
 ENDS_LIMIT = 5
 
 
 class StartFailed(StackError):
-    """A step that did not succeed; the message has its last log lines and names the log."""
+    """A step failed; the message has its last log lines and the path of the log."""
 
 
 @dataclass(kw_only=True)
@@ -36,11 +36,11 @@ class Starter:
     settings: Settings
     supervisor: Supervisor
     progress: Progress
-    started: list[str] = field(default_factory=list)  # what this run began, for when it fails
+    started: list[str] = field(default_factory=list)  # started by this run, and stopped again if it fails
     _lock: Lock = field(default_factory=Lock)
 
     def run(self, steps: Mapping[str, Step]) -> None:
-        """Bring every step to its end; raises `StartFailed` for the first that does not succeed."""
+        """Complete every step; raises `StartFailed` for the first that fails."""
         after = {name: frozenset(step.after & steps.keys()) for name, step in steps.items()}
 
         def work(name: str, give_up: Event) -> None:
@@ -62,10 +62,10 @@ class Starter:
             self.supervisor.start(process.name)
         word = self._wait_until_healthy(process, give_up)
         if word:
-            self.progress.say(f"{process.name}: {word}{'' if before != 'RUNNING' else ' (ran already)'}")
+            self.progress.say(f"{process.name}: {word}{'' if before != 'RUNNING' else ' (already running)'}")
 
     def _wait_until_healthy(self, process: Process, give_up: Event) -> str:
-        """The word on its health; empty when told to give up."""
+        """Return the detail of its health check; empty if the wait was cancelled."""
         ends = self._ends(process)
         deadline = time.monotonic() + process.start_seconds
         while not give_up.is_set():
@@ -74,7 +74,7 @@ class Starter:
             if answer.good and state == "RUNNING":
                 return answer.word
             if state in ("FATAL", "STOPPED") or self._ends(process) >= ends + ENDS_LIMIT:
-                raise self._failure(process.name, f"keeps ending (supervisor says {state})")
+                raise self._failure(process.name, f"keeps exiting (supervisor state {state})")
             if time.monotonic() > deadline:
                 raise self._failure(process.name, f"is not healthy after {process.start_seconds:.0f} s: {answer.word}")
             give_up.wait(POLL_SECONDS)
@@ -102,16 +102,16 @@ class Starter:
         if give_up.is_set() and code != 0:
             return
         if code != 0:
-            raise self._failure(task.name, "took too long" if code is None else f"ended with {code}")
+            raise self._failure(task.name, "took too long" if code is None else f"exited with {code}")
         self.progress.say(f"{task.name}: done")
 
     def _failure(self, name: str, complaint: str) -> StartFailed:
         log = supervisor.log_file(self.settings, name)
-        return StartFailed("\n".join([f"{name} {complaint}", *last_lines(log), f"Its whole log is {log}"]))
+        return StartFailed("\n".join([f"{name} {complaint}", *last_lines(log), f"The full log is {log}"]))
 
 
 def last_lines(log: os.PathLike[str], count: int = LOG_LINES) -> list[str]:
-    """The end of a log, at most 64 KiB of it; empty when there is none."""
+    """Return the end of a log, at most 64 KiB; empty if there is none."""
     try:
         with open(log, "rb") as file:
             file.seek(0, os.SEEK_END)
@@ -123,7 +123,7 @@ def last_lines(log: os.PathLike[str], count: int = LOG_LINES) -> list[str]:
 
 
 def _wait(child: subprocess.Popen[bytes], seconds: float, give_up: Event) -> int | None:
-    """Its exit code, or None when it had to be ended because its time was over."""
+    """Return the exit code, or None if the time limit was exceeded and the task was killed."""
     deadline = time.monotonic() + seconds
     while (code := child.poll()) is None:
         if time.monotonic() > deadline or give_up.is_set():

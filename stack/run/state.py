@@ -1,7 +1,7 @@
 """
-The state folder: whose it is, what a stack makes in it, and what may be removed again.
+The state folder: who owns it, what a stack creates in it, and what may be removed again.
 
-As initdb does: a folder that holds anything else is never taken, and never emptied.
+Like initdb, a stack never uses and never empties a folder that holds anything else.
 """
 
 import shutil
@@ -11,24 +11,24 @@ from stack.errors import StackError
 from stack.settings import Settings
 
 MARK = "this-is-a-stack"
-# Versions that marked whatever folder STATE named left the mark empty.
+# Older versions, which accepted any folder as STATE, wrote an empty marker.
 MARK_TEXT = "A stack keeps its state here; `make clean` removes it.\n"
-# Everything that a stack makes in its state folder; `make clean` removes nothing else.
+# Everything that a stack creates in its state folder; `make clean` removes nothing else.
 MADE = ("chaos", "conf", "data", "log", "mesh", "run", "screenshots", "secrets", "test")
-# What the folder may hold besides, where it is the folder of the installed tools as well.
+# What else may be in the folder if the installed tools are in the same one.
 TOOLS = ("checkout-", "env-", "kafka-libs", "venv")
 EXAMPLES = 3
 
 
 class NotAStack(StackError):
-    """The state folder holds a person's own files, or no stack at all; the message says which."""
+    """The state folder holds the user's own files, or no stack; the message says which."""
 
 
 def exists(settings: Settings) -> bool:
     """
-    Whether a stack was made here; looks only.
+    Return whether a stack was created here; change nothing.
 
-    A mark without text counts only where nothing else is, because older versions marked any folder.
+    An empty marker counts only in an otherwise empty folder, because older versions marked any folder.
     """
     mark = settings.state / MARK
     try:
@@ -38,16 +38,16 @@ def exists(settings: Settings) -> bool:
 
 
 def require(settings: Settings) -> None:
-    """Raise `NotAStack` unless a stack was made here; looks only."""
+    """Raise `NotAStack` unless a stack was created here; change nothing."""
     if not exists(settings):
-        raise NotAStack(f"there is no stack in STATE={settings.state}; `{settings.command('up')}` makes one")
+        raise NotAStack(f"there is no stack in STATE={settings.state}; create one with `{settings.command('up')}`")
 
 
 def claim(settings: Settings) -> None:
     """
-    Make the state folder and the folders in it.
+    Create the state folder and its subfolders.
 
-    Raises `NotAStack` for a folder that holds something and was never a stack's, and for one that cannot be written.
+    Raises `NotAStack` for a folder with other contents, and for one that is not writable.
     """
     if not exists(settings):
         _require_empty(settings)
@@ -62,10 +62,10 @@ def claim(settings: Settings) -> None:
 
 def remove(settings: Settings, *, keep: tuple[str, ...] = ()) -> tuple[list[str], list[str]]:
     """
-    Remove what a stack makes, but what is named in *keep*.
+    Remove what a stack creates, except for *keep*.
 
-    Returns what was removed and what stays because no stack made it. The caller has seen that nothing runs.
-    Raises `NotAStack` for a folder that was never a stack's.
+    Returns what was removed and what was kept because no stack created it. The caller has checked that nothing is
+    running. Raises `NotAStack` for a folder that is not a stack's.
     """
     if not settings.state.exists():
         return [], []
@@ -81,7 +81,7 @@ def remove(settings: Settings, *, keep: tuple[str, ...] = ()) -> tuple[list[str]
 
 
 def foreign_to(settings: Settings) -> list[str]:
-    """What the state folder holds and neither a stack nor its tools made, by name."""
+    """Return the names in the state folder that belong neither to a stack nor to its tools."""
     names = sorted(entry.name for entry in settings.state.iterdir())
     return [name for name in names if name not in (*MADE, MARK) and not _is_tool(settings, name)]
 
@@ -89,7 +89,7 @@ def foreign_to(settings: Settings) -> list[str]:
 def _require_empty(settings: Settings) -> None:
     if not settings.state.is_dir():
         if settings.state.exists():
-            raise NotAStack(f"STATE={settings.state} is no folder")
+            raise NotAStack(f"STATE={settings.state} is not a folder")
         return
     try:
         entries = sorted(entry.name for entry in settings.state.iterdir())
@@ -109,7 +109,7 @@ def _is_tool(settings: Settings, name: str) -> bool:
 
 
 def _remove(entry: Path) -> bool:
-    """Remove a file or folder, never what a link points to; False when there is none."""
+    """Remove a file or folder, but never the target of a link; return False if there is none."""
     if entry.is_symlink() or entry.is_file():
         entry.unlink()
     elif entry.is_dir():

@@ -1,5 +1,5 @@
 """
-The supervisor: its configuration, its start, and how it is asked.
+supervisord: its configuration, its start, and its RPC interface.
 """
 
 import configparser
@@ -24,28 +24,28 @@ from stack.topology.processes import Process
 
 LOG_BYTES = 10 * 1024 * 1024
 LOG_BACKUPS = 2
-# Each try waits a second longer than the last: over an hour until supervisord gives a process up.
+# Each retry waits a second longer than the last, so supervisord gives a process up after more than an hour.
 START_RETRIES = 100
 START_SECONDS = 15
-# supervisord kills what does not end in its own time, which is at most half a minute.
+# supervisord kills what does not exit in its own time, which is half a minute at most.
 STOP_SECONDS = 45
 POLL_SECONDS = 0.1
 DOWN = ("STOPPED", "EXITED", "FATAL", "UNKNOWN")
-# What children may see of the environment `make up` runs in; all else is set for each process.
+# The variables of the environment of `make up` that children inherit; all others are set for each process.
 PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
 class SupervisorFailed(StackError):
-    """supervisord does not run or refuses; the message says where its log is."""
+    """supervisord is not running or refuses the request; the message has the path of its log."""
 
 
 def render(settings: Settings, processes: Sequence[Process], *, in_cgroups: Path | None = None) -> str:
     """
-    supervisord.conf: every process comes back unless it was told to stop.
+    Return supervisord.conf, in which every process is restarted unless it was stopped on purpose.
 
-    *in_cgroups* is the folder in which each has a cgroup of its own, where that can be had.
+    *in_cgroups* is the folder for a cgroup of each process, where cgroups are available.
     """
-    # supervisord expands %(…)s itself, so that a percent sign is written twice; it reads ; after a space as a comment.
+    # supervisord expands %(…)s, so percent signs are doubled; it takes ; after a space as the start of a comment.
     written = configparser.RawConfigParser()
     written.read_dict(_sections(settings, processes, in_cgroups))
     text = io.StringIO()
@@ -80,7 +80,7 @@ def _daemon(settings: Settings) -> dict[str, str]:
 
 
 def _listener(settings: Settings) -> dict[str, str]:
-    """What counts the processes that end without having been told to."""
+    """Return the event listener that counts unexpected exits."""
     python = str(settings.venv / "bin" / "python")
     return {
         "command": _command_line([python, "-m", "stack.run.restarts", str(restarts_file(settings))]),
@@ -117,7 +117,7 @@ def _program(settings: Settings, process: Process, cgroup: Path | None) -> dict[
 
 
 def _command_line(words: Sequence[str]) -> str:
-    """Words as supervisord takes them apart again, which it does as a shell would."""
+    """Quote words for supervisord, which splits them as a shell would."""
     return _escape(shlex.join(words))
 
 
@@ -126,40 +126,40 @@ def _escape(text: str) -> str:
 
 
 def socket(settings: Settings) -> Path:
-    """Where supervisord answers."""
+    """Return the path of supervisord's socket."""
     return settings.run / "supervisor.sock"
 
 
 def pid_file(settings: Settings) -> Path:
-    """Where supervisord writes its process id."""
+    """Return the path of supervisord's pid file."""
     return settings.run / "supervisord.pid"
 
 
 def restarts_file(settings: Settings) -> Path:
-    """How often each process ended without having been told to."""
+    """Return the path of the restart counts."""
     return settings.run / "restarts.json"
 
 
 def log_file(settings: Settings, name: str) -> Path:
-    """A process's log."""
+    """Return the path of a process's log."""
     return settings.log / f"{name}.log"
 
 
 def passed_on() -> dict[str, str]:
-    """What every process of a stack sees of the environment `make up` runs in."""
+    """Return what every process of a stack inherits from the environment of `make up`."""
     return {"PYTHONUNBUFFERED": "1", **{name: os.environ[name] for name in PASSED_ON if name in os.environ}}
 
 
 class Supervisor:
     """
-    A stack's supervisord, asked over its socket; safe to use from several threads.
+    The RPC client of a stack's supervisord; thread-safe.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
     def runs(self) -> bool:
-        """Whether supervisord answers."""
+        """Return whether supervisord answers."""
         try:
             return bool(self._ask("getState")["statename"] == "RUNNING")
         except (OSError, xmlrpc.client.Error):
@@ -181,12 +181,12 @@ class Supervisor:
             check=False,
         )
         if said.returncode != 0:
-            raise SupervisorFailed(f"supervisord does not start: {(said.stdout + said.stderr).strip()}")
+            raise SupervisorFailed(f"supervisord did not start: {(said.stdout + said.stderr).strip()}")
         self._wait_until(self.runs, "did not answer", START_SECONDS)
 
     def reload(self) -> None:
         """
-        Take over changed configuration: what changed is stopped, for the caller to start again.
+        Load a changed configuration: processes that changed are stopped, for the caller to start again.
         """
         added, changed, removed = self._ask("reloadConfig")[0]
         for name in (*changed, *removed):
@@ -196,33 +196,33 @@ class Supervisor:
             self._ask("addProcessGroup", name)
 
     def start(self, name: str) -> None:
-        """Start a process without waiting; one that runs goes on."""
+        """Start a process without waiting; one that is running is left alone."""
         self._ask_unless("ALREADY_STARTED", "startProcess", name, False)
 
     def stop(self, name: str, *, wait: bool) -> None:
-        """Tell a process to end, and keep it down; with *wait*, return when it has ended."""
-        # supervisord does not pause while it waits itself, and takes a whole core from what goes on running.
+        """Stop a process, and keep it down; with *wait*, return when it has exited."""
+        # supervisord busy-loops while it waits itself, and takes a whole core from the running processes.
         self._ask_unless("NOT_RUNNING", "stopProcess", name, False)
         if wait:
-            self._wait_until(lambda: self.is_down(name), f"did not end {name}", STOP_SECONDS)
+            self._wait_until(lambda: self.is_down(name), f"could not stop {name}", STOP_SECONDS)
 
     def is_down(self, name: str) -> bool:
-        """Whether a process has ended and does not come back by itself."""
+        """Return whether a process has exited and will not be restarted."""
         return self._ask("getProcessInfo", name)["statename"] in DOWN
 
     def info(self) -> dict[str, dict[str, Any]]:
-        """What supervisord knows of each process, by name."""
+        """Return what supervisord knows of each process, by name."""
         return {entry["name"]: entry for entry in self._ask("getAllProcessInfo")}
 
     def shut_down(self) -> None:
-        """End supervisord and whatever still runs under it; returns when it has gone."""
+        """Stop supervisord and whatever still runs under it; return when it has exited."""
         pid = int(self._ask("getPID"))
         try:
             supervisord = psutil.Process(pid)
         except psutil.NoSuchProcess:
             return
         for name in self.info():
-            # supervisord ends one group a second; groups that are down already need not wait their turn.
+            # supervisord stops one group a second; removing the groups that are down already avoids that wait.
             with suppress(xmlrpc.client.Fault):
                 self._ask("removeProcessGroup", name)
         self._ask("shutdown")

@@ -1,7 +1,7 @@
 """
-Whether the kernel will let this user's processes watch enough files.
+Checks that the kernel allows this user enough inotify instances.
 
-Envoy aborts when it cannot, with a message that few understand; so it is asked before anything starts.
+Without them Envoy aborts with an obscure message, so this is checked before anything starts.
 """
 
 import ctypes
@@ -23,20 +23,20 @@ OTHERS = 8  # the mesh's controller, Prometheus
 
 
 class TooFewWatches(StackError):
-    """The user's processes have taken too many inotify instances; the message says how to allow more."""
+    """Too few inotify instances are left for the user; the message says how to raise the limit."""
 
 
 def needed(starting: Sequence[Process]) -> int:
-    """How many inotify instances *starting* take."""
+    """Return how many inotify instances *starting* need."""
     envoys = sum(process.role is Role.PROXY for process in starting)
     return envoys * PER_ENVOY + OTHERS if envoys else 0
 
 
 def require(count: int, *, say: Callable[[str], None]) -> None:
     """
-    See to it that *count* more inotify instances can be had; as root or with sudo by allowing more.
+    Ensure that *count* more inotify instances are available, raising the limit as root or with sudo.
 
-    Raises `TooFewWatches` where that cannot be done.
+    Raises `TooFewWatches` if that is not possible.
     """
     got, reason = _available(count)
     if got < count and _raise_limit(_wanted(count), say):
@@ -46,7 +46,7 @@ def require(count: int, *, say: Callable[[str], None]) -> None:
 
 
 def _wanted(count: int) -> int:
-    """A limit that leaves room for as much again."""
+    """Return a limit with room for as many again."""
     return _limit() + 4 * count
 
 
@@ -55,7 +55,9 @@ def _limit() -> int:
 
 
 def _raise_limit(wanted: int, say: Callable[[str], None]) -> bool:
-    """Allow every user *wanted* instances until the next boot, as `sysctl` does; False where nobody lets us."""
+    """
+    Raise the limit of every user to *wanted* until the next boot, as `sysctl` does; return False without the rights.
+    """
     as_root = packages.privilege()
     if as_root is None:
         return False
@@ -68,7 +70,7 @@ def _raise_limit(wanted: int, say: Callable[[str], None]) -> bool:
 
 
 def _available(most: int) -> tuple[int, str]:
-    """How many of *most* instances can be had at once, and why there are no more."""
+    """Return how many of *most* instances are available now, and why not more."""
     libc = ctypes.CDLL(None, use_errno=True)
     with ExitStack() as taken:
         for got in range(most):
@@ -81,7 +83,7 @@ def _available(most: int) -> tuple[int, str]:
 
 def _advice(count: int, got: int, reason: str) -> str:
     return (
-        f"Envoy follows its files with inotify, and {count} more instances are needed, of which {got} can be had "
-        f"({reason}; each user may have {_limit()}). Stop another stack, or allow more: "
+        f"Envoy watches its files with inotify, which needs {count} more instances, but only {got} are available "
+        f"({reason}; the limit for each user is {_limit()}). Stop another stack, or raise the limit: "
         f"sudo sysctl fs.inotify.max_user_instances={_wanted(count)}"
     )

@@ -1,5 +1,5 @@
 """
-Writes a stack's folders and configuration, owned by whom they serve.
+Writes a stack's folders and configuration with the right owners.
 """
 
 import os
@@ -16,11 +16,11 @@ from stack.topology.processes import Process
 
 
 class UnreachableState(StackError):
-    """The user postgres cannot enter the state folder."""
+    """The user postgres has no access to the state folder."""
 
 
 def everything(plan: Plan, processes: list[Process]) -> None:
-    """Write all configuration; writing the same again changes nothing."""
+    """Write all configuration; idempotent."""
     settings, user = plan.settings, plan.programs.postgres_user
     if user is not None:
         check_reachable(settings.state, user)
@@ -45,7 +45,7 @@ def everything(plan: Plan, processes: list[Process]) -> None:
 
 
 def _traces(plan: Plan) -> None:
-    """What makes a stack a traced one, or none again."""
+    """Mark the stack as traced, or remove the mark."""
     settings, entry = plan.settings, plan.settings.conf / "istio" / "traces.yaml"
     if settings.traces:
         write_private(entry, traces.service_entry(plan))
@@ -57,9 +57,9 @@ def _traces(plan: Plan) -> None:
 
 def _prometheus(plan: Plan) -> None:
     """
-    Prometheus reads its targets and rules from folders beside its configuration.
+    Write Prometheus's targets and rules, which it reads from folders beside its configuration.
 
-    The folders stay: one that runs watches them, and is blind once they have been removed.
+    The folders are kept: a running Prometheus watches them, and would miss changes after they were removed.
     """
     source, target = plan.settings.checkout / "monitoring", plan.settings.conf / "prometheus"
     for name in ("rules", "targets"):
@@ -83,7 +83,7 @@ def _make_owned(folder: Path, user: str | None) -> None:
 
 
 def check_reachable(folder: Path, user: str) -> None:
-    """Raise `UnreachableState` unless others than the owner may enter *folder* and what it is in."""
+    """Raise `UnreachableState` unless other users can enter *folder* and its parents."""
     for place in (folder, *folder.parents):
         if not place.stat().st_mode & 0o001:
-            raise UnreachableState(f"STATE={folder}: the user {user} cannot enter {place}; choose another folder")
+            raise UnreachableState(f"STATE={folder}: the user {user} has no access to {place}; choose another folder")

@@ -1,1 +1,1 @@
-"""What runs on which address, with which configuration: pure descriptions of a stack."""
+"""Describes what runs at which address with which configuration; pure descriptions of a stack."""

@@ -1,7 +1,7 @@
 """
-Who listens where: each workload has a loopback address of its own, like a pod's IP.
+The addresses: each workload has a loopback address of its own, like the IP of a pod.
 
-127.N.S.R is network N, service S, replica R from 1, so that ports are the same for every pod.
+127.N.S.R is network N, service S, replica R from 1, so the ports are the same for every pod.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Host(IntEnum):
 
 
 class Port(IntEnum):
-    """The ports that every pod of a kind has."""
+    """The ports that all pods of a kind have."""
 
     SERVICE = 50051  # a sidecar's inbound listener, mutual TLS
     APPLICATION = 50061  # the application behind its sidecar, plaintext
@@ -68,9 +68,9 @@ class Network:
     number: int
 
     def address(self, host: Host, replica: int = 0) -> str:
-        """The address of a replica, counted from 0."""
+        """Return the address of a replica, counted from 0."""
         return f"127.{self.number}.{host.value}.{replica + 1}"
 
     def at(self, host: Host, port: Port, replica: int = 0) -> Endpoint:
-        """One port of a replica."""
+        """Return one port of a replica."""
         return Endpoint(self.address(host, replica), port.value)

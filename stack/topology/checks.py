@@ -1,5 +1,5 @@
 """
-What it means that a process is healthy: one small description for each kind of process.
+The health checks, one small description for each kind of process.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from stack.topology.addresses import Endpoint
 
 @dataclass(frozen=True)
 class HttpCheck:
-    """GET answers 200."""
+    """Healthy when a GET returns 200."""
 
     endpoint: Endpoint
     path: str
@@ -18,21 +18,21 @@ class HttpCheck:
 
 @dataclass(frozen=True)
 class PatroniCheck:
-    """PostgreSQL runs as primary or as a streaming replica, says Patroni."""
+    """Healthy when Patroni reports a running primary or a streaming replica."""
 
     endpoint: Endpoint
 
 
 @dataclass(frozen=True)
 class GrpcCheck:
-    """The standard health service says SERVING for the whole server."""
+    """Healthy when the standard health service reports SERVING for the whole server."""
 
     endpoint: Endpoint
 
 
 @dataclass(frozen=True)
 class RedisCheck:
-    """PING is answered and nothing is being loaded."""
+    """Healthy when PING is answered and nothing is being loaded."""
 
     endpoint: Endpoint
     password: str
@@ -40,14 +40,14 @@ class RedisCheck:
 
 @dataclass(frozen=True)
 class KafkaCheck:
-    """The broker answers for the cluster's metadata."""
+    """Healthy when the broker answers a request for the cluster's metadata."""
 
     endpoint: Endpoint
 
 
 @dataclass(frozen=True)
 class MeshCheck:
-    """The mesh controller's status file reports no error."""
+    """Healthy when the mesh controller's status file reports no error."""
 
     status: Path
 

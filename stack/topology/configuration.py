@@ -1,5 +1,5 @@
 """
-The data stores' configuration files, as text: pure functions of the plan and of what stores/ says of each.
+The data stores' configuration files as text: pure functions of the plan and of the descriptions in stores/.
 """
 
 import json
@@ -15,7 +15,7 @@ from stores import files
 
 
 def redis(plan: Plan) -> str:
-    """What every Redis of ours has, then this one's place."""
+    """Return the common settings of Redis and this instance's own."""
     listen = plan.network.at(Host.REDIS, Port.REDIS)
     return files.redis() + _lines(
         f"bind {listen.address}",
@@ -26,7 +26,7 @@ def redis(plan: Plan) -> str:
 
 
 def kafka(plan: Plan) -> str:
-    """The one broker."""
+    """Return the configuration of the one broker."""
     return files.kafka(
         listen=str(plan.network.at(Host.KAFKA, Port.KAFKA)),
         controller=str(plan.network.at(Host.KAFKA, Port.KAFKA_CONTROLLER)),
@@ -35,7 +35,10 @@ def kafka(plan: Plan) -> str:
 
 
 def patroni(plan: Plan, replica: int) -> str:
-    """One member of the PostgreSQL cluster: what all have in common, and its name, place and passwords."""
+    """
+    Return the configuration of one member of the PostgreSQL cluster: the common settings, and its name, addresses and
+    passwords.
+    """
     shared, name = files.patroni(), f"postgres-{replica}"
     api = plan.network.at(Host.POSTGRES, Port.PATRONI, replica)
     listen = plan.network.at(Host.POSTGRES, Port.POSTGRES, replica)
@@ -70,7 +73,7 @@ def _member(plan: Plan, name: str, listen: Endpoint) -> dict[str, Any]:
 
 
 def prometheus_targets(plan: Plan) -> dict[str, str]:
-    """Prometheus's target files by name, one for each job."""
+    """Return Prometheus's target files by name, one for each job."""
     envoys = [_target(plan.network.at(Host.EDGE, Port.ADMIN), "edge", EDGE)]
     applications = []
     for service, host in SERVICES.items():
@@ -94,7 +97,7 @@ def prometheus_targets(plan: Plan) -> dict[str, str]:
 
 
 def registry(plan: Plan) -> str:
-    """What the mesh would know from Kubernetes: services, workloads, addresses."""
+    """Return the registry of services, workloads and addresses, which in a cluster comes from Kubernetes."""
     return yaml.safe_dump(
         {
             "trustDomain": "cluster.local",
@@ -118,7 +121,7 @@ def registry(plan: Plan) -> str:
 
 
 def issuer_entry(plan: Plan) -> str:
-    """The development issuer has no sidecar, so the mesh knows it as Istio knows what is outside."""
+    """Return the ServiceEntry of the development issuer, which has no sidecar and so is external to the mesh."""
     endpoint = plan.network.at(Host.ISSUER, Port.ISSUER)
     return yaml.safe_dump(
         {

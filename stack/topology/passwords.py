@@ -1,5 +1,5 @@
 """
-Passwords and names that are drawn once for a stack and kept in its state folder.
+Passwords and names that are generated once for a stack and kept in its state folder.
 """
 
 import json
@@ -13,7 +13,7 @@ FILE = "passwords.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Passwords:
-    """What the parts of one stack know each other by."""
+    """The credentials by which the parts of one stack authenticate each other."""
 
     postgres_superuser: str
     postgres_replication: str
@@ -28,9 +28,9 @@ class Passwords:
 
 def keep(folder: Path) -> Passwords:
     """
-    Read the passwords of *folder*, drawing those that are not there yet.
+    Read the passwords in *folder*, generating those that are missing.
 
-    A newer version's additional ones are added; what exists never changes.
+    New ones of a newer version are added; existing ones never change.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     passwords = read(folder)
@@ -41,7 +41,7 @@ def keep(folder: Path) -> Passwords:
 
 def read(folder: Path) -> Passwords:
     """
-    Read the passwords of *folder*; one that is not there yet is drawn, and known to nobody until `keep` has kept it.
+    Read the passwords in *folder*; a missing one is generated, but not stored until `keep` is called.
     """
     known = _known(folder)
     return Passwords(**{field.name: known.get(field.name) or secrets.token_hex(24) for field in fields(Passwords)})
@@ -55,7 +55,7 @@ def _known(folder: Path) -> dict[str, str]:
 
 def write_private(path: Path, text: str, *, user: str | None = None) -> None:
     """
-    Write *text* so that only its owner reads it, whole or not at all.
+    Write *text* atomically to a file that only its owner can read.
     """
     draft = path.with_name(f".{path.name}.draft")
     with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:

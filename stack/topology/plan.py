@@ -1,5 +1,5 @@
 """
-What every description of a process is derived from.
+The plan, from which every description of a process is derived.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ REPLICAS = range(2)
 
 @dataclass(frozen=True, kw_only=True)
 class Programs:
-    """Where the programs are that are not in the virtual environment."""
+    """The paths of programs that are not in the virtual environment."""
 
     postgres_bin: Path
     redis: Path
@@ -38,27 +38,27 @@ class Plan:
         return Network(self.settings.network)
 
     def tool(self, name: str) -> str:
-        """A program of the virtual environment."""
+        """Return the path of a program in the virtual environment."""
         return str(self.settings.venv / "bin" / name)
 
     @property
     def database_url(self) -> str:
-        """Where orders keeps its rows: both members, whichever is primary."""
+        """The PostgreSQL URL of orders: both members, whichever is primary."""
         members = ",".join(str(self.network.at(Host.POSTGRES, Port.POSTGRES, replica)) for replica in REPLICAS)
         password = self.passwords.orders_database
         return f"postgresql://orders:{password}@{members}/orders?target_session_attrs=primary"
 
     @property
     def patroni(self) -> tuple[Endpoint, ...]:
-        """Where PostgreSQL's members can be asked who leads."""
+        """The addresses of Patroni's REST API, which knows the leader."""
         return tuple(self.network.at(Host.POSTGRES, Port.PATRONI, replica) for replica in REPLICAS)
 
     @property
     def redis_url(self) -> str:
-        """Where inventory keeps its stock."""
+        """The Redis URL of inventory."""
         return f"redis://:{self.passwords.redis}@{self.network.at(Host.REDIS, Port.REDIS)}/0"
 
     @property
     def kafka_brokers(self) -> str:
-        """Where events go."""
+        """The bootstrap address of Kafka."""
         return str(self.network.at(Host.KAFKA, Port.KAFKA))

@@ -1,5 +1,5 @@
 """
-The two kinds of things a stack runs: processes that stay, and tasks that end.
+The two kinds of steps of a stack: processes that keep running, and tasks that end.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from stack.topology.checks import Check
 
 
 class Role(StrEnum):
-    """What a process is for."""
+    """The role of a process."""
 
     STORE = "store"
     APPLICATION = "application"
@@ -24,7 +24,7 @@ class Role(StrEnum):
 @dataclass(frozen=True, kw_only=True)
 class Process:
     """
-    A supervised process: it comes back when it ends without having been told to.
+    A supervised process: it is restarted when it exits unexpectedly.
     """
 
     name: str  # inventory-0, inventory-0-envoy
@@ -33,25 +33,25 @@ class Process:
     command: tuple[str, ...]
     check: Check
     listens: tuple[Endpoint, ...] = ()
-    after: frozenset[str] = frozenset()  # processes that must be healthy and tasks that must be done
+    after: frozenset[str] = frozenset()  # processes that must be healthy and tasks that must be done before
     environment: Mapping[str, str] = field(default_factory=dict)
     user: str | None = None
     directory: Path | None = None
     stop_seconds: int = 15  # from SIGTERM to SIGKILL
-    start_seconds: float = 120  # until healthy, on a machine with other work, too
+    start_seconds: float = 120  # until healthy, with room for a loaded machine
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """
-    A command that prepares something and ends; safe to run again.
+    A command that prepares something and exits; idempotent.
     """
 
     name: str
     command: tuple[str, ...]
     after: frozenset[str] = frozenset()
     environment: Mapping[str, str] = field(default_factory=dict)
-    made: Path | None = None  # what it makes; it does not run again while that exists
+    made: Path | None = None  # what it creates; the task is skipped while that exists
     seconds: float = 120
 
 

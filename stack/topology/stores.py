@@ -13,7 +13,7 @@ ETCD_BYTES = 256 * 1024 * 1024
 
 
 def etcd(plan: Plan) -> Process:
-    """Where Patroni's members agree on who leads."""
+    """Return etcd, in which Patroni's members elect the leader."""
     client = plan.network.at(Host.ETCD, Port.ETCD)
     peer = plan.network.at(Host.ETCD, Port.ETCD_PEER)
     return Process(
@@ -39,7 +39,7 @@ def etcd(plan: Plan) -> Process:
 
 
 def postgres(plan: Plan, replica: int) -> Process:
-    """One member of the PostgreSQL cluster, kept by Patroni."""
+    """Return one member of the PostgreSQL cluster, run by Patroni."""
     name = f"postgres-{replica}"
     api = plan.network.at(Host.POSTGRES, Port.PATRONI, replica)
     return Process(
@@ -58,7 +58,7 @@ def postgres(plan: Plan, replica: int) -> Process:
 
 
 def redis(plan: Plan) -> Process:
-    """Stock, with every write on disk before it is acknowledged."""
+    """Return Redis, which has every write on disk before it acknowledges it."""
     listen = plan.network.at(Host.REDIS, Port.REDIS)
     return Process(
         name="redis-0",
@@ -71,7 +71,7 @@ def redis(plan: Plan) -> Process:
 
 
 def format_kafka(plan: Plan) -> Task:
-    """Make Kafka's data folder, once."""
+    """Return the task that formats Kafka's data folder, once."""
     return Task(
         name="kafka-format",
         command=_java(
@@ -86,7 +86,7 @@ def format_kafka(plan: Plan) -> Task:
 
 
 def kafka(plan: Plan) -> Process:
-    """One broker that is its own controller (KRaft)."""
+    """Return the one broker, which is its own controller (KRaft)."""
     listen = plan.network.at(Host.KAFKA, Port.KAFKA)
     properties = f"{plan.settings.conf}/kafka-0.properties"
     return Process(
@@ -102,7 +102,7 @@ def kafka(plan: Plan) -> Process:
 
 
 def prometheus(plan: Plan) -> Process:
-    """The metrics of applications and Envoys, for 30 days or as many as fit."""
+    """Return Prometheus, which keeps the metrics of applications and Envoys for 30 days, or as many as fit."""
     listen = plan.network.at(Host.PROMETHEUS, Port.PROMETHEUS)
     return Process(
         name="prometheus-0",

@@ -13,12 +13,12 @@ from stack.topology.processes import Process, Role, Step
 
 
 class UnknownService(StackError):
-    """A name that no process of the stack has; the message lists those that there are."""
+    """The name is not one of the stack's; the message lists those that are."""
 
 
 def steps(plan: Plan) -> dict[str, Step]:
     """
-    Everything that `make up` runs; to extend the system, extend this list.
+    Return everything that `make up` runs; extend this list to extend the system.
     """
     everything: list[Step] = [
         stores.etcd(plan),
@@ -39,13 +39,13 @@ def steps(plan: Plan) -> dict[str, Step]:
 
 
 def processes(described: Mapping[str, Step]) -> list[Process]:
-    """The steps that stay."""
+    """Return the steps that keep running."""
     return [step for step in described.values() if isinstance(step, Process)]
 
 
 def named(everything: Iterable[Process], name: str) -> list[Process]:
     """
-    The processes that `SVC=name` means: one process, or every replica of a service.
+    Return the processes that `SVC=name` selects: one process, or every replica of a service.
 
     Raises `UnknownService`.
     """

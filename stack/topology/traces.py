@@ -1,5 +1,5 @@
 """
-What takes spans and shows them, if a stack is traced: Zipkin, and what gives it OTLP in its own words.
+The processes that receive and show spans if a stack is traced: Zipkin, and the OTLP receiver in front of it.
 """
 
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ from stack.topology.processes import Process, Role
 NAMESPACE = "observability"
 SERVICE = f"traces.{NAMESPACE}.svc.cluster.local"
 PROVIDER = "traces"
-# Zipkin forgets the oldest when it has this many.
+# Zipkin drops the oldest spans above this number.
 MAX_SPANS = 100_000
 
 
 def processes(plan: Plan) -> Iterator[Process]:
-    """The viewer, and where spans are sent; nothing for a stack that is not traced."""
+    """Return the viewer and the receiver of spans; nothing if the stack is not traced."""
     if not plan.settings.traces:
         return
     viewer, otlp = viewer_at(plan), otlp_at(plan)
@@ -53,33 +53,33 @@ def processes(plan: Plan) -> Iterator[Process]:
 
 
 def viewer_at(plan: Plan) -> Endpoint:
-    """Where Zipkin's page and API are."""
+    """Return the address of Zipkin's page and API."""
     return plan.network.at(Host.TRACES, Port.TRACES)
 
 
 def otlp_at(plan: Plan) -> Endpoint:
-    """Where spans are sent."""
+    """Return the address to which spans are sent."""
     return plan.network.at(Host.TRACES, Port.OTLP)
 
 
 def link(plan: Plan) -> str:
-    """What a trace's id is put after; empty for a stack that is not traced."""
+    """Return the URL prefix of a trace in the viewer; empty if the stack is not traced."""
     return f"http://{viewer_at(plan)}/zipkin/traces/" if plan.settings.traces else ""
 
 
 def environment(plan: Plan) -> dict[str, str]:
-    """Where services send their spans, as OpenTelemetry names it."""
+    """Return OpenTelemetry's variables with which services send their spans."""
     return {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{otlp_at(plan)}"} if plan.settings.traces else {}
 
 
 def extension_providers(plan: Plan) -> list[dict[str, Any]]:
-    """Where Envoys send theirs, as Istio's mesh configuration names it."""
+    """Return the extension providers of Istio's mesh configuration, to which Envoys send their spans."""
     provider = {"service": SERVICE, "port": Port.OTLP.value, "maxTagLength": 128}
     return [{"name": PROVIDER, "opentelemetry": provider}] if plan.settings.traces else []
 
 
 def service_entry(plan: Plan) -> str:
-    """The place of it, for the mesh; without a stack that is traced, it is known to nobody and does no harm."""
+    """Return the ServiceEntry of the receiver; in a stack without tracing nothing refers to it."""
     endpoint = otlp_at(plan)
     spec = {
         "hosts": [SERVICE],

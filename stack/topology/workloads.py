@@ -21,7 +21,7 @@ PAGES = "pages-0"
 
 
 def preparations(plan: Plan) -> Iterator[Task]:
-    """What must exist before the first order: a database, its schema, topics, products."""
+    """Return the tasks that must be done before the first order: database, schema, topics, products."""
     yield Task(
         name="orders-database",
         command=(plan.tool("python"), "-m", "stack.run.database"),
@@ -44,7 +44,7 @@ def preparations(plan: Plan) -> Iterator[Task]:
 
 
 def applications(plan: Plan) -> Iterator[Process]:
-    """Two replicas of each service."""
+    """Return two replicas of each service."""
     for service, host in SERVICES.items():
         for replica in REPLICAS:
             grpc = plan.network.at(host, Port.APPLICATION, replica)
@@ -62,7 +62,7 @@ def applications(plan: Plan) -> Iterator[Process]:
 
 
 def pages(plan: Plan) -> Iterator[Process]:
-    """The web pages, and what the operations board shows."""
+    """Return the server of the web pages and of the operations board."""
     network = plan.network
     listen = network.at(Host.PAGES, Port.PAGES_APPLICATION)
     yield Process(
@@ -98,7 +98,7 @@ def pages(plan: Plan) -> Iterator[Process]:
 
 
 def issuer(plan: Plan) -> Process:
-    """The development issuer: its sign-in page, and the key of the tokens that it and `make token` sign."""
+    """Return the development issuer: its sign-in page, and the key with which it and `make token` sign tokens."""
     listen = plan.network.at(Host.ISSUER, Port.ISSUER)
     return Process(
         name="issuer-0",
@@ -116,19 +116,19 @@ def issuer(plan: Plan) -> Process:
 
 
 def edge_origins(settings: Settings) -> Iterator[str]:
-    """Where browsers on this machine find the edge."""
+    """Return the origins at which browsers on this machine find the edge."""
     for scheme, port in (("http", settings.port), ("https", settings.tls_port)):
         for host in ("127.0.0.1", "localhost"):
             yield f"{scheme}://{host}:{port}"
 
 
 def issuer_environment(settings: Settings) -> dict[str, str]:
-    """Where the issuer and those who sign for it keep the key."""
+    """Return where the issuer, and commands that sign for it, keep the key."""
     return {"ISSUER_STATE": f"{settings.secrets}/issuer"}
 
 
 def service_environment(plan: Plan, service: str, replica: int) -> dict[str, str]:
-    """What a service's settings read; the other service is called through the own sidecar."""
+    """Return the environment of a service, which calls the other service through its own sidecar."""
     host = SERVICES[service]
     outbound = str(plan.network.at(host, Port.OUTBOUND, replica))
     common = {
@@ -154,12 +154,14 @@ def service_environment(plan: Plan, service: str, replica: int) -> dict[str, str
 
 
 def authority(service: str) -> str:
-    """What an application calls a service of the mesh by."""
+    """Return the authority by which an application calls a service of the mesh."""
     return f"{service}.{NAMESPACE}.{CLUSTER_DOMAIN}:{Port.SERVICE.value}"
 
 
 def mesh(plan: Plan) -> Iterator[Process | Task]:
-    """The workloads' certificates, and the controller that turns Istio's files into configuration."""
+    """
+    Return the issuing of the workloads' certificates, and the controller that turns Istio's files into configuration.
+    """
     yield Task(name="certificates", command=certificates(plan.settings))
     places = (f"--certificates={_certificates_folder(plan.settings)}", f"--out={plan.settings.mesh}")
     yield Task(
@@ -180,7 +182,7 @@ def mesh(plan: Plan) -> Iterator[Process | Task]:
 
 
 def proxies(plan: Plan) -> Iterator[Process]:
-    """A sidecar for each replica, and the edge."""
+    """Return a sidecar for each replica, and the edge."""
     for service, host in SERVICES.items():
         for replica in REPLICAS:
             listens = [plan.network.at(host, port, replica) for port in (Port.ADMIN, Port.SERVICE, Port.OUTBOUND)]
@@ -194,17 +196,17 @@ def proxies(plan: Plan) -> Iterator[Process]:
 
 
 def certificates(settings: Settings) -> tuple[str, ...]:
-    """How the translator issues the workloads' certificates."""
+    """Return the translator's command that issues the workloads' certificates."""
     return _translator(settings, "certificates", f"--out={_certificates_folder(settings)}")
 
 
 def translator(settings: Settings, action: str, *further: str) -> tuple[str, ...]:
-    """How the translator is called on Istio's files."""
+    """Return the translator's command on Istio's files."""
     return _translator(settings, action, *(f"--istio={folder}" for folder in istio_folders(settings)), *further)
 
 
 def istio_folders(settings: Settings) -> tuple[Path, ...]:
-    """Where Istio's files are: those people write, those made from the contract, and what one machine adds."""
+    """Return the folders of Istio's files: the hand-written, the generated and those for one machine."""
     return settings.checkout / "istio", settings.checkout / "build" / "istio", settings.conf / "istio"
 
 
@@ -218,7 +220,7 @@ def _certificates_folder(settings: Settings) -> str:
 
 
 def _envoy(plan: Plan, workload: str, *, process: str, service: str, listens: tuple[Endpoint, ...]) -> Process:
-    """One Envoy; its administration is the first of *listens*."""
+    """Return an Envoy; its administration listens on the first of *listens*."""
     return Process(
         name=process,
         service=service,
@@ -230,14 +232,14 @@ def _envoy(plan: Plan, workload: str, *, process: str, service: str, listens: tu
             "--concurrency",
             "1",
             "--disable-hot-restart",
-            # As Istio's proxies: a connection from before a change takes its next call with it, and is then closed.
+            # As in Istio's proxies: a connection opened before a change serves its next call and is then closed.
             "--drain-strategy",
             "immediate",
             "--drain-time-s",
             "45",
             "--log-level",
             "warning",
-            # Istio, and so the translator, uses a field that Envoy calls deprecated at every update.
+            # Istio, and so the translator, uses a field that Envoy reports as deprecated at every update.
             "--component-log-level",
             "misc:error",
         ),

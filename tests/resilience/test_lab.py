@@ -61,7 +61,7 @@ async def test_what_a_killed_runner_broke_is_put_right_and_only_one_runs_at_a_ti
         second = lab("run", "inventory-gone", stderr=subprocess.PIPE, text=True)
         _, refused = await asyncio.to_thread(second.communicate, timeout=60)
         assert second.returncode == 2
-        assert "another command is busy with the chaos" in refused
+        assert "another command is changing the chaos" in refused
     finally:
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()

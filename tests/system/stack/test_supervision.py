@@ -193,7 +193,7 @@ def test_processes_without_their_supervisor_are_told_of_and_not_called_nothing(r
     supervisord.wait(5)
     assert status.show(settings, list(steps.values())) is False
     said = capsys.readouterr().out
-    assert "does not answer, while" in said.splitlines()[-1]
+    assert "does not answer, but" in said.splitlines()[-1]
     assert "othing runs" not in said
     with pytest.raises(NotClean):
         clean.clean(settings)

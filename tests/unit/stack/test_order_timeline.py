@@ -41,6 +41,6 @@ def test_every_entry_is_a_line_with_what_is_known_of_it():
     assert "PENDING (version 1)" in placed
     assert placed.split()[-2:] == ["orders-1", "0af7651916cd43dd8448eb211c80319c"]
     assert "4.877s" in waits
-    assert "2 times in vain" in waits
+    assert "2 failed deliveries" in waits
     assert held.startswith("now ")
     assert unknown == "Not known: Kafka: no broker"

@@ -17,7 +17,7 @@ def listening():
 
 
 def test_a_busy_port_is_named_with_who_holds_it(listening):
-    with pytest.raises(BusyPort, match=rf"{listening} is held by pid {os.getpid()} \(.*python.*\)"):
+    with pytest.raises(BusyPort, match=rf"{listening} is in use by pid {os.getpid()} \(.*python.*\)"):
         ports.require_free([listening])
 
 

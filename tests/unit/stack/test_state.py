@@ -100,7 +100,7 @@ def test_clean_keeps_what_a_person_put_beside_a_stack_and_says_so(settings, caps
     said = capsys.readouterr().out
     assert "Removed from" in said
     assert "data" in said
-    assert "Kept, because no stack made it: notes.txt" in said
+    assert "Kept, because it was not created by a stack: notes.txt" in said
 
 
 def test_clean_removes_a_link_and_not_what_it_points_to(settings, tmp_path):
@@ -123,7 +123,7 @@ def test_an_empty_folder_is_taken(settings):
 
 def test_a_state_that_cannot_be_made_is_named(settings):
     settings.state.write_text("a file")
-    with pytest.raises(NotAStack, match="is no folder"):
+    with pytest.raises(NotAStack, match="is not a folder"):
         state.claim(settings)
 
 
@@ -135,7 +135,7 @@ def test_a_state_that_the_user_postgres_cannot_enter_is_named(tmp_path):
     closed = tmp_path / "closed"
     (closed / "state").mkdir(parents=True)
     closed.chmod(0o700)
-    with pytest.raises(UnreachableState, match=rf"postgres cannot enter {closed}"):
+    with pytest.raises(UnreachableState, match=rf"postgres has no access to {closed}"):
         write.check_reachable(closed / "state", "postgres")
 
 
