@@ -1,1 +1,1 @@
-"""Experiments that break parts of a running system, and the checks of what it promised meanwhile."""
+"""Chaos experiments: fault injection into a running system, and the verification of its guarantees."""

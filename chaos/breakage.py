@@ -1,7 +1,7 @@
 """
-Faults on a schedule, drawn from a seed: processes killed with SIGKILL, stores stopped and started.
+A schedule of faults drawn from a seed: processes killed with SIGKILL, stores stopped and started.
 
-They go through the stack's own commands, so what a person can do is what is done.
+It uses the stack's own commands, so the faults are those that a person can cause.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from chaos.commands import FaultNotMade
 from chaos.commands import run as _command
 
 REPLICAS = ("orders-0", "orders-1", "inventory-0", "inventory-1")
-# Whichever replica leads PostgreSQL when the fault happens.
+# Stands for the replica that leads PostgreSQL at the time of the fault.
 LEADER = "postgres-leader"
 PATRONI_LIMIT_S = 5
 LEADER_LIMIT_S, LEADER_POLL_S = 60, 1
@@ -29,7 +29,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that goes wrong *after_s* seconds of load, and is put right *for_s* later."""
+    """A fault injected *after_s* seconds of load, and reverted *for_s* seconds later."""
 
     after_s: float
     target: str
@@ -39,9 +39,10 @@ class Fault:
 
 def draw(seed: int, *, within_s: float, kills: int) -> list[Fault]:
     """
-    Return *kills* kills of random replicas, Kafka stopped for 20 s, PostgreSQL's leader killed and Redis restarted.
+    Return *kills* kills of random replicas, a 20 s outage of Kafka, a kill of PostgreSQL's leader and a restart of
+    Redis.
 
-    They are in order of time.
+    They are ordered by time.
     """
     chance = random.Random(seed)  # noqa: S311 - a repeatable schedule, not a secret
     faults = [
@@ -56,15 +57,14 @@ def draw(seed: int, *, within_s: float, kills: int) -> list[Fault]:
 
 async def run(faults: list[Fault], patroni: Sequence[str], say: Say) -> None:
     """
-    Let *faults* happen at their times; returns when the last is put right.
+    Inject *faults* at their times; return when the last one is reverted.
 
-    The first that cannot be made, or put right, ends it with `FaultNotMade`: a run without it would prove nothing.
-
-    *patroni* is where PostgreSQL's members can be asked who leads, `HOST:PORT` each. Cancelled in
-    between, it still puts right what it broke.
+    The first that cannot be injected or reverted raises `FaultNotMade`, because a run without it would prove nothing.
+    *patroni* lists the addresses at which PostgreSQL's members can be asked for the leader, `HOST:PORT` each. If
+    cancelled, it still reverts its faults.
     """
     started = time.monotonic()
-    # A part that is broken already is put right before it breaks again.
+    # A part that is down already is brought back before the next fault hits it.
     free: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
     try:
         async with asyncio.TaskGroup() as running:
@@ -81,7 +81,7 @@ async def run(faults: list[Fault], patroni: Sequence[str], say: Say) -> None:
 
 async def _known_leader(patroni: Sequence[str]) -> str:
     """
-    Return the leader, waiting for one that is being elected.
+    Return the leader, waiting for a running election.
     """
     until = time.monotonic() + LEADER_LIMIT_S
     while True:
@@ -100,12 +100,12 @@ async def leader(patroni: Sequence[str]) -> str:
     for name, role in (await roles(patroni)).items():
         if role == "leader":
             return name
-    raise LookupError(f"no member of PostgreSQL at {', '.join(patroni)} knows a leader")
+    raise LookupError(f"no member of PostgreSQL at {', '.join(patroni)} knows the leader")
 
 
 async def roles(patroni: Sequence[str]) -> dict[str, str]:
     """
-    Return each member's role as the first that answers sees it: `leader`, `sync_standby` or `replica`.
+    Return each member's role according to the first member that answers: `leader`, `sync_standby` or `replica`.
     """
     async with httpx.AsyncClient(timeout=PATRONI_LIMIT_S, trust_env=False) as client:
         for address in patroni:

@@ -1,8 +1,8 @@
 """
-Buyers: they place orders through the edge as clients do, and remember what they were told.
+Buyers: clients that place orders through the edge, and record the responses.
 
-A buyer repeats a call whose outcome it does not know with the same request id,
-as the contract allows, until it is told something final or gives up.
+A buyer retries a call whose outcome is unknown with the same request id, as the contract allows, until it gets a final
+response or gives up.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ GIVE_UP_S = 150
 
 @dataclass(frozen=True)
 class Told:
-    """What a buyer was told of one order."""
+    """What a buyer was told about one order."""
 
     request_id: str
     name: str
@@ -35,7 +35,7 @@ class Told:
 
 @dataclass
 class Memory:
-    """What all buyers were told, and what they saw that must never happen."""
+    """What all buyers were told, and the violations they observed."""
 
     acknowledged: dict[str, Told] = field(default_factory=dict)
     cancelled: set[str] = field(default_factory=set)
@@ -50,7 +50,7 @@ class Memory:
 
     def acknowledge(self, told: Told, at_s: float) -> None:
         """
-        Remember an order, acknowledged at *at_s* of a monotonic clock.
+        Record an order, acknowledged at *at_s* of a monotonic clock.
         """
         self.acknowledged[told.request_id] = told
         if self._last_at_s is not None:
@@ -59,12 +59,12 @@ class Memory:
 
     @property
     def ended(self) -> int:
-        """Orders whose buyer knows what became of them, or has given up."""
+        """Orders whose buyer knows the outcome, or has given up."""
         return len(self.acknowledged) + self.refused + len(self.given_up)
 
 
 class Buyers:
-    """*workers* buyers at a time, over one channel to the edge at *address*."""
+    """*workers* concurrent buyers, over one channel to the edge at *address*."""
 
     def __init__(self, address: str, *, metadata: Metadata, products: Sequence[str], seed: int, workers: int) -> None:
         self._address = address
@@ -76,7 +76,7 @@ class Buyers:
 
     async def buy(self, count: int) -> None:
         """
-        Place *count* orders; some twice with the same id, some cancelled again.
+        Place *count* orders; repeat some with the same id, cancel some.
         """
         left = iter(range(count))
         async with grpc.aio.insecure_channel(self._address) as channel:
@@ -96,7 +96,7 @@ class Buyers:
 
     def _draw(self) -> tuple[str, dict[str, int]]:
         """
-        Return a request id and what is wanted.
+        Return a random request id and order.
         """
         products = self._random.sample(self._products, self._random.randint(1, 3))
         quantities = {each: self._random.randint(1, 3) for each in products}
@@ -119,17 +119,17 @@ class Buyers:
         try:
             again = await self._until_told(lambda: shop.place(quantities, key=told.request_id))
         except grpc.aio.AioRpcError as error:
-            self.memory.unanswered.append(f"{told.name} placed again: {error.code().name}")
+            self.memory.unanswered.append(f"{told.name}: replay failed with {error.code().name}")
             return
         if again.name != told.name or again.state != told.state:
-            self.memory.doubled.append(f"{told.name} was answered as {again.name} in {again.state}")
+            self.memory.doubled.append(f"{told.name}: replay returned {again.name} in {again.state}")
 
     async def _cancel(self, shop: Shop, told: Told) -> None:
         try:
             await self._until_told(lambda: shop.cancel(told.name, key=f"cancel-{told.request_id}"))
         except grpc.aio.AioRpcError as error:
             if error.code() in REPEAT:
-                self.memory.unanswered.append(f"{told.name} cancelled: {error.code().name}")
+                self.memory.unanswered.append(f"{told.name}: cancel failed with {error.code().name}")
             return
         self.memory.cancelled.add(told.name)
 

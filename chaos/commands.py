@@ -1,4 +1,4 @@
-"""The commands that break parts and put them right: what a person can do is what is done."""
+"""The commands that inject faults and revert them, the same that a person would use."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ COMMAND_LIMIT_S = 120
 
 
 class FaultNotMade(Exception):
-    """A fault did not happen, or was not put right; the message says which and why."""
+    """A fault was not injected or not reverted; the message says which and why."""
 
 
 async def run(*words: str) -> str:
     """
-    Run a command and return what it printed; raises `FaultNotMade` if it fails, or takes longer than 120 s.
+    Run a command and return its output; raises `FaultNotMade` if it fails, or takes longer than 120 s.
     """
     process = await asyncio.create_subprocess_exec(
         *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
@@ -25,7 +25,7 @@ async def run(*words: str) -> str:
         process.kill()
         raise FaultNotMade(f"{what} did not happen within {COMMAND_LIMIT_S} s") from None
     except asyncio.CancelledError:
-        # Half a command is worse than a whole one: what puts things right comes after it.
+        # An interrupted command would be worse than a complete one: the command that reverts it comes later.
         await asyncio.wait({asyncio.ensure_future(process.wait())}, timeout=COMMAND_LIMIT_S)
         raise
     said = output.decode(errors="replace").strip()

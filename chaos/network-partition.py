@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Cuts the network between parts of a one-machine stack; `--help` says how, chaos/partition does it."""
+"""Cuts the network between parts of a one-machine stack; see `--help` and chaos/partition."""
 
 import os
 import sys
@@ -20,6 +20,6 @@ except (NotAllowed, StackError) as error:
     sys.exit(f"network-partition: {error}")
 python = chosen.venv / "bin" / "python"
 if not python.exists():
-    sys.exit(f"network-partition: nothing is installed yet; `{chosen.command('up')}` installs and starts everything")
+    sys.exit(f"network-partition: nothing is installed yet; run `{chosen.command('up')}`")
 os.chdir(CHECKOUT)
 os.execv(python, [str(python), "-m", "chaos.partition", *sys.argv[1:]])  # noqa: S606 - a list of arguments

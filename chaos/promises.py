@@ -1,4 +1,4 @@
-"""The promises, each a function from what buyers were told and what is there to what is wrong."""
+"""The guarantees, each a function that finds violations in what buyers were told and in the final state."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from shop.orders.v1 import order_pb2
 from chaos.buyers import Memory, Told
 from chaos.truth import Published, StockNow, StoredOrder, taken_by
 
-# What an order may have become, by the state that its buyer was told first.
+# The states that an order may have reached, by the state that its buyer was told first.
 MAY_BE: dict[int, set[str]] = {
     order_pb2.Order.PENDING: {"CONFIRMED", "REJECTED", "CANCELLED", "FULFILLED"},
     order_pb2.Order.CONFIRMED: {"CONFIRMED", "CANCELLED", "FULFILLED"},
 }
 SHOWN_LIMIT = 5
-# The time to recovery that is promised.
+# The guaranteed time to recovery.
 SILENCE_LIMIT_S = 120
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A promise, how much it was held against, and everything that broke it."""
+    """A guarantee, how much was checked, and all violations."""
 
     promise: str
     checked: int
@@ -31,7 +31,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything a promise is held against."""
+    """The input of all guarantees."""
 
     memory: Memory
     orders: Mapping[str, StoredOrder]
@@ -42,14 +42,14 @@ class Facts:
 
 def verdicts(facts: Facts) -> list[Verdict]:
     """
-    Return a verdict for each promise.
+    Return a verdict for each guarantee.
     """
     return [*kept(facts), _orders_flowed_again(facts)]
 
 
 def kept(facts: Facts) -> list[Verdict]:
     """
-    Return a verdict for each promise but that of time, for what breaks longer than that.
+    Return a verdict for each guarantee except the recovery time, for faults that last longer.
     """
     return [
         _acknowledged_is_stored(facts),
@@ -72,7 +72,7 @@ def _acknowledged_is_stored(facts: Facts) -> Verdict:
 
 def _nothing_is_doubled(facts: Facts) -> Verdict:
     """
-    Each request is one order, with the lines that were asked for, and every repeat got its answer.
+    Check that each request is one order with the requested lines, and that every replay got its response.
     """
     told = facts.memory.acknowledged
     names = [each.name for each in told.values()]
@@ -96,7 +96,7 @@ def _orders_end_as_they_may(facts: Facts) -> Verdict:
             continue
         if stored.state not in _allowed(facts, told):
             broken.append(f"{told.name} is {stored.state}")
-    return Verdict("every order came to a lawful end", len(facts.memory.acknowledged), broken)
+    return Verdict("every order reached a legal state", len(facts.memory.acknowledged), broken)
 
 
 def _allowed(facts: Facts, told: Told) -> set[str]:
@@ -123,7 +123,7 @@ def _events_are_in_order(facts: Facts) -> Verdict:
 
 def _in_order(versions: list[int]) -> bool:
     """
-    Whether every version came first after all lower ones; repeats may follow at any time.
+    Return whether the first occurrence of every version follows all lower ones; repeats may come at any time.
     """
     highest = 0
     for version in versions:
@@ -145,33 +145,35 @@ def _stock_adds_up(facts: Facts) -> Verdict:
 def _sold_is_what_orders_took(facts: Facts) -> Verdict:
     taken = taken_by(facts.orders.values())
     broken = [
-        f"{name}: sold {s.sold} and held {s.held}, but orders took {taken[name]}"
+        f"{name}: sold {s.sold} and held {s.held}, but orders own {taken[name]}"
         for name, s in facts.stock.items()
         if (s.sold, s.held) != (taken[name], 0)
     ]
-    return Verdict("sold is what orders took", len(facts.stock), broken)
+    return Verdict("sold units match the orders", len(facts.stock), broken)
 
 
 def _counted_is_what_orders_took(facts: Facts) -> Verdict:
     """
-    What a rebuild takes for sold is what all orders took.
+    Check that the sold units that a rebuild would use match the orders.
     """
     taken, counted = taken_by(facts.orders.values()), facts.counted
     products = taken.keys() | counted.keys()
     broken = [
-        f"{name}: {counted.get(name, 0)} are counted, but orders took {taken[name]}"
+        f"{name}: {counted.get(name, 0)} are counted, but orders own {taken[name]}"
         for name in sorted(products)
         if counted.get(name, 0) != taken[name]
     ]
-    return Verdict("the count of sold units is what orders took", len(products), broken)
+    return Verdict("the count of sold units matches the orders", len(products), broken)
 
 
 def _buyers_were_answered(facts: Facts) -> Verdict:
     broken = [*facts.memory.given_up, *facts.memory.unanswered]
-    return Verdict("every buyer was answered in the end", facts.memory.ended, broken)
+    return Verdict("every buyer got a final response", facts.memory.ended, broken)
 
 
 def _orders_flowed_again(facts: Facts) -> Verdict:
     silence_s = facts.memory.longest_silence_s
     broken = [f"no order was acknowledged for {silence_s:.0f} s"] if silence_s > SILENCE_LIMIT_S else []
-    return Verdict(f"orders flow again within {SILENCE_LIMIT_S} s", len(facts.memory.acknowledged), broken)
+    return Verdict(
+        f"no gap in acknowledged orders of more than {SILENCE_LIMIT_S} s", len(facts.memory.acknowledged), broken
+    )

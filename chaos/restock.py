@@ -1,4 +1,4 @@
-"""Fills the shelves before an experiment, as an operator would."""
+"""Restocks products before an experiment, as an operator would."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stack.customer import Metadata
 
 async def restock(edge: str, operator: Metadata, *, units: int) -> list[str]:
     """
-    Bring every product to *units* available and return the products' names.
+    Restock every product to *units* available and return the products' names.
     """
     stock = await truth.stock_at(edge)
     async with grpc.aio.insecure_channel(edge) as channel:

@@ -1,9 +1,9 @@
 """
-Buy for some minutes while parts of the system are killed, then hold it against its promises.
+Places orders for some minutes while parts of the system are killed, then verifies every guarantee.
 
-    python -m chaos.soak [--orders N] [--workers N] [--kills N] [--seed N]
+python -m chaos.soak [--orders N] [--workers N] [--kills N] [--seed N]
 
-Prints a table and exits with 1 if a promise is broken.
+Prints a table and exits with 1 if a guarantee is violated.
 """
 
 from __future__ import annotations
@@ -36,22 +36,22 @@ PROGRESS_S = 5
 
 def main() -> None:
     """
-    Run the soak that the command line asks for.
+    Run the soak test with the command line's options.
     """
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[1])
     parser.add_argument("--orders", type=int, default=50_000, help="orders to place (50000)")
-    parser.add_argument("--workers", type=int, default=64, help="buyers at a time (64)")
-    parser.add_argument("--kills", type=int, default=8, help="kill -9 of random replicas (8)")
-    parser.add_argument("--seconds", type=float, default=90, help="in which the faults fall (90)")
+    parser.add_argument("--workers", type=int, default=64, help="concurrent buyers (64)")
+    parser.add_argument("--kills", type=int, default=8, help="kills (SIGKILL) of random replicas (8)")
+    parser.add_argument("--seconds", type=float, default=90, help="seconds over which the faults are spread (90)")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))  # noqa: S311
     options = parser.parse_args()
-    print(f"seed {options.seed}: give it as --seed to have the same load and the same faults again")
+    print(f"seed {options.seed}: pass it as --seed for the same load and the same faults")
     try:
         sys.exit(asyncio.run(_soak(options)))
     except (FaultNotMade, NotRead) as error:
         sys.exit(f"soak: the run proves nothing: {error}")
     except grpc.aio.AioRpcError as error:
-        sys.exit(f"soak: the edge does not take the call that begins it: {error.code().name}: {error.details()}")
+        sys.exit(f"soak: the edge rejects the first call: {error.code().name}: {error.details()}")
 
 
 async def _soak(options: argparse.Namespace) -> int:
@@ -71,7 +71,7 @@ async def _soak(options: argparse.Namespace) -> int:
     patroni = [str(address) for address in describe(chosen).patroni]
     breaking = asyncio.create_task(breakage.run(faults, patroni, say))
     buying = asyncio.create_task(buyers.buy(options.orders))
-    buying.add_done_callback(lambda _: say("the buyers have ended; waiting for the last faults and the last orders"))
+    buying.add_done_callback(lambda _: say("the buyers are done; waiting for the last faults and the last orders"))
     async with _progress(buyers, options.orders, say):
         await _both(buying, breaking)
     seconds = time.monotonic() - started
@@ -81,7 +81,7 @@ async def _soak(options: argparse.Namespace) -> int:
 
 async def _both(buying: asyncio.Task[None], breaking: asyncio.Task[None]) -> None:
     """
-    Wait for both; the first that fails ends the other, which puts right what it broke.
+    Run both; if one fails, the other is cancelled and reverts its faults.
     """
     done, left = await asyncio.wait((buying, breaking), return_when=asyncio.FIRST_EXCEPTION)
     for task in left:
@@ -132,7 +132,7 @@ def _report(found: list[Verdict], buyers: Buyers, seconds: float) -> int:
     print(
         f"\n{memory.ended} orders in {seconds:.0f} s: {len(memory.acknowledged)} acknowledged, "
         f"{memory.refused} refused, {len(memory.cancelled)} cancelled, {len(memory.given_up)} given up; "
-        f"{memory.failed_calls} of {memory.calls} calls failed and were repeated; "
+        f"{memory.failed_calls} of {memory.calls} calls failed and were retried; "
         f"the longest time without an order acknowledged was {memory.longest_silence_s:.1f} s\n"
     )
     print(f"{'promise':<40}{'checked':>9}{'broken':>8}")

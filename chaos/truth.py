@@ -1,4 +1,4 @@
-"""What is really there after an experiment: orders in PostgreSQL, events in Kafka, stock in inventory."""
+"""The final state after an experiment: orders in PostgreSQL, events in Kafka, stock in inventory."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from stack.customer import Metadata
 
 TAKEN = ("CONFIRMED", "FULFILLED")
 READ_LIMIT_S = 300
-# How long a store may be away while it is read: longer than any failover takes.
+# How long a store may be down while it is read: longer than any failover takes.
 AWAY_LIMIT_S, AWAY_POLL_S = 120.0, 1.0
-# The last is what is said while no member leads.
+# The last is the error while no member leads.
 AWAY = (
     *(OSError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InterfaceError),
     asyncpg.TargetServerAttributeNotMatched,
@@ -57,19 +57,19 @@ class StockNow:
 
 @dataclass
 class Published:
-    """What `order_events` says of each order: its versions in the order in which they came."""
+    """What `order_events` contains for each order: its versions in the order of their arrival."""
 
     versions: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     unreadable: int = 0
 
 
 class NotRead(Exception):
-    """A store could not be read within its limit; the message says which and why."""
+    """A store could not be read within its time limit; the message says which and why."""
 
 
 def patiently(store: str) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Awaitable[T]]]:
     """
-    Have a read of *store* wait AWAY_LIMIT_S for a store that is away, and end with `NotRead` then.
+    Retry a read of *store* for up to AWAY_LIMIT_S while it is down, then raise `NotRead`.
     """
 
     def wrapper(read: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
@@ -131,7 +131,7 @@ def _stored(row: asyncpg.Record) -> StoredOrder:
 
 async def settled(database_url: str, *, within_s: float) -> tuple[int, int]:
     """
-    Wait until no order is pending and no event waits to be published; return what is left of both.
+    Wait until no order is pending and no event waits to be published; return the number left of both.
     """
     end = time.monotonic() + within_s
     while True:
@@ -154,7 +154,7 @@ async def _unsettled(database_url: str) -> tuple[int, int]:
 
 def published(brokers: str) -> Published:
     """
-    Read `order_events` from its beginning to its present end; raises `NotRead` if that is not reached.
+    Read `order_events` from its beginning to its current end; raises `NotRead` if that is not reached.
     """
     found = Published()
     try:
@@ -177,7 +177,7 @@ def _note(found: Published, value: bytes) -> None:
 @patiently("the stock")
 async def stock_at(address: str, metadata: Metadata = ()) -> dict[str, StockNow]:
     """
-    Return every product's stock, asked for through the edge at *address*.
+    Return every product's stock, read through the edge at *address*.
     """
     found: dict[str, StockNow] = {}
     async with grpc.aio.insecure_channel(address) as channel:
@@ -198,9 +198,10 @@ async def stock_settled(
     address: str, metadata: Metadata = (), *, taken: Mapping[str, int], within_s: float
 ) -> dict[str, StockNow]:
     """
-    Return the stock once nothing is held and *taken* is sold of each product, or as it is after *within_s*.
+    Return the stock once nothing is held and *taken* is sold of each product, or its state after *within_s*.
 
-    What a cancelled order took comes back when inventory reads of it, which may be a rebalance of its consumers later.
+    The units of a cancelled order are released when inventory consumes its event, which may be a rebalance of its
+    consumers later.
     """
     end = time.monotonic() + within_s
     while True:
@@ -213,7 +214,7 @@ async def stock_settled(
 
 def taken_by(orders: Iterable[StoredOrder]) -> Counter[str]:
     """
-    Return the units that confirmed and fulfilled orders took, by product.
+    Return the units that confirmed and fulfilled orders own, by product.
     """
     units: Counter[str] = Counter()
     for order in orders:

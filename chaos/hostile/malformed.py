@@ -1,4 +1,4 @@
-"""gRPC that is wrong in one way each, to both services, with and without a token."""
+"""gRPC calls with one error each, to both services, with and without a token."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ Form = Callable[[Call, random.Random], Call]
 
 def framed(message: bytes, *, flag: int = 0, length: int | None = None) -> bytes:
     """
-    Return *message* as gRPC frames it, with a *flag* and a *length* that may be wrong.
+    Return *message* in gRPC framing, with a *flag* and a *length* that may be wrong.
     """
     return struct.pack(">BI", flag, len(message) if length is None else length) + message
 
 
 def call(path: str, message: bytes = b"", *further: Header) -> Call:
     """
-    Return a gRPC call of *path* with nothing wrong.
+    Return a valid gRPC call of *path*.
     """
     headers = (
         (b":method", b"POST"),
@@ -49,13 +49,13 @@ def call(path: str, message: bytes = b"", *further: Header) -> Call:
 
 def with_header(name: bytes, *values: bytes) -> Form:
     """
-    Return the form that sends header *name*, with one of *values*, in place of its own.
+    Return the form that replaces header *name* with one of *values*.
     """
 
     def form(right: Call, chance: random.Random) -> Call:
         others = tuple(each for each in right.headers if each[0] != name)
         header = (name, chance.choice(values))
-        # Pseudo headers come before all others.
+        # Pseudo-headers come before all others.
         return replace(right, headers=(header, *others) if name.startswith(b":") else (*others, header))
 
     return form
@@ -70,7 +70,7 @@ def with_body(*bodies: bytes) -> Form:
 
 def compressed(encoding: bytes | None, body: bytes) -> Form:
     """
-    Return the form that calls *body* compressed, in *encoding*.
+    Return the form that sends *body* compressed with *encoding*.
     """
 
     def form(right: Call, chance: random.Random) -> Call:
@@ -156,7 +156,7 @@ FORMS: Mapping[str, Form] = {
 
 def at_the_edge(form: Form) -> Attack:
     """
-    Return the attack that sends calls of *form* to the edge, each to one of the two services.
+    Return the attack that sends calls of *form* to both services through the edge.
     """
 
     async def attack(target: Target) -> Answers:
@@ -177,7 +177,8 @@ def at_the_edge(form: Form) -> Attack:
 
 def from_inside(form: Form) -> Attack:
     """
-    Return the attack of a service whose calls are of *form*: orders to inventory, and inventory to orders.
+    Return the attack with calls of *form* between the services: from orders to inventory, and from inventory to
+    orders.
     """
 
     async def attack(target: Target) -> Answers:
@@ -206,7 +207,7 @@ def _internal(right: Call, service: bytes) -> Call:
 
 async def strings_not_utf8(target: Target) -> Answers:
     """
-    Send bytes that are no text in every text of every method of the contract, as a customer and as an operator.
+    Send invalid UTF-8 in every string field of every method of the contract, as a customer and as an operator.
     """
     operator = (b"authorization", f"Bearer {target.operator_token}".encode())
     places = [
@@ -225,7 +226,7 @@ async def strings_not_utf8(target: Target) -> Answers:
 
 def bad_texts(method: MethodDescriptor) -> Iterator[bytes]:
     """
-    Return a request of *method* for each text in it, with bytes there that are no text.
+    Return a request of *method* for each of its string fields, with invalid UTF-8 there.
     """
     return _bad_texts(method.input_type, NEVER_DEEPER)
 
@@ -247,7 +248,7 @@ def _text(number: int, value: bytes) -> bytes:
 
 async def in_turn(target: Target, at: Address, calls: list[Call]) -> Answers:
     """
-    Send *calls* to *at* again and again.
+    Send *calls* to *at* in a loop.
     """
 
     async def one(number: int) -> str:

@@ -1,4 +1,4 @@
-"""What is allowed, in numbers; and messages that are too large to be looked at."""
+"""High rates of valid requests, and messages above the size limits."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def _line(target: Target) -> order_pb2.OrderLine:
 
 async def empty_lines(target: Target) -> Answers:
     """
-    Orders of 200,000 empty lines each, 585 kB on the wire.
+    Send orders of 200,000 empty lines each, 585 kB on the wire.
     """
     return await in_turn(target, target.edge, [_create(target, [order_pb2.OrderLine()] * EMPTY_LINES)])
 
 
 async def empty_lines_in_a_batch(target: Target) -> Answers:
     """
-    Batches of 1,000 orders of 100 empty lines each, and of one order of 200,000.
+    Send batches of 1,000 orders of 100 empty lines each, and batches with one order of 200,000.
     """
     lines = [order_pb2.OrderLine()]
     many = order_service_pb2.CreateOrderRequest(order=order_pb2.Order(lines=lines * 100), request_id="x")
@@ -70,7 +70,7 @@ async def empty_lines_in_a_batch(target: Target) -> Answers:
 
 async def large_messages(target: Target) -> Answers:
     """
-    gRPC messages of 5 MB, with and without a token.
+    Send gRPC messages of 5 MB, with and without a token.
     """
     request = order_service_pb2.CreateOrderRequest(request_id="x" * 5_000_000).SerializeToString()
     listed = inventory_service_pb2.ListProductsRequest(page_token="x" * 5_000_000).SerializeToString()
@@ -79,7 +79,7 @@ async def large_messages(target: Target) -> Answers:
 
 async def large_metadata(target: Target) -> Answers:
     """
-    gRPC calls with 12 to 60 kB of metadata.
+    Send gRPC calls with 12 to 60 kB of metadata.
     """
     sizes = (12_000, 16_500, 30_000, 60_000)
     calls = [call(PRODUCTS, b"", (b"x-long", b"a" * size)) for size in sizes]
@@ -89,7 +89,7 @@ async def large_metadata(target: Target) -> Answers:
 
 async def batches(target: Target) -> Answers:
     """
-    Eight legal batches of 1,000 orders at a time, again and again.
+    Send eight valid batches of 1,000 orders concurrently, in a loop.
     """
     async with _channel(target) as channel:
         stub = order_service_pb2_grpc.OrderServiceStub(channel)
@@ -114,7 +114,7 @@ async def batches(target: Target) -> Answers:
 
 async def watchers(target: Target) -> Answers:
     """
-    One customer watches one order 2,000 times.
+    Open 2,000 watches of one order by one customer.
     """
     channels = [_channel(target) for _ in range(WATCHERS // WATCHERS_A_CHANNEL)]
     try:
@@ -146,7 +146,7 @@ async def watchers(target: Target) -> Answers:
 
 async def _pipelined(target: Target, request: bytes, *, per_s: int, connections: int = 4) -> Answers:
     """
-    Send *request* *per_s* times a second over a few connections, without waiting for answers.
+    Send *request* *per_s* times a second over a few connections, without waiting for responses.
     """
     end, answers = time.monotonic() + target.seconds, Answers()
 
@@ -165,7 +165,7 @@ async def _pipelined(target: Target, request: bytes, *, per_s: int, connections:
                     await writer.drain()
                     await asyncio.sleep(FLOOD_BURST * connections / per_s)
             except OSError:
-                answers["cut off"] += 1
+                answers["closed"] += 1
             finally:
                 reading.cancel()
                 writer.transport.abort()
@@ -182,14 +182,14 @@ async def _count(reader: asyncio.StreamReader, answers: Answers) -> None:
 
 async def anonymous_flood(target: Target) -> Answers:
     """
-    3,000 requests a second for the products by nobody in particular.
+    Send 3,000 anonymous requests a second for the products.
     """
     return await _pipelined(target, b"GET /v1/products HTTP/1.1\r\nhost: x\r\n\r\n", per_s=3000)
 
 
 async def customers_flood(target: Target) -> Answers:
     """
-    1,000 requests a second for a customer's orders.
+    Send 1,000 requests a second for one customer's orders.
     """
     head = b"GET /v1/orders HTTP/1.1\r\nhost: x\r\n" + b": ".join(target.bearer) + b"\r\n\r\n"
     return await _pipelined(target, head, per_s=1000)
@@ -197,7 +197,7 @@ async def customers_flood(target: Target) -> Answers:
 
 async def forged_tokens(target: Target) -> Answers:
     """
-    500 requests a second with tokens whose signature is wrong.
+    Send 500 requests a second with tokens whose signature is wrong.
     """
     forged = target.token[:-8] + "AAAAAAAA"
     head = b"GET /v1/orders HTTP/1.1\r\nhost: x\r\nauthorization: Bearer " + forged.encode() + b"\r\n\r\n"
@@ -206,7 +206,7 @@ async def forged_tokens(target: Target) -> Answers:
 
 async def odd_tokens(target: Target) -> Answers:
     """
-    Tokens that are none: long, nested, binary, in the query, twice.
+    Send invalid tokens: long, nested, binary, in the query string, twice.
     """
     tokens = (b"", b"a" * 20_000, b"." * 5_000, b"a.b.c", b"\xff\xfe", b"e30.e30.", b"null")
     requests = [b"GET /v1/orders HTTP/1.1\r\nhost: x\r\nauthorization: Bearer " + each + b"\r\n\r\n" for each in tokens]
@@ -222,7 +222,7 @@ async def odd_tokens(target: Target) -> Answers:
 
 async def new_connections(target: Target) -> Answers:
     """
-    A connection for every request, from 16 clients that do not wait.
+    Open a connection for every request, from 16 clients that do not wait.
     """
 
     async def one(_: int) -> str:
@@ -233,7 +233,7 @@ async def new_connections(target: Target) -> Answers:
 
 async def empty_lines_inside(target: Target) -> Answers:
     """
-    A service of the mesh that asks inventory to hold 200,000 empty lines, and 1,000 baskets of 100.
+    From within the mesh, ask inventory to hold 200,000 empty lines, and 1,000 baskets of 100.
     """
     lines = [inventory_pb2.HoldLine()]
     name = f"orders/{uuid.uuid4()}"

@@ -1,4 +1,4 @@
-"""REST that is wrong, or right and costly."""
+"""REST requests that are invalid, or valid and expensive."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ Request = Callable[[Target], bytes]
 
 def request(line: bytes, *headers: bytes, body: bytes = b"", signed: bool = False) -> Request:
     """
-    Return what makes an HTTP/1.1 request of a *line*, *headers* and a *body*, with a customer's token if *signed*.
+    Return a function that builds an HTTP/1.1 request of a *line*, *headers* and a *body*, with a customer's token if
+    *signed*.
     """
 
     def made(target: Target) -> bytes:
@@ -31,7 +32,7 @@ def request(line: bytes, *headers: bytes, body: bytes = b"", signed: bool = Fals
 
 def each_of(requests: Sequence[Request], *, clients: int = 4, pause_s: float = 0.02) -> Attack:
     """
-    Return the attack that sends *requests* again and again, in turn.
+    Return the attack that sends *requests* in a loop.
     """
 
     async def attack(target: Target) -> Answers:
@@ -55,7 +56,7 @@ def _nested(depth: int) -> bytes:
 
 
 def _keys(count: int) -> bytes:
-    # Names of one length that differ in their last letters only, as a poor hash likes them least.
+    # Names of one length that differ in their last letters only: the worst case for a poor hash.
     return b"{" + b",".join(b'"aaaaaaaaaaaaaaaa%06d":1' % number for number in range(count)) + b"}"
 
 

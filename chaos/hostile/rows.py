@@ -1,4 +1,4 @@
-"""Every attack by its name, in the order in which they run."""
+"""The table of all attacks, in the order in which they run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from chaos.hostile import floods, malformed, numbers, rest, slow
 from chaos.hostile.target import Attack
 
-# What an internal service gets wrong most easily; the rest of the forms needs a caller who means it.
+# The most likely mistakes of an internal service; the other forms need malicious intent.
 INSIDE = (
     "no-te",
     "no-message",
@@ -30,7 +30,7 @@ INSIDE = (
 
 @dataclass(frozen=True)
 class Row:
-    """An attack with its name; *least_s* is the time it needs to show what it does."""
+    """An attack with its name; *least_s* is the time it needs to take effect."""
 
     name: str
     attack: Attack
@@ -109,9 +109,9 @@ ROWS: Sequence[Row] = (
 
 def chosen(names: str) -> list[Row]:
     """
-    Return the rows that *names* lists with commas between, each a name or the beginning of some; all without any.
+    Return the rows that *names* lists, each a name or a prefix, separated by commas; all rows for an empty string.
 
-    `LookupError` names what there is not.
+    Raises `LookupError` that names the unknown row.
     """
     if not names:
         return list(ROWS)

@@ -1,4 +1,4 @@
-"""One attack after another, each held against the same promises."""
+"""Runs one attack after another, and checks each against the same criteria."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from stack.topology.addresses import Host, Port
 
 LEAST_GOOD_PERCENT = 99.9
 MOST_P99_S = 0.5
-# What an attack gets beyond its own time to come to its end.
+# The time an attack gets to stop, beyond its own duration.
 GRACE_S = 30.0
-# Calls that an attack has harmed may end after it.
+# Calls that an attack has affected may end after it.
 AFTER_S = 1.0
 WARM_UP_S = 3.0
 Say = Callable[[str], None]
@@ -33,21 +33,21 @@ Say = Callable[[str], None]
 
 @dataclass
 class Outcome:
-    """What one row did, and what it did to others."""
+    """The result of one row, and its effect on others."""
 
     row: str
     answers: Answers
     bystander: Service
     ejections: dict[str, int] = field(default_factory=dict)
     restarted: list[str] = field(default_factory=list)
-    # MiB that the most greedy process took beyond what it had, at its height.
+    # MiB by which the process that grew most exceeded its previous memory, at its peak.
     peak_mib: int = 0
     memory_kept: dict[str, int] = field(default_factory=dict)
     error: str = ""
 
     def broken(self, *, timed: bool = True) -> list[str]:
         """
-        Return every promise that was broken, in words; without *timed* no p99 is held against its limit.
+        Return every violated criterion as text; without *timed* the p99 is not checked.
         """
         told = []
         if self.error:
@@ -63,12 +63,12 @@ class Outcome:
         if self.restarted:
             told.append(f"restarted {self.restarted}")
         if self.memory_kept:
-            told.append(f"MiB kept {self.memory_kept}")
+            told.append(f"MiB not released {self.memory_kept}")
         return told
 
 
 class Siege:
-    """Attacks on the stack of *settings*, each for *seconds*; those that need more get it, but *least_s* at most."""
+    """Attacks on the stack of *settings*, each for *seconds*, or up to *least_s* if it needs more."""
 
     def __init__(
         self, settings: Settings, *, seconds: float, seed: int, say: Say, least_s: float = float("inf")
@@ -81,7 +81,7 @@ class Siege:
 
     async def run(self, rows: Sequence[Row]) -> list[Outcome]:
         """
-        Attack with each of *rows* in turn and return what came of it.
+        Attack with each of *rows* in turn and return the outcomes.
         """
         edge = f"127.0.0.1:{self._settings.port}"
         products = await restock(edge, customer.metadata(self._settings, "chaos", operator=True), units=200_000)
@@ -153,7 +153,7 @@ HEADER = (
 
 def line(outcome: Outcome) -> str:
     """
-    One line of the table.
+    Return one line of the table.
     """
     seen = outcome.bystander
     answers = ", ".join(f"{text} x{count}" for text, count in outcome.answers.most_common(6))

@@ -1,4 +1,4 @@
-"""Requests that never end, and answers that nobody reads."""
+"""Slow clients: requests that never end, and responses that are never read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RENEW_S = 4.0
 
 async def _hold(at: Address, first: bytes, drip: bytes, ends: float, *, every_s: float) -> str:
     """
-    Send *first*, then *drip* every *every_s* until the server ends it or the time is over.
+    Send *first*, then *drip* every *every_s* until the server closes the connection or the time is over.
     """
     try:
         reader, writer = await asyncio.open_connection(*at)
@@ -39,7 +39,7 @@ async def _hold(at: Address, first: bytes, drip: bytes, ends: float, *, every_s:
 
 async def _held(target: Target, first: bytes, drip: bytes, *, count: int, lasts_s: float, every_s: float) -> Answers:
     """
-    Keep *count* connections in that state, each renewed after *lasts_s*.
+    Keep *count* connections in that state, each replaced after *lasts_s*.
     """
     end, answers = time.monotonic() + target.seconds, Answers()
 
@@ -61,7 +61,7 @@ def _post(target: Target, path: bytes, *headers: bytes, signed: bool) -> bytes:
 
 async def bodies_that_never_come(target: Target) -> Answers:
     """
-    75 requests with a content-length and no body, renewed every 4 s.
+    Send 75 requests with a content-length and no body, replaced every 4 s.
     """
     head = _post(target, b"/v1/orders", b"content-length: 100", signed=True)
     return await _held(target, head, b"", count=75, lasts_s=RENEW_S, every_s=RENEW_S)
@@ -69,7 +69,7 @@ async def bodies_that_never_come(target: Target) -> Answers:
 
 async def anonymous_bodies(target: Target) -> Answers:
     """
-    240 chunked bodies of nobody in particular, each a MiB so far, never ended.
+    Send 240 anonymous chunked bodies, each of a MiB so far, that never end.
     """
     head = _post(target, b"/v1/orders", b"transfer-encoding: chunked", signed=False)
     chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
@@ -78,7 +78,7 @@ async def anonymous_bodies(target: Target) -> Answers:
 
 async def customers_bodies(target: Target) -> Answers:
     """
-    75 chunked bodies of a customer that grow by a byte a second.
+    Send 75 chunked bodies of a customer that grow by a byte a second.
     """
     head = _post(target, b"/v1/orders", b"transfer-encoding: chunked", signed=True)
     return await _held(target, head, b"1\r\n \r\n", count=75, lasts_s=60, every_s=1)
@@ -86,21 +86,21 @@ async def customers_bodies(target: Target) -> Answers:
 
 async def heads_byte_by_byte(target: Target) -> Answers:
     """
-    300 requests whose head comes a byte a second.
+    Send 300 requests whose header arrives at a byte a second.
     """
     return await _held(target, b"GET /v1/products HTTP/1.1\r\nx: ", b"a", count=300, lasts_s=60, every_s=1)
 
 
 async def idle_connections(target: Target) -> Answers:
     """
-    500 connections on which nothing is ever said.
+    Open 500 connections that stay idle.
     """
     return await _held(target, b"", b"", count=500, lasts_s=60, every_s=60)
 
 
 async def _streams(target: Target, connection: Http2, count: int, *, signed: bool, path: str) -> Answers:
     """
-    Hold *count* streams open without a message, until the time is over or the server ends the connection.
+    Keep *count* streams open without a message, until the time is over or the server closes the connection.
     """
     headers = (target.bearer,) if signed else ()
     unfinished = replace(call(path, b"", *headers), body=b"", end=False)
@@ -120,7 +120,7 @@ async def _streams(target: Target, connection: Http2, count: int, *, signed: boo
 
 async def empty_streams(target: Target) -> Answers:
     """
-    One HTTP/2 connection with 200 calls whose message never comes.
+    Open 200 calls on one HTTP/2 connection and send no message.
     """
     async with connected(target.edge) as connection:
         return await _streams(target, connection, 200, signed=True, path=CREATE)
@@ -128,7 +128,7 @@ async def empty_streams(target: Target) -> Answers:
 
 async def empty_streams_of_nobody(target: Target) -> Answers:
     """
-    Three HTTP/2 connections with 200 calls each of nobody in particular, to inventory.
+    Open 200 anonymous calls to inventory on each of three HTTP/2 connections, and send no message.
     """
 
     async def one() -> Answers:
@@ -141,7 +141,7 @@ async def empty_streams_of_nobody(target: Target) -> Answers:
 
 async def slow_readers(target: Target) -> Answers:
     """
-    Five connections that ask 100 times each for lists and never read; their window is nothing.
+    Open five connections that request 100 lists each and never read; their flow-control window is zero.
     """
 
     async def one(path: str) -> Answers:

@@ -1,4 +1,4 @@
-"""What is attacked, and how an attack goes on until its time or its count is over."""
+"""The target of the attacks, and the loops that run an attack until its time or count is reached."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ CREATE = "/shop.orders.v1.OrderService/CreateOrder"
 @dataclass(frozen=True)
 class Target:
     """
-    A running stack as its attackers see it; *seconds* is how long an attack goes on.
+    A running stack as its attackers see it; *seconds* is the duration of an attack.
     """
 
     edge: Address
-    # The listeners that orders and inventory call others by: whoever is in the pod has their identity.
+    # The outbound listeners of orders and inventory: whoever is in the pod has its identity.
     outbound_of_orders: Address
     outbound_of_inventory: Address
     token: str
@@ -37,7 +37,7 @@ class Target:
 
     @property
     def bearer(self) -> Header:
-        """The header that makes a call the attacking customer's."""
+        """The header that authenticates a call as the attacking customer's."""
         return (b"authorization", f"Bearer {self.token}".encode())
 
     async def volley(
@@ -49,7 +49,7 @@ class Target:
         most: int = 5000,
     ) -> Answers:
         """
-        Have *clients* do *one* again and again, at most *most* times together; return what was answered how often.
+        Run *one* repeatedly with *clients*, at most *most* times in total; return the number of each response.
         """
         end, numbers, answers = time.monotonic() + self.seconds, iter(range(most)), Answers()
 
@@ -65,6 +65,6 @@ class Target:
 
     async def at_once(self, one: Callable[[int], Awaitable[str]], count: int) -> Answers:
         """
-        Do *one* *count* times side by side.
+        Run *one* *count* times concurrently.
         """
         return Answers(await asyncio.gather(*(one(number) for number in range(count))))

@@ -1,4 +1,4 @@
-"""One exchange with a server, byte by byte where a well-behaved client would not send what the attack is."""
+"""One exchange with a server at the byte level, for requests that a client library would not send."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LIMIT_S = 5.0
 MAX_READ_BYTES = 64 * 1024
 Address = tuple[str, int]
 Header = tuple[bytes, bytes]
-# What is sent is wrong on purpose; what is answered is read as it is.
+# Requests are invalid on purpose; responses are read as they come.
 _ANYTHING_GOES = H2Configuration(
     client_side=True,
     header_encoding=None,
@@ -30,7 +30,7 @@ _ANYTHING_GOES = H2Configuration(
 
 @dataclass(frozen=True)
 class Call:
-    """An HTTP/2 request as it is put on the wire; not *end* leaves it unfinished."""
+    """An HTTP/2 request as it goes on the wire; without *end* it stays unfinished."""
 
     headers: tuple[Header, ...]
     body: bytes = b""
@@ -38,11 +38,11 @@ class Call:
 
 
 class Answered(Exception):
-    """The server has answered, or has ended the exchange; the text says with what."""
+    """The server has responded or closed the stream; the text says with what."""
 
 
 class Http2:
-    """An HTTP/2 connection that checks nothing of what it sends."""
+    """An HTTP/2 connection that does not validate what it sends."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self.writer = reader, writer
@@ -58,14 +58,14 @@ class Http2:
 
     async def flush(self) -> None:
         """
-        Put on the wire what is to be sent.
+        Write the pending bytes.
         """
         self.writer.write(self.state.data_to_send())
         await self.writer.drain()
 
     async def start(self, call: Call) -> int:
         """
-        Send the head of *call*, and its body as far as the window allows; return the stream's number.
+        Send the header of *call*, and its body as far as the window allows; return the stream id.
         """
         number = self.state.get_next_available_stream_id()
         self.state.send_headers(number, call.headers, end_stream=call.end and not call.body)
@@ -74,7 +74,7 @@ class Http2:
 
     async def ask(self, call: Call) -> str:
         """
-        Send *call* and return what it is answered with, such as `grpc 14`, `http 400` or `reset 2`.
+        Send *call* and return the response, such as `grpc 14`, `http 400` or `reset 2`.
         """
         number = await self.start(call)
         try:
@@ -99,7 +99,7 @@ class Http2:
 
     async def read(self, number: int = 0) -> None:
         """
-        Take in what the server sends; raises `Answered` once stream *number* is.
+        Read from the server; raises `Answered` once there is a response on stream *number*.
         """
         data = await self._reader.read(MAX_READ_BYTES)
         if not data:
@@ -138,7 +138,7 @@ def _told(headers: Iterable[Any], before: str) -> str:
 @contextlib.asynccontextmanager
 async def connected(at: Address, tls: ssl.SSLContext | None = None) -> AsyncIterator[Http2]:
     """
-    An HTTP/2 connection for the block, with *tls* if given; closed at its end whatever happened.
+    Yield an HTTP/2 connection, with *tls* if given, and close it at the end.
     """
     reader, writer = await asyncio.open_connection(*at, ssl=tls)
     try:
@@ -151,7 +151,7 @@ async def connected(at: Address, tls: ssl.SSLContext | None = None) -> AsyncIter
 
 async def exchange(at: Address, call: Call, *, limit_s: float = LIMIT_S, tls: ssl.SSLContext | None = None) -> str:
     """
-    Return what *call* is answered with on a connection of its own; `silence` after *limit_s*.
+    Return the response to *call* on a connection of its own; `silence` after *limit_s*.
     """
     try:
         async with asyncio.timeout(limit_s), connected(at, tls) as connection:
@@ -164,7 +164,7 @@ async def exchange(at: Address, call: Call, *, limit_s: float = LIMIT_S, tls: ss
 
 async def raw(at: Address, pieces: Sequence[bytes], *, pause_s: float = 0, limit_s: float = LIMIT_S) -> str:
     """
-    Send HTTP/1.1 bytes, *pause_s* after each piece, and return the status that is answered; `silence` after *limit_s*.
+    Send HTTP/1.1 bytes, *pause_s* after each piece, and return the status; `silence` after *limit_s*.
     """
     writer = None
     try:

@@ -1,4 +1,4 @@
-"""What the stack itself says of an attack: replicas ejected, processes restarted, memory taken."""
+"""The effects of an attack on the stack: ejected replicas, restarted processes, memory use."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ PAUSE_S = 1.0
 
 @dataclass(frozen=True)
 class Look:
-    """The stack at one moment: ejections ever, ejected now, restarts ever, process ids, bytes taken."""
+    """
+    The state of the stack at one moment: ejections so far, hosts ejected now, restarts so far, process ids, bytes
+    used.
+    """
 
     ejections: Mapping[str, int]
     ejected: int
@@ -40,7 +43,7 @@ class Look:
 
 
 class Witness:
-    """Looks at every Envoy and every process of the stack."""
+    """Observes every Envoy and every process of the stack."""
 
     def __init__(self, settings: Settings, processes: Sequence[Process]) -> None:
         self._settings = settings
@@ -53,7 +56,7 @@ class Witness:
 
     async def look(self) -> Look:
         """
-        Return how things are now.
+        Return the current state.
         """
         texts = await asyncio.gather(
             *(
@@ -81,7 +84,7 @@ class Witness:
 
     async def _held(self, memory: Mapping[str, int]) -> dict[str, int]:
         """
-        Leave out what an Envoy's allocator keeps free for the next burst, as Envoy's own limit of its heap does.
+        Subtract what an Envoy's allocator keeps free for the next burst, as Envoy's own heap limit does.
         """
         envoys = [name for name in memory if name in self._admins]
         texts = await asyncio.gather(*(admin.get(self._admins[name], "/memory") for name in envoys))
@@ -93,7 +96,7 @@ class Witness:
 
     async def highest(self, stop: asyncio.Event) -> dict[str, int]:
         """
-        Return the most memory that each process took until *stop*.
+        Return the peak memory of each process until *stop*.
         """
         highest: dict[str, int] = {}
         pids = {
@@ -111,7 +114,8 @@ class Witness:
 
     async def memory_back(self, before: Look) -> dict[str, int]:
         """
-        Return by how many MiB processes still are above *before* after 60 s, if more than 32; empty as soon as none is.
+        Return by how many MiB processes still exceed *before* after 60 s, if by more than 32; empty as soon as none
+        does.
         """
         end = time.monotonic() + BACK_WITHIN_S
         while True:
@@ -122,7 +126,7 @@ class Witness:
 
     async def healed(self) -> bool:
         """
-        Wait until nobody is ejected, 45 s at most; whether that came.
+        Wait up to 45 s until no host is ejected; return whether that was reached.
         """
         end = time.monotonic() + HEALED_WITHIN_S
         while (await self.look()).ejected:
@@ -134,7 +138,7 @@ class Witness:
 
 def above(now: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
     """
-    Return by how many MiB each process is above *before*, if more than 32.
+    Return by how many MiB each process exceeds *before*, if by more than 32.
     """
     grown = {name: (taken - before.get(name, 0)) // MIB for name, taken in now.items()}
     return {name: mib for name, mib in grown.items() if mib > BACK_MIB}
@@ -142,14 +146,14 @@ def above(now: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
 
 def grown(now: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
     """
-    Return what has become more.
+    Return the counters that increased.
     """
     return {name: count - before.get(name, 0) for name, count in now.items() if count > before.get(name, 0)}
 
 
 def restarted(now: Look, before: Look) -> list[str]:
     """
-    Return the processes that ended by themselves, or are others than before.
+    Return the processes that exited unexpectedly, or were replaced.
     """
     ended = set(grown(now.restarts, before.restarts))
     return sorted(ended | {name for name, pid in now.pids.items() if before.pids.get(name, pid) != pid})

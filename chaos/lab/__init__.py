@@ -1,1 +1,1 @@
-"""Experiments from files: break something, watch the customers meanwhile, and prove that nothing was lost."""
+"""Experiments defined in files: inject faults under load, and verify that nothing was lost."""

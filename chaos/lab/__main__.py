@@ -6,7 +6,7 @@ Runs experiments on the one-machine stack: `make chaos`, `make chaos-all`, `make
     python -m chaos.lab random [--seed N] [--minutes N] [--dry-run]
     python -m chaos.lab list | sweep
 
-Exit codes: 0 all is well, 1 a promise is broken, 2 an experiment could not be run.
+Exit codes: 0 passed, 1 a guarantee is violated, 2 an experiment could not be run.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ROLES = {"postgres-0": "leader", "postgres-1": "sync_standby"}
 
 
 def main(words: Sequence[str]) -> int:
-    """Do what the command line asks for; the exit code."""
+    """Run the command line's command and return the exit code."""
     options = _parser().parse_args(words)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -45,9 +45,9 @@ def main(words: Sequence[str]) -> int:
     except (WrongExperiment, FaultNotMade, StackError) as error:
         print(f"chaos: {error}", file=sys.stderr)
     except grpc.aio.AioRpcError as error:
-        print(f"chaos: the edge does not take the call that begins it: {error.code().name}", file=sys.stderr)
+        print(f"chaos: the edge rejects the first call: {error.code().name}", file=sys.stderr)
     except KeyboardInterrupt:
-        print("chaos: interrupted; what was broken is put right", file=sys.stderr)
+        print("chaos: interrupted; all faults are reverted", file=sys.stderr)
     return 2
 
 
@@ -58,16 +58,16 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("name", help=", ".join(names()))
     one.set_defaults(function=_one)
     every = kinds.add_parser("all", help="run every experiment, and write an index page")
-    every.add_argument("--only", default="", help="those whose names have this in them; several with commas")
+    every.add_argument("--only", default="", help="only those whose names contain this; several separated by commas")
     every.set_defaults(function=_all)
-    drawn = kinds.add_parser("random", help="run what a seed draws")
+    drawn = kinds.add_parser("random", help="run an experiment drawn from a seed")
     drawn.add_argument("--minutes", type=float, default=5.0)
     drawn.set_defaults(function=_random)
     for each in (one, every, drawn):
         each.add_argument("--seed", type=int, default=random.randrange(10**6))  # noqa: S311 - repeatable, not secret
-        each.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
-    kinds.add_parser("list", help="say which experiments there are").set_defaults(function=_list)
-    kinds.add_parser("sweep", help="put right what a run has left broken").set_defaults(function=_sweep)
+        each.add_argument("--dry-run", action="store_true", help="print what would be done, and do nothing")
+    kinds.add_parser("list", help="list the experiments").set_defaults(function=_list)
+    kinds.add_parser("sweep", help="revert the faults that an earlier run has left").set_defaults(function=_sweep)
     return parser
 
 
@@ -82,7 +82,7 @@ def _all(chosen: Settings, options: argparse.Namespace) -> int:
     wanted = [part for part in options.only.split(",") if part]
     experiments = [load(name) for name in names() if not wanted or any(part in name for part in wanted)]
     if not experiments:
-        raise WrongExperiment(f"no experiment has {options.only!r} in its name; there are {', '.join(names())}")
+        raise WrongExperiment(f"no experiment has {options.only!r} in its name; known are {', '.join(names())}")
     if options.dry_run:
         return max(_dry(experiment) for experiment in experiments)
     results = []
@@ -95,7 +95,7 @@ def _all(chosen: Settings, options: argparse.Namespace) -> int:
 
 def _random(chosen: Settings, options: argparse.Namespace) -> int:
     experiment = draw.experiment(options.seed, options.minutes)
-    print(f"seed {options.seed}: give it as SEED to have the same load and the same faults again")
+    print(f"seed {options.seed}: set SEED to this for the same load and the same faults")
     if options.dry_run:
         return _dry(experiment)
     command = f"chaos-random SEED={options.seed} MINUTES={options.minutes:g}"
@@ -128,7 +128,7 @@ def _run(chosen: Settings, experiment: Experiment, seed: int, command: str) -> R
 
 
 def _dry(experiment: Experiment) -> int:
-    """Say what an experiment would do, as if postgres-0 led."""
+    """Print what an experiment would do, as if postgres-0 were the leader."""
     print(f"{experiment.name}: {experiment.title}\n  {experiment.hypothesis}")
     print(f"  steady: {'; '.join(bound.said() for bound in experiment.steady_state)}")
     for number, step in enumerate(experiment.method, start=1):
@@ -153,14 +153,14 @@ def _summary(results: Sequence[Result]) -> str:
 
 
 def _code(results: Sequence[Result]) -> int:
-    """2 where an experiment could not be run to its end, 1 where a promise is broken."""
+    """Return 2 if an experiment could not be completed, 1 if a guarantee is violated, else 0."""
     if any(verdict.broken for result in results for verdict in result.verdicts):
         return 1
     return 0 if all(result.passed for result in results) else 2
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """SIGTERM ends a run as Ctrl-C does, so that it puts right what it broke."""
+    """Handle SIGTERM like Ctrl-C, so that a run reverts its faults."""
     raise KeyboardInterrupt
 
 

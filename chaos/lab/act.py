@@ -1,7 +1,7 @@
 """
-The actions that are no command of the stack, one process each: `python -m chaos.lab.act ACTION ARGUMENTS…`.
+The actions that are not commands of the stack, one process each: `python -m chaos.lab.act ACTION ARGUMENTS…`.
 
-Every action that puts something right may be run when there is nothing to put right.
+Every action that reverts something is idempotent.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ REDIS_S = 10
 
 
 def pause(chosen: Settings, target: str) -> None:
-    """SIGSTOP a part with all that it started."""
+    """Send SIGSTOP to a part with all its descendants."""
     _signal(chosen, target, signal.SIGSTOP)
 
 
 def resume(chosen: Settings, target: str) -> None:
-    """SIGCONT it."""
+    """Send it SIGCONT."""
     _signal(chosen, target, signal.SIGCONT)
 
 
@@ -55,7 +55,7 @@ def _signal(chosen: Settings, target: str, number: signal.Signals) -> None:
 
 
 def apply_mesh(chosen: Settings, file: str, kept: str) -> None:
-    """Put a file of Istio resources in force; what was applied in its place before is kept."""
+    """Apply a file of Istio resources; what was applied in its place before is saved."""
     earlier = applied(chosen, Path(file))
     if earlier is not None and not Path(kept).exists():
         shutil.copy2(earlier, kept)
@@ -63,7 +63,7 @@ def apply_mesh(chosen: Settings, file: str, kept: str) -> None:
 
 
 def bring_mesh_back(chosen: Settings, file: str, kept: str) -> None:
-    """Put in force what was applied before, or nothing in place of the file's resource."""
+    """Apply what was saved, or nothing in place of the file's resource."""
     if Path(kept).exists():
         _mesh(chosen, "mesh-apply", kept)
     elif applied(chosen, Path(file)) is not None:
@@ -72,11 +72,11 @@ def bring_mesh_back(chosen: Settings, file: str, kept: str) -> None:
 
 def _mesh(chosen: Settings, action: str, file: str) -> None:
     if mesh.run(chosen, argparse.Namespace(command=action, file=file)):
-        raise StackError(f"{action} {file} was refused")
+        raise StackError(f"{action} {file} was rejected")
 
 
 def applied(chosen: Settings, file: Path) -> Path | None:
-    """Where what is applied in place of *file*'s resource is kept; None when nothing is."""
+    """Return where the resource applied in place of *file*'s is saved; None if there is none."""
     wanted = _identity(file)
     folder = chosen.mesh / "applied"
     paths = sorted(folder.glob("*.yaml")) if folder.is_dir() else []
@@ -89,7 +89,7 @@ def _identity(path: Path) -> tuple[str, str]:
 
 
 def lock_table(chosen: Settings, table: str, seconds: str) -> None:
-    """Hold a table so that nobody else reads or writes it; ends by itself, and with its connection."""
+    """Hold an exclusive lock on a table; it ends by itself, and with its connection."""
     end = time.monotonic() + min(float(seconds), MAX_LOCKED_S)
     with _database(chosen, LOCKER) as connection:
         connection.execute(f"SET lock_timeout = '{LOCK_S}s'")
@@ -103,7 +103,7 @@ def lock_table(chosen: Settings, table: str, seconds: str) -> None:
 
 
 def unlock_table(chosen: Settings) -> None:
-    """End whoever holds a table."""
+    """Terminate the sessions that lock a table."""
     with _database(chosen, "chaos-lab") as connection:
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s", [LOCKER]
@@ -116,19 +116,19 @@ def _database(chosen: Settings, name: str) -> psycopg.Connection[Any]:
 
 
 def switch_over(chosen: Settings, leader: str) -> None:
-    """Have PostgreSQL's leader hand over to its synchronous replica."""
+    """Switch PostgreSQL over to its synchronous replica."""
     plan = describe(chosen)
     place = plan.patroni[int(leader.rpartition("-")[2])]
     try:
         successor = hand_over.hand_over(f"http://{place}", ("patroni", plan.passwords.patroni_api))
     except hand_over.NoHandOver as error:
-        raise StackError(f"{leader} did not hand over: {error}") from error
+        raise StackError(f"switchover from {leader} failed: {error}") from error
     if successor is None:
-        raise StackError(f"{leader} does not lead")
+        raise StackError(f"{leader} is not the leader")
 
 
 def empty_redis(chosen: Settings) -> None:
-    """Have Redis forget everything, as one that has lost its files."""
+    """Flush Redis and its files, like a loss of its data."""
     with Redis.from_url(describe(chosen).redis_url, socket_timeout=REDIS_S) as redis:
         redis.flushall()
 
@@ -146,7 +146,7 @@ ACTIONS: Mapping[str, Callable[..., None]] = {
 
 
 def main(words: list[str]) -> int:
-    """Do one action; the exit code."""
+    """Run one action and return the exit code."""
     try:
         ACTIONS[words[0]](settings.read(os.environ, checkout=CHECKOUT), *words[1:])
     except (StackError, OSError, psycopg.Error, RedisError, subprocess.SubprocessError) as error:

@@ -1,7 +1,7 @@
 """
-What each action of an experiment is: commands that break something, and those that put it right.
+The actions of an experiment: commands that inject faults, and those that revert them.
 
-Commands, so that whoever finds them written down can put right what another process broke.
+They are commands, so that any process that finds them in the journal can revert another's faults.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from chaos.breakage import LEADER
 from chaos.lab.experiment import Step
 
 REPLICA = "postgres-replica"
-# Beyond the fault's own end, for whoever holds it, so that the one who takes it back is the runner.
+# How much longer than the fault the process that holds it lives, so that the runner is the one to revert it.
 SPARE_S = 30
 Command = tuple[str, ...]
 
@@ -24,32 +24,32 @@ Command = tuple[str, ...]
 @dataclass(frozen=True)
 class Fault:
     """
-    One thing that is broken, and how it is put right.
+    One fault, and how it is reverted.
     """
 
     said: str
     do: Command
-    undo: tuple[Command, ...] = ()  # safe to run when there is nothing to undo, and again
-    holds: bool = False  # `do` stays as long as the fault does, and says "in force" once it is
-    factor: int = 1  # so many times the load, which needs no command
+    undo: tuple[Command, ...] = ()  # idempotent
+    holds: bool = False  # `do` runs as long as the fault lasts, and prints "in force" once it is effective
+    factor: int = 1  # the factor of the load, for which there is no command
 
 
 @dataclass(frozen=True)
 class Scene:
     """What the commands of a fault depend on."""
 
-    number: int  # of the fault in its run
-    roles: Mapping[str, str]  # PostgreSQL's members, and what each is
+    number: int  # the fault's number in its run
+    roles: Mapping[str, str]  # PostgreSQL's members and their roles
     kept: Path  # a folder for what an undo needs
 
 
 def fault(step: Step, scene: Scene) -> Fault:
-    """The fault that a step makes; raises `LookupError` when nobody has the role that it names."""
+    """Return the fault of a step; raises `LookupError` if no member has the role that it names."""
     return ACTIONS[step.action](step, scene)
 
 
 def start(part: str) -> Command:
-    """The command that starts a part."""
+    """Return the command that starts a part."""
     return _stack("start", part)
 
 
@@ -68,7 +68,7 @@ def _ended(step: Step, scene: Scene) -> Fault:
 
 def _paused(step: Step, scene: Scene) -> Fault:
     target = who(step.arguments["target"], scene.roles)
-    return Fault(f"pause {target}", _act("pause", target), (_act("resume", target),))
+    return Fault(f"freeze {target}", _act("pause", target), (_act("resume", target),))
 
 
 def _mesh(step: Step, scene: Scene) -> Fault:
@@ -103,7 +103,7 @@ def _burst(step: Step, _scene: Scene) -> Fault:
 
 def _switchover(_step: Step, scene: Scene) -> Fault:
     leader = who(LEADER, scene.roles)
-    return Fault(f"switch over from {leader}", _act("switchover", leader))
+    return Fault(f"switchover from {leader}", _act("switchover", leader))
 
 
 def _empty_redis(_step: Step, _scene: Scene) -> Fault:
@@ -111,7 +111,7 @@ def _empty_redis(_step: Step, _scene: Scene) -> Fault:
 
 
 def who(target: str, roles: Mapping[str, str]) -> str:
-    """The process that a target means now; raises `LookupError` when nobody has the role."""
+    """Return the process that a target means now; raises `LookupError` if no member has the role."""
     wanted = {LEADER: ("leader",), REPLICA: ("sync_standby", "quorum_standby", "replica")}.get(target)
     if wanted is None:
         return target

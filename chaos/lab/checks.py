@@ -1,7 +1,7 @@
 """
-The checkers: pure functions from a history, and what is there after it, to what is wrong.
+The checkers: pure functions that find violations in a history and the state after it.
 
-Those that need no times are `chaos.promises`; these are about what was told when.
+Checks that do not depend on times are in `chaos.promises`; these are about when something was told.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from chaos.lab.history import Call, Outcome
 from chaos.promises import Facts, Verdict
 from chaos.truth import StockNow
 
-# What an order may become, also over changes that nobody saw.
+# The states that an order may reach, including unobserved transitions.
 MAY_FOLLOW: Mapping[str, frozenset[str]] = {
     "PENDING": frozenset({"PENDING", "CONFIRMED", "REJECTED", "CANCELLED", "FULFILLED"}),
     "CONFIRMED": frozenset({"CONFIRMED", "CANCELLED", "FULFILLED"}),
@@ -40,11 +40,11 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything that the checkers look at."""
+    """The input of the checkers."""
 
     calls: Sequence[Call]
     facts: Facts
-    # Customer and key of every stored request of this run's customers, with the order that it became.
+    # Customer and key of every stored request of this run's customers, with the resulting order.
     keys: Mapping[tuple[str, str], str] = field(default_factory=dict)
     owners: Mapping[str, str] = field(default_factory=dict)  # the customer of each of their stored orders
     snapshots: Sequence[Snapshot] = ()
@@ -58,7 +58,7 @@ def verdicts(evidence: Evidence) -> list[Verdict]:
 
 
 def memory_of(calls: Sequence[Call]) -> Memory:
-    """What the clients of a history were told, as `chaos.promises` takes it."""
+    """Return what the clients of a history were told, in the form of `chaos.promises`."""
     memory = Memory(calls=len(calls), failed_calls=sum(call.outcome is not Outcome.OK for call in calls))
     for key, tries in _by_key(calls).items():
         _remember(memory, key, tries)
@@ -69,7 +69,7 @@ def memory_of(calls: Sequence[Call]) -> Memory:
 
 
 def _remember(memory: Memory, key: tuple[str, str], tries: Sequence[Call]) -> None:
-    """What the tries of one intent came to; every success tells the same."""
+    """Record the result of all tries of one intent; every success must return the same."""
     told = [call for call in tries if call.outcome is Outcome.OK]
     if told:
         first = min(told, key=lambda call: call.ended_s)
@@ -77,11 +77,11 @@ def _remember(memory: Memory, key: tuple[str, str], tries: Sequence[Call]) -> No
         memory.acknowledged[":".join(key)] = Told(key[1], first.told["order"], state, dict(first.asked["lines"]))
         said = {(call.told["order"], call.told["state"]) for call in told}
         if len(said) > 1:
-            memory.doubled.append(f"{key[1]} was answered as {sorted(said)}")
+            memory.doubled.append(f"{key[1]} returned different orders: {sorted(said)}")
     elif any(call.outcome is Outcome.FAILED and not call.told.get("again") for call in tries):
         memory.refused += 1
     else:
-        memory.given_up.append(f"{key[1]}: {tries[-1].told.get('status', 'no answer')}")
+        memory.given_up.append(f"{key[1]}: {tries[-1].told.get('status', 'no response')}")
 
 
 def _by_key(calls: Iterable[Call]) -> dict[tuple[str, str], list[Call]]:
@@ -94,7 +94,8 @@ def _by_key(calls: Iterable[Call]) -> dict[tuple[str, str], list[Call]]:
 
 def unique_ids(evidence: Evidence) -> Verdict:
     """
-    One intent is one order, also where the client never learned of it, and what failed for sure never happened.
+    Check that one intent is one order, even if the client never got the response, and that definite failures had no
+    effect.
     """
     asked = _by_key(evidence.calls)
     broken = []
@@ -102,22 +103,22 @@ def unique_ids(evidence: Evidence) -> Verdict:
         if key not in asked:
             continue
         broken += [
-            f"{key[1]} is stored as {name}, and {call.told['order']} was told"
+            f"{key[1]} is stored as {name}, but the client was told {call.told['order']}"
             for call in asked[key]
             if call.outcome is Outcome.OK and call.told["order"] != name
         ]
         if all(call.outcome is Outcome.FAILED and not call.told.get("again") for call in asked[key]):
-            broken.append(f"{key[1]} was refused each time, and is stored as {name}")
+            broken.append(f"{key[1]} always failed definitely, but is stored as {name}")
     of_keys = {name for key, name in evidence.keys.items() if key in asked}
     clients = {client for client, _ in asked}
     nobodys = sorted(name for name, owner in evidence.owners.items() if owner in clients and name not in of_keys)
-    broken += [f"{name} is stored, and nobody asked for it" for name in nobodys]
+    broken += [f"{name} is stored, but no client asked for it" for name in nobodys]
     return Verdict("an unknown call happened at most once", len(asked), broken)
 
 
 def bank(evidence: Evidence) -> Verdict:
     """
-    On every snapshot, also in the middle of a fault, no unit of stock is made or lost.
+    Check that units of stock are conserved in every snapshot, including those during a fault.
     """
     broken = [
         f"at {snapshot.at_s:.1f} s {name}: {each}"
@@ -125,12 +126,12 @@ def bank(evidence: Evidence) -> Verdict:
         for name, each in snapshot.stock.items()
         if each.on_hand != each.available + each.held + each.sold or min(each.available, each.held, each.sold) < 0
     ]
-    return Verdict("stock adds up on every snapshot", len(evidence.snapshots), broken)
+    return Verdict("stock adds up in every snapshot", len(evidence.snapshots), broken)
 
 
 def lawful_moves(evidence: Evidence) -> Verdict:
     """
-    Whoever looks at an order sees it move as it may, and a watcher sees each version once and in order.
+    Check that every reader sees legal state transitions, and a watcher each version once and in order.
     """
     broken = []
     views = list(_views(evidence.calls))
@@ -143,11 +144,11 @@ def lawful_moves(evidence: Evidence) -> Verdict:
             versions = [version for version, _ in call.told.get("seen", ())]
             if versions != sorted(set(versions)):
                 broken.append(f"a watcher of {call.asked['order']} saw the versions {versions}")
-    return Verdict("orders move as they may, for every reader", len(views), broken)
+    return Verdict("state transitions are legal for every reader", len(views), broken)
 
 
 def _views(calls: Sequence[Call]) -> Iterator[tuple[str, list[tuple[int, str]]]]:
-    """What was seen of each order, sorted by its versions, whoever saw it."""
+    """Return what was observed of each order by any reader, sorted by version."""
     found: dict[str, set[tuple[int, str]]] = defaultdict(set)
     for call in calls:
         if call.operation == "watch":
@@ -160,7 +161,7 @@ def _views(calls: Sequence[Call]) -> Iterator[tuple[str, list[tuple[int, str]]]]
 
 def no_step_back(evidence: Evidence) -> Verdict:
     """
-    A read that begins after another read or write of the same order has ended never tells an earlier version.
+    Check that a read that begins after another read or write of the same order ended never returns an older version.
     """
     by_order: dict[str, list[Call]] = defaultdict(list)
     for call in evidence.calls:
@@ -169,11 +170,14 @@ def no_step_back(evidence: Evidence) -> Verdict:
     broken = []
     for name, calls in by_order.items():
         broken += [f"{name} {each}" for each in _steps_back(calls)]
-    return Verdict("reads of an order never step back", len(by_order), broken)
+    return Verdict("reads of an order never go back in time", len(by_order), broken)
 
 
 def _steps_back(calls: Sequence[Call]) -> Iterator[str]:
-    """What reads told that had been overtaken when they began; a replay tells the first answer again, as it should."""
+    """
+    Return the reads whose version was already outdated when they began; an idempotent replay is exempt, as it returns
+    the first response.
+    """
     moments: list[tuple[float, int, Call]] = [(call.ended_s, 0, call) for call in calls]
     moments += [(call.began_s, 1, call) for call in calls if call.operation == "read"]
     known, floors = 0, dict[int, int]()
@@ -184,12 +188,12 @@ def _steps_back(calls: Sequence[Call]) -> Iterator[str]:
             known = max(known, call.told["version"])
     for call in calls:
         if call.told["version"] < floors.get(call.number, 0):
-            yield f"was read in version {call.told['version']} after {floors[call.number]} had been told"
+            yield f"returned version {call.told['version']} after {floors[call.number]} had been returned"
 
 
 def complete_lists(evidence: Evidence) -> Verdict:
     """
-    A walk over all pages misses no order of the customer's that was acknowledged before it began, and has none twice.
+    Check that a listing of all pages has every order of the customer acknowledged before it began, and none twice.
     """
     placed: dict[str, list[tuple[float, str]]] = defaultdict(list)
     for call in evidence.calls:
@@ -203,12 +207,13 @@ def complete_lists(evidence: Evidence) -> Verdict:
         broken += [f"the list at {walk.began_s:.1f} s lacks {name}" for name in sorted(missing)]
         if len(set(listed)) != len(listed):
             broken.append(f"the list at {walk.began_s:.1f} s has an order twice")
-    return Verdict("lists lack nothing that was there", len(walks), broken)
+    return Verdict("lists are complete", len(walks), broken)
 
 
 def nothing_left(evidence: Evidence) -> Verdict:
     """
-    After the faults every order comes to its end, every event is published, every hold is committed or released.
+    Check that after the faults every order reaches a final state, every event is published and every hold is committed
+    or released.
     """
     broken = []
     if evidence.pending:

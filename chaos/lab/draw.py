@@ -1,4 +1,4 @@
-"""An experiment drawn from a seed: which faults, on whom, when, for how long, and what overlaps."""
+"""Draws an experiment from a seed: which faults, on what, when, for how long, and with what overlap."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ PAIRS = (
     ("edge", "orders-1"),
 )
 FAULTS = ("inventory-delay", "inventory-abort-grpc", "inventory-abort-http", "edge-abort-http")
-# A quiet minute at the end is not needed: recovery is waited for anyway.
+# No quiet time is needed at the end: recovery is waited for anyway.
 SHORTEST_S, LONGEST_S, GAP_S = 2.0, 20.0, 12.0
 
 
 def experiment(seed: int, minutes: float) -> Experiment:
     """
-    The experiment of a seed, of so many minutes.
+    Return the experiment of a seed, of *minutes* length.
 
     Faults of the same part, and of anything in PostgreSQL, do not overlap; all others may.
     """
@@ -40,13 +40,13 @@ def experiment(seed: int, minutes: float) -> Experiment:
         parts = _touched(step)
         if all(busy.get(part, 0.0) <= at_s for part in parts):
             method.append(step)
-            # What was broken is given a moment to come back before it breaks again.
+            # A part gets some time to recover before the next fault hits it.
             busy.update(dict.fromkeys(parts, at_s + step.for_s + GAP_S))
         at_s += chance.uniform(0.5, GAP_S)
     return Experiment(
         name=f"random-{seed}",
-        title=f"Whatever seed {seed} draws in {minutes:g} minutes",
-        hypothesis="However faults overlap, nothing acknowledged is lost, doubled or oversold, and all is well after.",
+        title=f"Random faults of seed {seed} for {minutes:g} minutes",
+        hypothesis="However faults overlap, nothing acknowledged is lost, doubled or oversold, and the system recovers.",
         steady_state=[Bound("success", at_least=0.95), Bound("pending", at_most=30), Bound("unhealthy", at_most=0)],
         load=LoadPlan(customers=8, pause_s=0.3),
         method=method,
@@ -56,7 +56,7 @@ def experiment(seed: int, minutes: float) -> Experiment:
         recovery_limit_s=120,
         abort=[Bound("silence_s", at_most=180)],
         rollbacks=(),
-        # One fault may keep another from being made.
+        # One fault may make another impossible.
         strict=False,
     )
 
@@ -107,7 +107,7 @@ def _length(chance: random.Random) -> float:
 
 
 def _touched(step: Step) -> set[str]:
-    """What a step keeps others from breaking meanwhile."""
+    """Return the parts that a step excludes from other faults meanwhile."""
     told = step.arguments
     named = {str(told[key]).split("-")[0] for key in ("target", "between", "and") if key in told}
     if step.action in ("mesh", "burst"):

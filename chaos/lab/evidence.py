@@ -1,4 +1,4 @@
-"""Gathers what is there after an experiment, for the checkers."""
+"""Collects the state after an experiment, for the checkers."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from chaos.promises import Facts
 from stack.topology.plan import Plan
 
 SETTLE_S = 120.0
-# Orders of this run only: a customer of a name that a fault is for may have some of an earlier one.
+# Orders of this run only: a customer with a fixed name may have orders of an earlier run.
 KEYS = "SELECT customer, request_id, order_id FROM idempotency_keys WHERE customer = ANY($1) AND create_time >= $2"
 OWNERS = "SELECT customer, order_id FROM orders WHERE customer = ANY($1) AND create_time >= $2"
 
 
 @dataclass(frozen=True)
 class Owned:
-    """What PostgreSQL has of a run's customers."""
+    """What PostgreSQL stores for a run's customers."""
 
     keys: dict[tuple[str, str], str]
     owners: dict[str, str]
@@ -35,7 +35,7 @@ async def gather(
     """
     Wait until nothing is pending, then read everything.
 
-    Raises `NotRead` for a store that stays away.
+    Raises `NotRead` if a store stays down.
     """
     pending, waiting = await truth.settled(plan.database_url, within_s=SETTLE_S)
     orders = await truth.orders_in(plan.database_url)

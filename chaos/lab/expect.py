@@ -1,4 +1,4 @@
-"""What the faults of an experiment must have caused: without it, the experiment has proved nothing."""
+"""The effects that the faults of an experiment must have had: without them it has proved nothing."""
 
 from __future__ import annotations
 
@@ -16,43 +16,43 @@ from chaos.truth import StoredOrder
 
 @dataclass(frozen=True)
 class Seen:
-    """What was seen from the first fault until all was well again."""
+    """What was observed from the first fault until the recovery."""
 
     calls: Sequence[Call]
     orders: Mapping[str, StoredOrder]
-    lines: Mapping[str, Sequence[str]] = field(default_factory=dict)  # of the logs, by service
-    messages: Mapping[str, int] = field(default_factory=dict)  # that came, by topic
-    leaders: tuple[str, str] = ("", "")  # of PostgreSQL, before and after
+    lines: Mapping[str, Sequence[str]] = field(default_factory=dict)  # log lines, by service
+    messages: Mapping[str, int] = field(default_factory=dict)  # messages that arrived, by topic
+    leaders: tuple[str, str] = ("", "")  # PostgreSQL's leader, before and after
     unhealthy: frozenset[str] = frozenset()
-    peaks: Mapping[str, int] = field(default_factory=dict)  # the most that waited at a time: pending, outbox
+    peaks: Mapping[str, int] = field(default_factory=dict)  # the maximum backlog at a time: pending, outbox
 
 
 def unmet(wanted: Mapping[str, Any], seen: Seen) -> str:
-    """What is missing of an expectation; empty when it is met."""
+    """Return what is missing for an expectation; empty if it is met."""
     [kind] = [kind for kind in KINDS if kind in wanted]
     found: str = KINDS[kind](wanted, seen)
     return found
 
 
 def verdict(expect: Sequence[Mapping[str, Any]], seen: Seen) -> Verdict:
-    """The verdict on all expectations."""
+    """Return the verdict on all expectations."""
     return Verdict("the faults had their effect", len(expect), [text for each in expect if (text := unmet(each, seen))])
 
 
 def allowed(answers: frozenset[int], calls: Sequence[Call]) -> Verdict:
-    """Whether placed orders were answered as the experiment says, and otherwise not."""
+    """Return the verdict on whether placed orders got only the responses that the experiment allows."""
     placing = [call for call in calls if call.operation == "place" and call.outcome is not Outcome.OPEN]
     others: dict[int, int] = {}
     for call in placing:
         if (found := status(call)) not in answers:
             others[found] = others.get(found, 0) + 1
-    broken = [f"{count} were answered {code or 'nothing'}" for code, count in sorted(others.items())]
-    return Verdict("answers were those foreseen", len(placing), broken)
+    broken = [f"{count} got {code or 'no response'}" for code, count in sorted(others.items())]
+    return Verdict("responses were as expected", len(placing), broken)
 
 
 def _answer(wanted: Mapping[str, Any], seen: Seen) -> str:
     found = sum(call.operation == "place" and status(call) == wanted["answer"] for call in seen.calls)
-    return _enough(wanted, found, f"orders were answered {wanted['answer']}")
+    return _enough(wanted, found, f"orders got {wanted['answer']}")
 
 
 def _log(wanted: Mapping[str, Any], seen: Seen) -> str:
@@ -62,7 +62,7 @@ def _log(wanted: Mapping[str, Any], seen: Seen) -> str:
 
 
 def _topic(wanted: Mapping[str, Any], seen: Seen) -> str:
-    return _enough(wanted, seen.messages.get(wanted["topic"], 0), f"messages came to {wanted['topic']}")
+    return _enough(wanted, seen.messages.get(wanted["topic"], 0), f"messages arrived in {wanted['topic']}")
 
 
 def _pending_end(wanted: Mapping[str, Any], seen: Seen) -> str:
@@ -70,7 +70,7 @@ def _pending_end(wanted: Mapping[str, Any], seen: Seen) -> str:
     told = {call.told["order"] for call in seen.calls if is_placed(call) and call.told["state"] == "PENDING"}
     others = [name for name in told - cancelled if _state(seen, name) != wanted["pending_end"]]
     if others:
-        return f"{len(others)} pending orders did not end {wanted['pending_end']}, such as {others[0]}"
+        return f"{len(others)} pending orders did not become {wanted['pending_end']}, such as {others[0]}"
     return "" if told else "no order was pending"
 
 
@@ -81,12 +81,14 @@ def _state(seen: Seen, name: str) -> str:
 def _leader(wanted: Mapping[str, Any], seen: Seen) -> str:
     before, after = seen.leaders
     changed = before != after
-    return "" if changed is (wanted["leader"] == "changed") else f"{before} led before, {after} after"
+    return "" if changed is (wanted["leader"] == "changed") else f"the leader was {before} before and {after} after"
 
 
 def _unhealthy(wanted: Mapping[str, Any], seen: Seen) -> str:
     part = wanted["unhealthy"]
-    return "" if any(name == part or name.startswith(f"{part}-") for name in seen.unhealthy) else f"{part} seemed well"
+    return (
+        "" if any(name == part or name.startswith(f"{part}-") for name in seen.unhealthy) else f"{part} stayed healthy"
+    )
 
 
 def _slowest(wanted: Mapping[str, Any], seen: Seen) -> str:
@@ -95,7 +97,7 @@ def _slowest(wanted: Mapping[str, Any], seen: Seen) -> str:
 
 
 def _waits(wanted: Mapping[str, Any], seen: Seen) -> str:
-    return _enough(wanted, seen.peaks.get(wanted["waits"], 0), f"waited at most ({wanted['waits']})")
+    return _enough(wanted, seen.peaks.get(wanted["waits"], 0), f"the largest backlog was ({wanted['waits']})")
 
 
 def _enough(wanted: Mapping[str, Any], found: int, what: str) -> str:
@@ -116,17 +118,17 @@ KINDS = {
 
 @dataclass(frozen=True)
 class LogMark:
-    """Where the logs of a stack ended at one time."""
+    """The ends of a stack's logs at one time."""
 
     sizes: Mapping[Path, int]
 
     @classmethod
     def now(cls, folder: Path) -> LogMark:
-        """The present end of every log in *folder*."""
+        """Return the current ends of all logs in *folder*."""
         return cls({path: path.stat().st_size for path in folder.glob("*.log")})
 
     def lines(self, service: str) -> list[str]:
-        """What the replicas of a service have logged since; of a log that was rotated, what it has."""
+        """Return what the replicas of a service have logged since; of a rotated log, what it has."""
         found: list[str] = []
         for path, size in self.sizes.items():
             if re.fullmatch(rf"{re.escape(service)}(-\d+)?", path.stem):

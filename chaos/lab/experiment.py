@@ -1,4 +1,4 @@
-"""An experiment as its file says it; `chaos/experiments/schema.json` says what a file may say."""
+"""An experiment as defined in its file; the schema is `chaos/experiments/schema.json`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ SCHEMA = FOLDER / "schema.json"
 
 
 class WrongExperiment(Exception):
-    """A file that is no experiment, or none of that name; the message says what is wrong where."""
+    """The file is not a valid experiment, or there is none of that name; the message says what is wrong where."""
 
 
 @dataclass(frozen=True)
 class Bound:
-    """What must hold while nothing is broken: a probe, or a PromQL expression, within bounds."""
+    """A condition on the healthy system: a probe or a PromQL expression, within bounds."""
 
     probe: str
     at_least: float | None = None
@@ -31,14 +31,14 @@ class Bound:
     promql: str = ""
 
     def holds(self, value: float | None) -> bool:
-        """Whether *value* is within the bounds; what could not be asked is not."""
+        """Return whether *value* is within the bounds; a missing value is not."""
         if value is None:
             return False
         low = self.at_least is None or value >= self.at_least
         return low and (self.at_most is None or value <= self.at_most)
 
     def said(self) -> str:
-        """The bound in words."""
+        """Return the condition as text."""
         low = "" if self.at_least is None else f" >= {self.at_least:g}"
         high = "" if self.at_most is None else f" <= {self.at_most:g}"
         return f"{self.promql or self.probe}{low}{high}"
@@ -46,7 +46,7 @@ class Bound:
 
 @dataclass(frozen=True)
 class Step:
-    """A fault: made *at_s* after the steady state was seen, and taken back *for_s* later."""
+    """A fault, injected *at_s* after the steady state was reached and reverted *for_s* later."""
 
     at_s: float
     action: str
@@ -54,14 +54,14 @@ class Step:
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def said(self) -> str:
-        """The step in words."""
+        """Return the step as text."""
         words = [self.action, *(f"{key}={value}" for key, value in sorted(self.arguments.items()))]
         return " ".join(words) + (f" for {self.for_s:g} s" if self.for_s else "")
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """What is broken, what customers may see of it, and within how long all is well again."""
+    """The faults, the effects that customers may see, and the time limit of the recovery."""
 
     name: str
     title: str
@@ -69,30 +69,30 @@ class Experiment:
     steady_state: Sequence[Bound]
     load: LoadPlan
     method: Sequence[Step]
-    answers: frozenset[int]  # what a placed order may be answered meanwhile; 0 is no answer
+    answers: frozenset[int]  # allowed responses to an order meanwhile; 0 is no response
     longest_silence_s: float
     expect: Sequence[Mapping[str, Any]]
     recovery_limit_s: float
     abort: Sequence[Bound]
     rollbacks: Sequence[str]
-    strict: bool = True  # a fault that cannot be made ends the run
+    strict: bool = True  # whether a fault that cannot be injected ends the run
 
     @property
     def seconds(self) -> float:
-        """How long the method lasts."""
+        """Return the duration of the method."""
         return max(step.at_s + step.for_s for step in self.method)
 
 
 def names() -> list[str]:
-    """The experiments that there are."""
+    """Return the names of all experiments."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
 def load(name: str) -> Experiment:
-    """The experiment of this name, or in the file of this path; raises `WrongExperiment`."""
+    """Return the experiment of this name or path; raises `WrongExperiment`."""
     path = Path(name) if name.endswith(".yaml") else FOLDER / f"{name}.yaml"
     if not path.is_file():
-        raise WrongExperiment(f"there is no experiment {name!r}; there are {', '.join(names())}")
+        raise WrongExperiment(f"there is no experiment {name!r}; known are {', '.join(names())}")
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
@@ -102,9 +102,9 @@ def load(name: str) -> Experiment:
 
 def parse(name: str, document: Any) -> Experiment:
     """
-    The experiment that *document* describes.
+    Return the experiment defined by *document*.
 
-    Raises `WrongExperiment` with everything that is wrong, and where.
+    Raises `WrongExperiment` with every error and its path.
     """
     validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
     problems = sorted(validator.iter_errors(document), key=lambda each: each.json_path)

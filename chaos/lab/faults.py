@@ -1,4 +1,4 @@
-"""Makes the faults of an experiment at their times, and takes them back."""
+"""Injects the faults of an experiment at their times, and reverts them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROLES = ("postgres-leader", "postgres-replica")
 
 @dataclass
 class Band:
-    """A fault's time in force, in seconds since the run began."""
+    """The time during which a fault was effective, in seconds since the run began."""
 
     said: str
     begin_s: float
@@ -34,9 +34,9 @@ class Band:
 
 class Faults:
     """
-    The faults of one run; what is broken is in the journal until it is put right.
+    The faults of one run; each is in the journal until it is reverted.
 
-    A fault that cannot be made ends a *strict* run, and is left out of another.
+    A fault that cannot be injected ends a *strict* run, and is skipped in any other.
     """
 
     def __init__(
@@ -61,9 +61,9 @@ class Faults:
 
     async def run(self, method: Sequence[Step]) -> None:
         """
-        Make every fault at its time; returns when the last is taken back.
+        Inject every fault at its time; return when the last is reverted.
 
-        Raises `FaultNotMade` for the first that could not be made or taken back.
+        Raises `FaultNotMade` for the first that could not be injected or reverted.
         """
         started = self._clock()
         try:
@@ -81,19 +81,19 @@ class Faults:
         except (FaultNotMade, LookupError) as error:
             if self._strict:
                 raise
-            self._say(f"left out: {error}")
+            self._say(f"skipped: {error}")
 
     async def _happen(self, step: Step, number: int) -> None:
         if step.action == "partition":
             _may_cut()
         fault = actions.fault(step, Scene(number, await self._roles(step), self._journal.folder))
-        # What is broken already is put right before it breaks again.
+        # A part that is down already is brought back before the next fault hits it.
         async with self._free[fault.undo or (("once", str(number)),)]:
             await self._make(step, number, fault)
 
     async def _make(self, step: Step, number: int, fault: Fault) -> None:
         entry = self._journal.note(number, fault.said, fault.undo)
-        # What begins to happen while the command still runs belongs to the fault.
+        # What happens while the command still runs is attributed to the fault.
         band = Band(fault.said, self._clock())
         self.bands.append(band)
         try:
@@ -101,12 +101,12 @@ class Faults:
                 self._say(f"{fault.said}{f', for {step.for_s:g} s' if step.for_s else ''}")
                 await asyncio.sleep(step.for_s)
         except FaultNotMade:
-            # Half of it may have happened.
+            # It may have been injected in part.
             await self._take_back(fault, entry, band)
             raise
         await self._take_back(fault, entry, band)
         if step.for_s:
-            self._say(f"taken back: {fault.said}")
+            self._say(f"reverted: {fault.said}")
 
     async def _take_back(self, fault: Fault, entry: Entry, band: Band) -> None:
         for command in fault.undo:
@@ -130,7 +130,9 @@ class Faults:
             yield
 
     async def _roles(self, step: Step) -> dict[str, str]:
-        """Who is what in PostgreSQL, where the step depends on it; waits for a leader and a replica to be there."""
+        """
+        Return PostgreSQL's members by role, if the step depends on it; waits until there are a leader and a replica.
+        """
         named = {str(value) for value in step.arguments.values()} & set(ROLES)
         if step.action == "switchover":
             named = set(ROLES)
@@ -143,7 +145,10 @@ class Faults:
 
 
 def _may_cut() -> None:
-    """Look before anything is noted: who may not cut the network may not heal it either; raises `FaultNotMade`."""
+    """
+    Check the rights before anything is recorded: without them the network could not be healed either; raises
+    `FaultNotMade`.
+    """
     try:
         program()
     except NotAllowed as error:
@@ -152,7 +157,7 @@ def _may_cut() -> None:
 
 @contextlib.asynccontextmanager
 async def _held(fault: Fault) -> AsyncIterator[None]:
-    """Have the command of a fault stay while the block runs; it has said that it is in force when the block begins."""
+    """Keep the command of a fault running during the block, which begins once the fault is effective."""
     process = await asyncio.create_subprocess_exec(
         *fault.do, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, start_new_session=True
     )
@@ -182,7 +187,7 @@ async def _in_force(fault: Fault, process: asyncio.subprocess.Process) -> None:
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error that says most: a fault that was not made, before what its end has caused."""
+    """Return the most informative error: a fault that was not injected, before its consequences."""
     errors = [error for error in _leaves(group) if not isinstance(error, asyncio.CancelledError)]
     for error in errors:
         if isinstance(error, FaultNotMade):

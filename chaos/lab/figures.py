@@ -1,4 +1,4 @@
-"""Figures of a stretch of a history: how many calls went well, how fast, and how long nobody was served."""
+"""Figures of a period of a history: success rate, latency, and the longest time without service."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from dataclasses import dataclass
 
 from chaos.lab.history import Call, Outcome
 
-# What tells a client to come again: nothing was done for it now.
+# Statuses that ask the client to retry: the call had no effect.
 NOT_NOW = frozenset({0, 408, 429, 499, 500, 502, 503, 504})
 
-# Customers are served again once so many of their calls are answered for so long.
+# Service counts as restored once this share of calls succeeds for this long.
 SERVED_SHARE, SERVED_S = 0.95, 3.0
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Of the calls that ended within a stretch of time."""
+    """The figures of the calls that ended within a period."""
 
     seconds: float
     calls: int
-    well: int  # answered, whatever the answer
+    well: int  # with a response, whatever it was
     placed: int
     confirmed: int
     p99_s: float
@@ -30,12 +30,14 @@ class Figures:
 
     @property
     def success(self) -> float:
-        """The share of calls that were answered; 0 of none, because nothing says that it would work."""
+        """
+        Return the share of calls with a response; 0 without any calls, because nothing shows that one would succeed.
+        """
         return self.well / self.calls if self.calls else 0.0
 
     @property
     def confirmed_share(self) -> float:
-        """The share of placed orders that were confirmed at once; 0 of none."""
+        """Return the share of placed orders that were confirmed at once; 0 without any."""
         return self.confirmed / self.placed if self.placed else 0.0
 
 
@@ -59,28 +61,28 @@ def figures(calls: Iterable[Call], *, begin_s: float, end_s: float) -> Figures:
 
 
 def went_well(call: Call) -> bool:
-    """Whether a call was answered, be it with a refusal."""
+    """Return whether a call got a response, including a refusal."""
     return call.outcome is not Outcome.UNKNOWN and status(call) not in NOT_NOW
 
 
 def is_placed(call: Call) -> bool:
-    """Whether a call is an order that was acknowledged."""
+    """Return whether a call placed an order that was acknowledged."""
     return call.operation == "place" and call.outcome is Outcome.OK
 
 
 def status(call: Call) -> int:
-    """What a call was answered, as an HTTP status; 0 when no answer came."""
+    """Return the response of a call as an HTTP status; 0 if there was none."""
     return int(call.told.get("status", 0))
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """Return the value that *share* of *values* do not exceed; 0 of none."""
+    """Return the value that *share* of *values* do not exceed; 0 for an empty list."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(len(ordered) * share) - 1)] if ordered else 0.0
 
 
 def longest_silence_s(calls: Iterable[Call], *, begin_s: float, end_s: float) -> float:
-    """Return the longest time between two times in which no order was acknowledged."""
+    """Return the longest time within the period without an acknowledged order."""
     moments = sorted(call.ended_s for call in calls if is_placed(call) and begin_s <= call.ended_s < end_s)
     edges = [begin_s, *moments, end_s]
     return max(later - earlier for earlier, later in itertools.pairwise(edges))
@@ -88,7 +90,7 @@ def longest_silence_s(calls: Iterable[Call], *, begin_s: float, end_s: float) ->
 
 def well_again_s(calls: Iterable[Call], *, after_s: float, step_s: float = 0.5) -> float | None:
     """
-    Return how long after *after_s* customers were served again, for three seconds on end; None if they never were.
+    Return how long after *after_s* service was restored for at least three seconds; None if it never was.
     """
     ended = sorted((call for call in calls if after_s <= call.ended_s < math.inf), key=lambda call: call.ended_s)
     if not ended:

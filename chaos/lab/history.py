@@ -1,7 +1,7 @@
 """
 What every client asked and was told, call by call, in memory and as JSON lines.
 
-A call is invoked, and then it is ok, or it failed for sure, or nobody knows: an unknown call may have happened, once.
+A call is invoked, and then it is ok, failed for certain, or unknown: an unknown call may have happened, once.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import IO, Any
 
-# Some minutes at full speed; a history that cannot be held whole proves nothing.
+# Enough for some minutes at full speed; an incomplete history proves nothing.
 MAX_CALLS = 500_000
 
 
@@ -28,7 +28,7 @@ class Outcome(StrEnum):
 
 @dataclass
 class Call:
-    """One call; times are seconds since the run began."""
+    """One call; times are in seconds since the run began."""
 
     number: int
     client: str
@@ -41,12 +41,12 @@ class Call:
 
     @property
     def took_s(self) -> float:
-        """How long it took; infinite while it is open."""
+        """Return the duration; infinite while the call is open."""
         return self.ended_s - self.began_s
 
 
 class HistoryFull(Exception):
-    """More calls were made than a history holds."""
+    """More calls were made than a history can hold."""
 
 
 class History:
@@ -59,12 +59,12 @@ class History:
         self.calls: list[Call] = []
 
     def now(self) -> float:
-        """Seconds since the run began."""
+        """Return the seconds since the run began."""
         return self._clock() - self._began
 
     def invoked(self, client: str, operation: str, **asked: Any) -> Call:
         """
-        Note that *client* calls; raises `HistoryFull`.
+        Record a call of *client*; raises `HistoryFull`.
         """
         if len(self.calls) >= MAX_CALLS:
             raise HistoryFull(f"more than {MAX_CALLS} calls")
@@ -75,7 +75,7 @@ class History:
 
     def ended(self, call: Call, outcome: Outcome, **told: Any) -> None:
         """
-        Note how *call* ended.
+        Record the end of *call*.
         """
         call.ended_s, call.outcome, call.told = self.now(), outcome, told
         self._write(call.ended_s, call, outcome.value, **told)

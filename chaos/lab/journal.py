@@ -1,8 +1,8 @@
 """
-What is broken now, on disk before it is broken, with the commands that put it right.
+The journal of active faults, written to disk before the fault is injected, with the commands that revert it.
 
-So the one who broke it need not be the one who puts it right: the watchdog does when the runner is gone, and the next
-run does what was left by one that neither survived.
+It lets another process revert a fault: the watchdog if the runner is gone, and the next run if the watchdog is gone as
+well.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BEAT_S, LEASE_S = 1.0, 10.0
 
 @dataclass(frozen=True)
 class Entry:
-    """One fault that has not been put right."""
+    """One fault that has not been reverted."""
 
     path: Path
     said: str
@@ -33,7 +33,7 @@ class Entry:
 
 
 class Journal:
-    """The faults of a stack that are not put right, in *folder*."""
+    """The active faults of a stack, in *folder*."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -41,22 +41,22 @@ class Journal:
 
     @property
     def beat_file(self) -> Path:
-        """Touched while the runner lives."""
+        """Return the file that the runner touches as a heartbeat."""
         return self.folder / "heartbeat"
 
     def beat(self) -> None:
-        """Renew the lease that every fault has."""
+        """Renew the lease of all faults."""
         self.beat_file.touch()
 
     def is_stale(self) -> bool:
-        """Whether the lease has lapsed."""
+        """Return whether the lease has expired."""
         try:
             return time.time() - self.beat_file.stat().st_mtime > LEASE_S
         except FileNotFoundError:
             return True
 
     def note(self, number: int, said: str, undo: Sequence[Command]) -> Entry:
-        """Write down a fault that is about to be made."""
+        """Record a fault that is about to be injected."""
         path = self.folder / f"fault-{number:04d}.json"
         with path.open("w", encoding="utf-8") as file:
             json.dump({"said": said, "undo": undo}, file)
@@ -65,18 +65,18 @@ class Journal:
         return Entry(path, said, tuple(undo))
 
     def strike(self, entry: Entry) -> None:
-        """Forget a fault that was put right."""
+        """Remove a fault that was reverted."""
         entry.path.unlink(missing_ok=True)
 
     def entries(self) -> list[Entry]:
-        """What is not put right, the latest first."""
+        """Return the active faults, the latest first."""
         return [self._read(path) for path in sorted(self.folder.glob("fault-*.json"), reverse=True)]
 
     def roll_back(self, say: Callable[[str], None]) -> list[str]:
         """
-        Put right whatever is broken, the latest first; returns what could not be.
+        Revert all active faults, the latest first; return what could not be reverted.
 
-        Of several at a time, the second finds nothing left.
+        Safe to run concurrently.
         """
         failed = []
         with (self.folder / "lock").open("w") as lock:
@@ -86,7 +86,7 @@ class Journal:
                 if problems:
                     failed.append(f"{entry.said}: {'; '.join(problems)}")
                     continue
-                say(f"taken back: {entry.said}")
+                say(f"reverted: {entry.said}")
                 self.strike(entry)
         if not failed:
             for path in self.folder.glob("mesh-*.yaml"):
@@ -97,13 +97,13 @@ class Journal:
         try:
             told = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
-            # It was being written when the runner died, and so its fault was not made.
-            return Entry(path, "a fault that was not made", ())
+            # The runner died while writing it, so its fault was not injected.
+            return Entry(path, "a fault that was not injected", ())
         return Entry(path, told["said"], tuple(tuple(command) for command in told["undo"]))
 
 
 def undo(command: Command) -> str:
-    """Run a command that puts something right, twice if need be; empty, or what is wrong."""
+    """Run a command that reverts a fault, with one retry; return an empty string, or the error."""
     said = ""
     for turn in range(TRIES):
         time.sleep(PAUSE_S * turn)

@@ -1,4 +1,4 @@
-"""The customers of an experiment: they place, repeat, read, list, cancel and watch orders, over both wires."""
+"""The customers of an experiment: they place, retry, read, list, cancel and watch orders, over REST and gRPC."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from shop_client import rest
 from stack import customer
 from stack.settings import Settings
 
-# A customer who is told nothing for so much longer than the faults last gives up, and the experiment has failed.
+# A customer without a final response for so much longer than the faults last gives up, and the experiment has failed.
 PATIENCE_S = 150.0
 FIRST_PAUSE_S, MAX_PAUSE_S = 0.1, 2.0
-# One in so many customers speaks gRPC.
+# One in this many customers uses gRPC.
 GRPC_EVERY = 3
-# What a customer does after an order, in so many of a hundred.
+# What a customer does after an order, as percentages.
 HABITS = (("read", 45), ("repeat", 10), ("cancel", 8), ("list", 6), ("watch", 6))
 
 
@@ -34,11 +34,11 @@ class LoadPlan:
 
     customers: int = 8
     pause_s: float = 0.2
-    also: tuple[str, ...] = ()  # customers of these names, whom a fault may be for
+    also: tuple[str, ...] = ()  # customers with fixed names, whom a fault may single out
 
 
 class Load:
-    """Customers who go on until they are told to stop, and then bring what they began to its end."""
+    """Customers who run until they are stopped, and then complete what they began."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Load:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Have the customers shop while the block runs; leaving it ends what is still open at once."""
+        """Run the customers during the block; leaving it cancels what is still open."""
         async with contextlib.AsyncExitStack() as stack:
             address = f"127.0.0.1:{self._chosen.port}"
             channel = await stack.enter_async_context(grpc.aio.insecure_channel(address))
@@ -81,7 +81,7 @@ class Load:
 
     def more(self, factor: int) -> Callable[[], None]:
         """
-        Have each customer shop *factor* times more at once; what is returned ends that.
+        Multiply the load of each customer by *factor*; the returned function ends that.
         """
         added = asyncio.Event()
         for turn in range(factor):
@@ -91,7 +91,7 @@ class Load:
         return added.set
 
     async def stop(self) -> None:
-        """Begin nothing new, and wait for what was begun; raises what a customer did not expect."""
+        """Start nothing new, and wait for what was begun; raises a customer's unexpected error."""
         self._stopping.set()
         await asyncio.gather(*self._tasks)
 
@@ -141,7 +141,7 @@ class Load:
     async def _until_told(
         self, name: str, operation: str, make: Callable[[], Any], chance: random.Random, **asked: Any
     ) -> Answer:
-        """Repeat a call with its key until it is told something final, as the contract allows."""
+        """Retry a call with its key until it gets a final response, as the contract allows."""
         end, pause_s = self._history.now() + self._give_up_s, FIRST_PAUSE_S
         while True:
             answer = await self._once(name, operation, make(), **asked)

@@ -1,4 +1,4 @@
-"""Plots over time as inline SVG, with the faults as bands behind them."""
+"""Time series plots as inline SVG, with the faults as shaded bands."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from chaos.lab.faults import Band
 WIDTH, HEIGHT = 960, 150
 LEFT, RIGHT, TOP, BOTTOM = 56, 12, 12, 22
 TICKS = 6
-# Up to this many bands are named in the plot; they all have a title.
+# Up to this many bands are labelled in the plot; all have a tooltip.
 MAX_NAMED = 6
 Point = tuple[float, float | None]
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a plot; a value that is None is a gap."""
+    """One line of a plot; a value of None is a gap."""
 
     name: str
     points: Sequence[Point]
@@ -28,7 +28,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Plot:
-    """Lines with one axis."""
+    """Lines with a common axis."""
 
     title: str
     unit: str
@@ -36,7 +36,7 @@ class Plot:
 
 
 def svg(plot: Plot, *, bands: Sequence[Band], end_s: float, named: bool = False) -> str:
-    """The plot, from 0 to *end_s* seconds; with *named*, the bands have their names at the top."""
+    """Return the plot from 0 to *end_s* seconds; with *named*, the bands are labelled at the top."""
     values = [value for line in plot.lines for _, value in line.points if value is not None]
     top = nice(max(values, default=0.0))
     scale = _Scale(end_s or 1.0, top)
@@ -48,7 +48,7 @@ def svg(plot: Plot, *, bands: Sequence[Band], end_s: float, named: bool = False)
 
 
 def nice(value: float) -> float:
-    """The next of 1, 2 and 5 times a power of ten that is not less than *value*."""
+    """Return the smallest of 1, 2 and 5 times a power of ten that is not less than *value*."""
     if value <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
@@ -76,7 +76,7 @@ def _band(band: Band, scale: _Scale, number: int, *, named: bool) -> str:
     box = f'<rect class="band" x="{left}" y="{TOP}" width="{width:.1f}" height="{height}">'
     name = ""
     if named and number < MAX_NAMED:
-        # Near the right edge a name stands left of where its fault began.
+        # Near the right edge a label is placed left of the start of its band.
         late = left > WIDTH * 0.7
         anchor, x = ("end", left - 4) if late else ("start", left + 4)
         name = (
@@ -99,7 +99,7 @@ def _grid(scale: _Scale, unit: str) -> list[str]:
 
 
 def _paths(line: Line, scale: _Scale) -> list[str]:
-    """A path for each stretch without a gap."""
+    """Return a path for each section without a gap."""
     stretches: list[list[str]] = [[]]
     for at_s, value in line.points:
         if value is None:

@@ -1,4 +1,4 @@
-"""What a bound is held against: the figures of the last seconds, what waits, who is well, and what Prometheus says."""
+"""Measures the probes of an experiment: recent figures, backlogs, health, and PromQL expressions."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from stack.run import health
 from stack.run.supervisor import Supervisor
 from stack.topology.processes import Process
 
-# Figures are those of so many seconds.
+# The length of the window of figures, in seconds.
 WINDOW_S = 3.0
 FRESH_S = 4.0
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A bound and what was found; None where nothing could be asked."""
+    """A condition and its value; None if it could not be measured."""
 
     bound: Bound
     value: float | None
 
     @property
     def good(self) -> bool:
-        """Whether the bound holds."""
+        """Return whether the condition holds."""
         return self.bound.holds(self.value)
 
     def said(self) -> str:
-        """The reading in words."""
-        found = "could not be asked" if self.value is None else f"{self.value:.3g}"
+        """Return the reading as text."""
+        found = "could not be measured" if self.value is None else f"{self.value:.3g}"
         return f"{self.bound.said()}: {found}"
 
 
 class Probes:
-    """Reads bounds while an experiment runs."""
+    """Measures the conditions while an experiment runs."""
 
     def __init__(
         self,
@@ -56,16 +56,16 @@ class Probes:
         self._prometheus = prometheus_url
 
     async def read(self, bounds: Sequence[Bound], *, since_s: float = 0.0) -> list[Reading]:
-        """Read every bound; figures are of the last `WINDOW_S`, but of nothing before *since_s*."""
+        """Measure every condition; figures cover the last `WINDOW_S`, but nothing before *since_s*."""
         now = self._history.now()
         window = figures(self._history.calls, begin_s=max(since_s, now - WINDOW_S), end_s=now)
         return [Reading(bound, await self._value(bound, window, now)) for bound in bounds]
 
     async def unhealthy(self) -> dict[str, str]:
-        """The processes that are not well, with a word on each."""
+        """Return the unhealthy processes, with a detail for each."""
         known = await asyncio.to_thread(self._supervisor.info)
         states = {process.name: str(known[process.name]["statename"]) for process in self._processes}
-        # What is read from a file of a process that is gone says nothing of it.
+        # A status file of a process that is gone says nothing about it.
         running = [process for process in self._processes if states[process.name] == "RUNNING"]
         answers = await asyncio.gather(*(asyncio.to_thread(health.ask, process.check) for process in running))
         asked = {process.name: answer.word for process, answer in zip(running, answers, strict=True) if not answer.good}

@@ -1,4 +1,4 @@
-"""Asks the stack's Prometheus."""
+"""Queries the stack's Prometheus."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ASK_S = 3.0
 
 
 async def value(base: str, expression: str) -> float | None:
-    """Return the first value of a PromQL expression; None if there is none, or nobody answers."""
+    """Return the first value of a PromQL expression; None without a value or an answer."""
     async with httpx.AsyncClient(timeout=ASK_S, trust_env=False) as client:
         try:
             answer = await client.get(f"{base}/api/v1/query", params={"query": expression})

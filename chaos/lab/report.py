@@ -1,4 +1,4 @@
-"""One page a run that needs nothing but itself, and an index of all of them."""
+"""Self-contained report pages, one for each run, and an index of all."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ a { color: var(--calm); }
 
 
 def write(result: Result, folder: Path) -> Path:
-    """Write a run's page and its JSON into *folder*; the page."""
+    """Write a run's page and its JSON into *folder*; return the path of the page."""
     (folder / "verdict.json").write_text(json.dumps(document(result), indent=2) + "\n", encoding="utf-8")
     path = folder / "report.html"
     path.write_text(page(result), encoding="utf-8")
@@ -53,31 +53,31 @@ def write(result: Result, folder: Path) -> Path:
 
 
 def page(result: Result) -> str:
-    """The page of a run."""
+    """Return the page of a run."""
     told = document(result)
     end_s = max((call.ended_s for call in result.calls if call.ended_s != float("inf")), default=1.0)
     parts = [
         f'<p><span class="verdict {_class(result.passed)}">{"passed" if result.passed else "failed"}</span></p>',
         f"<h1>{escape(told['title'])}</h1>",
         f"<p>{escape(told['hypothesis'])}</p>",
-        *([f'<p class="mark bad">Broken off: {escape(result.aborted)}</p>'] if result.aborted else []),
+        *([f'<p class="mark bad">Aborted: {escape(result.aborted)}</p>'] if result.aborted else []),
         _figures(result, told),
         *(_plot(plot, result, end_s, named=number == 0) for number, plot in enumerate(plots(result.calls, result))),
-        "<h2>What was broken</h2>",
+        "<h2>Faults</h2>",
         _faults(result, end_s),
-        "<h2>What was checked</h2>",
+        "<h2>Checks</h2>",
         _verdicts(result),
         "<h2>Again</h2>",
         f"<p><code>{escape(told['command'])}</code></p>",
         f'<p class="dim">{escape(", ".join(f"{name} {version}" for name, version in result.versions.items()))}; '
-        f"begun {escape(result.began_at)}; every call is in <a href='history.jsonl'>history.jsonl</a>, "
+        f"started {escape(result.began_at)}; every call is in <a href='history.jsonl'>history.jsonl</a>, "
         "the verdict for machines in <a href='verdict.json'>verdict.json</a>.</p>",
     ]
     return _html(told["title"], parts)
 
 
 def plots(calls: Sequence[Call], result: Result) -> list[Plot]:
-    """Rate, latency, errors and what waits, second by second."""
+    """Return the plots of rate, latency, errors and backlog, by second."""
     ended = sorted((call for call in calls if call.ended_s != float("inf")), key=lambda call: call.ended_s)
     bins = int((ended[-1].ended_s if ended else 0.0) / BIN_S) + 1
     by_bin: list[list[Call]] = [[] for _ in range(bins)]
@@ -98,32 +98,32 @@ def plots(calls: Sequence[Call], result: Result) -> list[Plot]:
             ],
         ),
         Plot(
-            "How long an order took",
+            "Order latency",
             " s",
             [
                 Line("median", [(at_s, quantile(some, 0.5) if some else None) for at_s, some in took], "calm"),
-                Line("99 of 100", [(at_s, quantile(some, 0.99) if some else None) for at_s, some in took], "bad"),
+                Line("p99", [(at_s, quantile(some, 0.99) if some else None) for at_s, some in took], "bad"),
             ],
         ),
         Plot(
-            "Calls without an answer, or told to come again",
+            "Calls without a response, or refused with Retry-After",
             "/s",
-            [Line("not now", [(at_s, (f.calls - f.well) / BIN_S) for at_s, f, _ in each], "bad")],
+            [Line("retry later", [(at_s, (f.calls - f.well) / BIN_S) for at_s, f, _ in each], "bad")],
         ),
         Plot(
-            "What waits",
+            "Backlog",
             "",
             [
                 Line("pending orders", [(s.at_s, s.pending) for s in result.samples], "calm"),
                 Line("events in the outbox", [(s.at_s, s.outbox) for s in result.samples], "good"),
-                Line("messages not consumed", result.lags, "bad"),
+                Line("consumer lag", result.lags, "bad"),
             ],
         ),
     ]
 
 
 def index(folder: Path) -> Path:
-    """Write the index of every run in *folder*, the latest of each experiment first."""
+    """Write the index of all runs in *folder*, the latest of each experiment first."""
     told = []
     for path in sorted(folder.glob("*/verdict.json")):
         try:
@@ -137,8 +137,8 @@ def index(folder: Path) -> Path:
     rows = [_row(name, each) for _, (name, each) in sorted(latest.items())]
     failed = sum(not each["passed"] for _, each in latest.values())
     head = (
-        "<tr><th>experiment</th><th>verdict</th><th class='number'>orders</th><th class='number'>well again after</th>"
-        "<th class='number'>longest without an order</th><th class='number'>broken promises</th><th>begun</th></tr>"
+        "<tr><th>experiment</th><th>verdict</th><th class='number'>orders</th><th class='number'>recovered after</th>"
+        "<th class='number'>longest without an order</th><th class='number'>violations</th><th>started</th></tr>"
     )
     summary = f"{len(latest)} experiments, {failed} failed" if latest else "no experiment has been run yet"
     body = [
@@ -169,9 +169,9 @@ def _figures(result: Result, told: Mapping[str, Any]) -> str:
     shown = {
         "orders acknowledged": f"{told['orders']}",
         "calls": f"{told['calls']}",
-        f"well again (limit {told['recovery_limit_s']:g} s)": recovery,
+        f"recovered (limit {told['recovery_limit_s']:g} s)": recovery,
         "longest without an order": f"{result.silence_s:.1f} s",
-        "broken promises": f"{sum(bool(verdict.broken) for verdict in result.verdicts)} of {len(result.verdicts)}",
+        "violations": f"{sum(bool(verdict.broken) for verdict in result.verdicts)} of {len(result.verdicts)}",
         "seed": f"{result.seed}",
     }
     return "<dl>" + "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in shown.items()) + "</dl>"
@@ -195,8 +195,8 @@ def _faults(result: Result, end_s: float) -> str:
             f"<td class='number'>{'never' if again_s is None else f'{again_s:.1f} s'}</td></tr>"
         )
     head = (
-        "<tr><th>fault</th><th class='number'>made</th><th class='number'>taken back</th>"
-        "<th class='number'>longest without an order since</th><th class='number'>served again after its end</th></tr>"
+        "<tr><th>fault</th><th class='number'>injected</th><th class='number'>reverted</th>"
+        "<th class='number'>longest time without an order</th><th class='number'>service restored after</th></tr>"
     )
     return f"<table>{head}{''.join(rows)}</table>"
 
@@ -211,7 +211,7 @@ def _verdicts(result: Result) -> str:
             f"<td>{escape(verdict.promise)}{shown}</td><td class='number'>{verdict.checked}</td>"
             f"<td class='number'>{len(verdict.broken)}</td></tr>"
         )
-    head = "<tr><th></th><th>promise</th><th class='number'>of</th><th class='number'>broken</th></tr>"
+    head = "<tr><th></th><th>guarantee</th><th class='number'>checked</th><th class='number'>violations</th></tr>"
     return f"<table>{head}{''.join(rows)}</table>"
 
 

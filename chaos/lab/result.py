@@ -1,4 +1,4 @@
-"""What came of a run, for a person at a terminal, for machines, and for the page."""
+"""The result of a run as a table, as JSON and for the page."""
 
 from __future__ import annotations
 
@@ -32,44 +32,44 @@ class Result:
     lags: Sequence[tuple[float, float | None]] = ()
     bands: Sequence[Band] = ()
     verdicts: list[Verdict] = field(default_factory=list)
-    recovery_s: float | None = None  # from the last fault's end until the steady state was seen again
+    recovery_s: float | None = None  # from the last fault's end until the steady state was reached again
     silence_s: float = 0.0
-    aborted: str = ""  # why it was broken off
+    aborted: str = ""  # why it was aborted
 
     @property
     def passed(self) -> bool:
-        """Whether nothing is wrong."""
+        """Return whether there is no violation."""
         return not self.aborted and bool(self.verdicts) and not any(verdict.broken for verdict in self.verdicts)
 
     def well_again_s(self, band: Band) -> float | None:
-        """How long after a fault's end customers were served again; None if they never were."""
+        """Return how long after the end of a fault service was restored; None if it never was."""
         return well_again_s(self.calls, after_s=band.end_s)
 
     @property
     def placed(self) -> int:
-        """The orders that were acknowledged."""
+        """Return the number of acknowledged orders."""
         return len({call.told["order"] for call in self.calls if call.operation == "place" and "order" in call.told})
 
 
 def table(result: Result) -> str:
-    """The verdict as a table."""
+    """Return the verdict as a table."""
     lines = [f"{'checked':<{WIDTH}}{'of':>8}{'broken':>8}"]
     for verdict in result.verdicts:
         lines.append(f"{verdict.promise:<{WIDTH}}{verdict.checked:>8}{len(verdict.broken):>8}")
         lines += [f"    {example}" for example in verdict.broken[:SHOWN_LIMIT]]
     recovered = "never" if result.recovery_s is None else f"{result.recovery_s:.1f} s after the last fault"
     lines.append(
-        f"{result.placed} orders, {len(result.calls)} calls; well again {recovered}; "
-        f"longest without an order {result.silence_s:.1f} s"
+        f"{result.placed} orders, {len(result.calls)} calls; recovered {recovered}; "
+        f"longest time without an order {result.silence_s:.1f} s"
     )
     if result.aborted:
-        lines.append(f"broken off: {result.aborted}")
+        lines.append(f"aborted: {result.aborted}")
     lines.append(f"{result.experiment.name}: {'PASSED' if result.passed else 'FAILED'}")
     return "\n".join(lines)
 
 
 def document(result: Result) -> dict[str, Any]:
-    """The verdict for machines."""
+    """Return the verdict as a JSON document."""
     experiment = result.experiment
     return {
         "experiment": experiment.name,

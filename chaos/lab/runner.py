@@ -1,7 +1,7 @@
 """
-Runs one experiment on the one-machine stack: steady, broken, steady again, and then every check.
+Runs one experiment on the one-machine stack: steady state, faults, steady state again, then all checks.
 
-Whatever happens, what was broken is put right: by the runner, by its watchdog, or by the next run.
+Faults are reverted in any case: by the runner, by its watchdog, or by the next run.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ UNITS = 200_000
 
 
 class Broken(Exception):
-    """The experiment is broken off; the message says why."""
+    """The experiment was aborted; the message says why."""
 
 
 @dataclass
 class Parts:
-    """What works together during a run."""
+    """The parts of a run."""
 
     history: History
     sampler: Sampler
@@ -65,7 +65,7 @@ class Parts:
 
 
 class Runner:
-    """Runs experiments on one stack, one at a time; their files go to *reports*."""
+    """Runs experiments on one stack, one at a time; their reports go to *reports*."""
 
     def __init__(self, chosen: Settings, reports: Path, say: Say) -> None:
         self._chosen = chosen
@@ -79,30 +79,30 @@ class Runner:
 
     def run(self, experiment: Experiment, *, seed: int, command: str) -> Result:
         """
-        Run *experiment* and return what came of it; its history is in a folder of its own.
+        Run *experiment* and return its result; its history is in a folder of its own.
 
-        Raises `Busy` while another run is under way, `FaultNotMade` if what an earlier run broke cannot be put right.
+        Raises `Busy` during another run, `FaultNotMade` if the faults of an earlier run cannot be reverted.
         """
         with exclusive(self._chosen, "chaos"):
             self._sweep()
             return asyncio.run(self._run(experiment, seed, command))
 
     def folder(self, result: Result) -> Path:
-        """Where the files of a run are."""
+        """Return the folder with the files of a run."""
         return self._reports / f"{result.experiment.name}-{result.run}"
 
     def sweep(self) -> None:
         """
-        Put right what an earlier run has left broken; raises `Busy` while one is under way.
+        Revert the faults that an earlier run has left; raises `Busy` during another run.
         """
         with exclusive(self._chosen, "chaos"):
             self._sweep()
 
     def _sweep(self) -> None:
-        """What a run leaves whose watchdog was killed as well."""
+        """Revert the faults of a run whose watchdog was killed as well."""
         failed = self.journal.roll_back(self._say)
         if failed:
-            raise FaultNotMade(f"what an earlier run broke cannot be put right: {'; '.join(failed)}")
+            raise FaultNotMade(f"the faults of an earlier run cannot be reverted: {'; '.join(failed)}")
 
     async def _run(self, experiment: Experiment, seed: int, command: str) -> Result:
         run = f"lab{int(time.time()):x}{random.Random().randrange(256):02x}"  # noqa: S311 - a name
@@ -111,7 +111,7 @@ class Runner:
         products = await restock(self._edge, customer.metadata(self._chosen, "chaos", operator=True), units=UNITS)
         with (self.folder(result) / "history.jsonl").open("w", encoding="utf-8") as file:
             parts = self._parts(experiment, History(file), products, run, seed)
-            # They grow with the run, so that one that is broken off has what there was of them.
+            # They grow during the run, so that an aborted one has what was collected until then.
             result.calls, result.bands = parts.history.calls, parts.faults.bands
             result.samples, result.lags = parts.sampler.samples, parts.sampler.lags
             try:
@@ -138,16 +138,16 @@ class Runner:
             begin_s = parts.history.now()
             unwell = await self._break(experiment, parts)
             lifted_s = parts.history.now()
-            self._say("every fault is taken back; waiting for the steady state")
+            self._say("every fault is reverted; waiting for the steady state")
             readings = await self._steady(experiment, parts, experiment.recovery_limit_s, since_s=lifted_s)
             end_s = parts.history.now()
             result.silence_s = longest_silence_s(parts.history.calls, begin_s=begin_s, end_s=end_s)
             result.verdicts = [before, _recovered(experiment, readings)]
             if all(reading.good for reading in readings):
                 result.recovery_s = end_s - lifted_s
-            self._say("the customers finish what they began")
+            self._say("waiting for the customers to finish what they began")
             await parts.load.stop()
-        self._say("reading what is there, for the checks")
+        self._say("collecting the final state for the checks")
         began_at = datetime.fromisoformat(result.began_at)
         found = await gather(self._plan, self._edge, began_at, parts.history.calls, parts.sampler.snapshots)
         calls = [call for call in parts.history.calls if call.ended_s >= begin_s]
@@ -164,13 +164,13 @@ class Runner:
         self._say(f"{experiment.title}: waiting for the steady state")
         readings = await self._steady(experiment, parts, STEADY_LIMIT_S)
         if wrong := [reading.said() for reading in readings if not reading.good]:
-            raise Broken(f"the stack is not well before the experiment: {'; '.join(wrong)}")
-        return Verdict("steady before the faults", len(readings), [])
+            raise Broken(f"the stack is not healthy before the experiment: {'; '.join(wrong)}")
+        return Verdict("steady state reached; injecting the faults", len(readings), [])
 
     async def _steady(
         self, experiment: Experiment, parts: Parts, within_s: float, *, since_s: float = 0.0
     ) -> list[Reading]:
-        """Wait until every bound holds, or *within_s*; the last readings."""
+        """Wait until every condition holds, for up to *within_s*; return the last readings."""
         end = parts.history.now() + within_s
         while True:
             readings = await parts.probes.read(experiment.steady_state, since_s=since_s)
@@ -179,11 +179,13 @@ class Runner:
             await asyncio.sleep(STEADY_POLL_S)
 
     async def _break(self, experiment: Experiment, parts: Parts) -> frozenset[str]:
-        """Make every fault and take it back, or break off; the processes that were seen unwell meanwhile."""
+        """Inject and revert every fault, or abort; return the processes that were unhealthy meanwhile."""
         unwell: set[str] = set()
         self.journal.beat()
         if experiment.rollbacks:
-            self.journal.note(0, "what the file rolls back", [actions.start(part) for part in experiment.rollbacks])
+            self.journal.note(
+                0, "the rollback defined in the file", [actions.start(part) for part in experiment.rollbacks]
+            )
         parts.dog = watchdog.start(self.journal, os.getpid())
         working = asyncio.create_task(parts.faults.run(experiment.method))
         guarding = [
@@ -204,29 +206,29 @@ class Runner:
         return frozenset(unwell)
 
     async def _put_right(self, working: asyncio.Task[None]) -> None:
-        """Take back what is still broken; the lease is renewed meanwhile."""
+        """Revert what is still active, renewing the lease meanwhile."""
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
         failed = await asyncio.to_thread(self.journal.roll_back, self._say)
         if failed:
-            raise FaultNotMade(f"not taken back: {'; '.join(failed)}")
+            raise FaultNotMade(f"not reverted: {'; '.join(failed)}")
 
     async def _beat(self, parts: Parts) -> None:
-        """Renew the lease of every fault; raises `Broken` once it has lapsed."""
+        """Renew the lease of the faults; raises `Broken` if it has expired."""
         while True:
             if watchdog.has_lapsed(self.journal):
-                raise Broken("the lease of the faults had lapsed, and the watchdog took them back")
+                raise Broken("the lease of the faults expired, and the watchdog reverted them")
             if parts.dog is not None and parts.dog.poll() is not None:
-                raise Broken("the watchdog has ended")
+                raise Broken("the watchdog has exited")
             self.journal.beat()
             await asyncio.sleep(BEAT_S)
 
     async def _guard(self, abort: Sequence[Bound], parts: Parts, unwell: set[str]) -> None:
-        """Look at the abort conditions while something is broken; raises `Broken` when one is met."""
+        """Watch the abort conditions while a fault is active; raises `Broken` if one is met."""
         while True:
             wrong = [reading.said() for reading in await parts.probes.read(abort) if not reading.good]
             if wrong:
-                raise Broken(f"told to, because of {'; '.join(wrong)}")
+                raise Broken(f"abort condition: {'; '.join(wrong)}")
             unwell |= set(await parts.probes.unhealthy())
             await asyncio.sleep(ABORT_POLL_S)
 
@@ -249,10 +251,10 @@ class Runner:
 
 def _recovered(experiment: Experiment, readings: list[Reading]) -> Verdict:
     broken = [reading.said() for reading in readings if not reading.good]
-    return Verdict(f"steady again within {experiment.recovery_limit_s:g} s", len(readings), broken)
+    return Verdict(f"steady state reached again within {experiment.recovery_limit_s:g} s", len(readings), broken)
 
 
 def _not_silent(experiment: Experiment, result: Result) -> Verdict:
     limit_s = experiment.longest_silence_s
     broken = [f"no order was acknowledged for {result.silence_s:.1f} s"] if result.silence_s > limit_s else []
-    return Verdict(f"orders flow, with gaps of at most {limit_s:g} s", result.placed, broken)
+    return Verdict(f"no gap in acknowledged orders of more than {limit_s:g} s", result.placed, broken)

@@ -1,4 +1,4 @@
-"""What is measured all the time while an experiment runs: what waits in PostgreSQL, and the stock."""
+"""Samples the backlog in PostgreSQL and the stock while an experiment runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, gr
 
 @dataclass(frozen=True)
 class Sample:
-    """What waited at one time; None while PostgreSQL could not be asked."""
+    """The backlog at one time; None while PostgreSQL could not be queried."""
 
     at_s: float
     pending: int | None
@@ -30,7 +30,7 @@ class Sample:
 
 
 class Sampler:
-    """Measures in the background; times are those of *clock*."""
+    """Samples in the background; times are those of *clock*."""
 
     def __init__(self, database_url: str, edge: str, prometheus_url: str, *, clock: Callable[[], float]) -> None:
         self._database_url = database_url
@@ -40,11 +40,11 @@ class Sampler:
         self._connection: asyncpg.Connection | None = None
         self.samples: list[Sample] = []
         self.snapshots: list[Snapshot] = []
-        self.lags: list[tuple[float, float | None]] = []  # what consumers have not read, as Prometheus knows it
+        self.lags: list[tuple[float, float | None]] = []  # consumer lag, from Prometheus
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Measure while the block runs."""
+        """Sample during the block."""
         tasks = [
             asyncio.create_task(_every(SAMPLE_S, self._sample)),
             asyncio.create_task(_every(SNAPSHOT_S, self._snapshot)),

@@ -1,4 +1,4 @@
-"""Which versions a run was made with."""
+"""The versions with which a run was made."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ GIT_S = 10
 
 
 def all() -> dict[str, str]:  # noqa: A001 - of this module
-    """The commit, Python and the packages that matter."""
+    """Return the commit, the version of Python and those of the relevant packages."""
     found = {"commit": _commit(), "python": platform.python_version(), "kernel": platform.release()}
     for name in PACKAGES:
         try:

@@ -1,8 +1,8 @@
 """
-Puts right what a runner broke that is no longer there to do so: `python -m chaos.lab.watchdog PID FOLDER`.
+Reverts the faults of a runner that is gone: `python -m chaos.lab.watchdog PID FOLDER`.
 
-A process of its own, started by the runner, which it outlives. It acts when the runner has ended, however it ended,
-and when its heartbeat stops, as when it is frozen.
+A process of its own, started by the runner, which it outlives. It acts when the runner has exited for whatever reason,
+and when its heartbeat stops, for example because it is frozen.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from stack.settings import CHECKOUT
 
 POLL_S = 0.3
 LAPSED = "lapsed"
-# Longer than a part takes to end in its own time.
+# Longer than a part takes to stop.
 COMMAND_S = 60
 HOLDING = ("chaos.partition", "lock-table", "chaos.lab.watchdog")
 
@@ -41,12 +41,12 @@ def start(journal: Journal, pid: int) -> subprocess.Popen[bytes]:
 
 
 def has_lapsed(journal: Journal) -> bool:
-    """Whether a watchdog has taken the faults back while the runner was still there."""
+    """Return whether a watchdog has reverted the faults while the runner was still there."""
     return (journal.folder / LAPSED).exists()
 
 
 def watch(runner: psutil.Process | None, journal: Journal) -> int:
-    """Wait until the runner is gone or silent, put right what it broke; the exit code."""
+    """Wait until the runner is gone or silent and revert its faults; return the exit code."""
     begun: dict[int, psutil.Process] = {}
     while runner is not None and runner.is_running() and runner.status() != psutil.STATUS_ZOMBIE:
         if journal.is_stale():
@@ -54,16 +54,19 @@ def watch(runner: psutil.Process | None, journal: Journal) -> int:
             break
         begun = {child.pid: child for child in _commands(runner)}
         time.sleep(POLL_S)
-    # What breaks something is let end first, or it would break what was just put right.
+    # Commands that inject faults must end first, or they would undo the reverting.
     psutil.wait_procs(begun.values(), timeout=COMMAND_S)
     failed = journal.roll_back(_say)
     for problem in failed:
-        _say(f"not taken back: {problem}")
+        _say(f"not reverted: {problem}")
     return 1 if failed else 0
 
 
 def _commands(runner: psutil.Process) -> list[psutil.Process]:
-    """The runner's commands that end by themselves; those that hold a fault are ended by what takes it back."""
+    """
+    Return the runner's commands that end by themselves; those that hold a fault are ended by the command that reverts
+    it.
+    """
     with suppress(psutil.Error):
         return [child for child in runner.children() if not set(HOLDING) & set(child.cmdline())]
     return []

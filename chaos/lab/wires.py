@@ -1,4 +1,4 @@
-"""How the clients of an experiment reach the shop: the JSON API or gRPC, with the same answers for a history."""
+"""How the clients of an experiment call the shop: by JSON API or gRPC, with the same results for a history."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from shop_client.calls import REPEAT, Metadata, Shop
 
 PAGE_SIZE, MAX_PAGES = 200, 50
 CALL_S = 12.0
-# A watcher who has seen no end looks away.
+# A watcher stops after this time if the order has not become final.
 WATCH_S = 3.0
-# A refusal that says that the call did nothing, and may be repeated as it is.
+# Refusals that guarantee that the call had no effect, and may be retried unchanged.
 BUSY = frozenset({409, 429})
-# The HTTP status of each code that a client may repeat, so that answers of both wires are counted alike.
+# The HTTP status of each code that a client may retry, so that responses of both protocols are counted alike.
 STATUS = {
     grpc.StatusCode.UNAVAILABLE: 503,
     grpc.StatusCode.DEADLINE_EXCEEDED: 504,
@@ -35,19 +35,19 @@ STATUS = {
 
 @dataclass(frozen=True)
 class Answer:
-    """What is known of a call after it ended, and what it told."""
+    """What is known of a call after it ended, and its response."""
 
     outcome: Outcome
     told: Mapping[str, Any]
 
     @property
     def again(self) -> bool:
-        """Whether the same call may be repeated."""
+        """Return whether the same call may be retried."""
         return self.outcome is Outcome.UNKNOWN or bool(self.told.get("again"))
 
 
 class Wire(Protocol):
-    """One customer's way to the shop; no call raises for what the shop or the network does."""
+    """One customer's client of the shop; no call raises for errors of the shop or the network."""
 
     async def place(self, lines: Mapping[str, int], key: str) -> Answer:
         """Place an order."""
@@ -59,7 +59,7 @@ class Wire(Protocol):
         """Cancel an order."""
 
     async def orders(self) -> Answer:
-        """Walk over every page of the customer's orders."""
+        """List every page of the customer's orders."""
 
 
 class Rest:
@@ -82,7 +82,7 @@ class Rest:
         return await self._order(lambda: rest.cancel(self._client, name, key))
 
     async def orders(self) -> Answer:
-        """Walk over every page."""
+        """List every page."""
         found: list[str] = []
         token = ""
         for _ in range(MAX_PAGES):
@@ -106,7 +106,7 @@ class Rest:
         return Answer(Outcome.OK, {"status": answer.status_code, **told})
 
     async def _asked(self, call: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response | Answer:
-        """The response of a call that was done, or what is known of one that was not."""
+        """Return the response of a completed call, or what is known of one that failed."""
         try:
             answer = await call()
             if answer.is_success:
@@ -144,7 +144,7 @@ class Grpc:
         return await self._order(lambda: self._shop.cancel(name, key=key))
 
     async def orders(self) -> Answer:
-        """Walk over every page."""
+        """List every page."""
         found: list[str] = []
         request = order_service_pb2.ListOrdersRequest(page_size=PAGE_SIZE)
         for _ in range(MAX_PAGES):
@@ -159,7 +159,7 @@ class Grpc:
         return Answer(Outcome.UNKNOWN, {"reason": f"more than {MAX_PAGES} pages"})
 
     async def watch(self, name: str) -> Answer:
-        """Watch an order until it is final, or until the call's time is over."""
+        """Watch an order until it is final, or until the call times out."""
         seen: list[tuple[int, str]] = []
         status = 200
         try:
@@ -179,7 +179,7 @@ class Grpc:
 
 
 def refused(status: int, reason: str) -> Answer:
-    """What is known of a call that was answered with an error."""
+    """Return what is known of a call that ended with an error."""
     if status in BUSY:
         again = {"again": True} if reason != "ORDER_CHANGED" else {}
         return Answer(Outcome.FAILED, {"status": status, "reason": reason, **again})

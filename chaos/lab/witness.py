@@ -1,4 +1,4 @@
-"""What is seen of the faults beside the customers' own calls: logs, topics, who leads."""
+"""Observes the effects of faults beside the customers' own calls: logs, topics, PostgreSQL's leader."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SERVICES = ("orders", "inventory", "edge")
 
 
 class Witness:
-    """Remembers how things were when the faults began, and compares."""
+    """Records the state at the beginning of the faults, and compares."""
 
     def __init__(self, logs: Path, brokers: str, patroni: Sequence[str]) -> None:
         self._logs = logs
@@ -31,7 +31,7 @@ class Witness:
         self._leader = ""
 
     async def begin(self) -> None:
-        """Remember how things are; raises `NotRead` while Kafka is away."""
+        """Record the state; raises `NotRead` while Kafka is down."""
         self._mark = LogMark.now(self._logs)
         self._ends = await self._ends_now()
         self._leader = await self._leader_now()
@@ -43,7 +43,7 @@ class Witness:
         orders: Mapping[str, StoredOrder],
         unwell: frozenset[str],
     ) -> Seen:
-        """What has come since `begin`; raises `NotRead` while Kafka is away."""
+        """Return what has happened since `begin`; raises `NotRead` while Kafka is down."""
         now = await self._ends_now()
         return Seen(
             calls=calls,

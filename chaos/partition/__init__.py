@@ -1,1 +1,1 @@
-"""Network partitions between the parts of a one-machine stack, by a packet filter's rules in tables of our own."""
+"""Network partitions between the parts of a one-machine stack, by packet filter rules in tables of their own."""

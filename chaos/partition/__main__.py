@@ -1,13 +1,12 @@
 """
 Cuts the network between two sides of a one-machine stack, until it is healed.
 
-    chaos/network-partition.py --between orders --and postgres --for 20s [--one-way] [--loss 30%] [--delay 200ms]
-    chaos/network-partition.py --list
-    chaos/network-partition.py --heal [NAME]
+chaos/network-partition.py --between orders --and postgres --for 20s [--one-way] [--loss 30%] [--delay 200ms]
+chaos/network-partition.py --list chaos/network-partition.py --heal [NAME]
 
 Which stack is read from PORT, NETWORK and STATE, as every command does. Needs root and nftables. A partition that this
-command no longer renews, because it was killed, is lifted by the kernel within 8 s. A delay goes through a proxy: it
-resets the connections that are open when it begins and when it ends.
+command no longer renews, because it was killed, is lifted by the kernel within 8 s. A delay uses a proxy: it resets
+the connections that are open when it begins and when it ends.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ IN_FORCE = "in force"
 
 
 def main(words: list[str] | None = None) -> int:
-    """Do what the command line asks for; the exit code."""
+    """Run the command line's command and return the exit code."""
     options = _parser().parse_args(words)
     try:
         chosen = settings.read(os.environ, checkout=CHECKOUT)
@@ -51,7 +50,7 @@ def main(words: list[str] | None = None) -> int:
             return _list(packets)
         if options.heal is not None:
             healed = packets.heal(options.heal)
-            print(f"healed: {', '.join(healed)}" if healed else "nothing was cut")
+            print(f"healed: {', '.join(healed)}" if healed else "there is no partition")
             return 0
         return asyncio.run(_hold(chosen, packets, _partition(chosen, options), options.seconds))
     except (NotAllowed, NoSuchPart, StackError, ValueError, OSError) as error:
@@ -62,9 +61,9 @@ def main(words: list[str] | None = None) -> int:
 def _list(packets: Filter) -> int:
     found = packets.partitions()
     for each in found:
-        print(f"{each.name:<24} {each.said}{' (lapsed: nobody renews it)' if each.lapsed else ''}")
+        print(f"{each.name:<24} {each.said}{' (expired: no longer renewed)' if each.lapsed else ''}")
     if not found:
-        print("nothing is cut")
+        print("there is no partition")
     return 0
 
 
@@ -75,25 +74,29 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--between", metavar="PARTS", help="one side: orders, orders-0, orders,inventory, …")
     parser.add_argument("--and", dest="other", metavar="PARTS", help="the other side")
     parser.add_argument("--for", dest="seconds", type=length, default=20.0, metavar="TIME", help="20s, 2m (20s)")
-    parser.add_argument("--one-way", action="store_true", help="cut only what the first side sends to the other")
-    parser.add_argument("--loss", type=percent, default=100, metavar="PERCENT", help="lose so many packets (100%%)")
-    parser.add_argument("--delay", type=length, default=0.0, metavar="TIME", help="lose none, but pass each on later")
-    parser.add_argument("--name", default="", help="what --list and --heal call it")
-    parser.add_argument("--list", action="store_true", help="what is cut now")
-    parser.add_argument("--heal", nargs="?", const="", default=None, metavar="NAME", help="heal it, or everything")
+    parser.add_argument(
+        "--one-way", action="store_true", help="cut only the direction from the first side to the other"
+    )
+    parser.add_argument("--loss", type=percent, default=100, metavar="PERCENT", help="packet loss (100%%)")
+    parser.add_argument(
+        "--delay", type=length, default=0.0, metavar="TIME", help="delay packets instead of dropping them"
+    )
+    parser.add_argument("--name", default="", help="the name for --list and --heal")
+    parser.add_argument("--list", action="store_true", help="list the partitions")
+    parser.add_argument("--heal", nargs="?", const="", default=None, metavar="NAME", help="heal this one, or all")
     return parser
 
 
 def length(text: str) -> float:
-    """Seconds of `200ms`, `20s`, `2m` or `20`."""
+    """Return the seconds of `200ms`, `20s`, `2m` or `20`."""
     found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)(ms|s|m)?", text)
     if not found:
-        raise argparse.ArgumentTypeError(f"{text!r} is no length of time such as 20s or 200ms")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 20s or 200ms")
     return float(found[1]) * UNITS[found[2] or "s"]
 
 
 def percent(text: str) -> int:
-    """The number of `30%` or `30`."""
+    """Return the number of `30%` or `30`."""
     found = re.fullmatch(r"(\d{1,3})%?", text)
     if not found or not 1 <= int(found[1]) <= 100:
         raise argparse.ArgumentTypeError(f"{text!r} is not 1% to 100%")
@@ -102,7 +105,7 @@ def percent(text: str) -> int:
 
 def _partition(chosen: Settings, options: argparse.Namespace) -> Partition:
     if not options.between or not options.other:
-        raise NoSuchPart("say which sides: --between orders --and postgres")
+        raise NoSuchPart("both sides are needed: --between orders --and postgres")
     if not 0 < options.seconds <= MAX_S or options.delay * 1000 > MAX_DELAY_MS:
         raise ValueError(f"a partition lasts at most {MAX_S} s, a delay {MAX_DELAY_MS} ms")
     processes = system.processes(system.steps(describe(chosen)))
@@ -114,14 +117,14 @@ def _partition(chosen: Settings, options: argparse.Namespace) -> Partition:
 
 
 async def _hold(chosen: Settings, packets: Filter, partition: Partition, seconds: float) -> int:
-    """Keep the partition in force for *seconds*, or until somebody heals it, or this is told to end."""
+    """Keep the partition in force for *seconds*, or until it is healed or this process is terminated."""
     cgroup = cgroup_of(chosen)
     for each in packets.partitions():
         if each.lapsed:
-            # What a command that was killed has left cuts nothing any more.
+            # Remains of a command that was killed no longer cut anything.
             packets.heal(each.name)
         elif each.name == partition.name:
-            raise ValueError(f"{each.name} is cut already; --heal {each.name} ends that, --name names another")
+            raise ValueError(f"{each.name} exists already; --heal {each.name} ends it, --name chooses another name")
     told = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
@@ -132,12 +135,12 @@ async def _hold(chosen: Settings, packets: Filter, partition: Partition, seconds
             healed = await _renew(chosen, packets, partition, told, time.monotonic() + seconds)
         finally:
             packets.heal(partition.name)
-    print(f"{partition.name}: {'healed by somebody' if healed else 'healed'}", flush=True)
+    print(f"{partition.name}: {'healed by another command' if healed else 'healed'}", flush=True)
     return 0
 
 
 async def _renew(chosen: Settings, packets: Filter, partition: Partition, told: asyncio.Event, end: float) -> bool:
-    """Renew the lease until *end* or until *told*; whether somebody else healed it."""
+    """Renew the lease until *end* or until *told*; return whether another command healed the partition."""
     while not told.is_set() and time.monotonic() < end:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(told.wait(), min(RENEW_S, max(0.0, end - time.monotonic())))
@@ -150,12 +153,12 @@ async def _renew(chosen: Settings, packets: Filter, partition: Partition, told: 
 
 @contextlib.asynccontextmanager
 async def _proxies(partition: Partition) -> AsyncIterator[tuple[int, int]]:
-    """The ports of the proxies that delay what each side connects to; zeros where nothing is delayed."""
+    """Yield the ports of the proxies that delay each side's connections; zero where there is no delay."""
     if not partition.delay_ms:
         yield (0, 0)
         return
     delay_s = partition.delay_ms / 1000
-    # What the first side sends goes out on its own connections and comes back on the other side's.
+    # The first side sends on its own connections and in response on the other side's.
     back_s = 0.0 if partition.one_way else delay_s
     both = DelayProxy(there_s=delay_s, back_s=back_s), DelayProxy(there_s=back_s, back_s=delay_s)
     ports = [await each.start() for each in both]

@@ -1,4 +1,4 @@
-"""A proxy that passes on what it gets some time later, to where the connection was really going."""
+"""A proxy that forwards data with a delay to the original destination of a connection."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import socket
 import struct
 import time
 
-# What Linux calls the address that a redirected connection was made to.
+# Linux's socket option for the original destination of a redirected connection.
 SO_ORIGINAL_DST = 80
 CHUNK_BYTES = 64 * 1024
-# What may be on its way in one direction of a connection; whoever sends more waits.
+# The bytes in flight in one direction of a connection; above that, the sender waits.
 MAX_CHUNKS = 64
 
 
 class DelayProxy:
-    """Delays both directions, or what the one that connected sends, or what it is answered."""
+    """Delays both directions, or only the client's or only the server's data."""
 
     def __init__(self, *, there_s: float, back_s: float) -> None:
         self._there_s, self._back_s = there_s, back_s
@@ -30,7 +30,7 @@ class DelayProxy:
         return port
 
     async def stop(self) -> None:
-        """Close every connection, so that its two ends make another, without the proxy."""
+        """Close every connection, so that both ends reconnect without the proxy."""
         if self._server is not None:
             self._server.close()
         for task in list(self._open):
@@ -57,7 +57,7 @@ class DelayProxy:
 
 
 def original(connection: socket.socket) -> tuple[str, int]:
-    """Where a redirected connection was made to."""
+    """Return the original destination of a redirected connection."""
     found = connection.getsockopt(socket.SOL_IP, SO_ORIGINAL_DST, 16)
     port, address = struct.unpack("!2xH4s8x", found)
     return socket.inet_ntoa(address), port

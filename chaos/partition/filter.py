@@ -1,4 +1,4 @@
-"""The kernel's packet filter, asked through `nft`; nothing but tables of a stack's own partitions is touched."""
+"""The kernel's packet filter, through `nft`; only the tables of a stack's own partitions are touched."""
 
 from __future__ import annotations
 
@@ -17,43 +17,43 @@ LIMIT_S = 10
 
 
 class NotAllowed(Exception):
-    """What a partition needs is not there; the message says what, and how to get it."""
+    """A prerequisite of partitions is missing; the message says which, and how to get it."""
 
 
 @dataclass(frozen=True)
 class InForce:
-    """A partition that the kernel has."""
+    """A partition that is in the kernel."""
 
     name: str
     said: str
-    lapsed: bool  # nobody renewed it, so that it cuts nothing any more
+    lapsed: bool  # not renewed, so it no longer has an effect
 
 
 class Filter:
-    """The packet filter, for the partitions of one stack; raises `NotAllowed` without the rights or the program."""
+    """The packet filter for the partitions of one stack; raises `NotAllowed` without the rights or the program."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._nft = str(program())
 
     def run(self, script: str) -> None:
-        """Run a script whole or not at all; raises `OSError` if the kernel refuses it."""
+        """Run a script atomically; raises `OSError` if the kernel rejects it."""
         done = self._asked("-f", "-", text=script)
         if done.returncode != 0:
             raise OSError(f"nft: {done.stderr.strip()[:500]}")
 
     def partitions(self) -> list[InForce]:
-        """Every partition of this stack that has a table."""
+        """Return every partition of this stack that has a table."""
         listed = json.loads(self._asked("--json", "list", "tables").stdout or "{}").get("nftables", [])
         names = [each["table"]["name"] for each in listed if "table" in each]
         start = prefix(self._settings.network)
         return [self._partition(name, name[len(start) :]) for name in sorted(names) if name.startswith(start)]
 
     def heal(self, name: str = "") -> list[str]:
-        """Delete the table of partition *name*, or those of all; the names of those that were there."""
+        """Delete the table of partition *name*, or those of all; return the names of those that existed."""
         found = [each.name for each in self.partitions() if name in ("", each.name)]
         for each in found:
-            # It may have ended by itself in between.
+            # It may have ended by itself meanwhile.
             self._asked("delete", "table", "inet", prefix(self._settings.network) + each)
         return found
 
@@ -70,7 +70,7 @@ class Filter:
 
 
 def program() -> Path:
-    """`nft`, for whoever may use it; raises `NotAllowed`."""
+    """Return the path of `nft`; raises `NotAllowed` without the rights or the program."""
     if os.geteuid() != 0:
         raise NotAllowed("cutting the network needs root (CAP_NET_ADMIN, for nftables, and the right to make cgroups)")
     found = which("nft")
@@ -80,11 +80,11 @@ def program() -> Path:
 
 
 def cgroup_of(settings: Settings) -> Path:
-    """The folder of the stack's cgroups; raises `NotAllowed` where its processes have none."""
+    """Return the folder of the stack's cgroups; raises `NotAllowed` if its processes have none."""
     mounted = cgroups.mount()
     if mounted is None or not mounted.is_relative_to(NFT_ROOT):
         raise NotAllowed(f"cutting the network needs cgroups version 2 mounted below {NFT_ROOT}")
     folder = cgroups.of_stack(settings, mounted)
     if not folder.is_dir():
-        raise NotAllowed(f"the stack's processes have no cgroups yet; `{settings.command('up')}` as root makes them")
+        raise NotAllowed(f"the stack's processes have no cgroups yet; start it as root: `{settings.command('up')}`")
     return folder

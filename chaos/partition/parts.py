@@ -1,4 +1,4 @@
-"""The two sides of a partition: which processes they are, and where those listen."""
+"""The two sides of a partition: their processes, and where those listen."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stack.topology.processes import Process
 
 
 class NoSuchPart(Exception):
-    """A side that names nothing of the stack, or nothing of its own; the message says what there is."""
+    """A side does not name parts of the stack, or only shared ones; the message lists the parts."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Side:
 
 def side(text: str, processes: Iterable[Process]) -> Side:
     """
-    The processes that *text* means: parts with commas between; `orders` is every replica with its sidecar.
+    Return the processes that *text* names: parts separated by commas; `orders` is every replica with its sidecar.
 
     Raises `NoSuchPart`.
     """
@@ -33,16 +33,16 @@ def side(text: str, processes: Iterable[Process]) -> Side:
     for part in filter(None, (each.strip() for each in text.split(","))):
         meant = {each.name: each for each in known if each.name == part or each.name.startswith(f"{part}-")}
         if not meant:
-            raise NoSuchPart(f"{part!r} is no part of the stack; there are {', '.join(_parts(known))}")
+            raise NoSuchPart(f"{part!r} is not a part of the stack; known are {', '.join(_parts(known))}")
         found |= meant
     if not found:
-        raise NoSuchPart(f"say which parts: {', '.join(_parts(known))}")
+        raise NoSuchPart(f"no parts given; known are {', '.join(_parts(known))}")
     listens = tuple(sorted({endpoint for process in found.values() for endpoint in process.listens}))
     return Side(text, tuple(sorted(found)), listens)
 
 
 def apart(one: Side, other: Side) -> None:
-    """Raise `NoSuchPart` if the sides share a process: nothing is cut off from itself."""
+    """Raise `NoSuchPart` if the sides share a process."""
     shared = sorted(set(one.names) & set(other.names))
     if shared:
         raise NoSuchPart(f"{', '.join(shared)} cannot be on both sides")

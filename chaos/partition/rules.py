@@ -1,9 +1,9 @@
 """
 A partition as a script for `nft`: one table of its own, so that deleting the table undoes it.
 
-A packet is told by the socket it leaves or reaches, whose cgroup says which process it is, and by the address that the
-other side listens on: outgoing connections have no address of their own on one machine. The addresses are elements
-that time out, so that the kernel itself lifts a partition that nobody renews.
+Packets are matched by the cgroup of the socket they leave or reach, which identifies the process, and by the address
+on which the other side listens: on one machine, outgoing connections have no address of their own. The addresses are
+set elements with a timeout, so the kernel itself lifts a partition that is no longer renewed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NAME = re.compile(r"[a-z0-9_]{1,40}")
 
 @dataclass(frozen=True)
 class Partition:
-    """What is cut between two sides: all packets, some of them, or none but each comes later."""
+    """What is cut between two sides: all packets, a share of them, or none but with a delay."""
 
     name: str
     one: Side
@@ -40,31 +40,31 @@ class Partition:
         if not 1 <= self.loss_percent <= 100:
             raise ValueError("the loss must be 1 to 100 %")
         if self.delay_ms and self.loss_percent != 100:
-            raise ValueError("a delay and a loss cannot be had in one partition; make two")
+            raise ValueError("a partition has either a delay or a loss; make two partitions")
 
     def said(self) -> str:
-        """The partition in words."""
+        """Return the partition as text."""
         arrow = "->" if self.one_way else "<->"
         effect = f"{self.delay_ms} ms later" if self.delay_ms else f"{self.loss_percent} % lost"
         return f"{self.one.text} {arrow} {self.other.text}: {effect}"
 
 
 def prefix(network: int) -> str:
-    """How the tables of a stack's partitions begin."""
+    """Return the prefix of the tables of a stack's partitions."""
     return f"order_system_{network}_"
 
 
 def table(partition: Partition, network: int) -> str:
-    """The table of a partition."""
+    """Return the table of a partition."""
     return f"inet {prefix(network)}{partition.name}"
 
 
 def made(partition: Partition, *, network: int, cgroup: Path, proxies: tuple[int, int] = (0, 0)) -> str:
     """
-    The script that puts *partition* in force for `LEASE_S`.
+    Return the script that puts *partition* in force for `LEASE_S`.
 
-    *cgroup* is the folder of the stack's cgroups; *proxies* the ports of those that delay what *one* and what *other*
-    connects to.
+    *cgroup* is the folder of the stack's cgroups; *proxies* are the ports of those that delay the connections of *one*
+    and of *other*.
     """
     body = [*_set("one", partition.one), *_set("other", partition.other)]
     rules = _delays(partition, cgroup, proxies) if partition.delay_ms else _drops(partition, cgroup)
@@ -76,7 +76,7 @@ def made(partition: Partition, *, network: int, cgroup: Path, proxies: tuple[int
 
 
 def renewed(partition: Partition, network: int) -> str:
-    """The script that keeps *partition* in force for another `LEASE_S`."""
+    """Return the script that keeps *partition* in force for another `LEASE_S`."""
     name = table(partition, network)
     return "".join(
         f"flush set {name} {one}\nadd element {name} {one} {{ {_elements(each)} }}\n"
@@ -106,7 +106,7 @@ def _drops(partition: Partition, cgroup: Path) -> dict[str, list[str]]:
     if not partition.one_way:
         ways.append((partition.other, "other", partition.one, "one"))
     for sender, of_sender, receiver, of_receiver in ways:
-        # What the sender connected to, and what was connected to the sender.
+        # Connections that the sender opened, and those that were opened to it.
         sends += [f"{_socket(cgroup, name)} ip daddr . tcp dport @{of_receiver} {drop}" for name in sender.names]
         receives += [f"{_socket(cgroup, name)} ip saddr . tcp sport @{of_sender} {drop}" for name in receiver.names]
     return {"sends": sends, "receives": receives}
@@ -114,7 +114,7 @@ def _drops(partition: Partition, cgroup: Path) -> dict[str, list[str]]:
 
 def _delays(partition: Partition, cgroup: Path, proxies: tuple[int, int]) -> dict[str, list[str]]:
     """
-    New connections go through a proxy that waits; those from before are reset, and so are made anew.
+    Redirect new connections through a delaying proxy; existing ones are reset, so that they are opened again.
     """
     through = ["type nat hook output priority -100; policy accept;"]
     reset = ["type filter hook output priority 0; policy accept;"]
@@ -123,7 +123,7 @@ def _delays(partition: Partition, cgroup: Path, proxies: tuple[int, int]) -> dic
         for name in side.names:
             match = f"{_socket(cgroup, name)} ip daddr . tcp dport @{target}"
             through.append(f"{match} redirect to :{port}")
-            # A connection that goes through the proxy has the proxy's address here.
+            # Only a connection through the proxy has the proxy's address here.
             reset.append(f"{match} reject with tcp reset")
     return {"through": through, "earlier": reset}
 

@@ -43,4 +43,4 @@ def test_every_entry_is_a_line_with_what_is_known_of_it():
     assert "4.877s" in waits
     assert "2 failed deliveries" in waits
     assert held.startswith("now ")
-    assert unknown == "Not known: Kafka: no broker"
+    assert unknown == "Unknown: Kafka: no broker"

@@ -27,6 +27,6 @@ def test_every_window_has_its_number_and_what_was_not_measured_a_dash():
     assert ["edge", "(web)", "available", "99.912", "%", "-", "-", "100", "%"] in lines
     assert ["orders", "(rpc)", "available", "99.999", "%", "-", "-", "-"] in lines
     assert ["budget", "left", "-75", "%", "-", "-", "-"] in lines
-    assert ["outages", "that", "ended", "2", "-", "-", "-"] in lines
+    assert ["completed", "outages", "2", "-", "-", "-"] in lines
     assert ["mean", "time", "to", "recover", "1m15s", "-", "-", "-"] in lines
     assert "Watched for 2h00m of 30 d" in text

@@ -71,9 +71,9 @@ def with_calls(evidence, *more):
 
 
 UNIQUE = "an unknown call happened at most once"
-MOVES = "orders move as they may, for every reader"
-BACK = "reads of an order never step back"
-LISTS = "lists lack nothing that was there"
+MOVES = "state transitions are legal for every reader"
+BACK = "reads of an order never go back in time"
+LISTS = "lists are complete"
 
 
 def test_nothing_is_broken_when_all_is_as_it_should_be(evidence):
@@ -114,7 +114,7 @@ def test_an_unknown_call_may_have_happened(evidence):
 
 def test_a_customer_who_was_never_told_is_seen(evidence):
     unknown = replace(place(8, 7, "k4", "-"), outcome=Outcome.UNKNOWN, told={})
-    assert broken(with_calls(evidence, unknown)) == ["every buyer was answered in the end"]
+    assert broken(with_calls(evidence, unknown)) == ["every buyer got a final response"]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_customer_who_was_never_told_is_seen(evidence):
 )
 def test_stock_that_does_not_add_up_in_the_middle_is_seen_though_it_does_in_the_end(evidence, stock):
     snapshots = [*evidence.snapshots, Snapshot(2.5, {TEA: stock})]
-    assert broken(replace(evidence, snapshots=snapshots)) == ["stock adds up on every snapshot"]
+    assert broken(replace(evidence, snapshots=snapshots)) == ["stock adds up in every snapshot"]
 
 
 @pytest.mark.parametrize(

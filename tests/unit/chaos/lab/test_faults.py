@@ -39,7 +39,7 @@ def test_the_latest_fault_is_put_right_first_and_then_forgotten(journal, tmp_pat
         journal.note(number, f"fault {number}", [appended(tmp_path / "order", str(number))])
     assert journal.roll_back(said.append) == []
     assert (tmp_path / "order").read_text() == "210"
-    assert said == ["taken back: fault 2", "taken back: fault 1", "taken back: fault 0"]
+    assert said == ["reverted: fault 2", "reverted: fault 1", "reverted: fault 0"]
     assert journal.entries() == []
 
 

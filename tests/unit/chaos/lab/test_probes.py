@@ -57,4 +57,4 @@ async def test_what_waits_is_what_was_measured_just_now(sample, value):
 async def test_without_a_call_nothing_is_well():
     readings = await probing().read([Bound("success", at_least=0.9), Bound("promql", at_least=0, promql="up")])
     assert [reading.good for reading in readings] == [False, False]
-    assert readings[1].said() == "up >= 0: could not be asked"
+    assert readings[1].said() == "up >= 0: could not be measured"
