@@ -35,7 +35,7 @@ WAIT_MS = 2000
 """For the next event, before looking whether the lock is still ours."""
 LOOK_S = 1.0
 """How often the lock is renewed and the backlog measured, while events keep coming."""
-GATHER_S = 0.02
+GATHER_S = 0.05
 """Unless more is waiting than goes at a time, events gather for this time: one of them costs nearly what many do."""
 BACKLOG = Gauge("inventory_stock_events_backlog", "Stock events that wait for Kafka.")
 LAG = Gauge("inventory_stock_events_lag_seconds", "Age of the oldest stock event that waits for Kafka.")

@@ -29,7 +29,13 @@ PASSED_ON = ("OUT_OF_STOCK", "UNKNOWN_PRODUCT", "MIXED_CURRENCIES", "TOTAL_TOO_L
 # While one batch waits for a slow replica the others go on.
 BATCHERS = 4
 MAX_BATCH = 128
-SLOW_S = 0.05
+# A call is slow that takes many times as long as calls do: on a busy machine all take their time, and more of them at
+# once would only be smaller ones. These are the bounds, so that calls which all wait for something do not wait for each
+# other as well.
+SLOW_FACTOR = 4
+SLOW_S, MAX_SLOW_S = 0.05, 0.2
+# How much the last call counts for how long calls take.
+LAST_WEIGHT = 0.1
 MAX_PAGE = 500
 log = structlog.get_logger()
 
@@ -115,12 +121,16 @@ class HoldBatcher:
             self._timed, name="hold stock", max_batch=max_batch
         )
         self._started_at: float | None = None
+        self._usual_s = 0.0
         self.load = 0
 
     @property
     def slow(self) -> bool:
         """Whether the call under way takes longer than calls do."""
-        return self._started_at is not None and time.monotonic() - self._started_at > SLOW_S
+        if self._started_at is None:
+            return False
+        limit_s = min(MAX_SLOW_S, max(SLOW_S, SLOW_FACTOR * self._usual_s))
+        return time.monotonic() - self._started_at > limit_s
 
     async def submit(self, request: inventory_service_pb2.HoldStockRequest) -> Hold:
         """
@@ -133,9 +143,11 @@ class HoldBatcher:
             self.load -= 1
 
     async def _timed(self, requests: Sequence[inventory_service_pb2.HoldStockRequest]) -> Sequence[Hold | Exception]:
-        self._started_at = time.monotonic()
+        self._started_at = started_at = time.monotonic()
         try:
-            return await self._work(requests)
+            outcomes = await self._work(requests)
+            self._usual_s += LAST_WEIGHT * (time.monotonic() - started_at - self._usual_s)
+            return outcomes
         finally:
             self._started_at = None
 

@@ -32,7 +32,7 @@ from runtime.messaging.putting_aside import Publishes
 MEASURE_EVERY_S = 2.0
 # A relay that is stopped but not dead loses its session, and so its shards, after this time.
 _IDLE_LIMIT_S = 30
-GATHER_S = 0.02
+GATHER_S = 0.05
 """Unless more is waiting than goes at a time, rows gather for this time: one of them costs nearly what many do."""
 PROMPT_S = 0.25
 """A batch that is published within this time is waited for; then the other topics go on without it."""

@@ -11,7 +11,7 @@ from shop.inventory.v1 import inventory_pb2, inventory_service_pb2
 from structlog.testing import capture_logs
 
 from orders_svc.breaker import Breaker
-from orders_svc.inventory_client import MeshInventory
+from orders_svc.inventory_client import HoldBatcher, MeshInventory
 from orders_svc.order import Line
 from runtime.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, Unavailable
 from runtime.money import Money
@@ -104,6 +104,35 @@ async def test_a_call_that_hangs_does_not_hold_up_later_ones(inventory, stub):
     async with asyncio.timeout(1):
         await inventory.hold(uuid.uuid4(), LINES)
     stuck.cancel()
+
+
+@pytest.mark.parametrize(
+    ("usual_s", "after_s", "slow"),
+    [(0, 0.06, True), (0, 0.04, False), (0.03, 0.1, False), (0.03, 0.13, True), (1, 0.19, False), (1, 0.21, True)],
+)
+async def test_a_call_is_slow_that_takes_longer_than_calls_do(monkeypatch, usual_s, after_s, slow):
+    seconds, begun, ending = [0.0], asyncio.Event(), asyncio.Event()
+    ending.set()
+    monkeypatch.setattr("orders_svc.inventory_client.time.monotonic", lambda: seconds[0])
+
+    async def answer(requests):
+        begun.set()
+        await ending.wait()
+        seconds[0] += usual_s
+        return list(requests)
+
+    batcher = HoldBatcher(answer, max_batch=10)
+    for _ in range(100):
+        await batcher.submit("basket")
+    begun.clear()
+    ending.clear()
+    under_way = asyncio.create_task(batcher.submit("basket"))
+    await begun.wait()
+    seconds[0] += after_s
+    assert batcher.slow == slow
+    ending.set()
+    await under_way
+    assert not batcher.slow
 
 
 @pytest.mark.parametrize(

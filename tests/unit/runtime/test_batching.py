@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from runtime.batching import Batcher
+from runtime.batching import IDLE_TURNS, MAX_TURNS, Batcher
 from runtime.errors import NotFound, ResourceExhausted
 
 
@@ -31,6 +31,71 @@ async def test_what_arrives_while_one_batch_is_in_flight_goes_together():
     work.go.set()
     assert await asyncio.gather(first, *others) == [10, 20, 30, 40]
     assert work.batches == [[1], [2, 3, 4]]
+
+
+async def turns(number):
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+async def arrive_in_turns(batcher, number, *, apart):
+    """Submit *number* items, each some turns of the event loop after the one before."""
+    tasks = []
+    for item in range(number):
+        tasks.append(asyncio.create_task(batcher.submit(item)))
+        await turns(apart)
+    return tasks
+
+
+async def test_callers_on_their_way_join_the_batch():
+    work = Work()
+    work.go.set()
+    batcher = Batcher(work, name="work")
+    await asyncio.gather(*await arrive_in_turns(batcher, 5, apart=IDLE_TURNS - 2))
+    assert work.batches == [[0, 1, 2, 3, 4]]
+
+
+async def test_callers_on_their_way_join_the_batch_after_the_one_in_flight():
+    work = Work()
+    batcher = Batcher(work, name="work")
+    first = asyncio.create_task(batcher.submit(10))
+    await turns(IDLE_TURNS + 3)
+    assert work.batches == [[10]]
+    second = asyncio.create_task(batcher.submit(11))
+    await turns(2)
+    work.go.set()
+    await asyncio.gather(first, second, *await arrive_in_turns(batcher, 3, apart=IDLE_TURNS - 2))
+    assert work.batches == [[10], [11, 0, 1, 2]]
+
+
+async def test_a_caller_alone_waits_for_no_more_than_some_turns():
+    work = Work()
+    batcher = Batcher(work, name="work")
+    alone = asyncio.create_task(batcher.submit(1))
+    await turns(IDLE_TURNS + 3)
+    assert work.batches == [[1]]
+    work.go.set()
+    assert await alone == 10
+
+
+async def test_callers_who_never_stop_coming_do_not_keep_a_batch_from_going():
+    work = Work()
+    work.go.set()
+    batcher = Batcher(work, name="work")
+    tasks = await arrive_in_turns(batcher, MAX_TURNS, apart=2)
+    assert work.batches
+    assert len(work.batches[0]) < MAX_TURNS
+    await asyncio.gather(*tasks)
+
+
+async def test_a_full_batch_goes_at_once():
+    work = Work()
+    batcher = Batcher(work, name="work", max_batch=3)
+    tasks = await arrive_in_turns(batcher, 3, apart=1)
+    await turns(3)
+    assert work.batches == [[0, 1, 2]]
+    work.go.set()
+    await asyncio.gather(*tasks)
 
 
 async def test_a_batch_has_a_limit():
