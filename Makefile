@@ -22,7 +22,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 .DEFAULT_GOAL := help
 .PHONY: mesh-apply mesh-delete mesh-diff mesh-dump breakers
 .PHONY: chaos chaos-all chaos-random
-.PHONY: bench-quick reconcile redrive soak hostile help up down status slo logs stop start restart kill run demo order token clean protos lint unit components integration test
+.PHONY: bench bench-peer bench-quick reconcile redrive soak hostile help up down status slo logs stop start restart kill run demo order token clean protos lint unit components integration test
 
 help: ## show the commands and the variables
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -91,6 +91,12 @@ hostile: ## attack the stack while a regular client places orders; ROWS=grpc-no-
 
 bench-quick: up ## compare a commit (BASE, HEAD) with this checkout under the same load, alternating; ARGUMENTS="--batch 100 --json FILE"
 	@$(ENVIRONMENT)/bin/python -m bench.commits --base "$(or $(BASE),HEAD)" $(ARGUMENTS)
+
+bench: up ## measure everything in one run (about ten minutes): text, JSON and a page with plots; ARGUMENTS="--only closed,reads --rounds 5"
+	@$(ENVIRONMENT)/bin/python -m bench.whole $(ARGUMENTS)
+
+bench-peer: up ## compare this checkout with the naive stack of bench/peer under the same load, alternating; ARGUMENTS="--rounds 5 --json FILE"
+	@$(ENVIRONMENT)/bin/python -m bench.versus $(ARGUMENTS)
 
 clean: ## remove what a stopped stack created in its folder, and list it
 	@$(STACK) clean

@@ -72,6 +72,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="A commit and this checkout, under the same load in turn.")
     parser.add_argument("--base", default="HEAD", help="the commit; HEAD: what is not committed yet is compared")
     quick.add_options(parser)
+    quick.add_batch(parser)
     return parser.parse_args()
 
 

@@ -1,14 +1,17 @@
-"""Closed-loop load on a stack's REST edge by wrk, and what it cost."""
+"""Closed-loop load on a REST edge by wrk, and what it cost."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.running import Running, total
+from bench import database
+from bench.target import Placed, Target
+from stack.settings import Settings
 
 SCRIPT = Path(__file__).with_name("orders.lua")
 SPARE_S = 30
@@ -29,7 +32,7 @@ class Load:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """One round on one stack; CPU seconds are for 1,000 orders, until nothing of them waited any more."""
+    """One round on one stack until nothing of it waited any more; CPU seconds are for 1,000 orders, bytes for one."""
 
     stack: str
     orders: int
@@ -41,6 +44,8 @@ class Measured:
     p99_ms: float
     p999_ms: float
     drain_s: float
+    wal_bytes: float
+    kafka_bytes: float
     cpu_s: dict[str, float]
 
     @property
@@ -48,25 +53,73 @@ class Measured:
         """CPU seconds of all parts."""
         return sum(self.cpu_s.values())
 
+    @property
+    def failed(self) -> int:
+        """Calls that were refused, or had no answer."""
+        return self.refused + self.broken
 
-def run(running: Running, load: Load) -> Measured:
+
+def run(target: Target, load: Load, *, to_rest: bool = True) -> Measured:
     """
-    Place orders, wait for what follows from them, and return what that took.
+    Place orders, wait for what follows from them unless *to_rest* is false, and return what that took.
 
     Raises `LoadFailed` if the load generator fails or no order was taken.
     """
-    before, cpu_before = _placed(running), running.parts.cpu_s()
-    told = _wrk(running, load)
-    drain_s = running.come_to_rest()
-    cpu_after, after = running.parts.cpu_s(), _placed(running)
-    orders = after["CONFIRMED"] - before["CONFIRMED"] + after["PENDING"] - before["PENDING"]
+    before = look(target)
+    told = wrk(target, load)
+    drain_s = target.come_to_rest() if to_rest else 0.0
+    return _measured(target.name, told, look(target).since(before), drain_s)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a target has taken, used and written so far."""
+
+    placed: Placed
+    cpu_s: Mapping[str, float]
+    wal_bytes: int
+    kafka_bytes: int
+
+    def since(self, before: Look) -> Look:
+        """What came after *before*."""
+        return Look(
+            self.placed.since(before.placed),
+            used(before.cpu_s, self.cpu_s),
+            self.wal_bytes - before.wal_bytes,
+            self.kafka_bytes - before.kafka_bytes,
+        )
+
+
+def look(target: Target) -> Look:
+    """
+    Return what *target* has taken, used and written until now.
+    """
+    wal, kafka = database.wal_bytes(target.settings), kafka_bytes(target.settings)
+    return Look(target.placed(), target.parts.cpu_s(), wal, kafka)
+
+
+def kafka_bytes(settings: Settings) -> int:
+    """
+    Return how much the broker keeps of all topics; what it has deleted is not in it.
+    """
+    return sum(each.stat().st_size for each in (settings.data / "kafka-0").glob("*/*.log"))
+
+
+def used(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
+    """
+    Return the CPU seconds of each part between two looks.
+    """
+    return {part: seconds - before.get(part, 0.0) for part, seconds in after.items()}
+
+
+def _measured(name: str, told: Mapping[str, float], spent: Look, drain_s: float) -> Measured:
+    orders = spent.placed.confirmed + spent.placed.pending
     if not orders:
-        raise LoadFailed(f"{running.name} took no order: {told}")
-    used = {part: 1000 * (seconds - cpu_before.get(part, 0.0)) / orders for part, seconds in cpu_after.items()}
+        raise LoadFailed(f"{name} took no order: {dict(told)}")
     return Measured(
-        stack=running.name,
+        stack=name,
         orders=orders,
-        pending=after["PENDING"] - before["PENDING"],
+        pending=spent.placed.pending,
         refused=int(told["refused"]),
         broken=int(told["broken"]),
         orders_per_s=orders / told["seconds"],
@@ -74,20 +127,27 @@ def run(running: Running, load: Load) -> Measured:
         p99_ms=told["p99_ms"],
         p999_ms=told["p999_ms"],
         drain_s=drain_s,
-        cpu_s=used,
+        wal_bytes=spent.wal_bytes / orders,
+        kafka_bytes=spent.kafka_bytes / orders,
+        cpu_s={part: 1000 * seconds / orders for part, seconds in spent.cpu_s.items()},
     )
 
 
-def _placed(running: Running) -> dict[str, int]:
-    text = running.metrics("orders")
-    return {state: int(total(text, f'orders_placed_total{{state="{state}"}}')) for state in ("CONFIRMED", "PENDING")}
+def wrk(target: Target, load: Load) -> dict[str, float]:
+    """
+    Put *load* on *target* and return what `orders.lua` says of it; raises `LoadFailed`.
+    """
+    place = (str(target.tokens or "-"), ",".join(target.products), uuid.uuid4().hex[:12], str(load.batch))
+    return run_wrk(SCRIPT, target.edge, place, load)
 
 
-def _wrk(running: Running, load: Load) -> dict[str, float]:
+def run_wrk(script: Path, url: str, arguments: Sequence[str], load: Load) -> dict[str, float]:
+    """
+    Run wrk with a script that ends with a line of JSON, and return that; raises `LoadFailed`.
+    """
     command = [
         *("wrk", "--threads", "1", "--connections", str(load.connections), "--duration", f"{load.seconds}s"),
-        *("--timeout", "10s", "--script", str(SCRIPT), running.edge, "--"),
-        *(str(running.tokens), ",".join(running.products), uuid.uuid4().hex[:12], str(load.batch)),
+        *("--timeout", "10s", "--script", str(script), url, "--", *arguments),
     ]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=load.seconds + SPARE_S, check=False)

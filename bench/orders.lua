@@ -2,7 +2,7 @@
 --
 --   wrk … -s bench/orders.lua URL -- TOKENS PRODUCTS PREFIX LINES
 --
--- TOKENS    a file with a token a line; calls take them in turn, so that no customer meets its own limit
+-- TOKENS    a file with a token a line; calls take them in turn, so that no customer meets its own limit; - for none
 -- PRODUCTS  names of products, with commas between; calls take them in turn
 -- PREFIX    makes the keys of this run unlike those of others
 -- LINES     orders in one call: 0 places a single order, more go as one batch
@@ -24,6 +24,7 @@ local function products_in(text)
 end
 
 local function heads_of(path)
+  if path == "-" then return { { ["content-type"] = "application/json" } } end
   local heads = {}
   for token in io.lines(path) do
     table.insert(heads, { ["authorization"] = "Bearer " .. token, ["content-type"] = "application/json" })

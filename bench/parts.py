@@ -1,10 +1,11 @@
-"""CPU seconds of a stack's parts, as the kernel counts them."""
+"""CPU seconds and memory of a stack's parts, as the kernel counts them."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import psutil
@@ -30,16 +31,27 @@ def part_of(name: str) -> str:
 
 
 class Parts:
-    """The programs of one running stack; those that are started anew meanwhile are not seen."""
+    """
+    The programs of one running stack, and *others* beside them: the part's name by the process's id.
 
-    def __init__(self, settings: Settings) -> None:
-        supervised = Supervisor(settings).info()
-        self._roots = {
-            member.pid: part_of(name)
-            for name, info in supervised.items()
-            if info["pid"]
-            for member in members.of_program(settings, name, info["pid"])
-        }
+    Those that are started anew are not seen until `look_again`.
+    """
+
+    def __init__(self, settings: Settings, others: Mapping[int, str] | None = None) -> None:
+        self._settings = settings
+        self._roots: dict[int, str] = {}
+        self.look_again(others)
+
+    def look_again(self, others: Mapping[int, str] | None = None) -> None:
+        """
+        See which programs run now.
+        """
+        supervised = Supervisor(self._settings).info()
+        self._roots = dict(others or {})
+        for name, info in supervised.items():
+            if info["pid"]:
+                found = members.of_program(self._settings, name, info["pid"])
+                self._roots |= {member.pid: part_of(name) for member in found}
 
     def cpu_s(self) -> dict[str, float]:
         """
@@ -51,6 +63,19 @@ class Parts:
             part, times = self._part(pid, running), info["cpu_times"]
             if part is not None and times is not None:
                 used[part] += times.user + times.system + times.children_user + times.children_system
+        return dict(used)
+
+    def memory_mb(self) -> dict[str, float]:
+        """
+        Return the memory of each part now, in 10^6 bytes; what processes share is divided among them.
+        """
+        running = {each.pid: each.info for each in psutil.process_iter(["ppid"])}
+        used: dict[str, float] = defaultdict(float)
+        for pid in running:
+            part = self._part(pid, running)
+            if part is not None:
+                with suppress(psutil.Error):
+                    used[part] += psutil.Process(pid).memory_full_info().pss / 1e6
         return dict(used)
 
     def _part(self, pid: int, running: Mapping[int, Mapping[str, Any]]) -> str | None:

@@ -19,7 +19,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bench.load import Load, Measured, run
-from bench.running import Running, prepare
+from bench.running import prepare
+from bench.target import Target
 
 MAX_SECONDS = 60
 MAX_ROUNDS = 50
@@ -32,6 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The same load on several running stacks, in turn.")
     parser.add_argument("stacks", nargs="+", type=_stack, metavar="NAME=STATE:PORT")
     add_options(parser)
+    add_batch(parser)
     options = parser.parse_args()
     compare(options.stacks, options)
 
@@ -48,7 +50,7 @@ def compare(places: Sequence[tuple[str, str, str]], options: argparse.Namespace)
         Path(options.json).write_text(json.dumps([asdict(each) for each in rounds], indent=2) + "\n")
 
 
-def measure(stacks: Sequence[Running], load: Load, *, rounds: int) -> list[Measured]:
+def measure(stacks: Sequence[Target], load: Load, *, rounds: int) -> list[Measured]:
     """
     Return *rounds* rounds on each of *stacks*, after one that only warms them.
     """
@@ -83,6 +85,8 @@ def table(rounds: Sequence[Measured], names: Sequence[str]) -> str:
             ("p99 ms", "p99_ms"),
             ("p99.9 ms", "p999_ms"),
             ("drained in s", "drain_s"),
+            ("WAL bytes per order", "wal_bytes"),
+            ("Kafka bytes per order", "kafka_bytes"),
             ("CPU s per 1,000 orders", "cpu_sum_s"),
         )
     ]
@@ -116,8 +120,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=3, choices=range(1, MAX_ROUNDS + 1), metavar="N")
     parser.add_argument("--seconds", type=int, default=8, choices=range(1, MAX_SECONDS + 1), metavar="N")
     parser.add_argument("--connections", type=int, default=32)
-    parser.add_argument("--batch", type=int, default=0, help="orders in a call; 0: one by one")
     parser.add_argument("--json", help="a file for all rounds")
+
+
+def add_batch(parser: argparse.ArgumentParser) -> None:
+    """
+    Have *parser* take how many orders a call has.
+    """
+    parser.add_argument("--batch", type=int, default=0, help="orders in a call; 0: one by one")
 
 
 if __name__ == "__main__":

@@ -11,10 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.parts import Parts
+from bench.target import Placed
 from chaos.restock import restock
 from stack import customer, settings
+from stack.describe import describe
+from stack.progress import Progress
+from stack.run import end
+from stack.run.start import Starter
+from stack.run.supervisor import Supervisor
 from stack.settings import Settings
+from stack.topology import system
 from stack.topology.addresses import Host, Network, Port
+from stack.topology.passwords import write_private
 from stack.topology.plan import REPLICAS
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -24,6 +32,7 @@ UNITS = 500_000
 REST_LIMIT_S = 60.0
 QUIET_S = 0.5
 METRICS_S = 30
+INVENTORY = tuple(f"inventory-{replica}" for replica in REPLICAS)
 _BACKLOGS = {
     "orders": ("outbox_waiting_rows", "kafka_consumer_lag"),
     "inventory": ("inventory_stock_events_backlog", "kafka_consumer_lag"),
@@ -39,6 +48,7 @@ class Running:
     parts: Parts
     products: tuple[str, ...]
     tokens: Path
+    rows_in: str = "orders"
 
     @property
     def edge(self) -> str:
@@ -51,6 +61,16 @@ class Running:
         """
         network, host = Network(self.settings.network), Host[service.upper()]
         return "\n".join(_read(str(network.at(host, Port.METRICS, replica))) for replica in REPLICAS)
+
+    def placed(self) -> Placed:
+        """
+        Return how many orders it has taken, of those that its replicas remember since they started.
+        """
+        text = self.metrics("orders")
+        confirmed, pending = (
+            int(total(text, f'orders_placed_total{{state="{state}"}}')) for state in ("CONFIRMED", "PENDING")
+        )
+        return Placed(confirmed, pending)
 
     def waiting(self) -> float:
         """
@@ -74,6 +94,21 @@ class Running:
             time.sleep(0.5)
         return time.monotonic() - began
 
+    def stop_inventory(self) -> None:
+        """
+        End inventory's replicas, and keep them down.
+        """
+        end.stop(self.settings, INVENTORY)
+
+    def start_inventory(self) -> None:
+        """
+        Start inventory's replicas again; they answer when this returns.
+        """
+        steps = system.steps(describe(self.settings))
+        starter = Starter(settings=self.settings, supervisor=Supervisor(self.settings), progress=Progress())
+        starter.run({name: steps[name] for name in INVENTORY})
+        self.parts.look_again()
+
 
 def prepare(name: str, state: str, port: str) -> Running:
     """
@@ -83,10 +118,16 @@ def prepare(name: str, state: str, port: str) -> Running:
     chosen = settings.read(environment, checkout=CHECKOUT)
     operator = customer.metadata(chosen, "bench", operator=True)
     products = asyncio.run(restock(f"127.0.0.1:{chosen.port}", operator, units=UNITS))
-    tokens = chosen.state / "bench-tokens"
-    tokens.touch(mode=0o600)
-    tokens.write_text("".join(f"{customer.token(chosen, f'bench-{each}')}\n" for each in range(CUSTOMERS)))
-    return Running(name, chosen, Parts(chosen), tuple(products), tokens)
+    return Running(name, chosen, Parts(chosen), tuple(products), draw_tokens(chosen, CUSTOMERS))
+
+
+def draw_tokens(chosen: Settings, customers: int) -> Path:
+    """
+    Return a file with a token a line, of the customers `bench-0`, `bench-1`, ….
+    """
+    path = chosen.secrets / f"bench-tokens-{customers}"
+    write_private(path, "".join(f"{customer.token(chosen, f'bench-{each}')}\n" for each in range(customers)))
+    return path
 
 
 def total(text: str, name: str) -> float:

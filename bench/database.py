@@ -1,0 +1,57 @@
+"""What only PostgreSQL itself can tell of a stack: its WAL, and rows counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+
+from stack.settings import Settings
+from stack.topology import passwords
+from stack.topology.addresses import Host, Network, Port
+from stack.topology.plan import REPLICAS
+
+SUPERUSER = "postgres"
+CONNECT_S = 5
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+def members(settings: Settings) -> list[str]:
+    """Return the addresses of the cluster's members, each `HOST:PORT`."""
+    network = Network(settings.network)
+    return [str(network.at(Host.POSTGRES, Port.POSTGRES, replica)) for replica in REPLICAS]
+
+
+def url(settings: Settings, database: str) -> str:
+    """Return where *database* is, whichever member leads, for the superuser."""
+    password = passwords.read(settings.secrets).postgres_superuser
+    return f"postgresql://{SUPERUSER}:{password}@{','.join(members(settings))}/{database}"
+
+
+@contextmanager
+def connected(settings: Settings, database: str) -> Iterator[Connection]:
+    """Yield a connection to *database* on the member that leads; every statement is a transaction of its own."""
+    address = url(settings, database)
+    with psycopg.connect(
+        address, target_session_attrs="read-write", connect_timeout=CONNECT_S, autocommit=True
+    ) as connection:
+        yield connection
+
+
+def number(settings: Settings, database: str, statement: str) -> int:
+    """Return the one number that *statement* selects."""
+    with connected(settings, database) as connection:
+        row = connection.execute(statement).fetchone()
+    return int(row[0]) if row else 0
+
+
+def pending(settings: Settings, database: str) -> int:
+    """Return how many orders wait for their stock."""
+    return number(settings, database, "SELECT count(*) FROM orders WHERE state = 'PENDING'")
+
+
+def wal_bytes(settings: Settings) -> int:
+    """Return how much has been written to the log ahead of the cluster since it was made."""
+    return number(settings, SUPERUSER, "SELECT pg_current_wal_lsn() - '0/0'")

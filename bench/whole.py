@@ -1,0 +1,131 @@
+"""
+Measure everything in one run: this checkout's stack, the naive one, and their limits.
+
+    python -m bench.whole [--only closed,rates,…] [--rounds N] [--seconds N] [--stored 1000,100000] [--out FOLDER]
+
+This checkout's stack is the one that the environment names, and runs already; the naive one is started and ended.
+Writes `report.txt`, `report.json` and `report.html`; it judges nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+
+from bench import quick, results, running, sections, versus
+from bench.load import Load, LoadFailed
+from bench.page import page
+from bench.peer.running import running as peer_running
+from bench.results import Report, Section
+from bench.sections import ALL, Bench
+from stack import settings
+from stack.errors import StackError
+from stack.progress import Progress
+from stack.settings import CHECKOUT
+
+STORED = (1_000, 100_000)
+MAX_STORED = 10_000_000
+# What one table meets shall not cost the others.
+FAILED = (LoadFailed, StackError, OSError, psycopg.Error, subprocess.SubprocessError)
+
+
+def main() -> None:
+    """
+    Start the naive stack, measure, and write the report.
+    """
+    options = _options()
+    mine, progress = settings.read(os.environ, checkout=CHECKOUT), Progress()
+    ours = running.prepare(versus.OURS, str(mine.state), str(mine.port))
+    wanted = Load(connections=options.connections, seconds=options.seconds)
+    with peer_running(versus.beside(mine), progress) as peer:
+        bench = Bench(ours, peer, wanted, options.rounds, options.stored, options.backlog, progress)
+        told = measure(bench, options.only)
+    report = Report(facts(wanted, options.rounds), told, sections.last_line(told))
+    folder = Path(options.out) if options.out else mine.state / "bench"
+    write(report, folder)
+    print(results.text(report))
+    progress.say(f"the page: {folder / 'report.html'}")
+
+
+def measure(bench: Bench, only: Sequence[str]) -> list[Section]:
+    """
+    Return the tables of what *only* names, one after the other; what fails is a table that says so.
+    """
+    told: list[Section] = []
+    for number, name in enumerate(only, 1):
+        bench.progress.say(f"{number}/{len(only)} {name}")
+        try:
+            told += ALL[name](bench)
+        except FAILED as why:
+            told.append(Section(name, (), [], note=f"not measured: {why}"))
+        bench.rest()
+    return told
+
+
+def facts(wanted: Load, rounds: int) -> dict[str, str]:
+    """
+    Return what the figures depend on.
+    """
+    return {
+        "begun": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": _commit(),
+        "cores": str(os.cpu_count()),
+        "load average": f"{os.getloadavg()[0]:.1f}",
+        "rounds": f"{rounds} of {wanted.seconds} s",
+        "callers": str(wanted.connections),
+        "Python": platform.python_version(),
+        "kernel": platform.release(),
+    }
+
+
+def write(report: Report, folder: Path) -> None:
+    """
+    Write the report into *folder* as text, for programs and as a page.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.txt").write_text(results.text(report) + "\n", encoding="utf-8")
+    (folder / "report.json").write_text(json.dumps(results.document(report), indent=2) + "\n", encoding="utf-8")
+    (folder / "report.html").write_text(page(report), encoding="utf-8")
+
+
+def _commit() -> str:
+    command = ["/usr/bin/env", "git", "describe", "--always", "--dirty"]
+    asked = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=10, check=False)
+    return asked.stdout.strip() or "unknown"
+
+
+def _names(text: str) -> list[str]:
+    names = text.split(",")
+    if unknown := [name for name in names if name not in ALL]:
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)} is none of {', '.join(ALL)}")
+    return names
+
+
+def _counts(text: str) -> list[int]:
+    counts = [int(each) for each in text.split(",") if each.isdecimal()]
+    if not counts or max(counts) > MAX_STORED or len(counts) != len(text.split(",")):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers up to {MAX_STORED}, with commas between")
+    return sorted(counts)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Everything that is measured, in one run.")
+    parser.add_argument("--only", type=_names, default=list(ALL), help=f"some of {','.join(ALL)}")
+    parser.add_argument("--stored", type=_counts, default=list(STORED), help="how many orders are stored already")
+    parser.add_argument("--backlog", type=int, default=0, help="orders that wait when inventory is back, at least")
+    parser.add_argument("--out", help="the report's folder; bench in the stack's without it")
+    quick.add_options(parser)
+    parser.set_defaults(seconds=5)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

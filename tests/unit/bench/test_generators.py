@@ -1,0 +1,86 @@
+"""What is given to load generators, and what they tell."""
+
+import base64
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from bench import limits, open_loop, reads, rpc, tables
+from bench.latencies import called, quantile
+from bench.load import LoadFailed
+from stack.topology.addresses import Endpoint
+
+
+def test_quantiles_are_values_that_were_measured():
+    values = [float(each) for each in range(1, 1001)]
+    assert [quantile(values, share) for share in (0.5, 0.99, 0.999)] == [500, 990, 999]
+    assert quantile([], 0.99) == 0
+    assert quantile([7.0], 0.5) == 7
+
+
+def test_calls_that_failed_have_no_latency_and_are_no_throughput():
+    told = called([4.0, 2.0, 3.0], failed=5, seconds=2)
+    assert (told.served, told.per_s, told.p50_ms, told.failed) == (3, 1.5, 3.0, 5)
+
+
+def test_several_ghz_are_one():
+    one = {"details": [{"latency": 2_000_000, "status": "OK"}, {"latency": 9_000_000, "status": "Unavailable"}]}
+    two = {"details": [{"latency": 4_000_000, "status": "OK"}]}
+    told = rpc.together([one, two], 1.0)
+    assert (told.served, told.failed, told.p50_ms, told.p99_ms) == (2, 1, 2.0, 4.0)
+
+
+def test_a_ghz_that_was_served_nothing_is_no_measurement():
+    with pytest.raises(LoadFailed, match="served nothing"):
+        rpc.together([{"details": None, "errorDistribution": {"refused": 3}}], 1.0)
+
+
+def test_each_worker_of_ghz_has_a_value_and_the_template_ends():
+    template = rpc.by_worker(["a", "b"])
+    assert template == "{{if eq .WorkerID `g0c0`}}a{{else}}{{if eq .WorkerID `g1c1`}}b{{else}}a{{end}}{{end}}"
+
+
+def test_every_call_of_an_open_loop_has_a_key_of_its_own(tmp_path):
+    tokens = tmp_path / "tokens"
+    tokens.write_text("one\ntwo\n")
+    target = SimpleNamespace(tokens=tokens, products=("products/a", "products/b"), edge="http://127.0.0.1:1")
+    calls = list(open_loop.calls(target, 5))
+    assert len({call["header"]["idempotency-key"][0] for call in calls}) == 5
+    assert [call["header"]["authorization"][0] for call in calls[:3]] == ["Bearer one", "Bearer two", "Bearer one"]
+    assert json.loads(base64.b64decode(calls[1]["body"])) == {"lines": [{"product": "products/b", "quantity": 1}]}
+
+
+def test_a_target_without_tokens_is_sent_none():
+    target = SimpleNamespace(tokens=None, products=("products/a",), edge="http://127.0.0.1:1")
+    assert all("authorization" not in call["header"] for call in open_loop.calls(target, 2))
+
+
+def test_vegeta_counts_refusals_and_silence_as_failed():
+    results = [{"code": 201, "latency": 5e6}, {"code": 202, "latency": 7e6}, {"code": 429, "latency": 1e6}]
+    lines = [json.dumps(each) for each in (*results, {"code": 0, "latency": 1e10})]
+    told = open_loop.figures(lines, seconds=2)
+    assert (told.served, told.failed, told.per_s, told.p50_ms) == (2, 2, 1.0, 5.0)
+
+
+def test_a_line_of_pgbench_is_read():
+    assert limits.took_ms("0 199 2241 0 1175850568 995598") == 2.241
+
+
+def test_an_envoy_alone_listens_where_it_is_told():
+    (listener,) = limits.direct_response(Endpoint("127.9.50.1", 8080))["static_resources"]["listeners"]
+    assert listener["address"]["socket_address"] == {"address": "127.9.50.1", "port_value": 8080}
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [("GetOrder", "/v1/orders/x"), ("ListOrders", "/v1/orders?pageSize=20"), ("ListProducts", "/v1/products")],
+)
+def test_reads_are_a_path_and_a_token(kind, path):
+    assert reads.calls(kind, [("x", "token")]) == [f"{path} token"]
+
+
+def test_what_wrk_tells_leaves_out_refusals():
+    told = {"calls": 30, "refused": 10, "broken": 1, "seconds": 2, "p50_ms": 1, "p99_ms": 2, "p999_ms": 3}
+    cells = tables.row_of_wrk("reads", [told], per_s="reads/s").cells
+    assert (cells["reads/s"], cells["failed"]) == ([10.0], [11])
