@@ -98,7 +98,7 @@ def table(rounds: Sequence[Measured], names: Sequence[str]) -> str:
         (title, *(str(sum(getattr(each, field) for each in by_name[name])) for name in names))
         for title, field in (("orders", "orders"), ("pending", "pending"), ("refused", "refused"), ("broken", "broken"))
     ]
-    return "\n".join(f"{row[0]:<24}" + "".join(f"{cell:>26}" for cell in row[1:]) for row in rows)
+    return "\n".join(f"{row[0]:<24}" + "".join(f"{cell:>32}" for cell in row[1:]) for row in rows)
 
 
 def _spread(values: Sequence[float]) -> str:
