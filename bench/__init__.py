@@ -1,1 +1,1 @@
-"""Measurements of a running stack; they print, and judge nothing."""
+"""Benchmarks of a running stack; they print measurements, without pass criteria."""

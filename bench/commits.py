@@ -1,9 +1,9 @@
 """
-Compare a commit with this checkout: each in a stack of its own, the same load on one after the other.
+Compares a commit with this checkout: each in a stack of its own, under the same load in turn.
 
     python -m bench.commits [--base COMMIT] [--rounds N] [--seconds N] [--batch N] [--json FILE]
 
-This checkout's stack is the one that the environment names, and stays; the other's is beside it and goes again.
+This checkout's stack is the one that the environment names, and keeps running; the other's is temporary.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PORTS_APART = 100
 
 def main() -> None:
     """
-    Start both stacks, measure, end the other one.
+    Start both stacks, measure, stop the other one.
     """
     options = _options()
     mine = settings.read(os.environ, checkout=CHECKOUT)
@@ -44,9 +44,9 @@ def main() -> None:
 @contextmanager
 def _checked_out(base: str, *, beside: Settings) -> Iterator[Settings]:
     """
-    Yield the settings of a stack of *base*, whose files are removed in the end; its state stays for the next time.
+    Yield the settings of a stack of *base*, whose checkout is removed at the end; its state is kept for the next time.
     """
-    # Always the same place: the tools remember what they installed for it.
+    # Always the same path: the tools cache what they installed for it.
     folder = Path(f"{beside.state}-base-checkout")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -64,13 +64,13 @@ def _checked_out(base: str, *, beside: Settings) -> Iterator[Settings]:
 def _run(program: str, *words: str, cwd: Path, environment: Mapping[str, str] | None = None) -> None:
     found = shutil.which(program)
     if found is None:
-        raise SystemExit(f"{program} is not there")
+        raise SystemExit(f"{program} is not installed")
     subprocess.run([found, *words], cwd=cwd, env=environment, check=True, timeout=UP_S)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="A commit and this checkout, under the same load in turn.")
-    parser.add_argument("--base", default="HEAD", help="the commit; HEAD: what is not committed yet is compared")
+    parser.add_argument("--base", default="HEAD", help="the commit; HEAD: the uncommitted changes are measured")
     quick.add_options(parser)
     quick.add_batch(parser)
     return parser.parse_args()

@@ -1,12 +1,11 @@
 """
-Place orders at the system's capacity, then at three times as many, and compare.
+Places orders at the system's capacity, then at three times that rate, and compares.
 
     python -m bench.overload [--seconds N] [--workers N]
 
-Capacity is what a fixed number of buyers get through who each wait for their
-answer. Then orders arrive at three times that rate whether or not answers come.
-What is refused must be refused at once, and what is accepted must not be slower
-than the bound on the work in flight allows.
+Capacity is the throughput of a fixed number of buyers who each wait for their response. Then orders arrive at three
+times that rate in an open loop. Excess orders must be refused immediately, and accepted ones must not be slower than
+the limit of calls in flight allows.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ FACTOR = 3
 
 @dataclass
 class Measured:
-    """Seconds that calls took, by what came of them."""
+    """Latencies of calls in seconds, by result."""
 
     seconds: float
     accepted: list[float] = field(default_factory=list)
@@ -41,7 +40,7 @@ class Measured:
 
     def row(self, name: str) -> str:
         """
-        One line of the table.
+        Return one line of the table.
         """
         cells = [f"{len(self.accepted) / self.seconds:8.0f}", *map(_ms, _quantiles(self.accepted))]
         cells += [f"{len(self.refused):8}", *map(_ms, _quantiles(self.refused)), f"{len(self.failed):7}"]
@@ -57,7 +56,7 @@ class Buyer:
 
     async def buy(self, number: int, measured: Measured) -> None:
         """
-        Place order *number* and note what came of it.
+        Place order *number* and record the result.
         """
         product = self._products[number % len(self._products)]
         started = time.perf_counter()
@@ -73,7 +72,7 @@ class Buyer:
 
 async def at_capacity(buyer: Buyer, *, workers: int, seconds: float) -> Measured:
     """
-    Let *workers* buyers order for *seconds*, each waiting for its answer.
+    Have *workers* buyers order for *seconds*, each waiting for its response.
     """
     measured = Measured(seconds)
     end = time.perf_counter() + seconds
@@ -88,7 +87,7 @@ async def at_capacity(buyer: Buyer, *, workers: int, seconds: float) -> Measured
 
 async def above_capacity(buyer: Buyer, *, rate: float, seconds: float) -> Measured:
     """
-    Let orders arrive at *rate* a second for *seconds*, whether or not answers come.
+    Place orders at *rate* a second for *seconds*, in an open loop.
     """
     measured = Measured(seconds)
     started = time.perf_counter()
@@ -125,7 +124,7 @@ async def _run(options: argparse.Namespace) -> None:
         f"{'':<22}{'orders/s':>8} {'p50 ms':>8} {'p99 ms':>8} {'refused':>8} {'p50 ms':>8} {'p99 ms':>8} {'failed':>7}"
     )
     print(normal.row(f"{options.workers} buyers"))
-    print(flood.row(f"{rate:.0f} orders/s arrive"))
+    print(flood.row(f"offered {rate:.0f} orders/s"))
     for why, count in Counter(normal.failed + flood.failed).most_common():
         print(f"failed {count} times: {why}")
 
@@ -134,7 +133,7 @@ def main() -> None:
     """
     Measure the stack that the environment names.
     """
-    parser = argparse.ArgumentParser(description="Orders at capacity, and at three times that.")
+    parser = argparse.ArgumentParser(description="Orders at capacity, and at three times that rate.")
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--workers", type=int, default=32)
     asyncio.run(_run(parser.parse_args()))

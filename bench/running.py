@@ -1,4 +1,4 @@
-"""A running stack that is measured: whom it sells to, what it has on its shelves, and when it has come to rest."""
+"""A running stack under measurement: its customers, its stock, and its backlog."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from stack.topology.plan import REPLICAS
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 CUSTOMERS = 64
-"""Each has a limit of its own at the edge."""
+"""Each has a rate limit of its own at the edge."""
 UNITS = 500_000
 REST_LIMIT_S = 60.0
 QUIET_S = 0.5
@@ -41,7 +41,7 @@ _BACKLOGS = {
 
 @dataclass(frozen=True)
 class Running:
-    """One stack, ready for load; *name* is what results call it."""
+    """One stack, ready for load; *name* is its name in results."""
 
     name: str
     settings: Settings
@@ -52,12 +52,12 @@ class Running:
 
     @property
     def edge(self) -> str:
-        """Where its REST API is."""
+        """The address of its REST API."""
         return self.settings.edge_url
 
     def metrics(self, service: str) -> str:
         """
-        Return the metrics of all replicas of *service*, one text after the other.
+        Return the metrics of all replicas of *service*, concatenated.
         """
         network, host = Network(self.settings.network), Host[service.upper()]
         return "\n".join(_read(str(network.at(host, Port.METRICS, replica))) for replica in REPLICAS)
@@ -74,14 +74,14 @@ class Running:
 
     def waiting(self) -> float:
         """
-        Return how many rows, events and records wait for what is to be done with them.
+        Return the backlog: rows, events and records that are not processed yet.
         """
         texts = {service: self.metrics(service) for service in _BACKLOGS}
         return sum(total(texts[service], name) for service, names in _BACKLOGS.items() for name in names)
 
     def come_to_rest(self) -> float:
         """
-        Wait until nothing of the load waits any more, at most `REST_LIMIT_S`; return the seconds that took.
+        Wait until nothing of the load is left to process, at most `REST_LIMIT_S`; return the seconds that took.
         """
         began = time.monotonic()
         quiet_since: float | None = None
@@ -90,7 +90,7 @@ class Running:
             quiet_since = None if self.waiting() else (quiet_since or now)
             if quiet_since is not None and now - quiet_since > QUIET_S:
                 break
-            # Telling costs the services more than little.
+            # Rendering the metrics costs the services more than a little CPU.
             time.sleep(0.5)
         return time.monotonic() - began
 
@@ -112,7 +112,7 @@ class Running:
 
 def prepare(name: str, state: str, port: str) -> Running:
     """
-    Fill the shelves of the stack in *state* with its edge at *port*, and draw its customers' tokens.
+    Restock the stack in *state* with its edge at *port*, and create its customers' tokens.
     """
     environment = {**os.environ, "STATE": state, "PORT": port}
     chosen = settings.read(environment, checkout=CHECKOUT)
@@ -132,7 +132,7 @@ def draw_tokens(chosen: Settings, customers: int) -> Path:
 
 def total(text: str, name: str) -> float:
     """
-    Return the sum of the metric *name*, which may end with labels, over all that *text* tells of it.
+    Return the sum of the metric *name*, which may end with labels, over all its samples in *text*.
     """
     found = re.findall(rf"^{re.escape(name)}(?:{{[^}}]*}})? ([0-9.e+-]+)$", text, re.MULTILINE)
     return sum(map(float, found))

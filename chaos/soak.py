@@ -1,7 +1,7 @@
 """
 Places orders for some minutes while parts of the system are killed, then verifies every guarantee.
 
-python -m chaos.soak [--orders N] [--workers N] [--kills N] [--seed N]
+    python -m chaos.soak [--orders N] [--workers N] [--kills N] [--seed N]
 
 Prints a table and exits with 1 if a guarantee is violated.
 """

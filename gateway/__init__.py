@@ -1,1 +1,1 @@
-"""Where people and programs come in: the REST edge, the pages, and the development issuer of tokens."""
+"""The entry points for people and programs: the REST edge, the web pages, and the development token issuer."""

@@ -1,8 +1,8 @@
 """
-What the edge says when the answer is its own, or the mesh's, and not a service's.
+The errors that the edge returns for itself or the mesh, rather than a service.
 
-Such an answer has the same form as a service's error: a `google.rpc.Status`
-with one ErrorInfo, and a RetryInfo where waiting helps.
+They have the same form as a service's errors: a `google.rpc.Status` with one ErrorInfo, and a RetryInfo if a retry
+helps.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from google.rpc import code_pb2
 
 DOMAIN = "edge.shop.example.com"
-# Envoy puts the text of its own answer here.
+# Replaced by the text of Envoy's local reply.
 ITS_TEXT = "%LOCAL_REPLY_BODY%"
 TYPE = "type.googleapis.com/google.rpc"
 
@@ -22,7 +22,7 @@ TYPE = "type.googleapis.com/google.rpc"
 @dataclass(frozen=True)
 class Failure:
     """
-    An HTTP status, the gRPC code and the reason that go with it, and what people are told.
+    An HTTP status with its gRPC code, reason and message.
 
     *explained* says that behind the edge's filters Envoy's own text is written for clients.
     """
@@ -36,7 +36,7 @@ class Failure:
 
     def status(self, message: str | None = None, field: str | None = None) -> dict[str, Any]:
         """
-        Return the JSON form of the status, with *message* instead of the usual one, about *field*.
+        Return the JSON form of the status, with *message* instead of the default one, about *field*.
         """
         text = message or self.message
         details: list[Mapping[str, Any]] = [{"@type": f"{TYPE}.ErrorInfo", "reason": self.reason, "domain": DOMAIN}]
@@ -70,16 +70,16 @@ FAILURES = (
     Failure(503, code_pb2.UNAVAILABLE, "UNAVAILABLE", "the service does not answer right now", 1),
     Failure(504, code_pb2.DEADLINE_EXCEEDED, "SERVICE_TIMEOUT", "the service did not answer in time", 1),
 )
-# The mesh forbids what needs a token in the same way as what needs an operator's.
+# The mesh rejects a missing token and a missing operator's role in the same way.
 UNKNOWN_CALLER = Failure(
     401, code_pb2.UNAUTHENTICATED, "MISSING_TOKEN", "sign in first: send a token as Authorization: Bearer"
 )
-# A token that cannot be checked is not a bad one: with its keys back the same call succeeds.
+# A token that cannot be verified is not an invalid one: once the keys are available, the same call succeeds.
 KEYS_UNAVAILABLE = Failure(
-    503, code_pb2.UNAVAILABLE, "TOKEN_KEYS_UNAVAILABLE", "the issuer's keys, which tokens are checked with, are away", 5
+    503, code_pb2.UNAVAILABLE, "TOKEN_KEYS_UNAVAILABLE", "the issuer's keys for verifying tokens are unavailable", 5
 )
 BY_HTTP = {failure.http: failure for failure in FAILURES}
-# What a gRPC status without details becomes: no service of ours sends one, so it is the mesh's.
+# The error for a gRPC status without details: services always send details, so it comes from the mesh.
 BY_CODE = {
     code_pb2.CANCELLED: BY_HTTP[499],
     code_pb2.UNKNOWN: BY_HTTP[500],

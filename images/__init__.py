@@ -1,1 +1,1 @@
-"""The container images: what each is made of, and how they are built."""
+"""The container images: their contents, and how they are built."""

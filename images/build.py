@@ -1,10 +1,10 @@
 """
-Builds the images that are not there yet, and hands them to where they run.
+Builds the images that do not exist yet, and provides them where they run.
 
     python3 -m images.build [cluster | compose]
 
-BUILD is the command that builds (`docker build`), LOAD one that brings an image to a node
-which has no registry (none by default), PUSH=1 pushes to the registry named by REGISTRY.
+BUILD is the build command (`docker build`), LOAD one that loads an image into a node without a registry (none by
+default), PUSH=1 pushes to the registry named by REGISTRY.
 """
 
 import json
@@ -33,13 +33,13 @@ def main() -> None:
 
 
 def provide(image: Image, group: str) -> None:
-    """Build *image* unless it exists, then bring it to where it runs; compose.yaml finds it by a fixed tag."""
+    """Build *image* unless it exists, then provide it where it runs; compose.yaml finds it by a fixed tag."""
     reference = image.reference()
     started = time.monotonic()
     if _exists(reference):
         if group == "cluster":
             _load(reference)
-        word = "is there"
+        word = "exists"
     else:
         _build(image, reference)
         word = "built"
@@ -61,7 +61,7 @@ def _exists(reference: str) -> bool:
 
 
 def _load(reference: str) -> None:
-    """Hand an image that was built before to the node, unless the node says that it has it."""
+    """Load an image into the node, unless the node reports that it has it."""
     load = shlex.split(os.environ.get("LOAD") or "")
     if load and reference not in _on_nodes():
         _run([*load, reference])
@@ -76,7 +76,7 @@ def _on_nodes() -> set[str]:
 
 
 class BuildFailed(Exception):
-    """A command of the build failed; the message ends with what it said."""
+    """A command of the build failed; the message ends with its output."""
 
 
 def _run(command: list[str], *, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -88,7 +88,7 @@ def _run(command: list[str], *, check: bool = True) -> subprocess.CompletedProce
         finished = subprocess.CompletedProcess(command, 127, "", f"{command[0]} is not installed")
     if check and finished.returncode != 0:
         said = (finished.stdout + finished.stderr).strip()[-3000:]
-        raise BuildFailed(f"{shlex.join(command)} ended with {finished.returncode}:\n{said}")
+        raise BuildFailed(f"{shlex.join(command)} exited with {finished.returncode}:\n{said}")
     return finished
 
 

@@ -1,5 +1,5 @@
 """
-Every image of the project, and the tag that its contents give it.
+Every image of the project, and its content-based tag.
 
 Standard library only: images can be built where nothing of the project is installed.
 """
@@ -17,7 +17,7 @@ NOT_SOURCES = frozenset({"__pycache__", "node_modules", "dist"})
 
 @dataclass(frozen=True)
 class Image:
-    """An image: its Dockerfile's folder in `images/`, what goes in, and build arguments."""
+    """An image: the folder of its Dockerfile in `images/`, its inputs, and build arguments."""
 
     name: str
     folder: str
@@ -31,9 +31,9 @@ class Image:
 
     def tag(self, checkout: Path = CHECKOUT) -> str:
         """
-        Return a tag that changes whenever what goes in changes.
+        Return a tag that changes whenever an input changes.
 
-        Raises `MissingInput` if something that goes in is not there.
+        Raises `MissingInput` if an input does not exist.
         """
         digest = hashlib.sha256(repr(sorted(self.arguments.items())).encode())
         for path in self._files(checkout):
@@ -49,21 +49,21 @@ class Image:
         for name in (f"images/{self.folder}", *self.inputs):
             place = checkout / name
             if not place.exists():
-                raise MissingInput(f"{name} is not there, and the image {self.name} needs it")
+                raise MissingInput(f"{name} does not exist, but the image {self.name} needs it")
             yield from [place] if place.is_file() else sorted(_below(place))
 
 
 class MissingInput(Exception):
-    """A file or folder that goes into an image is not there; the message names it."""
+    """An input of an image does not exist; the message names it."""
 
 
 def default_registry() -> str:
-    """Where images are, unless told otherwise: the variable REGISTRY."""
+    """Return the default registry, from the variable REGISTRY."""
     return os.environ.get("REGISTRY") or DEFAULT_REGISTRY
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """The files in *folder* that .dockerignore lets in."""
+    """Return the files in *folder* that .dockerignore includes."""
     for path in folder.iterdir():
         if path.name.startswith(".") or path.name in NOT_SOURCES:
             continue
@@ -89,7 +89,7 @@ STORES = (
     Image("redis", "redis", ("stores/redis.conf",)),
 )
 PROMETHEUS = Image("prometheus", "prometheus")
-# What Kubernetes and Istio bring, for people who have only Docker.
+# The counterparts of Kubernetes and Istio, for Docker alone.
 DOCKER_ONLY = (
     Image("envoy", "envoy"),
     Image("mesh", "mesh", (*CONTRACT, "runtime", "gateway", "envoy/translator")),

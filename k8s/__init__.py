@@ -1,1 +1,1 @@
-"""Kubernetes: the manifests, and what brings them to a cluster."""
+"""Kubernetes: the manifests, and their deployment to a cluster."""

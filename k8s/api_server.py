@@ -1,7 +1,7 @@
 """
-Lets the pods that ask Kubernetes itself reach its API server, and no other host on its ports.
+Allows the pods that use the Kubernetes API to reach the API server, and no other host on its ports.
 
-Where that is only the cluster knows, so no manifest can say it.
+Only the cluster knows its address, so this cannot be a static manifest.
 """
 
 import json
@@ -10,13 +10,13 @@ from typing import Any
 
 from k8s.kubectl import ClusterError, kubectl
 
-# Patroni agrees there on who leads; the board looks there for faults, and Prometheus for pods.
+# Patroni elects its leader there; the board reads faults there, and Prometheus pods.
 ASKING = ("pages", "postgres", "prometheus")
 MAX_ADDRESSES = 50
 
 
 def allow() -> None:
-    """Put the policy on the cluster; raises `ClusterError` if the cluster does not say where its API server is."""
+    """Apply the policy; raises `ClusterError` if the cluster does not report where its API server is."""
     kubectl(
         "apply", "--server-side", "--force-conflicts", "--field-manager=deploy", "-f", "-",
         stdin=json.dumps(policy(*_places())),
@@ -24,9 +24,9 @@ def allow() -> None:
 
 
 def policy(addresses: Sequence[str], ports: Sequence[int]) -> dict[str, Any]:
-    """The policy for an API server at *addresses*, on *ports*."""
+    """Return the policy for an API server at *addresses*, on *ports*."""
     if not addresses or not ports or len(addresses) > MAX_ADDRESSES:
-        raise ClusterError(f"the API server is said to be at {len(addresses)} addresses and {len(ports)} ports")
+        raise ClusterError(f"the API server has {len(addresses)} addresses and {len(ports)} ports")
     blocks = [{"ipBlock": {"cidr": f"{each}/{128 if ':' in each else 32}"}} for each in sorted(set(addresses))]
     return {
         "apiVersion": "networking.k8s.io/v1",
@@ -42,7 +42,8 @@ def policy(addresses: Sequence[str], ports: Sequence[int]) -> dict[str, Any]:
 
 def _places() -> tuple[list[str], list[int]]:
     """
-    Where the API server is: behind its service, and the service itself, since some networks look before and some after.
+    Return the addresses of the API server: its endpoints and its service, since some network plugins filter before
+    address translation and some after.
     """
     slices = _get("endpointslices", "-l", "kubernetes.io/service-name=kubernetes")["items"]
     service = _get("service", "kubernetes")["spec"]

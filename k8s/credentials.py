@@ -1,4 +1,4 @@
-"""Secrets: drawn once for a cluster, kept there, never anywhere else."""
+"""Secrets: generated once for a cluster, and stored only there."""
 
 import base64
 import json
@@ -10,14 +10,14 @@ from pathlib import Path
 
 from k8s.kubectl import NAMESPACE, get, kubectl
 
-# What each secret holds that is drawn by chance.
+# The random values in each secret.
 DRAWN: Mapping[str, tuple[str, ...]] = {
     "postgres": ("SUPERUSER_PASSWORD", "REPLICATION_PASSWORD", "API_PASSWORD", "ORDERS_PASSWORD"),
     "redis": ("PASSWORD",),
     "orders": ("PAGE_TOKEN_KEY",),
 }
 MEMBERS = 3
-# What the Gateway names as its credential; whoever has a real certificate puts it there first.
+# The credential that the Gateway names; create it first to use a real certificate.
 EDGE = "edge-certificate"
 EDGE_HOSTS = f"DNS:localhost,DNS:edge.{NAMESPACE}.svc.cluster.local,IP:127.0.0.1"
 OPENSSL_SECONDS = 30
@@ -25,9 +25,9 @@ OPENSSL_SECONDS = 30
 
 def keep(*, say: Callable[[str], None]) -> None:
     """
-    Draw the secrets that the namespace does not have; one that is there never changes.
+    Generate the secrets that the namespace does not have; existing ones never change.
 
-    So whoever has put addresses of other data stores into `stores` keeps them.
+    So addresses of other data stores in the secret `stores` are kept.
     """
     known = {each["metadata"]["name"]: _decoded(each["data"]) for each in get("secrets") if each.get("data")}
     for name, keys in DRAWN.items():
@@ -41,7 +41,7 @@ def keep(*, say: Callable[[str], None]) -> None:
 
 
 def addresses(orders_password: str, redis_password: str) -> dict[str, str]:
-    """Where the services find the data stores of k8s/stores."""
+    """Return the addresses of the data stores in k8s/stores."""
     domain = f"{NAMESPACE}.svc.cluster.local"
     postgres = ",".join(f"postgres-{number}.postgres.{domain}:5432" for number in range(MEMBERS))
     return {
@@ -52,7 +52,7 @@ def addresses(orders_password: str, redis_password: str) -> dict[str, str]:
 
 
 def _self_signed() -> dict[str, str]:
-    """A certificate for those who have none yet; browsers warn of it."""
+    """Return a self-signed certificate, of which browsers warn."""
     with tempfile.TemporaryDirectory() as folder:
         key, certificate = Path(folder, "tls.key"), Path(folder, "tls.crt")
         command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
@@ -71,7 +71,7 @@ def _create(name: str, values: Mapping[str, str], say: Callable[[str], None], *,
         "stringData": dict(values),
     }
     kubectl("create", "-f", "-", stdin=json.dumps(secret))
-    say(f"secrets: drew {name}")
+    say(f"secrets: generated {name}")
 
 
 def _decoded(data: Mapping[str, str]) -> dict[str, str]:

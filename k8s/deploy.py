@@ -1,11 +1,10 @@
 """
-Brings the system to the cluster that KUBECONFIG names, and ends by placing an order.
+Deploys the system to the cluster that KUBECONFIG names, and finally places an order.
 
     python3 -m k8s.deploy
 
-OVERLAY is a folder of k8s/overlays (`one-node` by default), REGISTRY where the images are, EDGE
-the edge's address if the cluster does not tell it, TOKEN a customer's token if the cluster has no
-development issuer.
+OVERLAY is a folder of k8s/overlays (`one-node` by default), REGISTRY the registry of the images, EDGE the edge's
+address if the cluster does not report it, TOKEN a customer's token if the cluster has no development issuer.
 """
 
 import os
@@ -20,7 +19,7 @@ ISTIO = "virtualservices.networking.istio.io"
 
 
 def main() -> None:
-    """Deploy, or end the program with what is wrong."""
+    """Deploy, or exit with an error."""
     try:
         deploy(os.environ.get("OVERLAY") or "one-node")
     except (ClusterError, MissingInput) as error:
@@ -28,7 +27,7 @@ def main() -> None:
 
 
 def deploy(overlay: str) -> None:
-    """Every stage in order, each waited for."""
+    """Apply every stage in order, waiting for each."""
     started = time.monotonic()
     _need_istio()
     manifests = render.manifests(overlay)
@@ -37,14 +36,14 @@ def deploy(overlay: str) -> None:
     stages.apply(manifests, "foundation")
     api_server.allow()
     stages.stores(manifests, say=say)
-    # After the stores, because the control plane fetches the development issuer's key at once.
+    # After the stores, because the control plane fetches the development issuer's key immediately.
     stages.apply(manifests, "mesh")
     stages.migrations(manifests, say=say)
     stages.services(manifests, say=say)
     where = edge.address()
     order = edge.place(where, edge.token())
-    say(f"{where} took {order['name']}: {order['state']}")
-    say(f"the system runs, {time.monotonic() - started:.0f} s after the first step; {_pods()} pods")
+    say(f"{where} accepted {order['name']}: {order['state']}")
+    say(f"the system is running, {time.monotonic() - started:.0f} s after the first step; {_pods()} pods")
 
 
 def _need_istio() -> None:
@@ -57,7 +56,7 @@ def _pods() -> int:
 
 
 def say(line: str) -> None:
-    """Show a line of progress."""
+    """Print a line of progress."""
     print(f"deploy: {line}", flush=True)
 
 

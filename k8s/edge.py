@@ -1,4 +1,4 @@
-"""The edge as a client sees it: where it is, and one order through it."""
+"""The edge as a client sees it: its address, and one order through it."""
 
 import json
 import os
@@ -12,18 +12,20 @@ CALL_SECONDS = 15
 
 def address() -> str:
     """
-    The edge's address: EDGE if set, else what the cluster says; by TLS where there is nothing else, as in production.
+    Return the edge's address: EDGE if set, else what the cluster reports; with TLS where there is nothing else, as in
+    production.
 
-    Raises `ClusterError` if the cluster gives it none.
+    Raises `ClusterError` if the cluster has none.
     """
     return os.environ.get("EDGE", "").rstrip("/") or address_of("http", "https")
 
 
 def address_of(*schemes: str) -> str:
     """
-    Where the edge's `http` or `https` port is, the first it has: at its load balancer, else at a node's port.
+    Return the address of the edge's `http` or `https` port, the first that exists: of its load balancer, else of a
+    node port.
 
-    Raises `ClusterError` if the cluster gives it no address.
+    Raises `ClusterError` if there is none.
     """
     [service] = get("service", "edge") or [{}]
     spec, status = service.get("spec", {}), service.get("status", {})
@@ -34,7 +36,7 @@ def address_of(*schemes: str) -> str:
         return f"{scheme}://{ingress.get('ip') or ingress['hostname']}:{ports[0]['port']}"
     if ports and "nodePort" in ports[0]:
         return f"{scheme}://{_node()}:{ports[0]['nodePort']}"
-    raise ClusterError("the edge has no address yet; set EDGE to where it is reached")
+    raise ClusterError("the edge has no address yet; set EDGE to its address")
 
 
 def _node() -> str:
@@ -45,7 +47,7 @@ def _node() -> str:
 
 def token(customer: str = "deploy") -> str:
     """
-    A customer's token: TOKEN if set, else one of the development issuer.
+    Return a customer's token: TOKEN if set, else one of the development issuer.
 
     Raises `ClusterError` if there is neither.
     """
@@ -57,15 +59,15 @@ def token(customer: str = "deploy") -> str:
 
 
 def issued(*who: str) -> str:
-    """The development issuer's token for a name; `--operator` makes an operator."""
+    """Return the development issuer's token for a name; `--operator` grants the operator's role."""
     return kubectl("exec", "-n", NAMESPACE, "issuer-0", "--", "python", "-m", "gateway.issuer.token", *who).strip()
 
 
 def place(edge: str, token: str, *, seconds: float = 60) -> dict[str, Any]:
     """
-    Place an order for what is in stock and return it.
+    Place an order for a product in stock and return it.
 
-    Raises `ClusterError` with the last answer when it is not taken in that time.
+    Raises `ClusterError` with the last response if it is not accepted in time.
     """
     try:
         return place_patiently(Plain(edge, token, timeout_s=CALL_SECONDS), within_s=seconds, every_s=1)

@@ -1,5 +1,5 @@
 """
-Talks to a cluster through kubectl, whichever KUBECONFIG says.
+Runs kubectl for the cluster that KUBECONFIG names.
 
 Standard library only, like everything in this package.
 """
@@ -15,7 +15,7 @@ COMMAND_SECONDS = 120
 
 
 class ClusterError(Exception):
-    """The cluster, or kubectl, did not do what it should; the message says what it said."""
+    """kubectl or the cluster failed; the message has the output."""
 
 
 def kubectl(*arguments: str, stdin: str | None = None, seconds: float = COMMAND_SECONDS) -> str:
@@ -28,29 +28,29 @@ def kubectl(*arguments: str, stdin: str | None = None, seconds: float = COMMAND_
     except FileNotFoundError:
         raise ClusterError("kubectl is not installed") from None
     except subprocess.TimeoutExpired:
-        raise ClusterError(f"{' '.join(command)} did not end within {seconds:.0f} s") from None
+        raise ClusterError(f"{' '.join(command)} did not finish within {seconds:.0f} s") from None
     if finished.returncode != 0:
-        raise ClusterError(f"{' '.join(command)} ended with {finished.returncode}: {finished.stderr.strip()[-2000:]}")
+        raise ClusterError(f"{' '.join(command)} exited with {finished.returncode}: {finished.stderr.strip()[-2000:]}")
     return finished.stdout
 
 
 def get(kind: str, *arguments: str) -> list[dict[str, Any]]:
-    """The objects of a kind in the namespace; *arguments* narrow it."""
+    """Return the objects of a kind in the namespace, filtered by *arguments*."""
     listed = json.loads(kubectl("get", kind, "-n", NAMESPACE, "-o", "json", "--ignore-not-found", *arguments) or "{}")
     items: list[dict[str, Any]] = listed.get("items", [listed] if listed else [])
     return items
 
 
 def exists(kind: str, name: str) -> bool:
-    """Whether the namespace has this object."""
+    """Return whether the namespace has this object."""
     return bool(kubectl("get", kind, name, "-n", NAMESPACE, "-o", "name", "--ignore-not-found").strip())
 
 
 def wait(what: str, done: Callable[[], str | None], *, seconds: float, say: Callable[[str], None]) -> None:
     """
-    Call *done* until it returns None; what else it returns is what is still missing.
+    Call *done* until it returns None; any other result says what is still missing.
 
-    Says every change of that; raises `ClusterError` with the last one when the time is over.
+    Prints changes of it; raises `ClusterError` with the last one after the time limit.
     """
     started, said = time.monotonic(), ""
     while (missing := done()) is not None:

@@ -1,7 +1,7 @@
 """
-Renders an overlay, what is made from the contract, and the images' names into one file of manifests.
+Renders an overlay, the generated files, and the images' names into one file of manifests.
 
-Needs what `python -m gateway.edge` wrote to build/istio.
+Needs the output of `python -m gateway.edge` in build/istio.
 """
 
 import json
@@ -16,7 +16,7 @@ OUTPUT = Path("build/deploy")
 
 def manifests(overlay: str, checkout: Path = CHECKOUT) -> Path:
     """
-    Write everything that is to be on the cluster, and return where.
+    Write all manifests to a file and return its path.
 
     Raises `ClusterError` if there is no such overlay or it does not render.
     """
@@ -32,7 +32,7 @@ def manifests(overlay: str, checkout: Path = CHECKOUT) -> Path:
 
 
 def kustomization(overlay: str) -> dict[str, object]:
-    """The overlay with the file made from the contract and with the images that this checkout builds."""
+    """Return the overlay with the generated file and the images that this checkout builds."""
     registry = default_registry()
     up = os.path.relpath(".", OUTPUT)
     return {
@@ -47,7 +47,7 @@ def kustomization(overlay: str) -> dict[str, object]:
 
 
 def of_the_contract() -> dict[str, object]:
-    """What the edge needs of the contract, which belongs to the mesh's stage too."""
+    """Return the EnvoyFilter generated from the contract, which belongs to the stage of the mesh."""
     return {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",

@@ -1,7 +1,7 @@
 """
-The stages of a deployment, each applied and waited for before the next.
+The stages of a deployment; each is applied and waited for before the next.
 
-Every object carries the label `stage`; what it names is applied at a time.
+The label `stage` assigns every object to one.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ AGREE = ("/etc/patroni/agree.sh", "/etc/patroni/patroni.yml", "/etc/patroni")
 
 
 def apply(manifests: Path, stage: str) -> None:
-    """Bring one stage's objects to the cluster."""
+    """Apply the objects of one stage."""
     kubectl(
         "apply", "--server-side", "--force-conflicts", "--field-manager=deploy",
         "-l", f"stage={stage}", "-f", str(manifests),
@@ -35,19 +35,19 @@ def stores(manifests: Path, *, say: Say) -> None:
         return
     apply(manifests, "store")
     wait("stores", lambda: _missing("statefulsets", "stage=store"), seconds=STORE_SECONDS, say=say)
-    # Patroni reads what its members agree on only when a cluster is new.
+    # Patroni reads its dynamic configuration only when a cluster is new.
     kubectl("exec", "-n", NAMESPACE, "postgres-0", "-c", "app", "--", *AGREE)
 
 
 def migrations(manifests: Path, *, say: Say) -> None:
-    """Run the migrations anew and wait for their end; a failed one's last words are the error."""
+    """Run the migrations again and wait for them; the end of a failed one's log is the error."""
     kubectl("delete", "jobs", "-n", NAMESPACE, "-l", "stage=migration", "--ignore-not-found", "--wait")
     apply(manifests, "migration")
     wait("migrations", _unfinished_jobs, seconds=MIGRATION_SECONDS, say=say)
 
 
 def services(manifests: Path, *, say: Say) -> None:
-    """Roll the services out and wait until as many replicas as wanted are new and ready."""
+    """Roll out the services and wait until the desired number of new replicas is ready."""
     apply(manifests, "service")
     wait("services", lambda: _missing("deployments", "stage=service"), seconds=ROLLOUT_SECONDS, say=say)
 
@@ -59,7 +59,9 @@ def _unfinished_jobs() -> str | None:
         if any(each["type"] == "Failed" and each["status"] == "True" for each in status.get("conditions", [])):
             raise ClusterError(f"{name} failed:\n{_last_words(name)}")
         if not status.get("succeeded"):
-            unfinished.append(f"{name} runs" + (f", {status['failed']} failed tries" if status.get("failed") else ""))
+            unfinished.append(
+                f"{name} is running" + (f", {status['failed']} failed attempts" if status.get("failed") else "")
+            )
     return "; ".join(unfinished) or None
 
 
@@ -74,7 +76,7 @@ def _missing(kind: str, selector: str) -> str | None:
 
 
 def _progress(workload: dict[str, Any], least: int) -> str | None:
-    """What a Deployment or StatefulSet still lacks, or None."""
+    """Return what a Deployment or StatefulSet still lacks, or None."""
     status, name = workload.get("status", {}), workload["metadata"]["name"]
     wanted = max(workload["spec"].get("replicas", 1), least)
     new, ready, all_pods = (status.get(key, 0) for key in ("updatedReplicas", "readyReplicas", "replicas"))

@@ -1,10 +1,10 @@
 """
-Takes the system off the cluster that KUBECONFIG names.
+Removes the system from the cluster that KUBECONFIG names.
 
     python3 -m k8s.undeploy
 
-The volumes, the secrets and what PostgreSQL's members agreed on stay, so that the next deploy
-finds every order; DATA=delete removes these too, with the namespace.
+The volumes, the secrets and Patroni's state are kept, so that the next deployment finds every order; DATA=delete
+removes these too, with the namespace.
 """
 
 import os
@@ -23,7 +23,7 @@ SECONDS = 300
 
 
 def main() -> None:
-    """Undeploy, or end the program with what is wrong."""
+    """Undeploy, or exit with an error."""
     try:
         undeploy(everything=os.environ.get("DATA") == "delete")
     except ClusterError as error:
@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def undeploy(*, everything: bool) -> None:
-    """Remove the stages in reverse, or all of the namespace."""
+    """Remove the stages in reverse order, or the whole namespace."""
     if everything:
         say(f"removing the namespace {NAMESPACE} and all data in it")
         kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait", seconds=SECONDS)
@@ -41,11 +41,11 @@ def undeploy(*, everything: bool) -> None:
         selector = ("-l", f"stage={stage}", "--ignore-not-found", "--wait")
         kubectl("delete", KINDS, "-n", NAMESPACE, *selector, seconds=SECONDS)
     kubectl("wait", "pods", "--all", "-n", NAMESPACE, "--for=delete", f"--timeout={SECONDS}s", seconds=SECONDS + 10)
-    say("volumes and secrets stay; DATA=delete removes them")
+    say("volumes and secrets are kept; DATA=delete removes them")
 
 
 def say(line: str) -> None:
-    """Show a line of progress."""
+    """Print a line of progress."""
     print(f"undeploy: {line}", flush=True)
 
 

@@ -1,7 +1,7 @@
 """
 Receives spans from OpenTelemetry's exporters (OTLP over gRPC) and sends them to Zipkin in its own format.
 
-python -m stack.spans HOST:PORT http://HOST:PORT/api/v2/spans
+    python -m stack.spans HOST:PORT http://HOST:PORT/api/v2/spans
 
 Zipkin's server does not accept OTLP itself. On a cluster, the OpenTelemetry Collector takes this place.
 """

@@ -1,1 +1,1 @@
-"""What developers run on the code: checks and test suites."""
+"""The developers' tools: checks and test suites."""

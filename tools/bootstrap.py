@@ -1,5 +1,5 @@
 """
-The developers' commands from nothing but Python: `python3 -m tools.bootstrap COMMAND…`.
+The entry point of the developers' commands, with nothing installed but Python: `python3 -m tools.bootstrap COMMAND…`.
 """
 
 import sys

@@ -1,5 +1,5 @@
 """
-Lints the contract with buf and compares it with the one that was released, on the one descriptor set.
+Lints the contract with buf and checks it for breaking changes against the released one, with one descriptor set.
 
 Run as `python -m tools.contract`.
 """
@@ -13,10 +13,10 @@ SECONDS = 120
 
 
 def main() -> int:
-    """0 when buf has no complaint."""
+    """Run both checks; return 0 if buf reports nothing."""
     buf = [sys.executable.removesuffix("python") + "buf"]
     described = str(CHECKOUT / "build" / "descriptors.binpb")
-    # The set has what ours imports, too; that is not ours to lint.
+    # The set also contains imported files, which are not linted.
     rules = ["--config", str(CHECKOUT / "protos" / "buf.yaml"), "--path", "shop"]
     released = ["--against", str(CHECKOUT / "protos" / "released.binpb")]
     commands = ([*buf, "lint", described, *rules], [*buf, "breaking", described, *released, *rules])

@@ -1,5 +1,5 @@
 """
-`make lint`: every check of the code that needs no running system.
+`make lint`: all static checks.
 """
 
 import argparse
@@ -40,8 +40,8 @@ def run(chosen: Settings, _options: argparse.Namespace) -> int:
 
 
 def lint(settings: Settings) -> int:
-    """Run all checks, also after one has failed; 0 when every one passed."""
-    # Most of them use one core, and the pages' is Node's.
+    """Run all checks, even if one fails; return 0 if every one passed."""
+    # Most of them use one core; those of the pages run in Node.
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
         passed = threads.map(lambda check: _passes(settings, *check), checks(settings).items())
         failed = [name for name, good in zip(checks(settings), passed, strict=True) if not good]
@@ -51,14 +51,14 @@ def lint(settings: Settings) -> int:
 
 
 def checks(settings: Settings) -> dict[str, Sequence[str]]:
-    """The checks by name, the long ones first, so that the others run beside them."""
+    """Return the checks by name, the longest first, so that the others run beside them."""
     tool = settings.venv / "bin"
     sources = [source for source in SOURCES if (settings.checkout / source).is_dir()]
     return {
         "types": (f"{tool}/python", "-m", "mypy", *sources),
         "pages": (f"{tool}/python", "-m", "gateway.pages.build", "--check"),
         "dead code": (f"{tool}/python", "-m", "tools.dead_code", *sources),
-        # Most tests need what is not here: whether they can be read at all shows in seconds.
+        # Most tests cannot run here, but whether they can be imported shows in seconds.
         "tests": (f"{tool}/python", "-m", "pytest", "--collect-only", "-qq", "-p", "no:cacheprovider", "tests"),
         "imports": (f"{tool}/python", "-c", "from importlinter.cli import lint_imports_command as run; run()"),
         "contract": (f"{tool}/python", "-m", "tools.contract"),
@@ -68,7 +68,7 @@ def checks(settings: Settings) -> dict[str, Sequence[str]]:
 
 
 def _passes(settings: Settings, name: str, command: Sequence[str]) -> bool:
-    """Run one check; what it says is shown only when it fails."""
+    """Run one check; print its output only if it fails."""
     begin = time.monotonic()
     finished = subprocess.run(
         command, cwd=settings.checkout, capture_output=True, text=True, timeout=SECONDS, check=False
@@ -77,6 +77,6 @@ def _passes(settings: Settings, name: str, command: Sequence[str]) -> bool:
     said = [f"lint: {name}: {'passed' if passed else 'FAILED'} ({time.monotonic() - begin:.1f} s)"]
     if not passed:
         said.append((finished.stdout + finished.stderr).strip())
-    # In one piece, since others print at the same time.
+    # Printed at once, since checks run in parallel.
     print("\n".join(said), flush=True)
     return passed

@@ -1,5 +1,5 @@
 """
-The reasons that callers may be told, as the page docs/errors.md.
+Generates docs/errors.md, the reasons of errors that callers may get.
 
 Run as `python -m tools.reasons`.
 """
@@ -31,19 +31,19 @@ HTTP = {
     "DEADLINE_EXCEEDED": 504,
 }
 ADVICE = {
-    "same": "Send the same call again, with the same key",
-    "token": "Sign in, then send the same call again, with the same key",
-    "read": "Read the resource again and decide anew; a repeat of the same call never succeeds",
-    "later": "The same intent may be tried again once that has changed, with a new key",
-    "new": "Correct the call; what is corrected is another call, with a new key",
-    "never": "Do not repeat it",
+    "same": "Retry the same call, with the same key",
+    "token": "Sign in, then retry the same call, with the same key",
+    "read": "Read the resource again and decide again; a retry of the same call never succeeds",
+    "later": "The intent may be tried again once that has changed, with a new key",
+    "new": "Correct the call; a corrected call is a new one, with a new key",
+    "never": "Do not retry",
 }
 COLUMNS = ("| reason | status | from | what it means |", "|---|---|---|---|")
 
 
 def read() -> dict[str, dict[str, Any]]:
     """
-    Return the reasons that callers may be told.
+    Return the reasons that callers may get.
     """
     reasons: dict[str, dict[str, Any]] = _table()["reasons"]
     return reasons
@@ -51,7 +51,7 @@ def read() -> dict[str, dict[str, Any]]:
 
 def statuses(row: dict[str, Any]) -> list[int]:
     """
-    Return the HTTP statuses that a reason may come with; none for what comes in no answer of its own.
+    Return the HTTP statuses that a reason may come with; none if it is not returned directly.
     """
     http = row.get("http", HTTP[row["code"]])
     return [] if http is None else [int(each) for each in str(http).split(" or ")]
@@ -59,7 +59,7 @@ def statuses(row: dict[str, Any]) -> list[int]:
 
 def page(reasons: dict[str, dict[str, Any]]) -> str:
     """
-    Return the page for people: one table for each advice.
+    Return the page: one table for each advice.
     """
     parts = [str(_table()["page"])]
     for repeat, advice in ADVICE.items():

@@ -1,5 +1,6 @@
 """
-`make test`: checks, unit tests, then integration tests on a stack of their own, which is taken down.
+`make test`: lint, unit tests, then component and integration tests, the latter on a stack of their own that is taken
+down afterwards.
 """
 
 import argparse
@@ -21,8 +22,8 @@ from stack.settings import Settings
 from stack.topology import system as everything
 from tools import lint
 
-# An edge port and a network that no other stack has unless somebody chose them; TEST_PORT lets several checkouts
-# of one machine test at the same time.
+# An edge port and a network that no other stack uses by default; TEST_PORT lets several checkouts of one machine test
+# at the same time.
 PORT, NETWORK = 18080, 200
 UNIT_SECONDS = 600
 COMPONENTS_SECONDS = 1200
@@ -30,32 +31,32 @@ INTEGRATION_SECONDS = 1800
 RESILIENCE_SECONDS = 900
 BROWSER_SECONDS = 1200
 SERVICES_AT_A_TIME = 3
-# They have fixed addresses, and what they look at depends on time: one after the other.
+# They use fixed addresses and check timing: one after the other.
 RIGS = ("tests/system", "tests/mesh", "tests/components/edge", "tests/components/hops")
 INTERRUPT_SECONDS = 30
 
 
 def unit_command(chosen: Settings, options: argparse.Namespace) -> int:
-    """Run the unit tests, or those of them that TESTS names."""
+    """Run the unit tests, or those that TESTS names."""
     artifacts.contract(chosen, say=Progress().say)
     return unit(chosen, Progress(), options.tests)
 
 
 def components_command(chosen: Settings, options: argparse.Namespace) -> int:
-    """Run the tests of single components, or those of them that TESTS names."""
+    """Run the component tests, or those that TESTS names."""
     artifacts.contract(chosen, say=Progress().say)
     return components(chosen, Progress(), options.tests)
 
 
 def integration_command(chosen: Settings, options: argparse.Namespace) -> int:
-    """Run the integration tests, or those of them that TESTS names, on a stack of their own."""
+    """Run the integration tests, or those that TESTS names, on a stack of their own."""
     state.claim(chosen)
     with exclusive(chosen, "tests"):
         return integration(of_tests(chosen), Progress(), options.tests)
 
 
 def all_command(settings: Settings, _options: argparse.Namespace) -> int:
-    """Exit code 0 only when all passed; nothing is left running."""
+    """Return 0 only if all passed; nothing is left running."""
     progress = Progress()
     state.claim(settings)
     with exclusive(settings, "tests"):
@@ -69,20 +70,20 @@ def all_command(settings: Settings, _options: argparse.Namespace) -> int:
 
 
 def unit(settings: Settings, progress: Progress, tests: str = "") -> int:
-    """The tests that need no stack."""
+    """Run the tests that need no stack."""
     progress.say("unit tests")
-    # A single test stays in one process, where a debugger can stop it.
+    # A single test runs in the main process, where a debugger can stop it.
     parallel = () if tests else ("-n", "auto", "--dist", "worksteal")
     return _pytest(settings, tests or "tests/unit", *parallel, seconds=UNIT_SECONDS)
 
 
 def components(settings: Settings, progress: Progress, tests: str = "") -> int:
-    """The tests that start the real programs which one component needs, but no stack."""
+    """Run the tests of single components."""
     artifacts.kafka(settings, say=progress.say)
-    progress.say("tests of components")
+    progress.say("component tests")
     if tests:
         return _pytest(settings, tests, seconds=COMPONENTS_SECONDS)
-    # A service with its stores waits more than it computes, and has no fixed address.
+    # A service with its stores mostly waits, and has no fixed address.
     parallel = ("-n", str(SERVICES_AT_A_TIME), "--dist", "loadfile", *(f"--ignore={rig}" for rig in RIGS))
     return _pytest(settings, "tests/components", *parallel, seconds=COMPONENTS_SECONDS) or _pytest(
         settings, *RIGS, seconds=COMPONENTS_SECONDS
@@ -90,7 +91,7 @@ def components(settings: Settings, progress: Progress, tests: str = "") -> int:
 
 
 def of_tests(settings: Settings) -> Settings:
-    """The tests' own stack: a folder in the state, another port, another network."""
+    """Return the settings of the tests' own stack: a folder in the state, another port, another network."""
     port = settings_module.integer(os.environ, "TEST_PORT", PORT, 1024, settings_module.HIGHEST_PORT)
     network = NETWORK if port == PORT else settings_module.network_of(port)
     differing = (f"STATE={settings.state_of_tests}", f"PORT={port}", f"NETWORK={network}", f"TOOLS={settings.tools}")
@@ -98,7 +99,7 @@ def of_tests(settings: Settings) -> Settings:
 
 
 def integration(own: Settings, progress: Progress, tests: str = "") -> int:
-    """The tests of a whole stack, which is started for them and ended after them."""
+    """Run the tests of a whole stack, which is started for them and stopped after them."""
     clean_up(own, progress)
     try:
         up(own, progress)
@@ -106,18 +107,18 @@ def integration(own: Settings, progress: Progress, tests: str = "") -> int:
         failed = _pytest(own, tests or "tests/integration", seconds=INTEGRATION_SECONDS)
         if failed or tests:
             return failed
-        progress.say("tests of what is lost when parts fail")
+        progress.say("resilience tests")
         failed = _pytest(own, "tests/resilience", seconds=RESILIENCE_SECONDS)
         if failed:
             return failed
-        progress.say(f"tests of the pages; screenshots go to {own.state}/screenshots")
+        progress.say(f"browser tests; screenshots are in {own.state}/screenshots")
         return _pytest(own, "tests/browser", seconds=BROWSER_SECONDS)
     finally:
         clean_up(own, progress)
 
 
 def clean_up(own: Settings, progress: Progress) -> None:
-    """End the tests' stack and forget what it stored; its logs and screenshots stay."""
+    """Stop the tests' stack and remove its data; its logs and screenshots are kept."""
     if state.exists(own):
         end.down(own, everything.steps(describe(own)), progress)
         clean.clean(own, keep=("log", "screenshots"))
@@ -136,7 +137,7 @@ def _pytest(settings: Settings, *words: str, seconds: int) -> int:
 
 
 def _interrupt(tests: "subprocess.Popen[bytes]") -> None:
-    """End tests that still run as Ctrl-C does, so that they end what they started."""
+    """Interrupt running tests like Ctrl-C does, so that they clean up."""
     if tests.poll() is None:
         tests.send_signal(signal.SIGINT)
         try:

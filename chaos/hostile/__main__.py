@@ -1,7 +1,7 @@
 """
 Attacks the running stack while a bystander places orders, and reports which attacks affected the bystander.
 
-python -m chaos.hostile [--rows NAME,NAME] [--seconds N] [--seed N]
+    python -m chaos.hostile [--rows NAME,NAME] [--seconds N] [--seed N]
 
 Prints a table and exits with 1 if a criterion is violated: 99.9 % of the bystander's calls succeed, 99 % within 500
 ms, no replica is ejected, nothing restarts, and memory use is back to normal within a minute.

@@ -46,7 +46,7 @@ def experiment(seed: int, minutes: float) -> Experiment:
     return Experiment(
         name=f"random-{seed}",
         title=f"Random faults of seed {seed} for {minutes:g} minutes",
-        hypothesis="However faults overlap, nothing acknowledged is lost, doubled or oversold, and the system recovers.",
+        hypothesis="However faults overlap, nothing acknowledged is lost, doubled or oversold, and all recovers.",
         steady_state=[Bound("success", at_least=0.95), Bound("pending", at_most=30), Bound("unhealthy", at_most=0)],
         load=LoadPlan(customers=8, pause_s=0.3),
         method=method,

@@ -1,10 +1,11 @@
 """
 Cuts the network between two sides of a one-machine stack, until it is healed.
 
-chaos/network-partition.py --between orders --and postgres --for 20s [--one-way] [--loss 30%] [--delay 200ms]
-chaos/network-partition.py --list chaos/network-partition.py --heal [NAME]
+    chaos/network-partition.py --between orders --and postgres --for 20s [--one-way] [--loss 30%] [--delay 200ms]
+    chaos/network-partition.py --list
+    chaos/network-partition.py --heal [NAME]
 
-Which stack is read from PORT, NETWORK and STATE, as every command does. Needs root and nftables. A partition that this
+PORT, NETWORK and STATE select the stack, as for every command. Needs root and nftables. A partition that this
 command no longer renews, because it was killed, is lifted by the kernel within 8 s. A delay uses a proxy: it resets
 the connections that are open when it begins and when it ends.
 """

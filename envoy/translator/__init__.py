@@ -1,3 +1,3 @@
 """
-Turns Istio's files into the configuration of real Envoy sidecars and gateways.
+Translates Istio's files into the configuration of real Envoy sidecars and gateways.
 """

@@ -36,7 +36,7 @@ EMPTY = Registry()
 
 def main(arguments: list[str] | None = None) -> int:
     """
-    Run one command; 1 if the files are wrong, with a line for each mistake.
+    Run one command; return 1 if the files are invalid, after printing a line for each error.
     """
     return until_reader_leaves(lambda: _run(arguments))
 
@@ -55,7 +55,7 @@ def _check(options: argparse.Namespace) -> None:
     registry = load_registry(options.registry) if options.registry else EMPTY
     resources = Checker().load(*options.istio)
     translate(Mesh(registry, resources), out=Path("/nowhere"), certificates=Path("/nowhere"))
-    print(f"{len(resources)} resources are good")
+    print(f"{len(resources)} resources are valid")
 
 
 def _write(options: argparse.Namespace) -> None:
@@ -105,7 +105,7 @@ def _delete(options: argparse.Namespace) -> None:
 
 def _diff(options: argparse.Namespace) -> None:
     lines = list(diff(_places(options), options.file))
-    print("\n".join(lines) if lines else "nothing changes")
+    print("\n".join(lines) if lines else "no changes")
 
 
 def _dump(options: argparse.Namespace) -> int:
@@ -113,10 +113,10 @@ def _dump(options: argparse.Namespace) -> int:
     chosen = [w for w in workloads if options.workload in (w.name, w.labels.get("app"))]
     if not chosen:
         known = ", ".join(workload.name for workload in workloads)
-        print(f"{options.workload!r} is no workload; there are {known}", file=sys.stderr)
+        print(f"unknown workload {options.workload!r}; known are {known}", file=sys.stderr)
         return 1
     for workload in chosen:
-        print(dump(workload) or f"{workload.name} does not run")
+        print(dump(workload) or f"{workload.name} is not running")
     return 0
 
 
@@ -140,7 +140,7 @@ def _places(options: argparse.Namespace) -> Places:
 @dataclass(frozen=True)
 class Command:
     """
-    A command: what it does, its function, and the options that must be given.
+    A command: its help, its function, and its required options.
     """
 
     text: str
@@ -153,20 +153,20 @@ COMMANDS = {
     "check": Command("check the Istio files", _check, frozenset({"istio"})),
     "write": Command("write the configuration of every Envoy", _write, frozenset(FOLDERS)),
     "certificates": Command("issue and renew certificates", _certificates, frozenset({"registry", "out"})),
-    "serve": Command("keep running Envoys at what the files say", _serve, frozenset(FOLDERS)),
+    "serve": Command("keep running Envoys in sync with the files", _serve, frozenset(FOLDERS)),
     "apply": Command("apply a file to the running mesh", _apply, frozenset({*FOLDERS, "file"})),
-    "delete": Command("take back what was applied from a file", _delete, frozenset({*FOLDERS, "file"})),
-    "diff": Command("show what a file, or what was applied, changes", _diff, frozenset(FOLDERS)),
-    "dump": Command("show what a sidecar has", _dump, frozenset({"registry", "workload"})),
-    "breakers": Command("show every breaker", _breakers, frozenset({"registry", "out"})),
+    "delete": Command("delete what was applied from a file", _delete, frozenset({*FOLDERS, "file"})),
+    "diff": Command("show what a file, or what is applied, changes", _diff, frozenset(FOLDERS)),
+    "dump": Command("show the configuration of a sidecar", _dump, frozenset({"registry", "workload"})),
+    "breakers": Command("show the outlier detection state of every host", _breakers, frozenset({"registry", "out"})),
 }
 HELP = {
-    "istio": "a folder of Istio files; may be given again",
-    "registry": "the file that stands for what Kubernetes knows",
+    "istio": "a folder of Istio files; can be repeated",
+    "registry": "the registry file, which replaces Kubernetes' API",
     "certificates": "the folder of certificates",
     "out": "the folder to write to",
-    "file": "a file of Istio resources",
-    "workload": "a workload's name, or a service's for all of its workloads",
+    "file": "a file with Istio resources",
+    "workload": "the name of a workload, or of a service for all of its workloads",
 }
 
 
@@ -181,9 +181,13 @@ def _parser() -> argparse.ArgumentParser:
             kind = str if option == "workload" else Path
             sub.add_argument(f"--{option}", type=kind, action=action, required=option in command.required, help=text)
         if name == "serve":
-            sub.add_argument("--metrics", metavar="HOST:PORT", help="where Prometheus finds the controller's metrics")
+            sub.add_argument("--metrics", metavar="HOST:PORT", help="the address of the controller's metrics")
         if name == "certificates":
-            sub.add_argument("--renew", action="store_true", help="renew all, not only those past half of their life")
+            sub.add_argument(
+                "--renew",
+                action="store_true",
+                help="renew all certificates, not only those past half of their lifetime",
+            )
     return parser
 
 

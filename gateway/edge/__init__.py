@@ -1,1 +1,1 @@
-"""The REST edge, made from the contract: the filters of its Envoy, the descriptor set and the OpenAPI document."""
+"""Generates the REST edge from the contract: the filters of its Envoy, the descriptor set and the OpenAPI document."""

@@ -1,5 +1,5 @@
 """
-Write what the edge needs from the contract.
+Generates the edge's files from the contract.
 
     python -m gateway.edge [--descriptors FILE] [--output FOLDER] [--openapi FILE] [--namespace NAME]
 """
@@ -17,12 +17,12 @@ import yaml
 from gateway.edge import contract, filters, openapi
 
 BUILD = Path(__file__).resolve().parents[2] / "build"
-HEAD = "# Made from the contract by `python -m gateway.edge`; changes here are lost.\n"
+HEAD = "# Generated from the contract by `python -m gateway.edge`; do not edit.\n"
 
 
 def main(arguments: list[str] | None = None) -> None:
     """
-    Write the EnvoyFilter, its kustomization and the OpenAPI document; end the program if the contract is unusable.
+    Write the EnvoyFilter, its kustomization and the OpenAPI document; exit with an error if the contract is unusable.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -40,14 +40,14 @@ def main(arguments: list[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[1])
     parser.add_argument("--descriptors", type=Path, default=BUILD / "descriptors.binpb")
-    parser.add_argument("--output", type=Path, default=BUILD / "istio", help="folder for what is written")
-    parser.add_argument("--openapi", type=Path, default=BUILD / "openapi.json", help="file for the OpenAPI document")
+    parser.add_argument("--output", type=Path, default=BUILD / "istio", help="output folder")
+    parser.add_argument("--openapi", type=Path, default=BUILD / "openapi.json", help="path of the OpenAPI document")
     parser.add_argument("--namespace", default="shop", help="namespace of the resources")
     return parser
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes texts of several lines as a block, so that people can read them."""
+    """A YAML dumper that writes multi-line strings as blocks, for readability."""
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -60,7 +60,7 @@ _Dumper.add_representer(str, _text)
 
 def write(path: Path, resource: dict[str, Any]) -> None:
     """
-    Write *resource* to *path* as YAML, replacing it in one step so that a watcher never sees half of it.
+    Write *resource* to *path* as YAML, atomically, so that a watcher never reads half a file.
     """
     text = HEAD + yaml.dump(resource, Dumper=_Dumper, sort_keys=False, width=120)
     temporary = path.with_name(f".{path.name}.new")

@@ -1,4 +1,4 @@
-"""What the contract's comments say, by the full name of what they are about."""
+"""The comments of the contract by the full name of the element they describe."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Protocol
 from google.protobuf.descriptor_pb2 import DescriptorProto, EnumDescriptorProto, FileDescriptorProto, FileDescriptorSet
 
 Path = tuple[int, ...]
-# Instructions to tools are not for readers.
+# Directives for tools are removed.
 _INSTRUCTION = re.compile(r"^\s*buf:lint:ignore.*$", re.MULTILINE)
-# Field numbers of descriptor.proto, which make up the paths of comments.
+# Field numbers of descriptor.proto, which make up the source paths of comments.
 _FILE_MESSAGE, _FILE_ENUM, _FILE_SERVICE = 4, 5, 6
 _MESSAGE_FIELD, _MESSAGE_MESSAGE, _MESSAGE_ENUM = 2, 3, 4
 _ENUM_VALUE, _SERVICE_METHOD = 2, 2
@@ -24,7 +24,7 @@ class _Named(Protocol):
 
 def of_files(files: FileDescriptorSet) -> dict[str, str]:
     """
-    Return the comments of *files*, their lines joined where the author only wrapped them.
+    Return the comments of *files*, with wrapped lines joined.
     """
     return {name: text for file in files.file for name, text in _of_file(file)}
 

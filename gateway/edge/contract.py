@@ -1,4 +1,4 @@
-"""The contract as the edge sees it: which REST request is which gRPC method."""
+"""The contract as the edge sees it: which REST request maps to which gRPC method."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError
 
 VERBS = ("get", "put", "post", "delete", "patch")
-# A variable of a path template and what it may be: `{name=orders/*}`, `{shelf}`.
+# A variable of a path template and its pattern: `{name=orders/*}`, `{shelf}`.
 _VARIABLE = re.compile(r"{([a-z0-9_.]+)(?:=([^}]*))?}")
 
 
 class UnusableContract(Exception):
-    """The descriptor set cannot be read, or says something the edge cannot serve."""
+    """The descriptor set cannot be read, or contains something that the edge cannot serve."""
 
 
 @dataclass(frozen=True)
 class Binding:
     """
-    One REST request that is one gRPC call.
+    The mapping of a REST request to a gRPC call.
 
-    *body* is the request's field that the body fills, `*` for all that the path
-    leaves, or empty. Whatever neither path nor body fills may come in the query.
+    *body* is the field of the request message that the body fills, `*` for all fields that are not in the path, or
+    empty. Fields in neither path nor body may be query parameters.
     """
 
     verb: str
@@ -67,7 +67,9 @@ class Binding:
 
     @property
     def needs_key(self) -> bool:
-        """Whether the caller must name the intent in a header or the query, the body having no place for it."""
+        """
+        Whether the caller must send an idempotency key in a header or the query, because the body has no field for it.
+        """
         return any(field.name == "request_id" and is_required(field) for field in self.query_fields)
 
 
@@ -99,21 +101,21 @@ class Contract:
 
 def is_required(field: FieldDescriptor) -> bool:
     """
-    Whether the contract says that callers must fill *field*.
+    Return whether the contract declares *field* as required.
     """
     return field_behavior_pb2.REQUIRED in field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
 
 
 def load(path: Path) -> Contract:
     """
-    Read the descriptor set at *path*; `UnusableContract` says what is wrong with it.
+    Read the descriptor set at *path*; raises `UnusableContract` that says what is wrong with it.
     """
     try:
         files = FileDescriptorSet.FromString(path.read_bytes())
     except OSError as error:
         raise UnusableContract(f"{path}: {error.strerror}; `make protos` builds it") from error
     except DecodeError as error:
-        raise UnusableContract(f"{path}: is not a descriptor set; `make protos` builds it") from error
+        raise UnusableContract(f"{path}: not a descriptor set; `make protos` builds it") from error
     pool = DescriptorPool()
     for file in files.file:
         pool.Add(file)

@@ -1,9 +1,8 @@
 """
-The EnvoyFilter that makes an Istio gateway this API's edge.
+Generates the EnvoyFilter that turns an Istio gateway into the edge of this API.
 
-Envoy takes the descriptors inside the configuration, not from a file: that is
-the one way that is the same on a laptop and on a cluster, where it needs no
-volume, and a new contract reaches a running edge like any other change.
+The descriptors are embedded in Envoy's configuration instead of a file, because that works the same on a laptop and on
+a cluster, where it needs no volume, and a new contract reaches a running edge like any other change.
 """
 
 from __future__ import annotations
@@ -19,16 +18,17 @@ from gateway.edge import descriptors, replies, routes
 from gateway.edge.contract import Contract
 
 MAX_BODY_BYTES = 1024 * 1024
-# Of a call that needs none, or only a few words; istio/edge-filters.yaml names the routes that take the whole.
+# The size limit of requests without a body or with a short one; istio/edge-filters.yaml names the routes with a larger
+# limit.
 SMALL_BODY_BYTES = 16 * 1024
 MAX_RESPONSE_BYTES = 8 * 1024 * 1024
 EXTENSIONS = "type.googleapis.com/envoy.extensions.filters"
 HCM = "envoy.filters.network.http_connection_manager"
-# Before anybody is known, and when the body is there; each script uses what those before it define.
+# Before authentication, and when the body has arrived; each script uses the definitions of those before it.
 AT_FIRST = ("headers", "text", "fields", "conditions", "request", "response")
 WITH_TOKEN, WITH_BODY = ("headers", "token"), ("headers", "json", "body")
 FAULT, JWT = "envoy.filters.http.fault", "envoy.filters.http.jwt_authn"
-# What is served to gRPC clients beside the contract.
+# Served to gRPC clients in addition to the contract.
 HEALTH = "/grpc.health.v1.Health/Check"
 REFLECTION = tuple(f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo" for version in ("v1", "v1alpha"))
 
@@ -37,13 +37,11 @@ def edge_api(contract: Contract, *, namespace: str) -> dict[str, Any]:
     """
     Return the EnvoyFilter with everything at the edge that follows from the contract.
 
-    In the order of a request: CORS, compression, the Lua filter, JWT, a Lua filter for
-    what the token says, authorization, the body and a Lua filter that looks at it, the
-    transcoder, faults, the router. So what is no request is refused by its headers, who
-    calls is known before a body is read, and a call takes a place at a service only
-    when its body is there. The first Lua filter reads responses as JSON and not yet
-    compressed, and everything that a VirtualService says of a method holds for both
-    kinds of clients, under the method's gRPC path.
+    In the order of a request: CORS, compression, the Lua filter for headers, JWT, a Lua filter for the claims,
+    authorization, body buffering and a Lua filter that checks the body, the transcoder, fault injection, the router.
+    So a malformed request is rejected by its headers, the caller is authenticated before a body is read, and a call
+    uses a service's capacity only once its body is complete. The first Lua filter sees responses as uncompressed JSON,
+    and what a VirtualService says of a method's gRPC path applies to both kinds of clients.
     """
     return {
         "apiVersion": "networking.istio.io/v1alpha3",
@@ -106,13 +104,14 @@ def transcoder(contract: Contract) -> dict[str, Any]:
             "convert_grpc_status": True,
             "query_param_unescape_plus": True,
             "ignored_query_parameters": list(routes.EDGE_PARAMETERS),
-            # Pages, health and preflights have no binding and go on to the routes; the Lua filter refuses the rest.
+            # Pages, health checks and preflights have no binding and go on to the routes; the Lua filter rejects
+            # everything else.
             "request_validation_options": {
                 "reject_unknown_method": False,
                 "reject_unknown_query_parameters": True,
                 "reject_binding_body_field_collisions": True,
             },
-            # A stock of 0 is an answer, so zeros are printed.
+            # A stock of 0 is meaningful, so zero values are printed.
             "print_options": {"always_print_primitive_fields": True, "stream_sse_style_delimited": True},
             "max_request_body_size": MAX_BODY_BYTES,
             "max_response_body_size": MAX_RESPONSE_BYTES,
@@ -122,21 +121,21 @@ def transcoder(contract: Contract) -> dict[str, Any]:
 
 def whole_body() -> dict[str, Any]:
     """
-    Return the filter that holds a call until its body is there; the routes say where more may come.
+    Return the filter that buffers a call until its body is complete; routes can set a larger limit.
     """
     return _filter("envoy.filters.http.buffer", "buffer.v3.Buffer", {"max_request_bytes": SMALL_BODY_BYTES})
 
 
 def lua_with_token() -> dict[str, Any]:
     """
-    Return the Lua filter that looks at what a good token says.
+    Return the Lua filter that checks the claims of a valid token.
     """
     return _lua("token", {}, WITH_TOKEN)
 
 
 def lua_with_body(contract: Contract) -> dict[str, Any]:
     """
-    Return the Lua filter that looks at the body.
+    Return the Lua filter that checks the body.
     """
     requests = routes.requests(contract.bindings, contract.pool)
     return _lua("body", {"STREAMS": dict.fromkeys(REFLECTION, True), "REQUESTS": requests}, WITH_BODY)
@@ -144,7 +143,7 @@ def lua_with_body(contract: Contract) -> dict[str, Any]:
 
 def lua(contract: Contract) -> dict[str, Any]:
     """
-    Return the Lua filter that looks at headers and at responses.
+    Return the Lua filter that checks headers and handles responses.
     """
     invalid = failures.BY_HTTP[400].status("%s", "%s")
     invalid["details"][1]["fieldViolations"][0]["description"] = "%s"
@@ -157,9 +156,9 @@ def lua(contract: Contract) -> dict[str, Any]:
         "ROUTES": routes.table(contract.bindings),
         "FAILURES": {code: _lua_failure(failure) for code, failure in failures.BY_CODE.items()},
         "KEYS_UNAVAILABLE": _lua_failure(failures.KEYS_UNAVAILABLE),
-        # Where a service suggests no wait although one helps.
+        # Used where a service sends no RetryInfo although a retry helps.
         "RETRY_AFTER": {str(each.http): each.retry_after_s for each in failures.FAILURES if each.retry_after_s},
-        # string.format with the message, the field and what is wrong with it.
+        # Arguments of string.format: the message, the field and the violation.
         "INVALID_FIELD": _compact(invalid),
     }
     return _lua("edge", tables, AT_FIRST)
@@ -167,7 +166,7 @@ def lua(contract: Contract) -> dict[str, Any]:
 
 def _lua(name: str, tables: dict[str, Any], scripts: Sequence[str]) -> dict[str, Any]:
     """
-    Return a Lua filter: the scripts after the tables that they read.
+    Return a Lua filter: the tables that the scripts read, followed by the scripts.
     """
     lines = [f"{name} = {routes.to_lua(value)}" for name, value in tables.items()]
     folder = resources.files("gateway.edge").joinpath("lua")
@@ -192,7 +191,7 @@ def _compact(value: object) -> str:
 
 def compressor() -> dict[str, Any]:
     """
-    Return the gzip filter for JSON and what pages are made of; event streams and gRPC stay as they are.
+    Return the gzip filter for JSON and the files of the pages; event streams and gRPC are not compressed.
     """
     kinds = ["application/json", "text/html", "text/css", "text/javascript", "image/svg+xml"]
     library = {

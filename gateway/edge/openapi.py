@@ -1,5 +1,5 @@
 """
-The REST API as OpenAPI 3.1, made from the contract and from what the edge adds to it.
+The REST API as OpenAPI 3.1, generated from the contract and from what the edge adds to it.
 
 Source: https://spec.openapis.org/oas/v3.1.1
 """
@@ -19,43 +19,45 @@ from gateway.edge.contract import Binding, Contract, is_required
 
 JSON = "application/json"
 EVENTS = "text/event-stream"
-# A method's comment says what a success is where it is not 200: `(REST: 201)`.
+# A method's comment names the success status if it is not 200: `(REST: 201)`.
 _SUCCESS = re.compile(r"\(REST: (\d{3})\)")
-_ABOUT = """Orders and products of the shop.
+_ABOUT = """
+Orders and products of the shop.
 
 Every error has the form of `google.rpc.Status`: a code, a message for people, and details, of which
-`google.rpc.ErrorInfo` has a reason for programs. Where waiting helps, `Retry-After` says how long.
-Numbers of 64 bits are strings."""
+`google.rpc.ErrorInfo` has a reason for programs. If a retry helps, `Retry-After` says when. 64-bit integers are
+strings.
+"""
 _ERRORS = {
-    400: "The request is wrong, or the state of the system does not allow it.",
-    409: "Lost against another call at the same time: repeat it; or the etag is an old one: read again first.",
-    412: "The ETag in If-Match is an old one; read again first.",
+    400: "The request is invalid, or the state of the system does not allow it.",
+    409: "A concurrent call won: retry; or the etag is outdated: read the resource again first.",
+    412: "The ETag in If-Match is outdated; read the resource again first.",
 } | {failure.http: failure.message for failure in failures.FAILURES if failure.http not in (400, 426, 499)}
 _ONE_TAG = r'^(\*|(W/)?"[!#-~]{0,62}")$'
-_OUTCOMES = {"200": "The answer.", "201": "Done.", "202": "Accepted: durable, and finished later."}
+_OUTCOMES = {"200": "The response.", "201": "Done.", "202": "Accepted: stored durably, and completed later."}
 _HEADERS: dict[str, dict[str, Any]] = {
-    "Location": {"description": "Where the resource is.", "schema": {"type": "string"}},
+    "Location": {"description": "The path of the resource.", "schema": {"type": "string"}},
     "ETag": {"description": "Changes whenever the resource does.", "schema": {"type": "string"}},
     "Retry-After": {
-        "description": "Seconds to wait before a repeat helps.",
+        "description": "Seconds to wait before a retry.",
         "schema": {"type": "integer", "minimum": 1},
     },
     "Allow": {"description": "The methods that are supported.", "schema": {"type": "string"}},
-    "X-Request-Id": {"description": "Names this request in the logs.", "schema": {"type": "string"}},
+    "X-Request-Id": {"description": "Identifies this request in the logs.", "schema": {"type": "string"}},
     "Traceparent": {"description": "W3C trace context of this request.", "schema": {"type": "string"}},
 }
 _FIELDS = {
     "name": "fields",
     "in": "query",
     "required": False,
-    "description": "Only these fields of the answer, with commas between; a dot leads into a field: `lines.product`.",
+    "description": "Only these fields of the response, comma-separated; a dot selects a nested field: `lines.product`.",
     "schema": {"type": "string", "pattern": r"^[A-Za-z]\w*(\.\w+)*(,[A-Za-z]\w*(\.\w+)*)*$"},
 }
 _ALWAYS = ("X-Request-Id", "Traceparent")
 
 
 class Document:
-    """Builds the document; what operations refer to is collected on the way."""
+    """Builds the document, collecting the referenced schemas on the way."""
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
@@ -74,7 +76,7 @@ class Document:
             "openapi": "3.1.1",
             "info": {"title": "Shop", "version": "1", "description": _ABOUT},
             "servers": [{"url": "/"}],
-            # Products are there without a token.
+            # Products are readable without a token.
             "security": [{}, {"token": []}],
             "tags": self._tags(),
             "paths": paths,
@@ -108,7 +110,7 @@ class Document:
 
     def _path(self, binding: Binding) -> str:
         """
-        The path with a parameter for each wildcard, named as the resource's pattern names it.
+        Return the path with a parameter for each wildcard, named as in the resource's pattern.
         """
         names = iter([name for name, _ in self._path_parameters(binding)])
         return re.sub(r"\*+", lambda _: f"{{{next(names)}}}", binding.path)
@@ -123,7 +125,7 @@ class Document:
 
     def _patterns(self) -> dict[str, str]:
         """
-        The pattern of each resource type, such as `orders/{order}`.
+        Return the pattern of each resource type, such as `orders/{order}`.
         """
         messages = [
             self._contract.pool.FindFileByName(file.name).message_types_by_name.values()
@@ -157,7 +159,11 @@ class Document:
         content: dict[str, Any] = {JSON: {"schema": answer}}
         if method.server_streaming:
             each = {"type": "string", "contentMediaType": JSON, "contentSchema": answer}
-            content = {EVENTS: {"schema": each | {"description": "Server-Sent Events; the data of each is this."}}}
+            content = {
+                EVENTS: {
+                    "schema": each | {"description": "Server-Sent Events; the data of each event has this schema."}
+                }
+            }
         codes = _SUCCESS.findall(self._comments[method.full_name]) or ["200"]
         tagged = _is_tagged(binding)
         found = {code: _success(code, content, tagged=tagged) for code in codes}
@@ -182,7 +188,7 @@ def _is_tagged(binding: Binding) -> bool:
 
 def _path_parameter(name: str, field: FieldDescriptor) -> dict[str, Any]:
     """
-    One segment of a resource's name; the rule for the whole name has the rule for its last part.
+    Return one segment of a resource's name; the validation rule of the whole name contains that of its last segment.
     """
     schema: dict[str, Any] = {"type": "string", "pattern": "^[^/]+$"}
     whole = field.GetOptions().Extensions[validate_pb2.field].string.pattern
@@ -196,15 +202,17 @@ def _header_parameters(binding: Binding) -> list[dict[str, Any]]:
     request_id = binding.method.input_type.fields_by_name.get("request_id")
     if request_id is not None:
         pattern = request_id.GetOptions().Extensions[validate_pb2.field].string.pattern
-        text = "Names the caller's intent: repeats with the same key are the same call. Best a UUID."
+        text = "Identifies the caller's intent: requests with the same key are the same call. Preferably a UUID."
         found.append(_header("Idempotency-Key", text, {"type": "string", "pattern": pattern}, is_required(request_id)))
     if _is_tagged(binding):
-        found.append(_header("If-None-Match", "Answer 304 if the resource still has this ETag.", {"type": "string"}))
+        found.append(
+            _header("If-None-Match", "Respond with 304 if the resource still has this ETag.", {"type": "string"})
+        )
     if "etag" in binding.method.input_type.fields_by_name:
         text = "Change the resource only if it still has this ETag; the same as `etag` in the body."
         found.append(_header("If-Match", text, {"type": "string", "pattern": _ONE_TAG}))
     if binding.method.server_streaming:
-        text = "The id of the last event seen; the stream goes on after it."
+        text = "The id of the last event received; the stream continues after it."
         found.append(_header("Last-Event-ID", text, {"type": "string", "pattern": "^[0-9]{1,15}$"}))
     return found
 

@@ -1,5 +1,5 @@
 """
-The edge's own answers: JSON clients get the API's form of an error, gRPC clients the status that goes with it.
+The edge's own responses: JSON clients get the API's error format, gRPC clients the matching status.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from google.rpc.status_pb2 import Status
 
 from gateway import failures
 
-# An error is about one call of one caller, and never anything but what its content type says.
+# An error concerns one call of one caller, and must never be interpreted as another content type.
 PLAIN = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
-# What Envoy itself would tell gRPC clients as UNKNOWN or INTERNAL, as if it were at fault.
+# Errors that Envoy would report to gRPC clients as UNKNOWN or INTERNAL although the client caused them.
 CALLERS_FAULT = (400, 405, 408, 413, 414, 415, 431, 501)
 
 
 def local_replies() -> dict[str, Any]:
     """
-    Return how Envoy's own answers are told to either kind of client.
+    Return how Envoy's local replies are formatted for both kinds of clients.
 
-    To gRPC clients Envoy answers with a gRPC status, and the Lua filter sees to the text of the mesh's.
+    Envoy answers gRPC clients with a gRPC status; the Lua filter replaces the text of the mesh.
     """
     mappers = [mapper for failure in failures.FAILURES for mapper in _mappers(failure)]
     grpc = [_grpc(failures.BY_HTTP[http]) for http in CALLERS_FAULT]
@@ -32,7 +32,7 @@ def local_replies() -> dict[str, Any]:
 
 def details(failure: failures.Failure) -> str:
     """
-    Return the failure's status as gRPC clients get it in `grpc-status-details-bin`.
+    Return the failure's status as the `grpc-status-details-bin` of gRPC clients.
     """
     message = ParseDict(failure.status(), Status()).SerializeToString(deterministic=True)
     return base64.b64encode(message).decode().rstrip("=")
@@ -56,10 +56,11 @@ def _headers(added: dict[str, str]) -> list[dict[str, Any]]:
 
 def _unknown_caller() -> list[dict[str, Any]]:
     """
-    Forbidden without a good token is 401, which tells clients to sign in; 403 would tell them not to try.
+    Return the reply that turns 403 without a valid token into 401, which tells clients to sign in instead of giving
+    up.
     """
     bad = failures.BY_HTTP[401]
-    # One that was given and left no claims is not a good one, though Envoy forbids its audience only.
+    # A token without claims was not valid, although Envoy only rejects its audience here.
     given = [_status_is(403), _NO_CLAIMS, _WITH_TOKEN]
     return [
         *_forbidden_to(bad, given, bad.status(failures.ITS_TEXT), 'Bearer error="invalid_token"'),
@@ -99,7 +100,8 @@ def _mapper(failure: failures.Failure, conditions: list[dict[str, Any]], body: d
 
 def _aborted_with_success() -> dict[str, Any]:
     """
-    A fault with a gRPC status ends a JSON request with 200 and a text: make it the failure that was meant.
+    Return the reply to an injected gRPC fault, which would end a JSON request with 200 and a text: the intended error
+    instead.
     """
     meant = failures.BY_HTTP[503]
     injected = {"response_flag_filter": {"flags": ["FI"]}}
@@ -113,7 +115,7 @@ def _status_is(status: int) -> dict[str, Any]:
 
 def _is_grpc(*, invert: bool) -> dict[str, Any]:
     """
-    What Envoy takes for gRPC, which is not all that begins like it: application/grpc-web is none.
+    Return the matcher of what Envoy treats as gRPC; application/grpc-web, for example, is not.
     """
     header: dict[str, Any] = {
         "name": "content-type",
@@ -127,11 +129,11 @@ def _is_grpc(*, invert: bool) -> dict[str, Any]:
 
 _IS_GRPC = _is_grpc(invert=False)
 _TRANSCODED = {"header_filter": {"header": {"name": "x-envoy-original-path", "present_match": True}}}
-# What the transcoder made gRPC is still answered as the JSON request that it was.
+# A request that the transcoder turned into gRPC still gets a JSON response.
 _IS_JSON = {"or_filter": {"filters": [_is_grpc(invert=True), _TRANSCODED]}}
-# The Lua filter leaves no other scheme than Bearer here, and the JWT filter takes away what it has found good.
+# The Lua filter allows no other scheme than Bearer here, and the JWT filter removes valid tokens.
 _WITH_TOKEN = {"header_filter": {"header": {"name": "authorization", "present_match": True}}}
-# A good token leaves its claims, which are never null.
+# A valid token leaves its claims, which are never null.
 _NO_CLAIMS = {
     "metadata_filter": {
         "matcher": {
@@ -142,13 +144,13 @@ _NO_CLAIMS = {
         "match_if_key_not_found": True,
     }
 }
-# The Lua filter notes what it refused, so that the answer can name it.
+# The Lua filter records what it rejected, so that the response can name it.
 _FIELD = "%DYNAMIC_METADATA(shop.edge:field)%"
 
 
 def _noted(key: str) -> dict[str, Any]:
     """
-    Whether the Lua filter noted *key*; it has not seen what Envoy refused while reading.
+    Return the matcher of *key* in the Lua filter's metadata; the filter does not see what Envoy rejects while parsing.
     """
     matcher = {"filter": "shop.edge", "path": [{"key": key}], "value": {"present_match": True}}
     return {"metadata_filter": {"matcher": matcher, "match_if_key_not_found": False}}

@@ -1,4 +1,4 @@
-"""The table of paths, methods and query parameters that the Lua filter holds requests against."""
+"""The table of paths, methods and query parameters against which the Lua filter checks requests."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from google.protobuf.descriptor_pool import DescriptorPool
 
 from gateway.edge.contract import Binding, UnusableContract
 
-# Taken by the edge itself, whatever the method.
+# Handled by the edge itself for every method.
 EDGE_PARAMETERS = ("fields",)
-# How protobuf's JSON writes a field; all others are numbers.
+# How protobuf's JSON encodes a field; all others are numbers.
 _KINDS = {
     FieldDescriptor.TYPE_STRING: "text",
     FieldDescriptor.TYPE_BYTES: "text",
@@ -26,7 +26,7 @@ _WRITTEN_AS_TEXT = {f"google.protobuf.{name}" for name in ("Timestamp", "Duratio
 
 def table(bindings: Iterable[Binding]) -> list[dict[str, Any]]:
     """
-    Return one entry for each path, the more exact paths first, as the Lua filter reads them.
+    Return one entry for each path, the most specific first, in the format of the Lua filter.
     """
     by_path: dict[str, list[Binding]] = {}
     for binding in bindings:
@@ -36,14 +36,14 @@ def table(bindings: Iterable[Binding]) -> list[dict[str, Any]]:
 
 def _exactness(path: str) -> tuple[int, int, str]:
     """
-    A custom method before the resource that has a colon in its name, then by the number of wildcards.
+    Return the sort key: custom methods before the resource whose name contains the colon, then by number of wildcards.
     """
     return (0 if ":" in path else 1, path.count("*"), path)
 
 
 def _route(path: str, bindings: Sequence[Binding]) -> dict[str, Any]:
     verbs = {binding.verb for binding in bindings}
-    # An answer that does not end has nothing to tell without its body.
+    # An endless response is meaningless without its body.
     heads = any(binding.verb == "GET" and not binding.method.server_streaming for binding in bindings)
     return {
         "pattern": lua_pattern(path),
@@ -56,7 +56,8 @@ def _route(path: str, bindings: Sequence[Binding]) -> dict[str, Any]:
 def _method(binding: Binding) -> dict[str, Any]:
     names = {name: field.name for field in binding.query_fields for name in _names(field)}
     return {
-        # Under which name a parameter counts, so that it cannot come in two spellings; none of ours may come twice.
+        # The canonical name of a parameter, so that it cannot be given in two spellings; none of the contract's may
+        # collide.
         "query": names | {name: name for name in EDGE_PARAMETERS},
         "needs_key": binding.needs_key,
         "takes_etag": "etag" in binding.method.input_type.fields_by_name,
@@ -68,7 +69,7 @@ def _method(binding: Binding) -> dict[str, Any]:
 
 def body_message(binding: Binding) -> str:
     """
-    Return the full name of the message that the body fills; empty if there is to be no body.
+    Return the full name of the message that the body fills; empty if no body is allowed.
     """
     whole = binding.method.input_type
     if not binding.body:
@@ -79,9 +80,9 @@ def body_message(binding: Binding) -> str:
 
 def requests(bindings: Iterable[Binding], pool: DescriptorPool) -> dict[str, dict[str, dict[str, Any]]]:
     """
-    Return, for every message that a body fills or that is in one, its fields by both their names.
+    Return the fields, by both their names, of every message in a request body.
 
-    Each is a `list` or not, and either of a `message` or of a `kind` that says how JSON writes it.
+    Each is a `list` or not, and has either a `message` or a `kind` that says how JSON encodes it.
     """
     found: dict[str, dict[str, dict[str, Any]]] = {}
     waiting = sorted({body_message(binding) for binding in bindings} - {""})
@@ -103,15 +104,15 @@ def _body_field(field: FieldDescriptor) -> dict[str, Any]:
     if inner.full_name in _WRITTEN_AS_TEXT:
         return described | {"kind": "text"}
     if _has_own_form(inner):
-        raise UnusableContract(f"{field.full_name}: a {inner.full_name} in a body is more than the edge can check")
+        raise UnusableContract(f"{field.full_name}: the edge cannot check a {inner.full_name} in a body")
     return described | {"message": inner.full_name}
 
 
 def messages(bindings: Iterable[Binding]) -> dict[str, dict[str, str]]:
     """
-    Return, for the answers and all that they contain, the JSON names of the fields with the message that each holds.
+    Return, for the responses and the messages they contain, the JSON names of the fields with the message of each.
 
-    What is no message, and what has a JSON form of its own, is the empty string.
+    Scalars, and messages with a JSON form of their own, are the empty string.
     """
     found: dict[str, dict[str, str]] = {}
     waiting = [binding.method.output_type for binding in bindings]
@@ -155,11 +156,11 @@ def to_lua(value: object) -> str:
         return str(value).lower()
     if isinstance(value, str):
         return _quoted(value)
-    raise TypeError(f"Lua has nothing for {value!r}")
+    raise TypeError(f"Lua has no literal for {value!r}")
 
 
 def _quoted(text: str) -> str:
-    # JSON's escapes are Lua's too, but for the two it writes as \/ and \uXXXX; neither can come up here.
+    # JSON's escapes are valid in Lua except \/ and \uXXXX; neither can occur here.
     if not text.isascii() or not text.isprintable():
-        raise ValueError(f"{text!r} has characters that the tables never need")
+        raise ValueError(f"{text!r} has characters that the tables do not support")
     return json.dumps(text)

@@ -1,5 +1,5 @@
 """
-The contract's messages as JSON Schema, in the JSON that protobuf gives them.
+The contract's messages as JSON Schema, in protobuf's JSON mapping.
 
 Source: https://protobuf.dev/programming-guides/json/ and JSON Schema 2020-12.
 """
@@ -17,7 +17,7 @@ from gateway.edge.contract import is_required
 
 Schema = dict[str, Any]
 WHOLE_NUMBER = "^-?[0-9]+$"
-# 64 bits do not fit into a number of JavaScript, so they travel as text.
+# 64-bit integers exceed JavaScript's numbers, so they are strings.
 _SCALARS: Mapping[int, Schema] = {
     FieldDescriptor.TYPE_BOOL: {"type": "boolean"},
     FieldDescriptor.TYPE_STRING: {"type": "string"},
@@ -50,7 +50,7 @@ _BOUNDS = {"gte": "minimum", "lte": "maximum", "gt": "exclusiveMinimum", "lt": "
 
 
 class Schemas:
-    """Collects the schemas of messages and of what they contain, each once, under its name."""
+    """Collects the schemas of messages and their nested messages, each once, by name."""
 
     def __init__(self, comments: Mapping[str, str]) -> None:
         self._comments = comments
@@ -64,7 +64,7 @@ class Schemas:
             return dict(_WELL_KNOWN[message.full_name])
         name = _component_name(message)
         if name not in self.components:
-            # Before its fields, which may refer to it again.
+            # Registered before its fields, which may refer to it recursively.
             self.components[name] = {}
             self.components[name].update(self.object(message))
         return {"$ref": f"#/components/schemas/{name}"}
@@ -81,7 +81,7 @@ class Schemas:
 
     def field(self, field: FieldDescriptor) -> Schema:
         """
-        Return the schema of one field, with its rules and its comment.
+        Return the schema of one field with its validation rules and comment.
         """
         schema = self._value(field) | _behaviour(field)
         said = [self._comments.get(field.full_name, ""), self._values(field.enum_type)]
@@ -119,14 +119,14 @@ class Schemas:
 
 def _component_name(message: Descriptor) -> str:
     """
-    The name without its package: `Order`, `WatchOrderResponse.End`, `Status`.
+    Return the name without its package: `Order`, `WatchOrderResponse.End`, `Status`.
     """
     return message.full_name.removeprefix(f"{message.file.package}.")
 
 
 def _map_values(field: FieldDescriptor) -> FieldDescriptor | None:
     """
-    The field of a map's values; None if *field* is no map.
+    Return the value field of a map; None if *field* is not a map.
     """
     entry = field.message_type
     return entry.fields_by_name["value"] if entry is not None and entry.GetOptions().map_entry else None
@@ -145,6 +145,6 @@ def _limits(rules: Any, names: Mapping[str, str]) -> Schema:
 def _scalar_limits(field: FieldDescriptor, rules: Any) -> Schema:
     if field.type == FieldDescriptor.TYPE_STRING:
         return _limits(rules, {"pattern": "pattern", "min_len": "minLength", "max_len": "maxLength"})
-    # Limits of numbers that travel as text can't be said in JSON Schema.
+    # JSON Schema cannot express limits of numbers that are encoded as strings.
     number = _SCALARS[field.type]["type"] in ("integer", "number")
     return _limits(rules, _BOUNDS) if number else {}

@@ -1,1 +1,1 @@
-"""The development OIDC issuer: a sign-in page for browsers, and tokens from the command line."""
+"""The development OIDC issuer: a sign-in page for browsers, and tokens on the command line."""

@@ -1,5 +1,5 @@
 """
-Serve the development OIDC issuer until SIGTERM.
+Serves the development OIDC issuer until SIGTERM.
 
     python -m gateway.issuer
 """
@@ -22,7 +22,7 @@ MAX_REQUESTS = 32
 
 def main() -> None:
     """
-    Serve until SIGTERM; end with a message if the key is unusable.
+    Serve until SIGTERM; exit with a message if the key is unusable.
     """
     settings = load()
     try:

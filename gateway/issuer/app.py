@@ -1,5 +1,5 @@
 """
-What the development issuer serves: its metadata, its keys and, for browsers, the sign-in page.
+The HTTP application of the development issuer: its metadata, its keys and, for browsers, the sign-in page.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ KEYS = "/jwks.json"
 
 def application(signer: Signer, flow: Flow | None = None) -> Starlette:
     """
-    Return what serves the metadata (OpenID Connect Discovery 1.0), the keys and, with *flow*, the sign-in page.
+    Return the application that serves the metadata (OpenID Connect Discovery 1.0), the keys and, with *flow*, the
+    sign-in page.
     """
 
     async def metadata(request: Request) -> JSONResponse:

@@ -1,4 +1,6 @@
-"""Authorization codes of the development issuer: each is good once, for a minute, for who asked for it."""
+"""
+Authorization codes of the development issuer: each is valid once, for a minute, for the client that requested it.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +19,16 @@ VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 
 
 class TooManyCodes(Exception):
-    """So many codes wait to be used that no more are given out."""
+    """Too many codes are unused, so no more are issued."""
 
 
 class UnusableCode(Exception):
-    """The code was never given out, is used or too old, or is somebody else's."""
+    """The code is unknown, used, expired, or was issued to another client."""
 
 
 @dataclass(frozen=True)
 class Grant:
-    """What a code stands for; *challenge* is the SHA-256 of the verifier that only its owner knows (RFC 7636)."""
+    """What a code was issued for; *challenge* is the SHA-256 of the verifier that only its owner knows (RFC 7636)."""
 
     redirect_uri: str
     challenge: str
@@ -36,7 +38,7 @@ class Grant:
 
 
 class Codes:
-    """The codes that were given out and not used yet; *clock* counts seconds."""
+    """The codes that were issued and not used yet; *clock* counts seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -49,22 +51,22 @@ class Codes:
         now = self._clock()
         self._waiting = {code: entry for code, entry in self._waiting.items() if entry[0] > now}
         if len(self._waiting) >= MAX_CODES:
-            raise TooManyCodes(f"{MAX_CODES} codes wait to be used")
+            raise TooManyCodes(f"{MAX_CODES} codes are unused")
         code = secrets.token_urlsafe(32)
         self._waiting[code] = (now + LIFETIME_S, grant)
         return code
 
     def redeem(self, code: str, *, redirect_uri: str, verifier: str) -> Grant:
         """
-        Return what *code* stands for, which no try finds again; raises `UnusableCode`.
+        Return what *code* was issued for, and invalidate it; raises `UnusableCode`.
         """
         end, grant = self._waiting.pop(code, (0.0, None))
         if grant is None or end <= self._clock():
-            raise UnusableCode("the code is unknown, used or too old")
+            raise UnusableCode("the code is unknown, used or expired")
         if grant.redirect_uri != redirect_uri:
-            raise UnusableCode("the code was given for another redirect_uri")
+            raise UnusableCode("the code was issued for another redirect_uri")
         if not VERIFIER.fullmatch(verifier) or not hmac.compare_digest(challenge_of(verifier), grant.challenge):
-            raise UnusableCode("code_verifier does not fit code_challenge")
+            raise UnusableCode("code_verifier does not match code_challenge")
         return grant
 
 
@@ -76,7 +78,7 @@ def challenge_of(verifier: str) -> str:
 
 
 class Budget:
-    """At most *per_second* calls a second in the long run, and *burst* at once."""
+    """A token bucket: *per_second* calls a second on average, with bursts of *burst*."""
 
     def __init__(self, clock: Callable[[], float], *, per_second: float, burst: int) -> None:
         self._clock = clock
@@ -87,7 +89,7 @@ class Budget:
 
     def spend(self) -> bool:
         """
-        Return whether one more call may be made now.
+        Return whether another call is allowed now.
         """
         now = self._clock()
         self._left = min(float(self._burst), self._left + (now - self._at) * self._per_second)

@@ -23,7 +23,7 @@ from gateway.issuer.signing import ALGORITHM, InvalidCustomer, Signer
 
 CLIENT_ID = "shop-pages"
 PREFIX = "/issuer"
-"""Below which the edge serves the issuer on its own origin."""
+"""The path below which the edge serves the issuer on its own origin."""
 CALLBACK = "/signed-in"
 AUTHORIZE = (
     "client_id", "redirect_uri", "response_type", "scope", "state", "nonce", "code_challenge", "code_challenge_method",
@@ -38,7 +38,7 @@ _NOT_KEPT = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
 class Unusable(Exception):
-    """A request whose sender is not known well enough to be answered by a redirect."""
+    """The client of a request is not identified well enough to answer with a redirect."""
 
     def __init__(self, why: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> None:
         super().__init__(why)
@@ -47,7 +47,7 @@ class Unusable(Exception):
 
 @dataclass(frozen=True)
 class Flow:
-    """Signs people in by name, and sends them back to one of *origins*; *clock* counts seconds."""
+    """Signs users in by name, and redirects them to one of *origins*; *clock* counts seconds."""
 
     signer: Signer
     origins: Sequence[str]
@@ -57,11 +57,11 @@ class Flow:
 
     @classmethod
     def build(cls, signer: Signer, origins: Sequence[str], lifetime: timedelta, clock: Callable[[], float]) -> Flow:
-        """Return the flow with no code given out yet."""
+        """Return the flow, with no code issued yet."""
         return cls(signer, origins, lifetime, Codes(clock), Budget(clock, per_second=PER_SECOND, burst=BURST))
 
     def routes(self) -> list[Route]:
-        """Where the edge brings browsers to."""
+        """Return the routes that the edge forwards browsers to."""
         return [
             Route(f"{PREFIX}/authorize", _guarded(self.ask), methods=["GET"]),
             Route(f"{PREFIX}/authorize", _guarded(self.sign_in), methods=["POST"]),
@@ -69,7 +69,7 @@ class Flow:
         ]
 
     def metadata(self, headers: Headers) -> dict[str, object]:
-        """Return what OpenID Connect Discovery 1.0 tells of the flow, with addresses that who asks can reach."""
+        """Return the OpenID Connect Discovery 1.0 metadata of the flow, with URLs that the caller can reach."""
         if not self.origins:
             return {}
         base = f"{self._origin(headers) or self.signer.issuer}{PREFIX}"
@@ -89,7 +89,7 @@ class Flow:
         }
 
     def _origin(self, headers: Headers) -> str | None:
-        """The origin at which the edge was asked, if it is a registered one."""
+        """Return the origin of the request, if it is a registered one."""
         asked = f"{headers.get('x-forwarded-proto', 'http')}://{headers.get('host', '')}"
         return asked if asked in self.origins else None
 
@@ -99,11 +99,11 @@ class Flow:
         return _error(parameters) or _html(page.form(parameters))
 
     async def sign_in(self, request: Request) -> Response:
-        """Send whoever gave a name back, with a code."""
+        """Redirect a user who gave a name back, with a code."""
         if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
-            raise Unusable("another site's page may not sign anybody in", HTTPStatus.FORBIDDEN)
+            raise Unusable("sign-in from another site's page is not allowed", HTTPStatus.FORBIDDEN)
         if not self.budget.spend():
-            raise Unusable("too many people sign in at once; try again", HTTPStatus.TOO_MANY_REQUESTS)
+            raise Unusable("too many sign-ins at once; try again", HTTPStatus.TOO_MANY_REQUESTS)
         fields = await _body(request)
         parameters = self._checked(fields)
         if (refused := _error(parameters)) is not None:
@@ -127,15 +127,15 @@ class Flow:
     async def token(self, request: Request) -> Response:
         """Exchange a code for tokens."""
         if not self.budget.spend():
-            return _refused("temporarily_unavailable", "too many at once", HTTPStatus.TOO_MANY_REQUESTS)
+            return _refused("temporarily_unavailable", "too many requests", HTTPStatus.TOO_MANY_REQUESTS)
         try:
             fields = await _body(request)
         except Unusable as error:
             return _refused("invalid_request", str(error), error.status)
         if fields.get("grant_type") != "authorization_code":
-            return _refused("unsupported_grant_type", "only authorization_code")
+            return _refused("unsupported_grant_type", "only authorization_code is supported")
         if fields.get("client_id") != CLIENT_ID:
-            return _refused("invalid_client", "no such client", HTTPStatus.UNAUTHORIZED)
+            return _refused("invalid_client", "unknown client", HTTPStatus.UNAUTHORIZED)
         try:
             grant = self.codes.redeem(
                 fields.get("code", ""),
@@ -161,11 +161,11 @@ class Flow:
         }
 
     def _checked(self, fields: Mapping[str, str]) -> dict[str, str]:
-        """The parameters of the flow, of a known client that is to be sent back to an address of its own."""
+        """Return the validated parameters of the flow: a known client and one of its redirect URIs."""
         if fields.get("client_id") != CLIENT_ID:
-            raise Unusable("client_id names no client of this issuer")
+            raise Unusable("client_id is not a client of this issuer")
         if fields.get("redirect_uri") not in {f"{origin}{CALLBACK}" for origin in self.origins}:
-            raise Unusable("redirect_uri is not one of the shop's own")
+            raise Unusable("redirect_uri is not registered")
         return {name: fields[name] for name in AUTHORIZE if name in fields}
 
 
@@ -180,11 +180,11 @@ def _guarded(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Re
 
 
 def _error(parameters: Mapping[str, str]) -> Response | None:
-    """The redirect that tells the client what is wrong with its request; nothing if it is good."""
+    """Return the redirect that reports an invalid request to the client; None if it is valid."""
     if parameters.get("response_type") != "code":
         return _back(parameters, {"error": "unsupported_response_type"})
     if "openid" not in parameters.get("scope", "").split():
-        return _back(parameters, {"error": "invalid_scope", "error_description": "scope must have openid"})
+        return _back(parameters, {"error": "invalid_scope", "error_description": "scope must contain openid"})
     if parameters.get("code_challenge_method") != "S256" or not CHALLENGE.fullmatch(
         parameters.get("code_challenge", "")
     ):
@@ -221,7 +221,7 @@ async def _body(request: Request) -> dict[str, str]:
 
 
 def _fields(text: str) -> dict[str, str]:
-    """A form's fields, each at most once."""
+    """Return a form's fields, rejecting duplicates."""
     if len(text) > MAX_BODY_BYTES:
         raise Unusable(f"more than {MAX_BODY_BYTES} characters")
     try:
@@ -230,5 +230,5 @@ def _fields(text: str) -> dict[str, str]:
         raise Unusable(f"more than {MAX_FIELDS} parameters") from error
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        raise Unusable("a parameter is there twice")
+        raise Unusable("duplicate parameter")
     return fields

@@ -1,4 +1,7 @@
-"""The development issuer's sign-in page: a name, whether it is an operator, a button; no script, no other host."""
+"""
+The development issuer's sign-in page: a name, an operator checkbox and a button, without scripts or external
+resources.
+"""
 
 from __future__ import annotations
 
@@ -42,11 +45,11 @@ HEADERS = {
 WORDS: Mapping[str, Mapping[str, str]] = {
     "en": {
         "title": "Sign in",
-        "what": "This is the development issuer: whoever you say you are, you are. Never use it where others reach it.",
+        "what": "This is the development issuer: it accepts any name, without a password. Never expose it to others.",
         "name": "Name",
         "operator": "Also an operator of the shop",
         "button": "Sign in",
-        "wrong": "A name has 1 to 128 of A-Z, a-z, 0-9 and . _ @ | -",
+        "wrong": "A name has 1 to 128 characters of A-Z, a-z, 0-9 and . _ @ | -",
         "unusable": "This sign-in link cannot be used",
     },
     "es": {
@@ -63,7 +66,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
 
 def language(wanted: str) -> str:
     """
-    Return the first language of *wanted* (OpenID Connect's `ui_locales`) that the page has.
+    Return the first language of *wanted* (OpenID Connect's `ui_locales`) that the page supports.
     """
     tags = (tag.partition("-")[0].lower() for tag in wanted.split())
     return next((tag for tag in tags if tag in WORDS), "en")
@@ -71,7 +74,7 @@ def language(wanted: str) -> str:
 
 def form(parameters: Mapping[str, str], *, wrong_name: str | None = None) -> str:
     """
-    Return the page that asks who is there and sends *parameters* along; *wrong_name* is what was refused.
+    Return the page that asks for a name and submits *parameters* with it; *wrong_name* is a name that was rejected.
     """
     tag = language(parameters.get("ui_locales", ""))
     said = WORDS[tag]
@@ -96,7 +99,7 @@ def form(parameters: Mapping[str, str], *, wrong_name: str | None = None) -> str
 
 def refusal(why: str, *, wanted: str = "") -> str:
     """
-    Return the page for a request that must not be sent back to where it says it came from.
+    Return the error page for a request that must not be redirected to the address it claims.
     """
     tag = language(wanted)
     return _page(tag, WORDS[tag]["unusable"], f'<p class="bad">{escape(why)}</p>')

@@ -1,4 +1,4 @@
-"""Settings of the development issuer, from the environment."""
+"""Settings of the development issuer, from environment variables."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ Origin = Annotated[str, Field(pattern=r"^https?://[^/?#@\s]+$")]
 
 
 def with_commas(text: object) -> object:
-    """Split a variable's text at its commas."""
+    """Split a variable's value at its commas."""
     return [part.strip() for part in text.split(",") if part.strip()] if isinstance(text, str) else text
 
 
 class IssuerSettings(BaseSettings):
-    """Each field is the variable ISSUER_ and its name in capitals."""
+    """Each field is the variable ISSUER_ followed by its name in capitals."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="ISSUER_")
 
     state: Path
-    """The folder with the key."""
+    """The folder of the key."""
     url: str = Field(default="http://issuer.shop.svc.cluster.local:8080", pattern=r"^https?://[^/\s]+$")
-    """Who the tokens are from, as the RequestAuthentication names it."""
+    """The issuer of the tokens, as in the RequestAuthentication."""
     listen: Address = "127.16.15.1:8080"
     """Where the public key is served."""
     origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(with_commas)] = ()
-    """The edge's own origins, with commas between: nobody who signs in is sent anywhere else. None: no sign-in page."""
+    """The edge's own origins, separated by commas: the only ones users are redirected to. None: no sign-in page."""
     token_s: int = Field(default=12 * 3600, ge=1, le=30 * 24 * 3600)
-    """How long who signs in on the page stays signed in."""
+    """How long a sign-in on the page is valid."""
 
 
 def load() -> IssuerSettings:
     """
-    Read the settings, or end the program naming every wrong variable.
+    Read the settings, or exit with an error that names every invalid variable.
     """
     try:
         return IssuerSettings()  # type: ignore[call-arg]
     except ValidationError as error:
         lines = [f"  ISSUER_{'.'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors()]
-        sys.exit("wrong settings:\n" + "\n".join(lines))
+        sys.exit("invalid settings:\n" + "\n".join(lines))

@@ -1,4 +1,4 @@
-"""The development issuer's key and the tokens it signs; never for a system that others reach."""
+"""The development issuer's key and the tokens it signs; never for a system that others can reach."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ LONGEST = timedelta(days=30)
 
 
 class UnusableKey(Exception):
-    """The key's file cannot be read or made, or holds no key of the right kind."""
+    """The key file cannot be read or created, or has no key of the right kind."""
 
 
 class InvalidCustomer(Exception):
-    """A customer's id has characters that the services refuse."""
+    """A customer's id has characters that the services reject."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Signer:
 
     @property
     def public(self) -> dict[str, str]:
-        """The public key as a JWK; its id is the thumbprint (RFC 7638), so that a new key has a new id."""
+        """The public key as a JWK; its id is the thumbprint (RFC 7638), so a new key has a new id."""
         jwk = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(self.key.public_key()))
         members = {name: jwk[name] for name in ("crv", "kty", "x", "y")}
         digest = Hash(SHA256())
@@ -49,14 +49,14 @@ class Signer:
 
     def token(self, customer: str, *, now: datetime, lifetime: timedelta, operator: bool = False) -> str:
         """
-        Return a token that makes its bearer *customer*, and an operator of the shop if asked for.
+        Return a token for *customer*, with the operator's role if asked for.
         """
         role = {"operator": True} if operator else {}
         return self._signed(customer, AUDIENCE, now=now, lifetime=lifetime, further=role)
 
     def identity(self, customer: str, *, client: str, nonce: str, now: datetime, lifetime: timedelta) -> str:
         """
-        Return an ID token (OpenID Connect Core 1.0): tells *client* who has signed in, and opens no door.
+        Return an ID token (OpenID Connect Core 1.0), which tells *client* who has signed in, and grants no access.
         """
         further = {"nonce": nonce} if nonce else {}
         return self._signed(customer, client, now=now, lifetime=lifetime, further=further)
@@ -65,7 +65,9 @@ class Signer:
         self, customer: str, audience: str, *, now: datetime, lifetime: timedelta, further: Mapping[str, object]
     ) -> str:
         if not CUSTOMER.fullmatch(customer):
-            raise InvalidCustomer(f"{customer!r} is not a customer's id: 1 to 128 of A-Z a-z 0-9 . _ @ | -")
+            raise InvalidCustomer(
+                f"{customer!r} is not a valid customer id: 1 to 128 characters of A-Z a-z 0-9 . _ @ | -"
+            )
         issued = now.astimezone(UTC)
         claims: dict[str, Any] = {"iss": self.issuer, "aud": audience, "sub": customer, "iat": issued, **further}
         claims["exp"] = issued + min(lifetime, LONGEST)
@@ -74,7 +76,7 @@ class Signer:
 
 def key_in(folder: Path) -> EllipticCurvePrivateKey:
     """
-    Return the key kept in *folder*, made at the first call; only its owner can read the file.
+    Return the key stored in *folder*, generated at the first call; only its owner can read the file.
     """
     path = folder / "issuer.pem"
     try:
@@ -84,7 +86,7 @@ def key_in(folder: Path) -> EllipticCurvePrivateKey:
     except (OSError, ValueError) as error:
         raise UnusableKey(f"{path}: {error}") from error
     if not isinstance(key, EllipticCurvePrivateKey):
-        raise UnusableKey(f"{path}: is not a key on an elliptic curve")
+        raise UnusableKey(f"{path}: not an elliptic curve key")
     return key
 
 
@@ -95,7 +97,7 @@ def _make(path: Path) -> None:
     try:
         with os.fdopen(number, "wb") as file:
             file.write(pem)
-        # Two that start at the same time must end with one key: the first link wins.
+        # Two processes that start at the same time must use one key: the first link wins.
         os.link(draft, path)
     except FileExistsError:
         pass

@@ -1,5 +1,5 @@
 """
-Print a token for a customer, signed by the development issuer's key.
+Prints a token for a customer, signed by the development issuer's key.
 
     python -m gateway.issuer.token CUSTOMER [--operator] [--hours N]
 """
@@ -16,7 +16,7 @@ from gateway.issuer.signing import InvalidCustomer, Signer, UnusableKey, key_in
 
 def main(arguments: list[str] | None = None) -> None:
     """
-    Print the token and nothing else, so that a shell can take it.
+    Print the token and nothing else, for use in shell commands.
     """
     options = _parser().parse_args(arguments)
     settings = load()
@@ -35,9 +35,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m gateway.issuer.token", description="Print a token for a customer.")
-    parser.add_argument("customer", help="the customer's id, such as ana")
-    parser.add_argument("--operator", action="store_true", help="may also do what operators of the shop may")
-    parser.add_argument("--hours", type=float, default=12, help="how long it is valid; 30 days at most")
+    parser.add_argument("customer", help="the customer's id, for example ana")
+    parser.add_argument("--operator", action="store_true", help="grant the operator's role")
+    parser.add_argument("--hours", type=float, default=12, help="validity in hours; 30 days at most")
     return parser
 
 

@@ -1,1 +1,1 @@
-"""The server of the web pages, and of what the operations board shows."""
+"""The server of the web pages and of the operations board's data."""

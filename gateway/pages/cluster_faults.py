@@ -1,4 +1,4 @@
-"""Faults in force on a cluster: what Kubernetes says of the VirtualServices in a namespace."""
+"""The faults in force on a cluster: those in the VirtualServices of a namespace."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from runtime.errors import FailedPrecondition
 
 
 class LiftedElsewhere(FailedPrecondition):
-    """Only who may change the mesh may lift a fault, and the pages may not."""
+    """Only those who may change the mesh can lift a fault, and the pages server may not."""
 
     reason = "LIFTED_WITH_KUBECTL"
 
 
 class ClusterFaults:
-    """The VirtualServices of a namespace, which are only read."""
+    """The VirtualServices of a namespace; read-only."""
 
     def __init__(self, kubernetes: Kubernetes, namespace: str) -> None:
         self._kubernetes = kubernetes
@@ -23,19 +23,20 @@ class ClusterFaults:
 
     async def active(self) -> list[Json]:
         """
-        Return the faults of every VirtualService that has one; `KubernetesAway` if Kubernetes does not say.
+        Return the faults of every VirtualService that has one; raises `KubernetesAway` if Kubernetes does not answer.
         """
         services = await self._kubernetes.items(self._path)
         return [fault | {"file": "applied"} for service in services for fault in faults_of(service)]
 
     async def lift(self, name: str) -> None:
         """
-        Refuse with what to do instead, `LiftedElsewhere`; `NoSuchFault` if VirtualService *name* has no fault.
+        Refuse with `LiftedElsewhere`, which says what to do; `NoSuchFault` if VirtualService *name* has no fault.
 
-        Who may write a VirtualService may make any caller another: its routes set headers. So the pages may not.
+        The pages server has no write access to VirtualServices, because with it any caller could be impersonated:
+        routes can set headers.
         """
         if not any(fault["name"] == name for fault in await self.active()):
             raise NoSuchFault("no VirtualService of this name has a fault")
         raise LiftedElsewhere(
-            f"the board changes nothing on a cluster: kubectl -n {self._namespace} apply -f istio/ lifts it"
+            f"the board cannot change a cluster's mesh; kubectl -n {self._namespace} apply -f istio/ lifts the fault"
         )

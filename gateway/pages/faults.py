@@ -1,8 +1,8 @@
 """
-Faults in force on one machine: what the VirtualServices in the mesh's folders say.
+The faults in force on one machine: those in the VirtualServices in the mesh's folders.
 
-What was applied beside the folders of files stands in for the resource of the same name
-there, and taking it back lifts its faults; a file that people wrote is theirs to change.
+A resource that was applied replaces the resource of the same name in the folders, and deleting it lifts its faults;
+the files in the folders are hand-written and not changed here.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ class NoSuchFault(NotFound):
 
 
 class WrittenFault(FailedPrecondition):
-    """The fault stands in a file that people wrote; only they may change it."""
+    """The fault is in a hand-written file, which the board does not change."""
 
     reason = "FAULT_IN_WRITTEN_FILE"
 
 
 class MeshUnknown(Unavailable):
-    """Nobody can say which faults are in force, because the mesh's resources cannot be read."""
+    """The mesh's resources cannot be read, so the faults in force are unknown."""
 
     reason = "MESH_UNKNOWN"
 
 
 @dataclass(frozen=True)
 class Found:
-    """A VirtualService and the file it stands in."""
+    """A VirtualService and its file."""
 
     path: Path
     service: Json
@@ -55,12 +55,12 @@ class Found:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What another one must have in common with it to stand in for it."""
+        """The key by which another resource replaces it."""
         return str((self.service.get("metadata") or {}).get("namespace", "default")), self.name
 
 
 class FaultFiles:
-    """The VirtualServices in *folders*, and those applied beside them, as the mesh on one machine reads them."""
+    """The VirtualServices in *folders*, and those that were applied, as the mesh on one machine reads them."""
 
     def __init__(self, folders: Sequence[Path], applied: Path | None) -> None:
         self._folders = tuple(folders)
@@ -68,13 +68,14 @@ class FaultFiles:
 
     async def active(self) -> list[Json]:
         """
-        Return the faults of every VirtualService that has one; `MeshUnknown` if a file cannot be read.
+        Return the faults of every VirtualService that has one; raises `MeshUnknown` if a file cannot be read.
         """
         return await asyncio.to_thread(self._active)
 
     async def lift(self, name: str) -> None:
         """
-        Take back what was applied as VirtualService *name*; `NoSuchFault`, or `WrittenFault` if people wrote it.
+        Delete what was applied as VirtualService *name*; raises `NoSuchFault`, or `WrittenFault` if it is in a
+        hand-written file.
         """
         await asyncio.to_thread(self._lift, name)
 
@@ -87,7 +88,7 @@ class FaultFiles:
             raise NoSuchFault(f"no VirtualService {name} has a fault")
         for each in faulty:
             if each.path.parent != self._applied:
-                raise WrittenFault(f"{each.path.name} was written by people: take the fault out of it there")
+                raise WrittenFault(f"{each.path.name} is a hand-written file: remove the fault there")
         for each in faulty:
             each.path.unlink(missing_ok=True)
 
@@ -115,7 +116,7 @@ def _documents(path: Path) -> list[Any]:
 
 def faults_of(service: Mapping[str, Any]) -> Iterator[Json]:
     """
-    The faults of a VirtualService: on which route, for whom, what.
+    Return the faults of a VirtualService: the route, the calls it applies to, and the effect.
     """
     metadata, spec = service.get("metadata") or {}, service.get("spec") or {}
     for number, route in enumerate(spec.get("http") or []):
@@ -133,7 +134,7 @@ def faults_of(service: Mapping[str, Any]) -> Iterator[Json]:
 
 def describe(fault: Mapping[str, Any]) -> str:
     """
-    A fault in words: `delay 2s, 50%; abort 503, 10%`.
+    Return a fault as text: `delay 2s, 50%; abort 503, 10%`.
     """
     parts = []
     if delay := fault.get("delay"):

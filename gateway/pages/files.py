@@ -1,4 +1,4 @@
-"""The built pages, read once: small enough to keep, and a request never touches the disk."""
+"""The built pages, read once into memory, so that a request never reads from disk."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ SIZE_LIMIT = 1024 * 1024
 
 def security(connect: Iterable[str] = ()) -> dict[str, str]:
     """
-    Return the headers of every answer: only what comes from here, nothing written into the page, and no other host
-    but the origins in *connect*, which scripts may call.
+    Return the security headers of every response: only resources from here, no inline code, and no other hosts but the
+    origins in *connect*, which scripts may call.
     """
     policy = [
         "default-src 'none'",
@@ -53,12 +53,12 @@ def security(connect: Iterable[str] = ()) -> dict[str, str]:
 
 
 class NoPages(Exception):
-    """The folder holds no built pages; the message says how to build them."""
+    """The folder has no built pages; the message says how to build them."""
 
 
 @dataclass(frozen=True)
 class File:
-    """A file as it is sent."""
+    """A file ready to be sent."""
 
     body: bytes
     kind: str
@@ -66,13 +66,13 @@ class File:
 
     @property
     def etag(self) -> str:
-        """Changes with the content."""
+        """Return the ETag, which changes with the content."""
         return f'"{hashlib.sha256(self.body).hexdigest()[:16]}"'
 
 
 @dataclass(frozen=True)
 class Pages:
-    """The files by the path they are served at, the page for every other path, and the headers of all of them."""
+    """The files by their path, the page for unknown paths, and the headers of all."""
 
     files: Mapping[str, File]
     not_found: File
@@ -80,7 +80,7 @@ class Pages:
 
     def answer(self, request: Request) -> Response | None:
         """
-        Return the file at the request's path, 304 if the client has it, or nothing if there is none.
+        Return the file at the request's path, 304 if the client has it, or None if there is none.
         """
         file = self.files.get(request.url.path.rstrip("/") or "/")
         if file is None:
@@ -92,7 +92,7 @@ class Pages:
 
     def nothing_here(self) -> Response:
         """
-        Return the page that tells people that there is none.
+        Return the page for unknown paths.
         """
         headers = {**self.headers, "cache-control": "no-store", "content-type": self.not_found.kind}
         return Response(self.not_found.body, 404, headers=headers)
@@ -100,18 +100,18 @@ class Pages:
 
 def load(folder: Path, openapi: Path, connect: Iterable[str] = ()) -> Pages:
     """
-    Return the pages, whose scripts may also call the origins in *connect*; `NoPages` if there are none, or no *openapi*
+    Return the pages, whose scripts may also call the origins in *connect*; raises `NoPages` without pages or *openapi*
     document.
     """
     files = {f"/{path.relative_to(folder).as_posix()}": path for path in sorted(folder.rglob("*")) if _is_served(path)}
     needed = [*PAGES.values(), NOT_FOUND]
     if not set(needed) <= files.keys():
-        raise NoPages(f"{folder} has no {' and no '.join(needed)}; `python -m gateway.pages.build` makes them")
+        raise NoPages(f"{folder} has no {' and no '.join(needed)}; `python -m gateway.pages.build` builds them")
     served = {at: _file(at, path) for at, path in files.items()}
     for at, page in PAGES.items():
         served[at] = served.pop(page)
     if not openapi.is_file():
-        raise NoPages(f"{openapi} is not there; `python -m gateway.edge` makes it")
+        raise NoPages(f"{openapi} does not exist; `python -m gateway.edge` generates it")
     served[OPENAPI] = _file(OPENAPI, openapi)
     return Pages(served, served.pop(NOT_FOUND), security(connect))
 

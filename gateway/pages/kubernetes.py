@@ -1,4 +1,4 @@
-"""Asks Kubernetes' API server as the pod's own account, with what every pod is given for that."""
+"""A client of the Kubernetes API server that uses the pod's service account."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from pydantic import Field
 
 from runtime.errors import Unavailable
 
-# Where a pod finds its own account (kubernetes.io: "Accessing the Kubernetes API from a Pod").
+# Where a pod finds its service account (kubernetes.io: "Accessing the Kubernetes API from a Pod").
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 TIMEOUT_S = 2.0
-# Of a list; nothing here looks at more than one application.
+# The limit of a list; nothing here needs more than one application.
 LIMIT = 500
 Json = dict[str, Any]
 Namespace = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 
 
 class KubernetesAway(Unavailable):
-    """Kubernetes does not answer, or not with what was asked for."""
+    """Kubernetes does not answer, or not with the expected result."""
 
     reason = "KUBERNETES_UNAVAILABLE"
 
 
 class Kubernetes:
-    """The API server; *client* reaches it, *account* is the folder with the token."""
+    """The API server; *client* reaches it, *account* is the folder of the token."""
 
     def __init__(self, client: httpx.AsyncClient, account: Path = ACCOUNT) -> None:
         self._client = client
@@ -36,7 +36,7 @@ class Kubernetes:
 
     async def items(self, path: str) -> list[Json]:
         """
-        Return the objects of a collection, at most `LIMIT`; `KubernetesAway` if it does not say.
+        Return the objects of a collection, at most `LIMIT`; raises `KubernetesAway` on an error.
         """
         try:
             # Kubernetes renews the token in its file.
@@ -52,7 +52,7 @@ class Kubernetes:
 
 def api_server() -> httpx.AsyncClient:
     """
-    Return a client of the API server, found as every pod finds it.
+    Return an HTTP client of the API server, at the address given to every pod.
     """
     host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
     authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

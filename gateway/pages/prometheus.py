@@ -1,4 +1,4 @@
-"""Asks Prometheus, over its HTTP API."""
+"""Queries Prometheus through its HTTP API."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MARK = "board_query"
 
 
 class PrometheusAway(Unavailable):
-    """Prometheus does not answer, or not with what was asked for."""
+    """Prometheus does not answer, or not with the expected result."""
 
     reason = "PROMETHEUS_UNAVAILABLE"
 
@@ -44,7 +44,7 @@ class Prometheus:
 
     async def now(self, query: str) -> list[Sample]:
         """
-        Return the samples of *query* at this moment; a value that is no number is left out.
+        Return the current samples of *query*; values that are not numbers are left out.
         """
         result = await self._get("/api/v1/query", {"query": query})
         samples = (Sample(each["metric"], float(each["value"][1])) for each in result)
@@ -52,9 +52,9 @@ class Prometheus:
 
     async def together(self, queries: Mapping[str, str]) -> dict[str, list[Sample]]:
         """
-        Return the samples of several queries at one moment, by name, with one request.
+        Return the current samples of several queries by name, with one request.
 
-        A request for each would be dozens at a time, and they would fail first when the machine is busy.
+        One request for each would be dozens at a time, which fail first on a busy machine.
         """
         marked = (f'label_replace({query}, "{MARK}", "{name}", "", "")' for name, query in queries.items())
         found: dict[str, list[Sample]] = {name: [] for name in queries}
@@ -66,7 +66,7 @@ class Prometheus:
 
     async def between(self, query: str, start_s: float, end_s: float, step_s: float) -> list[Series]:
         """
-        Return the series of *query* between two moments.
+        Return the series of *query* over a period.
         """
         bounds = {"start": f"{start_s:.3f}", "end": f"{end_s:.3f}", "step": f"{step_s:g}"}
         result = await self._get("/api/v1/query_range", {"query": query, **bounds})

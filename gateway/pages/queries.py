@@ -1,8 +1,8 @@
-"""What the board asks Prometheus; the names on the left are the board's own."""
+"""The board's queries to Prometheus, by the board's own names."""
 
 from __future__ import annotations
 
-# Three scrapes and a bit, so that a rate is there also when one scrape was missed.
+# A bit more than three scrape intervals, so that a rate exists even if one scrape was missed.
 WINDOW = "20s"
 HOUR = "1h"
 OUTBOUND = 'cluster_name=~"outbound.*"'
@@ -28,9 +28,9 @@ CALLS = {
     ),
 }
 BREAKERS = {
-    # Whom a service calls is asked of an hour and of all its sidecars: one that was just started has called nobody yet.
+    # The calls of a service are taken from an hour and all its sidecars: a new one has not called anything yet.
     "calls": f"sum by (service, cluster_name) (max_over_time(envoy_cluster_upstream_rq_total{{{OUTBOUND}}}[{HOUR}]))",
-    # Calls that found no host; they are not among those above.
+    # Calls that found no healthy host; they are not counted above.
     "uncallable": f"sum by (service, cluster_name) (envoy_cluster_upstream_cx_none_healthy{{{OUTBOUND}}})",
     "ejected": _per_pod("envoy_cluster_outlier_detection_ejections_active"),
     "hosts": _per_pod("envoy_cluster_membership_total"),
@@ -41,11 +41,11 @@ PODS = {
     "up": 'max by (service, pod) (up{job="applications"})',
     "proxy_up": 'max by (service, pod) (up{job="envoys"})',
     "restarts": f'sum by (service, pod) (changes(process_start_time_seconds{{job="applications"}}[{HOUR}]))',
-    # Envoys are started again in the same pod, and then count from zero.
+    # An Envoy that restarts in the same pod counts from zero.
     "proxy_restarts": f"sum by (service, pod) (resets(envoy_server_uptime{{}}[{HOUR}]))",
     "started": 'max by (service, pod) (process_start_time_seconds{job="applications"})',
 }
-# Gauges that every replica computes for the whole are the same in each: the largest is the newest.
+# Every replica exports the same gauge for the whole system: the maximum is the most recent.
 NUMBERS = {
     "orders_pending": "max(orders_pending)",
     "orders_pending_oldest_s": "max(orders_pending_oldest_seconds)",
@@ -66,7 +66,7 @@ GROUPS = {
     "orders_placed_1h": ("state", f"sum by (state) (increase(orders_placed_total[{HOUR}]))"),
     "consumer_lag": ("topic", "sum by (topic) (max by (topic, partition) (kafka_consumer_lag))"),
 }
-# A pod serves while its application and its proxy do; the edge is a proxy and nothing else.
+# A pod is up if its application and its proxy are; the edge is only a proxy.
 AVAILABILITY = 'min by (service, pod) (up{job=~"applications|envoys"})'
-# The value is when an alert's condition began to hold.
+# The value is the time at which an alert's condition began to hold.
 ALERTS = 'ALERTS_FOR_STATE and ignoring (alertstate) ALERTS{alertstate="firing"}'

@@ -1,4 +1,4 @@
-"""The runbooks, one for each alert, as the board shows them."""
+"""The runbooks as the board shows them, one for each alert."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SECTION = re.compile(r"^## (\w+)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 
 def load(file: Path) -> dict[str, str]:
     """
-    Return each section of *file* by its heading, the alert's name; nothing if there is no such file.
+    Return each section of *file* by its heading, the alert's name; empty if there is no such file.
     """
     if not file.is_file() or file.stat().st_size > MAX_BYTES:
         return {}

@@ -1,4 +1,4 @@
-"""From Prometheus's series to what the board shows: pure functions, one for each part of the board."""
+"""Converts Prometheus series into the board's data: pure functions, one for each part of the board."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ Json = dict[str, Any]
 
 def calls(found: Mapping[str, Sequence[Sample]]) -> list[Json]:
     """
-    Who has called whom: calls, and of the last seconds calls, failures and retries a second and p99 in milliseconds.
+    Return who has called whom, with the total, and the recent calls, failures and retries a second and p99 in
+    milliseconds.
     """
     lines: dict[tuple[str, str], Json] = {}
     for name, samples in found.items():
@@ -29,9 +30,9 @@ def calls(found: Mapping[str, Sequence[Sample]]) -> list[Json]:
 
 def breakers(found: Mapping[str, Sequence[Sample]]) -> list[Json]:
     """
-    Each sidecar's view of each cluster that its service calls: hosts, those ejected, and the state.
+    Return each sidecar's view of each cluster that its service calls: hosts, ejected hosts, and the state.
 
-    A subset has a breaker of its own, and may be open while the service's others are closed.
+    A subset has outlier detection of its own, so it may be open while the service's others are closed.
     """
     called = {_caller(each) for name in ("calls", "uncallable") for each in found.get(name, ()) if each.value}
     lines: dict[tuple[str, str, Outbound], Json] = {}
@@ -43,7 +44,7 @@ def breakers(found: Mapping[str, Sequence[Sample]]) -> list[Json]:
             pod = sample.labels.get("pod", "")
             names = {"from": caller, "pod": pod, "to": target.service, "subset": target.subset}
             lines.setdefault((caller, pod, target), names)[name] = round(sample.value)
-    # Only over an hour there are also pods that have gone since.
+    # Counted over an hour, there are also pods that have been replaced.
     there = (lines[key] for key in sorted(lines) if "hosts" in lines[key])
     return [{**line, "state": state(hosts=line["hosts"], ejected=line.get("ejected", 0))} for line in there]
 
@@ -54,9 +55,9 @@ def _caller(sample: Sample) -> tuple[str, Outbound | None]:
 
 def pods(found: Mapping[str, Sequence[Sample]], outages: Mapping[str, Json]) -> list[Json]:
     """
-    Each replica that is scraped now: up or not, its restarts in the last hour, and its last outage.
+    Return each replica that is scraped now: up or not, its restarts in the last hour, and its last outage.
 
-    What is counted over an hour also has pods that Kubernetes has replaced meanwhile.
+    Series over an hour include pods that Kubernetes has replaced meanwhile.
     """
     lines: dict[tuple[str, str], Json] = {}
     for name, samples in found.items():
@@ -70,7 +71,7 @@ def pods(found: Mapping[str, Sequence[Sample]], outages: Mapping[str, Json]) -> 
 
 def outages(series: Iterable[Series]) -> dict[str, Json]:
     """
-    The last time each pod was down: since when, and for how many seconds; `until` is missing while it lasts.
+    Return the last outage of each pod: its start, and its duration in seconds; `until` is missing while it lasts.
     """
     found = {each.labels.get("pod", ""): _last_outage(each.points) for each in series}
     return {pod: outage for pod, outage in found.items() if outage is not None}
@@ -91,7 +92,7 @@ def _last_outage(points: Sequence[tuple[float, float]]) -> Json | None:
 
 def alerts(samples: Sequence[Sample]) -> list[Json]:
     """
-    The alerts that fire, pages first, then the oldest: severity, `since` when, and what else their labels tell.
+    Return the firing alerts, pages first, then the oldest: severity, `since`, and their other labels.
     """
     lines = [_alert(sample) for sample in samples if "alertname" in sample.labels]
     return sorted(lines, key=lambda line: (line["severity"] != "page", line["since"], line["name"]))
@@ -106,14 +107,14 @@ def _alert(sample: Sample) -> Json:
 
 def groups(samples: Sequence[Sample], label: str) -> dict[str, float]:
     """
-    A number for each value of a label.
+    Return a number for each value of a label.
     """
     return {sample.labels[label]: sample.value for sample in samples if label in sample.labels}
 
 
 def product(name: str, title: str, units: Mapping[str, int]) -> Json:
     """
-    A product's units, and by how many they fail to add up.
+    Return a product's units, and the deviation from the conservation law.
     """
     off = units["on_hand"] - units["available"] - units["held"] - units["sold"]
     return {"name": name, "title": title, **units, "off": off}
@@ -121,7 +122,7 @@ def product(name: str, title: str, units: Mapping[str, int]) -> Json:
 
 def service_of(cluster: str) -> str | None:
     """
-    The service's name in an outbound cluster's: `orders` of `outbound|50051||orders.shop.svc.cluster.local`.
+    Return the service's name in an outbound cluster's: `orders` of `outbound|50051||orders.shop.svc.cluster.local`.
     """
     target = outbound(cluster)
     return target.service if target else None

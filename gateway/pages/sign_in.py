@@ -1,4 +1,4 @@
-"""Where customers sign in, as the pages in their browsers need to know it."""
+"""The sign-in configuration for the pages in browsers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 @dataclass(frozen=True)
 class Issuer:
     """
-    An OpenID Connect issuer, and the public client that the pages are there.
+    An OpenID Connect issuer, and the pages' public client there.
 
-    *discovery* is where its metadata is read if not below *url*; a path means this site.
+    *discovery* is where its metadata is read if not below *url*; a path refers to this site.
     """
 
     url: str
@@ -21,11 +21,14 @@ class Issuer:
 
     @property
     def public(self) -> dict[str, str]:
-        """What the pages are told."""
+        """Return the configuration that is sent to the pages."""
         return {"issuer": self.url, "clientId": self.client_id, "scope": self.scope, "discovery": self.discovery}
 
     @property
     def origins(self) -> tuple[str, ...]:
-        """The other hosts that pages must be able to call: the issuer's metadata, and its tokens beside it."""
+        """
+        The other origins that pages must be able to call: that of the issuer's metadata, and that of its token
+        endpoint.
+        """
         address = urlsplit(self.discovery or self.url)
         return (f"{address.scheme}://{address.netloc}",) if address.scheme else ()

@@ -1,4 +1,4 @@
-"""Asks inventory for the stock, through this pod's sidecar."""
+"""Reads the stock from inventory, through this pod's sidecar."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ PAGES_LIMIT = 20
 
 
 class Stock:
-    """The products, as inventory tells them."""
+    """The products of inventory."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = inventory_service_pb2_grpc.InventoryServiceStub(channel)
 
     async def products(self) -> Sequence[inventory_pb2.Product]:
         """
-        Return up to 10,000 products with their stock; raises what inventory raised.
+        Return up to 10,000 products with their stock; raises the error that inventory returned.
         """
         found: list[inventory_pb2.Product] = []
         token = ""

@@ -1,7 +1,7 @@
 """
-How the data stores are: PostgreSQL as its members tell Prometheus, the others as they answer the pages' server.
+The health of the data stores: PostgreSQL from its members' metrics, the others from a request of the pages server.
 
-Each is asked something that it answers without a password and only while it works.
+Each is sent a request that needs no password and succeeds only while the store works.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gateway.pages.prometheus import Prometheus, Sample
 
 TIMEOUT_S = 1.0
 MAX_ANSWER_BYTES = 4096
-# The members look at what they agree on every two seconds; later than this, they cannot.
+# The members read the DCS every two seconds; a longer gap means that they cannot reach it.
 LATE_S = 15.0
 Json = dict[str, Any]
 Probe = Callable[[str, int], Awaitable[None]]
@@ -30,7 +30,7 @@ POSTGRES = {
 
 
 class Stores:
-    """Asks after the stores; *addresses* are those that this process can reach, by name."""
+    """Checks the stores; *addresses* are those that this process can reach, by name."""
 
     def __init__(self, prometheus: Prometheus, addresses: Mapping[str, str]) -> None:
         self._prometheus = prometheus
@@ -38,7 +38,7 @@ class Stores:
 
     async def read(self) -> list[Json]:
         """
-        Return each store's state: `up`, `degraded` or `down`, with a word why; raises what Prometheus raised.
+        Return each store's state: `up`, `degraded` or `down`, with the reason; raises the error of Prometheus.
         """
         names = [name for name in PROBES if name in self._addresses]
         database, *others = await asyncio.gather(
@@ -52,7 +52,7 @@ class Stores:
 
 def postgres(found: Mapping[str, Sequence[Sample]]) -> Json:
     """
-    PostgreSQL's members with their roles, and what they are together.
+    Return PostgreSQL's members with their roles, and their overall state.
     """
     values = {name: {each.labels.get("pod", ""): each.value for each in samples} for name, samples in found.items()}
     members = [
@@ -86,7 +86,7 @@ def _role(pod: str, values: Mapping[str, Mapping[str, float]]) -> str:
 
 async def probe(name: str, address: str) -> Json:
     """
-    Ask one store whether it answers.
+    Check whether one store answers.
     """
     host, _, port = address.rpartition(":")
     store = {"name": name, "members": []}
@@ -94,14 +94,14 @@ async def probe(name: str, address: str) -> Json:
         async with asyncio.timeout(TIMEOUT_S):
             await PROBES[name](host, int(port))
     except TimeoutError:
-        return {**store, "state": "down", "text": f"no answer within {TIMEOUT_S:g} s"}
+        return {**store, "state": "down", "text": f"no response within {TIMEOUT_S:g} s"}
     except (OSError, NotItself, asyncio.IncompleteReadError) as error:
         return {**store, "state": "down", "text": f"does not answer: {error}"}
     return {**store, "state": "up", "text": "answers"}
 
 
 class NotItself(Exception):
-    """Something else than the store answers, or it says that it is not well."""
+    """Something other than the store answers, or the store reports a problem."""
 
 
 async def _ask(host: str, port: int, question: bytes, size: int | None = None) -> bytes:
@@ -115,27 +115,27 @@ async def _ask(host: str, port: int, question: bytes, size: int | None = None) -
 
 
 async def _redis(host: str, port: int) -> None:
-    """Without a password Redis refuses to say more than that it is there; while it loads, it says so."""
+    """Check Redis: without a password it only shows that it is there; while loading, it says so."""
     answer = await _ask(host, port, b"PING\r\n")
     if not answer.startswith((b"+PONG", b"-NOAUTH")):
         raise NotItself(answer[:60].decode(errors="replace").strip() or "the connection was closed")
 
 
 async def _kafka(host: str, port: int) -> None:
-    """ApiVersions, version 0, is what every broker answers to anybody (KIP-35)."""
+    """Check Kafka with ApiVersions, version 0, which every broker answers without authentication (KIP-35)."""
     correlation, client = 7, b"board"
     request = struct.pack(">hhih", 18, 0, correlation, len(client)) + client
     answer = await _ask(host, port, struct.pack(">i", len(request)) + request, 10)
     _, echoed, error = struct.unpack(">iih", answer)
     if echoed != correlation or error != 0:
-        raise NotItself(f"an answer that is not Kafka's, or its error {error}")
+        raise NotItself(f"not Kafka's response, or its error {error}")
 
 
 async def _etcd(host: str, port: int) -> None:
     question = f"GET /health HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode()
     answer = await _ask(host, port, question)
     if b" 200 " not in answer.partition(b"\r\n")[0]:
-        raise NotItself("it is not healthy: it has no leader, or cannot write")
+        raise NotItself("unhealthy: it has no leader, or cannot write")
 
 
 PROBES: Mapping[str, Probe] = {"Kafka": _kafka, "Redis": _redis, "etcd": _etcd}

@@ -1,9 +1,9 @@
 """
-Tells a Prometheus on Kubernetes which pods there are, in the files that it reads on one machine too.
+Service discovery for a Prometheus on Kubernetes, through the target files that it reads on one machine as well.
 
     python -m gateway.pages.targets
 
-Debian's Prometheus is built without Kubernetes' service discovery; one that has it needs this not.
+Debian's Prometheus is built without Kubernetes' service discovery; any other build uses kubernetes_sd instead.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from runtime import settings, telemetry
 from runtime.errors import Error
 from runtime.settings import ProcessSettings
 
-# A container's port by its name, and the job that scrapes it; Istio names the one of its proxies.
+# A container's port by its name, and the job that scrapes it; Istio sets the name of its proxies' port.
 JOBS: Mapping[str, str] = {
     "metrics": "applications",
     "http-envoy-prom": "envoys",
@@ -39,16 +39,16 @@ class Settings(ProcessSettings):
     """Each field is the variable of the same name in capitals."""
 
     namespace: Namespace = "shop"
-    """Whose pods are looked for."""
+    """The namespace of the pods."""
     targets_folder: Path = Path("/etc/prometheus/targets")
-    """Where Prometheus reads its targets."""
+    """The folder from which Prometheus reads its targets."""
     targets_interval_s: float = Field(default=5.0, ge=1, le=300)
-    """How often Kubernetes is asked."""
+    """The polling interval."""
 
 
 async def main() -> None:
     """
-    Keep the files until SIGTERM.
+    Keep the files up to date until SIGTERM.
     """
     chosen = settings.load(Settings)
     telemetry.start(chosen, "targets")
@@ -61,7 +61,7 @@ async def main() -> None:
 
 async def keep(kubernetes: Kubernetes, chosen: Settings) -> None:
     """
-    Write the targets again and again; the last ones stay while Kubernetes does not answer.
+    Write the targets periodically; the last ones are kept while Kubernetes does not answer.
     """
     while True:
         try:
@@ -73,7 +73,8 @@ async def keep(kubernetes: Kubernetes, chosen: Settings) -> None:
 
 def groups(pods: Iterable[Mapping[str, Any]]) -> Groups:
     """
-    Return what each job scrapes (Prometheus's `<file_sd_config>`), of pods that have an address and are to stay.
+    Return the targets of each job (Prometheus's `<file_sd_config>`), from pods that have an address and are not
+    terminating.
     """
     found: Groups = {job: [] for job in JOBS.values()}
     for pod in pods:
@@ -88,7 +89,7 @@ def groups(pods: Iterable[Mapping[str, Any]]) -> Groups:
 
 
 def _ports(spec: Mapping[str, Any]) -> Iterable[tuple[str, int]]:
-    # Istio's proxy is an init container that stays (a native sidecar), or a container as any other.
+    # Istio's proxy is a native sidecar (an init container that keeps running), or an ordinary container.
     for container in (*spec.get("initContainers", ()), *spec.get("containers", ())):
         for port in container.get("ports", ()):
             if port.get("name") in JOBS:
@@ -96,7 +97,7 @@ def _ports(spec: Mapping[str, Any]) -> Iterable[tuple[str, int]]:
 
 
 def write(folder: Path, found: Groups) -> None:
-    """Write each job's file at once or not at all, and only if it changes."""
+    """Write each job's file atomically, and only if it changes."""
     for job, targets in found.items():
         path, text = folder / f"{job}.json", json.dumps(sorted(targets, key=str), indent=2) + "\n"
         if not path.exists() or path.read_text(encoding="utf-8") != text:

@@ -1,5 +1,5 @@
 """
-Write monitoring/dashboards from what `panels` and the alerts say.
+Generates monitoring/dashboards from `panels` and the alerts.
 
     python -m tools.dashboards
 """
@@ -25,14 +25,14 @@ TAG = "shop"
 
 def boards() -> list[Board]:
     """
-    Every dashboard.
+    Return every dashboard.
     """
     return [*BOARDS, *alerts.boards()]
 
 
 def files() -> Iterator[tuple[Path, str]]:
     """
-    The file of each dashboard, and what it has to be.
+    Return the path and the expected content of each dashboard's file.
     """
     for board in boards():
         yield FOLDER / f"{board.uid.removeprefix('shop-')}.json", text(board)
@@ -40,7 +40,7 @@ def files() -> Iterator[tuple[Path, str]]:
 
 def text(board: Board) -> str:
     """
-    The JSON that Grafana takes.
+    Return Grafana's JSON of a dashboard.
     """
     made = (
         dashboard.Dashboard(board.title)
@@ -63,7 +63,7 @@ def text(board: Board) -> str:
 
 def chart(panel: Panel) -> timeseries.Panel:
     """
-    One chart.
+    Return one chart.
     """
     made = (
         timeseries.Panel()
@@ -83,7 +83,7 @@ def chart(panel: Panel) -> timeseries.Panel:
 
 def main() -> None:
     """
-    Write the files, and remove those of dashboards that are no more.
+    Write the files, and remove those of dashboards that no longer exist.
     """
     wanted = dict(files())
     FOLDER.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""A dashboard for each file of alerts: which fire, and what each of them means."""
+"""One dashboard for each file of alerts: the firing ones, and the meaning of each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RULES = CHECKOUT / "monitoring" / "rules"
 
 def boards() -> list[Board]:
     """
-    The dashboards, in the order of the files.
+    Return the dashboards, in the order of the files.
     """
     found = ((path.stem, _alerts(path)) for path in sorted(RULES.glob("*.yml")))
     return [_board(name, alerts) for name, alerts in found if alerts]
@@ -40,5 +40,5 @@ def _board(name: str, alerts: list[dict[str, Any]]) -> Board:
 
 
 def _words(summary: str) -> str:
-    # Grafana would take Prometheus' templates for its own.
+    # Grafana would interpret Prometheus's templates as its own.
     return summary.replace("{{ $labels.", "").replace("{{ $value | humanize", "").replace(" }}", "") + "."

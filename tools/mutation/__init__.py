@@ -1,3 +1,3 @@
 """
-Mutation testing of the heart: what changes in its code does no test notice?
+Mutation testing of the core: which changes in its code does no test detect?
 """

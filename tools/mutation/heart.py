@@ -1,5 +1,5 @@
 """
-What is mutated, and the tests that must notice: those that are nearest, because thousands of runs wait for them.
+What is mutated, and the tests that must detect it: only the closest ones, because they run thousands of times.
 """
 
 from collections.abc import Mapping
@@ -41,4 +41,4 @@ MODULES: Mapping[str, str] = {
 SCRIPTS = "tests/components/inventory/test_store.py"
 LUA_FOLDER = "inventory_svc/lua"
 LUA_LOADER = "inventory_svc.scripts"
-"""The module that reads the scripts; its `_files` lists them."""
+"""The module that loads the scripts; its `_files` lists them."""

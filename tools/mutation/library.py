@@ -1,5 +1,5 @@
 """
-cosmic-ray, in a folder of its own: nothing else needs it, and it brings much along.
+cosmic-ray, installed in a folder of its own: nothing else needs it, and it has many dependencies.
 """
 
 import subprocess
@@ -14,7 +14,7 @@ INSTALL_S = 300
 
 def install(settings: Settings) -> None:
     """
-    Install what the lock names unless it is there, and let it be imported after everything else.
+    Install the versions of the lock file unless they are there, and make them importable after everything else.
     """
     folder = settings.tools / "mutation"
     stamp = folder / "installed"

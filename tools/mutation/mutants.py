@@ -1,7 +1,7 @@
 """
-Makes mutants: a module's source with one change each.
+Generates mutants: the source of a module with one change each.
 
-Most changes of Python are cosmic-ray's; those of Lua are ours.
+Those of Python are mostly cosmic-ray's; those of Lua are our own.
 """
 
 import ast
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 
-# One change a place: of what each operator may become, the most telling.
+# One change at each place: of what each operator may become, the most telling.
 OPERATORS = (
     *(f"core/ReplaceComparisonOperator_{pair}" for pair in (
         "Eq_NotEq", "NotEq_Eq", "Lt_LtE", "LtE_Lt", "Gt_GtE", "GtE_Gt", "Is_IsNot", "IsNot_Is",
@@ -35,7 +35,7 @@ MAX_PLACES = 500
 
 @dataclass(frozen=True)
 class Mutant:
-    """A changed source; *line* as it was, and what it *becomes*."""
+    """A changed source; *line* is the original, *becomes* the replacement."""
 
     module: str
     source: str
@@ -46,7 +46,7 @@ class Mutant:
 
 def of_python(module: str, source: str) -> list[Mutant]:
     """
-    Return the mutants of a Python module that are not the same program in other words.
+    Return the mutants of a Python module that are not equivalent programs.
     """
     before = _meaning(source)
     found: dict[str, Mutant] = {}
@@ -71,7 +71,7 @@ def _by_operators(source: str) -> Iterator[str]:
 
 def _emptied(source: str) -> Iterator[str]:
     """
-    Every function without what it does.
+    Return a mutant of every function with an empty body.
     """
     lines = source.splitlines(keepends=True)
     for node in ast.walk(ast.parse(source)):
@@ -85,7 +85,7 @@ def _emptied(source: str) -> Iterator[str]:
 
 def _meaning(source: str) -> str:
     """
-    Return the program without what nothing looks at when it runs: annotations, and how dataclasses guard themselves.
+    Return the program without what has no effect at run time: annotations, and the options of dataclasses.
     """
     try:
         tree = ast.parse(source)
@@ -121,7 +121,7 @@ CALL = re.compile(r"^\s*(?:redis\.call|table\.insert|[a-z_]+)\(.*\)$")
 
 def of_lua(module: str, source: str) -> list[Mutant]:
     """
-    Return the mutants of a Lua script: another operator or number, or a call left out; comments and texts stay.
+    Return the mutants of a Lua script: another operator or number, or a call removed; comments and strings are kept.
     """
     lines = source.splitlines()
     found = []

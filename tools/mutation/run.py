@@ -1,8 +1,8 @@
 """
-`make mutation`: mutates the heart, module by module, and tells how many mutants its tests notice.
+`make mutation`: mutates the core, module by module, and reports how many mutants its tests detect.
 
-What was found is kept in the state's folder by what it depends on - the mutant and the files of its tests -, so that
-the next run tries only what has changed. A run ends after an hour; the next one goes on.
+Results are cached in the state folder by what they depend on - the mutant and the files of its tests -, so that the
+next run tries only what has changed. A run ends after an hour; the next one continues.
 """
 
 import argparse
@@ -29,7 +29,7 @@ ACCEPTED = Path(__file__).with_name("accepted.yaml")
 
 @dataclass
 class Score:
-    """What became of a module's mutants."""
+    """The results of a module's mutants."""
 
     module: str
     killed: int = 0
@@ -39,13 +39,13 @@ class Score:
 
     @property
     def share(self) -> float:
-        """The killed among those that count."""
+        """Return the share of killed mutants among those that count."""
         counted = self.killed + len(self.survivors)
         return self.killed / counted if counted else 1.0
 
 
 class Results:
-    """What earlier runs have found, in a file."""
+    """The results of earlier runs, in a file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -56,14 +56,14 @@ class Results:
         return self._known.get(key)
 
     def put(self, key: str, killed: bool) -> None:
-        """Keep it at once: a run may be interrupted."""
+        """Store a result immediately: a run may be interrupted."""
         self._known[key] = killed
         self._path.write_text(json.dumps(self._known))
 
 
 @dataclass
 class Trials:
-    """One run over the heart."""
+    """One run over the core."""
 
     checkout: Path
     results: Results
@@ -73,7 +73,7 @@ class Trials:
     draw: random.Random
 
     def score(self, module: str, path: Path, tests: str, found: list[Mutant], stand_in: str = "") -> Score:
-        """Try the mutants of *path* that were not tried before, in the place of *stand_in* or the module itself."""
+        """Try the untried mutants of *path*, in place of *stand_in* or the module itself."""
         score = Score(module)
         depends = digest([path.read_text(), *(each.read_text() for each in files_of(self.checkout / tests))])
         chosen = self.draw.sample(found, self.sample) if 0 < self.sample < len(found) else found
@@ -126,7 +126,7 @@ def _files():
 
 
 def run(settings: Settings, options: argparse.Namespace) -> int:
-    """Mutate what MODULES names, or everything; 1 if too much survives."""
+    """Mutate the modules that MODULES selects, or all; return 1 if too many survive."""
     library.install(settings)
     trial.prepare()
     seed = random.randrange(10_000)  # noqa: S311 - a sample, not a secret
@@ -147,7 +147,7 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def all_scores(trials: Trials, wanted: str) -> Iterable[Score]:
-    """Yield the score of each module and script whose name has *wanted* in it."""
+    """Yield the score of each module and script whose name contains *wanted*."""
     for module, tests in heart.MODULES.items():
         if wanted in module:
             path = trials.checkout / f"{module.replace('.', '/')}.py"
@@ -160,7 +160,7 @@ def all_scores(trials: Trials, wanted: str) -> Iterable[Score]:
 
 
 def tell(score: Score) -> Score:
-    """Print a module's line, and its survivors below."""
+    """Print a module's score, followed by its survivors."""
     print(
         f"{score.module:36} {score.share:4.0%}  killed {score.killed}  survived {len(score.survivors)}  "
         f"accepted {score.accepted}  not tried {score.untried}",
@@ -172,16 +172,16 @@ def tell(score: Score) -> Score:
 
 
 def accepted(path: Path) -> set[tuple[str, str, str]]:
-    """Return the survivors that are accepted; each has its reason in the file."""
+    """Return the accepted survivors; the file has a reason for each."""
     entries = yaml.safe_load(path.read_text()) or []
     return {(each["module"], each["line"], each["becomes"]) for each in entries if each["reason"]}
 
 
 def files_of(tests: Path) -> list[Path]:
-    """Return the files of a folder of tests, or the one."""
+    """Return the files of a folder of tests, or the one file."""
     return sorted(tests.rglob("*.py")) if tests.is_dir() else [tests]
 
 
 def digest(texts: Iterable[str]) -> str:
-    """Return a name for *texts*."""
+    """Return a hash of *texts*."""
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()

@@ -1,5 +1,5 @@
 """
-Runs tests on a mutant, in a process of its own that has it in the place of the module.
+Runs tests on a mutant, in a process of its own in which it replaces the module.
 """
 
 import importlib.abc
@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-# What takes longest to import, and is never mutated: imported once, before the processes part.
+# The slowest imports that are never mutated: imported once, before forking.
 AHEAD = (
     "google.protobuf", "grpc", "hypothesis.strategies", "redis.asyncio", "asyncpg", "structlog", "tenacity",
     "pydantic_settings",
@@ -37,7 +37,7 @@ def prepare() -> None:
 
 
 class Instead(importlib.abc.MetaPathFinder):
-    """Finds *source* where a module's own would be."""
+    """An import finder that substitutes *source* for a module."""
 
     def __init__(self, module: str, path: Path, source: str) -> None:
         self._module = module
@@ -63,7 +63,7 @@ class _Loader(importlib.machinery.SourceFileLoader):
 
 def passes(instead: Instead | None, tests: str, *, within_s: float) -> bool:
     """
-    Return whether *tests* pass; those that do not end *within_s* do not.
+    Return whether *tests* pass; those that do not end *within_s* fail.
     """
     child = os.fork()
     if child == 0:

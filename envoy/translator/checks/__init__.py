@@ -1,3 +1,3 @@
 """
-What is wrong with a resource: what Istio's webhook refuses, what Envoy would, and what is not supported here.
+Validates resources: what Istio's webhook rejects, what Envoy would reject, and what is not supported here.
 """

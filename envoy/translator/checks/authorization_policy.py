@@ -11,13 +11,13 @@ from translator.model.resources import Resource
 from translator.model.values import Block
 
 ONE, ANY = "{*}", "{**}"
-# What may stand between slashes beside `{*}` and `{**}` (istio: pkg/config/security, IsValidLiteral).
+# The characters allowed in a path segment beside `{*}` and `{**}` (istio: pkg/config/security, IsValidLiteral).
 LITERAL = re.compile(r"[a-zA-Z0-9\-._~%!$&'()+,;:@=]+")
 
 
 def check_authorization_policy(resource: Resource) -> Mistakes:
     """
-    Everything that is wrong with an AuthorizationPolicy.
+    Yield every error of an AuthorizationPolicy.
     """
     spec = resource.spec
     action = spec.get("action", "ALLOW")
@@ -49,14 +49,14 @@ def _rule(rule: Block, path: str) -> Mistakes:
 
 def _path_template(text: str, path: str) -> Mistakes:
     """
-    A path with `{*}` for one part and `{**}` for all that follow, which Envoy cannot read otherwise.
+    Check a path with `{*}` for one segment and `{**}` for the rest, in the form that Envoy accepts.
     """
     parts = text.strip("/").split("/")
     is_template = ONE in text or ANY in text
     for number, part in enumerate(parts):
         if part in (ONE, ANY):
             if ANY in parts[:number]:
-                yield path, f"{text!r}: {ANY} must be the last of its kind"
+                yield path, f"{text!r}: {ANY} must be the last of the wildcards"
                 return
         elif "{" in part or "}" in part:
             yield path, f"{text!r}: braces are for {ONE} and {ANY} between slashes only"

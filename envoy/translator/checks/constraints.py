@@ -33,7 +33,7 @@ COMPARISONS: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
 
 def mistakes(message: Message, path: str = "") -> Mistakes:
     """
-    Each field of *message*, or of one in it, that Envoy would refuse: its path and why.
+    Yield each field of *message*, or of a nested message, that Envoy would reject: its path and the reason.
     """
     if message.DESCRIPTOR.full_name == ANY:
         yield from _packed(message, path)
@@ -54,7 +54,7 @@ def mistakes(message: Message, path: str = "") -> Mistakes:
 @cache
 def _ruled(descriptor: Any) -> tuple[tuple[Any, ...], dict[str, tuple[Any, Any]]]:
     """
-    The groups of which one must be set, and the fields that have rules, with these.
+    Return the required oneofs, and the fields with validation rules and those rules.
     """
     groups = (group for group in descriptor.oneofs if group.GetOptions().Extensions[validate_pb2.required])
     rules = ((field, field.GetOptions().Extensions[validate_pb2.rules]) for field in descriptor.fields)
@@ -63,7 +63,7 @@ def _ruled(descriptor: Any) -> tuple[tuple[Any, ...], dict[str, tuple[Any, Any]]
 
 def regex_mistakes(pattern: str, path: str) -> Mistakes:
     """
-    Why a regular expression cannot be used.
+    Yield why a regular expression is invalid.
     """
     try:
         re2.compile(pattern, _options)
@@ -89,7 +89,8 @@ def _field(message: Any, field: Any, rules: Any, path: str) -> Mistakes:
 
 def _is_set(message: Any, field: Any) -> bool:
     """
-    Whether a rule applies: always without presence, and within a oneof only to the field that is set.
+    Return whether a rule applies: always to a field without presence, and within a oneof only to the field that is
+    set.
     """
     return bool(message.HasField(field.name)) if field.has_presence else True
 
@@ -103,7 +104,7 @@ def _repeated(items: Any, field: Any, rules: Any, place: str) -> Mistakes:
     if rules.repeated.max_items and len(items) > rules.repeated.max_items:
         yield place, f"must have at most {rules.repeated.max_items} items"
     if rules.repeated.unique and len(set(items)) < len(items):
-        yield place, "must not have an item twice"
+        yield place, "must not have duplicate items"
     for number, item in enumerate(items):
         here = f"{place}[{number}]"
         yield from (
@@ -151,7 +152,7 @@ def _scalar(value: Any, field: Any, rules: Any, place: str) -> Mistakes:
         yield from _text(value, rules.string, place)
     elif field.enum_type is not None:
         if rules.enum.defined_only and value not in field.enum_type.values_by_number:
-            yield place, f"{value} is no value of it"
+            yield place, f"{value} is not a value of this enum"
         if value in rules.enum.not_in:
             yield place, f"{field.enum_type.values_by_number[value].name} is not allowed"
     elif isinstance(value, bool):
@@ -180,11 +181,11 @@ def _text(value: str, rules: Any, place: str) -> Mistakes:
         yield place, f"must have at most {rules.max_bytes} bytes"
     known = rules.well_known_regex
     if known and not rules.strict and rules.HasField("strict"):
-        yield from [] if LOOSE.fullmatch(value) else [(place, "must not have a line's end or a zero in it")]
+        yield from [] if LOOSE.fullmatch(value) else [(place, "must not contain a line break or a NUL character")]
     elif known == validate_pb2.HTTP_HEADER_NAME and value and not HEADER_NAME.fullmatch(value):
-        yield place, f"{value!r} is no header's name"
+        yield place, f"{value!r} is not a valid header name"
     elif known == validate_pb2.HTTP_HEADER_VALUE and not HEADER_VALUE.fullmatch(value):
-        yield place, f"{value!r} is no header's value"
+        yield place, f"{value!r} is not a valid header value"
     if getattr(rules, "in") and value not in getattr(rules, "in"):
         yield place, f"must be one of {', '.join(getattr(rules, 'in'))}"
     if value and (not value.startswith(rules.prefix) or not value.endswith(rules.suffix)):

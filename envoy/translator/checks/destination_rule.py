@@ -23,7 +23,7 @@ MAGLEV_MAX = 5_000_011
 
 def check_destination_rule(resource: Resource) -> Mistakes:
     """
-    Everything that is wrong with a DestinationRule.
+    Yield every error of a DestinationRule.
     """
     spec = resource.spec
     yield from values.export_to(spec)
@@ -33,7 +33,7 @@ def check_destination_rule(resource: Resource) -> Mistakes:
         path = f"spec.subsets[{number}]"
         found += values.label(subset["name"], f"{path}.name")
         if subset["name"] in names[:number]:
-            found.append((f"{path}.name", f"{subset['name']!r} is there twice"))
+            found.append((f"{path}.name", f"{subset['name']!r} is duplicated"))
         found += _policy(subset.get("trafficPolicy"), f"{path}.trafficPolicy")
     yield from found
     for policy, path in _policies(spec) if not found else ():
@@ -42,7 +42,7 @@ def check_destination_rule(resource: Resource) -> Mistakes:
 
 def _policies(spec: Block) -> Iterator[tuple[Block, str]]:
     """
-    Every policy of a rule that stands for itself, with its path.
+    Yield every independent policy of a rule, with its path.
     """
     blocks = [(spec, "spec"), *((subset, f"spec.subsets[{n}]") for n, subset in enumerate(spec.get("subsets", ())))]
     for block, path in blocks:
@@ -54,7 +54,7 @@ def _policies(spec: Block) -> Iterator[tuple[Block, str]]:
 
 def _cluster(policy: Block) -> Any:
     """
-    The cluster that a policy makes.
+    Return the cluster that a policy produces.
     """
     service = _service()
     return policy_cluster(Secrets(LAYOUT), service, service.ports[0], "", policy)
@@ -63,7 +63,7 @@ def _cluster(policy: Block) -> Any:
 @cache
 def _service() -> Service:
     """
-    A service with one port, for a policy to be tried on.
+    Return a service with one port, on which to try a policy.
     """
     record = ServiceRecord("check", "check", (ServicePort("grpc", 1, 1),))
     [service] = registry_services(Registry(services=(record,)))
@@ -82,7 +82,7 @@ def _policy(policy: Block | None, path: str) -> Mistakes:
         port = settings.get("port", {}).get("number", 0)
         yield from values.port(port, f"{here}.port.number")
         if port in seen:
-            yield f"{here}.port.number", f"port {port} is there twice"
+            yield f"{here}.port.number", f"port {port} is duplicated"
         seen.add(port)
         if not set(settings) & set(BLOCKS):
             yield here, f"must have one of {', '.join(BLOCKS[:4])}"
@@ -116,11 +116,11 @@ def _pool(pool: Block, path: str) -> Mistakes:
     yield from values.not_negative(http, limits, f"{path}.http")
     yield from values.not_negative(tcp, ["maxConnections"], f"{path}.tcp")
     if http.get("h2UpgradePolicy") == "UPGRADE" and http.get("useClientProtocol"):
-        yield f"{path}.http.useClientProtocol", "cannot be beside h2UpgradePolicy UPGRADE"
+        yield f"{path}.http.useClientProtocol", "cannot be combined with h2UpgradePolicy UPGRADE"
     keepalive = http.get("http2KeepAlive")
     for name in ("interval", "timeout") if keepalive is not None else ():
         if name not in keepalive:
-            yield f"{path}.http.http2KeepAlive.{name}", "must be given"
+            yield f"{path}.http.http2KeepAlive.{name}", "is required"
 
 
 def _hash(block: Block, path: str) -> Mistakes:
@@ -128,10 +128,10 @@ def _hash(block: Block, path: str) -> Mistakes:
     if "maglev" in block and not (1 < size < MAGLEV_MAX and all(size % n for n in range(2, isqrt(size) + 1))):
         yield f"{path}.maglev.tableSize", f"must be a prime number below {MAGLEV_MAX}"
     if block.get("minimumRingSize") and {"ringHash", "maglev"} & set(block):
-        yield f"{path}.minimumRingSize", "cannot be beside ringHash or maglev"
+        yield f"{path}.minimumRingSize", "cannot be combined with ringHash or maglev"
     names = [attribute["name"] for attribute in block.get("httpCookie", {}).get("attributes", ())]
     if len(set(names)) < len(names):
-        yield f"{path}.httpCookie.attributes", "has a name twice"
+        yield f"{path}.httpCookie.attributes", "has a duplicate name"
 
 
 def _tls(block: Block, path: str) -> Mistakes:
@@ -140,4 +140,4 @@ def _tls(block: Block, path: str) -> Mistakes:
     if mode == "ISTIO_MUTUAL" and own:
         yield f"{path}.{own[0]}", "cannot be set for ISTIO_MUTUAL, which has its own certificates"
     if block.get("credentialName") and set(own) - {"credentialName"}:
-        yield f"{path}.credentialName", "cannot be beside files of certificates"
+        yield f"{path}.credentialName", "cannot be combined with files of certificates"

@@ -11,7 +11,7 @@ from translator.model.resources import Resource
 
 def check_envoy_filter(resource: Resource) -> Mistakes:
     """
-    Everything that is wrong with an EnvoyFilter.
+    Yield every error of an EnvoyFilter.
     """
     try:
         patches = list(read_patches(resource))
@@ -19,6 +19,6 @@ def check_envoy_filter(resource: Resource) -> Mistakes:
         yield error.path, error.message
         return
     for patch in patches:
-        # What is merged need not be whole, and what is removed has no value.
+        # A value to merge may be incomplete, and a removal has no value.
         for place, reason in mistakes(patch.value) if patch.operation not in (MERGE, REMOVE) else ():
-            yield f"{patch.path}.patch.value", f"Envoy would refuse it: {place}: {reason}"
+            yield f"{patch.path}.patch.value", f"Envoy would reject it: {place}: {reason}"

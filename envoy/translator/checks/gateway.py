@@ -16,7 +16,7 @@ PLAIN_ONLY = frozenset({"PASSTHROUGH", "AUTO_PASSTHROUGH"})
 
 def check_gateway(resource: Resource) -> Mistakes:
     """
-    Everything that is wrong with a Gateway.
+    Yield every error of a Gateway.
     """
     servers = resource.spec.get("servers", ())
     yield from values.label(resource.name, "metadata.name")
@@ -26,7 +26,7 @@ def check_gateway(resource: Resource) -> Mistakes:
         yield from _server(server, f"spec.servers[{number}]")
         name = server["port"].get("name")
         if name in [other["port"].get("name") for other in servers[:number]]:
-            yield f"spec.servers[{number}].port.name", f"{name!r} is there twice"
+            yield f"spec.servers[{number}].port.name", f"{name!r} is duplicated"
 
 
 def _server(server: Block, path: str) -> Mistakes:
@@ -54,9 +54,9 @@ def _server(server: Block, path: str) -> Mistakes:
 def _secure(tls: Block | None, path: str) -> Mistakes:
     mode = (tls or {}).get("mode", "PASSTHROUGH")
     if tls is None:
-        yield path, "must be given for HTTPS"
+        yield path, "is required for HTTPS"
     elif mode in PLAIN_ONLY:
-        yield f"{path}.mode", f"{mode} is not supported: HTTPS ends at the gateway"
+        yield f"{path}.mode", f"{mode} is not supported: TLS is terminated at the gateway"
     else:
         own = sorted({"serverCertificate", "privateKey", "caCertificates", "credentialName"} & set(tls))
         if mode == "ISTIO_MUTUAL" and own:

@@ -1,5 +1,5 @@
 """
-The smallest mesh: one in which a resource can be translated for a check.
+A minimal mesh in which a single resource can be translated for a check.
 """
 
 from pathlib import Path

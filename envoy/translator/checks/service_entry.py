@@ -14,7 +14,7 @@ from translator.model.values import Block
 
 def check_service_entry(resource: Resource) -> Mistakes:
     """
-    Everything that is wrong with a ServiceEntry.
+    Yield every error of a ServiceEntry.
     """
     spec = resource.spec
     resolution = spec.get("resolution", "NONE")
@@ -24,7 +24,7 @@ def check_service_entry(resource: Resource) -> Mistakes:
     for number, host in enumerate(spec["hosts"]):
         yield from values.host(host, f"spec.hosts[{number}]")
         if host.startswith("*") and not spec.get("endpoints") and "workloadSelector" not in spec:
-            yield f"spec.hosts[{number}]", "a wildcard cannot be looked up; name endpoints"
+            yield f"spec.hosts[{number}]", "a wildcard has no DNS name; set endpoints"
     yield from _entry_ports(spec)
     names = {port["name"] for port in spec.get("ports", ())}
     for number, endpoint in enumerate(spec.get("endpoints", ())):
@@ -47,18 +47,18 @@ def _entry_ports(spec: Block) -> Mistakes:
         if protocol and protocol not in PROTOCOLS:
             yield f"{path}.protocol", f"must be one of {', '.join(sorted(PROTOCOLS)).upper()}"
         if port["name"] in [other["name"] for other in spec["ports"][:number]]:
-            yield f"{path}.name", f"{port['name']!r} is there twice"
+            yield f"{path}.name", f"{port['name']!r} is duplicated"
 
 
 def check_workload_entry(block: Block, path: str, ports: set[str] | None, *, by_name: bool) -> Mistakes:
     """
-    Everything that is wrong with one address of a service.
+    Yield every error of one address of a service.
     """
     address = block.get("address", "")
     if address.startswith("unix://"):
-        yield f"{path}.address", "is not supported: sockets of the file system are not translated"
+        yield f"{path}.address", "is not supported: UNIX domain sockets are not translated"
     elif not address:
-        yield f"{path}.address", "must be given"
+        yield f"{path}.address", "is required"
     elif not is_ip(address):
         yield from values.host(address, f"{path}.address")
         if not by_name or address.startswith("*"):

@@ -10,7 +10,7 @@ from translator.model.resources import Resource
 
 def check_sidecar(resource: Resource) -> Iterator[tuple[str, str]]:
     """
-    Everything that is wrong with a Sidecar.
+    Yield every error of a Sidecar.
     """
     mode = resource.spec.get("outboundTrafficPolicy", {}).get("mode", "REGISTRY_ONLY")
     if mode != "REGISTRY_ONLY":

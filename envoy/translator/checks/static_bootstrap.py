@@ -1,5 +1,5 @@
 """
-One Envoy's configuration in a single file, which `envoy --mode validate` can read whole.
+One Envoy's configuration as a single file, which `envoy --mode validate` can check as a whole.
 """
 
 import re
@@ -23,13 +23,13 @@ from translator.config.translate import Configuration
 
 VALIDATE_S = 60
 MAX_REASON = 2000
-# What Envoy's log puts before the reason.
+# The prefix of the reason in Envoy's log.
 PREAMBLE = re.compile(r"^(\[[^\]]*\] *)+(error initializing configuration '[^']*': )?")
 
 
 def static_bootstrap(configuration: Configuration) -> bootstrap_pb2.Bootstrap:
     """
-    The bootstrap with everything in it instead of subscriptions; only secrets stay files.
+    Return the bootstrap with all resources inline instead of subscriptions; only secrets stay files.
     """
     result = bootstrap_pb2.Bootstrap()
     result.CopyFrom(configuration.bootstrap)
@@ -53,7 +53,7 @@ def static_bootstrap(configuration: Configuration) -> bootstrap_pb2.Bootstrap:
 
 def _name_secrets(message: Any) -> None:
     """
-    Let every use of a secret mean the one in the same file instead of a subscription.
+    Replace every subscription to a secret by a reference to the secret in the same file.
     """
     for field, value in message.ListFields():
         for item in _messages(field, value):
@@ -94,7 +94,7 @@ def _clusters(configuration: Configuration) -> list[cluster_pb2.Cluster]:
 
 def refusal(envoy: str, configuration: Configuration) -> str:
     """
-    Why Envoy refuses a configuration, in its own words; empty if it does not.
+    Return why Envoy rejects a configuration, in its own words; empty if it accepts it.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bootstrap.json"

@@ -1,5 +1,5 @@
 """
-Fields that Istio knows and this translator does not, each refused with its reason.
+The fields of Istio that this translator does not support, each rejected with a reason.
 """
 
 from collections.abc import Iterator, Mapping
@@ -8,8 +8,8 @@ from typing import Any
 
 from translator.model.resources import Resource
 
-NO_INTERCEPTION = "there is no interception of traffic that is not HTTP"
-NO_LOCALITY = "one machine has no localities"
+NO_INTERCEPTION = "only HTTP traffic is supported"
+NO_LOCALITY = "there are no localities on one machine"
 NO_WAYPOINT = "there are no waypoints"
 _POLICY = {
     "tunnel": NO_INTERCEPTION,
@@ -37,13 +37,13 @@ UNSUPPORTED: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "DestinationRule": {f"trafficPolicy.{path}": reason for path, reason in _POLICY.items()}
         | {f"subsets[].trafficPolicy.{path}": reason for path, reason in _POLICY.items()},
         "Gateway": {
-            "servers[].bind": "the registry says which address a gateway has",
+            "servers[].bind": "the registry sets the address of a gateway",
             "servers[].defaultEndpoint": "Istio does not support it either",
             "servers[].port.targetPort": "it has no effect in Istio",
             "servers[].tls.caCrl": "revocation lists are not translated",
             "servers[].tls.tlsCertificates": "use credentialName",
             "servers[].tls.credentialNames": "use credentialName",
-            "servers[].tls.caCertCredentialName": "use credentialName, whose secret has the authority too",
+            "servers[].tls.caCertCredentialName": "use credentialName, whose secret contains the CA certificate too",
             "servers[].tls.verifyCertificateSpki": "pinned certificates are not translated",
             "servers[].tls.verifyCertificateHash": "pinned certificates are not translated",
         },
@@ -54,16 +54,16 @@ UNSUPPORTED: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "WorkloadEntry": {"network": NO_LOCALITY, "locality": NO_LOCALITY},
         "Sidecar": {
-            "ingress": "the registry says where a workload takes calls",
-            "egress[].port": "the registry says where a workload's outbound listeners are",
-            "egress[].bind": "the registry says where a workload's outbound listeners are",
+            "ingress": "the registry sets a workload's inbound listeners",
+            "egress[].port": "the registry sets a workload's outbound listeners",
+            "egress[].bind": "the registry sets a workload's outbound listeners",
             "egress[].captureMode": NO_INTERCEPTION,
             "inboundConnectionPool": "set the connectionPool of the service's DestinationRule",
             "outboundTrafficPolicy.egressProxy": NO_INTERCEPTION,
         },
         "Telemetry": {
-            "accessLogging": "every Envoy logs what fails",
-            "metrics": "there are Envoy's own statistics, not Istio's",
+            "accessLogging": "every Envoy logs failed calls",
+            "metrics": "only Envoy's own statistics are available",
             "tracing[].disableContextPropagation": "Envoy 1.40 does not know it",
             **_TARGETS,
         },
@@ -72,7 +72,7 @@ UNSUPPORTED: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "EnvoyFilter": {
             "targetRefs": NO_WAYPOINT,
             "configPatches[].match.waypoint": NO_WAYPOINT,
-            "configPatches[].match.listener.portName": "match the listener by its port's number",
+            "configPatches[].match.listener.portName": "match the listener by port number",
         },
         "PeerAuthentication": {},
     }
@@ -81,7 +81,7 @@ UNSUPPORTED: Mapping[str, Mapping[str, str]] = MappingProxyType(
 
 def unsupported(resource: Resource) -> Iterator[tuple[str, str]]:
     """
-    Each field of a resource that is not supported: its path, and why.
+    Yield each unsupported field of a resource: its path, and the reason.
     """
     for pattern, reason in UNSUPPORTED[resource.kind].items():
         for path in _found(resource.spec, pattern.split("."), "spec"):

@@ -1,5 +1,6 @@
 """
-What Istio's webhook checks beyond the schema, and what is not supported here; each mistake with its path.
+Validates resources as Istio's webhook does beyond the schema, and rejects what is not supported; each error has its
+path.
 """
 
 import json
@@ -28,7 +29,7 @@ def _workload_entry(resource: Resource) -> Mistakes:
 
 def _nothing_more(_resource: Resource) -> Mistakes:
     """
-    The schema says everything.
+    Accept a kind that the schema validates completely.
     """
     yield from ()
 
@@ -48,13 +49,13 @@ CHECKS: Mapping[str, Callable[[Resource], Mistakes]] = MappingProxyType(
         "WorkloadEntry": _workload_entry,
     }
 )
-# Texts of resources found good; past this many the memory starts anew.
+# The number of valid resources to remember; the cache is cleared above it.
 MAX_REMEMBERED = 20_000
 
 
 def check(resource: Resource) -> list[Problem]:
     """
-    Everything wrong with one resource; what is not supported is said alone, since the rest cannot be judged.
+    Return all errors of one resource; if something is unsupported only that, since the rest cannot be judged.
     """
     found = list(unsupported(resource)) or list(CHECKS[resource.kind](resource))
     return [resource.problem(path, message) for path, message in found]
@@ -62,7 +63,7 @@ def check(resource: Resource) -> list[Problem]:
 
 class Checker:
     """
-    Loads resources and remembers which were found good, so that only what changed is checked again.
+    Loads resources and remembers which were valid, so that only changed ones are validated again.
     """
 
     def __init__(self) -> None:
@@ -70,7 +71,7 @@ class Checker:
 
     def load(self, *folders: Path) -> tuple[Resource, ...]:
         """
-        The resources of the folders, refused as a whole if any of them is wrong.
+        Return the resources of the folders; raises `InvalidMesh` if any of them is invalid.
         """
         resources = load_resources(*folders)
         prints = [fingerprint(resource) for resource in resources]
@@ -86,6 +87,6 @@ class Checker:
 
 def fingerprint(resource: Resource) -> str:
     """
-    The same text for the same resource.
+    Return the same text for the same resource.
     """
     return json.dumps([resource.file, resource.title, resource.spec], sort_keys=True, default=str)

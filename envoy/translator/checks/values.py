@@ -1,5 +1,5 @@
 """
-Checks of small values that several kinds of resources have.
+Checks of small values that occur in several kinds of resources.
 """
 
 import re
@@ -20,34 +20,34 @@ PORT_MAX = 65535
 
 def host(value: str, path: str) -> Mistakes:
     """
-    A host's name, maybe with a wildcard at its start.
+    Check a host name, which may begin with a wildcard.
     """
     name = value[2:] if value.startswith("*.") else value
     parts = name.removesuffix(".").split(".")
     good = name == "*" or (len(name) <= MAX_DOMAIN and all(DOMAIN_PART.fullmatch(part) for part in parts))
     if not good and not is_ip(value):
-        yield path, f"{value!r} is no host's name"
+        yield path, f"{value!r} is not a valid host name"
 
 
 def label(value: str, path: str) -> Mistakes:
     """
-    A name as Kubernetes allows it: small letters, digits and hyphens.
+    Check a Kubernetes label name: lower-case letters, digits and hyphens.
     """
     if not LABEL.fullmatch(value):
-        yield path, f"{value!r} must be small letters, digits and hyphens, 63 at most"
+        yield path, f"{value!r} must be lower-case letters, digits and hyphens, at most 63"
 
 
 def port(value: int, path: str) -> Mistakes:
     """
-    A port's number.
+    Check a port number.
     """
     if not 0 < value <= PORT_MAX:
-        yield path, f"{value} is no port"
+        yield path, f"{value} is not a valid port"
 
 
 def percent(value: float, path: str) -> Mistakes:
     """
-    A percentage.
+    Check a percentage.
     """
     if not 0 <= value <= 100:
         yield path, f"must be from 0 to 100, not {value}"
@@ -55,7 +55,7 @@ def percent(value: float, path: str) -> Mistakes:
 
 def not_negative(block: Block, names: Iterable[str], path: str) -> Mistakes:
     """
-    Numbers that cannot be less than nothing.
+    Check that numbers are not negative.
     """
     for name in names:
         if block.get(name, 0) < 0:
@@ -64,7 +64,7 @@ def not_negative(block: Block, names: Iterable[str], path: str) -> Mistakes:
 
 def string_match(block: Block, path: str, *, may_be_empty: bool = False) -> Mistakes:
     """
-    A StringMatch: something to match, and an expression that can be read.
+    Check a StringMatch: a value, and a valid regular expression.
     """
     if not block:
         return
@@ -77,7 +77,7 @@ def string_match(block: Block, path: str, *, may_be_empty: bool = False) -> Mist
 
 def export_to(block: Block, path: str = "spec.exportTo") -> Mistakes:
     """
-    To which namespaces something is shown.
+    Check the namespaces to which something is exported.
     """
     for number, value in enumerate(block.get("exportTo", ())):
         if value not in (".", "*", "~"):
@@ -86,7 +86,7 @@ def export_to(block: Block, path: str = "spec.exportTo") -> Mistakes:
 
 def translated(make: Callable[[], Any], path: str) -> Mistakes:
     """
-    What goes wrong when a block is translated, and what Envoy would refuse of the result.
+    Yield errors in the translation of a block, and what Envoy would reject of the result.
     """
     try:
         result = make()
@@ -95,4 +95,4 @@ def translated(make: Callable[[], Any], path: str) -> Mistakes:
         return
     for message in result if isinstance(result, list) else [result]:
         for place, reason in mistakes(message):
-            yield path, f"Envoy would refuse it: {place}: {reason}"
+            yield path, f"Envoy would reject it: {place}: {reason}"

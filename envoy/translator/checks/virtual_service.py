@@ -1,5 +1,5 @@
 """
-Checks of VirtualServices: what Istio's webhook refuses, and what Envoy would.
+Checks of VirtualServices: what Istio's webhook rejects, and what Envoy would reject.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ CORS_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OP
 
 def check_virtual_service(resource: Resource) -> Mistakes:
     """
-    Everything that is wrong with a VirtualService.
+    Yield every error of a VirtualService.
     """
     spec = resource.spec
     yield from _hosts(resource)
@@ -37,7 +37,7 @@ def check_virtual_service(resource: Resource) -> Mistakes:
         path = f"spec.http[{number}]"
         found = [*_conflicts(block, path), *_matches(resource, block, path), *_details(block, path)]
         yield from found
-        # What is wrong already would only be said twice.
+        # Do not report the same error twice.
         if not found:
             for match in block.get("match") or [None]:
                 make = partial(build_route, context, block, match)
@@ -52,7 +52,7 @@ def _hosts(resource: Resource) -> Mistakes:
         path = f"spec.hosts[{number}]"
         yield from values.host(host, path)
         if host == "*" and MESH in bound_gateways(resource):
-            yield path, "must not be * for the sidecars; name the services, or a gateway"
+            yield path, "must not be * for sidecars; name the services, or a gateway"
         if any(host_matches(other, host) or host_matches(host, other) for other in hosts[:number]):
             yield path, f"{host} is already covered by another host"
 
@@ -63,9 +63,9 @@ def _conflicts(block: Block, path: str) -> Mistakes:
         yield path, "must have exactly one of route, redirect and directResponse"
     for name in ("fault", "rewrite"):
         if name in block and ends and ends[0] != "route":
-            yield f"{path}.{name}", f"cannot be beside {ends[0]}"
+            yield f"{path}.{name}", f"cannot be combined with {ends[0]}"
     if "mirror" in block and block.get("mirrors"):
-        yield f"{path}.mirrors", "cannot be beside mirror"
+        yield f"{path}.mirrors", "cannot be combined with mirror"
 
 
 def _matches(resource: Resource, block: Block, path: str) -> Mistakes:
@@ -103,7 +103,7 @@ def _retries(block: Block, path: str) -> Mistakes:
     yield from values.not_negative(block, ["attempts"], path)
     if not block.get("attempts"):
         for name in sorted({"perTryTimeout", "retryOn", "retryRemoteLocalities"} & set(block)):
-            yield f"{path}.{name}", "has no meaning without attempts"
+            yield f"{path}.{name}", "has no effect without attempts"
 
 
 def _destinations(block: Block, path: str) -> Mistakes:
@@ -154,7 +154,7 @@ def _redirect(block: Block, path: str) -> Mistakes:
     if redirect.get("uri") and redirect.get("prefixRewrite"):
         yield path, "only one of uri, prefixRewrite may be set"
     if not {"uri", "prefixRewrite", "authority", "port", "derivePort", "scheme"} & set(redirect):
-        yield path, "must say what changes: uri, authority, scheme or port"
+        yield path, "must set at least one of uri, authority, scheme and port"
     if redirect.get("scheme") not in (None, "", "http", "https"):
         yield f"{path}.scheme", "must be http or https"
     if redirect.get("port"):
@@ -162,14 +162,14 @@ def _redirect(block: Block, path: str) -> Mistakes:
     if redirect.get("prefixRewrite") and not all(
         "prefix" in match.get("uri", {"prefix": 1}) for match in block.get("match", ())
     ):
-        yield f"{path}.prefixRewrite", "needs matches by prefix"
+        yield f"{path}.prefixRewrite", "requires prefix matches"
 
 
 def _cors(block: Block, path: str) -> Iterator[tuple[str, str]]:
     for number, origin in enumerate(block.get("allowOrigins", ())):
         if not origin:
-            yield f"{path}.allowOrigins[{number}]", "must say what to match"
+            yield f"{path}.allowOrigins[{number}]", "must have a matcher"
         yield from values.string_match(origin, f"{path}.allowOrigins[{number}]")
     for number, method in enumerate(block.get("allowMethods", ())):
         if method not in CORS_METHODS:
-            yield f"{path}.allowMethods[{number}]", f"{method!r} is no method of HTTP"
+            yield f"{path}.allowMethods[{number}]", f"{method!r} is not an HTTP method"

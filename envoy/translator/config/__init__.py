@@ -1,5 +1,5 @@
 """
-What becomes Envoy's configuration: listeners, routes, clusters, endpoints, filters and secrets.
+Generates Envoy's configuration: listeners, routes, clusters, endpoints, filters and secrets.
 
-Files have the names of those of Istio that do the same.
+Files are named like those of Istio that do the same.
 """

@@ -1,5 +1,5 @@
 """
-What an Envoy logs of its calls: one JSON line for each that failed.
+The access log: one JSON line for each failed call.
 """
 
 from envoy.config.accesslog.v3 import accesslog_pb2
@@ -16,7 +16,7 @@ FIELDS = {
     "timestamp": "%START_TIME%",
     "method": "%REQ(:METHOD)%",
     "authority": "%REQ(:AUTHORITY)%",
-    # What follows a question mark may be a secret, such as the code of a sign-in.
+    # The query string may contain a secret, such as the code of a sign-in.
     "path": "%PATH(NQ:ORIG_OR_PATH)%",
     "status": "%RESPONSE_CODE%",
     "grpc_status": "%GRPC_STATUS%",
@@ -45,7 +45,7 @@ FAULTY_GRPC = (
 
 def failures_log(workload: str) -> accesslog_pb2.AccessLog:
     """
-    The log of calls that failed: by HTTP status, by gRPC status, or by what Envoy itself noted.
+    Return the access log of failed calls: by HTTP status, by gRPC status, or by Envoy's response flags.
     """
     fields = struct_pb2.Struct()
     fields.update({**FIELDS, "workload": workload})
@@ -61,10 +61,10 @@ def _failed() -> accesslog_pb2.AccessLogFilter:
     status.op = accesslog_pb2.ComparisonFilter.GE
     status.value.CopyFrom(base_pb2.RuntimeUInt32(default_value=LOWEST_SERVER_ERROR, runtime_key="access_log.status"))
     grpc = result.or_filter.filters.add().and_filter.filters
-    # Without this, whatever is no gRPC counts as a gRPC call of unknown outcome.
+    # Without this, every call that is not gRPC counts as a gRPC call of unknown status.
     is_grpc = route.HeaderMatcher(name="content-type", string_match=string_pb2.StringMatcher(prefix="application/grpc"))
     grpc.add().header_filter.header.CopyFrom(is_grpc)
-    # The transcoder makes gRPC of a REST call and JSON of its answer, which then has no status of gRPC's.
+    # The transcoder turns a REST call into gRPC and its response into JSON, which then has no gRPC status.
     transcoded = route.HeaderMatcher(name="x-envoy-original-path", present_match=True, invert_match=True)
     grpc.add().header_filter.header.CopyFrom(transcoded)
     statuses = accesslog_pb2.GrpcStatusFilter.Status

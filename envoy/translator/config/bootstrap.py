@@ -1,5 +1,5 @@
 """
-What an Envoy is started with: who it is, its admin port, where its configuration lies, its limits.
+The bootstrap of an Envoy: its identity, its admin port, the location of its configuration, and its limits.
 """
 
 from envoy.config.bootstrap.v3 import bootstrap_pb2
@@ -15,13 +15,14 @@ from translator.model.proxy import Proxy
 MAX_HEAP_BYTES = 256 * 1024 * 1024
 MAX_CONNECTIONS = 10_000
 STOP_ACCEPTING, SHRINK = 0.98, 0.8
-# Between these the streams that hold most are ended, the largest first; those of less than 64 KiB are left alone.
+# Between these two heap sizes, the streams that hold the most memory are reset, the largest first; those below 64 KiB
+# are kept.
 RESET_FROM, RESET_AT, RESET_LEAST_POWER_OF_TWO = 0.85, 0.95, 16
-# What callers from outside can send in numbers. One request of a connection is looked at for each turn of the event
-# loop, so that a connection with hundreds of them takes no turns from others; a connection of which most streams are
-# reset within a second is closed after this many.
+# Limits for hostile clients. Each connection has one request processed per turn of the event loop, so that one with
+# hundreds of them does not delay others; a connection of which most streams are reset within a second is closed after
+# this many.
 GATEWAY_RUNTIME = {"http.max_requests_per_io_cycle": 1, "overload.premature_reset_total_stream_count": 100}
-# Memory that a burst has taken goes back to the machine: so much a second.
+# The rate at which memory freed after a burst is returned to the operating system.
 RELEASED_BYTES, RELEASE_EVERY_S = 16 * 1024 * 1024, 1
 # Which part of a statistic's name becomes which label (istio: tools/packaging/common/envoy_bootstrap.json).
 STAT_TAGS = (
@@ -34,7 +35,7 @@ STAT_TAGS = (
 
 def bootstrap(proxy: Proxy, layout: Layout) -> bootstrap_pb2.Bootstrap:
     """
-    The bootstrap of a workload's Envoy, named as Istio names its proxies.
+    Return the bootstrap of a workload's Envoy, named as Istio names its proxies.
     """
     workload = proxy.workload
     role = "router" if workload.kind == "gateway" else "sidecar"
@@ -74,7 +75,7 @@ def _metadata(proxy: Proxy) -> struct_pb2.Struct:
 
 def overload_manager() -> overload_pb2.OverloadManager:
     """
-    Shed load before memory runs out, and take no more connections than can be served.
+    Shed load before memory runs out, and accept no more connections than can be served.
     """
     manager = overload_pb2.OverloadManager()
     manager.refresh_interval.FromMilliseconds(250)

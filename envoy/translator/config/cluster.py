@@ -35,7 +35,7 @@ def outbound_clusters(
     proxy: Proxy, secrets: Secrets
 ) -> Iterator[tuple[cluster_pb2.Cluster, endpoint_pb2.ClusterLoadAssignment | None]]:
     """
-    A cluster for every port and subset of every service the workload sees, with its endpoints.
+    Return a cluster with its endpoints for every port and subset of every service that the workload sees.
     """
     for service in proxy.services.values():
         if service.host.startswith("*"):
@@ -65,7 +65,7 @@ def _outbound(
 
 def policy_cluster(secrets: Secrets, service: Service, port: Port, subset: str, policy: Block) -> cluster_pb2.Cluster:
     """
-    The cluster of a service's port with what a policy says of it, and no endpoints yet.
+    Return the cluster of a service's port with a policy applied, without endpoints.
     """
     name = outbound_cluster(port.number, subset, service.host)
     cluster = cluster_pb2.Cluster(name=name, alt_stat_name=stat_name(name))
@@ -82,7 +82,7 @@ def policy_cluster(secrets: Secrets, service: Service, port: Port, subset: str, 
 @contextmanager
 def _blaming(proxy: Proxy, service: Service) -> Iterator[None]:
     """
-    Blame the service's DestinationRule, if there is one, for what cannot be translated.
+    Attribute errors to the service's DestinationRule, if there is one.
     """
     sources = proxy.destination_rule(service.host).sources
     with attributed(sources[0]) if sources else nullcontext():
@@ -91,7 +91,8 @@ def _blaming(proxy: Proxy, service: Service) -> Iterator[None]:
 
 def inbound_clusters(proxy: Proxy) -> Iterator[tuple[cluster_pb2.Cluster, tuple[str, ...]]]:
     """
-    The clusters of the applications behind a sidecar, limited as the service's clients are, and their services' hosts.
+    Return the clusters of the applications behind a sidecar, with the limits of the service's clients, and the hosts
+    of their services.
     """
     for inbound in proxy.workload.inbound:
         service, port = inbound_service(proxy, inbound)

@@ -1,5 +1,5 @@
 """
-Which TLS a cluster speaks (istio: core/cluster_tls.go).
+The TLS of a cluster (istio: core/cluster_tls.go).
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def set_tls(
     options: HttpOptions,
 ) -> None:
     """
-    Set the transport socket: by a rule's `tls` block, or mutual TLS with whoever has a sidecar.
+    Set the transport socket: by a rule's `tls` block, or automatic mutual TLS.
     """
     http2 = options.explicit_http_config.HasField("http2_protocol_options")
     mode = (block or {}).get("mode", "DISABLE")
@@ -55,7 +55,7 @@ def set_tls(
 
 def _automatic(mutual: base_pb2.TransportSocket) -> Iterator[cluster_pb2.Cluster.TransportSocketMatch]:
     """
-    Mutual TLS with endpoints that have a sidecar, plain text with the others.
+    Use mutual TLS with endpoints that have a sidecar, and plain text with the others.
     """
     with_sidecar = struct_pb2.Struct()
     with_sidecar[TLS_MODE] = ISTIO

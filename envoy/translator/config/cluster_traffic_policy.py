@@ -28,7 +28,7 @@ HttpOptions: TypeAlias = http_protocol_options_pb2.HttpProtocolOptions
 
 def set_connection_pool(cluster: cluster_pb2.Cluster, policy: Block) -> None:
     """
-    Limits on connections, requests and retries; what a rule does not limit is unlimited, as in Istio.
+    Set the limits on connections, requests and retries; what a rule does not limit is unlimited, as in Istio.
     """
     pool = policy.get("connectionPool", {})
     tcp, http = pool.get("tcp", {}), pool.get("http", {})
@@ -42,7 +42,7 @@ def set_connection_pool(cluster: cluster_pb2.Cluster, policy: Block) -> None:
     thresholds = circuit_breaker_pb2.CircuitBreakers.Thresholds(
         track_remaining=True, **{name: uint32(_limit(value)) for name, value in limits.items()}
     )
-    # As in Istio, a retry budget counts only beside a connection pool.
+    # As in Istio, a retry budget applies only together with a connection pool.
     if "retryBudget" in policy and "connectionPool" in policy:
         thresholds.retry_budget.CopyFrom(_retry_budget(policy["retryBudget"]))
     cluster.circuit_breakers.thresholds.append(thresholds)
@@ -74,7 +74,7 @@ def _set_keepalive(cluster: cluster_pb2.Cluster, block: Block) -> None:
 
 def http_options(policy: Block, *, http2: bool) -> HttpOptions:
     """
-    How the cluster speaks HTTP; *http2* by the name of the port, unless the pool says otherwise.
+    Return the HTTP protocol of the cluster; *http2* by the name of the port, unless the pool overrides it.
     """
     pool = policy.get("connectionPool", {})
     tcp, http = pool.get("tcp", {}), pool.get("http", {})
@@ -128,7 +128,7 @@ def _status_is(code: int) -> matcher_pb2.HttpHeadersMatch:
 
 def set_outlier_detection(cluster: cluster_pb2.Cluster, block: Block | None) -> None:
     """
-    When a host is ejected and for how long; the panic threshold follows, off unless the rule says more.
+    Set when a host is ejected and for how long; the panic threshold is off unless the rule sets it.
     """
     if block is None:
         return
@@ -167,7 +167,7 @@ def _split_local_errors(detection: outlier_detection_pb2.OutlierDetection, block
 
 def set_load_balancer(cluster: cluster_pb2.Cluster, block: Block) -> None:
     """
-    How a host is chosen: the least loaded unless the rule says otherwise.
+    Set the load balancing policy: least request unless the rule says otherwise.
     """
     policies = cluster_pb2.Cluster
     simple = block.get("simple", "UNSPECIFIED")

@@ -1,5 +1,5 @@
 """
-Configuration as the discovery responses that an Envoy reads from files.
+Configuration as discovery responses, which an Envoy reads from files.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ KINDS = {
 @dataclass(frozen=True)
 class File:
     """
-    A file's content; for a discovery response its version, and the end of the name that Envoy's statistics give it.
+    A file's content; for a discovery response also its version, and the suffix of its name in Envoy's statistics.
     """
 
     content: str
@@ -35,7 +35,7 @@ class File:
 
 def files_of(configuration: Configuration) -> dict[str, File]:
     """
-    The files of one Envoy by their path in its folder.
+    Return the files of one Envoy by their path in its folder.
     """
     files = {"bootstrap.json": File(to_json(as_dict(configuration.bootstrap)))}
     files["lds.json"] = discovery("listeners", configuration.listeners, "listener_manager.lds")
@@ -54,14 +54,14 @@ def files_of(configuration: Configuration) -> dict[str, File]:
 
 def clusters_file(clusters: Iterable[Any]) -> File:
     """
-    The file of all clusters.
+    Return the file of all clusters.
     """
     return discovery("clusters", clusters, "cluster_manager.cds")
 
 
 def discovery(group: str, messages: Iterable[Any], subscription: str) -> File:
     """
-    A discovery response, a line for each resource; its version is a digest of its content.
+    Return a discovery response with a line for each resource; its version is a digest of its content.
     """
     kind = f"type.googleapis.com/{KINDS[group]}"
     lines = ",\n".join(json.dumps({"@type": kind, **as_dict(m)}, sort_keys=True, ensure_ascii=False) for m in messages)
@@ -71,7 +71,7 @@ def discovery(group: str, messages: Iterable[Any], subscription: str) -> File:
 
 def as_dict(message: Any) -> dict[str, Any]:
     """
-    A message as plain data, in Envoy's own field names.
+    Return a message as plain data, in Envoy's own field names.
     """
     result: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True)
     return result
@@ -79,6 +79,6 @@ def as_dict(message: Any) -> dict[str, Any]:
 
 def to_json(content: Any) -> str:
     """
-    JSON that is the same for the same content.
+    Return deterministic JSON.
     """
     return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"

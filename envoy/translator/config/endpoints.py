@@ -30,7 +30,7 @@ def place_endpoints(
     chosen: list[Endpoint],
 ) -> endpoint_pb2.ClusterLoadAssignment | None:
     """
-    Put the endpoints in a file of their own if they are addresses, else into the cluster, to be looked up.
+    Put the endpoints in a file of their own if they are IP addresses, else into the cluster, for DNS.
     """
     if service.resolution == "NONE":
         raise BlockError(
@@ -55,7 +55,7 @@ def load_assignment(
     proxy: Proxy, name: str, chosen: Iterable[Endpoint], port: Port
 ) -> endpoint_pb2.ClusterLoadAssignment:
     """
-    The addresses of a cluster; each says whether a sidecar with mutual TLS is there.
+    Return the addresses of a cluster; each says whether a sidecar with mutual TLS is there.
     """
     result = endpoint_pb2.ClusterLoadAssignment(cluster_name=name)
     locality = result.endpoints.add()

@@ -1,5 +1,5 @@
 """
-Gateways: where calls come in from outside (istio: core/gateway.go).
+Gateways: the entry points for calls from outside (istio: core/gateway.go).
 """
 
 from collections.abc import Iterable, Iterator
@@ -41,14 +41,14 @@ class Server:
     @property
     def port(self) -> int:
         """
-        The port, in the Gateway's words.
+        The port number in the Gateway.
         """
         return int(self.block["port"]["number"])
 
     @property
     def secure(self) -> bool:
         """
-        Whether TLS ends here.
+        Whether TLS is terminated here.
         """
         return str(self.block["port"]["protocol"]).upper() == "HTTPS"
 
@@ -70,7 +70,7 @@ class Server:
 
     def hosts_for(self, namespace: str) -> list[str]:
         """
-        The server's hosts that a VirtualService of *namespace* may use.
+        Return the server's hosts that a VirtualService of *namespace* may use.
         """
         pairs = [host.rpartition("/") for host in self.block["hosts"]]
         return [
@@ -82,7 +82,7 @@ class Server:
 
 def servers(proxy: Proxy) -> dict[int, list[Server]]:
     """
-    The servers this workload runs, by port, the oldest first.
+    Return the servers that this workload runs, by port, the oldest first.
     """
     found: dict[int, list[Server]] = {}
     for resource in proxy.mesh.of_kind("Gateway"):
@@ -95,7 +95,7 @@ def servers(proxy: Proxy) -> dict[int, list[Server]]:
 
 def gateway_listeners(proxy: Proxy, secrets: Secrets) -> Iterator[PlacedListener]:
     """
-    A listener for each port of the Gateways.
+    Yield a listener for each port of the Gateways.
     """
     for port, group in servers(proxy).items():
         with attributed(group[0].resource), within(f"spec.servers[{group[0].number}]"):
@@ -132,7 +132,7 @@ def _chain(proxy: Proxy, secrets: Secrets, server: Server) -> listener_component
 def _secure_chain(proxy: Proxy, secrets: Secrets, server: Server) -> listener_components_pb2.FilterChain:
     chain = _chain(proxy, secrets, server)
     names = sorted({host.rpartition("/")[2].lower() for host in server.block["hosts"]})
-    # A wildcard for all is no server name to Envoy, but the absence of one.
+    # Envoy has no wildcard for all server names; it is expressed by setting none.
     if "*" not in names:
         chain.filter_chain_match.server_names.extend(names)
     chain.filter_chain_match.transport_protocol = "tls"
@@ -143,7 +143,7 @@ def _secure_chain(proxy: Proxy, secrets: Secrets, server: Server) -> listener_co
 
 def gateway_routes(proxy: Proxy) -> Iterator[route_pb2.RouteConfiguration]:
     """
-    The routes of the servers, by the name that their listeners ask for.
+    Return the routes of the servers, by the name in their listeners.
     """
     by_name: dict[str, list[Server]] = {}
     for group in servers(proxy).values():
@@ -191,7 +191,7 @@ def _host(hosts: dict[str, route.VirtualHost], host: str, port: int) -> route.Vi
 
 def _intersection(ours: Iterable[str], theirs: Iterable[str]) -> Iterator[str]:
     """
-    The hosts in both, each pair giving the more exact of the two.
+    Return the hosts in both lists, each pair yielding the more specific one.
     """
     others = list(theirs)
     found = set()

@@ -29,7 +29,8 @@ ROUTER = "envoy.filters.http.router"
 
 def connection_manager(proxy: Proxy, context: str, stat_prefix: str) -> hcm.HttpConnectionManager:
     """
-    A connection manager without its routes; *context* is the direction of its traffic, *stat_prefix* whose statistics.
+    Return a connection manager without routes; *context* is the direction of its traffic, *stat_prefix* the prefix of
+    its statistics.
     """
     manager = Manager(
         stat_prefix=stat_name(stat_prefix),
@@ -42,7 +43,7 @@ def connection_manager(proxy: Proxy, context: str, stat_prefix: str) -> hcm.Http
         access_log=[failures_log(proxy.workload.name)],
         upgrade_configs=[Manager.UpgradeConfig(upgrade_type="websocket")],
     )
-    # No idle limit, as in Istio: a stream of events may be silent for long.
+    # No idle timeout, as in Istio: an event stream may be silent for long.
     manager.stream_idle_timeout.SetInParent()
     if context != OUTBOUND:
         forward = Manager.SANITIZE_SET if context == GATEWAY else Manager.APPEND_FORWARD
@@ -58,7 +59,7 @@ def connection_manager(proxy: Proxy, context: str, stat_prefix: str) -> hcm.Http
 
 def http_filters(proxy: Proxy, context: str) -> Iterator[hcm.HttpFilter]:
     """
-    The filters of a listener; who may call is decided where a call arrives, not where it leaves.
+    Return the filters of a listener; authorization happens at the server's sidecar, not at the client's.
     """
     if context != OUTBOUND:
         tokens = jwt_filter(proxy)
@@ -74,14 +75,14 @@ def http_filters(proxy: Proxy, context: str) -> Iterator[hcm.HttpFilter]:
 
 def network_filter(manager: hcm.HttpConnectionManager) -> listener_components_pb2.Filter:
     """
-    The connection manager as a filter of a chain.
+    Return the connection manager as a network filter.
     """
     return listener_components_pb2.Filter(name=MANAGER, typed_config=packed(manager))
 
 
 def subscribe_routes(manager: hcm.HttpConnectionManager, source: config_source_pb2.ConfigSource, name: str) -> None:
     """
-    Take the routes from a file of their own, so that they change without the listener.
+    Subscribe to the routes in a file of their own, so that they can change without the listener.
     """
     manager.rds.route_config_name = name
     manager.rds.config_source.CopyFrom(source)

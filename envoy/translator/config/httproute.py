@@ -1,5 +1,5 @@
 """
-The routes by which a sidecar's application calls others (istio: core/httproute.go).
+The routes of outbound listeners (istio: core/httproute.go).
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ PLAIN_HTTP_PORT = 80
 
 def outbound_routes(proxy: Proxy) -> Iterator[route_pb2.RouteConfiguration]:
     """
-    The routes of each outbound listener.
+    Yield the routes of each outbound listener.
     """
     for outbound in proxy.workload.outbound:
         yield _configuration(proxy, outbound)
@@ -51,14 +51,14 @@ def _service_hosts(proxy: Proxy, listening: Listening) -> Iterator[route.Virtual
         speaker = speakers.get(service.host)
         if speaker and speaker.title not in routes:
             routes[speaker.title] = http_routes(RouteContext(proxy, speaker, listening))
-        # A VirtualService none of whose matches can hold here is as good as absent.
+        # A VirtualService without any applicable match is treated as absent.
         chosen = (routes[speaker.title] if speaker else []) or [default_route(proxy, service.host, listening.port)]
         yield _host(service.host, proxy, listening, chosen)
 
 
 def _other_hosts(proxy: Proxy, listening: Listening) -> Iterator[route.VirtualHost]:
     """
-    Hosts of VirtualServices that no service has, which Istio serves on port 80 only.
+    Return hosts of VirtualServices that are not services, which Istio serves on port 80 only.
     """
     if listening.port != PLAIN_HTTP_PORT:
         return
@@ -81,7 +81,7 @@ def _host(host: str, proxy: Proxy, listening: Listening, routes: list[route.Rout
 
 def _speakers(proxy: Proxy) -> Mapping[str, Resource]:
     """
-    The VirtualService that speaks for each service: the one that names it most exactly, then the oldest.
+    Return the VirtualService of each service: the one with the most specific host, then the oldest.
     """
     exact: dict[str, Resource] = {}
     wildcards: list[tuple[str, Resource]] = []
@@ -102,7 +102,8 @@ def _speakers(proxy: Proxy) -> Mapping[str, Resource]:
 
 def _unknown_host() -> route.VirtualHost:
     """
-    A host that is not in the mesh is refused: without interception there is no original destination to pass on to.
+    Return the virtual host that rejects unknown hosts: without interception there is no original destination to pass
+    calls through to.
     """
     refusal = route.Route(
         name="block_all",

@@ -1,5 +1,5 @@
 """
-Listeners under Istio's names, and the directions of traffic in the words of EnvoyFilters.
+Listeners under Istio's names, and the traffic directions of EnvoyFilters.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ INBOUND, OUTBOUND, GATEWAY = "SIDECAR_INBOUND", "SIDECAR_OUTBOUND", "GATEWAY"
 @dataclass(frozen=True)
 class PlacedListener:
     """
-    An Envoy listener; `port` is the port in the resources' words, which may be another than the one bound here.
+    An Envoy listener; `port` is the port in the resources, which may differ from the bound one.
     """
 
     context: str

@@ -1,5 +1,5 @@
 """
-Where a sidecar takes calls for its application (istio: core/listener_inbound.go, filterchain_options.go).
+The inbound listeners of a sidecar (istio: core/listener_inbound.go, filterchain_options.go).
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ Match = listener_components_pb2.FilterChainMatch
 
 def inbound_listeners(proxy: Proxy, secrets: Secrets) -> Iterator[PlacedListener]:
     """
-    A listener for each port of the workload.
+    Yield a listener for each port of the workload.
     """
     for inbound in proxy.workload.inbound:
         listener = listener_pb2.Listener(
@@ -51,7 +51,7 @@ def _tls_inspector() -> listener_components_pb2.ListenerFilter:
 
 def _chains(proxy: Proxy, secrets: Secrets, inbound: Inbound) -> Iterator[listener_components_pb2.FilterChain]:
     """
-    What is taken: mutual TLS, plain text or both; what no chain matches is closed.
+    Return the filter chains for mutual TLS, plain text or both; a connection that no chain matches is closed.
     """
     mode = mutual_tls_mode(proxy.mesh, proxy.namespace, proxy.workload.labels, inbound.port)
     _, port = inbound_service(proxy, inbound)
@@ -79,7 +79,7 @@ def _chain(
 
 def _routes(inbound: Inbound, port: Port) -> route_pb2.RouteConfiguration:
     action = route.RouteAction(cluster=inbound_cluster(inbound.port))
-    # No limit here: the caller's own deadline counts.
+    # No timeout here: the caller's deadline applies.
     action.timeout.SetInParent()
     action.max_stream_duration.max_stream_duration.SetInParent()
     action.max_stream_duration.grpc_timeout_header_max.SetInParent()

@@ -1,5 +1,5 @@
 """
-Where a sidecar takes its application's calls (istio: core/listener.go).
+The outbound listeners of a sidecar (istio: core/listener.go).
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from translator.model.proxy import Proxy
 
 def outbound_listeners(proxy: Proxy, secrets: Secrets) -> Iterator[PlacedListener]:
     """
-    A listener for each port on which the workload calls others.
+    Yield a listener for each port on which the workload calls others.
     """
     for outbound in proxy.workload.outbound:
         manager = connection_manager(proxy, OUTBOUND, f"outbound_0.0.0.0_{outbound.port}")

@@ -1,5 +1,5 @@
 """
-Where a piece of configuration came from (istio: networking/util BuildConfigInfoMetadata).
+The origin of a piece of configuration (istio: networking/util BuildConfigInfoMetadata).
 """
 
 from envoy.config.core.v3 import base_pb2
@@ -10,7 +10,7 @@ from translator.model.resources import Resource
 
 def config_metadata(resource: Resource) -> base_pb2.Metadata:
     """
-    Where a piece of configuration came from, as Istio notes it.
+    Return the metadata with the origin of a piece of configuration, as Istio records it.
     """
     group = "security.istio.io" if "Auth" in resource.kind else "networking.istio.io"
     kind = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in resource.kind).lstrip("-")

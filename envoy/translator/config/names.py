@@ -1,38 +1,38 @@
 """
-The names Istio gives to clusters and to the files and statistics of Envoy's resources.
+Istio's names of clusters, and the names of files and statistics of Envoy's resources.
 """
 
 
 def outbound_cluster(port: int, subset: str, host: str) -> str:
     """
-    The cluster of a service's port and subset, as a client sees it.
+    Return the name of the cluster of a service's port and subset, on the client's side.
     """
     return f"outbound|{port}|{subset}|{host}"
 
 
 def inbound_cluster(port: int) -> str:
     """
-    The cluster of the application behind a sidecar.
+    Return the name of the cluster of the application behind a sidecar.
     """
     return f"inbound|{port}||"
 
 
 def server_name(port: int, subset: str, host: str) -> str:
     """
-    The TLS server name by which sidecars ask for a service.
+    Return the TLS server name by which sidecars ask for a service.
     """
     return f"outbound_.{port}_.{subset}_.{host}"
 
 
 def stat_name(name: str) -> str:
     """
-    What statistics of *name* are called: the name with an end, since it has dots (istio: DelimitedStatsPrefix).
+    Return the name of *name* in statistics: with a delimiter, because it contains dots (istio: DelimitedStatsPrefix).
     """
     return f"{name};"
 
 
 def file_name(resource: str) -> str:
     """
-    A name for the file of a resource.
+    Return the file name of a resource.
     """
     return "".join(letter if letter.isalnum() or letter in ".-_" else "_" for letter in resource)

@@ -1,6 +1,6 @@
 """
-Istio's small values (durations, percentages, addresses) as Envoy's messages, and messages in an `Any` (istio:
-pilot/pkg/util/protoconv).
+Converts Istio's small values (durations, percentages, addresses) to Envoy's messages, and packs messages into `Any`
+(istio: pilot/pkg/util/protoconv).
 """
 
 from typing import Any
@@ -27,7 +27,7 @@ def duration(text: str) -> duration_pb2.Duration:
 
 def millionths(percentage: Block | None) -> percent_pb2.FractionalPercent:
     """
-    Istio's `percentage` block: parts of a million, cut off; a block that is absent means none.
+    Return Istio's `percentage` block in parts per million, truncated; an absent block means none.
     """
     value = (percentage or {}).get("value", 0)
     return percent_pb2.FractionalPercent(
@@ -37,14 +37,14 @@ def millionths(percentage: Block | None) -> percent_pb2.FractionalPercent:
 
 def hundredths(value: int) -> percent_pb2.FractionalPercent:
     """
-    A whole number of percent.
+    Return a whole number of percent.
     """
     return percent_pb2.FractionalPercent(numerator=value, denominator=percent_pb2.FractionalPercent.HUNDRED)
 
 
 def regex(pattern: str) -> regex_pb2.RegexMatcher:
     """
-    A regular expression in RE2's language.
+    Return a regular expression in RE2's language.
     """
     return regex_pb2.RegexMatcher(regex=pattern)
 
@@ -61,21 +61,21 @@ def string_match(block: Block, *, ignore_case: bool = False) -> string_pb2.Strin
 
 def uint32(number: int) -> wrappers_pb2.UInt32Value:
     """
-    A number that can also be absent.
+    Wrap a number whose absence is meaningful.
     """
     return wrappers_pb2.UInt32Value(value=number)
 
 
 def boolean(value: bool) -> wrappers_pb2.BoolValue:
     """
-    A yes or no that can also be absent.
+    Wrap a boolean whose absence is meaningful.
     """
     return wrappers_pb2.BoolValue(value=value)
 
 
 def packed(content: Message) -> any_pb2.Any:
     """
-    Wrap *content* as Envoy's extensions want it, in the same bytes each time.
+    Pack *content* into an `Any` for Envoy's extensions, deterministically.
     """
     result = any_pb2.Any()
     result.Pack(content, deterministic=True)
@@ -84,7 +84,7 @@ def packed(content: Message) -> any_pb2.Any:
 
 def unpacked(content: Any) -> Message:
     """
-    The message in an `Any`.
+    Unpack an `Any`.
     """
     descriptor = descriptor_pool.Default().FindMessageTypeByName(content.type_url.removeprefix(TYPE_PREFIX))
     result: Message = message_factory.GetMessageClass(descriptor)()
@@ -94,6 +94,6 @@ def unpacked(content: Any) -> Message:
 
 def socket_address(host: str, port: int) -> address_pb2.Address:
     """
-    A TCP address.
+    Return a TCP address.
     """
     return address_pb2.Address(socket_address=address_pb2.SocketAddress(address=host, port_value=port))

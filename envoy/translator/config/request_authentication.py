@@ -30,7 +30,7 @@ Requirement = config_pb2.JwtRequirement
 
 def jwt_filter(proxy: Proxy) -> hcm.HttpFilter | None:
     """
-    The filter that checks tokens: none is let pass, a wrong one is refused.
+    Return the filter that validates tokens: a request without one passes, one with an invalid one is rejected.
     """
     rules = jwt_rules(proxy)
     if not rules:
@@ -38,7 +38,7 @@ def jwt_filter(proxy: Proxy) -> hcm.HttpFilter | None:
     names = [f"origins-{number}" for number in range(len(rules))]
     config = config_pb2.JwtAuthentication(bypass_cors_preflight=True)
     for name, rule in zip(names, rules, strict=True):
-        # Gateways route by claims, so what was matched before the token was read is matched again.
+        # Gateways route by claims, so the route is chosen again once the token is verified.
         made = provider(rule, clear_route_cache=proxy.workload.kind == "gateway")
         config.providers[name].CopyFrom(made)
     config.rules.add(match=route.RouteMatch(prefix="/"), requires=_requirement(names))
@@ -47,7 +47,7 @@ def jwt_filter(proxy: Proxy) -> hcm.HttpFilter | None:
 
 def jwt_rules(proxy: Proxy) -> list[Block]:
     """
-    Every rule for this workload, by issuer.
+    Return every rule for this workload, by issuer.
     """
     policies = proxy.mesh.selected("RequestAuthentication", proxy.workload)
     rules = [rule for policy in policies for rule in policy.spec.get("jwtRules", ())]
@@ -56,7 +56,7 @@ def jwt_rules(proxy: Proxy) -> list[Block]:
 
 def jwks_clusters(proxy: Proxy, secrets: Secrets) -> Iterator[cluster_pb2.Cluster]:
     """
-    The clusters by which this proxy fetches keys from outside the mesh.
+    Return the clusters through which this proxy fetches keys from outside the mesh.
     """
     found = {_jwks_uri(rule) for rule in jwt_rules(proxy)} - {""}
     for name, uri in sorted({_jwks_cluster(uri): uri for uri in found}.items()):
@@ -78,7 +78,7 @@ def _cluster(name: str, uri: str, secrets: Secrets) -> cluster_pb2.Cluster:
 
 def provider(rule: Block, *, clear_route_cache: bool) -> config_pb2.JwtProvider:
     """
-    Whose tokens are taken, where they are looked for, and with which keys they are checked.
+    Return the provider: the issuer, where its tokens are in a request, and its keys.
     """
     result = config_pb2.JwtProvider(
         issuer=rule.get("issuer", ""),
@@ -109,13 +109,13 @@ def _set_keys(provider: config_pb2.JwtProvider, rule: Block) -> None:
     provider.remote_jwks.http_uri.cluster = _jwks_cluster(uri)
     provider.remote_jwks.http_uri.timeout.CopyFrom(duration(rule.get("timeout", JWKS_TIMEOUT)))
     provider.remote_jwks.cache_duration.seconds = JWKS_CACHE_S
-    # The first request need not wait for the keys, nor a listener for an issuer that is down.
+    # The first request should not wait for the keys, and a listener not for an issuer that is down.
     provider.remote_jwks.async_fetch.fast_listener = True
 
 
 def _requirement(names: list[str]) -> config_pb2.JwtRequirement:
     """
-    Any provider's token, or for each provider a good token or none.
+    Require a token of any provider; for each provider, a valid one or none.
     """
     each = [_any([Requirement(provider_name=name), _missing()]) for name in names]
     if len(each) == 1:

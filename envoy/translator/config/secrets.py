@@ -1,5 +1,5 @@
 """
-Secrets over SDS: names as Istio gives them, each served from a file of its own that says where the keys lie.
+Secrets over SDS: names as in Istio, each served from a file of its own with the paths of the keys.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ API = config_source_pb2.ApiVersion.V3
 @dataclass(frozen=True)
 class Layout:
     """
-    Where a workload's files are: its xDS folder, its identity's folder, and the credentials of gateways.
+    The locations of a workload's files: its xDS folder, its identity's folder, and the credentials of gateways.
     """
 
     folder: Path
@@ -33,7 +33,7 @@ class Layout:
 
     def source(self, kind: str, name: str) -> config_source_pb2.ConfigSource:
         """
-        A subscription to the file of one resource.
+        Return a subscription to the file of one resource.
         """
         path = self.folder / kind / f"{file_name(name)}.json"
         return config_source_pb2.ConfigSource(
@@ -43,35 +43,35 @@ class Layout:
 
 def credential_name(name: str) -> str:
     """
-    The certificate and key of a Kubernetes secret.
+    Return the certificate and key of a Kubernetes secret.
     """
     return f"{CREDENTIAL}{name}"
 
 
 def credential_authority_name(name: str) -> str:
     """
-    The authority of a Kubernetes secret.
+    Return the authority of a Kubernetes secret.
     """
     return f"{CREDENTIAL}{name}{CREDENTIAL_AUTHORITY_SUFFIX}"
 
 
 def pair_name(certificate: str, key: str) -> str:
     """
-    A certificate and its key in files.
+    Return a certificate and its key in files.
     """
     return f"{FILE_PAIR}{certificate}~{key}"
 
 
 def authority_name(path: str) -> str:
     """
-    Authorities in a file; none named means the system's.
+    Return the name of the CA certificates in a file; without one, the system's.
     """
     return f"{FILE_AUTHORITY}{path or SYSTEM_AUTHORITIES}"
 
 
 class Secrets:
     """
-    The secrets that one proxy's configuration uses, noted as it is built.
+    The secrets that one proxy's configuration uses, collected while it is built.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -80,21 +80,21 @@ class Secrets:
 
     def use(self, name: str) -> secret_pb2.SdsSecretConfig:
         """
-        A subscription to a secret.
+        Return a subscription to a secret.
         """
         self.used.add(name)
         return secret_pb2.SdsSecretConfig(name=name, sds_config=self.layout.source("sds", name))
 
     def resources(self) -> list[secret_pb2.Secret]:
         """
-        Every secret used, sorted by name.
+        Return every secret used, sorted by name.
         """
         return [secret(name, self.layout) for name in sorted(self.used)]
 
 
 def secret(name: str, layout: Layout) -> secret_pb2.Secret:
     """
-    Where the keys of a secret lie.
+    Return the secret with the paths of its keys.
     """
     if name == IDENTITY:
         return _pair(

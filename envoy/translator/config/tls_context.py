@@ -37,14 +37,14 @@ VERSIONS = {name: number for number, name in enumerate(("TLS_AUTO", "TLSV1_0", "
 
 def tls_socket(context: tls_pb2.UpstreamTlsContext | tls_pb2.DownstreamTlsContext) -> base_pb2.TransportSocket:
     """
-    A transport socket that speaks TLS.
+    Return a transport socket that speaks TLS.
     """
     return base_pb2.TransportSocket(name="envoy.transport_sockets.tls", typed_config=packed(context))
 
 
 def plain_socket() -> base_pb2.TransportSocket:
     """
-    A transport socket that speaks plain text.
+    Return a transport socket that speaks plain text.
     """
     return base_pb2.TransportSocket(
         name="envoy.transport_sockets.raw_buffer", typed_config=packed(raw_buffer_pb2.RawBuffer())
@@ -55,7 +55,7 @@ def mutual_to_sidecar(
     secrets: Secrets, *, name: str, identities: Iterable[str], http2: bool
 ) -> tls_pb2.UpstreamTlsContext:
     """
-    ISTIO_MUTUAL: this workload's certificate, and the other's must be one of *identities*.
+    Return ISTIO_MUTUAL: this workload's certificate, and a peer that is one of *identities*.
     """
     context = tls_pb2.UpstreamTlsContext(sni=name, common_tls_context=_common(MESH_HTTP2_ALPN if http2 else MESH_ALPN))
     context.common_tls_context.tls_certificate_sds_secret_configs.append(secrets.use(IDENTITY))
@@ -65,7 +65,7 @@ def mutual_to_sidecar(
 
 def simple_to_outside(block: Block, secrets: Secrets, *, http2: bool) -> tls_pb2.UpstreamTlsContext:
     """
-    SIMPLE or MUTUAL: TLS as the rule's files say, checked against the system's authorities without any.
+    Return SIMPLE or MUTUAL: TLS by the rule's files, verified against the system's authorities if it names none.
     """
     context = tls_pb2.UpstreamTlsContext(
         sni=block.get("sni", ""), common_tls_context=_common(HTTP2_ALPN if http2 else ())
@@ -86,7 +86,7 @@ def simple_to_outside(block: Block, secrets: Secrets, *, http2: bool) -> tls_pb2
 
 def authority_context(secrets: Secrets, host: str) -> tls_pb2.UpstreamTlsContext:
     """
-    TLS to a host outside the mesh, known by the system's authorities.
+    Return TLS to a host outside the mesh, verified against the system's authorities.
     """
     context = tls_pb2.UpstreamTlsContext(sni=host, common_tls_context=_common(()))
     _set_validation(secrets, context.common_tls_context, authority_name(""), (host,))
@@ -103,7 +103,7 @@ def _client_certificate(block: Block) -> str:
 
 def mutual_from_sidecars(secrets: Secrets, trust_domain: str) -> tls_pb2.DownstreamTlsContext:
     """
-    What a sidecar asks of whoever calls it: a certificate of the mesh.
+    Return the TLS that requires a certificate of the mesh from callers.
     """
     context = tls_pb2.DownstreamTlsContext(
         common_tls_context=_common(SERVER_ALPN), require_client_certificate=boolean(True)
@@ -120,7 +120,7 @@ def mutual_from_sidecars(secrets: Secrets, trust_domain: str) -> tls_pb2.Downstr
 
 def gateway_tls(block: Block, secrets: Secrets) -> tls_pb2.DownstreamTlsContext:
     """
-    The TLS of a Gateway's server.
+    Return the TLS of a Gateway's server.
     """
     context = tls_pb2.DownstreamTlsContext(common_tls_context=_common(SERVER_ALPN))
     common = context.common_tls_context
@@ -177,7 +177,7 @@ def _set_validation(secrets: Secrets, common: tls_pb2.CommonTlsContext, authorit
 
 def _name(name: str) -> common_pb2.SubjectAltNameMatcher:
     """
-    A name the other's certificate may carry: a URI if it looks like one, else a DNS name.
+    Return the matcher of a subject alternative name: a URI if it looks like one, else a DNS name.
     """
     matcher = string_pb2.StringMatcher(exact=name)
     if "://" in name:

@@ -1,5 +1,5 @@
 """
-Telemetry -> the spans of a connection manager (istio: core/tracing.go).
+Telemetry -> the tracing of a connection manager (istio: core/tracing.go).
 """
 
 from collections.abc import Iterator
@@ -20,13 +20,13 @@ from translator.model.values import Block
 Tag = custom_tag_pb2.CustomTag
 TRACER = "envoy.tracers.opentelemetry"
 LABELS = {"istio.canonical_revision": ("revision", "latest"), "istio.canonical_service": ("name", "unknown")}
-# What the proxies of one machine know of neither.
+# Not known to the proxies of one machine.
 UNKNOWN = {"istio.mesh_id": "unknown", "istio.cluster_id": "unknown"}
 
 
 def set_tracing(manager: hcm.HttpConnectionManager, proxy: Proxy, context: str) -> None:
     """
-    Trace what the workload's Telemetry says; a provider that is not there, or has no service, traces nothing.
+    Set the tracing of the workload's Telemetry; without a provider, or its service, nothing is traced.
     """
     spec = tracing(proxy.mesh, proxy.workload, SERVER if context == INBOUND else CLIENT)
     host = _host(proxy, spec.provider.opentelemetry) if spec.provider else None
@@ -47,7 +47,7 @@ def set_tracing(manager: hcm.HttpConnectionManager, proxy: Proxy, context: str) 
 
 def _host(proxy: Proxy, provider: OpenTelemetryProvider) -> str | None:
     """
-    The service's full name, if the workload sees it at that port; it may be told as `namespace/name`.
+    Return the service's full name, if the workload sees it at that port; it may be given as `namespace/name`.
     """
     service = proxy.services.get(provider.service.rpartition("/")[2])
     if service is None or provider.port not in {port.number for port in service.ports}:
@@ -57,7 +57,7 @@ def _host(proxy: Proxy, provider: OpenTelemetryProvider) -> str | None:
 
 def _provider(proxy: Proxy, provider: OpenTelemetryProvider, host: str) -> http_tracer_pb2.Tracing.Http:
     workload = proxy.workload
-    # As the node's cluster is called in the bootstrap.
+    # Like the node's cluster in the bootstrap.
     name = f"{workload.labels.get('app', workload.name)}.{workload.namespace}"
     config = opentelemetry_pb2.OpenTelemetryConfig(service_name=name)
     config.grpc_service.envoy_grpc.cluster_name = outbound_cluster(provider.port, "", host)

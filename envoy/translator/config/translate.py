@@ -1,5 +1,5 @@
 """
-The whole: registry and resources in, the configuration of every Envoy out.
+The whole translation: from registry and resources to the configuration of every Envoy.
 """
 
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ from translator.model.registry import Workload
 @dataclass(frozen=True)
 class Configuration:
     """
-    Everything one Envoy is given.
+    The complete configuration of one Envoy.
     """
 
     workload: Workload
@@ -49,7 +49,7 @@ class Configuration:
 
 def layout(workload: Workload, *, out: Path, certificates: Path) -> Layout:
     """
-    Where the files of a workload are.
+    Return the locations of a workload's files.
     """
     identity = certificates / "ns" / workload.namespace / "sa" / workload.service_account
     return Layout(out / workload.name, identity, certificates / "credentials")
@@ -57,7 +57,7 @@ def layout(workload: Workload, *, out: Path, certificates: Path) -> Layout:
 
 def translate(mesh: Mesh, *, out: Path, certificates: Path) -> tuple[Configuration, ...]:
     """
-    The configuration of every workload; `InvalidMesh` has whatever cannot be translated.
+    Return the configuration of every workload; `InvalidMesh` lists what cannot be translated.
     """
     configurations: list[Configuration] = []
     problems: list[Problem] = []
@@ -77,7 +77,7 @@ def translate(mesh: Mesh, *, out: Path, certificates: Path) -> tuple[Configurati
 
 def translate_workload(mesh: Mesh, workload: Workload, where: Layout) -> Configuration:
     """
-    The configuration of one workload.
+    Return the configuration of one workload.
     """
     proxy, secrets = Proxy(mesh, workload), Secrets(where)
     gateway = workload.kind == GATEWAY_KIND

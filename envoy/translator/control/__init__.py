@@ -1,3 +1,3 @@
 """
-Keeps running Envoys at what the files say: rollout, readiness, certificates, and the commands of a running mesh.
+Keeps running Envoys in sync with the files: rollout, readiness, certificates, and the commands for a running mesh.
 """

@@ -1,5 +1,5 @@
 """
-Asks running Envoys, over their admin ports, what they have taken.
+Queries running Envoys through their admin ports for the configuration they have loaded.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ REJECTED = re.compile(r"^(?P<name>.+)\.update_rejected: (?P<count>\d+)$", re.MUL
 @dataclass(frozen=True)
 class Taken:
     """
-    What an Envoy has: the version of each subscription, and how often it refused one.
+    What an Envoy has loaded: the version of each subscription, and the number of rejections.
     """
 
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -29,14 +29,14 @@ class Taken:
 
 async def get(address: SocketAddress, path: str) -> str | None:
     """
-    What an admin port answers; None if nobody answers in time.
+    Return the response of an admin port; None without a response in time.
     """
     return await asyncio.to_thread(_get, address, path)
 
 
 async def taken(address: SocketAddress) -> Taken | None:
     """
-    What an Envoy has taken; None if it is not running.
+    Return what an Envoy has loaded; None if it is not running.
     """
     text = await get(address, f"/stats?filter={STATISTICS}")
     if text is None:
@@ -47,7 +47,7 @@ async def taken(address: SocketAddress) -> Taken | None:
 
 def subscription(path: str) -> str:
     """
-    How the statistics name the subscription to a file, by the end of their name.
+    Return how the statistics name the subscription to a file, by the suffix of their name.
     """
     kinds = {"lds.json": "listener_manager.lds", "cds.json": "cluster_manager.cds"}
     return kinds.get(path, path)

@@ -1,8 +1,8 @@
 """
-`apply` and `delete`: change a running mesh by a file, as kubectl does on a cluster, and say what came of it.
+`apply` and `delete`: change a running mesh by a file, as kubectl does on a cluster, and report the result.
 
-What is applied is kept beside the mesh's configuration, not in the folders of files, and stands in for the resource of
-the same kind and name there; deleting it brings that one back.
+What is applied is stored beside the mesh's configuration, not in the folders of files, and replaces the resource of
+the same kind and name there; deleting it restores that one.
 """
 
 import json
@@ -22,15 +22,15 @@ from translator.model.resources import Resource, parse_resources, shown
 from translator.model.yamlfile import load_documents
 
 WAIT_S, POLL_S = 10.0, 0.05
-# A controller that is there may take longer: it waits for each Envoy, and takes the change back if one is stuck.
+# A running controller may take longer: it waits for each Envoy, and rolls the change back if one is stuck.
 BUSY_WAIT_S = 60.0
-# The controller looks at its Envoys every ten seconds.
+# The controller checks its Envoys every ten seconds.
 CONTROLLER_GONE_S = 30.0
 
 
 def read_file(path: Path) -> dict[str, tuple[Resource, Any]]:
     """
-    The checked resources of a file with the documents they came from, by title.
+    Return the validated resources of a file with their source documents, by title.
     """
     documents = load_documents(path, shown(path))
     resources = parse_resources(shown(path), documents)
@@ -42,7 +42,7 @@ def read_file(path: Path) -> dict[str, tuple[Resource, Any]]:
 
 def apply(places: Places, path: Path, *, wait_s: float = WAIT_S) -> list[str]:
     """
-    Apply a file's resources; lines that say what came of it. A file that is refused leaves everything as it was.
+    Apply a file's resources; return lines about the result. A rejected file changes nothing.
     """
     found = read_file(path)
     configurations(places, Checker(), over=[resource for resource, _ in found.values()])
@@ -56,7 +56,7 @@ def apply(places: Places, path: Path, *, wait_s: float = WAIT_S) -> list[str]:
 
 def delete(places: Places, path: Path, *, wait_s: float = WAIT_S) -> list[str]:
     """
-    Take back what was applied from a file; lines that say what came of it.
+    Delete what was applied from a file; return lines about the result.
     """
     titles = list(read_file(path))
     absent = [title for title in titles if not _place(places, title).exists()]
@@ -71,7 +71,7 @@ def delete(places: Places, path: Path, *, wait_s: float = WAIT_S) -> list[str]:
 
 def _in_force(places: Places, before: Mapping[str, str], wait_s: float) -> str:
     """
-    What came of a change just written; one that is refused leaves everything as it was *before*.
+    Return the result of a change that was just written; a rejected one is reverted to *before*.
     """
     try:
         return _await(places, time.time(), wait_s)
@@ -98,7 +98,7 @@ def _restore(places: Places, before: Mapping[str, str]) -> None:
 
 def _await(places: Places, started: float, wait_s: float) -> str:
     """
-    Wait, within a limit, until the controller has taken the change; `InvalidMesh` if it refuses it.
+    Wait, within a limit, until the controller has applied the change; `InvalidMesh` if it rejects it.
     """
     is_there = time.time() - _status(places).get("looked_at", 0) < CONTROLLER_GONE_S
     deadline = time.monotonic() + (max(wait_s, BUSY_WAIT_S) if is_there else wait_s)
@@ -111,8 +111,8 @@ def _await(places: Places, started: float, wait_s: float) -> str:
             return f"in force on {_running(status)} running Envoys after {took_ms} ms"
         time.sleep(POLL_S)
     if is_there:
-        return f"written; the controller has not said within {BUSY_WAIT_S:.0f} s what came of it"
-    return "written; no controller runs, so it takes effect when one does"
+        return f"written; the controller has not reported the result within {BUSY_WAIT_S:.0f} s"
+    return "written; no controller is running, so it takes effect when one starts"
 
 
 def _said(lines: Iterable[str]) -> list[Problem]:

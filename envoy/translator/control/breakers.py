@@ -1,5 +1,5 @@
 """
-`breakers`: for every sidecar and every host behind it, whether it is ejected, since when, and what is under way.
+`breakers`: for every sidecar and every host behind it, whether it is ejected, since when, and the calls in progress.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from translator.model.registry import Workload
 @dataclass(frozen=True)
 class Breaker:
     """
-    One host as one sidecar sees it; `errors` are those since its last success, as far as they were watched.
+    One host as one sidecar sees it; `errors` are those since its last success, as far as they were observed.
 
     A cluster without hosts is one line without a host.
     """
@@ -38,7 +38,7 @@ class Breaker:
 
 async def read_breakers(workloads: Iterable[Workload]) -> list[Breaker]:
     """
-    Every breaker of every running Envoy, in the order of their names.
+    Return every breaker of every running Envoy, by name.
     """
     found = await asyncio.gather(*(_of(workload) for workload in workloads))
     breakers = [breaker for group in found for breaker in group]
@@ -57,7 +57,7 @@ async def _of(workload: Workload) -> list[Breaker]:
 
 def breakers_in(sidecar: str, clusters: Mapping[str, Any], statistics: str) -> list[Breaker]:
     """
-    The breakers that an Envoy's `/clusters?format=json` tells, with the counts of its `/stats`.
+    Return the breakers in an Envoy's `/clusters?format=json`, with the counts of its `/stats`.
     """
     counts = _counts(statistics)
     found = ((outbound(cluster["name"]), cluster) for cluster in clusters.get("cluster_statuses", ()))
@@ -109,7 +109,7 @@ def _statistic(host: Mapping[str, Any], name: str) -> int:
 
 class Watch:
     """
-    Remembers between looks since when a host is ejected and how many errors it has had since its last success.
+    Remembers between polls since when a host has been ejected and how many errors it has had since its last success.
     """
 
     def __init__(self) -> None:
@@ -119,7 +119,7 @@ class Watch:
 
     def look(self, breakers: Iterable[Breaker], now: datetime) -> list[Breaker]:
         """
-        The breakers with what was remembered of them.
+        Return the breakers with the remembered values.
         """
         return [self._remembered(breaker, now) for breaker in breakers]
 
@@ -136,7 +136,7 @@ class Watch:
 
 def with_memory(breaker: Breaker, known: Mapping[tuple[str, str, str], Mapping[str, Any]]) -> Breaker:
     """
-    A breaker with what the controller remembers of it.
+    Return a breaker with the values that the controller remembers.
     """
     item = known.get((breaker.sidecar, breaker.service, breaker.host), {})
     since = str(item.get("since", "")) if breaker.ejected else ""
@@ -148,7 +148,7 @@ HEADER = ("SIDECAR", "SERVICE", "HOST", "STATE", "SINCE", "ERRORS IN A ROW", "AC
 
 def table(breakers: Iterable[Breaker]) -> list[str]:
     """
-    The breakers as lines for a person.
+    Return the breakers as lines for a person.
     """
     rows = [HEADER, *(_row(breaker) for breaker in breakers)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]

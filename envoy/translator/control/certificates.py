@@ -1,5 +1,5 @@
 """
-The local certificate authority and one SPIFFE certificate for each service account.
+The local certificate authority, and one SPIFFE certificate for each service account.
 """
 
 import os
@@ -24,9 +24,9 @@ PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 
 def issue_certificates(registry: Registry, folder: Path, *, now: datetime, renew: bool = False) -> list[str]:
     """
-    Give every service account a certificate; those past half of their life, or all with *renew*, get another.
+    Issue a certificate to every service account; those past half of their lifetime, or all with *renew*, are renewed.
 
-    Returns the identities that got one.
+    Returns the identities with a new one.
     """
     authority = _authority(folder / "root", registry.trust_domain, now)
     issued = []
@@ -50,7 +50,7 @@ Authority = tuple[ec.EllipticCurvePrivateKey, x509.Certificate]
 
 def _authority(folder: Path, trust_domain: str, now: datetime) -> Authority:
     """
-    The root, made once and kept.
+    Return the root, which is created once.
     """
     if (folder / "key.pem").exists() and (folder / "ca.pem").exists():
         key = serialization.load_pem_private_key((folder / "key.pem").read_bytes(), None)
@@ -79,7 +79,7 @@ def _is_fresh(chain: Path, root: x509.Certificate, now: datetime) -> bool:
 
 def _issue(place: Path, identity: str, authority: Authority, now: datetime) -> None:
     """
-    Write a new certificate beside the old and turn to it in one step, so that nobody reads half a pair.
+    Write a new certificate beside the old one and switch to it atomically, so that key and certificate always match.
     """
     root_key, root = authority
     key = ec.generate_private_key(ec.SECP256R1())
@@ -106,7 +106,7 @@ def _issue(place: Path, identity: str, authority: Authority, now: datetime) -> N
 
 def _issue_credential(place: Path, hosts: tuple[str, ...], authority: Authority, now: datetime) -> None:
     """
-    Write a Gateway's certificate as a Kubernetes secret holds it; it is not turned while the Gateway runs.
+    Write a Gateway's certificate in the layout of a Kubernetes secret; it is not rotated while the Gateway runs.
     """
     root_key, root = authority
     key = ec.generate_private_key(ec.SECP256R1())
@@ -126,7 +126,7 @@ def _issue_credential(place: Path, hosts: tuple[str, ...], authority: Authority,
 
 def _forget(place: Path) -> None:
     """
-    Remove all but the newest versions; a reader may still be at the one before.
+    Remove all but the newest versions; a reader may still use the previous one.
     """
     versions = sorted(
         (path for path in place.iterdir() if path.is_dir() and not path.is_symlink()),
@@ -185,6 +185,6 @@ def _write(path: Path, content: bytes) -> None:
 
 def utc_now() -> datetime:
     """
-    The time, from outside.
+    Return the current time; tests replace it.
     """
     return datetime.now(UTC)

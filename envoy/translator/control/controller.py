@@ -1,5 +1,5 @@
 """
-The long-running controller: what istiod is to a cluster, for a mesh of local Envoys.
+The long-running controller: the counterpart of istiod for a mesh of local Envoys.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ DEBOUNCE_MS, STEP_MS = 60, 20
 @dataclass
 class Status:
     """
-    What `status.json` says: the last error, if any, and what each Envoy has.
+    The content of `status.json`: the last error, if any, and what each Envoy has.
 
     `attempted_at` and `looked_at` are in seconds since 1970, the other times are in ISO 8601.
     """
@@ -53,7 +53,7 @@ class Status:
 
 class Controller:
     """
-    Keeps every Envoy at what the files say and the applications' readiness allows.
+    Keeps every Envoy in sync with the files and the applications' readiness.
     """
 
     def __init__(self, places: Places, envoy: str) -> None:
@@ -69,7 +69,7 @@ class Controller:
 
     async def run(self) -> None:
         """
-        Work until cancelled.
+        Run until cancelled.
         """
         self.places.applied.mkdir(parents=True, exist_ok=True)
         await self.renew_certificates()
@@ -86,7 +86,7 @@ class Controller:
 
     async def update(self, why: str) -> None:
         """
-        Read everything anew and roll it out; what is wrong leaves the running configuration as it is.
+        Read everything again and roll it out; invalid files leave the running configuration unchanged.
         """
         async with self._turn:
             started, attempted_at = time.monotonic(), time.time()
@@ -96,7 +96,7 @@ class Controller:
             except InvalidMesh as error:
                 self._refuse(str(error))
             except Exception as error:
-                # A mistake of ours must not end what keeps the mesh alive; it is shown where people look.
+                # A bug here must not end the controller; it is reported where people look.
                 log.exception("update_failed")
                 self._refuse(f"the controller failed: {error!r}; its log has more")
             else:
@@ -111,7 +111,7 @@ class Controller:
 
     async def renew_certificates(self) -> None:
         """
-        Give a new certificate to whoever's is past half of its life; Envoys take it while calls go on.
+        Renew certificates that are past half of their lifetime; Envoys load them without interrupting calls.
         """
         issued = await asyncio.to_thread(issue_certificates, self.registry, self.places.certificates, now=utc_now())
         for identity in issued:
@@ -125,9 +125,10 @@ class Controller:
 
     async def _roll_out(self, after: Generation) -> None:
         """
-        Give every Envoy the new files; if one refuses them, or has not taken them in time, all get the old ones again.
+        Give every Envoy the new files; if one rejects them, or does not load them in time, all are rolled back.
 
-        The first of all, and what endpoints are ready, cannot be taken back: who does not take that is told as stale.
+        The first configuration, and changes of ready endpoints, cannot be rolled back: an Envoy that does not load
+        them is reported as stale.
         """
         before = self.current
         must_be_taken = bool(before.configurations) and is_change(before, after)
@@ -148,7 +149,7 @@ class Controller:
                 ", ".join(result.refused or result.pending),
                 "",
                 refusal(self.envoy, after.configurations[name])
-                or ("refused" if result.refused else "not taken in time"),
+                or ("refused" if result.refused else "not loaded in time"),
             )
             for name, result in failed.items()
         ]
@@ -209,7 +210,7 @@ class Controller:
 
     async def _compare(self) -> None:
         """
-        Keep looking whether every Envoy still has what it was given.
+        Check periodically whether every Envoy still has the configuration it was given.
         """
         while True:
             await asyncio.sleep(COMPARE_S)
@@ -230,7 +231,7 @@ class Controller:
 
 def configure_log() -> None:
     """
-    One JSON object a line.
+    Log one JSON object a line.
     """
     structlog.configure(
         processors=[

@@ -1,8 +1,8 @@
 """
-Writes configuration as files that a running Envoy takes up.
+Writes configuration as files that a running Envoy watches.
 
-Envoy reads a file that it subscribed to when another is moved into its place, so every file is written
-beside its place and moved in; a file whose content stays the same is not touched.
+Envoy reloads a file when another is renamed over it, so every file is written beside its place and renamed; a file
+with unchanged content is not touched.
 """
 
 import os
@@ -14,7 +14,7 @@ from translator.config.discovery import File
 
 def write_files(folder: Path, files: Mapping[str, File]) -> list[str]:
     """
-    Bring a folder's files to *files*; the paths of those that changed, in the order they were written.
+    Update a folder to *files*; return the paths of those that changed, in the order they were written.
     """
     changed = []
     for path, file in sorted(files.items(), key=lambda item: _order(item[0])):
@@ -27,7 +27,7 @@ def write_files(folder: Path, files: Mapping[str, File]) -> list[str]:
 
 def remove_files(folder: Path, files: Mapping[str, File]) -> list[str]:
     """
-    Remove what *files* no longer has.
+    Remove what is no longer in *files*.
     """
     gone = [path for path in existing(folder) if path not in files]
     for path in gone:
@@ -37,7 +37,7 @@ def remove_files(folder: Path, files: Mapping[str, File]) -> list[str]:
 
 def existing(folder: Path) -> Iterator[str]:
     """
-    The paths of a folder's configuration files.
+    Return the paths of a folder's configuration files.
     """
     for path in sorted(folder.rglob("*.json")):
         if not path.name.startswith("."):
@@ -46,7 +46,7 @@ def existing(folder: Path) -> Iterator[str]:
 
 def replace(target: Path, content: str) -> None:
     """
-    Put a file in its place in one step.
+    Replace a file atomically.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
@@ -56,7 +56,7 @@ def replace(target: Path, content: str) -> None:
 
 def _order(path: str) -> tuple[int, str]:
     """
-    What others refer to goes first: keys, endpoints, clusters, routes, listeners.
+    Return the write order: what others refer to goes first: keys, endpoints, clusters, routes, listeners.
     """
     kinds = ("sds/", "eds/", "cds.json", "rds/", "lds.json", "bootstrap.json")
     return next(number for number, kind in enumerate(kinds) if path.startswith(kind)), path

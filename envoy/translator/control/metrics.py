@@ -1,16 +1,16 @@
-"""What the controller measures of itself, for Prometheus."""
+"""The controller's own metrics."""
 
 from prometheus_client import Gauge, start_http_server
 
 STALE = Gauge(
     "mesh_envoy_stale_files",
-    "Files of its configuration that a running Envoy has not taken; what they say is not in force there.",
+    "Configuration files that a running Envoy has not loaded, so that their content is not in force there.",
     ["workload"],
 )
 REFUSED = Gauge(
-    "mesh_configuration_refused", "1 while the files as they are now are refused, and the last good ones hold."
+    "mesh_configuration_refused", "1 while the current files are rejected and the last valid ones stay in force."
 )
-APPLIED = Gauge("mesh_configuration_applied_timestamp_seconds", "When the files were last in force, since 1970.")
+APPLIED = Gauge("mesh_configuration_applied_timestamp_seconds", "Unix time at which the files were last put in force.")
 
 
 def serve(endpoint: str) -> None:

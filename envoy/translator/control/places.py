@@ -1,5 +1,5 @@
 """
-Where a mesh's files are, and what they come to.
+The locations of a mesh's files, and loading them.
 """
 
 from collections.abc import Iterable
@@ -27,14 +27,14 @@ class Places:
     @property
     def applied(self) -> Path:
         """
-        What was applied beside the folders of files; it stands in for a resource there of the same name.
+        The folder of applied resources, which replace those of the same name in the folders of files.
         """
         return self.out / "applied"
 
 
 def resources(places: Places, checker: Checker) -> tuple[Resource, ...]:
     """
-    Every resource of a mesh, checked.
+    Return every validated resource of a mesh.
     """
     applied = checker.load(places.applied) if places.applied.is_dir() else ()
     return overlaid(checker.load(*places.istio), applied)
@@ -42,7 +42,8 @@ def resources(places: Places, checker: Checker) -> tuple[Resource, ...]:
 
 def overlaid(under: Iterable[Resource], over: Iterable[Resource]) -> tuple[Resource, ...]:
     """
-    The resources of *under*, those of the same kind and name replaced by *over*'s, as `kubectl apply` does.
+    Return the resources of *under*, with those of the same kind and name replaced by *over*'s, as `kubectl apply`
+    does.
     """
     found = {resource.title: resource for resource in under}
     for resource in over:
@@ -54,7 +55,7 @@ def configurations(
     places: Places, checker: Checker, *, not_ready: frozenset[str] = frozenset(), over: Iterable[Resource] = ()
 ) -> tuple[Configuration, ...]:
     """
-    What every Envoy is given, with *over* in place of resources of the same name.
+    Return the configuration of every Envoy, with *over* replacing resources of the same name.
     """
     mesh = Mesh(load_registry(places.registry), overlaid(resources(places, checker), over), not_ready)
     return translate(mesh, out=places.out, certificates=places.certificates)

@@ -1,5 +1,5 @@
 """
-Readiness: asks each application's health service, as the kubelet would.
+Readiness probes: calls each application's health service, as the kubelet would.
 """
 
 import asyncio
@@ -12,14 +12,14 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from translator.model.registry import Inbound, SocketAddress, Workload
 
 TIMEOUT_S = 1.0
-# A refusal is certain; silence may be a busy machine, so it must last.
+# A refused connection is certain; a missing response may be a busy machine, so it must persist.
 SILENCES_ALLOWED = 2
 OPTIONS = [("grpc.initial_reconnect_backoff_ms", 200), ("grpc.max_reconnect_backoff_ms", 1000)]
 
 
 class Prober:
     """
-    Knows which workloads are not ready; their endpoints are taken out, as Kubernetes does.
+    Tracks the workloads that are not ready; their endpoints are removed, as in Kubernetes.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Prober:
 
     async def not_ready(self, workloads: Iterable[Workload]) -> frozenset[str]:
         """
-        Ask every application once; the names of the workloads that cannot take calls.
+        Probe every application once; return the names of the workloads that are not ready.
         """
         asked = [workload for workload in workloads if workload.inbound]
         answers = await asyncio.gather(*(self._is_ready(workload) for workload in asked))
@@ -56,7 +56,7 @@ class Prober:
 
     async def _ask(self, address: SocketAddress) -> bool | None:
         """
-        Whether an application says that it serves; None if it says nothing in time.
+        Return whether an application reports that it is serving; None without a response in time.
         """
         if address not in self._channels:
             self._channels[address] = grpc.aio.insecure_channel(str(address), options=OPTIONS)
@@ -70,7 +70,7 @@ class Prober:
 
 async def _get(address: SocketAddress, path: str) -> bool | None:
     """
-    Whether GET answers 200; None if nothing comes in time.
+    Return whether a GET returns 200; None without a response in time.
     """
     writer = None
     try:

@@ -1,5 +1,5 @@
 """
-Brings running Envoys from one configuration to the next without losing a request, and back if one refuses it.
+Moves running Envoys from one configuration to the next without losing a request, and back if one rejects it.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from translator.control.admin import Taken, taken
 from translator.control.files import remove_files, write_files
 from translator.model.registry import Workload
 
-# An Envoy takes a file in milliseconds; on a busy machine in seconds.
+# An Envoy loads a file in milliseconds; on a busy machine in seconds.
 WAIT_S, POLL_S = 10.0, 0.03
 FIRST = ("sds/", "eds/", "cds.json")
 ALWAYS = ("cds.json", "lds.json")
@@ -33,7 +33,7 @@ class Generation:
 @dataclass(frozen=True)
 class Result:
     """
-    What an Envoy made of its new files: whether it runs, the paths it refused, and those that it did not take in time.
+    What an Envoy did with its new files: whether it runs, the paths it rejected, and those it did not load in time.
     """
 
     running: bool
@@ -51,7 +51,7 @@ def generation(configurations: Iterable[Configuration]) -> Generation:
 
 def is_change(before: Generation, after: Generation) -> bool:
     """
-    Whether *after* says anything else than *before*, but for which endpoints are ready.
+    Return whether *after* differs from *before* in more than the ready endpoints.
     """
 
     def told(generation: Generation) -> dict[str, dict[str, str]]:
@@ -67,10 +67,10 @@ async def roll_out(
     out: Path, before: Generation, after: Generation, *, must_be_taken: bool = True
 ) -> dict[str, Result]:
     """
-    Give every Envoy its new files; what each made of them, by workload.
+    Give every Envoy its new files; return the result by workload.
 
-    If a step *must_be_taken*, an Envoy that does not take it in time gets no further ones; otherwise it gets them all,
-    for whenever it takes them.
+    If a step *must_be_taken*, an Envoy that does not load it in time gets no further ones; otherwise it gets them all,
+    for whenever it loads them.
     """
     names = sorted(after.configurations)
     results = await asyncio.gather(*(_one(out / name, name, before, after, must_be_taken) for name in names))
@@ -79,7 +79,7 @@ async def roll_out(
 
 async def _one(folder: Path, name: str, before: Generation, after: Generation, must_be_taken: bool) -> Result:
     """
-    Make before break: endpoints and clusters, then routes and listeners, then without what nobody needs any more.
+    Make before break: endpoints and clusters, then routes and listeners, then the removals.
     """
     pending: tuple[str, ...] = ()
     files, workload = after.files[name], after.configurations[name].workload
@@ -97,7 +97,7 @@ async def _one(folder: Path, name: str, before: Generation, after: Generation, m
 
 def stale(files: Mapping[str, File], state: Taken) -> list[str]:
     """
-    Return the paths of *files* of which an Envoy has another version than it was given.
+    Return the paths of *files* of which an Envoy has a different version.
     """
     return sorted(
         path
@@ -123,14 +123,14 @@ async def _step(folder: Path, workload: Workload, files: Mapping[str, File]) -> 
     changed = await asyncio.to_thread(write_files, folder, files)
     if earlier is None:
         return Result(running=False)
-    # A subscription that is not there yet comes with the clusters or the listeners that use it.
+    # A subscription that does not exist yet comes with the clusters or the listeners that use it.
     known = [path for path in changed if files[path].version and (path in ALWAYS or _versions(earlier, files[path]))]
     return await wait_until_taken(workload, {path: files[path] for path in known}, earlier)
 
 
 async def wait_until_taken(workload: Workload, files: Mapping[str, File], earlier: Taken) -> Result:
     """
-    Wait, within a limit, until an Envoy has each file or has refused it.
+    Wait, within a limit, until an Envoy has loaded or rejected each file.
     """
     pending, deadline = dict(files), time.monotonic() + WAIT_S
     while pending:

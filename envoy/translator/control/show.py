@@ -1,5 +1,5 @@
 """
-`diff` and `dump`: what a file would change, and what a sidecar has.
+`diff` and `dump`: what a file would change, and the configuration of a sidecar.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from translator.control.places import Places, configurations
 from translator.model.registry import Workload
 
 CONTEXT_LINES = 3
-# What changes with every content change and says nothing to a person.
+# Fields that change with every content change and carry no information.
 NOISE = '"version_info"'
 SECTIONS = {
     "ListenersConfigDump": "listeners",
@@ -31,7 +31,7 @@ SECTIONS = {
 
 def diff(places: Places, path: Path | None) -> Iterator[str]:
     """
-    The lines that change for each Envoy: by a file, or without one by what was applied beside the folders of files.
+    Return the changed lines for each Envoy: by a file, or without one by what is applied.
     """
     if path is None:
         bare = Places(places.istio, places.registry, places.certificates, places.out / "none")
@@ -66,14 +66,14 @@ def _changes(
 
 def _lines(text: str) -> list[str]:
     """
-    The content as a person reads it, a field a line.
+    Return the content as readable lines, one for each field.
     """
     return [line for line in to_json(json.loads(text)).splitlines() if NOISE not in line] if text else []
 
 
 def dump(workload: Workload) -> str:
     """
-    What a running Envoy has, as JSON by kind; empty if it does not run.
+    Return the configuration of a running Envoy as JSON by kind; empty if it is not running.
     """
     text = asyncio.run(admin.get(workload.admin, "/config_dump?include_eds"))
     if text is None:

@@ -1,5 +1,5 @@
 """
-What Istio's resources and the registry mean: read, checked by the schema, and which of them a proxy sees.
+The meaning of Istio's resources and of the registry: parsing, schema validation, and which of them a proxy sees.
 
 It knows nothing of Envoy.
 """

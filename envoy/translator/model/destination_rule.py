@@ -1,5 +1,5 @@
 """
-What the DestinationRules of one host come to (istio: model/destination_rule.go).
+Merges the DestinationRules of one host (istio: model/destination_rule.go).
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from translator.model.values import Block
 @dataclass(frozen=True)
 class DestinationRule:
     """
-    What several DestinationRules of a host come to: one policy, and every subset.
+    The merge of a host's DestinationRules: one policy, and every subset.
     """
 
     policy: Block
@@ -25,7 +25,7 @@ NO_RULE = DestinationRule({}, ())
 
 def merged(rules: list[Resource]) -> DestinationRule:
     """
-    Rules of the same host add their subsets; the oldest policy and the oldest subset of a name count.
+    Merge rules of the same host: subsets are added; the oldest policy, and the oldest subset of a name, wins.
     """
     policy: dict[str, Any] = next((rule.spec["trafficPolicy"] for rule in rules if rule.spec.get("trafficPolicy")), {})
     subsets: dict[str, Block] = {}

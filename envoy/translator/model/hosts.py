@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 def fqdn(host: str, namespace: str, domain: str) -> str:
     """
-    The full name of a host as a resource of *namespace* means it.
+    Return the fully qualified name of a host in a resource of *namespace*.
     """
     return host if "." in host or host == "*" else f"{host}.{namespace}.svc.{domain}"
 
 
 def host_matches(pattern: str, host: str) -> bool:
     """
-    Whether *host*, itself maybe with a wildcard, lies within *pattern*.
+    Return whether *host*, which may have a wildcard, is covered by *pattern*.
     """
     if pattern == "*":
         return True
@@ -23,14 +23,14 @@ def host_matches(pattern: str, host: str) -> bool:
 
 def specificity(pattern: str) -> tuple[bool, int]:
     """
-    Orders patterns: exact ones last and so greatest, then the longer wildcard.
+    Return a sort key for patterns: exact ones last and so greatest, then the longer wildcard.
     """
     return not pattern.startswith("*"), len(pattern)
 
 
 def host_domains(host: str, namespace: str, domain: str) -> Iterator[str]:
     """
-    Every name by which a client in *namespace* may call *host*.
+    Yield every name by which a client in *namespace* may call *host*.
     """
     yield host
     suffix = f".svc.{domain}"

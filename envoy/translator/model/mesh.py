@@ -1,5 +1,5 @@
 """
-Everything known of a mesh, indexed once for all proxies (istio: model/push_context.go).
+The registry and the resources, indexed once for all proxies (istio: model/push_context.go).
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -35,20 +35,20 @@ class Mesh:
 
     def of_kind(self, kind: str) -> list[Resource]:
         """
-        The resources of a kind, the oldest first.
+        Return the resources of a kind, the oldest first.
         """
         return self.by_kind.get(kind, [])
 
     def selected(self, kind: str, workload: Workload) -> list[Resource]:
         """
-        The resources of a kind that apply to a workload by namespace and selector.
+        Return the resources of a kind that apply to a workload by namespace and selector.
         """
         namespaces = (workload.namespace, self.registry.root_namespace)
         return [r for r in self.of_kind(kind) if r.namespace in namespaces and selects(r.spec, workload)]
 
     def cached(self, resource: Resource, read: Callable[[], T]) -> T:
         """
-        What *read* makes of a resource, made once for all proxies.
+        Return the result of *read* for a resource, computed once for all proxies.
         """
         if resource.title not in self._read:
             self._read[resource.title] = read()

@@ -1,5 +1,5 @@
 """
-PeerAuthentication: which mutual TLS a workload's port wants (istio: security/authn/policy_applier.go).
+PeerAuthentication: the mutual TLS mode of a workload's port (istio: security/authn/policy_applier.go).
 """
 
 from collections.abc import Mapping
@@ -13,9 +13,9 @@ DEFAULT_MODE = "PERMISSIVE"
 
 def mutual_tls_mode(mesh: Mesh, namespace: str, labels: Mapping[str, str], port: int) -> str:
     """
-    STRICT, PERMISSIVE or DISABLE.
+    Return STRICT, PERMISSIVE or DISABLE.
 
-    The workload's policy counts, then its namespace's, then the root namespace's; of several, the oldest.
+    The workload's policy takes precedence, then its namespace's, then the root namespace's; of several, the oldest.
     """
     policies = mesh.of_kind("PeerAuthentication")
     own = [policy for policy in policies if policy.namespace == namespace]

@@ -1,5 +1,5 @@
 """
-What is wrong with the files a person wrote, said so that they can find it.
+Errors in the user's files, reported so that they can be found.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,7 +11,7 @@ from typing import Protocol
 @dataclass(frozen=True, order=True)
 class Problem:
     """
-    One mistake: the file, the resource (`Kind namespace/name`), the path in it, and what is wrong.
+    One error: the file, the resource (`Kind namespace/name`), the path in it, and the message.
     """
 
     file: str
@@ -25,7 +25,7 @@ class Problem:
 
 class InvalidMesh(Exception):
     """
-    The files as a whole are refused; `problems` has every reason found.
+    The files as a whole are rejected; `problems` lists every reason.
     """
 
     def __init__(self, problems: Iterable[Problem]) -> None:
@@ -35,7 +35,7 @@ class InvalidMesh(Exception):
 
 class BlockError(Exception):
     """
-    A block cannot be translated: where in the block, and why.
+    A block cannot be translated: its path, and the reason.
     """
 
     def __init__(self, path: str, message: str) -> None:
@@ -45,7 +45,7 @@ class BlockError(Exception):
 
 def join(outer: str, inner: str) -> str:
     """
-    One path from two, as people write it: `spec.http[0]` and `match` give `spec.http[0].match`.
+    Join two paths: `spec.http[0]` and `match` give `spec.http[0].match`.
     """
     return outer + inner if not outer or not inner or inner.startswith("[") else f"{outer}.{inner}"
 
@@ -53,7 +53,7 @@ def join(outer: str, inner: str) -> str:
 @contextmanager
 def within(path: str) -> Iterator[None]:
     """
-    Put *path* before the path of a `BlockError` raised inside.
+    Prefix *path* to the path of a `BlockError` raised inside.
     """
     try:
         yield
@@ -63,12 +63,12 @@ def within(path: str) -> Iterator[None]:
 
 class Named(Protocol):
     """
-    What can be blamed: a resource.
+    Something that problems are reported for: a resource.
     """
 
     def problem(self, path: str, message: str) -> Problem:
         """
-        A problem of it.
+        Return a problem of it.
         """
         ...
 
@@ -76,7 +76,7 @@ class Named(Protocol):
 @contextmanager
 def attributed(resource: Named) -> Iterator[None]:
     """
-    Turn a `BlockError` raised inside into a problem of *resource*.
+    Convert a `BlockError` raised inside into a problem of *resource*.
     """
     try:
         yield

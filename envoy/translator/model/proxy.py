@@ -37,7 +37,7 @@ class Proxy:
     @cached_property
     def scope(self) -> Scope:
         """
-        What the workload may call, by its Sidecar resource.
+        The hosts that the workload may call, by its Sidecar resource.
         """
         sidecars = self.mesh.of_kind("Sidecar") if self.workload.kind == "sidecar" else []
         return sidecar_scope(sidecars, self.workload, self.registry.root_namespace)
@@ -56,13 +56,13 @@ class Proxy:
 
     def full_name(self, host: str, resource: Resource) -> str:
         """
-        A host as *resource* means it.
+        Return the fully qualified name of a host in *resource*.
         """
         return fqdn(host.lower(), resource.namespace, self.registry.cluster_domain)
 
     def virtual_services(self, gateways: Iterable[str] = (MESH,)) -> Iterator[Resource]:
         """
-        The VirtualServices bound to one of *gateways* that this workload sees, the oldest first.
+        Yield the VirtualServices bound to one of *gateways* that this workload sees, the oldest first.
         """
         wanted = set(gateways)
         for resource in self.mesh.of_kind("VirtualService"):
@@ -73,7 +73,8 @@ class Proxy:
 
     def destination_rule(self, host: str) -> DestinationRule:
         """
-        What the DestinationRules say of *host*: the client's namespace first, then the service's, then the root's.
+        Return the merged DestinationRules of *host*: the client's namespace takes precedence, then the service's, then
+        the root's.
         """
         if host not in self._rules:
             self._rules[host] = self._find_rule(host)
@@ -92,7 +93,7 @@ class Proxy:
 
     def _applies(self, namespace: str, rule: Resource) -> bool:
         visible = exported(rule.spec.get("exportTo", ()), rule.namespace, self.namespace)
-        # A rule for chosen workloads speaks to those of its own namespace only.
+        # A rule with a workload selector applies only to its own namespace.
         return rule.namespace == namespace and visible and self._selected(rule)
 
     def _selected(self, rule: Resource) -> bool:
@@ -116,6 +117,6 @@ class Proxy:
     @cached_property
     def mesh_wildcards(self) -> tuple[str, ...]:
         """
-        The hosts of DestinationRules that are patterns.
+        Return the DestinationRule hosts that are wildcards.
         """
         return tuple(host for host in self.mesh.rules_by_host if host.startswith("*"))

@@ -1,5 +1,5 @@
 """
-The registry: a YAML file that stands for what Kubernetes knows of services and workloads.
+The registry: a YAML file that replaces Kubernetes' knowledge of services and workloads.
 """
 
 import re
@@ -30,7 +30,7 @@ class _Block:
 @dataclass(frozen=True, order=True)
 class SocketAddress:
     """
-    Where something listens: an IP address or a name, and a port.
+    The address something listens at: an IP address or a name, and a port.
     """
 
     host: str
@@ -42,7 +42,7 @@ class SocketAddress:
 
 def _host_and_port(text: Any) -> Any:
     """
-    A `host:port` as it stands in the file.
+    Parse a `host:port`.
     """
     host, _, port = text.rpartition(":") if isinstance(text, str) else ("", "", "")
     if not host or not port.isdecimal() or not 0 < int(port) <= MAX_PORT:
@@ -55,7 +55,7 @@ HostPort = Annotated[SocketAddress, BeforeValidator(_host_and_port)]
 
 def _same_port(port: dict[str, Any]) -> Any:
     """
-    A port whose target is not said is served where it is asked for.
+    Default the target port to the port.
     """
     return port["number"]
 
@@ -75,7 +75,7 @@ def _hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
 @dataclass(frozen=True)
 class ServicePort(_Block):
     """
-    A Service's port; its name starts with the protocol, as Istio reads it (`grpc`, `http-web`, `tcp`).
+    A Service's port; its name starts with the protocol, as in Istio (`grpc`, `http-web`, `tcp`).
     """
 
     name: str
@@ -98,9 +98,9 @@ class ServiceRecord(_Block):
 @dataclass(frozen=True)
 class Inbound(_Block):
     """
-    A port on which the sidecar takes calls, and the application behind it.
+    A port on which the sidecar accepts calls, and the application behind it.
 
-    Its health is asked over gRPC, or over HTTP at the path `health` if there is one.
+    Its health is checked over gRPC, or over HTTP at the path `health` if there is one.
     """
 
     port: PortNumber
@@ -111,7 +111,7 @@ class Inbound(_Block):
 @dataclass(frozen=True)
 class Outbound(_Block):
     """
-    Where the workload's own application reaches every service that has this port.
+    The address at which the workload's own application reaches every service with this port.
     """
 
     port: PortNumber
@@ -138,7 +138,7 @@ class Workload(_Block):
     @property
     def has_ip(self) -> bool:
         """
-        Whether `address` is an IP address, not a name to look up.
+        Whether `address` is an IP address rather than a DNS name.
         """
         return is_ip(self.address)
 
@@ -146,7 +146,7 @@ class Workload(_Block):
 @dataclass(frozen=True)
 class Credential(_Block):
     """
-    A Gateway's certificate that the local authority issues: its `credentialName`, and the hosts it is for.
+    A Gateway's certificate issued by the local authority: its `credentialName`, and its hosts.
     """
 
     name: Annotated[str, AfterValidator(_secret_name)]
@@ -156,7 +156,8 @@ class Credential(_Block):
 @dataclass(frozen=True)
 class OpenTelemetryProvider(_Block):
     """
-    Where spans go: a service of the mesh that takes OTLP over gRPC, and the longest path that a span has.
+    The destination of spans: a service of the mesh that accepts OTLP over gRPC, and the maximum length of a span's
+    path.
     """
 
     service: str
@@ -167,7 +168,7 @@ class OpenTelemetryProvider(_Block):
 @dataclass(frozen=True)
 class ExtensionProvider(_Block):
     """
-    What a Telemetry may name, as `extensionProviders` of Istio's mesh configuration has it.
+    A provider that a Telemetry may name, as in `extensionProviders` of Istio's mesh configuration.
     """
 
     name: str
@@ -177,7 +178,7 @@ class ExtensionProvider(_Block):
 @dataclass(frozen=True)
 class Registry(_Block):
     """
-    Everything known of one stack, without Istio's files.
+    Everything that is known of one stack apart from Istio's files.
     """
 
     trust_domain: str = "cluster.local"
@@ -191,14 +192,14 @@ class Registry(_Block):
 
     def identity(self, workload: Workload) -> str:
         """
-        The SPIFFE identity of a workload: its service account's.
+        Return the SPIFFE identity of a workload, from its service account.
         """
         return f"spiffe://{self.trust_domain}/ns/{workload.namespace}/sa/{workload.service_account}"
 
 
 def is_ip(address: str) -> bool:
     """
-    Whether *address* is an IP address.
+    Return whether *address* is an IP address.
     """
     try:
         ip_address(address)

@@ -1,5 +1,5 @@
 """
-The registry, read from its file: whatever is wrong is said by the field's path.
+Loads the registry from its file; errors name the field's path.
 """
 
 from collections.abc import Iterator, Mapping
@@ -31,13 +31,13 @@ _WORDS: Mapping[str, str] = MappingProxyType(
         "less_than_equal": _PORT,
     }
 )
-# Said of a field that has its default from one that is wrong itself.
+# Reported of a field that inherits its default from an invalid one.
 _SAID_ALREADY = "default_factory_not_called"
 
 
 def load_registry(path: Path) -> Registry:
     """
-    Read the registry; `InvalidMesh` names every field that is wrong.
+    Load the registry; `InvalidMesh` lists every invalid field.
     """
     documents = load_documents(path, str(path))
     if len(documents) != 1:
@@ -46,7 +46,7 @@ def load_registry(path: Path) -> Registry:
         registry = _FILE.validate_python(documents[0])
     except ValidationError as error:
         raise InvalidMesh(_problems(path, error)) from None
-    twice = [Problem(str(path), "registry", group, f"{name!r} is there twice") for group, name in _twice(registry)]
+    twice = [Problem(str(path), "registry", group, f"{name!r} is duplicated") for group, name in _twice(registry)]
     if twice:
         raise InvalidMesh(twice)
     return replace(

@@ -1,5 +1,5 @@
 """
-Istio's resources, read from a folder of files and checked one by one.
+Loads Istio's resources from folders of files and validates each.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,7 +12,7 @@ from translator.model.schema import kinds, mistakes
 from translator.model.values import Block
 from translator.model.yamlfile import load_documents
 
-# Kustomize's own file may lie beside the resources; it is not one.
+# Kustomize's own file may be in the folder; it is not a resource.
 NOT_RESOURCES = frozenset({"kustomization.yaml", "kustomization.yml"})
 DEFAULT_NAMESPACE = "default"
 
@@ -20,7 +20,7 @@ DEFAULT_NAMESPACE = "default"
 @dataclass(frozen=True)
 class Resource:
     """
-    One Istio resource; `created` orders those that compete, the oldest first.
+    One Istio resource; `created` decides between competing ones, the oldest first.
     """
 
     file: str
@@ -34,33 +34,33 @@ class Resource:
     @property
     def title(self) -> str:
         """
-        What an error calls it: `Kind namespace/name`.
+        The name of the resource in errors: `Kind namespace/name`.
         """
         return f"{self.kind} {self.namespace}/{self.name}"
 
     @property
     def age(self) -> tuple[str, str, str]:
         """
-        The order in which Istio looks at resources: by creation, then by name.
+        The order in which Istio processes resources: by creation, then by name.
         """
         return self.created, self.name, self.namespace
 
     def problem(self, path: str, message: str) -> Problem:
         """
-        A problem of this resource.
+        Return a problem of this resource.
         """
         return Problem(self.file, self.title, path, message)
 
     def refusal(self, path: str, message: str) -> InvalidMesh:
         """
-        The error that says so.
+        Return the error with one problem.
         """
         return InvalidMesh([self.problem(path, message)])
 
 
 def load_resources(*folders: Path) -> tuple[Resource, ...]:
     """
-    Every resource of the folders' YAML files; `InvalidMesh` has all that is wrong.
+    Return every resource of the folders' YAML files; `InvalidMesh` lists all errors.
     """
     resources: list[Resource] = []
     problems: list[Problem] = []
@@ -77,9 +77,9 @@ def load_resources(*folders: Path) -> tuple[Resource, ...]:
 
 def resource_files(*folders: Path) -> list[Path]:
     """
-    The files in which resources are, folder by folder.
+    Return the resource files, folder by folder.
     """
-    missing = [Problem(str(folder), "", "", "is no folder") for folder in folders if not folder.is_dir()]
+    missing = [Problem(str(folder), "", "", "is not a folder") for folder in folders if not folder.is_dir()]
     if missing:
         raise InvalidMesh(missing)
     found = [path for folder in folders for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])]
@@ -88,7 +88,7 @@ def resource_files(*folders: Path) -> list[Path]:
 
 def shown(path: Path) -> str:
     """
-    What an error calls a file: its path from here, if it is below here.
+    Return the name of a file in errors: relative to the working directory if it is below it.
     """
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_absolute() and path.is_relative_to(here) else str(path)
@@ -96,7 +96,7 @@ def shown(path: Path) -> str:
 
 def parse_resources(file: str, documents: Iterable[Any]) -> list[Resource]:
     """
-    The resources of one file's documents.
+    Return the resources of one file's documents.
     """
     resources: list[Resource] = []
     problems: list[Problem] = []
@@ -155,7 +155,7 @@ def _twice(resources: list[Resource]) -> Iterator[Problem]:
 
 def _with_text_keys(node: Any) -> Any:
     """
-    Make every key text, as JSON has it: YAML reads an unquoted port as a number.
+    Convert every key to a string, as in JSON: YAML reads an unquoted port as a number.
     """
     if isinstance(node, dict):
         return {_key(key): _with_text_keys(value) for key, value in node.items()}
@@ -168,7 +168,7 @@ def _key(key: Any) -> str:
 
 def _without_nulls(node: Any) -> Any:
     """
-    Drop what is null, which Kubernetes takes as absent.
+    Remove null values, which Kubernetes treats as absent.
     """
     if isinstance(node, dict):
         return {key: _without_nulls(value) for key, value in node.items() if value is not None}

@@ -1,5 +1,5 @@
 """
-What can be called, as one kind of thing, and Kubernetes' Services as such (istio: model/service.go).
+Services that can be called, and the conversion of Kubernetes' Services (istio: model/service.go).
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ PROTOCOLS = HTTP_PROTOCOLS | {"https", "tls", "tcp"}
 @dataclass(frozen=True)
 class Port:
     """
-    A port of a service, with what is spoken on it.
+    A port of a service, with its protocol.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Port:
 @dataclass(frozen=True)
 class Endpoint:
     """
-    One address of a service; `ports` replaces the target of a port, by the port's name.
+    One address of a service; `ports` overrides the target of a port, by the port's name.
     """
 
     address: str
@@ -55,7 +55,7 @@ class Endpoint:
 
     def port(self, port: Port) -> int:
         """
-        Where this endpoint serves *port*.
+        Return the port on which this endpoint serves *port*.
         """
         return self.ports.get(port.name, port.target)
 
@@ -77,14 +77,14 @@ class Service:
 
     def port(self, number: int) -> Port | None:
         """
-        The port with this number, if there is one.
+        Return the port with this number, if there is one.
         """
         return next((port for port in self.ports if port.number == number), None)
 
 
 def protocol_of(name: str) -> str:
     """
-    The protocol a port's name starts with; plain TCP where it names none.
+    Return the protocol prefix of a port's name; plain TCP without one.
     """
     for protocol in sorted(PROTOCOLS, key=len, reverse=True):
         if name == protocol or name.startswith(f"{protocol}-"):
@@ -94,7 +94,7 @@ def protocol_of(name: str) -> str:
 
 def registry_services(registry: Registry, not_ready: frozenset[str] = frozenset()) -> Iterator[Service]:
     """
-    The registry's services, without the endpoints that are not ready.
+    Return the registry's services, without the endpoints that are not ready.
     """
     by_label: dict[tuple[str, str, str], list[Workload]] = {}
     for workload in registry.workloads:
@@ -118,14 +118,14 @@ def _registry_service(
         namespace=record.namespace,
         ports=tuple(Port(port.name, port.number, protocol_of(port.name), port.target) for port in record.ports),
         endpoints=tuple(workload_endpoint(registry, workload) for workload in chosen if workload.name not in not_ready),
-        # As in Istio, whoever may serve is known even while nobody is ready.
+        # As in Istio, the identities of a service are known even while no endpoint is ready.
         identities=tuple(sorted({registry.identity(workload) for workload in chosen})),
     )
 
 
 def workload_endpoint(registry: Registry, workload: Workload) -> Endpoint:
     """
-    The endpoint that a workload with a sidecar is.
+    Return the endpoint of a workload with a sidecar.
     """
     return Endpoint(
         address=workload.address,

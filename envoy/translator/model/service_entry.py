@@ -17,7 +17,7 @@ def entry_services(
     registry: Registry, entries: Iterable[Resource], workload_entries: Iterable[Resource]
 ) -> Iterator[Service]:
     """
-    One service for each host of each ServiceEntry.
+    Yield one service for each host of each ServiceEntry.
     """
     others = tuple(workload_entries)
     for entry in entries:
@@ -75,7 +75,7 @@ def _entry_endpoint(registry: Registry, namespace: str, block: Block) -> Endpoin
 
 def _resolved_by_name(service: Service) -> tuple[Endpoint, ...]:
     """
-    A host without endpoints is looked up by its own name.
+    Return the endpoint of a host without endpoints: its own name, for DNS.
     """
     if service.endpoints or service.resolution == "NONE" or service.host.startswith("*"):
         return service.endpoints

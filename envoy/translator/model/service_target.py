@@ -11,7 +11,7 @@ from translator.model.service import Port, Service
 
 def service_targets(proxy: Proxy, inbound: Inbound) -> Iterator[tuple[Service, Port]]:
     """
-    Every service that leads to a port of this workload, and its port there.
+    Return every service that targets a port of this workload, with its port there.
     """
     registry = proxy.registry
     for record in registry.services:
@@ -26,6 +26,6 @@ def service_targets(proxy: Proxy, inbound: Inbound) -> Iterator[tuple[Service, P
 
 def inbound_service(proxy: Proxy, inbound: Inbound) -> tuple[Service | None, Port]:
     """
-    The service that counts for a port of this workload, and its port there; plain HTTP/2 if none leads there.
+    Return the service that determines a port of this workload, with its port there; plain HTTP/2 if none targets it.
     """
     return next(service_targets(proxy, inbound), (None, Port("grpc", inbound.port, "grpc", inbound.port)))

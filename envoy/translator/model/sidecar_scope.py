@@ -21,7 +21,7 @@ class Scope:
 
     def sees(self, namespace: str, host: str) -> bool:
         """
-        Whether a host of a namespace is within the scope.
+        Return whether a host of a namespace is within the scope.
         """
         if self.patterns is None:
             return True
@@ -30,7 +30,7 @@ class Scope:
 
 def sidecar_scope(sidecars: Iterable[Resource], workload: Workload, root_namespace: str) -> Scope:
     """
-    The scope by the one Sidecar that counts: by workload, then by namespace, then the root namespace's.
+    Return the scope of the one Sidecar that applies: the workload's, else the namespace's, else the root namespace's.
     """
     chosen = _choose(list(sidecars), workload, root_namespace)
     if chosen is None or "egress" not in chosen.spec:

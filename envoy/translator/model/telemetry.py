@@ -12,7 +12,7 @@ from translator.model.resources import Resource
 from translator.model.selector import labels_of_selector
 from translator.model.values import Block
 
-# What Istio samples where nobody says how much (PILOT_TRACE_SAMPLING).
+# Istio's sampling rate where none is set (PILOT_TRACE_SAMPLING).
 DEFAULT_SAMPLING_PERCENT = 1.0
 CLIENT, SERVER = "CLIENT", "SERVER"
 
@@ -20,7 +20,7 @@ CLIENT, SERVER = "CLIENT", "SERVER"
 @dataclass(frozen=True)
 class Tracing:
     """
-    How calls in one direction are traced; without a provider they are not.
+    The tracing of calls in one direction; without a provider there is none.
     """
 
     provider: ExtensionProvider | None = None
@@ -33,7 +33,7 @@ class Tracing:
 
 def tracing(mesh: Mesh, workload: Workload, mode: str) -> Tracing:
     """
-    How a workload's calls are traced as a CLIENT or a SERVER: what is said later and closer to it overrides.
+    Return the tracing of a workload's calls as CLIENT or SERVER: the more specific and later setting overrides.
     """
     result = Tracing()
     for block in _blocks(mesh, workload):
@@ -44,7 +44,7 @@ def tracing(mesh: Mesh, workload: Workload, mode: str) -> Tracing:
 
 def _blocks(mesh: Mesh, workload: Workload) -> Iterator[Block]:
     """
-    The root namespace's, the namespace's, and those that select the workload.
+    Return the blocks of the root namespace, of the namespace, and of those that select the workload.
     """
     resources = mesh.of_kind("Telemetry")
     for namespace in dict.fromkeys((mesh.registry.root_namespace, workload.namespace)):

@@ -12,7 +12,7 @@ PER_PORT = ("connectionPool", "loadBalancer", "outlierDetection", "tls")
 
 def policy_of(rule: DestinationRule, subset: str, port: int) -> Block:
     """
-    The policy of a subset's port: the port's own replaces the host's, and the subset's blocks replace both.
+    Return the policy of a subset's port: the port's own replaces the host's, and the subset's blocks replace both.
     """
     policy, _ = _for_port(rule.policy, port)
     own = (
@@ -29,7 +29,7 @@ def policy_of(rule: DestinationRule, subset: str, port: int) -> Block:
 
 def _for_port(policy: Block, port: int) -> tuple[Block, bool]:
     """
-    The policy of a port; one given for the port alone inherits nothing.
+    Return the policy of a port; one defined for the port alone inherits nothing.
     """
     for settings in policy.get("portLevelSettings", ()):
         if settings.get("port", {}).get("number") == port:
@@ -39,7 +39,7 @@ def _for_port(policy: Block, port: int) -> tuple[Block, bool]:
 
 def consistent_hash_of(rule: DestinationRule, subset: str, port: int) -> Block | None:
     """
-    The consistent hash for a destination, from the most particular place that has one.
+    Return the consistent hash of a destination, from the most specific place that has one.
     """
     found = (block.get("trafficPolicy", {}) for block in rule.subsets if subset and block["name"] == subset)
     own: Block = next(found, {})

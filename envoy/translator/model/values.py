@@ -1,5 +1,5 @@
 """
-The blocks of a resource, and the durations in them.
+Parses the blocks of a resource and the durations in them.
 """
 
 import re
@@ -24,14 +24,14 @@ LARGEST_DURATION_NS = 315_576_000_000 * 1_000_000_000
 
 def nanoseconds(text: str) -> int:
     """
-    The length of a duration as Go and Istio write it: `1h30m`, `250ms`, `0.5s`.
+    Return the length of a duration as Go and Istio write it: `1h30m`, `250ms`, `0.5s`.
     """
     if text == "0":
         return 0
     parts = PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise BlockError("", f"{text!r} is no duration; write it like 250ms, 1.5s or 1h30m")
+        raise BlockError("", f"{text!r} is not a duration; examples are 250ms, 1.5s or 1h30m")
     total = sum(round(float(number) * UNITS_NS[unit]) for number, unit in parts)
     if total > LARGEST_DURATION_NS:
-        raise BlockError("", f"{text!r} is too long a duration")
+        raise BlockError("", f"{text!r} exceeds the maximum duration")
     return total

@@ -1,5 +1,5 @@
 """
-YAML as Kubernetes reads it: no dates, no key twice.
+YAML as Kubernetes reads it: without dates, and without duplicate keys.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ _BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 class _Loader(_BASE):  # type: ignore[misc]  # the C loader, where PyYAML has it
     """
-    The safe loader without dates, which JSON does not know, and with an error for a key given twice.
+    The safe loader without dates, which JSON does not have, and with an error for duplicate keys.
     """
 
     yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {
@@ -25,13 +25,13 @@ class _Loader(_BASE):  # type: ignore[misc]  # the C loader, where PyYAML has it
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         """
-        Build a mapping, refusing a key that is there twice.
+        Build a mapping, rejecting duplicate keys.
         """
         seen = set()
         for key, _ in node.value:
             if key.value in seen and key.value != "<<":
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} is there twice", key.start_mark
+                    None, None, f"the key {key.value!r} is duplicated", key.start_mark
                 )
             seen.add(key.value)
         return dict(super().construct_mapping(node, deep=deep))
@@ -39,7 +39,7 @@ class _Loader(_BASE):  # type: ignore[misc]  # the C loader, where PyYAML has it
 
 def load_documents(path: Path, name: str) -> list[Any]:
     """
-    Every document of a file; *name* is what an error calls the file.
+    Return every document of a file; *name* is the file's name in errors.
     """
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
@@ -49,4 +49,4 @@ def load_documents(path: Path, name: str) -> list[Any]:
     except OSError as error:
         raise InvalidMesh([Problem(name, "", "", f"cannot be read: {error.strerror}")]) from None
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise InvalidMesh([Problem(name, "", "", "is no YAML: " + " ".join(str(error).split()))]) from None
+        raise InvalidMesh([Problem(name, "", "", "is not valid YAML: " + " ".join(str(error).split()))]) from None

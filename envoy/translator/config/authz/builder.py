@@ -22,7 +22,7 @@ SHADOW_PREFIX = {"ALLOW": "istio_dry_run_allow_", "DENY": "istio_dry_run_deny_",
 
 def authorization_filters(proxy: Proxy) -> Iterator[hcm.HttpFilter]:
     """
-    One filter for each action that a policy of this workload has, in Istio's order.
+    Return one filter for each action of this workload's policies, in Istio's order.
     """
     selected = proxy.mesh.selected("AuthorizationPolicy", proxy.workload)
     for action in ACTIONS:
@@ -58,7 +58,7 @@ def _rules(action: str, resources: list[Resource]) -> rbac_pb2.RBAC:
 
 def policies(resource: Resource) -> Iterator[tuple[str, rbac_pb2.Policy]]:
     """
-    The policies of a resource by the names Istio gives them; one without rules never matches.
+    Return the policies of a resource by the names that Istio gives them; one without rules never matches.
     """
     prefix = f"ns[{resource.namespace}]-policy[{resource.name}]-rule"
     rules = resource.spec.get("rules", ())

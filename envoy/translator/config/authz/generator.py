@@ -24,7 +24,7 @@ Strings = string_pb2.StringMatcher
 
 def path_permission(value: str) -> rbac_pb2.Permission:
     """
-    A path: exact, with a wildcard at one end, or a template with `{*}` and `{**}`.
+    Return a path: exact, with a wildcard at one end, or a template with `{*}` and `{**}`.
     """
     if "{*}" in value or "{**}" in value:
         template = uri_template_match_pb2.UriTemplateMatchConfig(
@@ -39,23 +39,23 @@ def path_permission(value: str) -> rbac_pb2.Permission:
 
 def port_permission(value: str) -> rbac_pb2.Permission:
     """
-    A port of the destination.
+    Return a port of the destination.
     """
     if not value.isdigit() or not 0 < int(value) < 65536:
-        raise BlockError("", f"{value!r} is no port")
+        raise BlockError("", f"{value!r} is not a valid port")
     return Permission(destination_port=int(value))
 
 
 def source_principal(value: str) -> rbac_pb2.Principal:
     """
-    A peer's identity, without `spiffe://`.
+    Return a peer's identity, without `spiffe://`.
     """
     return _authenticated(wildcard(value, SPIFFE))
 
 
 def source_namespace(value: str) -> rbac_pb2.Principal:
     """
-    The namespace in a peer's identity.
+    Return the namespace in a peer's identity.
     """
     pattern = ".*".join(re.escape(part) for part in value.split("*"))
     return _authenticated(Strings(safe_regex=regex(f".*/ns/{pattern}/.*")))
@@ -63,7 +63,7 @@ def source_namespace(value: str) -> rbac_pb2.Principal:
 
 def source_service_account(value: str, namespace: str) -> rbac_pb2.Principal:
     """
-    The service account in a peer's identity: `account` of the policy's own *namespace*, or `namespace/account`.
+    Return the service account in a peer's identity: `account` of the policy's own *namespace*, or `namespace/account`.
     """
     owner, _, account = value.rpartition("/")
     pattern = f"spiffe://.+/ns/{re.escape(owner or namespace)}/(.+/|)sa/{re.escape(account)}(/.+)?"
@@ -72,7 +72,7 @@ def source_service_account(value: str, namespace: str) -> rbac_pb2.Principal:
 
 def source_trust_domain(value: str) -> rbac_pb2.Principal:
     """
-    The trust domain in a peer's identity.
+    Return the trust domain in a peer's identity.
     """
     if value == "*":
         return _authenticated(Strings(prefix=SPIFFE))
@@ -88,7 +88,7 @@ def _authenticated(name: string_pb2.StringMatcher) -> rbac_pb2.Principal:
 
 def request_principal(value: str) -> rbac_pb2.Principal:
     """
-    `issuer/subject` of a verified token; a wildcard at either end.
+    Match `issuer/subject` of a verified token, with a wildcard at either end.
     """
     issuer, slash, subject = value.rpartition("/")
     if not slash:
@@ -111,7 +111,7 @@ def _claim_text(name: str, matcher: string_pb2.StringMatcher) -> metadata_pb2.Me
 
 def claim_principal(names: Iterable[str], matcher: string_pb2.StringMatcher) -> rbac_pb2.Principal:
     """
-    A claim that is a list with a member like *matcher*, which Envoy makes of a text too.
+    Match a claim that is a list with a member matching *matcher*; Envoy also turns a string into a list.
     """
     single = value_pb2.ValueMatcher(string_match=matcher)
     listed = value_pb2.ValueMatcher(list_match=value_pb2.ListMatcher(one_of=single))
@@ -126,7 +126,7 @@ def _metadata(names: Iterable[str], value: value_pb2.ValueMatcher) -> metadata_p
 
 def header_matcher(name: str, value: str, *, ignore_case: bool = False) -> route.HeaderMatcher:
     """
-    A header that is like *value*, or is there at all.
+    Match a header by value, or by presence.
     """
     if value == "*":
         return route.HeaderMatcher(name=name, present_match=True)
@@ -137,12 +137,12 @@ def header_matcher(name: str, value: str, *, ignore_case: bool = False) -> route
 
 def cidr_range(value: str) -> address_pb2.CidrRange:
     """
-    An address or a range of addresses.
+    Return an address or a range of addresses.
     """
     try:
         network = ip_network(value, strict=False)
     except ValueError:
-        raise BlockError("", f"{value!r} is no address and no range of addresses") from None
+        raise BlockError("", f"{value!r} is neither an IP address nor a CIDR range") from None
     result = address_pb2.CidrRange(address_prefix=value.partition("/")[0])
     result.prefix_len.value = network.prefixlen
     return result
@@ -150,7 +150,7 @@ def cidr_range(value: str) -> address_pb2.CidrRange:
 
 def wildcard(value: str, prefix: str = "") -> string_pb2.StringMatcher:
     """
-    A text with a wildcard at one end, or `*` for anything but nothing.
+    Match a string with a wildcard at one end, or `*` for any non-empty one.
     """
     if value == "*":
         return Strings(safe_regex=regex(ANY_TEXT))

@@ -28,7 +28,7 @@ from translator.model.values import Block
 
 def policy(rule: Block, namespace: str) -> rbac_pb2.Policy:
     """
-    A rule: any of its `to` by any of its `from`, and every `when`.
+    Return the policy of a rule: any of its `to` by any of its `from`, and every `when`.
     """
     conditions = list(_conditions(rule, namespace))
     permissions = [item for item in conditions if isinstance(item, Permission)]
@@ -47,7 +47,7 @@ def policy(rule: Block, namespace: str) -> rbac_pb2.Policy:
 
 def never() -> rbac_pb2.Policy:
     """
-    A policy that no request matches.
+    Return a policy that no request matches.
     """
     return rbac_pb2.Policy(
         permissions=[Permission(not_rule=Permission(any=True))], principals=[Principal(not_id=Principal(any=True))]

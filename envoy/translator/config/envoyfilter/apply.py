@@ -1,5 +1,5 @@
 """
-EnvoyFilters: changes to what was generated, in Envoy's own words (istio: core/envoyfilter).
+Applies EnvoyFilters to the generated configuration (istio: core/envoyfilter).
 """
 
 from dataclasses import replace
@@ -13,7 +13,7 @@ from translator.model.proxy import Proxy
 
 def apply_patches(proxy: Proxy, generated: Patched) -> Patched:
     """
-    The configuration with every patch applied, object by object from the outside in, as Istio does it.
+    Return the configuration with every patch applied, object by object from the outside in, as Istio does it.
     """
     patches = patches_for(proxy)
     if not patches:

@@ -9,7 +9,7 @@ from translator.config.envoyfilter.patch import ADD, MERGE, REMOVE, Patch, Patch
 
 def patched_clusters(patches: list[Patch], generated: Patched) -> list[PlacedCluster]:
     """
-    The clusters with every patch applied.
+    Return the clusters with every patch applied.
     """
     kept = []
     for placed in generated.clusters:

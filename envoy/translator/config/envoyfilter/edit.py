@@ -1,5 +1,5 @@
 """
-Patches of the items of a list, whose order counts.
+Patches the items of a list, whose order matters.
 """
 
 import copy
@@ -19,9 +19,9 @@ def edit(
     all_of: bool = False,
 ) -> None:
     """
-    Change a list: what is added, inserted, replaced and removed first, in order, then what is merged.
+    Change a list: additions, insertions, replacements and removals first, in order, then merges.
 
-    *chosen* tells whether a patch means certain items; *all_of* lets one that does not remove them all.
+    *chosen* tells whether a patch selects certain items; *all_of* lets one that does not remove them all.
     """
     result = list(items)
     for patch in patches:
@@ -55,7 +55,7 @@ def _inserted(items: list[Any], patch: Patch, test: Callable[[Any], bool], *, ce
 
 def replace_all(items: Any, result: list[Any]) -> None:
     """
-    Let a repeated field have copies of *result* instead of its items.
+    Replace the items of a repeated field by copies of *result*.
     """
     copies = [copy.deepcopy(item) for item in result]
     del items[:]

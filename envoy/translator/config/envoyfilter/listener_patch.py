@@ -20,7 +20,7 @@ from translator.config.protoconv import packed
 
 def patched_listeners(patches: list[Patch], generated: Patched) -> Iterator[PlacedListener]:
     """
-    The listeners with the patches of whole listeners applied.
+    Yield the listeners with the patches of whole listeners applied.
     """
     for placed in generated.listeners:
         meant = [patch for patch in patches if means_listener(patch, placed)]

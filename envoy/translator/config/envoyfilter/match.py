@@ -1,5 +1,5 @@
 """
-Which objects an EnvoyFilter patch means.
+Selects the objects that an EnvoyFilter patch applies to.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from translator.config.listener import PlacedListener
 
 def means_listener(patch: Patch, placed: PlacedListener) -> bool:
     """
-    Whether the patch means this listener: by Istio's name, and by the port in the resources' words.
+    Return whether the patch selects this listener, by Istio's name and by the port in the resources.
     """
     wanted = patch.listener
     return (
@@ -23,7 +23,7 @@ def means_listener(patch: Patch, placed: PlacedListener) -> bool:
 
 def means_chain(patch: Patch, chain: Any) -> bool:
     """
-    Whether the patch means this filter chain.
+    Return whether the patch selects this filter chain.
     """
     wanted, match = patch.chain, chain.filter_chain_match
     protocols = [protocol for protocol in wanted.get("applicationProtocols", "").split(",") if protocol]
@@ -38,14 +38,14 @@ def means_chain(patch: Patch, chain: Any) -> bool:
 
 def named(name: str) -> Callable[[Any], bool]:
     """
-    A test for an object's name; no name means any.
+    Return a predicate for an object's name; without a name it matches any.
     """
     return lambda item: name in ("", item.name)
 
 
 def means_routes(patch: Patch, context: str, name: str) -> bool:
     """
-    Whether the patch means a route configuration of this name.
+    Return whether the patch selects a route configuration of this name.
     """
     wanted = patch.match.get("routeConfiguration", {})
     port, port_name, gateway = _parts(context, name)
@@ -60,7 +60,7 @@ def means_routes(patch: Patch, context: str, name: str) -> bool:
 
 def _parts(context: str, name: str) -> tuple[int, str, str]:
     """
-    Port, port name and gateway by a route configuration's name.
+    Return port, port name and gateway from a route configuration's name.
 
     Such names are `http.8080`, `https.443.web.gw.ns`, `50051` and `inbound|50051||`.
     """
@@ -74,7 +74,7 @@ def _parts(context: str, name: str) -> tuple[int, str, str]:
 
 def means_host(patch: Patch, host: Any) -> bool:
     """
-    Whether the patch means this virtual host.
+    Return whether the patch selects this virtual host.
     """
     wanted = patch.host
     return wanted.get("name", "") in ("", host.name) and wanted.get("domainName", "") in ("", *host.domains)
@@ -82,7 +82,7 @@ def means_host(patch: Patch, host: Any) -> bool:
 
 def means_route(patch: Patch, route: Any) -> bool:
     """
-    Whether the patch means this route.
+    Return whether the patch selects this route.
     """
     wanted = patch.host.get("route", {})
     action = str(wanted.get("action", ANY)).lower()
@@ -91,7 +91,7 @@ def means_route(patch: Patch, route: Any) -> bool:
 
 def means_cluster(patch: Patch, placed: PlacedCluster) -> bool:
     """
-    Whether the patch means this cluster; a service's name means the inbound clusters of its workloads too.
+    Return whether the patch selects this cluster; a service's name also selects the inbound clusters of its workloads.
     """
     wanted, name = patch.match.get("cluster", {}), placed.cluster.name
     if not patch.in_context(placed.context):

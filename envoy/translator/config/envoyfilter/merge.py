@@ -1,5 +1,5 @@
 """
-One message merged into another as Istio does it (istio: pilot/pkg/util/runtime, networking/util/merge).
+Merges one message into another as Istio does (istio: pilot/pkg/util/runtime, networking/util/merge).
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ def merge(target: Any, source: Any) -> None:
     """
     Merge *source* into *target* as Istio does.
 
-    Lists grow, durations and map entries are replaced, packed messages merge.
+    Lists are appended, durations and map entries replaced, packed messages merged.
     """
     for descriptor, value in source.ListFields():
         mine = getattr(target, descriptor.name)

@@ -1,5 +1,5 @@
 """
-The patches of EnvoyFilters, read (istio: model/envoyfilter.go).
+Parses the patches of EnvoyFilters (istio: model/envoyfilter.go).
 """
 
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ OPERATIONS = {
 @dataclass(frozen=True)
 class Patch:
     """
-    One patch of an EnvoyFilter, its value read.
+    One patch of an EnvoyFilter, with its parsed value.
     """
 
     resource: Resource
@@ -48,48 +48,48 @@ class Patch:
     @property
     def path(self) -> str:
         """
-        Where it is in its resource.
+        The path in its resource.
         """
         return f"spec.configPatches[{self.number}]"
 
     @property
     def listener(self) -> Block:
         """
-        What it says of listeners.
+        The listener part of the match.
         """
         return dict(self.match.get("listener", {}))
 
     @property
     def chain(self) -> Block:
         """
-        What it says of filter chains.
+        The filter chain part of the match.
         """
         return dict(self.listener.get("filterChain", {}))
 
     @property
     def filter_name(self) -> str:
         """
-        The network filter it means, if only one.
+        The network filter to match, if any.
         """
         return str(self.chain.get("filter", {}).get("name", ""))
 
     @property
     def http_filter_name(self) -> str:
         """
-        The HTTP filter it means, if only one.
+        The HTTP filter to match, if any.
         """
         return str(self.chain.get("filter", {}).get("subFilter", {}).get("name", ""))
 
     @property
     def host(self) -> Block:
         """
-        What it says of virtual hosts.
+        The virtual host part of the match.
         """
         return dict(self.match.get("routeConfiguration", {}).get("vhost", {}))
 
     def in_context(self, context: str) -> bool:
         """
-        Whether it applies to traffic of this direction.
+        Return whether it applies to traffic of this direction.
         """
         return self.match.get("context", ANY) in (ANY, context)
 
@@ -119,7 +119,7 @@ class Patched:
 
 def read_patches(resource: Resource) -> Iterator[Patch]:
     """
-    The patches of one EnvoyFilter.
+    Return the patches of one EnvoyFilter.
     """
     for number, block in enumerate(resource.spec.get("configPatches", ())):
         with within(f"spec.configPatches[{number}]"):
@@ -145,7 +145,7 @@ def _read(resource: Resource, number: int, block: dict[str, Any]) -> Patch:
 
 def patches_for(proxy: Proxy) -> list[Patch]:
     """
-    The patches for a workload: the root namespace's first, then by priority and age.
+    Return the patches for a workload: the root namespace's first, then by priority and age.
     """
     root = proxy.registry.root_namespace
     resources = proxy.mesh.selected("EnvoyFilter", proxy.workload)

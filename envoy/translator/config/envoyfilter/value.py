@@ -1,5 +1,5 @@
 """
-The values of EnvoyFilter patches, read as Envoy's messages.
+Parses the values of EnvoyFilter patches as Envoy's messages.
 """
 
 import importlib
@@ -32,7 +32,7 @@ TYPES: dict[str, Any] = {
 
 def parse_value(apply_to: str, value: Block) -> Any:
     """
-    A patch's value as the message it stands for; an unknown field or type is an error with its path.
+    Return a patch's value as a message; an unknown field or type is an error with its path.
     """
     if apply_to not in TYPES:
         raise BlockError("applyTo", f"{apply_to} is not supported; supported are {', '.join(TYPES)}")
@@ -45,7 +45,7 @@ def parse_value(apply_to: str, value: Block) -> Any:
 
 def _import_types(node: Any, path: str) -> None:
     """
-    Load the modules of every type that is named in a value.
+    Import the modules of every type that a value names.
     """
     if isinstance(node, dict):
         name = node.get("@type")
@@ -61,7 +61,7 @@ def _import_types(node: Any, path: str) -> None:
 def _import_type(name: str, path: str) -> None:
     package = name.rpartition(".")[0]
     if not name.startswith(("envoy.", "google.protobuf.", "google.rpc.", "udpa.", "xds.")):
-        raise BlockError(path, f"{name!r} is no type of Envoy")
+        raise BlockError(path, f"{name!r} is not a type of Envoy")
     try:
         module = importlib.import_module(package)
         for found in pkgutil.iter_modules(getattr(module, "__path__", ())):
@@ -69,4 +69,4 @@ def _import_type(name: str, path: str) -> None:
                 importlib.import_module(f"{package}.{found.name}")
         descriptor_pool.Default().FindMessageTypeByName(name)
     except (ImportError, KeyError, ValueError):
-        raise BlockError(path, f"{name!r} is no type that this Envoy knows") from None
+        raise BlockError(path, f"{name!r} is not a type known to this Envoy") from None

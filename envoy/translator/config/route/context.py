@@ -1,5 +1,5 @@
 """
-What the routes of a VirtualService are made for (istio: core/route/route.go RouteOptions).
+The context in which routes of a VirtualService are built (istio: core/route/route.go RouteOptions).
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from translator.model.resources import Resource
 @dataclass(frozen=True)
 class Listening:
     """
-    Where the routes will be used: through which gateways, on which port, with TLS or not.
+    Where the routes will be used: by which gateways, on which port, with TLS or not.
     """
 
     gateways: frozenset[str]
@@ -22,7 +22,7 @@ class Listening:
 @dataclass(frozen=True)
 class RouteContext:
     """
-    A VirtualService, the proxy that will have its routes, and the listener there.
+    A VirtualService, the proxy that gets its routes, and the listener there.
     """
 
     proxy: Proxy

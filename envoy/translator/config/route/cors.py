@@ -14,7 +14,7 @@ FILTER = "envoy.filters.http.cors"
 
 def cors_policy(block: Block) -> cors_pb2.CorsPolicy:
     """
-    Who may call from another origin, and how.
+    Return the CORS policy.
     """
     policy = cors_pb2.CorsPolicy(
         allow_origin_string_match=_origins(block),

@@ -17,7 +17,7 @@ LOWEST_STATUS, HIGHEST_STATUS = 200, 599
 
 def http_fault(block: Block) -> fault_pb2.HTTPFault:
     """
-    The faults of one route; a percentage that is absent means never, as in Istio.
+    Return the faults of one route; an absent percentage means never, as in Istio.
     """
     if not {"delay", "abort"} & set(block):
         raise BlockError("", "must have a delay or an abort")
@@ -31,7 +31,7 @@ def http_fault(block: Block) -> fault_pb2.HTTPFault:
 
 def _delay(block: Block) -> common.FaultDelay:
     if "fixedDelay" not in block:
-        raise BlockError("delay.fixedDelay", "must be given")
+        raise BlockError("delay.fixedDelay", "is required")
     share = millionths(block["percentage"]) if "percentage" in block else hundredths(block.get("percent", 0))
     return common.FaultDelay(fixed_delay=duration(block["fixedDelay"]), percentage=share)
 

@@ -1,5 +1,5 @@
 """
-The hash on a route that chooses a host (istio: core/route/route.go).
+The hash policy of a route for consistent hashing (istio: core/route/route.go).
 """
 
 from envoy.config.route.v3 import route_components_pb2 as route
@@ -10,7 +10,7 @@ from translator.model.values import Block
 
 def hash_policy(block: Block | None) -> list[route.RouteAction.HashPolicy]:
     """
-    What Envoy hashes on a route; without it a ring of hosts has no effect.
+    Return what Envoy hashes on a route; without it a ring hash has no effect.
     """
     policy = route.RouteAction.HashPolicy
     if not block:

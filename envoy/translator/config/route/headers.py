@@ -14,7 +14,7 @@ from translator.model.values import Block
 @dataclass(frozen=True)
 class HeaderOperations:
     """
-    What to do with the headers of a request and of its response, and the authority to ask for.
+    The changes to the headers of a request and of its response, and the rewritten authority.
     """
 
     request_add: tuple[Any, ...] = ()
@@ -35,7 +35,7 @@ class HeaderOperations:
 
 def header_operations(block: Block | None) -> HeaderOperations:
     """
-    The operations of a `headers` block: set first, then add, each sorted by name.
+    Return the operations of a `headers` block: set first, then add, each sorted by name.
     """
     block = block or {}
     request, response = block.get("request", {}), block.get("response", {})
@@ -58,7 +58,7 @@ def _added(operations: Block) -> Iterator[base_pb2.HeaderValueOption]:
 
 def _internal(name: str) -> bool:
     """
-    Whether Envoy refuses to change a header by this name.
+    Return whether Envoy forbids changing a header of this name.
     """
     return name.startswith(":") or name.lower() == "host"
 

@@ -20,7 +20,7 @@ PSEUDO_HEADERS = {"method": ":method", "authority": ":authority", "scheme": ":sc
 
 def route_match(block: Block | None) -> route.RouteMatch:
     """
-    The match of a route; an absent block matches everything.
+    Return the match of a route; an absent block matches everything.
     """
     match = route.RouteMatch(prefix="/")
     if block is None:
@@ -45,7 +45,7 @@ def route_match(block: Block | None) -> route.RouteMatch:
 
 def is_catch_all(match: route.RouteMatch) -> bool:
     """
-    Whether every request matches.
+    Return whether every request matches.
     """
     everything = match.prefix == "/" or match.safe_regex.regex == ".*"
     return everything and not (match.headers or match.query_parameters or match.dynamic_metadata)
@@ -53,7 +53,7 @@ def is_catch_all(match: route.RouteMatch) -> bool:
 
 def header_match(name: str, block: Block) -> route.HeaderMatcher:
     """
-    A header that is like *block*, or is there at all.
+    Match a header by value, or by presence.
     """
     if _is_present(block):
         return route.HeaderMatcher(name=name, present_match=True)
@@ -62,7 +62,7 @@ def header_match(name: str, block: Block) -> route.HeaderMatcher:
 
 def claim_match(path: list[str], value: Any) -> metadata_pb2.MetadataMatcher:
     """
-    A claim of the verified token that is, or contains, a string.
+    Match a claim of the verified token that is, or contains, a string.
     """
     keys = [JWT_PAYLOAD, *path]
     single = value_pb2.ValueMatcher(string_match=value)
@@ -80,7 +80,7 @@ def _headers(blocks: Mapping[str, Block], *, without: bool) -> Iterator[route.He
             continue
         matcher = header_match(name, block)
         matcher.invert_match = without
-        # Envoy refuses it together with a match for presence.
+        # Envoy rejects it in combination with a presence match.
         matcher.treat_missing_header_as_empty = without and not _is_present(block)
         yield matcher
 
@@ -90,14 +90,14 @@ def _claims(blocks: Mapping[str, Block], invert: bool) -> Iterator[metadata_pb2.
         if name.startswith(CLAIMS):
             path = [part for part in re.split(r"[.\[\]]+", name.removeprefix(CLAIMS)) if part]
             if not path or not block:
-                raise BlockError(f"headers.{name}", "must name a claim and what it must be")
+                raise BlockError(f"headers.{name}", "must have a claim and a value")
             matcher = claim_match(path, string_match(block))
             matcher.invert = invert
             yield matcher
 
 
 def _is_present(block: Block) -> bool:
-    # Istio takes the regular expression `*`, which is none, to mean: is there.
+    # Istio takes the (invalid) regular expression `*` as a presence match.
     return not block or block.get("regex") == "*"
 
 

@@ -41,7 +41,7 @@ STATUS_CODES = frozenset(status.value for status in HTTPStatus)
 
 def retry_policy(block: Block | None, *, consistent_hash: bool) -> route.RetryPolicy | None:
     """
-    The policy of a route: Istio's default for an absent block, none for no attempts.
+    Return the retry policy of a route: Istio's default for an absent block, None for zero attempts.
     """
     if block is None:
         block = {"attempts": DEFAULT_ATTEMPTS}
@@ -54,7 +54,7 @@ def retry_policy(block: Block | None, *, consistent_hash: bool) -> route.RetryPo
         num_retries=uint32(block["attempts"]),
         host_selection_retry_max_attempts=HOST_SELECTION_ATTEMPTS,
     )
-    # With a consistent hash the host is not free to choose, unless the block says so.
+    # With a consistent hash the host must not change, unless the block says so.
     if block.get("retryIgnorePreviousHosts", not consistent_hash):
         policy.retry_host_predicate.append(_previous_hosts())
     if block.get("retryRemoteLocalities"):
@@ -68,7 +68,7 @@ def retry_policy(block: Block | None, *, consistent_hash: bool) -> route.RetryPo
 
 def retry_conditions(text: str) -> tuple[str, list[int]]:
     """
-    Envoy's conditions and the status codes that Istio allows among them.
+    Return Envoy's conditions and the status codes that Istio allows among them.
     """
     words: list[str] = []
     codes: list[int] = []
@@ -80,7 +80,7 @@ def retry_conditions(text: str) -> tuple[str, list[int]]:
         else:
             raise BlockError(
                 "retryOn",
-                f"{part!r} is no condition to retry on; known are {', '.join(sorted(RETRY_ON))} and HTTP status codes",
+                f"{part!r} is not a retry condition; known are {', '.join(sorted(RETRY_ON))} and HTTP status codes",
             )
     if codes and "retriable-status-codes" not in words:
         words.append("retriable-status-codes")

@@ -31,7 +31,7 @@ REDIRECTS = {301: 0, 302: 1, 303: 2, 307: 3, 308: 4}
 
 def route_configuration(name: str) -> route_pb2.RouteConfiguration:
     """
-    A route configuration with Istio's settings and no hosts yet.
+    Return a route configuration with Istio's settings and no hosts yet.
     """
     configuration = route_pb2.RouteConfiguration(name=name, ignore_port_in_host_matching=True)
     configuration.validate_clusters.value = False
@@ -41,7 +41,7 @@ def route_configuration(name: str) -> route_pb2.RouteConfiguration:
 
 def http_routes(context: RouteContext) -> list[route.Route]:
     """
-    The routes of a VirtualService for one proxy, up to the first that matches everything.
+    Return the routes of a VirtualService for one proxy, up to the first that matches everything.
     """
     routes: list[route.Route] = []
     for number, block in enumerate(context.resource.spec.get("http", ())):
@@ -57,7 +57,7 @@ def http_routes(context: RouteContext) -> list[route.Route]:
 
 def default_route(proxy: Proxy, host: str, port: int) -> route.Route:
     """
-    The route to a service for which no VirtualService speaks, with Istio's default retries.
+    Return the route to a service without a VirtualService, with Istio's default retries.
     """
     hash_block = consistent_hash_of(proxy.destination_rule(host), "", port)
     action = route.RouteAction(
@@ -71,7 +71,7 @@ def default_route(proxy: Proxy, host: str, port: int) -> route.Route:
 
 def _applies(context: RouteContext, match: Block | None) -> bool:
     """
-    Whether a match can hold at this proxy, by what Istio's control plane decides: port, gateways and source.
+    Return whether a match can apply at this proxy, by what Istio's control plane evaluates: port, gateways and source.
     """
     if match is None:
         return True
@@ -87,7 +87,7 @@ def _applies(context: RouteContext, match: Block | None) -> bool:
 
 def build_route(context: RouteContext, block: Block, match: Block | None) -> route.Route:
     """
-    The route of one match, or of none.
+    Return the route of one match, or of none.
     """
     name = ".".join(filter(None, [block.get("name", ""), (match or {}).get("name", "")]))
     result = route.Route(name=name, match=route_match(match), metadata=config_metadata(context.resource))
@@ -140,7 +140,7 @@ def _direct_response(block: Block) -> route.DirectResponseAction:
         try:
             action.body.inline_bytes = base64.b64decode(body["bytes"], validate=True)
         except binascii.Error:
-            raise BlockError("directResponse.body.bytes", "is no base64") from None
+            raise BlockError("directResponse.body.bytes", "is not valid base64") from None
     return action
 
 

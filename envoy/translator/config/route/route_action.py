@@ -28,7 +28,7 @@ def set_action(
     operations: HeaderOperations,
 ) -> None:
     """
-    Set where a route leads, with its timeout, retries, rewrite and mirrors.
+    Set the destination of a route, with its timeout, retries, rewrite and mirrors.
     """
     timeout = duration(block["timeout"]) if "timeout" in block else NO_TIMEOUT
     # `max_grpc_timeout` of the same length makes Envoy honour the caller's grpc-timeout.
@@ -55,7 +55,7 @@ def _rewrite(action: route.RouteAction, block: Block, authority: str) -> None:
 
 def _set_destinations(result: route.Route, context: RouteContext, block: Block) -> bool:
     """
-    Set where the route leads; whether a consistent hash chooses the one destination's host.
+    Set the destinations; return whether a consistent hash chooses the host of a single one.
     """
     destinations = block.get("route", ())
     if len(destinations) != 1:
@@ -96,7 +96,7 @@ def _hash_policies(context: RouteContext, destination: Block) -> Iterator[route.
 
 def _cluster(context: RouteContext, destination: Block) -> str:
     """
-    The cluster of a destination; without a port, the service's only one or the one called.
+    Return the cluster of a destination; without a port, the service's only port or the called one.
     """
     host = context.proxy.full_name(destination["host"], context.resource)
     service = context.proxy.services.get(host)

@@ -1,5 +1,5 @@
 """
-Istio's published schema, and the check of a resource's `spec` against it.
+Istio's published schema, and the validation of a resource's `spec` against it.
 """
 
 import json
@@ -26,7 +26,7 @@ RANGES = {
 @dataclass(frozen=True)
 class Kind:
     """
-    A kind of resource: where it belongs in Kubernetes' API, and its validator.
+    A kind of resource: its place in Kubernetes' API, and its validator.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Kind:
 @cache
 def kinds() -> dict[str, Kind]:
     """
-    Every kind there is a schema for, by name.
+    Return every kind with a schema, by name.
     """
     found = {}
     for entry in sorted(files(__package__).iterdir(), key=lambda item: item.name):
@@ -53,7 +53,7 @@ def kinds() -> dict[str, Kind]:
 
 def mistakes(kind: Kind, spec: Any) -> Iterator[tuple[str, str]]:
     """
-    Each place where *spec* is not what the schema says: the path from `spec`, and the message.
+    Yield each violation of the schema in *spec*: the path from `spec`, and the message.
     """
     for error in kind.validator.iter_errors(spec):
         yield path_text("spec", error.absolute_path), error.message
@@ -61,14 +61,14 @@ def mistakes(kind: Kind, spec: Any) -> Iterator[tuple[str, str]]:
 
 def path_text(root: str, parts: Any) -> str:
     """
-    A path as people write it: `spec.http[0].timeout`.
+    Format a path: `spec.http[0].timeout`.
     """
     return root + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
 
 
 def _strict(node: Any) -> Any:
     """
-    The same schema, refusing fields that it does not name, as kubectl does.
+    Return the same schema, rejecting unknown fields, as kubectl does.
     """
     if isinstance(node, list):
         return [_strict(item) for item in node]
@@ -94,7 +94,7 @@ def _rules(
 
 def _holds(rule: Rule, instance: Any) -> bool:
     """
-    Whether a rule holds; one about a value of the wrong type is left to the type's own error.
+    Check a rule; for a value of the wrong type, the type's own error is enough.
     """
     try:
         return rule(instance)
@@ -106,7 +106,7 @@ def _one_of(
     validator: Any, branches: list[dict[str, Any]], instance: Any, schema: Any
 ) -> Iterator[jsonschema.ValidationError]:
     """
-    `oneOf`, with words for its usual use in these schemas: at most one of some fields.
+    Check `oneOf`, with a message for its usual purpose in these schemas: at most one of some fields.
     """
     names = [name for branch in branches for name in branch.get("required", ())]
     if any(set(branch) - {"required", "not"} for branch in branches):
@@ -132,14 +132,14 @@ def _no_more(_validator: Any, allowed: Any, instance: Any, schema: Any) -> Itera
 
 def _format(_validator: Any, name: str, instance: Any, _schema: Any) -> Iterator[jsonschema.ValidationError]:
     """
-    Numbers of a format: an integer that its field cannot hold, and what YAML calls .inf or .nan, are no numbers to it.
+    Check the format of numbers: an integer must fit its field, and YAML's .inf and .nan are not numbers.
     """
     if isinstance(instance, bool) or not isinstance(instance, int | float):
         return
     if name in RANGES and not RANGES[name][0] <= instance <= RANGES[name][1]:
         yield jsonschema.ValidationError(f"{instance} is not from {RANGES[name][0]} to {RANGES[name][1]}")
     if name == "double" and not math.isfinite(instance):
-        yield jsonschema.ValidationError(f"{instance} is no number")
+        yield jsonschema.ValidationError(f"{instance} is not a number")
 
 
 _extend: Any = jsonschema.validators.extend

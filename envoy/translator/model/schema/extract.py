@@ -1,5 +1,5 @@
 """
-Extract the schemas in this folder from Istio's published custom resource definitions.
+Extracts the schemas in this folder from Istio's published custom resource definitions.
 
 Run with the path of `customresourcedefinitions.gen.yaml` (see README.md for where it comes from).
 """
@@ -30,7 +30,7 @@ KINDS = frozenset(
 
 def without_prose(node: Any) -> Any:
     """
-    Drop the descriptions, which are most of the size and say nothing to a validator.
+    Remove the descriptions, which are most of the size and not needed for validation.
     """
     if isinstance(node, dict):
         return {

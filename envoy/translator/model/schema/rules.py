@@ -1,5 +1,5 @@
 """
-The rules that Istio's schema states in CEL, by their text, as functions of the value.
+The CEL rules of Istio's schema, by their text, as Python functions of the value.
 """
 
 from collections.abc import Callable, Mapping
