@@ -103,7 +103,7 @@ async def test_a_store_that_takes_connections_and_says_nothing_is_down(monkeypat
     monkeypatch.setattr(stores, "TIMEOUT_S", 0.1)
     async with answering(None) as address:
         told = await probe("Redis", address)
-    assert (told["state"], told["text"]) == ("down", "no answer within 0.1 s")
+    assert (told["state"], told["text"]) == ("down", "no response within 0.1 s")
 
 
 async def test_a_store_that_is_not_there_is_down():

@@ -303,7 +303,7 @@ async def test_a_part_that_takes_too_long_does_not_take_the_others_with_it(board
 
     monkeypatch.setattr(mesh, "products", late)
     read = await board.read()
-    assert read["problems"] == {"stock": "no answer within 2 s"}
+    assert read["problems"] == {"stock": "no response within 2 s"}
     assert read["numbers"]["outbox_waiting"] == 3
     # It goes on by itself, neither cut off nor begun a second time.
     clock.now += 2
