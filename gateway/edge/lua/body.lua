@@ -1,6 +1,6 @@
--- What the edge looks at when a request's body is there, before the call takes a place at a service.
+-- Checks a request's body once it is complete, before the call uses a service's capacity.
 
--- A gRPC request is one message: whether it is compressed, its length in four bytes, and as many bytes.
+-- A gRPC request is one message: a compression flag, its length in four bytes, and its bytes.
 local function is_one_message(body)
   local length = body:length()
   if length < 5 then

@@ -1,5 +1,5 @@
--- Headers that count: one that cannot be used, comes twice, or asks for what is not done is told so. Passed over, it
--- would be a guard that nobody looks at.
+-- Validates the headers that matter: one that is invalid, duplicated, or asks for something unsupported is rejected. If
+-- it were ignored, the caller would rely on a condition that is never checked.
 
 local VISIBLE = "^[\33-\126]+$"
 
@@ -7,7 +7,7 @@ local function is_key(value)
   return value:find(VISIBLE) and #value <= 128
 end
 
--- One entity tag, or any: a list of them has no use here. A weak one counts as a strong one, since ours all are weak.
+-- A single entity tag, or `*`: lists are not supported. Weak tags compare like strong ones, since all of ours are weak.
 local function is_one_tag(value)
   return value == "*" or #value <= 66 and value:find('^[W/]*"[\33\35-\126]*"$') ~= nil
 end
@@ -16,7 +16,7 @@ local function is_version(value)
   return value == "" or #value < 16 and value:find("^%d+$") ~= nil
 end
 
--- By what a caller writes: whether a value can be used, and what it must be.
+-- By header name: the check of a value, and the error if it fails.
 local SINGLE = {
   { "Idempotency-Key", is_key, "must be 1 to 128 visible ASCII characters" },
   { "If-Match", is_one_tag, "must be one entity tag, as an answer's ETag has it" },
@@ -24,7 +24,7 @@ local SINGLE = {
   { "Authorization", nil, "" },
 }
 
--- The name of the first header that cannot be used, and why.
+-- Returns the name of the first invalid header, and the error.
 local function wrong_header(headers)
   for _, each in ipairs(SINGLE) do
     local value = headers:get(each[1]:lower())
@@ -38,7 +38,7 @@ local function wrong_header(headers)
   end
 end
 
--- A write may happen only under its conditions (RFC 9110, 13.1): those that cannot be looked at forbid it.
+-- A write requires that its conditions hold (RFC 9110, 13.1), so those that cannot be evaluated forbid it.
 local function wrong_condition(headers, verb, method)
   if verb == "GET" then
     return
@@ -52,10 +52,10 @@ local function wrong_condition(headers, verb, method)
   end
 end
 
--- How `"crit"` is written in base64, by where it begins in a group of three bytes.
+-- The base64 encodings of `"crit"`, by its offset in a group of three bytes.
 local CRITICAL = { "ImNyaXQi", "Jjcml0I", "iY3JpdC" }
 
--- Whether a token's header asks for an extension that its reader must know (RFC 7515, 4.1.11): none is known here.
+-- Returns whether a token's header requires an extension (RFC 7515, 4.1.11): none is supported.
 local function is_critical(head)
   for _, written in ipairs(CRITICAL) do
     if head:find(written, 1, true) then
@@ -64,8 +64,8 @@ local function is_critical(head)
   end
 end
 
--- The name of a scheme may be written in any case (RFC 9110, 11.1); what reads tokens knows it as "Bearer ". Other schemes
--- are none of ours. Returns what is wrong with the token, or nothing.
+-- Schemes are case-insensitive (RFC 9110, 11.1), but Envoy's JWT filter expects "Bearer ". Other schemes are left
+-- alone. Returns what is wrong with the token, or nil.
 local function wrong_credentials(headers)
   local given = headers:get("authorization")
   if not given then

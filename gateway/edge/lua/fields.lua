@@ -1,6 +1,6 @@
--- Partial responses: `?fields=name,lines.product` keeps these fields of the answer, through arrays too.
+-- Partial responses: `?fields=name,lines.product` keeps these fields of the response, also within arrays.
 --
--- The answers are protobuf's JSON: no spaces, no duplicate keys, never deeper than the contract.
+-- Responses are protobuf's JSON: no spaces, no duplicate keys, never deeper than the contract.
 
 local FIELDS_PARAMETER = "fields"
 
@@ -17,7 +17,8 @@ local function camel(name)
   return (name:gsub("_(%l)", string.upper))
 end
 
--- Adds one path to the tree of what is kept; false if the message has no such field. `true` keeps a field whole.
+-- Adds one path to the tree of fields to keep; returns false if the message has no such field. `true` keeps a whole
+-- field.
 local function add_path(tree, message, path)
   if ("." .. path .. "."):find("..", 1, true) then
     return false
@@ -39,11 +40,11 @@ local function add_path(tree, message, path)
   return true
 end
 
--- The tree of what is kept, or nil and the first path that is wrong.
+-- Returns the tree of fields to keep, or nil and the first invalid path.
 local function mask(text, message)
   local tree = {}
   for path in (text .. ","):gmatch("%s*([^,]*),") do
-    -- Greedy, so that a long row of spaces is read once and not once for each of them.
+    -- Greedy, so that a long run of spaces is scanned once, not once for each space.
     path = path:match("^.*%S") or ""
     if not add_path(tree, message, path) then
       return nil, path
@@ -86,7 +87,7 @@ end
 
 local copy
 
--- What a reader of members or elements has in common: calls `each` at every one, and returns the place after the end.
+-- Iterates over members or elements: calls `each` at every one, and returns the position after the end.
 local function walk(text, at, each)
   local place = at + 1
   while not text:find("^[}%]]", place) do

@@ -1,22 +1,21 @@
--- What the edge does around the transcoder: it guards what comes in, and gives
--- JSON clients the HTTP that they expect. Requests and responses of gRPC clients
--- pass, except for headers that are internal.
+-- What the edge does around the transcoder: it validates requests, and gives JSON clients the HTTP semantics that they
+-- expect. Requests and responses of gRPC clients pass unchanged, except for internal headers.
 --
--- The names in capitals that are not defined here are put before this text when
--- the configuration is made; gateway/edge/filters.py says what is in them.
+-- The names in capitals that are not defined here are prepended when the configuration is generated; see
+-- gateway/edge/filters.py.
 
 local METADATA = "shop.edge"
 local TRACEPARENT = "^%x%x%-" .. ("%x"):rep(32) .. "%-" .. ("%x"):rep(16) .. "%-%x%x$"
 local INVALID_TOKEN = 'Bearer error="invalid_token"'
 local REQUEST_ID = { request_id = true, requestId = true }
 
--- Set by the edge or by services, believed inside, so never taken from outside.
+-- Set by the edge or by services and trusted inside the mesh, so never accepted from outside.
 local INTERNAL_REQUEST_HEADERS = {
   "x-customer-id", "x-operator", "x-token-exp", "x-http-code", "x-forwarded-client-cert", "x-goog-fieldmask", "lb-token",
-  -- Handed on along a whole trace and kept with it; who calls from outside has no say in what that is.
+  -- Propagated along a whole trace and stored with it, so never accepted from outside.
   "baggage", "tracestate",
 }
--- Of no use to clients, or telling them what is behind the edge.
+-- Useless to clients, or revealing what is behind the edge.
 local INTERNAL_RESPONSE_HEADERS = { "x-http-code", "x-app-unreachable", "server", "x-powered-by" }
 local GRPC_RESPONSE_HEADERS = {
   "grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-accept-encoding", "grpc-encoding",
@@ -28,7 +27,7 @@ local function remove(headers, names)
   end
 end
 
--- Headers can't be removed while they are listed.
+-- Headers cannot be removed while iterating over them.
 local function remove_where(headers, unwanted)
   local found = {}
   for name, value in pairs(headers) do
@@ -43,18 +42,18 @@ local function is_envoys(name)
   return name:sub(1, 8) == "x-envoy-"
 end
 
--- HTTP allows more in headers than gRPC, whose servers end the call over it with INTERNAL, or never.
+-- HTTP allows more characters in headers than gRPC, whose servers fail the call with INTERNAL, or let it hang.
 local function breaks_grpc(name, value)
   return not name:match("^:?[%l%d_.-]+$") or value:match("[^\32-\126]")
 end
 
--- gRPC's own headers, binary metadata included, are between the edge and the services: none of ours means anything to
--- them, and a server believes them. Deadlines too: a caller's own ends the call when the caller hangs up.
+-- gRPC's own headers, including binary metadata, are reserved for the edge and the services, which trust them. That
+-- includes deadlines: a JSON call ends when its caller disconnects.
 local function is_grpcs(name)
   return name:sub(1, 5) == "grpc-" or name:sub(-4) == "-bin"
 end
 
--- As Envoy sees it: application/grpc-web is none.
+-- As Envoy defines it: application/grpc-web is not gRPC.
 local function is_grpc(headers)
   local kind = headers:get("content-type") or ""
   return kind == "application/grpc" or kind:sub(1, 17) == "application/grpc+"

@@ -1,8 +1,8 @@
--- A JSON body held against the message that it fills, before the transcoder reads it, which is lenient: it drops fields
--- that it does not know, lets the last of two win, and takes what is no JSON.
+-- Validates a JSON body against its message, before the transcoder parses it leniently: the transcoder drops unknown
+-- fields, lets the last duplicate win, and accepts invalid JSON.
 --
--- Strict as RFC 8259 and protobuf's JSON mapping are. One pass over the text; how deep it goes is up to the contract,
--- how long it takes up to MAX_VALUES.
+-- Strict, by RFC 8259 and protobuf's JSON mapping. One pass over the text; its depth is bounded by the contract, its
+-- duration by MAX_VALUES.
 
 local MAX_VALUES, MAX_NUMBER = 100000, 64
 local QUOTE, COMMA, COLON, BACKSLASH, OPEN, CLOSE, FIRST, LAST = 34, 44, 58, 92, 123, 125, 91, 93
@@ -35,7 +35,7 @@ local function wrong_here(why)
   wrong(place(), why)
 end
 
--- The next byte that is not white space, which stays.
+-- Returns the next byte that is not white space, without consuming it.
 local function peek()
   local byte = byte_at(text, at)
   if byte and byte > 32 then
@@ -65,7 +65,7 @@ local function after_escape(place_of)
   return last + 1
 end
 
--- Passes over a string; its first byte is the quote.
+-- Consumes a string; its first byte is the quote.
 local function skip_string()
   local _, last = find(text, '^"[^"\\%z\1-\31]*"', at)
   if last then
@@ -97,7 +97,7 @@ local function is_number(token)
   return fraction and fraction ~= "." and (exponent == "" or exponent:find("^[eE][+-]?%d+$") ~= nil)
 end
 
--- Passes over `true`, `false`, `null` or a number, and says which.
+-- Consumes `true`, `false`, `null` or a number, and returns which.
 local function skip_word()
   local _, last = find(text, "^[1-9]%d?%d?[,}]", at)
   if last then
@@ -120,7 +120,7 @@ end
 local FITS = {
   text = { text = true },
   bool = { bool = true },
-  -- Whole numbers may come as texts, since JavaScript cuts long ones.
+  -- Integers may be strings, since JavaScript truncates long ones.
   number = { number = true, text = true },
   enum = { text = true, number = true },
 }
@@ -159,7 +159,7 @@ local function value(field)
   message_here(field.message)
 end
 
--- Whether another thing follows between brackets; passes over what separates it from the one before, or ends it.
+-- Returns whether another item follows between the brackets; consumes the separator or the closing bracket.
 local function more(close)
   local byte = peek()
   at = at + 1
@@ -171,7 +171,7 @@ local function more(close)
   end
 end
 
--- Passes over the opening bracket, and says whether anything is between it and the closing one.
+-- Consumes the opening bracket, and returns whether anything follows before the closing one.
 local function begin(close)
   at = at + 1
   if peek() ~= close then
@@ -195,7 +195,7 @@ local function list(field)
   depth = depth - 1
 end
 
--- The name of a member, which ends with its colon. One with escapes is none of the contract's.
+-- Consumes the name of a member with its colon. A name with escapes is not one of the contract's.
 local function member()
   if peek() ~= QUOTE then
     not_json("a name in double quotes is missing")
@@ -219,7 +219,7 @@ local function shown(name)
   return #name <= 64 and name:find("^[%w_.-]+$") and name or "(a name that no field has)"
 end
 
--- The field of this name, which is to be the first of its kind in the object.
+-- Returns the field of this name, rejecting duplicates in the object.
 local function known(fields, seen, name)
   local field = fields[name]
   if not field then
@@ -241,7 +241,7 @@ object = function(fields)
   while going_on do
     local field = known(fields, seen, member())
     if peek() == 110 and find(text, "^null", at) then
-      -- A field that is null is one that is not there.
+      -- A null field counts as absent.
       skip_word()
       count()
     elseif field.list then
@@ -261,7 +261,7 @@ local function whole(message)
   end
 end
 
--- Where and why a body is not the JSON of the message, whose place in the request is `prefix`; or nothing.
+-- Returns where and why a body is not valid JSON of the message at `prefix` in the request; or nil.
 local function wrong_json(body, message, prefix)
   text, at, values, path, depth = body, 1, 0, { prefix }, prefix == "" and 0 or 1
   local good, problem = pcall(whole, message)
@@ -269,13 +269,13 @@ local function wrong_json(body, message, prefix)
   if good then
     return
   elseif type(problem) ~= "table" then
-    -- A fault here. Envoy would pass the request on, but what was not looked at goes no further.
+    -- A bug in this script. Envoy would forward the request, but an unchecked body must not pass.
     return "body", "cannot be checked: " .. tostring(problem)
   end
   return problem[1], problem[2]
 end
 
--- What bodies in other encodings begin with: gzip, UTF-16 and UTF-32 with and without a mark.
+-- The first bytes of bodies in other encodings: gzip, UTF-16 and UTF-32 with and without a byte order mark.
 local function is_encoded(body)
   local a, b = body:byte(1, 2)
   return a == 31 and b == 139 or a == 254 and b == 255 or a == 255 and b == 254 or a == 0 or b == 0

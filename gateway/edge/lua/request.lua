@@ -1,4 +1,4 @@
--- What the edge refuses or completes before a request goes on.
+-- Rejects or completes a request before it is forwarded.
 
 local ACCESS_TOKEN = { access_token = true }
 
@@ -10,7 +10,7 @@ local function find_route(path)
   end
 end
 
--- The first parameter that is unknown, or comes again, in the same spelling or the other; and what is wrong with it.
+-- Returns the first parameter that is unknown, or duplicated in either spelling, and the error.
 local function wrong_parameter(query, known)
   local seen = {}
   for pair in query:gmatch("[^&]+") do
@@ -36,7 +36,7 @@ local function has_parameter(query, names)
   return false
 end
 
--- A trace id for callers who bring none: the request id, which is random, so that both find the same.
+-- A trace id for callers without one: the random request id, so that both identify the same call.
 local function trace(handle, headers)
   local parent = headers:get("traceparent")
   if not (parent and parent:match(TRACEPARENT)) then
@@ -50,7 +50,7 @@ local function trace(handle, headers)
   note(handle, "traceparent", parent)
 end
 
--- A watcher that comes back says which version it saw last (Server-Sent Events, Last-Event-ID).
+-- A watcher that reconnects sends the last version it received (Server-Sent Events, Last-Event-ID).
 local function resume(headers, path, query)
   local seen = headers:get("last-event-id")
   if not seen or seen == "" then
@@ -67,7 +67,7 @@ end
 
 local function check(handle, verb, method, query)
   local headers = handle:headers()
-  -- A body that comes without its length is looked at when it is there (body.lua).
+  -- A body without content-length is checked once it is complete (body.lua).
   local length = tonumber(headers:get("content-length") or 0)
   if length > 0 and not is_json(headers) then
     return refuse(handle, "415", "the body must be application/json", "Content-Type")
@@ -97,7 +97,7 @@ local function check(handle, verb, method, query)
   end
 end
 
--- The status and why, or nothing: what no service should see of a gRPC call.
+-- Returns the status and the error of a gRPC call that must not reach a service, or nil.
 local function wrong_call(headers, path)
   local kind, encoding = headers:get("content-type"), headers:get("grpc-encoding")
   if not METHODS[path] then
@@ -113,7 +113,7 @@ local function wrong_call(headers, path)
   end
 end
 
--- Nothing, or the answer to what is no request, whatever it asks for.
+-- Returns the response to something that is not a valid request, or nil.
 local function refuse_at_sight(handle, headers, path, query)
   local status, why, field = wrong_path(path, query)
   if headers:get(":method") == "CONNECT" then
@@ -127,12 +127,12 @@ local function refuse_at_sight(handle, headers, path, query)
   end
 end
 
--- What the contract describes, in either form; pages take any header.
+-- Calls of the contract, as REST or gRPC; pages accept any header.
 local function is_api(path)
   return METHODS[path] or PREFIXES[path:match("^/([^/]*)")]
 end
 
--- The verb; HEAD is a GET whose answer has no body (RFC 9110, 9.3.2), and the contract has only GET.
+-- Returns the verb; HEAD is a GET whose response has no body (RFC 9110, 9.3.2), and the contract has only GET.
 local function verb_of(handle, headers, route)
   local verb = headers:get(":method")
   if verb ~= "HEAD" or not route.head then
@@ -162,7 +162,7 @@ local function on_json(handle, headers, path, query)
   if not route then
     return PREFIXES[path:match("^/([^/]*)")] and refuse(handle, "404", "")
   end
-  -- Preflights of origins that may call have been answered by now.
+  -- Preflights of allowed origins have already been answered.
   local verb = verb_of(handle, headers, route)
   local method = route.methods[verb]
   if not method then
@@ -175,7 +175,7 @@ function envoy_on_request(handle)
   local headers = handle:headers()
   local grpc, whole = is_grpc(headers), headers:get(":path") or ""
   local path, query = whole:match("^([^?#]*)%??([^#]*)")
-  -- Before any of them is taken away.
+  -- Before any of them is removed.
   local header, unusable = wrong_header(headers)
   local credentials = wrong_credentials(headers)
   local status, why

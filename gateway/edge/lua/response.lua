@@ -1,6 +1,6 @@
--- What JSON clients get of a response beside its body, and the words for failures of the mesh.
+-- Completes responses to JSON clients with status and headers, and formats errors of the mesh.
 
--- Status `x-http-code`, which a service sends with a success: 201, 202.
+-- Sets the status `x-http-code`, which a service sends with a success: 201, 202.
 local function take_http_code(headers)
   local code = headers:get("x-http-code")
   if code and headers:get(":status") == "200" and code:match("^2%d%d$") then
@@ -11,19 +11,19 @@ end
 -- google.rpc.Code.RESOURCE_EXHAUSTED.
 local TOO_MANY = 8
 
--- The whole body, and the headers again: those from before the wait can't be used after it.
+-- Returns the whole body, and the headers again: the handle from before the wait is no longer valid.
 local function wait_for_body(handle)
   local body = handle:body(true)
   return handle:headers(), body, body:getBytes(0, body:length())
 end
 
--- An error without details comes from the mesh: its text may tell what is inside.
+-- An error without details comes from the mesh: its text may reveal internals.
 local function failure_of(text)
   local code = text:match('^{"code":(%d+),')
   return code and text:match('"details":%[%]}%s*$') and FAILURES[tonumber(code)]
 end
 
--- The transcoder says what it can't read as `field: why`, or in words about the whole body.
+-- The transcoder reports parse errors as `field: why`, or as text about the whole body.
 local function name_the_field(text, verb)
   local message = verb and text:match('"reason":"INVALID_REQUEST"}%],"message":"(.*)"}%s*$')
   if not message then
@@ -38,7 +38,7 @@ local function name_the_field(text, verb)
   return string.format(INVALID_FIELD, (field == "body" and "the body " or field .. ": ") .. why, field, why)
 end
 
--- What Envoy tells as a token that is not good, of any token.
+-- Envoy reports this as an invalid token, whatever the token.
 local function lacks_keys(message)
   return message:find("Jwks remote fetch is failed", 1, true) and KEYS_UNAVAILABLE
 end
@@ -77,7 +77,7 @@ local function matches(wanted, etag)
   return false
 end
 
--- The resource's own etag (AIP-154) is the representation's too; a page has none.
+-- The resource's etag (AIP-154) is also that of the representation; a list page has none.
 local function tag(handle, if_none_match)
   local headers, body, text = wait_for_body(handle)
   -- AIP-154 has the quotes in the value.
@@ -86,14 +86,14 @@ local function tag(handle, if_none_match)
     return
   end
   local etag = '"' .. value .. '"'
-  -- Weak, because the same state is sent compressed and not, in whole and in part.
+  -- Weak, because the same state is sent compressed or not, complete or partial.
   headers:replace("etag", "W/" .. etag)
   headers:replace("cache-control", "private, no-cache")
   if matches(if_none_match, etag) then
     headers:replace(":status", "304")
     headers:remove("content-type")
     body:setBytes("")
-    -- Of the answer that is not sent, as HTTP wants it; without any, Envoy would send an empty chunk.
+    -- The length of the body that is not sent, as HTTP requires; without it, Envoy would send an empty chunk.
     headers:replace("content-length", tostring(#text))
   end
 end
@@ -121,7 +121,7 @@ end
 
 local function finish_json(handle, status, request, overloaded)
   if status < 400 and not request.verb then
-    -- No call of the contract: a document of the pages, which may be larger than what is buffered of a connection.
+    -- Not a call of the contract: a document of the pages, which may exceed a connection's buffer limit.
     return
   end
   if status >= 400 then
@@ -132,7 +132,7 @@ local function finish_json(handle, status, request, overloaded)
   remove_trailers(handle)
 end
 
--- What a browser's EventSource needs to tell events apart and to resume.
+-- The fields by which a browser's EventSource distinguishes events and resumes.
 local function as_event(json, tree)
   local kind = json:match('^{"(%a+)":')
   local version = kind == "order" and json:match('"version":"(%d+)"')
@@ -153,7 +153,7 @@ local function finish_events(handle, request)
   remove_trailers(handle)
 end
 
--- gRPC: a status in the headers and without details is the mesh's.
+-- gRPC: a status in the headers without details comes from the mesh.
 local function finish_grpc(headers, overloaded)
   remove(headers, INTERNAL_RESPONSE_HEADERS)
   if overloaded then
@@ -172,7 +172,8 @@ local function finish_grpc(headers, overloaded)
   end
 end
 
--- An error, and whatever says nothing of caches itself (pages and what has an etag do), is for this caller and now.
+-- Errors, and responses without caching headers of their own (pages and resources with an etag have them), must not be
+-- cached.
 local function keep_from_caches(headers)
   if tonumber(headers:get(":status")) >= 400 or not headers:get("cache-control") then
     headers:replace("cache-control", "no-store")
@@ -184,7 +185,7 @@ local function finish_rest(handle, headers, request, overloaded)
   keep_from_caches(headers)
   remove(headers, INTERNAL_RESPONSE_HEADERS)
   remove(headers, GRPC_RESPONSE_HEADERS)
-  -- Always: also what has no headers for an origin is for no other one.
+  -- Always, because a response without CORS headers must not be reused for another origin either.
   headers:add("vary", "Origin")
   local kind = headers:get("content-type")
   if kind == "application/json" then
@@ -195,7 +196,8 @@ local function finish_rest(handle, headers, request, overloaded)
   end
 end
 
--- To HEAD: the headers alone. The length would be that of nothing, and nothing compressed would be a body again.
+-- HEAD gets the headers only. Otherwise the length would be that of the empty body, and compressing it would produce a
+-- body.
 local function take_body(handle)
   handle:body(true):setBytes("")
   local headers = handle:headers()
@@ -205,7 +207,7 @@ end
 
 function envoy_on_response(handle)
   local headers = handle:headers()
-  -- A breaker's limit of calls in flight is reached: too many, not something that is down.
+  -- A circuit breaker's limit of calls in flight is reached: overload, not an outage.
   local overloaded = headers:get("x-envoy-overloaded") ~= nil
   remove_where(headers, is_envoys)
   headers:replace("x-content-type-options", "nosniff")

@@ -1,4 +1,4 @@
--- What a path and a query may be: short, and UTF-8 once it is decoded. Every pattern here reads its text once.
+-- Validates path and query: short, and UTF-8 once decoded. Every pattern here scans its text once.
 
 local MAX_PATH, MAX_QUERY, MAX_PARAMETERS = 1024, 4096, 64
 
@@ -23,14 +23,14 @@ local function is_text(bytes)
   return not bytes:find("[%z\1-\31\127-\255]")
 end
 
--- The status and why, or nothing.
+-- Returns the status and the error, or nil.
 local function wrong_path(path, query)
   if #path > MAX_PATH or #query > MAX_QUERY then
     return "414", ""
   elseif select(2, query:gsub("&", "")) >= MAX_PARAMETERS then
     return "400", "the query may have " .. MAX_PARAMETERS .. " parameters at most", "query"
   elseif path:find("%%2[fF]") or path:find("%%5[cC]") then
-    -- Whether it separates segments is read differently by different readers.
+    -- Parsers disagree on whether it separates segments.
     return "400", "the path must have no escaped slash", "path"
   elseif not is_text(unescaped(path)) then
     return "400", "the path must be UTF-8 without control characters", "path"

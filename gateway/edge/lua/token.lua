@@ -1,10 +1,10 @@
--- What a token must say besides being good: until when it is good, and who is calling in a form that fits into a header.
+-- Validates the claims of a valid token: the expiry, and a subject that fits into a header.
 
 local MAX_SUBJECT = 255
--- There is no list of revoked tokens, so none is good for ever. A day more than our own issuer gives, for clocks that differ.
+-- Tokens cannot be revoked, so they must expire. A day more than the development issuer grants, for clock skew.
 local MAX_LIFETIME_S = 31 * 24 * 60 * 60
 
--- 255 ASCII characters (OpenID Connect Core, section 2), without spaces at the ends, which headers lose.
+-- 255 ASCII characters (OpenID Connect Core, section 2), without spaces at the ends, which headers would lose.
 local function is_subject(subject)
   return type(subject) == "string" and #subject <= MAX_SUBJECT
     and subject:find("^[\33-\126][\32-\126]*$") ~= nil and subject:sub(-1) ~= " "
