@@ -136,8 +136,8 @@ test: ## lint, then the unit, component and integration tests, the latter on a s
 
 .PHONY: mutation
 
-mutation: ## mutation testing of the core: which small changes no test detects; MODULES=part of a name, SAMPLE=mutants of each
-	@$(DEVELOPER) mutation --modules="$(MODULES)" --sample="$(SAMPLE)"
+mutation: ## mutation testing of the core: which small changes no test detects; MODULES=part of a name, SAMPLE=mutants of each, STORES=no
+	@$(DEVELOPER) mutation --modules="$(MODULES)" --sample="$(SAMPLE)" --stores="$(STORES)"
 
 # Kubernetes: the cluster that KUBECONFIG names. OVERLAY is a folder of k8s/overlays, REGISTRY the registry of the images.
 export BUILD ?= $(if $(CLUSTER),$(CLUSTER) build-image)

@@ -50,6 +50,7 @@ COMMANDS = (
         arguments=(
             Argument("--modules", "MODULES", "part of a module's name: inventory_svc.holds, lua/hold"),
             Argument("--sample", "SAMPLE", "mutants of each module, drawn from a printed seed; all without it"),
+            Argument("--stores", "STORES", "no: only the unit tests, which start no server"),
         ),
     ),
 )

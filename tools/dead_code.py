@@ -18,6 +18,7 @@ from tools import command_table as tools_table
 
 KINDS = {"class", "function", "import", "method", "property", "unreachable_code"}
 # Called by a library by their names: OpenTelemetry's processors, gRPC's interceptors, PyYAML's dumper, Python's import.
+# Pytest's hooks have names of their own kind.
 CALLED_BY_NAME = {"on_start", "intercept_service", "intercept_unary_unary", "ignore_aliases", "get_code"}
 # Named in the tables of commands.
 COMMANDS = {command.function.partition(":")[2] for command in (*stack_table.COMMANDS, *tools_table.COMMANDS)}
@@ -41,7 +42,8 @@ def is_dead(item: Item) -> bool:
     if "tests" in path.parts or item.typ not in KINDS:
         return False
     is_servicer = path.name == "api.py" and item.name[:1].isupper()
-    return not is_servicer and item.name not in CALLED_BY_NAME | COMMANDS
+    is_hook = item.name.startswith("pytest_")
+    return not is_servicer and not is_hook and item.name not in CALLED_BY_NAME | COMMANDS
 
 
 if __name__ == "__main__":

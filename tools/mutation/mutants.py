@@ -5,10 +5,11 @@ Those of Python are mostly cosmic-ray's; those of Lua are our own.
 """
 
 import ast
+import copy
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count
+from itertools import accumulate
 
 # One change at each place: of what each operator may become, the most telling.
 OPERATORS = (
@@ -30,7 +31,9 @@ OPERATORS = (
     "core/NumberReplacer",
     "core/ZeroIterationForLoop",
 )  # fmt: skip
-MAX_PLACES = 500
+
+
+NO_PROGRAM = ""
 
 
 @dataclass(frozen=True)
@@ -51,33 +54,53 @@ def of_python(module: str, source: str) -> list[Mutant]:
     before = _meaning(source)
     found: dict[str, Mutant] = {}
     for changed in (*_by_operators(source), *_emptied(source)):
-        if _meaning(changed) != before:
+        if _meaning(changed) not in (NO_PROGRAM, before):
             found.setdefault(changed, _described(module, source, changed))
     return list(found.values())
 
 
 def _by_operators(source: str) -> Iterator[str]:
     # Only this command has the library, in a folder of its own.
-    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.ast import ast_nodes, get_ast
     from cosmic_ray.plugins import get_operator
 
-    for name in OPERATORS:
-        for occurrence in count():
-            changed = mutate_code(source, get_operator(name)(), occurrence)
-            if changed is None or occurrence >= MAX_PLACES:
-                break
-            yield changed
+    operators = [get_operator(name)() for name in OPERATORS]
+    text = _Text(source)
+    for node in [*ast_nodes(get_ast(source))]:
+        for operator in operators:
+            for index in range(len([*operator.mutation_positions(node)])):
+                # With its own parent, of which a copy would bring the whole program along.
+                changed = operator.mutate(copy.deepcopy(node, {id(node.parent): node.parent}), index)
+                yield text.with_(changed.get_code(), node.get_start_pos_of_prefix(), node.end_pos)
+
+
+class _Text:
+    """A source in which a part is replaced by its place."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._starts = [0, *accumulate(len(line) for line in source.splitlines(keepends=True))]
+
+    def with_(self, replacement: str, start: tuple[int, int], end: tuple[int, int]) -> str:
+        return self._source[: self._at(start)] + replacement + self._source[self._at(end) :]
+
+    def _at(self, place: tuple[int, int]) -> int:
+        line, column = place
+        return self._starts[line - 1] + column
 
 
 def _emptied(source: str) -> Iterator[str]:
     """
-    Return a mutant of every function with an empty body.
+    Yield a mutant of every function with an empty body.
     """
     lines = source.splitlines(keepends=True)
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
-        told = ast.get_docstring(node) is not None and len(node.body) > 1
+        told = ast.get_docstring(node) is not None
+        if told and len(node.body) == 1:
+            # Declared, for others to do.
+            continue
         first, last = node.body[int(told)], node.body[-1]
         indent = " " * first.col_offset
         yield "".join([*lines[: first.lineno - 1], f"{indent}return None\n", *lines[last.end_lineno :]])
@@ -90,7 +113,7 @@ def _meaning(source: str) -> str:
     try:
         tree = ast.parse(source)
     except SyntaxError:
-        return ""
+        return NO_PROGRAM
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             node.returns = None

@@ -1,28 +1,33 @@
 """
 `make mutation`: mutates the core, module by module, and reports how many mutants its tests detect.
 
-Results are cached in the state folder by what they depend on - the mutant and the files of its tests -, so that the
-next run tries only what has changed. A run ends after an hour; the next one continues.
+Each mutant runs the tests that call the function which it changes, the fastest first, until one fails: unit tests,
+then those on real stores. Results are cached in the state folder by what they depend on - the changed function and
+the files of its tests -, so that the next run tries only what has changed. A run ends after an hour; the next one
+continues.
 """
 
 import argparse
-import hashlib
-import json
 import random
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-
-import yaml
 
 from stack.run import state
 from stack.settings import Settings
 from tools.mutation import heart, library, mutants, trial
+from tools.mutation.accepted import Accepted
 from tools.mutation.mutants import Mutant
+from tools.mutation.program import Change, change
+from tools.mutation.results import Results, Suite, digest
+from tools.mutation.worker import Worker
 
 MAX_RUN_S = 3600.0
-LEAST_TRIAL_S = 20.0
+LEAST_TRIAL_S = 30.0
+# Of a test's time when it was traced, which is longer than usual.
+PATIENCE = 4
 GOAL = 0.9
 ACCEPTED = Path(__file__).with_name("accepted.yaml")
 
@@ -39,26 +44,14 @@ class Score:
 
     @property
     def share(self) -> float:
-        """Return the share of killed mutants among those that count."""
+        """The killed among those that count."""
         counted = self.killed + len(self.survivors)
         return self.killed / counted if counted else 1.0
 
-
-class Results:
-    """The results of earlier runs, in a file."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._known: dict[str, bool] = json.loads(path.read_text()) if path.exists() else {}
-
-    def get(self, key: str) -> bool | None:
-        """Return whether the mutant was killed, None if it was not tried."""
-        return self._known.get(key)
-
-    def put(self, key: str, killed: bool) -> None:
-        """Store a result immediately: a run may be interrupted."""
-        self._known[key] = killed
-        self._path.write_text(json.dumps(self._known))
+    @property
+    def mutants(self) -> int:
+        """All of them."""
+        return self.killed + self.accepted + self.untried + len(self.survivors)
 
 
 @dataclass
@@ -66,23 +59,22 @@ class Trials:
     """One run over the core."""
 
     checkout: Path
-    results: Results
-    accepted: set[tuple[str, str, str]]
+    folder: Path
+    worker: Worker
+    stores: bool
+    accepted: Accepted
     ends_at: float
     sample: int
     draw: random.Random
 
-    def score(self, module: str, path: Path, tests: str, found: list[Mutant], stand_in: str = "") -> Score:
-        """Try the untried mutants of *path*, in place of *stand_in* or the module itself."""
-        score = Score(module)
-        depends = digest([path.read_text(), *(each.read_text() for each in files_of(self.checkout / tests))])
-        chosen = self.draw.sample(found, self.sample) if 0 < self.sample < len(found) else found
-        within_s = self._patience(tests) if chosen else 0.0
-        for mutant in chosen:
-            if (module, mutant.line, mutant.becomes) in self.accepted:
+    def score(self, module: str, found: list[Mutant]) -> Score:
+        """Try the mutants that were not tried before."""
+        score, results = Score(module), Results(self.folder / f"{module.replace('/', '.')}.json")
+        for mutant in self.draw.sample(found, self.sample) if 0 < self.sample < len(found) else found:
+            if mutant in self.accepted:
                 score.accepted += 1
                 continue
-            killed = self._killed(digest([depends, mutant.source]), mutant, path, tests, stand_in, within_s)
+            killed = self._killed(results, mutant)
             if killed is None:
                 score.untried += 1
             elif killed:
@@ -91,76 +83,102 @@ class Trials:
                 score.survivors.append(mutant)
         return score
 
-    def _patience(self, tests: str) -> float:
-        began = time.monotonic()
-        if not trial.passes(None, tests, within_s=600):
-            raise SystemExit(f"{tests} fails without any mutant")
-        return max(LEAST_TRIAL_S, 4 * (time.monotonic() - began))
+    @cached_property
+    def quick(self) -> Suite:
+        """The tests that start nothing."""
+        return Suite.read(self.checkout, heart.UNIT, self.folder / "reach-unit.json", self.worker)
 
-    def _killed(self, key: str, mutant: Mutant, path: Path, tests: str, stand_in: str, within_s: float) -> bool | None:
-        known = self.results.get(key)
+    @cached_property
+    def slow(self) -> Suite:
+        """Those on real stores, which are only looked at for what the others let through."""
+        return Suite.read(self.checkout, heart.COMPONENTS, self.folder / "reach-components.json", self.worker)
+
+    def _killed(self, results: Results, mutant: Mutant) -> bool | None:
+        """Whether a test notices; None if the time was up before one could be tried."""
+        killed = self._killed_by(results, mutant, self.quick)
+        return self._killed_by(results, mutant, self.slow) if killed is False and self.stores else killed
+
+    def _killed_by(self, results: Results, mutant: Mutant, suite: Suite) -> bool | None:
+        key, names = self._tests(mutant, suite)
+        if not names:
+            return False
+        known = results.get(key, names, suite)
         if known is not None or time.monotonic() > self.ends_at:
             return known
-        if stand_in:
-            source = (self.checkout / f"{stand_in.replace('.', '/')}.py").read_text()
-            instead = trial.Instead(stand_in, path, source + SCRIPT_INSTEAD.format(name=path.name, text=mutant.source))
-        else:
-            instead = trial.Instead(mutant.module, path, mutant.source)
-        killed = not trial.passes(instead, tests, within_s=within_s)
-        self.results.put(key, killed)
-        return killed
+        killer = self._killer(mutant, names, suite)
+        results.put(key, killer, names, suite)
+        return killer != ""
 
+    def _tests(self, mutant: Mutant, suite: Suite) -> tuple[str, list[str]]:
+        """The name of the change, and the tests that reach it."""
+        if mutant.module.endswith(".lua"):
+            return digest([mutant.module, mutant.source]), suite.of_files(heart.SCRIPT_TESTS)
+        path = heart.path_of(mutant.module)
+        changed = self._change(mutant)
+        if changed.at_import:
+            return digest([mutant.module, mutant.source]), suite.of_module(path)
+        key = digest([mutant.module, *(f"{name} {text}" for name, text in sorted(changed.own.items()))])
+        return key, suite.of_functions(path, changed.own)
 
-# Added to the module that reads the scripts: one of them is another text.
-SCRIPT_INSTEAD = """
+    def _change(self, mutant: Mutant) -> Change:
+        path = self.checkout / heart.path_of(mutant.module)
+        return change(path.read_text(), mutant.source, str(path))
 
-_real_files = _files
-
-
-def _files():
-    from types import SimpleNamespace
-
-    other = SimpleNamespace(name={name!r}, read_text=lambda: {text!r})
-    return [other if path.name == {name!r} else path for path in _real_files()]
-"""
+    def _killer(self, mutant: Mutant, names: list[str], suite: Suite) -> str:
+        within_s = max(LEAST_TRIAL_S, PATIENCE * suite.seconds(names))
+        if mutant.module.endswith(".lua"):
+            return self.worker.script_killer(Path(mutant.module).name, mutant.source, names, within_s)
+        path, changed = heart.path_of(mutant.module), self._change(mutant)
+        if not changed.at_import:
+            killer = self.worker.killer(path, changed, names, within_s)
+            if killer is not None:
+                return killer
+        instead = trial.Instead(mutant.module, str(self.checkout / path), mutant.source)
+        return trial.imported_anew(instead, names, within_s=within_s)
 
 
 def run(settings: Settings, options: argparse.Namespace) -> int:
-    """Mutate the modules that MODULES selects, or all; return 1 if too many survive."""
+    """Mutate what MODULES names, or everything; 1 if too much survives."""
     library.install(settings)
     trial.prepare()
-    seed = random.randrange(10_000)  # noqa: S311 - a sample, not a secret
     state.claim(settings)
     folder = settings.state / "mutation"
     folder.mkdir(parents=True, exist_ok=True)
-    trials = Trials(
-        settings.checkout,
-        Results(folder / "results.json"),
-        accepted(ACCEPTED),
-        time.monotonic() + MAX_RUN_S,
-        int(options.sample or 0),
-        random.Random(seed),  # noqa: S311 - as above
-    )
-    print(f"seed {seed}" if trials.sample else "every mutant", flush=True)
-    scores = [tell(score) for score in all_scores(trials, options.modules or "")]
+    seed = random.randrange(10_000)  # noqa: S311 - a sample, not a secret
+    worker = Worker([*heart.UNIT, *heart.COMPONENTS])
+    try:
+        trials = Trials(
+            settings.checkout,
+            folder,
+            worker,
+            options.stores != "no",
+            Accepted.read(ACCEPTED),
+            time.monotonic() + MAX_RUN_S,
+            int(options.sample or 0),
+            random.Random(seed),  # noqa: S311 - as above
+        )
+        print(f"seed {seed}" if trials.sample else "every mutant", flush=True)
+        scores = [tell(score) for score in all_scores(trials, options.modules or "")]
+    finally:
+        worker.close()
+    print(table(scores))
     return int(any(each.share < GOAL or each.untried for each in scores))
 
 
 def all_scores(trials: Trials, wanted: str) -> Iterable[Score]:
-    """Yield the score of each module and script whose name contains *wanted*."""
-    for module, tests in heart.MODULES.items():
+    """Yield the score of each module and script whose name has *wanted* in it."""
+    for module in heart.MODULES:
         if wanted in module:
-            path = trials.checkout / f"{module.replace('.', '/')}.py"
-            yield trials.score(module, path, tests, mutants.of_python(module, path.read_text()))
+            source = (trials.checkout / heart.path_of(module)).read_text()
+            yield trials.score(module, mutants.of_python(module, source))
     for path in sorted((trials.checkout / heart.LUA_FOLDER).glob("*.lua")):
         module = f"{heart.LUA_FOLDER}/{path.name}"
         if wanted in module:
-            found = mutants.of_lua(module, path.read_text())
-            yield trials.score(module, path, heart.SCRIPTS, found, stand_in=heart.LUA_LOADER)
+            yield trials.score(module, mutants.of_lua(module, path.read_text()))
 
 
 def tell(score: Score) -> Score:
-    """Print a module's score, followed by its survivors."""
+    """Print a module's line, and its survivors below."""
     print(
         f"{score.module:36} {score.share:4.0%}  killed {score.killed}  survived {len(score.survivors)}  "
         f"accepted {score.accepted}  not tried {score.untried}",
@@ -171,17 +189,10 @@ def tell(score: Score) -> Score:
     return score
 
 
-def accepted(path: Path) -> set[tuple[str, str, str]]:
-    """Return the accepted survivors; the file has a reason for each."""
-    entries = yaml.safe_load(path.read_text()) or []
-    return {(each["module"], each["line"], each["becomes"]) for each in entries if each["reason"]}
-
-
-def files_of(tests: Path) -> list[Path]:
-    """Return the files of a folder of tests, or the one file."""
-    return sorted(tests.rglob("*.py")) if tests.is_dir() else [tests]
-
-
-def digest(texts: Iterable[str]) -> str:
-    """Return a hash of *texts*."""
-    return hashlib.sha256("\0".join(texts).encode()).hexdigest()
+def table(scores: Iterable[Score]) -> str:
+    """Return the scores as a table for a document."""
+    rows = ["| module | mutants | killed | accepted | survived | noticed |", "|---|---:|---:|---:|---:|---:|"]
+    for each in scores:
+        counts = (each.mutants, each.killed, each.accepted, len(each.survivors))
+        rows.append(f"| `{each.module}` | {' | '.join(map(str, counts))} | {each.share:.0%} |")
+    return "\n".join(rows)

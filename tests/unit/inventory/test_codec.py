@@ -21,6 +21,15 @@ def test_lua_writes_an_empty_list_as_an_empty_object():
     assert codec.lines("{}") == ()
 
 
+def test_lines_are_read_with_their_prices():
+    text = '[["mug", "2", "EUR 12 500000000"], ["pen", "1", ""]]'
+    assert codec.lines(text) == (Line("mug", 2, Money.of("EUR", 12, 500_000_000)), Line("pen", 1, None))
+
+
+def test_stock_is_read_from_its_numbers():
+    assert codec.stock(["9", "4", "3", "2"]) == Stock(9, 4, 3, 2)
+
+
 def test_a_hold_that_does_not_expire_has_no_end():
     assert codec.hold("a", 3, "committed", "[]", "") == Hold("a", (), State.COMMITTED, 3, None)
     assert codec.hold("a", 3, "held", "[]", "17").expire_ms == 17
@@ -55,3 +64,17 @@ def test_no_script_gets_more_lines_than_its_limit_unless_one_basket_has(most, si
     parts = list(codec.chunks(baskets, most))
     assert [basket for part in parts for basket in part] == baskets
     assert all(len(part) == 1 or sum(len(each.lines) for each in part) <= most for part in parts)
+
+
+def test_a_script_gets_as_much_as_its_limit_allows():
+    baskets = [Sale(f"o{n}", (Line("mug", 1), Line("pen", 1))) for n in range(5)]
+    # An order counts as one line more than it has, but for the last one.
+    assert [len(part) for part in codec.chunks(baskets, 5)] == [2, 2, 1]
+    assert [len(part) for part in codec.chunks(baskets, 4)] == [1, 1, 1, 1, 1]
+    assert [len(part) for part in codec.chunks(baskets, 8)] == [3, 2]
+
+
+def test_what_has_no_lines_is_split_by_number():
+    assert list(codec.slices([1, 2, 3, 4, 5], 2)) == [[1, 2], [3, 4], [5]]
+    assert list(codec.slices([1, 2], 2)) == [[1, 2]]
+    assert list(codec.slices([], 2)) == []

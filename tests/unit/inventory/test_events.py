@@ -23,8 +23,8 @@ def message(value, key=b"k", offset=0):
     return Message("order_events", 3, offset, key, value, {"traceparent": "00-1"}, 0)
 
 
-def event(state, order=ORDER, generation=1, lines=("mug",), held_in=0):
-    lines = [OrderLine(product=f"products/{name}", quantity=2) for name in lines]
+def event(state, order=ORDER, generation=1, lines=("mug",), held_in=0, quantity=2):
+    lines = [OrderLine(product=f"products/{name}", quantity=quantity) for name in lines]
     changed = OrderEvent(
         order=Order(name=f"orders/{order}", state=state, lines=lines, create_time=Timestamp(seconds=50)),
         stock_generation=generation,
@@ -35,11 +35,12 @@ def event(state, order=ORDER, generation=1, lines=("mug",), held_in=0):
 
 
 class Inventory:
-    """Remembers what it was asked; *outcome* is what becomes of a sale."""
+    """Remembers what it was asked; *outcome* is what becomes of a sale, *back* of what is given back."""
 
     def __init__(self):
         self.sold, self.returned, self.calls = [], [], []
         self.outcome = lambda sale: Hold(sale.order, sale.lines, State.COMMITTED, 1)
+        self.back = lambda back: Hold(back.order, (), State.RELEASED, 1)
 
     @property
     def released(self):
@@ -53,7 +54,7 @@ class Inventory:
     async def release_all(self, returns):
         self.calls.append("release")
         self.returned += returns
-        return [Hold(back.order, (), State.RELEASED, 1) for back in returns]
+        return [self.back(back) for back in returns]
 
 
 class Publisher:
@@ -126,6 +127,8 @@ async def test_pending_asks_for_nothing(events, inventory, publisher):
         (event(Order.CONFIRMED, lines=("mug", "mug")), "a product twice"),
         (event(Order.CANCELLED, generation=-1), "out of its range"),
         (event(Order.CONFIRMED, lines=[f"p{n}" for n in range(101)]), "out of its range"),
+        (event(Order.CONFIRMED, quantity=0), "a quantity out of its range"),
+        (event(Order.CONFIRMED, quantity=1_000_001), "a quantity out of its range"),
     ],
 )
 async def test_what_is_no_event_goes_to_the_dead_letters_and_the_next_is_processed(
@@ -139,6 +142,33 @@ async def test_what_is_no_event_goes_to_the_dead_letters_and_the_next_is_process
     assert origin == ["order_events", "3", "0"]
     assert dead.headers["traceparent"] == "00-1"
     assert [sale.order for sale in inventory.sold] == [OTHER]
+
+
+@pytest.mark.parametrize(
+    "good",
+    [
+        event(Order.CONFIRMED, quantity=1),
+        event(Order.CONFIRMED, quantity=1_000_000),
+        event(Order.CONFIRMED, lines=[f"p{n}" for n in range(100)]),
+        event(Order.CONFIRMED, generation=0),
+    ],
+)
+async def test_what_is_just_within_the_limits_is_sold(events, inventory, publisher, good):
+    await events([good])
+    assert [sale.order for sale in inventory.sold] == [ORDER]
+    assert publisher.records == []
+
+
+async def test_a_return_that_cannot_take_effect_is_a_dead_letter(events, inventory, publisher):
+    inventory.back = lambda back: Internal("a script failed") if back.order == ORDER else HoldGone(back.order)
+    await events([event(Order.CANCELLED), event(Order.CANCELLED, OTHER)])
+    assert [record.headers["error"] for record in publisher.records] == ["a script failed"]
+
+
+async def test_a_return_that_has_to_wait_makes_the_batch_come_again(events, inventory):
+    inventory.back = lambda back: Rebuilding()
+    with pytest.raises(Rebuilding):
+        await events([event(Order.CANCELLED)])
 
 
 async def test_a_batch_whose_dead_letter_is_not_taken_comes_again(events, publisher):

@@ -1,5 +1,8 @@
 """Ending leases: the orders are asked first."""
 
+import asyncio
+import contextlib
+
 import pytest
 
 from inventory_svc.generation import CurrentGeneration, Position
@@ -41,3 +44,55 @@ async def test_nothing_ends_while_the_stock_is_being_rebuilt():
     store = DueHolds(["a"])
     assert await Leases(store, ScriptedOrders(), CurrentGeneration(), every_s=1).end_due() == 0
     assert store.expired == []
+
+
+class Rounds(DueHolds):
+    """Each round finds what is next in *found*, which may be that Redis does not answer; then it looks no more."""
+
+    def __init__(self, *found):
+        super().__init__(())
+        self.found = list(found)
+        self.over = asyncio.Event()
+
+    async def claim_expired(self, *, claim_ms):
+        if not self.found:
+            self.over.set()
+            await asyncio.Event().wait()
+        found = self.found.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+async def runs_through(store, *, every_s, within_s=10):
+    """Whether every round was made in time."""
+    current = CurrentGeneration()
+    current.adopt(Position(4))
+    task = asyncio.create_task(Leases(store, ScriptedOrders(), current, every_s=every_s).run())
+    try:
+        async with asyncio.timeout(within_s):
+            await store.over.wait()
+        return True
+    except TimeoutError:
+        return False
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_where_holds_were_found_there_may_be_more_and_they_are_not_waited_for():
+    store = Rounds(["a", "b"], ["c"])
+    assert await runs_through(store, every_s=60)
+    assert store.expired == ["a", "b", "c"]
+
+
+async def test_a_round_that_could_not_be_made_is_not_the_last():
+    store = Rounds(Unavailable("Redis does not answer"), ["a"])
+    assert await runs_through(store, every_s=0)
+    assert store.expired == ["a"]
+
+
+@pytest.mark.parametrize("nothing", [[], Unavailable("Redis does not answer")])
+async def test_where_nothing_was_found_the_next_round_is_after_the_whole_time(nothing):
+    assert not await runs_through(Rounds(nothing), every_s=60, within_s=0.2)

@@ -40,6 +40,11 @@ def test_the_latest_listing_counts_in_whatever_order_they_are_read():
         assert projection.listings["mug"][0] == renamed
 
 
+def test_of_two_listings_of_one_moment_the_one_that_was_written_last_counts():
+    renamed = Listing("mug", "Big mug", "", Money.of("EUR", 13), 5)
+    assert StockProjection.of([(MUG, 1), (renamed, 1)]).listings["mug"][0] == renamed
+
+
 def test_what_is_not_listed_is_told():
     projection = StockProjection.of([(MUG, 1), Receipt("r1", "ghost", 1)])
     assert projection.unlisted(["mug", "unicorn"]) == {"unicorn", "ghost"}

@@ -1,9 +1,11 @@
 """The rules of baskets and stock, and what their refusals tell."""
 
 import pytest
+from buf.validate import validate_pb2
+from shop.inventory.v1.inventory_service_pb2 import HoldStockRequest
 
-from inventory_svc.refusals import OutOfStock, UnknownProducts
-from inventory_svc.stock import MAX_LINES, Basket, Line, Stock
+from inventory_svc.refusals import BacklogFull, HoldGone, OutOfStock, Rebuilding, UnknownProducts
+from inventory_svc.stock import JUST_NOW_MS, MAX_LINES, Basket, Line, Return, Sale, Stock
 from runtime.errors import InvalidArgument
 
 
@@ -58,3 +60,24 @@ def test_an_unknown_product_is_named_by_its_line():
 )
 def test_units_are_conserved(stock, adds_up):
     assert stock.adds_up() is adds_up
+
+
+def test_a_basket_has_as_many_lines_as_the_contract_lets_it_have():
+    rules = HoldStockRequest.DESCRIPTOR.fields_by_name["lines"].GetOptions().Extensions[validate_pb2.field]
+    assert rules.repeated.max_items == MAX_LINES
+
+
+def test_the_latest_moment_is_the_last_number_that_lua_counts_to():
+    assert float(JUST_NOW_MS) + 1 == float(JUST_NOW_MS)
+    assert float(JUST_NOW_MS) - 1 != float(JUST_NOW_MS)
+
+
+def test_of_a_sale_and_a_return_whose_generation_is_not_told_none_is_known():
+    assert Sale("a", ()).generation == Return("a").generation == Return("a").held_in == 0
+
+
+def test_what_comes_again_later_says_when():
+    assert HoldGone("a").metadata == {"hold": "holds/a"}
+    for refusal in (Rebuilding(), BacklogFull()):
+        assert refusal.retry_after_s
+        assert refusal.message

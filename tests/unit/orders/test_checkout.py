@@ -5,7 +5,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
-from shop.orders.v1 import order_pb2
+from shop.orders.v1 import events_pb2, order_pb2
 from structlog.testing import capture_logs
 
 from orders_svc.api import http_code
@@ -420,3 +420,14 @@ class TestMoves:
     async def test_cancels_at_once_with_one_key_have_one_answer(self, checkout, order_id):
         answers = await asyncio.gather(*(checkout.cancel(ANN, order_id, request_id="c") for _ in range(5)))
         assert len({answer.snapshot for answer in answers}) == 1
+
+
+@pytest.mark.parametrize(("down", "generation"), [(False, 4), (True, 0)])
+async def test_an_order_that_never_held_anything_gives_back_nothing(orders, inventory, down, generation):
+    orders.stock_generation = inventory.generation = 4
+    inventory.down = down
+    checkout = Checkout(orders, inventory, hold_timeout_s=0.2)
+    placed = order_pb2.Order.FromString((await checkout.place(draft())).snapshot)
+    await checkout.cancel(ANN, uuid.UUID(placed.name.removeprefix("orders/")))
+    event = events_pb2.OrderEvent.FromString(orders.events[-1].value)
+    assert (event.order.state, event.stock_generation) == (order_pb2.Order.CANCELLED, generation)

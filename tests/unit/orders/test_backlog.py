@@ -1,0 +1,78 @@
+"""What waits: for operators, who share a look, and for the metrics."""
+
+import asyncio
+
+import pytest
+
+from orders_svc import backlog, saga
+from orders_svc.backlog import Backlog, BacklogMonitor
+from orders_svc.dead_letters import GROUP, SOURCES
+from orders_svc.operations_ports import PendingNow, WaitingNow
+from orders_svc.order import State
+
+PATH = saga.stages([5])
+RETRIES = [stage.topic for stage in PATH]
+DEAD = list(SOURCES)
+
+
+class Waits:
+    def __init__(self):
+        self.looks = 0
+
+    async def waiting(self):
+        self.looks += 1
+        return WaitingNow({State.PENDING: self.looks}, PendingNow(self.looks, 4.5), 7, 1.5, 2)
+
+    async def pending_now(self):
+        return PendingNow(3, 4.5)
+
+
+class Lags:
+    def __init__(self):
+        self.asked = None
+
+    async def of(self, topics):
+        self.asked = dict(topics)
+        return {topic: 10 + number for number, topic in enumerate([*RETRIES, DEAD[0]])}
+
+
+@pytest.fixture
+def waits():
+    return Waits()
+
+
+@pytest.fixture
+def lags():
+    return Lags()
+
+
+@pytest.fixture
+def monitor(waits, lags):
+    return BacklogMonitor(waits, lags, PATH)
+
+
+async def test_everything_that_waits_is_told_with_its_place(monitor, lags):
+    topics = {topic: 10 + number for number, topic in enumerate(RETRIES)}
+    # Of a topic that says nothing, nothing waits.
+    dead = dict.fromkeys(DEAD, 0) | {DEAD[0]: 10 + len(RETRIES)}
+    assert await monitor.look() == Backlog({State.PENDING: 1}, 4.5, 7, 1.5, 2, topics, dead)
+    assert lags.asked == {stage.topic: saga.group_of(stage) for stage in PATH} | dict.fromkeys(DEAD, GROUP)
+
+
+async def test_those_who_look_at_once_share_a_look(monitor, waits):
+    found = await asyncio.gather(*(monitor.look() for _ in range(5)))
+    assert waits.looks == 1
+    assert all(each == found[0] for each in found)
+
+
+async def test_a_look_that_is_old_is_not_shown_again(monitor, waits, monkeypatch):
+    await monitor.look()
+    monkeypatch.setattr(backlog, "FRESH_S", -1)
+    assert (await monitor.look()).states == {State.PENDING: 2}
+
+
+async def test_the_metrics_are_of_what_was_measured_last(monitor):
+    await monitor.measure()
+    assert (backlog.PENDING._value.get(), backlog.OLDEST._value.get()) == (3, 4.5)
+    assert [backlog.LAG.labels(topic)._value.get() for topic in RETRIES] == [10 + n for n in range(len(RETRIES))]
+    assert backlog.DEAD_LETTERS.labels(DEAD[0])._value.get() == 10 + len(RETRIES)

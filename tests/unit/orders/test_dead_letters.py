@@ -1,0 +1,37 @@
+"""Which dead letters may go on their way again: those that their consumer could work on."""
+
+from datetime import UTC, datetime
+
+import pytest
+from shop.orders.v1 import events_pb2, order_pb2
+
+from orders_svc import wire
+from orders_svc.dead_letters import DEAD_EVENTS, DEAD_ORDERS, SOURCES
+from orders_svc.order import Order
+from runtime.messaging.message import Message
+from tests.support.orders_port_suite import draft
+
+ORDER = Order.pending(draft(), datetime(2026, 1, 1, tzinfo=UTC))
+PENDING = events_pb2.PendingOrder(order=wire.order_message(ORDER))
+EVENT = events_pb2.OrderEvent(order=wire.order_message(ORDER))
+NAMELESS = events_pb2.OrderEvent(order=order_pb2.Order(name="orders/x"))
+
+
+def message(value):
+    return Message("dead", 0, 0, b"", value, {}, 0)
+
+
+@pytest.mark.parametrize(
+    ("topic", "value", "may"),
+    [
+        (DEAD_ORDERS, PENDING.SerializeToString(), True),
+        (DEAD_ORDERS, b"\xff", False),
+        (DEAD_ORDERS, None, False),
+        (DEAD_EVENTS, EVENT.SerializeToString(), True),
+        (DEAD_EVENTS, NAMELESS.SerializeToString(), False),
+        (DEAD_EVENTS, b"\xff", False),
+        (DEAD_EVENTS, None, False),
+    ],
+)
+def test_only_what_can_be_worked_on_goes_back(topic, value, may):
+    assert SOURCES[topic].accepts(message(value)) is may
