@@ -184,8 +184,9 @@ class _Loader(importlib.machinery.SourceFileLoader):
 
 def exchange(functions: Iterable[Any], code: dict[tuple[str, int], CodeType]) -> bool:
     """
-    Give *functions* their new code, by name and line; False if it needs what a function does not have.
+    Give *functions* their new code, by name and line; False if there is none, or it needs what a function lacks.
     """
+    exchanged = False
     for function in functions:
         old = function.__code__
         new = code.get((old.co_qualname, old.co_firstlineno))
@@ -194,4 +195,5 @@ def exchange(functions: Iterable[Any], code: dict[tuple[str, int], CodeType]) ->
         if len(new.co_freevars) != len(old.co_freevars):
             return False
         function.__code__ = new
-    return True
+        exchanged = True
+    return exchanged

@@ -153,6 +153,7 @@ def test_code_that_needs_another_closure_is_not_exchanged():
     exec(compile(BEFORE, "before.py", "exec"), space)
     changed = change(BEFORE, BEFORE.replace("a + 3", "7"), "before.py")
     assert not exchange([space["outer"]()], changed.functions)
+    assert not exchange([], changed.functions)
 
 
 def test_a_child_says_what_it_has_to_say_and_one_that_does_not_end_is_ended():
