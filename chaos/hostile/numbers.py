@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 import uuid
 
@@ -20,6 +21,7 @@ WATCHERS = 2000
 WATCHERS_A_CHANNEL = 100
 CALL_LIMIT_S = 20
 FLOOD_BURST = 50
+STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 _UNCOMPRESSED = (("grpc.use_local_subchannel_pool", 1),)
 
 
@@ -176,8 +178,8 @@ async def _pipelined(target: Target, request: bytes, *, per_s: int, connections:
 
 async def _count(reader: asyncio.StreamReader, answers: Answers) -> None:
     while line := await reader.readline():
-        if line.startswith(b"HTTP/1.1 "):
-            answers[f"http {line[9:12].decode('latin-1')}"] += 1
+        # The head of an answer follows the body of the one before it, which need not end with a line.
+        answers.update(f"http {status.decode()}" for status in STATUS.findall(line))
 
 
 async def anonymous_flood(target: Target) -> Answers:

@@ -27,7 +27,7 @@ MOST_P99_S = 0.5
 GRACE_S = 30.0
 # Calls that an attack has affected may end after it.
 AFTER_S = 1.0
-WARM_UP_S = 3.0
+WARM_UP_S = 5.0
 Say = Callable[[str], None]
 
 
@@ -89,6 +89,8 @@ class Siege:
         outcomes = []
         async with bystander.shopping():
             await asyncio.sleep(WARM_UP_S)
+            alone = service(bystander.seen)
+            self._say(f"before any attack the bystander sees {alone.percent:.1f} %, p99 {alone.p99_s * 1000:.0f} ms")
             for number, row in enumerate(rows, 1):
                 if not await self._witness.healed():
                     self._say("replicas are still ejected from the row before")
