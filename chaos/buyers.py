@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import grpc
 from shop.orders.v1 import order_pb2
 
-from shop_client.calls import REPEAT, Metadata, Shop, repeated
+from shop_client.calls import Metadata, Shop, may_be_repeated, repeated
 
 CALL_LIMIT_S = 8
 GIVE_UP_S = 150
@@ -128,7 +128,7 @@ class Buyers:
         try:
             await self._until_told(lambda: shop.cancel(told.name, key=f"cancel-{told.request_id}"))
         except grpc.aio.AioRpcError as error:
-            if error.code() in REPEAT:
+            if may_be_repeated(error):
                 self.memory.unanswered.append(f"{told.name}: cancel failed with {error.code().name}")
             return
         self.memory.cancelled.add(told.name)

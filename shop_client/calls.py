@@ -8,19 +8,13 @@ from typing import Any
 
 import grpc
 import tenacity
+from google.rpc import error_details_pb2, status_pb2
 from shop.orders.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
 
+from shop_client import repeats
+
 Metadata = tuple[tuple[str, str], ...]
-# What a client may repeat: the mesh or a replica was not there, slow, or full.
-REPEAT = {
-    grpc.StatusCode.UNAVAILABLE,
-    grpc.StatusCode.DEADLINE_EXCEEDED,
-    grpc.StatusCode.RESOURCE_EXHAUSTED,
-    grpc.StatusCode.ABORTED,
-    grpc.StatusCode.CANCELLED,
-    grpc.StatusCode.UNKNOWN,
-    grpc.StatusCode.INTERNAL,
-}
+DETAILS_KEY = "grpc-status-details-bin"
 
 
 class Shop:
@@ -61,7 +55,7 @@ async def repeated(call: Callable[[], Awaitable[order_pb2.Order]], *, within_s: 
     Return what *call*, which has a key, returns in the end; it is repeated while that may help, for *within_s*.
     """
     retrying = tenacity.AsyncRetrying(
-        retry=tenacity.retry_if_exception(_may_be_repeated),
+        retry=tenacity.retry_if_exception(may_be_repeated),
         wait=tenacity.wait_random_exponential(multiplier=0.1, max=3),
         stop=tenacity.stop_after_delay(within_s),
         reraise=True,
@@ -69,5 +63,19 @@ async def repeated(call: Callable[[], Awaitable[order_pb2.Order]], *, within_s: 
     return await retrying(call)
 
 
-def _may_be_repeated(error: BaseException) -> bool:
-    return isinstance(error, grpc.aio.AioRpcError) and error.code() in REPEAT
+def may_be_repeated(error: BaseException) -> bool:
+    """
+    Return whether the same call, with the same key, may be repeated after *error*.
+    """
+    return isinstance(error, grpc.aio.AioRpcError) and repeats.after_code(error.code().name, reason_of(error))
+
+
+def reason_of(error: grpc.aio.AioRpcError) -> str:
+    """
+    Return why a call failed, for programs (`google.rpc.ErrorInfo.reason`); empty if that was not told.
+    """
+    status, info = status_pb2.Status(), error_details_pb2.ErrorInfo()
+    for key, value in error.trailing_metadata() or ():
+        if key == DETAILS_KEY and isinstance(value, bytes):
+            status.ParseFromString(value)
+    return info.reason if any(detail.Unpack(info) for detail in status.details) else ""

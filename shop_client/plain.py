@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shop_client import rest
+from shop_client import repeats, rest
 
 MAX_SHOWN = 2000
 
@@ -69,25 +69,53 @@ class Plain:
 
 def place_patiently(client: Plain, *, within_s: float, every_s: float, key: str = "") -> dict[str, Any]:
     """
-    Place an order for one unit of what is in stock and return it; the same call is repeated until it is taken.
+    Place an order for one unit of what is in stock and return it; tried until it is taken.
 
-    Raises `NoOrder` if it is not *within_s*.
+    The same call is repeated while that may help, and a key that was refused is given up. Raises `NoOrder` if no
+    order is taken *within_s*.
     """
-    key, deadline, said = key or str(uuid.uuid4()), time.monotonic() + within_s, ""
-    order: rest.Basket = {}
+    deadline, said = time.monotonic() + within_s, ""
+    intent = Intent(key)
     while time.monotonic() < deadline:
         try:
             # Chosen once: another basket under the same key is another intent, which is refused.
-            order = order or _basket(client)
-            answer = rest.place(client, order, key)
+            intent.order = intent.order or _basket(client)
+            answer = rest.place(client, intent.order, intent.key)
             if answer.status_code in rest.TAKEN:
                 placed: dict[str, Any] = answer.json()
                 return placed
             said = str(answer)
+            intent = intent.after(answer.status_code, repeats.reason_of(answer.json()))
         except (OSError, ValueError, LookupError) as error:
             said = f"{type(error).__name__}: {error}"
+            intent.lost()
         time.sleep(every_s)
     raise NoOrder(f"{client.url} takes no order: {said}")
+
+
+class Intent:
+    """One order that is wanted, and the key that names it in every repeat."""
+
+    def __init__(self, key: str = "") -> None:
+        self.key = key or str(uuid.uuid4())
+        self.order: rest.Basket = {}
+        self._under_way_until = 0.0
+
+    def lost(self) -> None:
+        """
+        Note that a call had no answer: it may become the order for a while yet.
+        """
+        self._under_way_until = time.monotonic() + repeats.UNDER_WAY_S
+
+    def after(self, status: int, reason: str) -> Intent:
+        """
+        Return what is to be tried after a call that was answered so: the same once more, or something new.
+        """
+        if repeats.after_status(status, reason):
+            self.lost()
+        elif time.monotonic() > self._under_way_until:
+            return Intent()
+        return self
 
 
 def _basket(client: Plain) -> rest.Basket:

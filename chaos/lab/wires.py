@@ -12,8 +12,8 @@ import httpx
 from shop.orders.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
 
 from chaos.lab.history import Outcome
-from shop_client import rest
-from shop_client.calls import REPEAT, Metadata, Shop
+from shop_client import repeats, rest
+from shop_client.calls import Metadata, Shop, reason_of
 
 PAGE_SIZE, MAX_PAGES = 200, 50
 CALL_S = 12.0
@@ -181,7 +181,7 @@ class Grpc:
 def refused(status: int, reason: str) -> Answer:
     """Return what is known of a call that ended with an error."""
     if status in BUSY:
-        again = {"again": True} if reason != "ORDER_CHANGED" else {}
+        again = {"again": True} if repeats.after_status(status, reason) else {}
         return Answer(Outcome.FAILED, {"status": status, "reason": reason, **again})
     if status == 408 or status >= 499:
         return Answer(Outcome.UNKNOWN, {"status": status, "reason": reason})
@@ -189,9 +189,7 @@ def refused(status: int, reason: str) -> Answer:
 
 
 def _failed(error: grpc.aio.AioRpcError) -> Answer:
-    if error.code() in REPEAT:
-        return refused(STATUS[error.code()], error.code().name)
-    return Answer(Outcome.FAILED, {"status": 400, "reason": error.code().name})
+    return refused(STATUS.get(error.code(), 400), reason_of(error) or error.code().name)
 
 
 def _state(order: order_pb2.Order) -> str:
@@ -200,6 +198,6 @@ def _state(order: order_pb2.Order) -> str:
 
 def _reason(answer: httpx.Response) -> str:
     try:
-        return str(answer.json()["details"][0].get("reason", ""))
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        return repeats.reason_of(answer.json())
+    except ValueError:
         return ""

@@ -9,6 +9,7 @@ import yaml
 from gateway import failures
 from orders_svc import inventory_client
 from runtime import status
+from shop_client import repeats
 from stack.settings import CHECKOUT
 from tools import reasons
 
@@ -118,6 +119,51 @@ def test_the_shop_repeats_exactly_what_may_be_repeated():
     for reason, row in TOLD.items():
         for http in reasons.statuses(row):
             assert (http in statuses or reason in named) == (row["repeat"] == "same"), (reason, http)
+
+
+def test_the_client_library_repeats_exactly_what_may_be_repeated():
+    for reason, row in TOLD.items():
+        may = row["repeat"] == "same"
+        for http in reasons.statuses(row):
+            assert repeats.after_status(http, reason) == may, (reason, http)
+        if reasons.statuses(row):
+            assert repeats.after_code(row["code"], reason) == may, reason
+
+
+# What each document says of whole statuses and codes, in the sentence that begins so.
+SAID = {
+    "web-clients.md": (r"^\| ([\d, ]+) \| send the same again", r"\d+", reasons.statuses),
+    "internal-services.md": (r"([A-Z_, ]+ and [A-Z_]+) may be repeated", r"[A-Z_]{2,}", lambda row: [row["code"]]),
+}
+
+
+@pytest.mark.parametrize("page", SAID)
+def test_what_a_page_says_may_be_repeated_is_what_the_table_says(page):
+    sentence, words, told = SAID[page]
+    said = set(re.findall(words, re.search(sentence, (CHECKOUT / "docs" / page).read_text(), re.MULTILINE)[1]))
+    mixed = {409, "ABORTED"}
+    # Who hung up is told nothing.
+    unseen = {499, "CANCELLED"}
+    same, other = (
+        {each for row in TOLD.values() if (row["repeat"] == "same") is may for each in told(row)}
+        for may in (True, False)
+    )
+    assert said == {str(each) for each in same - mixed - unseen}
+    assert not said & {str(each) for each in other}
+
+
+def test_what_conflicts_the_pages_call_repeatable_are_those_of_the_table():
+    conflicts = {
+        name: row["repeat"] for name, row in TOLD.items() if row["code"] == "ABORTED" and reasons.statuses(row)
+    }
+    web = (CHECKOUT / "docs" / "web-clients.md").read_text()
+    never, again = re.search(r"by its reason: (.*) never succeeds again.*; (.*) may be repeated", web).groups()
+    assert {name for name in conflicts if name in never} == {
+        name for name, advice in conflicts.items() if advice == "read"
+    }
+    assert {name for name in conflicts if name in again} == {
+        name for name, advice in conflicts.items() if advice == "same"
+    }
 
 
 def test_the_page_is_made_from_the_table():

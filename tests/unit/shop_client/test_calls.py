@@ -6,12 +6,18 @@ import grpc
 import pytest
 from shop.orders.v1 import order_pb2
 
-from shop_client import calls
+from runtime import errors, status
+from shop_client import calls, repeats
 
 
 class Failed(grpc.aio.AioRpcError):
-    def __init__(self, code):
-        super().__init__(code, grpc.aio.Metadata(), grpc.aio.Metadata())
+    def __init__(self, code, *details):
+        super().__init__(code, grpc.aio.Metadata(), grpc.aio.Metadata(*details))
+
+
+def conflict(reason):
+    details = status.to_status(errors.Aborted("no", reason=reason), "orders").SerializeToString()
+    return Failed(grpc.StatusCode.ABORTED, (calls.DETAILS_KEY, details))
 
 
 def told(*answers):
@@ -28,13 +34,19 @@ def told(*answers):
 
 async def test_a_call_is_repeated_while_its_outcome_is_not_known(monkeypatch):
     monkeypatch.setattr(calls.tenacity, "wait_random_exponential", lambda **_: calls.tenacity.wait_none())
-    call, left = told(*(Failed(code) for code in calls.REPEAT), order_pb2.Order(name="orders/1"))
+    passing = [Failed(grpc.StatusCode[code]) for code in repeats.CODES]
+    call, left = told(*passing, conflict("REQUEST_IN_PROGRESS"), order_pb2.Order(name="orders/1"))
     assert (await calls.repeated(call, within_s=5)).name == "orders/1"
     assert left == []
 
 
-async def test_a_refusal_is_told_at_once():
-    call, left = told(Failed(grpc.StatusCode.FAILED_PRECONDITION), order_pb2.Order())
+@pytest.mark.parametrize(
+    "refusal",
+    [Failed(grpc.StatusCode.FAILED_PRECONDITION), Failed(grpc.StatusCode.ABORTED), conflict("ORDER_CHANGED")],
+    ids=["refused", "a conflict without a reason", "an order that is another by now"],
+)
+async def test_what_never_succeeds_is_told_at_once(refusal):
+    call, left = told(refusal, order_pb2.Order())
     with pytest.raises(Failed):
         await calls.repeated(call, within_s=5)
     assert len(left) == 1

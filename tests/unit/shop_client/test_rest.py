@@ -108,6 +108,26 @@ def test_an_order_is_placed_with_one_key_until_it_is_taken(answers):
     assert len(set(posted)) == 1
 
 
+def refused(status: int, reason: str) -> Answer:
+    return Answer(status, json.dumps({"details": [{"reason": reason}]}))
+
+
+def test_a_key_that_was_refused_is_given_up(answers):
+    waiting, posted = answers
+    waiting += [refused(400, "OUT_OF_STOCK"), refused(409, "REQUEST_IN_PROGRESS"), Answer(201, '{"name": "orders/2"}')]
+    assert place_patiently(Plain("http://shop"), within_s=5, every_s=0, key="k")["name"] == "orders/2"
+    keys = [key for _, key, _ in posted]
+    assert keys[0] == "k"
+    assert keys[1] == keys[2] != "k"
+
+
+def test_a_key_whose_earlier_call_had_no_answer_is_kept_although_it_is_refused(answers):
+    waiting, posted = answers
+    waiting += [TimeoutError(), refused(400, "OUT_OF_STOCK"), Answer(201, '{"name": "orders/1"}')]
+    assert place_patiently(Plain("http://shop"), within_s=5, every_s=0)["name"] == "orders/1"
+    assert len(set(posted)) == 1
+
+
 def test_an_order_that_nobody_takes_ends_with_the_last_answer(answers):
     waiting, _ = answers
     waiting.append(Answer(503, '{"message": "no host"}'))
