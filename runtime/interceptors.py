@@ -193,13 +193,19 @@ async def parse(call: Call) -> AsyncIterator[None]:
 async def take_headers(call: Call) -> AsyncIterator[None]:
     """
     Fill empty fields from the headers that are the same thing: `request_id` (AIP-155) and `etag` (RFC 9110, 13.1.1).
+
+    `InvalidArgument` for one that has no field: what it asks for would not be done. Only a read may be repeated anyway.
     """
     for name, header in FIELD_HEADERS.items():
-        if name in call.request.DESCRIPTOR.fields_by_name:
-            value = single(call.context, header.lower())
-            # Whatever there is, matches *.
-            if value is not None and not (name == "etag" and value == "*"):
-                messages.merge(call.request, name, value, header=header)
+        value = single(call.context, header.lower())
+        if value is None:
+            continue
+        if name not in call.request.DESCRIPTOR.fields_by_name:
+            if name == "etag" or not messages.is_read(call.method):
+                raise messages.without_field(header)
+        # Whatever there is, matches *.
+        elif not (name == "etag" and value == "*"):
+            messages.merge(call.request, name, value, header=header)
     yield
 
 

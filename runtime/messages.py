@@ -20,6 +20,8 @@ from runtime import errors
 Deserializer = Callable[[bytes], Message]
 # What takes many requests at a time is named so (AIP-231 and its siblings).
 BATCH = "Batch"
+# And what only reads (AIP-131, 132 and 231); the others are ours.
+READS = ("Get", "List", "BatchGet", "Watch", "Check")
 
 
 def is_batch(method: str) -> bool:
@@ -27,6 +29,13 @@ def is_batch(method: str) -> bool:
     Return whether *method* (`/package.Service/Method`) takes many requests at a time.
     """
     return method.rpartition("/")[2].startswith(BATCH)
+
+
+def is_read(method: str) -> bool:
+    """
+    Return whether *method* changes nothing, so that a repeat of it needs no key.
+    """
+    return method.rpartition("/")[2].startswith(READS)
 
 
 async def receive(context: grpc.aio.ServicerContext[Any, Any], *, limit: int, within_s: float) -> bytes:
@@ -76,3 +85,13 @@ def merge(request: Any, name: str, value: str, *, header: str) -> None:
             fields=[errors.FieldViolation(name, f"differs from the header {header}")],
         )
     setattr(request, name, value)
+
+
+def without_field(header: str) -> errors.InvalidArgument:
+    """
+    Return the error for a *header* that says what the method has no field for.
+    """
+    return errors.InvalidArgument(
+        f"the header {header} has no meaning for this method",
+        fields=[errors.FieldViolation(header, "this method has no such field")],
+    )

@@ -61,6 +61,7 @@ def _method(binding: Binding) -> dict[str, Any]:
         "query": names | {name: name for name in EDGE_PARAMETERS},
         "needs_key": binding.needs_key,
         "takes_etag": "etag" in binding.method.input_type.fields_by_name,
+        "takes_key": "request_id" in binding.method.input_type.fields_by_name,
         "input": body_message(binding),
         "prefix": binding.body.removesuffix("*"),
         "output": binding.method.output_type.full_name,

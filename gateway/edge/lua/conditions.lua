@@ -38,12 +38,15 @@ local function wrong_header(headers)
   end
 end
 
--- A write requires that its conditions hold (RFC 9110, 13.1), so those that cannot be evaluated forbid it.
+-- A call requires that its conditions hold (RFC 9110, 13.1), so those that cannot be evaluated forbid it. So does an
+-- idempotency key on a write that does not store one: its sender would retry the call and expect the first response.
 local function wrong_condition(headers, verb, method)
-  if verb == "GET" then
+  if headers:get("if-match") and not method.takes_etag then
+    return "If-Match", "this request has no such condition"
+  elseif verb == "GET" then
     return
-  elseif headers:get("if-match") and not method.takes_etag then
-    return "If-Match", "this request has no conditions"
+  elseif headers:get("idempotency-key") and not method.takes_key then
+    return "Idempotency-Key", "this request has no key of its own"
   end
   for _, name in ipairs({ "If-None-Match", "If-Unmodified-Since" }) do
     if headers:get(name:lower()) then

@@ -27,16 +27,18 @@ CANCEL, FULFIL, RECONCILE, REDRIVE = (
     "/v1/orders:reconcile",
     "/v1/deadLetters:redrive",
 )
+# Its orders have keys of their own, or a repeat is another call.
+KEYLESS = (BATCH, RECONCILE, REDRIVE)
 WRITES = (ORDERS, BATCH, RESTOCK, CANCEL, FULFIL, RECONCILE, REDRIVE)
 LINE = '{"product":"products/tea-1","quantity":1}'
 
 
 def post(client: httpx.Client, path: str, body: str | bytes, *more: tuple[str, str]) -> httpx.Response:
     """
-    POST a text as JSON under a new key, or under those in *more*.
+    POST a text as JSON under a new key, or under those in *more*, where the request has one.
     """
     headers = [("content-type", "application/json"), *more]
-    if not any(name == "idempotency-key" for name, _ in more):
+    if path not in KEYLESS and not any(name == "idempotency-key" for name, _ in more):
         headers.append(("idempotency-key", str(uuid.uuid4())))
     return client.post(path, content=body, headers=headers)
 
@@ -203,6 +205,20 @@ def test_key_that_cannot_be_used_is_refused_also_where_none_is_needed(client: ht
 
 def test_last_event_id_that_is_none_is_refused(client: httpx.Client) -> None:
     assert fields(error(client.get(f"{NOBODY}:watch", headers={"last-event-id": "x"}), 400)) == ["Last-Event-ID"]
+
+
+@pytest.mark.parametrize("path", KEYLESS)
+def test_key_that_nothing_remembers_is_refused(client: httpx.Client, path: str) -> None:
+    assert fields(error(post(client, path, "{}", ("idempotency-key", "k-1")), 400)) == ["Idempotency-Key"]
+
+
+@pytest.mark.parametrize("path", [ORDERS, NOBODY, f"{NOBODY}:watch", "/v1/products"])
+def test_condition_on_a_read_is_one_that_it_has(client: httpx.Client, path: str) -> None:
+    assert fields(error(client.get(path, headers={"if-match": '"1"'}), 400)) == ["If-Match"]
+
+
+def test_key_of_a_read_changes_nothing(client: httpx.Client) -> None:
+    assert client.get(ORDERS, headers={"idempotency-key": "k-1"}).status_code == 200
 
 
 @pytest.mark.parametrize("path", [ORDERS, BATCH, RESTOCK, RECONCILE, REDRIVE])

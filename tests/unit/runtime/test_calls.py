@@ -33,6 +33,9 @@ class Servicer(order_service_pb2_grpc.OrderServiceServicer):
     async def CancelOrder(self, request, context):
         return await self.behaviour(request, context)
 
+    async def GetOrder(self, request, context):
+        return await self.behaviour(request, context)
+
     async def WatchOrder(self, request, context):
         async for response in self.behaviour(request, context):
             yield response
@@ -307,6 +310,35 @@ async def test_an_etag_that_differs_from_if_match_is_refused():
         cancel = order_service_pb2.CancelOrderRequest(name=NAME, etag='"a"')
         error, _ = await refused(stub.CancelOrder(cancel, metadata=(("if-match", '"b"'),)))
     assert [each.field for each in error.fields] == ["etag"]
+
+
+@pytest.mark.parametrize(
+    ("method", "header", "counts"),
+    [
+        ("BatchCreateOrders", "Idempotency-Key", True),
+        ("BatchCreateOrders", "If-Match", True),
+        ("CreateOrder", "If-Match", True),
+        ("GetOrder", "If-Match", True),
+        ("GetOrder", "Idempotency-Key", False),
+    ],
+)
+async def test_a_header_that_the_method_has_no_field_for_is_refused_where_it_counts(method, header, counts):
+    async def behaviour(request, context):
+        return order_pb2.Order(name="read")
+
+    requests = {
+        "BatchCreateOrders": order_service_pb2.BatchCreateOrdersRequest(requests=[create()]),
+        "CreateOrder": create(),
+        "GetOrder": order_service_pb2.GetOrderRequest(name=NAME),
+    }
+    async with service(behaviour) as stub:
+        call = getattr(stub, method)(requests[method], metadata=((header.lower(), '"1"'),))
+        if not counts:
+            assert (await call).name == "read"
+            return
+        error, raw = await refused(call)
+    assert raw.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert [each.field for each in error.fields] == [header]
 
 
 def test_every_kind_of_error_survives_the_way_there_and_back():
