@@ -12,10 +12,17 @@ local function is_one_tag(value)
   return value == "*" or #value <= 66 and value:find('^[W/]*"[\33\35-\126]*"$') ~= nil
 end
 
+-- A list of entity tags, or `*`.
+local function is_tags(value)
+  return value == "*" or value:find('"', 1, true) and value:gsub('W?/?"[\33\35-\126]*"', ""):find("^[ \t,]*$") ~= nil
+end
+
 local function is_version(value)
   return value == "" or #value < 16 and value:find("^%d+$") ~= nil
 end
 
+-- Headers that some frameworks take the method from: ignored, they would make it another call than the sender means.
+local OVERRIDES = { "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override" }
 -- By header name: the check of a value, and the error if it fails.
 local SINGLE = {
   { "Idempotency-Key", is_key, "must be 1 to 128 visible ASCII characters" },
@@ -35,6 +42,15 @@ local function wrong_header(headers)
         return each[1], each[3]
       end
     end
+  end
+  for _, name in ipairs(OVERRIDES) do
+    if headers:get(name:lower()) then
+      return name, "the method is that of the request line"
+    end
+  end
+  local tags = headers:get("if-none-match")
+  if tags and not is_tags(tags) then
+    return "If-None-Match", "must be entity tags, as an answer's ETag has them"
   end
 end
 

@@ -19,6 +19,8 @@ local function wrong_parameter(query, known)
     local meant = known[head] and known[head] .. rest
     if not meant then
       return name, "unknown query parameter '" .. name .. "'"
+    elseif name == pair then
+      return meant, "the query parameter '" .. name .. "' has no value"
     elseif seen[meant] then
       return meant, "the query parameter '" .. name .. "' comes more than once"
     end
@@ -118,6 +120,12 @@ local function refuse_at_sight(handle, headers, path, query)
   local status, why, field = wrong_path(path, query)
   if headers:get(":method") == "CONNECT" then
     return refuse(handle, "404", "") or true
+  elseif (headers:get(":authority") or ""):find(",", 1, true) then
+    -- Envoy joins several Host lines (RFC 9112, 3.2).
+    return refuse(handle, "400", "Host: comes more than once", "Host") or true
+  elseif headers:get("upgrade") then
+    -- Nothing here is upgraded, and a request that wants to be has no end that could be waited for.
+    return refuse(handle, "400", "Upgrade: there is nothing to upgrade to", "Upgrade") or true
   elseif status then
     return refuse(handle, status, why, field) or true
   elseif has_parameter(query, ACCESS_TOKEN) then

@@ -33,7 +33,8 @@ local function name_the_field(text, verb)
   if not field and verb == "GET" then
     return text
   elseif not field then
-    field, why = "body", "is not valid JSON: " .. (message:match("^(.-)\\n") or message)
+    -- What follows the first line shows the body, whatever that is.
+    field, why = "body", "is not valid JSON: " .. message:gsub("\\n.*", ""):gsub("\\u000a.*", "")
   end
   return string.format(INVALID_FIELD, (field == "body" and "the body " or field .. ": ") .. why, field, why)
 end

@@ -64,6 +64,8 @@ def test_unknown_product_is_refused_with_its_field(buyer: Buyer) -> None:
 QUERIES = {
     "/v1/orders?colour=red": "colour",
     "/v1/orders?page_size=red": "page_size",
+    "/v1/orders?pageSize": "page_size",
+    "/v1/products?pageSize=1&fields": "fields",
     "/v1/orders?pageSize=-1": "page_size",
     "/v1/orders?state=RED": "state",
     "/v1/products?state=PENDING": "state",
@@ -182,6 +184,8 @@ RAW = {
     b"GET /v1/orders HTTP/1.1\r\n\r\n": 400,
     b"NONSENSE\r\n\r\n": 400,
     b"GET /v1/orders HTTP/1.1\r\nhost: a\r\nunder_score: b\r\n\r\n": 400,
+    b"GET /v1/products HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n": 400,
+    b"GET /v1/products HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n": 400,
     b"CONNECT a:1 HTTP/1.1\r\nhost: a\r\n\r\n": 404,
 }
 

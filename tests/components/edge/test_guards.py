@@ -142,6 +142,16 @@ def test_encoded_body_is_an_unsupported_media_type(client: httpx.Client, case: s
     assert refused["message"].isprintable()
 
 
+@pytest.mark.parametrize("wrong", [b"\xff", b"\xc0\xaf", b"\xed\xa0\x80", b"\\ud800"])
+def test_text_that_is_no_unicode_is_refused_without_a_word_of_the_body(client: httpx.Client, wrong: bytes) -> None:
+    body = b'{"lines":[{"product":"products/hunter-' + wrong + b'","quantity":1}]}'
+    refused = error(post(client, ORDERS, body), 400)
+    assert fields(refused) == ["body"]
+    assert "hunter" not in json.dumps(refused)
+    assert refused["message"].isascii()
+    assert refused["message"].isprintable()
+
+
 def test_request_that_takes_no_body_is_refused_with_one(client: httpx.Client) -> None:
     refused = error(client.request("GET", ORDERS, content="{}", headers={"content-type": "application/json"}), 400)
     assert fields(refused) == ["body"]
@@ -201,6 +211,24 @@ def test_key_that_cannot_be_used_is_refused_by_name(client: httpx.Client, path: 
 def test_key_that_cannot_be_used_is_refused_also_where_none_is_needed(client: httpx.Client) -> None:
     answer = client.get(ORDERS, headers=[(b"idempotency-key", "clé".encode())])
     assert fields(error(answer, 400)) == ["Idempotency-Key"]
+
+
+@pytest.mark.parametrize("name", ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"])
+@pytest.mark.parametrize("verb", ["GET", "POST"])
+def test_method_in_a_header_is_refused(client: httpx.Client, verb: str, name: str) -> None:
+    assert fields(error(client.request(verb, ORDERS, headers={name: "DELETE"}), 400)) == [name]
+
+
+@pytest.mark.parametrize("value", ["7-100", "'1'", '"1', ""])
+def test_if_none_match_that_no_answer_has_is_refused(client: httpx.Client, value: str) -> None:
+    answer = client.get("/v1/products/tea-1", headers={"if-none-match": value})
+    assert fields(error(answer, 400)) == ["If-None-Match"]
+
+
+@pytest.mark.parametrize("tags", [('"x"', '"7-100"'), ('"x",W/"7-100" ,"y"',), ("*",)])
+def test_any_of_several_tags_is_known(client: httpx.Client, tags: Sequence[str]) -> None:
+    answer = client.get("/v1/products/tea-1", headers=[("if-none-match", each) for each in tags])
+    assert (answer.status_code, answer.content) == (304, b"")
 
 
 def test_last_event_id_that_is_none_is_refused(client: httpx.Client) -> None:
@@ -275,6 +303,8 @@ LOCAL_ANSWERS: dict[str, tuple[int, str, str, dict[str, Any]]] = {
     "another type": (415, "POST", ORDERS, {"content": "x", "headers": {"content-type": "text/plain"}}),
     "too large": (413, "POST", CANCEL, {"json": {"requestId": "x" * 1_100_000}}),
     "a bad token": (401, "GET", ORDERS, {"headers": {"authorization": "Bearer x"}}),
+    "a service that is not there": (503, "POST", FULFIL, {"json": {}}),
+    "a method in a header": (400, "GET", ORDERS, {"headers": {"x-http-method-override": "DELETE"}}),
     "a path that is too long": (414, "GET", "/v1/" + "x" * 2000, {}),
     "what a service refuses": (404, "GET", NOBODY, {}),
 }
@@ -298,6 +328,15 @@ def test_preflight_is_answered_before_anything_else_is_looked_at(client: httpx.C
     headers = {"origin": ORIGIN, "access-control-request-method": "POST"}
     answer = client.options(ORDERS, headers=headers)
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, ORIGIN)
+    assert "origin" in answer.headers["vary"].lower()
+
+
+def test_answer_of_a_limit_can_be_read_by_a_page_of_an_allowed_origin(client: httpx.Client) -> None:
+    answers = [client.get("/v1/limited", headers={"origin": ORIGIN}) for _ in range(2)]
+    assert answers[1].status_code == 429
+    for each in answers:
+        assert each.headers["access-control-allow-origin"] == ORIGIN
+        assert "origin" in each.headers["vary"].lower()
 
 
 def test_preflight_of_another_origin_is_refused_in_the_form_of_every_error(client: httpx.Client) -> None:

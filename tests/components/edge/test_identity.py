@@ -11,6 +11,8 @@ import grpc
 import httpx
 import jwt
 import pytest
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
 from shop.orders.v1 import order_service_pb2_grpc
 
 from gateway.issuer.signing import ALGORITHM, AUDIENCE, Signer, key_in
@@ -93,6 +95,15 @@ def test_wrong_token_is_unauthenticated_for_grpc(channel: grpc.Channel, signer: 
     assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
 
 
+def reason_of(error: grpc.RpcError) -> str:
+    """
+    Why a call failed, for programs.
+    """
+    info = error_details_pb2.ErrorInfo()
+    assert rpc_status.from_call(error).details[0].Unpack(info)
+    return info.reason
+
+
 def signed(signer: Signer, *, head: dict[str, Any] | None = None, **claims: Any) -> str:
     """
     A token with these claims instead of the usual ones; None leaves a claim out.
@@ -116,6 +127,14 @@ SUBJECTS = {
 def test_subject_of_any_issuer_is_a_customer(buyer: Buyer, signer: Signer, subject: str) -> None:
     order = buyer.buy(**bearer(signed(signer, sub=subject))).json()
     assert order["customer"] == f"customers/{SUBJECTS[subject]}"
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_subject_of_any_issuer_is_a_customer_for_grpc(channel: grpc.Channel, signer: Signer, subject: str) -> None:
+    stub = order_service_pb2_grpc.OrderServiceStub(channel)
+    metadata = list(bearer(signed(signer, sub=subject)).items())
+    order = stub.CreateOrder(order_request("products/tea-1"), metadata=metadata)
+    assert order.customer == f"customers/{SUBJECTS[subject]}"
 
 
 UNUSABLE: dict[str, dict[str, Any]] = {
@@ -150,7 +169,7 @@ def test_token_that_cannot_be_used_is_unauthenticated_for_grpc(
     metadata = list(bearer(signed(signer, **UNUSABLE[case])).items())
     with pytest.raises(grpc.RpcError) as caught:
         stub.CreateOrder(order_request("products/tea-1"), metadata=metadata)
-    assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
+    assert (caught.value.code(), reason_of(caught.value)) == (grpc.StatusCode.UNAUTHENTICATED, "INVALID_TOKEN")
 
 
 @pytest.mark.parametrize("before", ["", "a", "aa"])
@@ -166,3 +185,12 @@ def test_name_of_the_scheme_may_be_written_in_any_case(client: httpx.Client, sig
     headers = {"authorization": f"{scheme} {signed(signer)}", "idempotency-key": scheme.strip() + "-key"}
     body = {"lines": [{"product": "products/tea-1", "quantity": 1}]}
     assert client.post("/v1/orders", json=body, headers=headers).json()["customer"] == "customers/ana"
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "bEaReR"])
+def test_name_of_the_scheme_may_be_written_in_any_case_for_grpc(
+    channel: grpc.Channel, signer: Signer, scheme: str
+) -> None:
+    stub = order_service_pb2_grpc.OrderServiceStub(channel)
+    metadata = [("authorization", f"{scheme} {signed(signer)}")]
+    assert stub.CreateOrder(order_request("products/tea-1"), metadata=metadata).customer == "customers/ana"
