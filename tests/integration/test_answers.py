@@ -1,4 +1,4 @@
-"""Every field counts, one condition has one answer, a watch answers at once and ends, and who calls is told why not."""
+"""Every field counts, a watch answers at once and ends, and who calls is told why not (see also test_both_wires.py)."""
 
 import asyncio
 import uuid
@@ -178,29 +178,6 @@ class TestEveryFieldCounts:
 
 
 class TestOneKey:
-    async def test_another_basket_under_a_key_is_a_reused_key_at_any_moment(self, edge, product):
-        """Both replicas, all at once; and a second later."""
-        one = key()
-        answers = await asyncio.gather(
-            *(edge.post("/v1/orders", json=basket(product, 1 + number % 3), headers=one) for number in range(30))
-        )
-        placed = {each.json()["name"] for each in answers if each.status_code in (201, 202)}
-        refused = [each for each in answers if each.status_code not in (201, 202)]
-        later = await edge.post("/v1/orders", json=basket(product, 9), headers=one)
-        assert len(placed) == 1
-        assert refused
-        assert {(each.status_code, reason(each)) for each in [*refused, later]} == {(400, "IDEMPOTENCY_KEY_REUSED")}
-        assert not any("holds/" in each.text for each in refused)
-
-    async def test_also_inside_one_batch(self, edge, product):
-        one = str(uuid.uuid4())
-        requests = [{"order": basket(product, quantity), "requestId": one} for quantity in (1, 2, 1, 3)]
-        outcomes = (await edge.post("/v1/orders:batchCreate", json={"requests": requests})).json()["outcomes"]
-        names = {each["order"]["name"] for each in outcomes if "order" in each}
-        reasons = {each["error"]["details"][0]["reason"] for each in outcomes if "error" in each}
-        assert len(names) == 1
-        assert reasons == {"IDEMPOTENCY_KEY_REUSED"}
-
     async def test_a_reused_key_of_a_restock_is_the_same_answer(self, operator, product):
         one = key()
         answers = [
@@ -209,18 +186,6 @@ class TestOneKey:
         ]
         assert (answers[1].status_code, reason(answers[1])) == (400, "IDEMPOTENCY_KEY_REUSED")
         assert answers[1].json()["code"] == code_pb2.INVALID_ARGUMENT
-
-    async def test_a_refusal_is_not_kept_and_a_success_is(self, edge, stack, product):
-        one = key()
-        stock = int((await edge.get(f"/v1/{product}")).json()["stock"]["available"])
-        wanted = basket(product, 1000)
-        taken = [await edge.post("/v1/orders", json=wanted, headers=key()) for _ in range(stock // 1000)]
-        assert all(each.status_code in (201, 202) for each in taken)
-        refused = await edge.post("/v1/orders", json=wanted, headers=one)
-        assert (refused.status_code, reason(refused)) == (400, "OUT_OF_STOCK")
-        await stack.restock(product, 3000)
-        answers = await asyncio.gather(*(edge.post("/v1/orders", json=wanted, headers=one) for _ in range(5)))
-        assert len({each.json()["name"] for each in answers}) == 1
 
 
 class TestWatch:

@@ -1,0 +1,305 @@
+"""What is refused, and why, is the same by REST and by gRPC, on the real edge with the real services behind it."""
+
+import asyncio
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import confluent_kafka
+import grpc
+import httpx
+import jwt
+import pytest
+from google.protobuf.json_format import MessageToDict, ParseDict
+from google.rpc import code_pb2
+from shop.orders.v1 import events_pb2, order_service_pb2, order_service_pb2_grpc
+
+from gateway.issuer.settings import IssuerSettings
+from gateway.issuer.signing import ALGORITHM, AUDIENCE, Signer, key_in
+from inventory_svc import catalogue, ledger, wire
+from inventory_svc.entries import MAX_PRICE
+from inventory_svc.topics import LEDGER
+from runtime.caller import customer_name
+from runtime.money import Money
+from runtime.status import from_rpc_error, from_status
+from shop_client import rest
+from tests.support.waiting import eventually
+
+LONG = "f:" + "x" * 245 + "/+?#=% Z"
+TOLD_S = 10
+
+
+class Rest:
+    """A caller of the JSON API; what it is told is a code, a reason and a message."""
+
+    def __init__(self, stack, token):
+        self._client = httpx.AsyncClient(base_url=stack.settings.edge_url, headers=rest.signed(token), timeout=15)
+
+    async def call(self, method, fields, headers=()):
+        """Make a call of the orders' contract."""
+        fields = dict(fields)
+        name = fields.pop("name", "")
+        verb, path, query = "POST", {"CreateOrder": "/v1/orders", "BatchCreateOrders": "/v1/orders:batchCreate"}, {}
+        if method in ("GetOrder", "ListOrders"):
+            verb, query = "GET", fields
+        if method == "CreateOrder":
+            query = {"requestId": fields["requestId"]} if "requestId" in fields else {}
+            fields = fields["order"]
+        move = {"CancelOrder": ":cancel", "FulfilOrder": ":fulfil"}.get(method, "")
+        answer = await self._client.request(
+            verb,
+            path.get(method) or (f"/v1/{name}{move}" if name else "/v1/orders"),
+            json=None if verb == "GET" else fields,
+            params=query,
+            headers=list(headers),
+        )
+        said = answer.json()
+        if answer.status_code < 300:
+            return "OK", "", said
+        return code_pb2.Code.Name(said["code"]), rest_reason(said), said
+
+    async def watch(self, name):
+        """The last event of a watched order, and those before it."""
+        async with self._client.stream("GET", f"/v1/{name}:watch") as answer:
+            kinds = [line async for line in answer.aiter_lines() if line.startswith(("event: ", "data: "))]
+        return [kind.removeprefix("event: ") for kind in kinds[::2]], kinds[-1]
+
+    async def close(self):
+        await self._client.aclose()
+
+
+def rest_reason(said):
+    return next(each["reason"] for each in said["details"] if "reason" in each)
+
+
+class Native:
+    """The same by gRPC."""
+
+    def __init__(self, stack, token):
+        self._metadata = (("authorization", f"Bearer {token}"),)
+        self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{stack.settings.port}")
+        self._stub = order_service_pb2_grpc.OrderServiceStub(self._channel)
+
+    async def call(self, method, fields, headers=()):
+        """Make a call of the orders' contract."""
+        request = ParseDict(fields, getattr(order_service_pb2, f"{method}Request")())
+        try:
+            answer = await getattr(self._stub, method)(request, metadata=(*self._metadata, *headers), timeout=15)
+        except grpc.aio.AioRpcError as error:
+            told = from_rpc_error(error)
+            return error.code().name, told.reason, {"message": f"{told.message} {told.metadata}"}
+        return "OK", "", MessageToDict(answer)
+
+    async def watch(self, name):
+        """The last event of a watched order, and those before it."""
+        request = order_service_pb2.WatchOrderRequest(name=name)
+        events = [event async for event in self._stub.WatchOrder(request, metadata=self._metadata, timeout=30)]
+        status = events[-1].end.status
+        return [event.WhichOneof("event") for event in events], from_status(status).reason if status.code else ""
+
+    async def close(self):
+        await self._channel.close()
+
+
+def token(stack, subject, *, lasting=timedelta(hours=1), **claims):
+    issuer = IssuerSettings(state=stack.settings.secrets / "issuer")
+    signer = Signer(key_in(issuer.state), issuer.url)
+    usual = {"iss": signer.issuer, "aud": AUDIENCE, "sub": subject, "exp": datetime.now(UTC) + lasting}
+    return jwt.encode({**usual, **claims}, signer.key, algorithm=ALGORITHM, headers={"kid": signer.public["kid"]})
+
+
+@pytest.fixture(params=[Rest, Native], ids=["REST", "gRPC"])
+async def connect(request, stack):
+    """Makes callers, each with a token of its own."""
+    made = []
+
+    def connected(subject, **claims):
+        made.append(request.param(stack, token(stack, subject, **claims)))
+        return made[-1]
+
+    yield connected
+    for each in made:
+        await each.close()
+
+
+@pytest.fixture
+async def caller(connect):
+    return connect(f"wires-{uuid.uuid4()}", operator=True)
+
+
+@pytest.fixture
+async def product(edge):
+    listed = (await edge.get("/v1/products")).json()
+    return rest.in_stock(listed, at_least=20)[0]
+
+
+def placing(*lines, key=None, **given):
+    lines = [{"product": product, "quantity": quantity} for product, quantity in lines]
+    return {"order": {"lines": lines}, **({"requestId": key or str(uuid.uuid4())} if key != "" else {}), **given}
+
+
+async def ordered(caller, product, quantity=1):
+    code, _, order = await caller.call("CreateOrder", placing((product, quantity)))
+    assert code == "OK", order
+    return order
+
+
+async def state_of(caller, order):
+    return (await caller.call("GetOrder", {"name": order["name"]}))[2]["state"]
+
+
+@pytest.mark.parametrize("method", ["CancelOrder", "FulfilOrder"])
+async def test_a_write_under_a_stale_etag_does_not_happen(caller, product, method):
+    order = await ordered(caller, product)
+    for fields, headers in (({"etag": '"0"'}, ()), ({}, (("if-match", '"0"'),))):
+        told = await caller.call(method, {"name": order["name"], **fields}, headers)
+        assert told[:2] == ("ABORTED", "ORDER_CHANGED"), told
+    assert await state_of(caller, order) == "CONFIRMED"
+    done = await caller.call(method, {"name": order["name"]}, (("if-match", order["etag"]),))
+    assert done[0] == "OK", done
+
+
+@pytest.mark.parametrize("method", ["CancelOrder", "FulfilOrder"])
+async def test_an_etag_is_part_of_what_a_key_names(caller, product, method):
+    order, key = await ordered(caller, product), str(uuid.uuid4())
+    fields = {"name": order["name"], "requestId": key}
+    assert (await caller.call(method, fields | {"etag": order["etag"]}))[0] == "OK"
+    assert (await caller.call(method, fields | {"etag": order["etag"]}))[0] == "OK"
+    assert (await caller.call(method, fields))[:2] == ("INVALID_ARGUMENT", "IDEMPOTENCY_KEY_REUSED")
+
+
+# The headers of a call beside its own key, and whether that is in its place in the request.
+UNUSABLE = {
+    "a space in the key": ([("idempotency-key", "a b")], False),
+    "a key that is too long": ([("idempotency-key", "x" * 129)], False),
+    "two keys": ([("idempotency-key", "a"), ("idempotency-key", "b")], False),
+    "twice the same key": ([("idempotency-key", "a"), ("idempotency-key", "a")], False),
+    "a key beside another": ([("idempotency-key", "a")], True),
+    "a condition that there is not": ([("if-match", '"0"')], True),
+}
+
+
+@pytest.mark.parametrize("case", UNUSABLE)
+async def test_what_cannot_be_used_or_is_said_twice_is_refused(connect, product, case):
+    headers, keyed = UNUSABLE[case]
+    caller = connect(f"wires-{uuid.uuid4()}")
+    told = await caller.call("CreateOrder", placing((product, 1), key=None if keyed else ""), headers)
+    assert told[0] == "INVALID_ARGUMENT", told
+    assert (await caller.call("ListOrders", {}))[2].get("orders", []) == []
+
+
+async def test_another_basket_under_a_key_has_one_answer_at_any_moment(caller, product):
+    """Both replicas, all at once; and a second later."""
+    key = str(uuid.uuid4())
+    calls = (caller.call("CreateOrder", placing((product, 1 + number % 3), key=key)) for number in range(30))
+    told = await asyncio.gather(*calls)
+    told.append(await caller.call("CreateOrder", placing((product, 9), key=key)))
+    refused = [each for each in told if each[0] != "OK"]
+    assert {each[:2] for each in refused} == {("INVALID_ARGUMENT", "IDEMPOTENCY_KEY_REUSED")}
+    assert "hold" not in f"{refused}".lower()
+    assert len({each[2]["name"] for each in told if each[0] == "OK"}) == 1
+
+
+async def test_another_basket_under_a_key_of_the_same_batch_is_told_so(caller, product):
+    key = str(uuid.uuid4())
+    requests = [placing((product, quantity), key=key) for quantity in (1, 2, 1, 3)]
+    outcomes = (await caller.call("BatchCreateOrders", {"requests": requests}))[2]["outcomes"]
+    assert len({each["order"]["name"] for each in outcomes if "order" in each}) == 1
+    assert {reason_of(each) for each in outcomes if "error" in each} == {"IDEMPOTENCY_KEY_REUSED"}
+    assert "holds/" not in f"{outcomes}"
+
+
+def reason_of(outcome):
+    return rest_reason(outcome["error"])
+
+
+async def test_a_refusal_is_not_kept_and_the_success_after_it_is(caller, stack, edge, product):
+    available = int((await edge.get(f"/v1/{product}")).json()["stock"]["available"])
+    rest_of, key = available % 1000, str(uuid.uuid4())
+    taken = [await ordered(caller, product, 1000) for _ in range(available // 1000)]
+    taken += [await ordered(caller, product, rest_of)] if rest_of else []
+    wanted = placing((product, 2), key=key)
+    try:
+        assert (await caller.call("CreateOrder", wanted))[:2] == ("FAILED_PRECONDITION", "OUT_OF_STOCK")
+        await stack.restock(product, 2)
+        told = await asyncio.gather(*(caller.call("CreateOrder", wanted) for _ in range(5)))
+        assert {code for code, *_ in told} == {"OK"}
+        assert all(order == told[0][2] for *_, order in told)
+    finally:
+        await stack.restock(product, available)
+
+
+@pytest.fixture
+async def imported(stack, edge):
+    """A product that is priced in another currency for the time of a test."""
+    usual = catalogue.LISTINGS[5]
+
+    async def priced(price):
+        listing = usual.__class__(usual.product, usual.display_name, usual.description, price, usual.low_stock)
+        entry = wire.listing_entry(listing, int(datetime.now(UTC).timestamp() * 1000))
+        producer = confluent_kafka.Producer({"bootstrap.servers": stack.brokers})
+        producer.produce(LEDGER.name, key=ledger.key(entry), value=entry.SerializeToString())
+        await asyncio.to_thread(producer.flush, TOLD_S)
+
+        async def listed():
+            told = (await edge.get(f"/v1/products/{usual.product}")).json()["unitPrice"]
+            return told["currencyCode"] == price.currency
+
+        await eventually(listed, within_s=TOLD_S)
+
+    await priced(Money.of("USD", 7))
+    yield f"products/{usual.product}"
+    await priced(usual.unit_price)
+
+
+async def stock_of(edge, *names):
+    found = [(await edge.get(f"/v1/{name}")).json()["stock"] for name in names]
+    return [(each["available"], each["held"]) for each in found]
+
+
+async def test_an_order_of_two_currencies_is_refused_and_holds_nothing(caller, edge, product, imported):
+    lines = ((product, 1), (imported, 1))
+    before = await stock_of(edge, product, imported)
+    one = placing(*lines)
+    for _ in range(2):
+        assert (await caller.call("CreateOrder", one))[:2] == ("FAILED_PRECONDITION", "MIXED_CURRENCIES")
+    batch = {"requests": [placing(*lines), placing(*lines)]}
+    outcomes = (await caller.call("BatchCreateOrders", batch))[2]["outcomes"]
+    assert [reason_of(each) for each in outcomes] == ["MIXED_CURRENCIES"] * 2
+    assert await stock_of(edge, product, imported) == before
+
+
+def test_no_basket_of_the_contract_comes_to_more_than_an_amount_can_say():
+    """So what is shown of such totals is shown of the store and the use case, which do not rely on it."""
+    lines, quantity, amount = 100, 1000, 2**63
+    assert (MAX_PRICE + 1) * lines * quantity < amount
+
+
+async def test_a_watch_ends_with_the_callers_token(connect, product):
+    name = f"wires-{uuid.uuid4()}"
+    order = await ordered(connect(name), product)
+    async with asyncio.timeout(TOLD_S):
+        kinds, last = await connect(name, lasting=timedelta(seconds=2)).watch(order["name"])
+    assert (kinds[0], kinds[-1]) == ("order", "end")
+    assert "TOKEN_EXPIRED" in last
+
+
+async def test_a_subject_of_255_characters_goes_all_the_way(connect, topic, product):
+    """Placed, read, listed, told to Kafka and cancelled; and it is nobody else's."""
+    subject = LONG[:-1] + chr(ord("A") + uuid.uuid4().int % 26)
+    assert len(subject) == 255
+    caller, events = connect(subject), topic("order_events")
+    order = await ordered(caller, product)
+    assert order["customer"] == customer_name(subject)
+    assert await state_of(caller, order) == "CONFIRMED"
+    listed = (await caller.call("ListOrders", {}))[2]["orders"]
+    assert {each["customer"] for each in listed} == {order["customer"]}
+    assert (await connect(subject[:-2]).call("GetOrder", {"name": order["name"]}))[1] == "ORDER_NOT_FOUND"
+    cancelled = await caller.call("CancelOrder", {"name": order["name"], "requestId": "x" * 128})
+    assert cancelled[2]["state"] == "CANCELLED"
+
+    def of_this(value):
+        event = events_pb2.OrderEvent.FromString(value)
+        return event.order.name == order["name"] and event.order.version == 2
+
+    event = events_pb2.OrderEvent.FromString((await events.find(of_this)).value)
+    assert event.order.customer == order["customer"]
