@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections import Counter as Tally
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Protocol
 
 import structlog
 from prometheus_client import Counter
 
+from runtime.clock import now
 from runtime.errors import Error, InvalidArgument, Unavailable
 from runtime.messaging import dead_letters
 from runtime.messaging.errors import TOPIC_UNAVAILABLE
@@ -111,8 +111,7 @@ class _Aside:
             if topic is None:
                 _tell(message, error, "")
             else:
-                now = datetime.now(UTC)
-                record = dead_letters.put_aside(message, error, topic, onward=self._onward, now=now)
+                record = dead_letters.put_aside(message, error, topic, onward=self._onward, now=now())
                 going.append(_Going(message, error, record))
         refused = await self._publish(going)
         for each in refused:
