@@ -1,0 +1,360 @@
+"""The orders' tables and the statements that the service sends, each as PostgreSQL does it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+from orders_svc import sql
+from runtime.messaging import outbox, outbox_backlog, outbox_shards, relay
+
+if TYPE_CHECKING:
+    from tests.simulation.postgres import Transaction
+
+Row = dict[str, Any]
+OWNED = ("CONFIRMED", "FULFILLED")
+CLOCKS_DIFFER = timedelta(seconds=2)
+
+
+@dataclass
+class Tables:
+    """What is committed."""
+
+    orders: dict[Any, Row] = field(default_factory=dict)
+    changes: dict[tuple[Any, int], Row] = field(default_factory=dict)
+    keys: dict[tuple[str, str], Row] = field(default_factory=dict)
+    outbox: dict[int, Row] = field(default_factory=dict)
+    generation: int = 0
+    last_outbox_id: int = 0
+    sold: Counter[str] = field(default_factory=Counter)
+    on_order: Callable[[Row | None, Row], None] | None = None
+    """Is told of each version of an order as it is committed: the one before, and the new one."""
+
+    on_generation: Callable[[int, set[str]], None] | None = None
+    """Is told of each stock generation as it starts, and of the orders that own their units then."""
+
+    def put_generation(self, number: int) -> None:
+        """
+        Start a stock generation.
+        """
+        self.generation = number
+        if self.on_generation is not None:
+            self.on_generation(number, {str(name) for name, row in self.orders.items() if row["state"] in OWNED})
+
+    def next_outbox_id(self) -> int:
+        """
+        Return the identity of a new row; they have gaps, as in PostgreSQL, and may be committed in another order.
+        """
+        self.last_outbox_id += 1
+        return self.last_outbox_id
+
+    def put_order(self, row: Row) -> None:
+        """
+        Insert or replace an order, with what the triggers count.
+        """
+        before = self.orders.get(row["order_id"])
+        for each, sign in ((before, -1), (row, 1)):
+            if each is not None and each["state"] in OWNED:
+                for line in json.loads(each["lines"]):
+                    self.sold[line["product"]] += sign * line["quantity"]
+        self.orders[row["order_id"]] = row
+        if self.on_order is not None:
+            self.on_order(before, row)
+
+
+def _rows(names: Iterable[str], values: dict[str, Any]) -> list[Row]:
+    columns = {name: values[name] for name in names}
+    return [dict(zip(columns, each, strict=True)) for each in zip(*columns.values(), strict=True)]
+
+
+PLACED = ("order_id", "customer", "request_id", "fingerprint", "state", "state_reason", "lines", "currency", "total",
+          "generation", "create_time", "snapshot", "lease", "trace_id")  # fmt: skip
+MOVED = ("state", "state_reason", "lines", "currency", "total", "generation", "version", "update_time")
+EVENT = ("shard", "topic", "key", "value", "headers")
+
+
+def _named(statement: Any, arguments: tuple[Any, ...]) -> dict[str, Any]:
+    return dict(zip(statement._names, arguments, strict=True))
+
+
+async def place(tx: Transaction, *arguments: Any) -> list[Row]:
+    """Insert those orders of the batch that are not fenced and whose request ids have no answer."""
+    values = _named(sql.PLACE, arguments)
+    orders = _rows(PLACED, values)
+    events = _rows(("event_of", *EVENT), values)
+    await tx.lock(sql.FENCE, shared=True)
+    generation, passed_at = tx.tables.generation, tx.clock()
+    unfenced = [
+        each
+        for each in orders
+        if each["state"] != "CONFIRMED"
+        or (each["generation"] >= generation and (each["lease"] is None or each["lease"] > passed_at + CLOCKS_DIFFER))
+    ]
+    for each in sorted(unfenced, key=lambda row: (row["customer"], row["request_id"])):
+        await tx.lock(("key", each["customer"], each["request_id"]))
+    fresh = [each for each in unfenced if (each["customer"], each["request_id"]) not in tx.tables.keys]
+    placed = {each["order_id"] for each in fresh}
+    if any(each in tx.tables.orders for each in placed):
+        raise asyncpg.UniqueViolationError("orders_pkey")
+    for each in fresh:
+        _store(tx, each, version=1, replica=values["replica"])
+    for event in events:
+        if event.pop("event_of") in placed:
+            _queue(tx, event)
+    return [{"order_id": each["order_id"]} for each in fresh]
+
+
+def _store(tx: Transaction, row: Row, *, version: int, replica: str) -> None:
+    order = {name: row[name] for name in
+             ("order_id", "customer", "state", "state_reason", "lines", "currency", "total", "generation")}  # fmt: skip
+    order |= {"version": version, "create_time": row["create_time"], "update_time": row["create_time"]}
+    key = {"fingerprint": row["fingerprint"], "order_id": row["order_id"], "version": version}
+    key["create_time"] = row["create_time"]
+    change = {"snapshot": row["snapshot"], "replica": replica, "trace_id": row["trace_id"]}
+    tx.write(lambda: tx.tables.put_order(order))
+    tx.write(lambda: tx.tables.changes.__setitem__((row["order_id"], version), change))
+    tx.write(lambda: tx.tables.keys.__setitem__((row["customer"], row["request_id"]), key))
+
+
+def _queue(tx: Transaction, event: Row) -> None:
+    row = {**event, "id": tx.tables.next_outbox_id(), "create_time": tx.clock(), "refused": None}
+    tx.write(lambda: tx.tables.outbox.__setitem__(row["id"], row))
+
+
+async def save(tx: Transaction, *arguments: Any) -> list[Row]:
+    """Move an order from one version to the next, unless it, or the generation, is not what the caller saw."""
+    new = _named(sql.SAVE, arguments)
+    await tx.lock(("order", new["order_id"]))
+    old, present = tx.tables.orders.get(new["order_id"]), tx.tables.generation
+    if old is None or old["version"] != new["version_before"]:
+        return [{"count": 0}]
+    lapsed = new["lease"] is not None and new["lease"] <= tx.clock() + CLOCKS_DIFFER
+    if new["state"] == "CONFIRMED" and (new["generation"] < present or lapsed):
+        return [{"count": 0}]
+    if old["state"] == "CONFIRMED" and new["state"] == "CANCELLED" and new["generation"] != present:
+        return [{"count": 0}]
+    if new["customer"] is not None:
+        await tx.lock(("key", new["customer"], new["request_id"]))
+        if (new["customer"], new["request_id"]) in tx.tables.keys:
+            raise asyncpg.UniqueViolationError("idempotency_keys_pkey")
+        key = {"fingerprint": new["fingerprint"], "order_id": new["order_id"], "version": new["version"]}
+        key["create_time"] = new["update_time"]
+        tx.write(lambda: tx.tables.keys.__setitem__((new["customer"], new["request_id"]), key))
+    moved = {**old, **{name: new[name] for name in MOVED}}
+    change = {"snapshot": new["snapshot"], "replica": new["replica"], "trace_id": new["trace_id"]}
+    tx.write(lambda: tx.tables.put_order(moved))
+    tx.write(lambda: tx.tables.changes.__setitem__((new["order_id"], new["version"]), change))
+    for event in _rows(EVENT, new):
+        _queue(tx, event)
+    return [{"count": 1}]
+
+
+async def find(tx: Transaction, customers: list[str], requests: list[str], ids: list[Any]) -> list[Row]:
+    """Return what requests were answered with; a pruned key is made up for by the order's first version."""
+    found = []
+    for number, (customer, request_id, order_id) in enumerate(zip(customers, requests, ids, strict=True), 1):
+        key = tx.tables.keys.get((customer, request_id))
+        place = (key["order_id"], key["version"]) if key else (order_id, 1)
+        change = tx.tables.changes.get(place)
+        if change is not None:
+            fingerprint = key["fingerprint"] if key else None
+            found.append({"number": number, "fingerprint": fingerprint, "snapshot": change["snapshot"]})
+    return found
+
+
+async def get(tx: Transaction, order_id: Any) -> list[Row]:
+    """Return one order."""
+    row = tx.tables.orders.get(order_id)
+    return [] if row is None else [row]
+
+
+async def of_ids(tx: Transaction, ids: list[Any]) -> list[Row]:
+    """Return several orders."""
+    return [tx.tables.orders[each] for each in ids if each in tx.tables.orders]
+
+
+async def generation(tx: Transaction) -> list[Row]:
+    """Return the stock generation."""
+    return [{"generation": tx.tables.generation}]
+
+
+async def start_generation(tx: Transaction, above: int) -> list[Row]:
+    """Raise the stock generation."""
+    await tx.lock("stock_generation")
+    raised = max(tx.tables.generation, above) + 1
+    tx.write(lambda: tx.tables.put_generation(raised))
+    return [{"generation": raised}]
+
+
+async def sold(tx: Transaction) -> list[Row]:
+    """Return the units that orders own."""
+    return [{"product": product, "units": units} for product, units in sorted(tx.tables.sold.items()) if units]
+
+
+async def owners(tx: Transaction, ids: list[Any], least: int) -> list[Row]:
+    """Return which orders own their units, on a hold of a generation that is not older."""
+    orders = [tx.tables.orders[each] for each in ids if each in tx.tables.orders]
+    return [{"order_id": row["order_id"]} for row in orders if row["state"] in OWNED and row["generation"] >= least]
+
+
+async def lock_fence(tx: Transaction) -> list[Row]:
+    """Wait for the fence, alone."""
+    await tx.lock(sql.FENCE)
+    return [{"lock": ""}]
+
+
+async def lock_fence_shared(tx: Transaction) -> list[Row]:
+    """Wait for the fence, with others."""
+    await tx.lock(sql.FENCE, shared=True)
+    return [{"lock": ""}]
+
+
+async def prune_keys(tx: Transaction, limit: int) -> str:
+    """Forget old request ids."""
+    before = tx.clock() - timedelta(days=sql.KEYS_KEPT_DAYS)
+    old = [place for place, key in tx.tables.keys.items() if key["create_time"] < before][:limit]
+    for place in old:
+        tx.write(lambda place=place: tx.tables.keys.pop(place, None))
+    return f"DELETE {len(old)}"
+
+
+async def put(tx: Transaction, *columns: list[Any]) -> str:
+    """Add rows to the outbox."""
+    for event in _rows(EVENT, dict(zip(EVENT, columns, strict=True))):
+        _queue(tx, event)
+    return "INSERT"
+
+
+async def select_batch(tx: Transaction, shards: list[int], limit: int, without: list[str]) -> list[Row]:
+    """Return the first rows of each shard."""
+    counts: Counter[int] = Counter()
+    found = []
+    for _, row in sorted(tx.tables.outbox.items()):
+        wanted = row["shard"] in shards and row["refused"] is None and row["topic"] not in without
+        if wanted and counts[row["shard"]] < limit:
+            counts[row["shard"]] += 1
+            found.append(row)
+    return found
+
+
+async def delete_rows(tx: Transaction, ids: list[int]) -> str:
+    """Delete what is published; without waiting for the disk, so a crash may bring it back."""
+    for each in ids:
+        tx.delete_row(each)
+    return f"DELETE {len(ids)}"
+
+
+async def refuse(tx: Transaction, row_id: int, reason: str) -> str:
+    """Mark a row that Kafka never takes."""
+    tx.write(lambda: tx.tables.outbox[row_id].__setitem__("refused", reason))
+    return "UPDATE 1"
+
+
+async def redrive(tx: Transaction) -> str:
+    """Give refused rows to the relay once more."""
+    refused = [row for row in tx.tables.outbox.values() if row["refused"] is not None]
+    for row in refused:
+        tx.write(lambda row=row: row.__setitem__("refused", None))
+    return f"UPDATE {len(refused)}"
+
+
+async def backlog(tx: Transaction) -> list[Row]:
+    """Return what waits, by topic."""
+    rows: dict[str, list[Row]] = {}
+    for row in tx.tables.outbox.values():
+        rows.setdefault(row["topic"], []).append(row)
+    return [{"topic": topic, "waiting": len(each), "refused": 0, "lag_s": 0.0} for topic, each in sorted(rows.items())]
+
+
+async def unsent(tx: Transaction, before: datetime, limit: int) -> list[Row]:
+    """Return rows that wait for long."""
+    rows = [row for _, row in sorted(tx.tables.outbox.items())]
+    late = [row for row in rows if row["refused"] is not None or row["create_time"] < before]
+    return [{**row, "key": row["key"].decode()} for row in late[:limit]]
+
+
+async def still_unsent(tx: Transaction, ids: list[int]) -> list[Row]:
+    """Return which rows are there."""
+    return [{"id": each} for each in ids if each in tx.tables.outbox]
+
+
+async def stuck(tx: Transaction, before: datetime, limit: int) -> list[Row]:
+    """Return orders that wait for long."""
+    waiting = [row for row in tx.tables.orders.values() if row["state"] == "PENDING" and row["update_time"] < before]
+    return sorted(waiting, key=lambda row: row["create_time"])[:limit]
+
+
+async def join_relays(tx: Transaction, *name: int) -> list[Row]:
+    """Be counted among the relays."""
+    return [{"lock": tx.session.try_lock(name, shared=True)}]
+
+
+async def count_relays(tx: Transaction, *name: int) -> list[Row]:
+    """Count them."""
+    return [{"count": tx.session.holders(name)}]
+
+
+async def lock_shard(tx: Transaction, *name: int) -> list[Row]:
+    """Claim a shard."""
+    return [{"lock": tx.session.try_lock(name)}]
+
+
+async def unlock_shard(tx: Transaction, *name: int) -> list[Row]:
+    """Give a shard back."""
+    tx.session.unlock(name)
+    return [{"unlock": True}]
+
+
+async def try_lock(tx: Transaction, name: int) -> list[Row]:
+    """Be the only one."""
+    return [{"lock": tx.session.try_lock(name)}]
+
+
+async def notify(tx: Transaction, channel: str, payload: str = "") -> list[Row]:
+    """Notify those who listen, after the commit."""
+    tx.write(lambda: tx.notify(channel, payload))
+    return [{"notify": ""}]
+
+
+async def probe(tx: Transaction) -> list[Row]:
+    """Answer."""
+    return [{"one": 1}]
+
+
+STATEMENTS: dict[str, Callable[..., Awaitable[Any]]] = {
+    sql.PLACE.text: place,
+    sql.SAVE.text: save,
+    sql.FIND.text: find,
+    sql.GET: get,
+    sql.OF_IDS: of_ids,
+    sql.GENERATION: generation,
+    sql.START_GENERATION: start_generation,
+    sql.SOLD: sold,
+    sql.OWNERS: owners,
+    sql.LOCK_FENCE: lock_fence,
+    sql.LOCK_FENCE_SHARED: lock_fence_shared,
+    sql.PRUNE_KEYS: prune_keys,
+    sql.UNSENT: unsent,
+    sql.STILL_UNSENT: still_unsent,
+    sql.STUCK: stuck,
+    sql.TRY_LOCK: try_lock,
+    sql.NOTIFY: notify,
+    sql.PROBE: probe,
+    "SELECT pg_notify($1, $2)": notify,
+    outbox.PUT: put,
+    outbox_backlog.BACKLOG: backlog,
+    outbox_backlog.REDRIVE: redrive,
+    outbox_shards.JOIN_RELAYS: join_relays,
+    outbox_shards.COUNT_RELAYS: count_relays,
+    outbox_shards.LOCK_SHARD: lock_shard,
+    outbox_shards.UNLOCK_SHARD: unlock_shard,
+    relay.SELECT_BATCH: select_batch,
+    relay.DELETE: delete_rows,
+    relay.REFUSE: refuse,
+}
