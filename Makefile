@@ -8,6 +8,7 @@
 #: LOG_LEVEL log level of the services: DEBUG, INFO (default), WARNING, ERROR
 #: TRACES 1: make up turns on tracing and starts a viewer; 0: turns it off
 #: OTEL_EXPORTER_OTLP_ENDPOINT where traces are sent (http://127.0.0.1:4317); not sent if unset
+#: SEEDS how many seeds make simulate runs (1000); SEED runs one of them
 #: SVC a service or a replica: orders, orders-0, kafka, inventory-0-envoy
 #: PYTHON the Python (3.11 or later) that installs everything else
 PYTHON ?= $(shell command -v /usr/bin/python3 || command -v python3)
@@ -134,7 +135,10 @@ breakers: ## outlier detection in every sidecar: which hosts are ejected and sin
 test: ## lint, then the unit, component and integration tests, the latter on a stack of their own
 	@$(DEVELOPER) test
 
-.PHONY: mutation
+.PHONY: simulate mutation
+
+simulate: ## deterministic simulation of both services in virtual time; SEEDS=1000, SEED=7 (one seed with its trace), DEFECTS=yes (which seed finds each planted defect)
+	@$(DEVELOPER) simulate --seeds="$(SEEDS)" --seed="$(SEED)" --defects="$(DEFECTS)"
 
 mutation: ## mutation testing of the core: which small changes no test detects; MODULES=part of a name, SAMPLE=mutants of each, STORES=no
 	@$(DEVELOPER) mutation --modules="$(MODULES)" --sample="$(SAMPLE)" --stores="$(STORES)"

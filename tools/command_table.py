@@ -43,6 +43,17 @@ COMMANDS = (
         needs=Needs.BROWSER,
     ),
     Command(
+        name="simulate",
+        help="run the whole system in one process, in virtual time, once for each seed: the seed draws what fails",
+        function="tools.suites:simulate_command",
+        needs=Needs.ENVIRONMENT,
+        arguments=(
+            Argument("--seeds", "SEEDS", "how many seeds, from 1 on; 1000 when it is not given"),
+            Argument("--seed", "SEED", "this one alone, with all that happened in it"),
+            Argument("--defects", "DEFECTS", "yes: plant each known defect, and tell which seed finds it"),
+        ),
+    ),
+    Command(
         name="mutation",
         help="mutation testing of the core: which small changes no test detects; an hour at most",
         function="tools.mutation.run:run",

@@ -30,6 +30,7 @@ COMPONENTS_SECONDS = 1200
 INTEGRATION_SECONDS = 1800
 RESILIENCE_SECONDS = 900
 BROWSER_SECONDS = 1200
+SEEDS = 1000
 SERVICES_AT_A_TIME = 3
 # They use fixed addresses and check timing: one after the other.
 RIGS = ("tests/system", "tests/mesh", "tests/components/edge", "tests/components/hops")
@@ -53,6 +54,16 @@ def integration_command(chosen: Settings, options: argparse.Namespace) -> int:
     state.claim(chosen)
     with exclusive(chosen, "tests"):
         return integration(of_tests(chosen), Progress(), options.tests)
+
+
+def simulate_command(chosen: Settings, options: argparse.Namespace) -> int:
+    """Run the simulation with so many seeds, or one, or with each of the planted defects."""
+    artifacts.contract(chosen, say=Progress().say)
+    words = [f"--seed={options.seed}"] if options.seed else [f"--seeds={options.seeds or SEEDS}"]
+    if options.defects == "yes":
+        words.append("--defects")
+    command = [str(chosen.venv / "bin" / "python"), "-m", "tests.simulation", *words]
+    return subprocess.run(command, cwd=chosen.checkout, check=False).returncode
 
 
 def all_command(settings: Settings, _options: argparse.Namespace) -> int:

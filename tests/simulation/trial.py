@@ -1,0 +1,24 @@
+"""One seed, with a defect or without."""
+
+from __future__ import annotations
+
+import contextlib
+
+from tests.simulation.defects import DEFECTS
+from tests.simulation.plan import draw
+from tests.simulation.run import OPERATIONS, Result, run
+
+
+def simulated(seed: int, *, operations: int = OPERATIONS, defect: str | None = None) -> Result:
+    """
+    Run the plan of *seed*, with *defect* planted.
+    """
+    with planted(defect):
+        return run(draw(seed, operations=operations))
+
+
+def planted(defect: str | None) -> contextlib.AbstractContextManager[object]:
+    """
+    Return what plants *defect* while it is entered.
+    """
+    return contextlib.nullcontext() if defect is None else DEFECTS[defect]()
