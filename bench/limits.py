@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import tempfile
@@ -70,7 +71,19 @@ def pgbench(settings: Settings, name: str, *, seconds: int, connections: int) ->
         if done.returncode:
             raise LoadFailed(f"pgbench failed: {done.stderr[-500:]}")
         took = [took_ms(line) for path in Path(folder).glob("took*") for line in path.read_text().splitlines()]
-    return called(took, failed=0, seconds=seconds)
+    if not took:
+        raise LoadFailed(f"pgbench stored nothing in {seconds} s")
+    return called(took, failed=0, seconds=len(took) / per_s(done.stdout))
+
+
+def per_s(told: str) -> float:
+    """
+    Return the transactions a second that pgbench tells, from when its connections were there.
+    """
+    found = re.search(r"^tps = ([0-9.]+) ", told, re.MULTILINE)
+    if found is None:
+        raise LoadFailed(f"pgbench tells no rate: {told[-500:]}")
+    return float(found[1])
 
 
 def took_ms(line: str) -> float:

@@ -50,14 +50,14 @@ def median(cell: Cell) -> float | None:
 
 def shown(cell: Cell) -> str:
     """
-    Return a cell as people read it: the median, and the lowest and the highest if there are several rounds.
+    Return a cell as people read it: the median, and the lowest and the highest if they differ.
     """
     if isinstance(cell, str):
         return cell
     if not cell:
         return ""
     middle = figure(statistics.median(cell))
-    return middle if len(cell) == 1 else f"{middle} ({figure(min(cell))} to {figure(max(cell))})"
+    return middle if min(cell) == max(cell) else f"{middle} ({figure(min(cell))} to {figure(max(cell))})"
 
 
 def figure(value: float) -> str:
@@ -101,13 +101,20 @@ def document(report: Report) -> dict[str, Any]:
     }
 
 
+def _shown_median(cell: Cell) -> str:
+    middle = median(cell)
+    return shown(cell) if middle is None else figure(middle)
+
+
 def _plain(cell: Cell) -> str | list[float]:
     return cell if isinstance(cell, str) else list(cell)
 
 
 def _table(section: Section) -> Iterable[str]:
+    # A line has no room for the spread of every part.
+    say = _shown_median if section.stacked else shown
     rows = [["", *section.columns]]
-    rows += [[row.name, *(shown(row.cells.get(column, ())) for column in section.columns)] for row in section.rows]
+    rows += [[row.name, *(say(row.cells.get(column, ())) for column in section.columns)] for row in section.rows]
     widths = [max(len(row[number]) for row in rows) for number in range(len(rows[0]))]
     for row in rows:
         cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]

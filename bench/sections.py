@@ -13,6 +13,7 @@ from bench.load import Load, LoadFailed, Measured
 from bench.peer.running import Peer
 from bench.results import Row, Section
 from bench.running import Running, draw_tokens
+from bench.target import Target
 from stack.progress import Progress
 from stack.topology.addresses import Host, Network, Port
 from stack.topology.plan import REPLICAS
@@ -58,7 +59,7 @@ def closed_loop(bench: Bench) -> Iterator[Section]:
     Orders by as many callers as there are connections, each waiting for its answer, all kinds in turn.
     """
     rest: dict[str, list[Measured]] = {"ours": [], "peer": []}
-    calls: dict[str, list[Called] | str] = {"gRPC, through the mesh": [], "gRPC, straight to orders": []}
+    calls: dict[str, list[_Grpc] | str] = {"gRPC, through the mesh": [], "gRPC, straight to orders": []}
     for target in (bench.ours, bench.peer):
         load.run(target, replace(bench.load, seconds=3))
     for number in range(bench.rounds):
@@ -70,17 +71,18 @@ def closed_loop(bench: Bench) -> Iterator[Section]:
                     told.append(_grpc(bench, straight="straight" in name))
                 except NOT_THERE as why:
                     calls[name] = str(why)
-                bench.rest()
     measured = [*rest["ours"], *rest["peer"]]
     rows = [tables.row("ours, REST through the edge", rest["ours"])]
-    rows += [tables.missing(n, t) if isinstance(t, str) else tables.row_of_calls(n, t) for n, t in calls.items()]
+    rows += [_row_of_grpc(name, told) for name, told in calls.items()]
     rows.append(tables.row("peer, REST", rest["peer"]))
     yield Section(
         f"Orders in a closed loop, {bench.load.connections} callers", ORDERS, rows, bars=("orders/s", "p99 ms")
     )
-    yield tables.by_part(
-        "CPU seconds per 1,000 orders, by part", {name: [each.cpu_s for each in told] for name, told in rest.items()}
-    )
+    by_part: dict[str, list[Mapping[str, float]]] = {
+        f"{name}, REST": [each.cpu_s for each in told] for name, told in rest.items()
+    }
+    by_part |= {name: [each.cpu_s for each in told] for name, told in calls.items() if not isinstance(told, str)}
+    yield tables.by_part("CPU seconds per 1,000 orders, by part", by_part)
     ratios = {
         column: versus.ratios(measured, field)
         for column, field in tables.COLUMNS.items()
@@ -99,17 +101,18 @@ def fixed_rates(bench: Bench) -> Iterator[Section]:
     Orders that arrive at a rate, whether or not answers come.
     """
     slowest = min(load.run(each, replace(bench.load, seconds=3)).orders_per_s for each in (bench.ours, bench.peer))
+    targets: list[Target] = [bench.ours, bench.peer]
     rows = []
     for share in SHARES:
         rate = max(1, round(slowest * share))
-        for target in (bench.ours, bench.peer):
-            name = f"{target.name}, {rate}/s arrive"
-            try:
-                called = [open_loop.place(target, rate=rate, seconds=bench.load.seconds) for _ in range(bench.rounds)]
-                rows.append(tables.row_of_calls(name, called))
-            except NOT_THERE as why:
-                rows.append(tables.missing(name, why))
-            bench.rest()
+        told: dict[str, list[Called]] = {bench.ours.name: [], bench.peer.name: []}
+        try:
+            for target in targets * bench.rounds:
+                told[target.name].append(open_loop.place(target, rate=rate, seconds=bench.load.seconds))
+                target.come_to_rest()
+            rows += [tables.row_of_calls(f"{name}, {rate}/s arrive", rounds) for name, rounds in told.items()]
+        except NOT_THERE as why:
+            rows.append(tables.missing(f"{rate}/s arrive", why))
     note = "latency from when an order was due to arrive (vegeta); rates are shares of what the slower one takes"
     yield Section("Orders at fixed rates, open loop", CALLS, rows, note=note, bars=("p99 ms",))
 
@@ -192,7 +195,7 @@ def while_watched(bench: Bench) -> Iterator[Section]:
     ours, rows = bench.ours, []
     for count in WATCHERS:
         orders = reads.owned(ours, count)
-        name = f"{len(orders)} watchers"
+        name = f"{len(orders)} watching"
         try:
             told = [_watched(ours, orders, bench.load) for _ in range(bench.rounds)]
             memory = [ours.parts.memory_mb().get("orders", 0.0)]
@@ -233,14 +236,33 @@ def _watched(ours: Running, orders: Sequence[tuple[str, str]], wanted: Load) -> 
     return watching.during(f"127.0.0.1:{ours.settings.port}", orders, lambda: load.run(ours, wanted))
 
 
-def _grpc(bench: Bench, *, straight: bool) -> Called:
+@dataclass(frozen=True)
+class _Grpc:
+    """A round of ghz, and the CPU seconds of each part for 1,000 orders."""
+
+    called: Called
+    cpu_s: Mapping[str, float]
+
+
+def _row_of_grpc(name: str, told: Sequence[_Grpc] | str) -> Row:
+    if isinstance(told, str):
+        return tables.missing(name, told)
+    row = tables.row_of_calls(name, [each.called for each in told])
+    return Row(name, {**row.cells, "CPU s per 1,000": [sum(each.cpu_s.values()) for each in told]})
+
+
+def _grpc(bench: Bench, *, straight: bool) -> _Grpc:
     ours = bench.ours
     network = Network(ours.settings.network)
     replicas = [str(network.at(Host.ORDERS, Port.APPLICATION, replica)) for replica in REPLICAS]
     addresses = replicas if straight else [f"127.0.0.1:{ours.settings.port}"]
     metadata = {"x-customer-id": "bench-{{.WorkerID}}"} if straight else bench.metadata()
-    return rpc.place(
+    before = ours.parts.cpu_s()
+    called = rpc.place(
         *(ours.settings, addresses, metadata, ours.products),
         seconds=bench.load.seconds,
         workers=bench.load.connections,
     )
+    ours.come_to_rest()
+    spent = load.used(before, ours.parts.cpu_s())
+    return _Grpc(called, {part: 1000 * seconds / called.served for part, seconds in spent.items()})

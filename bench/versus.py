@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import statistics
 import time
 from collections.abc import Sequence
@@ -45,6 +46,8 @@ def main() -> None:
     Start the naive stack, measure both, and print what came of it.
     """
     options = _options()
+    # What was started is ended, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     mine = settings.read(os.environ, checkout=CHECKOUT)
     ours = running.prepare(OURS, str(mine.state), str(mine.port))
     wanted = Load(connections=options.connections, seconds=options.seconds)

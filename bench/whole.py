@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -42,13 +43,16 @@ def main() -> None:
     Start the naive stack, measure, and write the report.
     """
     options = _options()
+    # What was started is ended, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     mine, progress = settings.read(os.environ, checkout=CHECKOUT), Progress()
     ours = running.prepare(versus.OURS, str(mine.state), str(mine.port))
     wanted = Load(connections=options.connections, seconds=options.seconds)
     with peer_running(versus.beside(mine), progress) as peer:
+        begun = facts(wanted, options.rounds)
         bench = Bench(ours, peer, wanted, options.rounds, options.stored, options.backlog, progress)
         told = measure(bench, options.only)
-    report = Report(facts(wanted, options.rounds), told, sections.last_line(told))
+    report = Report(begun, told, sections.last_line(told))
     folder = Path(options.out) if options.out else mine.state / "bench"
     write(report, folder)
     print(results.text(report))

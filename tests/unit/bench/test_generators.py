@@ -67,6 +67,13 @@ def test_a_line_of_pgbench_is_read():
     assert limits.took_ms("0 199 2241 0 1175850568 995598") == 2.241
 
 
+def test_the_time_that_pgbench_takes_to_connect_does_not_count():
+    told = "initial connection time = 254.254 ms\ntps = 583.277436 (without initial connection time)\n"
+    assert limits.per_s(told) == 583.277436
+    with pytest.raises(LoadFailed, match="no rate"):
+        limits.per_s("pgbench: fatal")
+
+
 def test_an_envoy_alone_listens_where_it_is_told():
     (listener,) = limits.direct_response(Endpoint("127.9.50.1", 8080))["static_resources"]["listeners"]
     assert listener["address"]["socket_address"] == {"address": "127.9.50.1", "port_value": 8080}

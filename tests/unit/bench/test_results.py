@@ -18,13 +18,14 @@ ORDERS = Section(
     ],
     bars=("orders/s",),
 )
-PARTS = Section("CPU", ("a", "b"), [Row("ours", {"a": [1.0], "b": [2.0]})], bars=("a", "b"), stacked=True)
+PARTS = Section("CPU", ("a", "b"), [Row("ours", {"a": [1.0, 1.5, 0.5], "b": [2.0]})], bars=("a", "b"), stacked=True)
 REPORT = Report({"cores": "2"}, [ORDERS, PARTS], "ours / peer: 2.20 times the orders/s")
 
 
 def test_a_cell_is_shown_as_its_median_and_its_spread():
     assert results.shown([410.0, 390.0, 450.0]) == "410 (390 to 450)"
     assert results.shown([1.234]) == "1.23"
+    assert results.shown([0.0, 0.0]) == "0"
     assert results.shown("not measured: no Go") == "not measured: no Go"
     assert results.shown([]) == ""
 
@@ -42,6 +43,11 @@ def test_the_text_has_every_row_and_ends_with_the_last_line():
     assert any("ours" in line and "410 (390 to 450)" in line and "174" in line for line in lines)
     assert any("gRPC" in line and "no Go" in line for line in lines)
     assert lines[-1] == "ours / peer: 2.20 times the orders/s"
+
+
+def test_parts_are_told_without_their_spread_in_the_text_and_with_it_on_the_page():
+    assert "0.5 to" not in results.text(REPORT)
+    assert "1 (0.500 to 1.50)" in page(REPORT)
 
 
 def test_the_document_has_every_round():
