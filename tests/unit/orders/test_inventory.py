@@ -11,7 +11,8 @@ from shop.inventory.v1 import inventory_pb2, inventory_service_pb2
 from structlog.testing import capture_logs
 
 from orders_svc.breaker import Breaker
-from orders_svc.inventory_client import HoldBatcher, MeshInventory
+from orders_svc.discrepancies import HoldSeen, StockSeen
+from orders_svc.inventory_client import HoldBatcher, MeshInventory, MeshStock, hold_of
 from orders_svc.order import Line
 from runtime.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, Unavailable
 from runtime.money import Money
@@ -188,3 +189,171 @@ async def test_the_log_tells_once_when_the_mesh_refuses_and_once_when_it_stops(i
 
 def gauge():
     return REGISTRY.get_sample_value("orders_breaker_open", {"host": "inventory.test"})
+
+
+def counted(outcome):
+    return REGISTRY.get_sample_value("orders_holds_total", {"outcome": outcome}) or 0
+
+
+async def test_holds_are_counted_by_what_became_of_them(inventory, stub):
+    before = {outcome: counted(outcome) for outcome in ("held", "refused", "failed")}
+    await inventory.hold(uuid.uuid4(), LINES)
+    for error in (FailedPrecondition("no", reason="OUT_OF_STOCK"), Unavailable("rebuilding")):
+        stub.answer = refused(error)
+        with pytest.raises((FailedPrecondition, Unavailable)):
+            await inventory.hold(uuid.uuid4(), LINES)
+    assert {outcome: counted(outcome) - number for outcome, number in before.items()} == dict.fromkeys(before, 1)
+
+
+async def test_whether_inventory_answered_lately_is_known(inventory, stub):
+    assert not inventory.answered_within(3600)
+    stub.failure = rpc_error(grpc.StatusCode.UNAVAILABLE, "x")
+    with pytest.raises(Unavailable):
+        await inventory.hold(uuid.uuid4(), LINES)
+    assert not inventory.answered_within(3600)
+    stub.failure = None
+    await inventory.hold(uuid.uuid4(), LINES)
+    assert inventory.answered_within(3600)
+    assert not inventory.answered_within(-1)
+
+
+@pytest.mark.parametrize(("said_s", "told_s"), [(7, 7), (None, 1)])
+async def test_who_has_to_wait_is_told_how_long(inventory, stub, said_s, told_s):
+    stub.answer = refused(Unavailable("rebuilding", retry_after_s=said_s))
+    with pytest.raises(Unavailable) as raised:
+        await inventory.hold(uuid.uuid4(), LINES)
+    assert raised.value.retry_after_s == told_s
+
+
+@pytest.mark.parametrize(("said", "errors"), [("HOLD_RELEASED", 0), ("SOMETHING_NEW", 1)])
+async def test_a_refusal_that_nobody_knows_is_logged(inventory, stub, said, errors):
+    stub.answer = refused(FailedPrecondition("of it", reason=said))
+    with capture_logs() as logs, pytest.raises((FailedPrecondition, InvalidArgument)):
+        await inventory.hold(uuid.uuid4(), LINES)
+    assert len([each for each in logs if each["log_level"] == "error"]) == errors
+
+
+async def test_a_batcher_counts_who_waits_for_it():
+    ending = asyncio.Event()
+
+    async def answer(requests):
+        await ending.wait()
+        return list(requests)
+
+    batcher = HoldBatcher(answer, max_batch=10)
+    assert batcher.load == 0
+    waiting = [asyncio.create_task(batcher.submit(number)) for number in range(3)]
+    await asyncio.sleep(0)
+    assert batcher.load == 3
+    ending.set()
+    await asyncio.gather(*waiting)
+    assert batcher.load == 0
+
+
+async def test_a_hold_of_an_order_that_will_never_be_is_given_back(inventory, stub):
+    given_back = []
+
+    async def release(request, timeout):  # noqa: ASYNC109 - gRPC's own form
+        given_back.append(request.name)
+        if len(given_back) > 1:
+            raise rpc_error(grpc.StatusCode.FAILED_PRECONDITION, "no")
+
+    stub.ReleaseHold, order = release, uuid.uuid4()
+    await inventory.release(order)
+    assert given_back == [f"holds/{order}"]
+    with pytest.raises(Unavailable):
+        await inventory.release(order)
+
+
+def test_a_hold_ends_when_it_says():
+    message = inventory_pb2.Hold(generation=4)
+    message.expire_time.FromSeconds(60)
+    assert hold_of(message).expire_time.timestamp() == 60
+
+
+class Pages:
+    """The calls of operators' tools; each list has three pages."""
+
+    def __init__(self):
+        self.asked = []
+        self.failure = None
+        self.holds = []
+
+    def _page(self, request):
+        page = int(request.page_token or 0)
+        return page, str(page + 1) if page < 2 else ""
+
+    async def ListHolds(self, request, timeout):  # noqa: ASYNC109 - gRPC's own form
+        page, token = self._page(request)
+        lines = [inventory_pb2.HoldLine(product="products/tea", quantity=page + 1)]
+        holds = [inventory_pb2.Hold(name=f"holds/{uuid.UUID(int=page)}", generation=page, lines=lines)]
+        return inventory_service_pb2.ListHoldsResponse(holds=holds, next_page_token=token)
+
+    async def ListProducts(self, request, timeout):  # noqa: ASYNC109 - gRPC's own form
+        page, token = self._page(request)
+        stock = inventory_pb2.Stock(on_hand=9, available=4, held=3, sold=2)
+        products = [inventory_pb2.Product(name=f"products/{page}", stock=stock)]
+        return inventory_service_pb2.ListProductsResponse(products=products, next_page_token=token)
+
+    async def BatchGetHolds(self, request, timeout):  # noqa: ASYNC109 - gRPC's own form
+        self.asked.append(list(request.names))
+        return inventory_service_pb2.BatchGetHoldsResponse(holds=self.holds)
+
+    async def _noted(self, request, timeout):  # noqa: ASYNC109 - gRPC's own form
+        self.asked.append(request)
+        if self.failure:
+            raise self.failure
+
+    CommitHold = ReleaseHold = RebuildStock = _noted
+
+
+@pytest.fixture
+def pages():
+    return Pages()
+
+
+async def test_every_page_of_open_holds_and_of_products_is_read(pages):
+    stock = MeshStock(pages)
+    holds = [hold async for page in stock.open_holds() for hold in page]
+    assert holds == [HoldSeen(uuid.UUID(int=n), n, {"products/tea": n + 1}) for n in range(3)]
+    assert await stock.stock() == [StockSeen(f"products/{n}", 9, 4, 3, 2) for n in range(3)]
+
+
+async def test_where_an_orders_hold_stands_is_asked_of_inventory(pages):
+    stock, order = MeshStock(pages), uuid.uuid4()
+    assert await stock.state_of_hold(order) is None
+    assert pages.asked == [[f"holds/{order}"]]
+    held = inventory_pb2.Hold(state=inventory_pb2.Hold.HELD)
+    held.expire_time.FromSeconds(60)
+    pages.holds = [held]
+    state, expires = await stock.state_of_hold(order)
+    assert (state, expires.timestamp()) == ("HELD", 60)
+    pages.holds = [inventory_pb2.Hold(state=inventory_pb2.Hold.COMMITTED)]
+    assert await stock.state_of_hold(order) == ("COMMITTED", None)
+
+
+async def test_what_is_repaired_is_asked_of_inventory(pages):
+    stock, order = MeshStock(pages), uuid.uuid4()
+    await stock.commit(order)
+    await stock.release(order)
+    await stock.rebuild(5)
+    commit, release, rebuild = pages.asked
+    assert commit == inventory_service_pb2.CommitHoldRequest(name=f"holds/{order}")
+    assert release == inventory_service_pb2.ReleaseHoldRequest(name=f"holds/{order}")
+    assert rebuild == inventory_service_pb2.RebuildStockRequest(generation=5)
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (grpc.StatusCode.FAILED_PRECONDITION, FailedPrecondition),
+        (grpc.StatusCode.UNAVAILABLE, Unavailable),
+        (grpc.StatusCode.INTERNAL, Unavailable),
+    ],
+)
+async def test_a_repair_that_inventory_refuses_is_told_as_such_and_what_else_fails_may_be_tried_again(
+    pages, code, told
+):
+    pages.failure = rpc_error(code, "x")
+    with pytest.raises(told):
+        await MeshStock(pages).commit(uuid.uuid4())
