@@ -1,0 +1,240 @@
+"""What operators are told and what they may do; and an order's life, from what everybody knows of it."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from shop.orders.v1 import operations_service_pb2 as messages
+from shop.orders.v1 import order_pb2
+
+from orders_svc import saga, wire
+from orders_svc.backlog import Backlog
+from orders_svc.dead_letters import DEAD_ORDERS
+from orders_svc.discrepancies import Kind as Difference
+from orders_svc.discrepancies import Report
+from orders_svc.operations import DEFAULT_REDRIVE, OperationsService
+from orders_svc.operations_ports import Answered, Unpublished, Version
+from orders_svc.order import State
+from orders_svc.refusals import OrderNotFound
+from orders_svc.timeline import Entry, Kind, Timelines
+from orders_svc.topics import ORDER_EVENTS
+from runtime.messaging.message import Message
+from runtime.messaging.redrive import Redriven
+from runtime.refusals import OperatorOnly
+
+ORDER = uuid.UUID(int=1)
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+PATH = saga.stages([1.0])
+SECOND = timedelta(seconds=1)
+
+
+class Context:
+    def __init__(self, operator=True):
+        self._operator = operator
+
+    def invocation_metadata(self):
+        return (("x-customer-id", "op"), ("x-operator", "true" if self._operator else "false"))
+
+
+class Parts:
+    """Everything that operators' calls are passed on to."""
+
+    def __init__(self):
+        self.asked = []
+
+    async def look(self):
+        return Backlog({State.PENDING: 3}, 4.5, 7, 1.25, 2, {"pending_orders": 5}, {DEAD_ORDERS: 6, "other.dead": 2})
+
+    async def run(self, *arguments, **named):
+        self.asked.append((arguments, named))
+        if arguments:
+            return Redriven({"a.dead": 3, "b.dead": 1}, {"a.dead": 2})
+        report = Report(orders=8, holds=9)
+        report.add(Difference.HOLD_DIFFERS, "orders/x", "holds 1", repaired=False)
+        report.add(Difference.STOCK_DIFFERS, "products/tea", "sold 1", repaired=True)
+        return report
+
+    async def redrive_rows(self):
+        return 4
+
+
+@pytest.fixture
+def parts():
+    return Parts()
+
+
+@pytest.fixture
+def service(parts):
+    return OperationsService(parts, parts, parts, parts, Timelines(Records(), Holds(), Letters(), PATH))
+
+
+CALLS = [
+    ("GetBacklog", messages.GetBacklogRequest()),
+    ("GetOrderTimeline", messages.GetOrderTimelineRequest(name=f"orders/{ORDER}")),
+    ("RedriveDeadLetters", messages.RedriveDeadLettersRequest()),
+    ("ReconcileOrders", messages.ReconcileOrdersRequest()),
+]
+
+
+@pytest.mark.parametrize(("method", "request_"), CALLS)
+async def test_only_operators_may(service, parts, method, request_):
+    with pytest.raises(OperatorOnly):
+        await getattr(service, method)(request_, Context(operator=False))
+    assert parts.asked == []
+
+
+async def test_the_backlog_is_told_with_its_numbers(service):
+    told = await service.GetBacklog(messages.GetBacklogRequest(), Context())
+    assert [(each.state, each.orders) for each in told.states] == [(order_pb2.Order.PENDING, 3)]
+    assert (told.oldest_pending_age.ToMilliseconds(), told.outbox_lag.ToMilliseconds()) == (4500, 1250)
+    assert (told.outbox_rows, told.refused_rows, told.dead_letters) == (7, 2, 8)
+    assert [(each.topic, each.messages) for each in told.topics] == [("pending_orders", 5)]
+    assert [(each.topic, each.messages) for each in told.dead_letter_topics] == [(DEAD_ORDERS, 6), ("other.dead", 2)]
+
+
+@pytest.mark.parametrize(("limit", "asked"), [(0, DEFAULT_REDRIVE), (7, 7)])
+async def test_dead_letters_and_rows_are_sent_on_their_way(service, parts, limit, asked):
+    told = await service.RedriveDeadLetters(messages.RedriveDeadLettersRequest(limit=limit), Context())
+    assert (told.redriven, told.passed_over, told.outbox_rows) == (4, 2, 4)
+    assert parts.asked == [((asked,), {"topic": ""})]
+
+
+async def test_of_one_topic_that_alone_is_sent(service, parts):
+    told = await service.RedriveDeadLetters(messages.RedriveDeadLettersRequest(topic="a.dead"), Context())
+    assert told.outbox_rows == 0
+    assert parts.asked == [((DEFAULT_REDRIVE,), {"topic": "a.dead"})]
+
+
+@pytest.mark.parametrize("only_look", [True, False])
+async def test_what_differs_is_told_and_repaired_if_that_is_wanted(service, parts, only_look):
+    told = await service.ReconcileOrders(messages.ReconcileOrdersRequest(validate_only=only_look), Context())
+    assert parts.asked == [((), {"only_look": only_look})]
+    assert (told.orders, told.holds, told.repaired, told.unrepaired) == (8, 9, 1, 1)
+    assert [(each.kind, each.subject, each.repaired) for each in told.discrepancies] == [
+        ("HOLD_DIFFERS", "orders/x", False),
+        ("STOCK_DIFFERS", "products/tea", True),
+    ]
+
+
+def version(number, state, at, reason=""):
+    order = order_pb2.Order(name=f"orders/{ORDER}", state=state, state_reason=reason, update_time=wire.timestamp(at))
+    return Version(number, order.SerializeToString(), f"orders-{number}", f"trace {number}")
+
+
+class Records:
+    """An order that waited for its stock, was confirmed a second later, and whose event Kafka has refused."""
+
+    def __init__(self, versions=None):
+        self.kept = versions
+        if versions is None:
+            self.kept = [
+                version(1, order_pb2.Order.PENDING, AT, "INVENTORY_UNAVAILABLE"),
+                version(2, order_pb2.Order.CONFIRMED, AT + SECOND),
+            ]
+
+    async def versions(self, order_id):
+        assert order_id == ORDER
+        return self.kept
+
+    async def answered(self, order_id, at):
+        assert at == [AT, AT + SECOND]
+        return [Answered("r", 1, AT)]
+
+    async def unpublished(self, order_id):
+        return [
+            Unpublished(ORDER_EVENTS, AT + 2 * SECOND, "too large"),
+            Unpublished(ORDER_EVENTS, AT + 3 * SECOND, None),
+        ]
+
+
+class Holds:
+    def __init__(self, state=("HELD", AT)):
+        self.state = state
+
+    async def state_of_hold(self, order_id):
+        return self.state
+
+
+class Letters:
+    async def of(self, topics, key):
+        assert key == str(ORDER).encode()
+        assert {*topics} >= {DEAD_ORDERS, PATH[0].topic}
+        at_ms = int((AT + 4 * SECOND).timestamp() * 1000)
+        told = {"reason": "POISON_MESSAGE", "error": "no", "deliveries": "3", "traceparent": "00-abc-def-01"}
+        return [
+            Message(DEAD_ORDERS, 1, 2, key, b"", told, at_ms),
+            Message(PATH[0].topic, 0, 5, key, b"", {"traceparent": "x"}, at_ms + 500),
+        ]
+
+
+async def test_an_orders_life_is_told_in_its_order():
+    told = await Timelines(Records(), Holds(), Letters(), PATH).of(ORDER)
+    assert told.order.state == order_pb2.Order.CONFIRMED
+    assert told.unknown == []
+    assert told.entries == [
+        Entry(
+            kind=Kind.CHANGED,
+            time=AT,
+            state=State.PENDING,
+            version=1,
+            detail="INVENTORY_UNAVAILABLE",
+            replica="orders-1",
+            trace_id="trace 1",
+        ),
+        Entry(kind=Kind.ANSWERED, time=AT, version=1, detail="request r"),
+        Entry(
+            kind=Kind.CHANGED,
+            time=AT + SECOND,
+            state=State.CONFIRMED,
+            version=2,
+            replica="orders-2",
+            trace_id="trace 2",
+        ),
+        Entry(kind=Kind.PUBLISHING_REFUSED, time=AT + 2 * SECOND, topic=ORDER_EVENTS, detail="too large"),
+        Entry(kind=Kind.UNPUBLISHED, time=AT + 3 * SECOND, topic=ORDER_EVENTS),
+        Entry(
+            kind=Kind.DEAD_LETTER,
+            time=AT + 4 * SECOND,
+            topic=DEAD_ORDERS,
+            detail=f"POISON_MESSAGE: no ({DEAD_ORDERS}/1/2)",
+            deliveries=3,
+            trace_id="abc",
+        ),
+        Entry(
+            kind=Kind.MESSAGE_WAITS,
+            time=AT + timedelta(seconds=4.5),
+            topic=PATH[0].topic,
+            detail=f"({PATH[0].topic}/0/5)",
+        ),
+        Entry(kind=Kind.STOCK_HELD, detail="until 2026-01-01T00:00:00+00:00"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "kinds"),
+    [(None, []), (("COMMITTED", None), [(Kind.STOCK_SOLD, "")]), (("RELEASED", None), [(Kind.STOCK_RELEASED, "")])],
+)
+async def test_where_its_stock_is_is_told_as_inventory_has_it(state, kinds):
+    told = await Timelines(Records(), Holds(state), Letters(), PATH).of(ORDER)
+    assert [(each.kind, each.detail) for each in told.entries if each.time is None] == kinds
+
+
+async def test_there_is_no_life_of_an_order_that_there_is_not():
+    with pytest.raises(OrderNotFound):
+        await Timelines(Records([]), Holds(), Letters(), PATH).of(ORDER)
+
+
+async def test_a_timeline_has_the_time_since_the_entry_before(service):
+    request = messages.GetOrderTimelineRequest(name=f"orders/{ORDER}")
+    told = await service.GetOrderTimeline(request, Context())
+    assert told.order.state == order_pb2.Order.CONFIRMED
+    first, answer, second, *_, last = told.entries
+    assert (first.kind, first.state, first.version) == (messages.OrderTimelineEntry.CHANGED, order_pb2.Order.PENDING, 1)
+    assert (first.replica, first.trace_id, first.detail) == ("orders-1", "trace 1", "INVENTORY_UNAVAILABLE")
+    assert first.time.ToDatetime(UTC) == AT
+    assert not first.HasField("after")
+    assert [each.after.ToMilliseconds() for each in (answer, second)] == [0, 1000]
+    assert not last.HasField("time")
+    assert not last.HasField("after")
+    waiting = next(each for each in told.entries if each.kind == messages.OrderTimelineEntry.DEAD_LETTER)
+    assert (waiting.topic, waiting.deliveries) == (DEAD_ORDERS, 3)
