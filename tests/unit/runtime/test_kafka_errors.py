@@ -1,0 +1,47 @@
+"""Kafka's errors in our words: what is worth a repeat, and of what."""
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from runtime.errors import InvalidArgument, Unavailable
+from runtime.messaging.errors import refusal, translated, unavailable
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "reason"),
+    [
+        (KafkaError.MSG_SIZE_TOO_LARGE, InvalidArgument, "RECORD_REFUSED"),
+        (KafkaError.INVALID_RECORD, InvalidArgument, "RECORD_REFUSED"),
+        (KafkaError.INVALID_MSG, InvalidArgument, "RECORD_REFUSED"),
+        (KafkaError.UNKNOWN_TOPIC_OR_PART, Unavailable, "TOPIC_UNAVAILABLE"),
+        (KafkaError._UNKNOWN_TOPIC, Unavailable, "TOPIC_UNAVAILABLE"),
+        (KafkaError._UNKNOWN_PARTITION, Unavailable, "TOPIC_UNAVAILABLE"),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, Unavailable, "TOPIC_UNAVAILABLE"),
+        (KafkaError.TOPIC_EXCEPTION, Unavailable, "TOPIC_UNAVAILABLE"),
+        (KafkaError._MSG_TIMED_OUT, Unavailable, "KAFKA_UNAVAILABLE"),
+        (KafkaError.NOT_ENOUGH_REPLICAS, Unavailable, "KAFKA_UNAVAILABLE"),
+    ],
+)
+def test_only_what_would_never_be_taken_is_refused(code, kind, reason):
+    told = refusal("t", KafkaError(code))
+    assert (type(told), told.reason, told.metadata["topic"]) == (kind, reason, "t")
+    assert (told.retry_after_s is not None) is (kind is Unavailable)
+    assert translated("t", KafkaException(KafkaError(code))).reason == reason
+
+
+def test_a_queue_that_is_full_is_worth_a_repeat():
+    told = translated("t", BufferError())
+    assert (type(told), told.reason) == (Unavailable, "KAFKA_UNAVAILABLE")
+    assert told.retry_after_s
+
+
+def test_what_is_no_record_is_refused():
+    told = translated("t", TypeError("no text"))
+    assert (type(told), told.reason, told.metadata) == (InvalidArgument, "RECORD_REFUSED", {"topic": "t"})
+    assert "no text" in told.message
+
+
+def test_a_kafka_that_does_not_answer_is_told_as_such():
+    told = unavailable(KafkaException(KafkaError(KafkaError._TRANSPORT)))
+    assert (told.reason, "does not answer" in told.message) == ("KAFKA_UNAVAILABLE", True)
+    assert told.retry_after_s
