@@ -25,14 +25,14 @@ done
 copies=$(( NODES < 3 ? NODES : 3 ))
 in_sync=$(( copies > 1 ? copies - 1 : 1 ))
 
-# What stores/kafka.properties leaves open.
+# The settings that stores/kafka.properties does not have.
 sed -e "s|\${node}|${NODE_ID:-$((own + 1))}|; s|\${voters}|$voters|; s|\${data}|/data/kafka|" \
   -e "s|\${listen}|:9092|; s|\${controller}|:9093|; s|\${advertised}|$(node "$own"):9092|" \
   -e "s|\${copies}|$copies|; s|\${in_sync}|$in_sync|" "$here/kafka.properties" > "$properties"
 
 options="-XX:+UseSerialGC -XX:ReservedCodeCacheSize=64m -XX:MaxDirectMemorySize=64m -XX:+ExitOnOutOfMemoryError
   -Djava.awt.headless=true -Dlog4j2.configurationFile=/opt/kafka/log4j2.xml"
-# $options is several words.
+# $options is split into words on purpose.
 # shellcheck disable=SC2086
 [ -f /data/kafka/meta.properties ] || java $options -Xmx128m -cp '/opt/kafka/libs/*' \
   kafka.tools.StorageTool format --ignore-formatted --cluster-id="$CLUSTER_ID" --config="$properties"

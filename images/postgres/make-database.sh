@@ -1,5 +1,5 @@
 #!/bin/sh
-# Patroni runs this once, on the first leader, when the cluster is new; $1 is a connection string.
+# Run by Patroni once, on the first leader of a new cluster; $1 is a connection string.
 # Makes the user and the database of orders, whose password is in ORDERS_PASSWORD.
 set -eu
 psql -X -v ON_ERROR_STOP=1 -v password="$ORDERS_PASSWORD" "$1" <<'SQL'

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The password goes in by standard input: a process's arguments can be read by others.
+# The password is passed on standard input, because other users can read a process's arguments.
 set -eu
 : "${REDIS_PASSWORD:?is not set}" "${MAXMEMORY:=256mb}"
 exec redis-server - <<C
