@@ -132,8 +132,8 @@ def test_the_client_library_repeats_exactly_what_may_be_repeated():
 
 # What each document says of whole statuses and codes, in the sentence that begins so.
 SAID = {
-    "web-clients.md": (r"^\| ([\d, ]+) \| send the same again", r"\d+", reasons.statuses),
-    "internal-services.md": (r"([A-Z_, ]+ and [A-Z_]+) may be repeated", r"[A-Z_]{2,}", lambda row: [row["code"]]),
+    "web-clients.md": (r"^\| ([\d, ]+) \| retry with the same key", r"\d+", reasons.statuses),
+    "internal-services.md": (r"([A-Z_, ]+ and [A-Z_]+) may be retried", r"[A-Z_]{2,}", lambda row: [row["code"]]),
 }
 
 
@@ -157,7 +157,9 @@ def test_what_conflicts_the_pages_call_repeatable_are_those_of_the_table():
         name: row["repeat"] for name, row in TOLD.items() if row["code"] == "ABORTED" and reasons.statuses(row)
     }
     web = (CHECKOUT / "docs" / "web-clients.md").read_text()
-    never, again = re.search(r"by its reason: (.*) never succeeds again.*; (.*) may be repeated", web).groups()
+    never, again = re.search(
+        r"by its reason: after (.*) read the order first, since a retry never succeeds.*; (.*) may be retried", web
+    ).groups()
     assert {name for name in conflicts if name in never} == {
         name for name, advice in conflicts.items() if advice == "read"
     }
