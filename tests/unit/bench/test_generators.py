@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench import limits, open_loop, reads, rpc, tables
+from bench import go_tools, limits, open_loop, reads, rpc, tables
 from bench.latencies import called, quantile
 from bench.load import LoadFailed
 from stack.topology.addresses import Endpoint
@@ -39,6 +39,18 @@ def test_a_ghz_that_was_served_nothing_is_no_measurement():
 def test_each_worker_of_ghz_has_a_value_and_the_template_ends():
     template = rpc.by_worker(["a", "b"])
     assert template == "{{if eq .WorkerID `g0c0`}}a{{else}}{{if eq .WorkerID `g1c1`}}b{{else}}a{{end}}{{end}}"
+
+
+def test_workers_of_ghz_are_named_by_their_connection_too():
+    named = rpc.by_worker([str(number) for number in range(10)])
+    assert "`g7c7`" in named
+    assert "`g8c0`" in named
+
+
+def test_without_go_a_generator_is_not_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(go_tools.NotThere, match="no Go"):
+        go_tools.find(SimpleNamespace(tools=tmp_path), "ghz")
 
 
 def test_every_call_of_an_open_loop_has_a_key_of_its_own(tmp_path):
