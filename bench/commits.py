@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench import quick
+from bench.command import command
 from stack import settings
 from stack.settings import CHECKOUT, Settings
 
@@ -30,7 +31,7 @@ def main() -> None:
     """
     options = _options()
     mine = settings.read(os.environ, checkout=CHECKOUT)
-    with _checked_out(options.base, beside=mine) as other:
+    with command(), _checked_out(options.base, beside=mine) as other:
         environment = {**os.environ, "STATE": str(other.state), "PORT": str(other.port), "NETWORK": ""}
         try:
             for checkout, chosen in ((other.checkout, environment), (CHECKOUT, dict(os.environ))):

@@ -6,18 +6,20 @@ import json
 import subprocess
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench import database
 from bench.target import Placed, Target
+from stack.errors import StackError
 from stack.settings import Settings
 
 SCRIPT = Path(__file__).with_name("orders.lua")
 SPARE_S = 30
+WARMING_S = 3
 
 
-class LoadFailed(Exception):
+class LoadFailed(StackError):
     """The load generator did not do its work; the message has what it said."""
 
 
@@ -103,6 +105,14 @@ def kafka_bytes(settings: Settings) -> int:
     Return how much the broker keeps of all topics; what it has deleted is not in it.
     """
     return sum(each.stat().st_size for each in (settings.data / "kafka-0").glob("*/*.log"))
+
+
+def warm(target: Target, load: Load) -> None:
+    """
+    Put *load* on *target* for a few seconds, and wait for what follows; whatever comes of it.
+    """
+    wrk(target, replace(load, seconds=WARMING_S))
+    target.come_to_rest()
 
 
 def used(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:

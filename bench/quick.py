@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from bench.load import Load, Measured, run
+from bench.command import command
+from bench.load import Load, Measured, run, warm
 from bench.running import prepare
 from bench.target import Target
 
@@ -35,7 +36,8 @@ def main() -> None:
     add_options(parser)
     add_batch(parser)
     options = parser.parse_args()
-    compare(options.stacks, options)
+    with command():
+        compare(options.stacks, options)
 
 
 def compare(places: Sequence[tuple[str, str, str]], options: argparse.Namespace) -> None:
@@ -55,18 +57,20 @@ def measure(stacks: Sequence[Target], load: Load, *, rounds: int) -> list[Measur
     Return *rounds* rounds on each of *stacks*, after one that only warms them.
     """
     measured = []
-    for number in range(rounds + 1):
+    for stack in stacks:
+        print(f"warming {stack.name}", file=sys.stderr, flush=True)
+        warm(stack, load)
+    for number in range(1, rounds + 1):
         # Who comes first changes from round to round.
         for stack in stacks if number % 2 else reversed(stacks):
-            result = run(stack, load if number else Load(connections=load.connections, seconds=3, batch=load.batch))
-            _say(number, rounds, result)
-            measured += [result] if number else []
+            measured.append(run(stack, load))
+            _say(number, rounds, measured[-1])
     return measured
 
 
 def _say(number: int, rounds: int, result: Measured) -> None:
-    what = f"round {number}/{rounds}" if number else "warming"
-    line = f"{what} {result.stack}: {result.orders_per_s:.0f} orders/s, {result.cpu_sum_s:.2f} CPU s per 1,000"
+    figures = f"{result.orders_per_s:.0f} orders/s, {result.cpu_sum_s:.2f} CPU s per 1,000"
+    line = f"round {number}/{rounds} {result.stack}: {figures}"
     print(f"{line}, load average {os.getloadavg()[0]:.1f}", file=sys.stderr, flush=True)
 
 

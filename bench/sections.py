@@ -61,7 +61,7 @@ def closed_loop(bench: Bench) -> Iterator[Section]:
     rest: dict[str, list[Measured]] = {"ours": [], "peer": []}
     calls: dict[str, list[_Grpc] | str] = {"gRPC, through the mesh": [], "gRPC, straight to orders": []}
     for target in (bench.ours, bench.peer):
-        load.run(target, replace(bench.load, seconds=3))
+        load.warm(target, bench.load)
     for number in range(bench.rounds):
         for target in (bench.ours, bench.peer) if number % 2 else (bench.peer, bench.ours):
             rest[target.name].append(load.run(target, bench.load))
@@ -100,8 +100,10 @@ def fixed_rates(bench: Bench) -> Iterator[Section]:
     """
     Orders that arrive at a rate, whether or not answers come.
     """
-    slowest = min(load.run(each, replace(bench.load, seconds=3)).orders_per_s for each in (bench.ours, bench.peer))
     targets: list[Target] = [bench.ours, bench.peer]
+    for target in targets:
+        load.warm(target, bench.load)
+    slowest = min(load.run(each, bench.load).orders_per_s for each in targets)
     rows = []
     for share in SHARES:
         rate = max(1, round(slowest * share))

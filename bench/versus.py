@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import statistics
 import time
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench import load, outage, quick, running
+from bench.command import command
 from bench.load import Load, Measured
 from bench.outage import Outage
 from bench.peer.running import running as peer_running
@@ -46,13 +46,12 @@ def main() -> None:
     Start the naive stack, measure both, and print what came of it.
     """
     options = _options()
-    # What was started is ended, as after Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    mine = settings.read(os.environ, checkout=CHECKOUT)
-    ours = running.prepare(OURS, str(mine.state), str(mine.port))
     wanted = Load(connections=options.connections, seconds=options.seconds)
-    with peer_running(beside(mine), Progress()) as naive:
-        result = compare([ours, naive], wanted, rounds=options.rounds)
+    with command():
+        mine = settings.read(os.environ, checkout=CHECKOUT)
+        ours = running.prepare(OURS, str(mine.state), str(mine.port))
+        with peer_running(beside(mine), Progress()) as naive:
+            result = compare([ours, naive], wanted, rounds=options.rounds)
     print(table(result))
     if options.json:
         Path(options.json).write_text(json.dumps(document(result), indent=2) + "\n")

@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import platform
-import signal
 import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -22,7 +21,8 @@ from pathlib import Path
 import psycopg
 
 from bench import quick, results, running, sections, versus
-from bench.load import Load, LoadFailed
+from bench.command import command
+from bench.load import Load
 from bench.page import page
 from bench.peer.running import running as peer_running
 from bench.results import Report, Section
@@ -35,7 +35,7 @@ from stack.settings import CHECKOUT
 STORED = (1_000, 100_000)
 MAX_STORED = 10_000_000
 # What one table meets shall not cost the others.
-FAILED = (LoadFailed, StackError, OSError, psycopg.Error, subprocess.SubprocessError)
+FAILED = (StackError, OSError, psycopg.Error, subprocess.SubprocessError)
 
 
 def main() -> None:
@@ -43,15 +43,14 @@ def main() -> None:
     Start the naive stack, measure, and write the report.
     """
     options = _options()
-    # What was started is ended, as after Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    mine, progress = settings.read(os.environ, checkout=CHECKOUT), Progress()
-    ours = running.prepare(versus.OURS, str(mine.state), str(mine.port))
-    wanted = Load(connections=options.connections, seconds=options.seconds)
-    with peer_running(versus.beside(mine), progress) as peer:
-        begun = facts(wanted, options.rounds)
-        bench = Bench(ours, peer, wanted, options.rounds, options.stored, options.backlog, progress)
-        told = measure(bench, options.only)
+    progress, wanted = Progress(), Load(connections=options.connections, seconds=options.seconds)
+    with command():
+        mine = settings.read(os.environ, checkout=CHECKOUT)
+        ours = running.prepare(versus.OURS, str(mine.state), str(mine.port))
+        with peer_running(versus.beside(mine), progress) as peer:
+            begun = facts(wanted, options.rounds)
+            bench = Bench(ours, peer, wanted, options.rounds, options.stored, options.backlog, progress)
+            told = measure(bench, options.only)
     report = Report(begun, told, sections.last_line(told))
     folder = Path(options.out) if options.out else mine.state / "bench"
     write(report, folder)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench import database
+from stack.errors import StackError
 from stack.run.start import last_lines
 from stack.topology.addresses import Endpoint
 from stack.topology.plan import Plan
@@ -29,7 +30,7 @@ START_S = 30
 STOP_S = 15
 
 
-class PeerFailed(Exception):
+class PeerFailed(StackError):
     """A service of the naive stack that does not start; the message has what it said."""
 
 
