@@ -54,6 +54,18 @@ async def test_a_finished_order_takes_no_key_of_its_own(store, redis):
     assert keys == {"products", "product", "receipts", "final", "ticks"}
 
 
+async def test_a_finished_order_takes_few_bytes(store, redis):
+    """As many in a shard as 10^6 orders are: these then fit into 64 MiB."""
+    shards, each = 100, 61
+    orders = [str(uuid.UUID(int=(4 * shard << 112) + number)) for shard in range(shards) for number in range(each)]
+    before = (await redis.info("memory"))["used_memory"]
+    for at in range(0, len(orders), 500):
+        await store.release([Return(order) for order in orders[at : at + 500]])
+    taken = (await redis.info("memory"))["used_memory"] - before
+    assert (await store.forget()).remembered == len(orders)
+    assert taken / len(orders) < 64
+
+
 async def aged(redis, store, order, ticks):
     """Let *order* have become final so much earlier, in steps of ten minutes."""
     shard = int(order_id(order)[:4], 16) // 4
