@@ -54,7 +54,7 @@ def changed(line: str, becomes: str) -> str:
 
 
 def _words(line: str) -> list[str]:
-    return re.findall(r"\w+(?:\.\d+)?|\S", line)
+    return re.findall(r"\w+(?:\.\d+)?|[<>=!]=|\S", line)
 
 
 def _in_common(left: Sequence[str], right: Sequence[str]) -> int:
