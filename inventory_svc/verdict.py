@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 from inventory_svc.generation import Position
 
@@ -27,8 +27,9 @@ class Verdict:
 
     found: Found
     reason: str | None = None
+    _: KW_ONLY
     usable: bool = False
-    above: int = 0
+    above: int
 
 
 def judge(found: Found, *, known: Position, accepted: int | None, retired: int) -> Verdict:
