@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -29,6 +30,7 @@ LEAST_TRIAL_S = 30.0
 # Of a test's time when it was traced, which is longer than usual.
 PATIENCE = 4
 GOAL = 0.9
+PAGE = "docs/mutation.md"
 ACCEPTED = Path(__file__).with_name("accepted.yaml")
 
 
@@ -162,6 +164,8 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     finally:
         worker.close()
     print(table(scores))
+    if trials.stores and not (trials.sample or options.modules or any(each.untried for each in scores)):
+        (settings.checkout / PAGE).write_text(page(scores, datetime.now(UTC).date()))
     return int(any(each.share < GOAL or each.untried for each in scores))
 
 
@@ -189,9 +193,22 @@ def tell(score: Score) -> Score:
     return score
 
 
+def page(scores: Iterable[Score], day: date) -> str:
+    """Return the document of a complete run."""
+    return f"""# Mutation testing of the core
+
+`make mutation` of {day}: changes each function of the core in small ways, one at a time, and runs the unit and
+component tests that call it. Detected are those that make a test fail, among all that are not accepted; what is
+accepted and why is in `tools/mutation/accepted.yaml`, which modules are not of the core and why in
+`tools/mutation/heart.py`. A complete run writes this page.
+
+{table(scores)}
+"""
+
+
 def table(scores: Iterable[Score]) -> str:
     """Return the scores as a table for a document."""
-    rows = ["| module | mutants | killed | accepted | survived | noticed |", "|---|---:|---:|---:|---:|---:|"]
+    rows = ["| module | mutants | killed | accepted | survived | detected |", "|---|---:|---:|---:|---:|---:|"]
     for each in scores:
         counts = (each.mutants, each.killed, each.accepted, len(each.survivors))
         rows.append(f"| `{each.module}` | {' | '.join(map(str, counts))} | {each.share:.0%} |")

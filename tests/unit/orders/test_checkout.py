@@ -11,8 +11,15 @@ from structlog.testing import capture_logs
 from orders_svc.api import http_code
 from orders_svc.checkout import Checkout
 from orders_svc.order import Draft, Line, State
-from orders_svc.ports import Stale, Unstorable
-from orders_svc.refusals import IllegalTransition, OrderBusy, OrderChanged, OrderNotFound, RequestRefused
+from orders_svc.ports import Fenced, Stale, Unstorable
+from orders_svc.refusals import (
+    IllegalTransition,
+    OrderBusy,
+    OrderChanged,
+    OrderNotFound,
+    RequestInProgress,
+    RequestRefused,
+)
 from runtime import deadline
 from runtime.caller import Caller
 from runtime.errors import FailedPrecondition, Unavailable
@@ -431,3 +438,15 @@ async def test_an_order_that_never_held_anything_gives_back_nothing(orders, inve
     await checkout.cancel(ANN, uuid.UUID(placed.name.removeprefix("orders/")))
     event = events_pb2.OrderEvent.FromString(orders.events[-1].value)
     assert (event.order.state, event.stock_generation) == (order_pb2.Order.CANCELLED, generation)
+
+
+async def test_a_request_that_can_be_neither_stored_nor_found_is_in_progress(checkout, orders):
+    async def fenced(placement):
+        raise Fenced
+
+    orders.place = fenced
+    wanted = draft()
+    with pytest.raises(RequestInProgress) as told:
+        await checkout.place(wanted)
+    assert told.value.metadata == {"request_id": wanted.request_id}
+    assert told.value.retry_after_s

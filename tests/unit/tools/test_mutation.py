@@ -5,6 +5,7 @@ import importlib
 import os
 import sys
 import time
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from tools.mutation import heart, mutants
 from tools.mutation.accepted import Accepted
 from tools.mutation.program import change
 from tools.mutation.results import Results, Suite
-from tools.mutation.run import ACCEPTED, Score
+from tools.mutation.run import ACCEPTED, Score, page
 from tools.mutation.trial import STOPPED, TOO_LONG, Finder, Instead, exchange, in_child
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -102,6 +103,13 @@ def test_the_share_is_of_what_was_tried_and_not_accepted():
     survivor = mutants.Mutant("m", "", 1, "a", "b")
     assert Score("m", killed=9, accepted=5, survivors=[survivor]).share == 0.9
     assert Score("m").share == 1
+
+
+def test_a_page_of_a_run_has_a_row_for_each_module_and_its_day():
+    survivor = mutants.Mutant("m", "", 1, "a", "b")
+    text = page([Score("m", killed=9, accepted=5, survivors=[survivor]), Score("n", killed=2)], date(2026, 1, 2))
+    assert "2026-01-02" in text
+    assert "| `m` | 15 | 9 | 5 | 1 | 90% |\n| `n` | 2 | 2 | 0 | 0 | 100% |\n" in text
 
 
 def test_the_changed_source_is_what_is_imported(monkeypatch):
