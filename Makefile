@@ -23,7 +23,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 .DEFAULT_GOAL := help
 .PHONY: mesh-apply mesh-delete mesh-diff mesh-dump breakers
 .PHONY: chaos chaos-all chaos-random
-.PHONY: bench bench-peer bench-quick reconcile redrive soak hostile help up down status slo logs stop start restart kill run demo order token clean protos lint unit components integration test
+.PHONY: bench bench-peer bench-quick reconcile redrive soak hostile help up down status slo logs stop start restart kill run sidecar example demo order token clean protos lint unit components integration test
 
 help: ## show the commands and the variables
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -59,6 +59,12 @@ kill: ## send SIGKILL to every replica of SVC, which stays down until make start
 
 run: ## run one replica of a running stack in the foreground, for example SVC=orders-0 LOG_LEVEL=DEBUG
 	@$(STACK) run "$(SVC)"
+
+sidecar: ## add a service of your own to the mesh while this runs: identity, registry entry, sidecar; SVC=its name
+	@$(STACK) sidecar "$(SVC)"
+
+example: ## run the example of docs/internal-services.md: a service joins the mesh and places an order
+	@$(STACK) example
 
 demo: ## place an order with curl; show the response, its row and its event
 	@$(STACK) demo

@@ -24,7 +24,7 @@ from orders_svc.listing import PLACE_BYTES, Listing
 from orders_svc.migrations import migrate
 from orders_svc.operations import OperationsService
 from orders_svc.schedule import background
-from orders_svc.settings import DOMAIN, SERVICES, Settings
+from orders_svc.settings import DOMAIN, LISTED, SERVICES, Settings
 from orders_svc.timeline import Timelines
 from orders_svc.watch import Subscriptions
 from orders_svc.wiring import built
@@ -83,6 +83,7 @@ async def serve(settings: Settings) -> None:
             settings,
             domain=DOMAIN,
             services=SERVICES,
+            listed=LISTED,
             servicers=[
                 (order_service_pb2_grpc.add_OrderServiceServicer_to_server, orders),
                 (allocation_service_pb2_grpc.add_AllocationServiceServicer_to_server, allocations),

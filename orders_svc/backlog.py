@@ -11,8 +11,9 @@ from prometheus_client import Gauge
 
 from orders_svc import saga
 from orders_svc.dead_letters import GROUP, SOURCES
-from orders_svc.operations_ports import Lags, Waits
+from orders_svc.operations_ports import Lags, PendingNow, WaitingNow, Waits
 from orders_svc.order import State
+from runtime.errors import Unavailable
 
 PENDING = Gauge("orders_pending", "Orders that wait for their stock.")
 OLDEST = Gauge("orders_pending_oldest_seconds", "How long the oldest of them has been waiting.")
@@ -20,6 +21,7 @@ LAG = Gauge("orders_saga_lag", "Messages of the saga's topics that are not worke
 DEAD_LETTERS = Gauge("orders_dead_letters", "Messages in a dead-letter topic that were not redriven.", ["topic"])
 # Several operators who look at once share a look.
 FRESH_S = 3.0
+NOTHING = WaitingNow({}, PendingNow(0, 0.0), 0, 0.0, 0)
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Backlog:
     refused_rows: int
     topics: Mapping[str, int]
     dead_letters: Mapping[str, int]
+    unknown: Sequence[str] = ()  # what could not be asked, and why
 
 
 class BacklogMonitor:
@@ -48,7 +51,7 @@ class BacklogMonitor:
 
     async def look(self) -> Backlog:
         """
-        Return the backlog; raises `Unavailable` if the database or Kafka can't be asked.
+        Return the backlog, without what can't be asked; raises `Unavailable` if that is everything.
         """
         async with self._looking:
             if self._last is None or time.monotonic() - self._looked_at > FRESH_S:
@@ -57,8 +60,16 @@ class BacklogMonitor:
             return self._last
 
     async def _look(self) -> Backlog:
-        waiting = await self._waits.waiting()
-        lags = await self._lags.of(self._groups)
+        waiting, lags = await asyncio.gather(self._waits.waiting(), self._lags.of(self._groups), return_exceptions=True)
+        unknown = []
+        if isinstance(waiting, BaseException):
+            unknown.append(f"PostgreSQL: {_reason(waiting)}")
+            if isinstance(lags, BaseException):
+                raise waiting
+            waiting = NOTHING
+        if isinstance(lags, BaseException):
+            unknown.append(f"Kafka: {_reason(lags)}")
+            lags = {}
         return Backlog(
             states=waiting.states,
             oldest_pending_s=waiting.pending.oldest_s,
@@ -66,7 +77,8 @@ class BacklogMonitor:
             outbox_lag_s=waiting.outbox_lag_s,
             refused_rows=waiting.refused_rows,
             topics={topic: count for topic, count in lags.items() if topic not in SOURCES},
-            dead_letters={topic: lags.get(topic, 0) for topic in SOURCES},
+            dead_letters={topic: lags.get(topic, 0) for topic in SOURCES} if lags else {},
+            unknown=tuple(unknown),
         )
 
     async def measure(self) -> None:
@@ -79,3 +91,10 @@ class BacklogMonitor:
         for topic, count in (await self._lags.of(self._groups)).items():
             gauge = DEAD_LETTERS if topic in SOURCES else LAG
             gauge.labels(topic).set(count)
+
+
+def _reason(error: BaseException) -> str:
+    """Why something can't be asked; whatever else is wrong is raised."""
+    if isinstance(error, Unavailable):
+        return error.message
+    raise error

@@ -103,6 +103,7 @@ def _backlog_message(backlog: Backlog) -> operations_service_pb2.GetBacklogRespo
         topics=_topic_lags(backlog.topics),
         dead_letters=sum(backlog.dead_letters.values()),
         dead_letter_topics=_topic_lags(backlog.dead_letters),
+        unknown=backlog.unknown,
     )
 
 

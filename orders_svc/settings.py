@@ -17,6 +17,12 @@ SERVICES = (
     "shop.orders.v1.AllocationService",
     "shop.orders.v1.OperationsService",
 )
+# Reflection is answered here for callers at the edge, so it names what the edge serves.
+LISTED = (
+    "shop.orders.v1.OrderService",
+    "shop.orders.v1.OperationsService",
+    "shop.inventory.v1.InventoryService",
+)
 
 
 class Settings(ServiceSettings):

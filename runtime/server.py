@@ -36,7 +36,8 @@ class Server:
     """
     Serves *servicers*, and keeps the *work* beside them going, until SIGTERM.
 
-    *services* are the full names of what is served. It starts as SERVING unless
+    *services* are the full names of what is served; *listed* those that reflection
+    names, the same unless it speaks for more than itself. It starts as SERVING unless
     *ready* is False; `set_ready` changes that. Readiness must not depend on what
     all replicas share, or one fault there takes every replica away at once.
     *on_drain* is called when the end begins, to end what would not end by itself.
@@ -52,6 +53,7 @@ class Server:
         work: Mapping[str, background.Work] | None = None,
         ready: bool = True,
         on_drain: Callable[[], None] | None = None,
+        listed: Sequence[str] | None = None,
     ) -> None:
         self._settings = settings
         self._work = dict(work or {})
@@ -71,7 +73,7 @@ class Server:
             add(servicer, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         count_from_zero(services)
-        names = (*services, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        names = (*(services if listed is None else listed), health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
 
     async def set_ready(self, ready: bool) -> None:

@@ -111,6 +111,17 @@ COMMANDS = (
         arguments=(Argument("service", "SVC", "one process", required="SVC=orders-0"),),
     ),
     Command(
+        name="sidecar",
+        help="a service of your own in the mesh, with an identity and a sidecar, for as long as this runs",
+        function="stack.commands.sidecar:run",
+        arguments=(Argument("service", "SVC", "the service's name", required="SVC=subscriptions"),),
+    ),
+    Command(
+        name="example",
+        help="a service of its own joins the mesh and places an order: docs/internal-services.md, step by step",
+        function="stack.commands.example:run",
+    ),
+    Command(
         name="demo",
         help="place an order with curl; show the response, its row and its event",
         function="stack.commands.demo:run",

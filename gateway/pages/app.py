@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -52,12 +52,15 @@ class Help:
     """
     Links on the board: the runbook of each alert, and the browser URLs of Prometheus and the trace viewer.
 
-    A URL is empty if there is none; a trace's id is appended to *traces*.
+    A URL is empty if there is none; a trace's id is appended to *traces*, a query to *graph*. *figures*
+    are the queries behind the board's numbers.
     """
 
     runbooks: Mapping[str, str]
     prometheus: str = ""
     traces: str = ""
+    graph: str = ""
+    figures: Mapping[str, str] = field(default_factory=dict)
 
 
 NO_HELP = Help({})

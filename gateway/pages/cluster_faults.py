@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.pages.faults import Json, NoSuchFault, faults_of
+from gateway.pages.faults import Json, NoSuchFault, faults_of, key_of, unheard
 from gateway.pages.kubernetes import Kubernetes
 from runtime.errors import FailedPrecondition
 
@@ -26,7 +26,12 @@ class ClusterFaults:
         Return the faults of every VirtualService that has one; raises `KubernetesAway` if Kubernetes does not answer.
         """
         services = await self._kubernetes.items(self._path)
-        return [fault | {"file": "applied"} for service in services for fault in faults_of(service)]
+        behind = unheard(services)
+        return [
+            fault | {"file": "applied", "behind": behind.get(key_of(service), "")}
+            for service in services
+            for fault in faults_of(service)
+        ]
 
     async def lift(self, name: str) -> None:
         """

@@ -8,7 +8,7 @@ the files in the folders are hand-written and not changed here.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,12 +51,12 @@ class Found:
     @property
     def name(self) -> str:
         """Its name."""
-        return str((self.service.get("metadata") or {}).get("name", ""))
+        return self.key[1]
 
     @property
     def key(self) -> tuple[str, str]:
         """The key by which another resource replaces it."""
-        return str((self.service.get("metadata") or {}).get("namespace", "default")), self.name
+        return key_of(self.service)
 
 
 class FaultFiles:
@@ -80,7 +80,13 @@ class FaultFiles:
         await asyncio.to_thread(self._lift, name)
 
     def _active(self) -> list[Json]:
-        return [fault | {"file": each.path.name} for each in self._in_force() for fault in faults_of(each.service)]
+        found = self._in_force()
+        behind = unheard([each.service for each in found])
+        return [
+            fault | {"file": each.path.name, "behind": behind.get(each.key, "")}
+            for each in found
+            for fault in faults_of(each.service)
+        ]
 
     def _lift(self, name: str) -> None:
         faulty = [each for each in self._in_force() if each.name == name and any(faults_of(each.service))]
@@ -112,6 +118,36 @@ def _documents(path: Path) -> list[Any]:
         return []
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise MeshUnknown(f"{path.name} cannot be read: {type(error).__name__}") from error
+
+
+def key_of(service: Mapping[str, Any]) -> tuple[str, str]:
+    """The namespace and the name of a VirtualService."""
+    metadata = service.get("metadata") or {}
+    return str(metadata.get("namespace", "default")), str(metadata.get("name", ""))
+
+
+def unheard(services: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], str]:
+    """
+    The VirtualServices that do nothing, and which comes first for all their hosts: a sidecar follows one for each.
+
+    That is the oldest, and of those without an age the first by name, as Istio has it. Those of gateways add up.
+    """
+    first: dict[tuple[str, str], str] = {}
+    behind: dict[tuple[str, str], str] = {}
+    for service in sorted(services, key=_age):
+        (namespace, name), spec = key_of(service), service.get("spec") or {}
+        if "mesh" not in (spec.get("gateways") or ["mesh"]):
+            continue
+        # A host's short name and its full one are the same host.
+        hosts = [(namespace, str(host).partition(".")[0]) for host in spec.get("hosts") or []]
+        if hosts and all(first.setdefault(host, name) != name for host in hosts):
+            behind[namespace, name] = first[hosts[0]]
+    return behind
+
+
+def _age(service: Mapping[str, Any]) -> tuple[str, str]:
+    metadata = service.get("metadata") or {}
+    return str(metadata.get("creationTimestamp", "")), str(metadata.get("name", ""))
 
 
 def faults_of(service: Mapping[str, Any]) -> Iterator[Json]:

@@ -66,7 +66,13 @@ GROUPS = {
     "orders_placed_1h": ("state", f"sum by (state) (increase(orders_placed_total[{HOUR}]))"),
     "consumer_lag": ("topic", "sum by (topic) (max by (topic, partition) (kafka_consumer_lag))"),
 }
+# The queries behind the board's figures, which link to their graphs.
+FIGURES = {
+    **{name: NUMBERS[name] for name in ("orders_pending", "outbox_waiting", "dead_letters", "unbalanced_products")},
+    **{name: CALLS[name] for name in ("rate", "errors", "p99_ms")},
+    "ejected": BREAKERS["ejected"],
+}
 # A pod is up if its application and its proxy are; the edge is only a proxy.
 AVAILABILITY = 'min by (service, pod) (up{job=~"applications|envoys"})'
-# The value is the time at which an alert's condition began to hold.
-ALERTS = 'ALERTS_FOR_STATE and ignoring (alertstate) ALERTS{alertstate="firing"}'
+# The value is the time at which an alert's condition began to hold. The watchdog always fires and is not shown.
+ALERTS = 'ALERTS_FOR_STATE{severity!="none"} and ignoring (alertstate) ALERTS{alertstate="firing"}'

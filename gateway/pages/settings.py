@@ -36,6 +36,8 @@ class Settings(ProcessSettings):
     """Where the board's metrics come from."""
     prometheus_link: str = Field(default="", pattern=r"^(https?://\S+)?$")
     """The browser URL of Prometheus; empty if there is none."""
+    graph_link: str = Field(default="", pattern=r"^(https?://\S+)?$")
+    """The browser URL of a graph in Prometheus without its query; empty if there is none."""
     traces_link: str = Field(default="", pattern=r"^(https?://\S+)?$")
     """The browser URL of a trace without its id; empty without a trace viewer."""
     runbooks_file: Path = BUILD.parent / "docs" / "runbooks.md"

@@ -1,9 +1,10 @@
-"""How far a consumer is behind, from librdkafka's statistics."""
+"""How far a consumer is behind, and whether it reaches Kafka, from librdkafka's statistics."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from prometheus_client import Gauge
 
@@ -12,17 +13,20 @@ LAG = Gauge(
     "Messages that a group has not processed yet, in the partitions that this replica has.",
     ["group", "topic", "partition"],
 )
+BROKERS = Gauge("kafka_brokers_up", "Brokers to which a consumer of the group has a connection that works.", ["group"])
 INTERVAL_MS = 5_000
 
 
 def reporter(group: str) -> Callable[[str], Awaitable[None]]:
     """
-    Return a `stats_cb` that keeps the gauge at what the consumer of *group* says.
+    Return a `stats_cb` that keeps the gauges at what the consumer of *group* says.
     """
     shown: set[tuple[str, str]] = set()
 
     async def report(statistics: str) -> None:
-        lags = read(statistics)
+        told = json.loads(statistics)
+        lags = read(told)
+        BROKERS.labels(group).set(sum(each.get("state") == "UP" for each in told.get("brokers", {}).values()))
         # The partition's new consumer reports its lag.
         for gone in shown - lags.keys():
             LAG.remove(group, *gone)
@@ -34,13 +38,13 @@ def reporter(group: str) -> Callable[[str], Awaitable[None]]:
     return report
 
 
-def read(statistics: str) -> dict[tuple[str, str], int]:
+def read(statistics: Mapping[str, Any]) -> dict[tuple[str, str], int]:
     """
     Return the lag of each partition, (topic, partition), that this consumer has; -1 in the statistics means unknown.
 
     librdkafka keeps reporting the last lag of a partition that has moved on, which is no longer "desired".
     """
-    topics = json.loads(statistics).get("topics", {})
+    topics = statistics.get("topics", {})
     return {
         (topic, partition): state["consumer_lag"]
         for topic, about in topics.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import structlog
 from confluent_kafka import KafkaError, KafkaException
 
 from runtime.errors import InvalidArgument, Unavailable
@@ -17,13 +18,16 @@ _NO_TOPIC = {
     KafkaError.TOPIC_EXCEPTION,
 }
 TOPIC_UNAVAILABLE = "TOPIC_UNAVAILABLE"
+log = structlog.get_logger()
 
 
 def unavailable(error: KafkaException) -> Unavailable:
     """
     Return the error for callers while Kafka does not answer.
     """
-    return Unavailable(f"Kafka does not answer: {error}", reason="KAFKA_UNAVAILABLE", retry_after_s=1)
+    # What the client library says is for the log; it names addresses and means nothing to callers.
+    log.info("kafka_does_not_answer", error=str(error))
+    return Unavailable("Kafka does not answer", reason="KAFKA_UNAVAILABLE", retry_after_s=1)
 
 
 def translated(topic: str, error: Exception) -> Unavailable | InvalidArgument:

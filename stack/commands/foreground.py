@@ -64,10 +64,11 @@ def attend(process: Process, environment: dict[str, str], *, directory: os.PathL
         try:
             return child.wait()
         except KeyboardInterrupt:
-            return _end(child, process.stop_seconds)
+            return end(child, process.stop_seconds)
 
 
-def _end(child: "subprocess.Popen[bytes]", seconds: float) -> int:
+def end(child: "subprocess.Popen[bytes]", seconds: float) -> int:
+    """Tell a child to end, and end it hard after *seconds*; its exit code."""
     child.send_signal(SIGTERM)
     try:
         return child.wait(timeout=seconds)

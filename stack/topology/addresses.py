@@ -23,6 +23,7 @@ class Host(IntEnum):
     ISSUER = 15
     MESH = 16
     TRACES = 17
+    JOINED = 40  # services of one's own, each with an R of its own
 
 
 class Port(IntEnum):

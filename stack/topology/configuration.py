@@ -120,6 +120,21 @@ def registry(plan: Plan) -> str:
     )
 
 
+def joined_entry(plan: Plan, name: str, place: int) -> str:
+    """What a service of one's own, which calls others, adds to the registry."""
+    network, port = plan.network, Port.SERVICE.value
+    workload = {
+        "name": f"{name}-0",
+        "namespace": NAMESPACE,
+        "serviceAccount": name,
+        "labels": {"app": name},
+        "address": network.address(Host.JOINED, place),
+        "admin": str(network.at(Host.JOINED, Port.ADMIN, place)),
+        "outbound": [{"port": port, "listen": str(network.at(Host.JOINED, Port.OUTBOUND, place))}],
+    }
+    return yaml.safe_dump({"workloads": [workload]}, sort_keys=False)
+
+
 def issuer_entry(plan: Plan) -> str:
     """Return the ServiceEntry of the development issuer, which has no sidecar and so is external to the mesh."""
     endpoint = plan.network.at(Host.ISSUER, Port.ISSUER)

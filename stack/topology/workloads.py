@@ -80,6 +80,9 @@ def pages(plan: Plan) -> Iterator[Process]:
             "ISTIO_FOLDERS": ",".join(map(str, istio_folders(plan.settings))),
             "APPLIED_FOLDER": f"{plan.settings.mesh}/applied",
             "PROMETHEUS_LINK": f"http://{network.at(Host.PROMETHEUS, Port.PROMETHEUS)}",
+            # As Debian's Prometheus has it; others have it at /graph.
+            "GRAPH_LINK": f"http://{network.at(Host.PROMETHEUS, Port.PROMETHEUS)}/classic/graph"
+            "?g0.range_input=1h&g0.tab=0&g0.expr=",
             "TRACES_LINK": traces.link(plan),
             "STORES": ",".join(
                 f"{name}={address}"
@@ -193,6 +196,12 @@ def proxies(plan: Plan) -> Iterator[Process]:
     served = (Endpoint("127.0.0.1", port) for port in (plan.settings.port, plan.settings.tls_port))
     edge = (plan.network.at(Host.EDGE, Port.ADMIN), *served)
     yield _envoy(plan, EDGE, process=EDGE, service="edge", listens=edge)
+
+
+def sidecar(plan: Plan, name: str, place: int) -> Process:
+    """The sidecar of a service of one's own, the one at *place* among those that joined."""
+    listens = (plan.network.at(Host.JOINED, Port.ADMIN, place), plan.network.at(Host.JOINED, Port.OUTBOUND, place))
+    return _envoy(plan, f"{name}-0", process=f"{name}-0-envoy", service=f"{name}-0-envoy", listens=listens)
 
 
 def certificates(settings: Settings) -> tuple[str, ...]:

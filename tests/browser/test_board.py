@@ -210,8 +210,13 @@ def test_alerts_that_fire_are_on_top_of_the_board(stack, open_page, screenshot, 
     expect(table.get_by_role("row").filter(has_text="ReplicaDown")).to_contain_text("ticket")
     expect(table.get_by_role("row").filter(has_text="ReplicaDown")).to_contain_text("orders-1, envoys")
     expect(table.get_by_role("row").filter(has_text="ReplicaDown")).to_contain_text("3 min")
-    page.get_by_text("Runbook: ReplicaDown").click()
-    expect(page.locator(".runbook pre", has_text="Means").last).to_be_visible()
+    row = table.get_by_role("row").filter(has_text="ReplicaDown")
+    row.get_by_role("link", name="ReplicaDown", exact=True).click()
+    expect(page.get_by_text("Runbook: ReplicaDown")).to_be_focused()
+    expect(page.locator("#runbook-ReplicaDown pre", has_text="Means")).to_be_visible()
+    expect(row.get_by_role("link", name="in Prometheus")).to_have_attribute(
+        "href", re.compile("/classic/graph.*ReplicaDown")
+    )
     assert page.locator("h2").first.text_content() == "Alerts"
     assert complaints(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -281,7 +286,13 @@ def overlap(one, other):
 
 def test_the_board_leads_on(well, open_page):
     page = open_page("/ops", who=OPERATOR, forgive=UNREACHABLE)
-    expect(page.get_by_role("link", name="Prometheus")).to_have_attribute("href", re.compile("^http"))
+    expect(page.get_by_role("link", name="Prometheus", exact=True)).to_have_attribute("href", re.compile("^http"))
+    waiting = page.locator(".tile", has_text="Orders waiting").get_by_role("link")
+    expect(waiting).to_have_accessible_name(re.compile(r"^\d+, Orders waiting, in Prometheus$"))
+    graph = httpx.get(waiting.get_attribute("href"))
+    assert graph.is_success
+    assert "orders_pending" in str(graph.url)
+    expect(page.get_by_role("link", name="p99", exact=True)).to_have_attribute("href", re.compile("histogram_quantile"))
     order = well.buy("products/tea-kettle").json()["name"]
     page.get_by_label("Order", exact=True).fill(order)
     page.get_by_role("button", name="Open").click()

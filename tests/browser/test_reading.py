@@ -22,6 +22,8 @@ def test_nothing_keeps_people_out(stack, open_page, screenshot, device, size, sc
     add(page, "Enamel mug")
     add(page, "Wool blanket", 2)
     check("products")
+    hidden = page.locator(".description").evaluate_all("all => all.filter(e => e.scrollHeight > e.clientHeight).length")
+    assert hidden == 0, "descriptions are cut off"
     page.get_by_role("link", name="Tea kettle").click()
     expect(page.get_by_role("heading", name="Tea kettle")).to_be_focused()
     check("product")
@@ -95,7 +97,11 @@ def test_a_spanish_reader_gets_spanish_and_may_choose_english(stack, open_page, 
     page = open_page(language="es-ES")
     expect(page.get_by_role("heading", name="Productos")).to_be_visible()
     assert page.evaluate("document.documentElement.lang") == "es"
-    page.get_by_role("button", name="Añadir a la cesta: Enamel mug").click()
+    page.get_by_role("button", name="Añadir a la cesta: Taza esmaltada").click()
+    page.get_by_role("link", name="Taza esmaltada", exact=True).click()
+    expect(page.get_by_role("heading", name="Taza esmaltada")).to_be_focused()
+    expect(page.get_by_text("resiste una hoguera")).to_be_visible()
+    assert page.locator("main [lang=en]").count() == 0
     page.get_by_role("link", name="Cesta 1 artículo").click()
     expect(page.locator(".sum")).to_contain_text("12,90")
     page.get_by_role("button", name="Hacer el pedido").click()

@@ -17,6 +17,9 @@ ONLY_AFTER_A_FAULT = {
     'envoy_cluster_grpc{cluster_name=~"outbound.*",grpc_status=~"2|4|13|14|15",service="edge"}',
     'inventory_order_events_total{outcome="DEAD"}',
     "messages_not_put_aside_total",
+    # Where Prometheus scrapes kubelets.
+    "kubelet_volume_stats_available_bytes",
+    "kubelet_volume_stats_capacity_bytes",
     "edge:time_to_recovery_seconds:7d",
 }
 # What a dashboard shows only after something went wrong, or after an order waited.

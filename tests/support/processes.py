@@ -1,14 +1,11 @@
 """Child processes of tests, free ports, and waiting for what they become."""
 
-import asyncio
 import os
 import signal
 import socket
 import subprocess
 import time
 from pathlib import Path
-
-import grpc
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -68,15 +65,3 @@ def wait_for(condition, seconds, what):
     while not condition():
         assert time.monotonic() < end, f"{what} was not there within {seconds} s"
         time.sleep(0.05)
-
-
-async def eventually(check, seconds=15):
-    """Return what *check* returns once it no longer fails; fail as it does after *seconds*."""
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            return await check()
-        except (AssertionError, grpc.aio.AioRpcError):
-            if time.monotonic() > end:
-                raise
-        await asyncio.sleep(0.05)

@@ -3,6 +3,7 @@
 import re
 
 WORDS = {"and", "or", "unless", "bool", "offset"}
+NAMELESS = re.compile(r"(?<![\w:])\{__name__[^}]*\}")
 SELECTOR = re.compile(r"(?<![\w:.])([a-zA-Z_:][\w:]*)(\{[^}]*\})?(?!\s*\()(?![\w:])")
 
 
@@ -16,4 +17,6 @@ def selectors(query):
     query = re.sub(r"\[[^\]]*\]", " ", query)
     # The texts that a function takes; those of a selector's labels stand in braces.
     query = re.sub(r'(\{[^}]*\})|"[^"]*"', lambda found: found[1] or " ", query)
-    return {name + labels for name, labels in SELECTOR.findall(query) if name not in WORDS}
+    nameless = set(NAMELESS.findall(query))
+    query = NAMELESS.sub(" ", query)
+    return nameless | {name + labels for name, labels in SELECTOR.findall(query) if name not in WORDS}

@@ -3,6 +3,8 @@
 import asyncio
 import time
 
+import grpc
+
 
 async def eventually(probe, *, within_s, every_s=0.5):
     """Return the first true answer of *probe*, asked every *every_s*; fail after *within_s*."""
@@ -14,3 +16,15 @@ async def eventually(probe, *, within_s, every_s=0.5):
             return answer
         await asyncio.sleep(every_s)
     raise AssertionError(f"not within {within_s} s; last answer: {answer!r}")
+
+
+async def passes(check, within_s=15):
+    """Return what *check* returns once it no longer fails; fail as it does after *within_s*."""
+    end = time.monotonic() + within_s
+    while True:
+        try:
+            return await check()
+        except (AssertionError, grpc.aio.AioRpcError):
+            if time.monotonic() > end:
+                raise
+        await asyncio.sleep(0.05)

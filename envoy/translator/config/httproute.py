@@ -42,13 +42,13 @@ def _configuration(proxy: Proxy, outbound: Outbound) -> route_pb2.RouteConfigura
 
 
 def _service_hosts(proxy: Proxy, listening: Listening) -> Iterator[route.VirtualHost]:
-    speakers = _speakers(proxy)
+    chosen_by_host = speakers(proxy)
     routes: dict[str, list[route.Route]] = {}
     for service in proxy.services.values():
         port = service.port(listening.port)
         if port is None or not port.is_http:
             continue
-        speaker = speakers.get(service.host)
+        speaker = chosen_by_host.get(service.host)
         if speaker and speaker.title not in routes:
             routes[speaker.title] = http_routes(RouteContext(proxy, speaker, listening))
         # A VirtualService without any applicable match is treated as absent.
@@ -79,7 +79,7 @@ def _host(host: str, proxy: Proxy, listening: Listening, routes: list[route.Rout
     )
 
 
-def _speakers(proxy: Proxy) -> Mapping[str, Resource]:
+def speakers(proxy: Proxy) -> Mapping[str, Resource]:
     """
     Return the VirtualService of each service: the one with the most specific host, then the oldest.
     """

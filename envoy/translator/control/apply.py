@@ -13,11 +13,14 @@ from typing import Any
 
 import yaml
 
+from translator.checks.unheard import unheard
 from translator.checks.validation import Checker, check
 from translator.config.names import file_name
 from translator.control.files import replace
-from translator.control.places import Places, configurations
+from translator.control.places import Places, configurations, resources
+from translator.model.mesh import Mesh
 from translator.model.problems import InvalidMesh, Problem
+from translator.model.registry_file import load_registry
 from translator.model.resources import Resource, parse_resources, shown
 from translator.model.yamlfile import load_documents
 
@@ -33,11 +36,11 @@ def read_file(path: Path) -> dict[str, tuple[Resource, Any]]:
     Return the validated resources of a file with their source documents, by title.
     """
     documents = load_documents(path, shown(path))
-    resources = parse_resources(shown(path), documents)
-    problems = [problem for resource in resources for problem in check(resource)]
+    parsed = parse_resources(shown(path), documents)
+    problems = [problem for resource in parsed for problem in check(resource)]
     if problems:
         raise InvalidMesh(problems)
-    return {resource.title: (resource, document) for resource, document in zip(resources, documents, strict=True)}
+    return {resource.title: (resource, document) for resource, document in zip(parsed, documents, strict=True)}
 
 
 def apply(places: Places, path: Path, *, wait_s: float = WAIT_S) -> list[str]:
@@ -51,7 +54,12 @@ def apply(places: Places, path: Path, *, wait_s: float = WAIT_S) -> list[str]:
         named = {**document, "metadata": {**document["metadata"], "namespace": resource.namespace}}
         replace(_place(places, title), yaml.safe_dump(named, sort_keys=False))
     outcome = _in_force(places, before, wait_s)
-    return [*(f"{title} {'configured' if before[title] else 'applied'}" for title in found), outcome]
+    mesh = Mesh(load_registry(places.registry), resources(places, Checker()))
+    return [
+        *(f"{title} {'configured' if before[title] else 'applied'}" for title in found),
+        outcome,
+        *(f"WARNING: {each}" for each in unheard(mesh) if each.title in found),
+    ]
 
 
 def delete(places: Places, path: Path, *, wait_s: float = WAIT_S) -> list[str]:

@@ -25,7 +25,7 @@ from translator.control.places import Places, configurations
 from translator.control.probe import Prober
 from translator.control.rollout import Generation, Result, generation, is_change, roll_out, stale
 from translator.model.problems import InvalidMesh, Problem
-from translator.model.registry_file import load_registry
+from translator.model.registry_file import joined_folder, load_registry
 
 log = structlog.get_logger()
 PROBE_S, PROBE_WAITING_S = 2.0, 0.5
@@ -72,6 +72,7 @@ class Controller:
         Run until cancelled.
         """
         self.places.applied.mkdir(parents=True, exist_ok=True)
+        joined_folder(self.places.registry).mkdir(exist_ok=True)
         await self.renew_certificates()
         self.not_ready = await self._prober.not_ready(self.registry.workloads)
         await self.update("start")
@@ -120,6 +121,10 @@ class Controller:
     def _translate(self) -> Generation:
         registry = load_registry(self.places.registry)
         after = generation(configurations(self.places, self._checker, not_ready=self.not_ready))
+        if registry.workloads != self.registry.workloads:
+            # Who has joined gets an identity before the files that name it.
+            for identity in issue_certificates(registry, self.places.certificates, now=utc_now()):
+                log.info("certificate_issued", identity=identity)
         self.registry = registry
         return after
 
@@ -161,6 +166,7 @@ class Controller:
 
     async def _write_status(self) -> None:
         self.status.not_ready, self.status.looked_at = sorted(self.not_ready), time.time()
+        self._forget_who_left()
         states = await asyncio.gather(*(taken(workload.admin) for workload in self.registry.workloads))
         for workload, state in zip(self.registry.workloads, states, strict=True):
             lacking = stale(self.current.files.get(workload.name, {}), state) if state else []
@@ -176,6 +182,12 @@ class Controller:
         content = json.dumps(vars(self.status), indent=1, sort_keys=True) + "\n"
         await asyncio.to_thread(replace, self.places.out / "status.json", content)
 
+    def _forget_who_left(self) -> None:
+        there = {workload.name for workload in self.registry.workloads}
+        for name in [name for name in self.status.workloads if name not in there]:
+            del self.status.workloads[name]
+            STALE.remove(name)
+
     async def _watch(self) -> None:
         async for changed in self._changes():
             await self.update(f"changed: {', '.join(changed)}")
@@ -185,6 +197,7 @@ class Controller:
             *self.places.istio,
             self.places.applied,
             self.places.registry.parent,
+            joined_folder(self.places.registry),
             watch_filter=self._is_ours,
             debounce=DEBOUNCE_MS,
             step=STEP_MS,
@@ -195,7 +208,7 @@ class Controller:
 
     def _is_ours(self, _change: watchfiles.Change, path: str) -> bool:
         file = Path(path)
-        if file.parent in (*self.places.istio, self.places.applied):
+        if file.parent in (*self.places.istio, self.places.applied, joined_folder(self.places.registry)):
             return file.suffix in (".yaml", ".yml") and not file.name.startswith(".")
         return file == self.places.registry
 

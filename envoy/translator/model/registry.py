@@ -176,6 +176,16 @@ class ExtensionProvider(_Block):
 
 
 @dataclass(frozen=True)
+class Joined(_Block):
+    """
+    What a file beside the registry adds to it: services of one's own, and their workloads.
+    """
+
+    services: tuple[ServiceRecord, ...] = ()
+    workloads: tuple[Workload, ...] = ()
+
+
+@dataclass(frozen=True)
 class Registry(_Block):
     """
     Everything that is known of one stack apart from Istio's files.

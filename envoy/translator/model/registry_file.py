@@ -6,17 +6,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from translator.model.problems import InvalidMesh, Problem
-from translator.model.registry import MAX_PORT, Registry
+from translator.model.registry import MAX_PORT, Joined, Registry
 from translator.model.schema import path_text
 from translator.model.yamlfile import load_documents
 
-_FILE = TypeAdapter(Registry)
+JOINED = "joined"
+_Read = TypeVar("_Read")
+_FILE, _JOINED_FILE = TypeAdapter(Registry), TypeAdapter(Joined)
 _PORT = f"must be a port from 1 to {MAX_PORT}"
 _WORDS: Mapping[str, str] = MappingProxyType(
     {
@@ -37,15 +39,17 @@ _SAID_ALREADY = "default_factory_not_called"
 
 def load_registry(path: Path) -> Registry:
     """
-    Load the registry; `InvalidMesh` lists every invalid field.
+    Load the registry and the files in the folder `joined` beside it.
+
+    `InvalidMesh` lists every invalid field.
     """
-    documents = load_documents(path, str(path))
-    if len(documents) != 1:
-        raise InvalidMesh([Problem(str(path), "registry", "", "the registry must be one YAML document")])
-    try:
-        registry = _FILE.validate_python(documents[0])
-    except ValidationError as error:
-        raise InvalidMesh(_problems(path, error)) from None
+    registry = _read(path, _FILE)
+    added = [_read(file, _JOINED_FILE) for file in sorted(joined_folder(path).glob("*.yaml"))]
+    registry = replace(
+        registry,
+        services=registry.services + tuple(service for each in added for service in each.services),
+        workloads=registry.workloads + tuple(workload for each in added for workload in each.workloads),
+    )
     twice = [Problem(str(path), "registry", group, f"{name!r} is duplicated") for group, name in _twice(registry)]
     if twice:
         raise InvalidMesh(twice)
@@ -54,6 +58,23 @@ def load_registry(path: Path) -> Registry:
         services=tuple(sorted(registry.services, key=lambda service: (service.namespace, service.name))),
         workloads=tuple(sorted(registry.workloads, key=lambda workload: workload.name)),
     )
+
+
+def joined_folder(registry: Path) -> Path:
+    """
+    Where the files are that add to a registry.
+    """
+    return registry.parent / JOINED
+
+
+def _read(path: Path, form: TypeAdapter[_Read]) -> _Read:
+    documents = load_documents(path, str(path))
+    if len(documents) != 1:
+        raise InvalidMesh([Problem(str(path), "registry", "", "the registry must be one YAML document")])
+    try:
+        return form.validate_python(documents[0])
+    except ValidationError as error:
+        raise InvalidMesh(_problems(path, error)) from None
 
 
 def _problems(path: Path, error: ValidationError) -> Iterator[Problem]:

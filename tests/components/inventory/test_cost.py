@@ -9,8 +9,8 @@ from inventory_svc.relay import Relay
 from inventory_svc.scripts import EVENTS
 from inventory_svc.stock import Basket, Line, Receipt, Sale
 from tests.support.fakes.inventory import FakePublisher
-from tests.support.processes import eventually
 from tests.support.stock_port_suite import order_id
+from tests.support.waiting import passes
 
 TOGETHER = 100
 """Baskets that arrive in one call."""
@@ -61,11 +61,11 @@ async def test_events_that_trickle_in_leave_together(store, redis, orders):
         assert await redis.xlen(EVENTS) == 0
 
     try:
-        await eventually(empty)
+        await passes(empty)
         before, began = await calls(redis), time.monotonic()
         for order in orders:
             await hold(store, [order])
-        await eventually(empty)
+        await passes(empty)
         seconds, cost = time.monotonic() - began, await since(redis, before)
     finally:
         task.cancel()

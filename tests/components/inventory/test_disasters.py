@@ -21,9 +21,9 @@ from shop.orders.v1.order_pb2 import Order, OrderLine
 from runtime.messaging.message import Record
 from runtime.messaging.publisher import Publisher
 from runtime.messaging.topics import Topic, ensure_topics
-from tests.support.processes import eventually
 from tests.support.replicas import inventory_replica, migrate
 from tests.support.stand_ins import Allocations
+from tests.support.waiting import passes
 
 pytestmark = pytest.mark.timeout(170)
 PRODUCTS = ("enamel-mug", "olive-oil")
@@ -122,7 +122,7 @@ async def test_nothing_acknowledged_is_forgotten_and_nothing_oversold(redis, red
 
 
 async def run_through_disasters(shop, replicas, redis, redis_server):
-    await eventually(lambda: shop.stock(PRODUCTS[0]), 40)
+    await passes(lambda: shop.stock(PRODUCTS[0]), 40)
     # The ledger may have receipts of tests before this one.
     before = {name: (await shop.stock(name)).on_hand for name in PRODUCTS}
     stopped = asyncio.Event()
@@ -150,5 +150,5 @@ async def run_through_disasters(shop, replicas, redis, redis_server):
             assert stock.on_hand == stock.available + stock.held + stock.sold == before[name]
             assert (stock.sold, stock.held) == (shop.owned(name), 0), name
 
-    await eventually(settled, 60)
+    await passes(settled, 60)
     assert all(shop.owned(name) <= before[name] for name in PRODUCTS)

@@ -20,8 +20,8 @@ from runtime.errors import Aborted, Unavailable
 from runtime.money import Money
 from tests.components.inventory.conftest import store_on
 from tests.support.fakes.inventory import FakeLedger, FakeOrders
-from tests.support.processes import eventually
 from tests.support.stock_port_suite import order_id
+from tests.support.waiting import passes
 
 MUG = Listing("mug", "Mug", "A mug.", Money.of("EUR", 12), 0)
 
@@ -136,7 +136,7 @@ async def test_a_running_replica_notices_at_its_next_call(replica, redis):
     async def back():
         assert isinstance(await replica.hold("a"), Hold)
 
-    await eventually(back)
+    await passes(back)
     watching.cancel()
     assert replica.said[-2:] == [False, True]
     assert replica.current.position.generation == 2
@@ -406,7 +406,7 @@ async def test_a_rebuild_whose_last_step_fails_says_so_and_heals_by_itself(repli
         await replica.look()
         assert await replica.stock() == Stock(10, 7, 0, 3)
 
-    await eventually(healed)
+    await passes(healed)
     assert replica.said[-1] is True
     assert isinstance(await replica.hold("b"), Hold)
 

@@ -12,7 +12,7 @@ from inventory_svc.scripts import EVENTS, RELAY_LOCK
 from inventory_svc.stock import Basket, Line, Receipt
 from runtime.errors import InvalidArgument, Unavailable
 from tests.support.fakes.inventory import FakePublisher
-from tests.support.processes import eventually
+from tests.support.waiting import passes
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ async def gone(redis):
 async def test_events_are_published_with_the_stock_of_their_moment_and_leave_the_stream(store, redis, publisher):
     (order,) = await sell(store, 1)
     async with relaying(store, redis, publisher):
-        await eventually(lambda: gone(redis))
+        await passes(lambda: gone(redis))
     held = next(event for event in events(publisher) if event.kind == StockEvent.HELD)
     assert held.hold == f"holds/{order}"
     assert held.generation == 1
@@ -61,9 +61,9 @@ async def test_events_are_published_with_the_stock_of_their_moment_and_leave_the
 async def test_ids_grow_and_none_is_left_out(store, redis, publisher):
     await sell(store, 600)
     async with relaying(store, redis, publisher):
-        await eventually(lambda: gone(redis))
+        await passes(lambda: gone(redis))
         await sell(store, 5)
-        await eventually(lambda: gone(redis))
+        await passes(lambda: gone(redis))
     sequences = [int(event.event_id.partition("-")[2]) for event in events(publisher)]
     assert sequences == list(range(1, sequences[-1] + 1))
 
@@ -75,7 +75,7 @@ async def test_events_stay_in_the_stream_while_kafka_is_down_and_go_out_after(st
         await asyncio.sleep(0.3)
         assert await redis.xlen(EVENTS) >= 20
         publisher.refuses = lambda record: None
-        await eventually(lambda: gone(redis))
+        await passes(lambda: gone(redis))
     assert {f"holds/{order}" for order in orders} <= {event.hold for event in events(publisher)}
 
 
@@ -83,7 +83,7 @@ async def test_an_event_that_kafka_never_takes_blocks_no_other(store, redis, pub
     bad, good = await sell(store, 2)
     publisher.refuses = lambda record: InvalidArgument("too big") if record.key == f"holds/{bad}".encode() else None
     async with relaying(store, redis, publisher):
-        await eventually(lambda: gone(redis))
+        await passes(lambda: gone(redis))
     assert f"holds/{good}" in {event.hold for event in events(publisher)}
 
 
@@ -99,7 +99,7 @@ async def test_a_relay_that_dies_before_it_trims_leaves_everything_to_the_next(s
             await task
     publisher.refuses = lambda record: None
     async with relaying(store, redis, publisher):
-        await eventually(lambda: gone(redis))
+        await passes(lambda: gone(redis))
     assert {f"holds/{order}" for order in orders} <= {event.hold for event in events(publisher)}
 
 
@@ -108,7 +108,7 @@ async def test_only_one_of_several_relays_publishes(store, redis, publisher):
     async with relaying(store, redis, publisher), relaying(store, redis, other):
         for _ in range(5):
             await sell(store, 10)
-            await eventually(lambda: gone(redis))
+            await passes(lambda: gone(redis))
     assert not (publisher.records and other.records)
 
 
@@ -118,7 +118,7 @@ async def test_another_relay_takes_over_when_the_lock_ends(store, redis, publish
     async with relaying(store, redis, publisher):
         await asyncio.sleep(0.1)
         assert not publisher.records
-        await eventually(lambda: gone(redis))
+        await passes(lambda: gone(redis))
 
 
 async def test_an_entry_that_is_no_event_is_reported_and_holds_up_no_other(store, redis, publisher):
@@ -127,5 +127,5 @@ async def test_an_entry_that_is_no_event_is_reported_and_holds_up_no_other(store
     await redis.xadd(EVENTS, {"nothing": "of ours"}, id="0-2")
     await store.receive(Receipt(str(uuid.uuid4()), "mug", 1))
     async with relaying(store, redis, publisher):
-        await eventually(lambda: gone(redis))
+        await passes(lambda: gone(redis))
     assert publisher.records

@@ -21,9 +21,9 @@ from runtime.messaging.message import Record
 from runtime.messaging.publisher import Publisher
 from runtime.messaging.reader import read_to_end
 from runtime.messaging.topics import Topic, ensure_topics
-from tests.support.processes import eventually
 from tests.support.replicas import inventory_replica, migrate
 from tests.support.stand_ins import Allocations
+from tests.support.waiting import passes
 
 pytestmark = pytest.mark.timeout(120)
 DEAD = "order_events.inventory.dead"
@@ -45,7 +45,7 @@ async def shop(redis, redis_server, kafka, orders):
         shop = Shop(folder, redis_server, kafka, orders)
         migrate("inventory_svc", shop.replica.environment)
         shop.replica.start()
-        await eventually(shop.serving, 30)
+        await passes(shop.serving, 30)
         try:
             yield shop
         finally:
@@ -144,20 +144,20 @@ async def test_an_order_goes_from_hold_to_sale_to_refund_by_its_events(shop):
     async def sold():
         assert await shop.stock("enamel-mug") == (before[0], before[1] - 3, before[2] + 3)
 
-    await eventually(sold, 30)
+    await passes(sold, 30)
     await shop.tell(order, Order.CANCELLED, hold.generation, enamel_mug=3)
 
     async def given_back():
         assert await shop.stock("enamel-mug") == (before[0] + 3, before[1] - 3, before[2])
 
-    await eventually(given_back)
+    await passes(given_back)
 
     async def published():
         events = [StockEvent.FromString(each.value) for each in await read_to_end(shop.kafka, "stock_events")]
         kinds = [event.kind for event in events if event.hold == f"holds/{order}"]
         assert kinds == [StockEvent.HELD, StockEvent.COMMITTED, StockEvent.RELEASED]
 
-    await eventually(published)
+    await passes(published)
 
 
 async def test_garbage_goes_to_the_dead_letters_and_blocks_nobody(shop):
@@ -169,7 +169,7 @@ async def test_garbage_goes_to_the_dead_letters_and_blocks_nobody(shop):
     async def sold():
         assert (await shop.stock("tea-kettle"))[1:] == (0, 1)
 
-    await eventually(sold, 30)
+    await passes(sold, 30)
     dead = [each for each in await read_to_end(shop.kafka, DEAD) if each.key == order.encode()]
     assert dead[0].value == b"\xff\xff no event"
 
@@ -192,7 +192,7 @@ async def test_emptied_redis_is_rebuilt_before_anything_is_served(shop, redis):
     async def rebuilt():
         assert await shop.stock("wool-blanket") == (total - 4, 0, 4)
 
-    await eventually(rebuilt)
+    await passes(rebuilt)
     again = await shop.hold(forgotten, wool_blanket=5)
     assert again.generation > first.generation
     # The event from before the rebuild finds everything done.
@@ -228,7 +228,7 @@ async def test_a_restarted_redis_keeps_its_generation(shop):
     async def back():
         assert await shop.stock("table-lamp") == before
 
-    await eventually(back)
+    await passes(back)
     assert shop.orders.generation == generation
 
 
@@ -246,7 +246,7 @@ async def test_replicas_that_start_under_load_rebuild_nothing(shop):
     buyers = [asyncio.create_task(buy_for_ever()) for _ in range(4)]
     for number in range(3):
         async with shop.second(f"inventory-second-{number}") as second:
-            await eventually(second.serving, 30)
+            await passes(second.serving, 30)
     stopped.set()
     await asyncio.gather(*buyers)
     assert len(sold) > 100
@@ -267,7 +267,7 @@ async def test_an_entry_of_the_ledger_that_cannot_be_used_stops_neither_restocks
     async def followed():
         assert (await shop.stock("bread-knife"))[0] == before[0] + 7
 
-    await eventually(followed, 30)
+    await passes(followed, 30)
     generation = shop.orders.generation
     await redis.flushall()
 
@@ -275,7 +275,7 @@ async def test_an_entry_of_the_ledger_that_cannot_be_used_stops_neither_restocks
         assert (await shop.stock("bread-knife"))[0] == before[0] + 7
         assert shop.orders.generation == generation + 1
 
-    await eventually(rebuilt, 30)
+    await passes(rebuilt, 30)
 
 
 async def test_events_of_a_generation_that_never_began_block_nobody(shop):
@@ -295,7 +295,7 @@ async def test_events_of_a_generation_that_never_began_block_nobody(shop):
         assert len(dead) == 2
         assert await shop.stock("field-notebook") == (before[0] - 3, 0, before[2] + 3)
 
-    await eventually(decided, 30)
+    await passes(decided, 30)
     assert (await shop.hold(new_order(), field_notebook=1)).generation == held.generation
     shop.orders.owned.clear()
 
@@ -320,7 +320,7 @@ async def test_a_rebuild_reads_past_no_transaction_that_is_open(shop, redis):
     async def rebuilt():
         assert await shop.stock("linen-towel") == (sum(before) + 500, 0, 0)
 
-    await eventually(rebuilt, 40)
+    await passes(rebuilt, 40)
 
 
 async def test_a_stock_that_is_said_to_be_wrong_is_rebuilt_while_it_can_be_read(shop):
@@ -334,7 +334,7 @@ async def test_a_stock_that_is_said_to_be_wrong_is_rebuilt_while_it_can_be_read(
         reads.append(await shop.stock("beeswax-candle"))
         assert reads[-1] == (sum(before) - 5, 0, 5)
 
-    await eventually(rebuilt, 20)
+    await passes(rebuilt, 20)
     assert shop.orders.generation == generation + 1
     shop.orders.owned.clear()
 
@@ -345,7 +345,7 @@ async def test_a_killed_replica_leaves_no_stock_event_behind(shop):
         await shop.hold(order, linen_towel=1)
     shop.replica.kill()
     shop.replica.start()
-    await eventually(shop.serving, 30)
+    await passes(shop.serving, 30)
     for order in orders[15:]:
         await shop.hold(order, linen_towel=1)
 
@@ -353,4 +353,4 @@ async def test_a_killed_replica_leaves_no_stock_event_behind(shop):
         events = [StockEvent.FromString(each.value) for each in await read_to_end(shop.kafka, "stock_events")]
         assert {f"holds/{order}" for order in orders} <= {event.hold for event in events}
 
-    await eventually(published, 30)
+    await passes(published, 30)

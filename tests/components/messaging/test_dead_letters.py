@@ -12,7 +12,7 @@ from runtime.messaging.putting_aside import dead_lettered
 from runtime.messaging.reader import read_to_end
 from runtime.messaging.redrive import Redrive, Source
 from runtime.messaging.topics import MAX_DEAD_LETTER_BYTES, Topic, ensure_topics, put_aside_topic
-from tests.support.processes import eventually
+from tests.support.waiting import passes
 
 pytestmark = pytest.mark.timeout(120)
 # The most that a topic takes whose limit is the broker's.
@@ -100,5 +100,5 @@ async def test_a_topic_that_exists_keeps_what_else_was_set(kafka, make_topic):
         assert told["max.message.bytes"].value == "2000000"
         return told
 
-    told = await eventually(described)
+    told = await passes(described)
     assert told["retention.ms"].value == str(7 * 24 * 3600 * 1000)

@@ -27,10 +27,10 @@ from shop.orders.v1 import (
 from inventory_svc import wire
 from inventory_svc.stock import Receipt
 from runtime.messaging.reader import read_to_end
-from tests.support.processes import eventually
 from tests.support.redis_server import RedisServer
 from tests.support.replicas import OrdersReplica, inventory_replica, migrate
 from tests.support.stand_ins import Allocations, InventoryServer
+from tests.support.waiting import passes
 
 pytestmark = pytest.mark.timeout(300)
 SEED = int(os.environ.get("HOSTILE_SEED", "20261126"))
@@ -131,7 +131,7 @@ class World:
         await self.orders.start()
         self.channel = grpc.aio.insecure_channel(self.inventory.address)
         self.stock = InventoryServiceStub(self.channel)
-        await eventually(lambda: self.product("enamel-mug"), 60)
+        await passes(lambda: self.product("enamel-mug"), 60)
 
     async def product(self, name):
         request = inventory_service_pb2.GetProductRequest(name=f"products/{name}")
@@ -141,7 +141,7 @@ class World:
         order = order_pb2.Order(lines=[order_pb2.OrderLine(product="products/tea", quantity=1)])
         request = order_service_pb2.CreateOrderRequest(order=order, request_id=str(uuid.uuid4()))
         # On a machine with too much to do some need the repeat that they are told to make.
-        return await eventually(lambda: self.orders.orders.CreateOrder(request, metadata=CUSTOMER, timeout=20), 60)
+        return await passes(lambda: self.orders.orders.CreateOrder(request, metadata=CUSTOMER, timeout=20), 60)
 
     async def end(self):
         await self.orders.stop()
@@ -177,7 +177,7 @@ async def test_nothing_that_is_written_to_a_topic_ends_a_replica_or_stops_a_part
         order = str(uuid.uuid4())
         lines = [inventory_pb2.HoldLine(product="products/enamel-mug", quantity=1)]
         holding = inventory_service_pb2.HoldStockRequest(order=f"orders/{order}", lines=lines)
-        hold = await eventually(lambda request=holding: world.stock.HoldStock(request, timeout=20), 60)
+        hold = await passes(lambda request=holding: world.stock.HoldStock(request, timeout=20), 60)
         sold = order_pb2.Order(name=f"orders/{order}", state=order_pb2.Order.CONFIRMED, version=1)
         sold.lines.append(order_pb2.OrderLine(product="products/enamel-mug", quantity=1))
         event = events_pb2.OrderEvent(event_id=str(uuid.uuid4()), order=sold, stock_generation=hold.generation)
@@ -203,8 +203,8 @@ async def test_nothing_that_is_written_to_a_topic_ends_a_replica_or_stops_a_part
         assert (await world.product("enamel-mug")).sold == PARTITIONS["order_events"]
         assert (await world.product("olive-oil")).on_hand == ledger_before + 7
 
-    await eventually(confirmed, 90)
-    await eventually(sold_and_received, 60)
+    await passes(confirmed, 90)
+    await passes(sold_and_received, 60)
 
     # Operators get at the dead letters, whatever they are.
     operations = operations_service_pb2_grpc.OperationsServiceStub(world.orders.channel)
@@ -216,7 +216,7 @@ async def test_nothing_that_is_written_to_a_topic_ends_a_replica_or_stops_a_part
         assert min(dead["pending_orders.dead"], dead["order_events.inventory.dead"]) > 100, dead
         return dead
 
-    dead = await eventually(counted, 60)
+    dead = await passes(counted, 60)
     request = operations_service_pb2.RedriveDeadLettersRequest(limit=10_000)
     redriven = await operations.RedriveDeadLetters(request, metadata=OPERATOR, timeout=90)
     print(f"{dead}, redriven {redriven.redriven}, passed over {redriven.passed_over}")

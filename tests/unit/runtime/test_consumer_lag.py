@@ -16,6 +16,17 @@ def statistics(*, moved: str = "", **lags: int) -> str:
     return json.dumps({"type": "consumer", "topics": {"pending_orders": {"partitions": partitions}}})
 
 
+async def test_whether_kafka_is_reached_is_shown() -> None:
+    def brokers(*states: str) -> str:
+        return json.dumps({"brokers": {str(number): {"state": state} for number, state in enumerate(states)}})
+
+    report = reporter("brokers")
+    await report(brokers("UP", "INIT"))
+    assert REGISTRY.get_sample_value("kafka_brokers_up", {"group": "brokers"}) == 1
+    await report(brokers("TRY_CONNECT", "INIT"))
+    assert REGISTRY.get_sample_value("kafka_brokers_up", {"group": "brokers"}) == 0
+
+
 def shown(group: str, partition: str) -> float | None:
     labels = {"group": group, "topic": "pending_orders", "partition": partition}
     return REGISTRY.get_sample_value("kafka_consumer_lag", labels)

@@ -32,6 +32,8 @@ LOOKING = {
     "restart": ["orders"],
     "kill": ["orders"],
     "run": ["orders-0"],
+    "sidecar": ["subscriptions"],
+    "example": [],
     "hostile": [],
 }
 

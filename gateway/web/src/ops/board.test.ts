@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { about, type Breaker, between, failing, worst } from "./board.ts";
+import { about, type Breaker, between, failing, knows, worst } from "./board.ts";
 import { duration, ms, number, share } from "./format.ts";
 
 const breaker = (pod: string, state: Breaker["state"]): Breaker => ({ from: "orders", pod, to: "inventory", subset: "", state });
@@ -40,4 +40,11 @@ test("an alert names its pod, else its service, and what else it is about", () =
   assert.equal(alert({ sli: "rpc", service: "orders" }), "orders, rpc");
   assert.equal(alert({ host: "inventory:50051" }), "inventory:50051");
   assert.equal(alert({}), "");
+});
+
+test("a backlog that could not ask Kafka knows nothing of Kafka, and the rest", () => {
+  const told = { states: [], outboxRows: "5", refusedRows: "0", topics: [], deadLetters: "0", unknown: ["Kafka: it is away"] };
+  assert.equal(knows(told, "Kafka"), undefined);
+  assert.equal(knows(told, "PostgreSQL"), told);
+  assert.equal(knows(undefined, "Kafka"), undefined);
 });

@@ -58,6 +58,8 @@ export interface Help {
   runbooks: Record<string, string>;
   prometheus: string;
   traces: string; // what a trace's id is put after; empty without a viewer
+  graph: string; // what a query is put after; empty where Prometheus cannot be reached
+  figures: Record<string, string>; // the queries that the board's numbers come from
 }
 
 export interface Product {
@@ -78,6 +80,7 @@ export interface Fault {
   text: string;
   condition: string;
   file: string;
+  behind: string; // the VirtualService that comes first, so that this one does nothing; empty for those in force
 }
 
 /** An alert that fires; the labels say of what. */
@@ -112,6 +115,7 @@ export interface Backlog {
   topics: { topic: string; messages: string }[];
   deadLetters: string;
   deadLetterTopics?: { topic: string; messages: string }[];
+  unknown?: string[]; // "Kafka: …" or "PostgreSQL: …": what could not be asked, and why
 }
 
 /** One thing that happened to an order, or waits to happen; what is not known of it is empty or absent. */
@@ -149,6 +153,11 @@ export interface Reconciled {
   holds: string;
   repaired: string;
   unrepaired: string;
+}
+
+/** The backlog, if it knows what *part* tells; nothing if that could not be asked. */
+export function knows(backlog: Backlog | undefined, part: "PostgreSQL" | "Kafka"): Backlog | undefined {
+  return backlog?.unknown?.some((each) => each.startsWith(part)) ? undefined : backlog;
 }
 
 /** What an alert is about: a pod, or a service, then whatever else its labels name. */

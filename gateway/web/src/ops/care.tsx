@@ -3,6 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { go } from "../shared/router.ts";
 import type { Reconciled } from "./board.ts";
+import { knows } from "./board.ts";
 import { number } from "./format.ts";
 import { backlog, backlogTrouble, reconcile, redrive } from "./source.ts";
 import { Table } from "./table.tsx";
@@ -15,11 +16,16 @@ export function Backlog({ groups }: { groups: Record<string, Record<string, numb
   return (
     <>
       {backlogTrouble.value && <p class="notice">Orders say nothing: {backlogTrouble.value.message}</p>}
+      {waits?.unknown?.map((part) => (
+        <p key={part} class="notice">
+          Not known: {part}
+        </p>
+      ))}
       <Bars title="Orders by state" values={states} />
       <Bars title="Accepted in the last hour, by state then" values={groups["orders_placed_1h"] ?? {}} />
       <Bars title="Messages not processed yet, by topic" values={{ ...groups["consumer_lag"], ...topics }} />
       <FindOrder />
-      {waits && <DeadLetters topics={waits.deadLetterTopics ?? []} refused={Number(waits.refusedRows)} />}
+      {knows(waits, "Kafka") && waits && <DeadLetters topics={waits.deadLetterTopics ?? []} refused={Number(waits.refusedRows)} />}
     </>
   );
 }

@@ -3,14 +3,16 @@ import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { signOut, user } from "../shared/session.ts";
 import type { Alert, Board, Breaker, Calls, Fault, Pod, Product } from "./board.ts";
-import { about, between, failing, seconds } from "./board.ts";
+import { about, between, failing, knows, seconds } from "./board.ts";
 import { Backlog, Reconcile } from "./care.tsx";
 import { clock, duration, ms, number, share } from "./format.ts";
+import { Figures, InPrometheus } from "./figures.tsx";
 import { Life } from "./life.tsx";
 import { Mesh } from "./mesh.tsx";
 import { SignIn } from "./sign-in.tsx";
 import { Stores } from "./stores.tsx";
 import { backlog, board, help, keepLooking, lift, refused, trouble } from "./source.ts";
+import { Runbooks, leadToRunbook, runbookId } from "./runbooks.tsx";
 import { Table } from "./table.tsx";
 
 export function Operations() {
@@ -61,6 +63,7 @@ function Everything({ now }: { now: Board }) {
       <Panel title="Who calls whom" part="calls" now={now} wide>
         {now.calls && <Mesh calls={now.calls} breakers={now.breakers ?? []} pods={now.pods ?? []} />}
         {now.calls && <CallTable calls={now.calls} breakers={now.breakers ?? []} />}
+        <Figures of={{ rate: "calls", errors: "failures", p99_ms: "p99" }} />
       </Panel>
       <Panel title="Data stores" part="stores" now={now} wide>
         {now.stores && <Stores stores={now.stores} />}
@@ -97,32 +100,38 @@ function Alerts({ alerts, at }: { alerts: Alert[]; at: number }) {
   const names = [...new Set(alerts.map((each) => each.name))].filter((name) => runbooks[name]);
   return (
     <>
-    <Table label="Alerts" heads={["Alert", "Severity", "About", "Since", "for"]}>
-      {alerts.map((each) => (
-        <tr key={`${each.name} ${about(each)}`}>
-          <th scope="row">{each.name}</th>
-          <td>
-            <span class={`badge ${SEVERITIES[each.severity] ?? ""}`}>{each.severity}</span>
-          </td>
-          <td>{about(each) || "–"}</td>
-          <td>{clock(each.since)}</td>
-          <td>{duration(at - each.since)}</td>
-        </tr>
-      ))}
-    </Table>
-      {names.map((name) => (
-        <details key={name} class="runbook">
-          <summary>Runbook: {name}</summary>
-          <pre>{runbooks[name]}</pre>
-        </details>
-      ))}
+      <Table label="Alerts" heads={["Alert", "Severity", "About", "Since", "for"]}>
+        {alerts.map((each) => (
+          <tr key={`${each.name} ${about(each)}`}>
+            <th scope="row">
+              {runbooks[each.name] ? (
+                <a href={`#${runbookId(each.name)}`} onClick={leadToRunbook}>
+                  {each.name}
+                </a>
+              ) : (
+                each.name
+              )}
+            </th>
+            <td>
+              <span class={`badge ${SEVERITIES[each.severity] ?? ""}`}>{each.severity}</span>
+            </td>
+            <td>{about(each) || "–"}</td>
+            <td>
+              <InPrometheus text={clock(each.since)} about={each.name} query={`ALERTS{alertname="${each.name}"}`} />
+            </td>
+            <td>{duration(at - each.since)}</td>
+          </tr>
+        ))}
+      </Table>
+      <Runbooks names={names} texts={runbooks} />
     </>
   );
 }
 
 function Tiles({ now }: { now: Board }) {
   const told = now.numbers ?? {};
-  const waits = backlog.value;
+  const waits = knows(backlog.value, "PostgreSQL");
+  const dead = knows(backlog.value, "Kafka");
   const pending = waits?.states.find((each) => each.state === "PENDING");
   const open = now.breakers?.filter((each) => each.state !== "closed").length;
   const off = now.stock?.filter((each) => each.off !== 0).length;
@@ -133,16 +142,18 @@ function Tiles({ now }: { now: Board }) {
         title="Orders waiting"
         value={waits ? Number(pending?.orders ?? 0) : told["orders_pending"]}
         note={oldest(waits ? seconds(waits.oldestPendingAge) : told["orders_pending_oldest_s"])}
+        figure="orders_pending"
       />
       <Tile
         title="Events waiting"
         value={waits ? Number(waits.outboxRows) : told["outbox_waiting"]}
         note={oldest(waits ? seconds(waits.outboxLag) : told["outbox_lag_s"])}
+        figure="outbox_waiting"
       />
-      <Tile title="Dead letters" value={waits ? Number(waits.deadLetters) : told["dead_letters"]} bad />
-      <Tile title="Breakers not closed" value={open} bad />
-      <Tile title="Faults in force" value={now.faults?.length} bad />
-      <Tile title="Stock not adding up" value={wrong} note="products" bad />
+      <Tile title="Dead letters" value={dead ? Number(dead.deadLetters) : told["dead_letters"]} figure="dead_letters" bad />
+      <Tile title="Breakers not closed" value={open} figure="ejected" bad />
+      <Tile title="Faults in force" value={now.faults?.filter((each) => !each.behind).length} bad />
+      <Tile title="Stock not adding up" value={wrong} note="products" figure="unbalanced_products" bad />
     </ul>
   );
 }
@@ -155,15 +166,18 @@ interface TileProps {
   title: string;
   value: number | null | undefined;
   note?: string;
+  figure?: string; // its name among those of the server's help
   bad?: boolean;
 }
 
-function Tile({ title, value, note, bad }: TileProps) {
+function Tile({ title, value, note, figure, bad }: TileProps) {
   const kind = value ? (bad ? "bad" : "warn") : "";
   return (
     <li class={`card tile ${kind}`}>
       <span class="muted">{title}</span>
-      <strong>{number(value)}</strong>
+      <strong>
+        <InPrometheus text={number(value)} about={title} query={help.value?.figures[figure ?? ""]} />
+      </strong>
       <small class="muted">{value === null || value === undefined ? "not known" : note}</small>
     </li>
   );
@@ -264,6 +278,9 @@ function Faults({ faults }: { faults: Fault[] }) {
                 {" "}
                 VirtualService {fault.name}, route {fault.route}, {fault.file}
               </small>
+              {fault.behind && (
+                <span class="behind"> Does nothing: VirtualService {fault.behind} of that host comes first.</span>
+              )}
             </span>
             <button type="button" aria-label={`Lift the faults of ${fault.name}`} onClick={() => raise(fault.name)}>
               Lift

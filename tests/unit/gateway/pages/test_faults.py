@@ -145,3 +145,28 @@ async def test_a_cluster_that_says_nothing_makes_the_faults_unknown(tmp_path):
     client = httpx.AsyncClient(base_url="https://kubernetes", transport=transport)
     with pytest.raises(KubernetesAway, match="403"):
         await ClusterFaults(Kubernetes(client, tmp_path), "shop").active()
+
+
+async def test_a_fault_whose_host_another_virtual_service_has_is_said_to_do_nothing(mesh):
+    _, applied, faults = mesh
+    (applied / "mine.yaml").write_text(SLOW.replace("name: inventory, n", "name: zz-my-fault, n"))
+    [fault] = await faults.active()
+    assert (fault["name"], fault["behind"]) == ("zz-my-fault", "inventory")
+    # By another spelling of the host, too.
+    (applied / "mine.yaml").write_text(
+        SLOW.replace("name: inventory, n", "name: zz-my-fault, n").replace("[inventory]", "[inventory.shop.svc]")
+    )
+    assert (await faults.active())[0]["behind"] == "inventory"
+    (applied / "mine.yaml").write_text(SLOW)
+    assert (await faults.active())[0]["behind"] == ""
+    # What comes first by name takes the host over.
+    (applied / "mine.yaml").write_text(SLOW.replace("name: inventory, n", "name: a-fault, n"))
+    assert (await faults.active())[0]["behind"] == ""
+
+
+async def test_virtual_services_of_a_gateway_add_up(mesh):
+    written, _, faults = mesh
+    edge = SLOW.replace("hosts: [inventory]", "hosts: ['*']\n  gateways: [edge]")
+    (written / "edge.yaml").write_text(edge.replace("name: inventory, n", "name: edge, n"))
+    (written / "more.yaml").write_text(edge.replace("name: inventory, n", "name: more, n"))
+    assert [fault["behind"] for fault in await faults.active()] == ["", ""]

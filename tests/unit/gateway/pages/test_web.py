@@ -10,7 +10,7 @@ from shop.inventory.v1 import inventory_pb2
 
 from gateway.pages import board as boards
 from gateway.pages import catalogue as catalogues
-from gateway.pages import files, runbooks
+from gateway.pages import files, queries, runbooks
 from gateway.pages.app import Help, application
 from gateway.pages.board import Board
 from gateway.pages.catalogue import Catalogue
@@ -108,7 +108,7 @@ def catalogue(mesh, clock):
 def client(built, board, mesh, catalogue):
     def make(operators_only=True, issuer=None):
         pages = files.load(built, built.parent / "openapi.json", issuer.origins if issuer else ())
-        texts = Help(runbooks.load(CHECKOUT / "docs" / "runbooks.md"), "")
+        texts = Help(runbooks.load(CHECKOUT / "docs" / "runbooks.md"), figures=queries.FIGURES)
         web = application(pages, board, mesh, catalogue, operators_only=operators_only, issuer=issuer, help_texts=texts)
         return httpx.AsyncClient(transport=httpx.ASGITransport(web), base_url="http://pages")
 
@@ -317,6 +317,7 @@ async def test_runbooks_are_for_operators_and_named_as_the_alerts(client):
     told = (await client().get("/ops/api/help", headers=OPERATOR)).json()
     assert told["runbooks"]["ServiceDown"].startswith("- **Means**")
     assert "## " not in told["runbooks"]["ServiceDown"]
+    assert told["figures"]["orders_pending"] == queries.NUMBERS["orders_pending"]
 
 
 async def test_a_number_that_prometheus_does_not_have_is_not_zero(mesh, clock):

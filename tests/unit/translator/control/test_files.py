@@ -80,6 +80,17 @@ def test_applied_resource_stands_in_until_it_is_deleted(places: Places, fault: P
     assert timeout(places) == 1
 
 
+def test_what_another_resource_keeps_from_being_heard_is_told(places: Places, fault: Path) -> None:
+    assert not [line for line in apply(places, fault, wait_s=0) if "WARNING" in line]
+    fault.write_text(FAULT.replace("name: inventory, n", "name: my-fault, n"))
+    [warning] = [line for line in apply(places, fault, wait_s=0) if line.startswith("WARNING")]
+    assert "VirtualService shop/my-fault does nothing for inventory.shop.svc.cluster.local" in warning
+    assert "VirtualService shop/inventory comes first" in warning
+    # The first by name is the one that is followed.
+    fault.write_text(FAULT.replace("name: inventory, n", "name: a-fault, n"))
+    assert not [line for line in apply(places, fault, wait_s=0) if "WARNING" in line]
+
+
 def test_wrong_file_changes_nothing(places: Places, fault: Path) -> None:
     fault.write_text(FAULT.replace("7s", "soon"))
     with pytest.raises(InvalidMesh, match=r"spec\.http\[0\]\.timeout"):

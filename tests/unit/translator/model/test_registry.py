@@ -77,3 +77,26 @@ def test_what_is_not_said_has_its_default(tmp_path: Path) -> None:
 def test_missing_file_is_said(tmp_path: Path) -> None:
     with pytest.raises(InvalidMesh, match="cannot be read"):
         load_registry(tmp_path / "none.yaml")
+
+
+def test_what_joined_adds_to_the_registry(tmp_path: Path) -> None:
+    path, beside = tmp_path / "registry.yaml", tmp_path / "joined"
+    path.write_text(f"workloads: [{WORKLOAD}}}]")
+    beside.mkdir()
+    (beside / "b.yaml").write_text(
+        "services: [{name: b, namespace: shop}]\n"
+        "workloads: [{name: b, namespace: shop, serviceAccount: b, address: 127.0.0.2, admin: '127.0.0.2:1'}]"
+    )
+    registry = load_registry(path)
+    assert [workload.name for workload in registry.workloads] == ["a", "b"]
+    assert [service.name for service in registry.services] == ["b"]
+    (beside / "c.yaml").write_text(f"workloads: [{WORKLOAD}}}]")
+    assert "workloads: 'a' is duplicated" in refused_again(path)
+    (beside / "c.yaml").write_text("trustDomain: elsewhere")
+    assert "c.yaml: registry: trustDomain: is not a known field" in refused_again(path)
+
+
+def refused_again(path: Path) -> str:
+    with pytest.raises(InvalidMesh) as caught:
+        load_registry(path)
+    return str(caught.value)

@@ -3,7 +3,7 @@ import type { Product } from "../../api/types.ts";
 import { announce } from "../../shared/announce.ts";
 import { put, quantityOf } from "../basket.ts";
 import { available } from "../catalogue.ts";
-import { words } from "../words.ts";
+import { textOf, words } from "../words.ts";
 import { Quantity } from "./quantity.tsx";
 
 // From this many on, a customer need not hurry.
@@ -12,7 +12,7 @@ const FEW = 10;
 /** Puts a product into the basket, or says how many are there; the focus stays where it is worked with. */
 export function Buy({ product }: { product: Product }) {
   const said = words.value;
-  const title = product.displayName;
+  const { title } = textOf(product.name);
   const chosen = quantityOf(product.name);
   // The button and the quantity take each other's place; before the first change nothing takes the focus.
   const [before] = useState({ chosen });

@@ -7,9 +7,9 @@ import { askNow, dismiss, intent, others, repeat, trying } from "../checkout.ts"
 import type { Intent, OpenPhase } from "../intent.ts";
 import { isOpen, mayBePlaced, shortages } from "../intent.ts";
 import { customer } from "../session.ts";
-import { words } from "../words.ts";
+import { textOf, words } from "../words.ts";
 import { SignInHere } from "./account.tsx";
-import { Lines, titleOf } from "./lines.tsx";
+import { Lines } from "./lines.tsx";
 import { Page } from "./page.tsx";
 
 /** Where an intent stands: being sent, not known yet, refused. */
@@ -160,7 +160,7 @@ function Refused({ intent }: { intent: Intent }) {
             <ul>
               {missing.map((each) => (
                 <li key={each.product}>
-                  <span lang="en">{titleOf(each.product)}</span> – {said.available(each.left)}
+                  <span lang={textOf(each.product).lang}>{textOf(each.product).title}</span> – {said.available(each.left)}
                 </li>
               ))}
             </ul>

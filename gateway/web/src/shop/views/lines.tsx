@@ -2,8 +2,7 @@ import type { ComponentChildren } from "preact";
 import type { Money } from "../../api/types.ts";
 import { region } from "../../shared/i18n.ts";
 import { format, times } from "../../shared/money.ts";
-import { product } from "../catalogue.ts";
-import { words } from "../words.ts";
+import { textOf, words } from "../words.ts";
 import { Art } from "./art.tsx";
 
 export interface LineShown {
@@ -31,13 +30,13 @@ export function Lines({ lines, children, below }: Props) {
 }
 
 function Line({ line, after, below }: { line: LineShown; after: Props["children"]; below: Props["below"] }) {
-  const title = titleOf(line.product);
+  const { title, lang } = textOf(line.product);
   const price = line.unitPrice;
   return (
     <li>
       <Art product={line.product} title={title} />
       <div class="what">
-        <a lang="en" href={`#/${line.product}`}>
+        <a lang={lang} href={`#/${line.product}`}>
           {title}
         </a>
         {line.note && <strong class="note">{line.note}</strong>}
@@ -53,9 +52,4 @@ function Line({ line, after, below }: { line: LineShown; after: Props["children"
 /** How many at which price, or just how many while no price is fixed. */
 function counted({ quantity, unitPrice }: LineShown): string {
   return unitPrice ? `${quantity} × ${format(unitPrice, region.value)}` : `× ${quantity}`;
-}
-
-/** What a product is called; its id with spaces while the catalogue is not known. */
-export function titleOf(name: string): string {
-  return product(name)?.displayName ?? name.replace(/^products\//, "").replaceAll("-", " ");
 }

@@ -8,7 +8,7 @@ let first = true;
 interface Props {
   title: string;
   lead?: string;
-  lang?: string; // of the title, if not the page's
+  lang?: string | undefined; // of the title, if not the page's
   keepsPlace?: boolean; // who comes back finds it where they left it
   children: ComponentChildren;
 }

@@ -3,7 +3,7 @@ import { Notice } from "../../shared/announcer.tsx";
 import { region, time } from "../../shared/i18n.ts";
 import { format } from "../../shared/money.ts";
 import { catalogue, looked, product as known, stale } from "../catalogue.ts";
-import { words } from "../words.ts";
+import { textOf, words } from "../words.ts";
 import { Art } from "./art.tsx";
 import { Buy, StockLine } from "./buy.tsx";
 import { Page } from "./page.tsx";
@@ -37,13 +37,14 @@ export function ProductView({ name }: { name: string }) {
       </Page>
     );
   }
+  const { title, description, lang } = textOf(name);
   return (
-    <Page title={product.displayName} lang="en">
+    <Page title={title} lang={lang}>
       <Stale />
       <div class="one-product">
-        <Art product={product.name} title={product.displayName} />
+        <Art product={product.name} title={title} />
         <div class="facts">
-          <p lang="en">{product.description}</p>
+          <p lang={lang}>{description}</p>
           <p class="price">{format(product.unitPrice, region.value)}</p>
           <StockLine product={product} />
           <Buy product={product} />
@@ -72,15 +73,15 @@ export function Stale() {
 const DAY_MS = 24 * 3600 * 1000;
 
 function Card({ product }: { product: Product }) {
-  const title = product.displayName;
+  const { title, description, lang } = textOf(product.name);
   return (
     <li class="card product">
       <Art product={product.name} title={title} />
-      <h2 lang="en">
+      <h2 lang={lang}>
         <a href={`#/${product.name}`}>{title}</a>
       </h2>
-      <p class="muted description" lang="en">
-        {product.description}
+      <p class="muted description" lang={lang}>
+        {description}
       </p>
       <p class="price">{format(product.unitPrice, region.value)}</p>
       <StockLine product={product} />

@@ -1,0 +1,57 @@
+"""What was measured of an alert, as JSON and as the table of docs/runbooks.md."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+HEADER = ("alert", "caused by", "pending after", "fires after", "ends after")
+NEVER = "not seen"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """
+    Seconds from the fault to the alert's states, and from the fault's end to the alert's; None for what was not seen.
+
+    *limit_s* is how long was waited for the end.
+    """
+
+    alert: str
+    cause: str
+    pending_s: float | None
+    firing_s: float | None
+    over_s: float | None
+    limit_s: float
+
+    def row(self) -> tuple[str, ...]:
+        """The line of the table."""
+        over = f"> {self.limit_s:.0f} s" if self.firing_s is not None and self.over_s is None else _seconds(self.over_s)
+        return self.alert, self.cause, _seconds(self.pending_s), _seconds(self.firing_s), over
+
+
+def _seconds(value: float | None) -> str:
+    return NEVER if value is None else f"{value:.0f} s"
+
+
+def table(found: Iterable[Measured]) -> str:
+    """The table in Markdown, one line for each alert and cause."""
+    rows = [HEADER, tuple("---" for _ in HEADER), *(each.row() for each in found)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows).replace(
+        "| --- | --- | --- | --- | --- |", "|---" * 5 + "|"
+    )
+
+
+def load(path: Path) -> list[Measured]:
+    """What earlier runs have measured; nothing if there is no such file."""
+    return [Measured(**each) for each in json.loads(path.read_text(encoding="utf-8"))] if path.exists() else []
+
+
+def keep(path: Path, found: Sequence[Measured]) -> None:
+    """Write what was measured, in place of what was of the same alert and cause before."""
+    new = {(each.alert, each.cause) for each in found}
+    kept = [each for each in load(path) if (each.alert, each.cause) not in new]
+    every = sorted([*kept, *found], key=lambda each: (each.alert, each.cause))
+    path.write_text(json.dumps([asdict(each) for each in every], indent=1) + "\n", encoding="utf-8")

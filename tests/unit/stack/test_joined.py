@@ -1,0 +1,65 @@
+"""A service of one's own joins the mesh: what it is given, what is refused, and that nothing stays."""
+
+import json
+import time
+
+import pytest
+import yaml
+
+from stack.run import joined as joining
+from stack.run.joined import CannotJoin, joined
+from stack.topology import configuration
+
+
+@pytest.fixture
+def running(plan, monkeypatch):
+    """A stack that says it runs, with its registry and a mesh controller's status."""
+    plan.settings.conf.mkdir(parents=True)
+    plan.settings.run.mkdir()
+    plan.settings.mesh.mkdir()
+    (plan.settings.conf / "registry.yaml").write_text(configuration.registry(plan))
+    monkeypatch.setattr(joining, "require_running", lambda _: None)
+    return plan
+
+
+def said(plan, *workloads, error=None):
+    """What the controller says from now on, of whatever is asked of it."""
+    status = {"attempted_at": time.time() + 60, "error": error, "workloads": {name: {} for name in workloads}}
+    (plan.settings.mesh / "status.json").write_text(json.dumps(status))
+
+
+def entries(plan):
+    return sorted(file.name for file in plan.settings.joined.glob("*"))
+
+
+def test_who_joins_has_an_address_of_its_own_and_leaves_nothing(running):
+    said(running, "subscriptions-0", "coffee-club-0")
+    with joined(running, "subscriptions") as one, joined(running, "coffee-club") as other:
+        entry = yaml.safe_load((running.settings.joined / "subscriptions.yaml").read_text())["workloads"][0]
+        assert (entry["name"], entry["serviceAccount"]) == ("subscriptions-0", "subscriptions")
+        assert entry["outbound"] == [{"port": 50051, "listen": str(one.listens[1])}]
+        assert one.listens[0].address == entry["address"] != other.listens[0].address
+        assert f"{running.settings.mesh}/subscriptions-0/bootstrap.json" in one.command
+    assert entries(running) == []
+
+
+@pytest.mark.parametrize("name", ["", "edge", "orders", "Orders", "../orders", "a b", "a" * 43, "-a", "a-"])
+def test_a_name_that_is_none_or_the_stacks_own_is_refused(running, name):
+    said(running)
+    with pytest.raises(CannotJoin), joined(running, name):
+        raise AssertionError("it joined")
+    assert not running.settings.joined.exists()
+
+
+def test_what_the_mesh_refuses_is_told_and_taken_back(running):
+    said(running, error="registry: no")
+    with pytest.raises(CannotJoin, match="registry: no"), joined(running, "subscriptions"):
+        raise AssertionError("it joined")
+    assert entries(running) == []
+
+
+def test_a_controller_that_does_not_answer_is_not_waited_for_for_ever(running, monkeypatch):
+    monkeypatch.setattr(joining, "SECONDS", 0.1)
+    with pytest.raises(CannotJoin, match="not taken"), joined(running, "subscriptions"):
+        raise AssertionError("it joined")
+    assert entries(running) == []
