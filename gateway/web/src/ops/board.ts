@@ -1,4 +1,4 @@
-// What the pages' server tells of the system; a part that it cannot get is null, with the reason in `problems`.
+// The board's data from the pages' server; an unavailable part is null, with the reason in `problems`.
 
 export type BreakerState = "closed" | "partly" | "open" | "empty";
 
@@ -53,11 +53,11 @@ export interface Store {
   members: Member[];
 }
 
-/** What helps an operator: the runbook of each alert, and where Prometheus and traces are, if a browser can reach them. */
+/** Links for operators: the runbook of each alert, and Prometheus and the trace viewer, if a browser can reach them. */
 export interface Help {
   runbooks: Record<string, string>;
   prometheus: string;
-  traces: string; // what a trace's id is put after; empty without a viewer
+  traces: string; // the URL prefix of a trace; empty without a viewer
   graph: string; // what a query is put after; empty where Prometheus cannot be reached
   figures: Record<string, string>; // the queries that the board's numbers come from
 }
@@ -83,10 +83,10 @@ export interface Fault {
   behind: string; // the VirtualService that comes first, so that this one does nothing; empty for those in force
 }
 
-/** An alert that fires; the labels say of what. */
+/** A firing alert; its labels identify the subject. */
 export interface Alert {
   name: string;
-  severity: string; // "page" wants somebody now, "ticket" within days
+  severity: string; // "page" needs a response now, "ticket" within days
   since: number; // seconds since 1970
   labels: Record<string, string>;
 }
@@ -118,7 +118,7 @@ export interface Backlog {
   unknown?: string[]; // "Kafka: …" or "PostgreSQL: …": what could not be asked, and why
 }
 
-/** One thing that happened to an order, or waits to happen; what is not known of it is empty or absent. */
+/** One entry of an order's timeline, past or pending; unknown values are empty or absent. */
 export interface TimelineEntry {
   kind: string;
   time?: string;
@@ -139,14 +139,14 @@ export interface Timeline {
   unknown?: string[];
 }
 
-/** What sending dead letters back came to. */
+/** The result of redriving dead letters. */
 export interface Redriven {
   redriven: string;
   passedOver: string;
   outboxRows: string;
 }
 
-/** What comparing orders, holds, events and stock came to. */
+/** The result of a reconciliation. */
 export interface Reconciled {
   discrepancies: { kind: string; subject: string; detail: string; repaired: boolean }[];
   orders: string;
@@ -182,7 +182,7 @@ export function between(breakers: Breaker[], from: string, to: string): BreakerS
   return worst(breakers.filter((each) => each.from === from && each.to === to).map((each) => each.state));
 }
 
-/** The share of calls that failed, 0 to 1; nothing when there were none. */
+/** The share of calls that failed, 0 to 1; undefined without calls. */
 export function failing(calls: Calls): number | undefined {
   return calls.rate ? (calls.errors ?? 0) / calls.rate : undefined;
 }

@@ -1,4 +1,4 @@
-// What waits, and what operators do about it.
+// Backlogs, and the operators' actions on them.
 
 import { useSignal } from "@preact/signals";
 import { go } from "../shared/router.ts";
@@ -8,7 +8,7 @@ import { number } from "./format.ts";
 import { backlog, backlogTrouble, reconcile, redrive } from "./source.ts";
 import { Table } from "./table.tsx";
 
-/** Orders by state, messages not processed yet, dead letters and the way back for them. */
+/** Orders by state, consumer lag, dead letters and their redrive. */
 export function Backlog({ groups }: { groups: Record<string, Record<string, number>> }) {
   const waits = backlog.value;
   const states = Object.fromEntries(waits?.states.map((each) => [each.state, Number(each.orders)]) ?? []);
@@ -32,7 +32,7 @@ export function Backlog({ groups }: { groups: Record<string, Record<string, numb
 
 const ORDER = /^orders\/[0-9a-f-]{36}$/;
 
-/** Leads to an order's life, by its name or its id. */
+/** Opens an order's timeline, by its name or id. */
 function FindOrder() {
   const submit = (event: Event) => {
     event.preventDefault();
@@ -90,7 +90,7 @@ function DeadLetters({ topics, refused }: { topics: { topic: string; messages: s
   );
 }
 
-/** Compares orders with holds and stock on demand. */
+/** Reconciles orders, holds and stock on demand. */
 export function Reconcile() {
   const said = useSignal("");
   const found = useSignal<Reconciled | undefined>(undefined);
@@ -129,7 +129,7 @@ export function Reconcile() {
   );
 }
 
-/** What an action said, or why it did not work. */
+/** The result of an action, or its error. */
 async function told(action: () => Promise<string>): Promise<string> {
   try {
     return await action();

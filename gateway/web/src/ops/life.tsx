@@ -1,4 +1,4 @@
-// One order's life, as the orders service has it recorded; its place is /ops#/orders/….
+// The timeline of one order from the orders service, at /ops#/orders/….
 
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
@@ -14,13 +14,13 @@ import { Table } from "./table.tsx";
 const PLACE = /^\/(orders\/[0-9a-f-]{36})$/;
 const WORDS: Record<string, string> = {
   ANSWERED: "answered",
-  UNPUBLISHED: "waits to be published",
+  UNPUBLISHED: "waiting to be published",
   PUBLISHING_REFUSED: "refused by Kafka",
-  MESSAGE_WAITS: "waits to be worked on",
+  MESSAGE_WAITS: "waiting to be processed",
   DEAD_LETTER: "dead letter",
-  STOCK_HELD: "stock is held",
-  STOCK_SOLD: "stock is sold",
-  STOCK_RELEASED: "stock was given back",
+  STOCK_HELD: "stock held",
+  STOCK_SOLD: "stock committed",
+  STOCK_RELEASED: "stock released",
 };
 
 const told = signal<Timeline | undefined>(undefined);
@@ -55,12 +55,12 @@ export function Life() {
 async function look(name: string): Promise<void> {
   try {
     const found = await callSigned<Timeline>(`/v1/${name}:timeline`);
-    // Whoever went on to another order meanwhile does not see this one.
+    // The user may have gone on to another order meanwhile.
     if (path.peek() !== `/${name}`) return;
     told.value = found;
     trouble.value = "";
   } catch (error) {
-    trouble.value = `It is not told: ${error instanceof Problem ? error.message : String(error)}`;
+    trouble.value = `The timeline could not be loaded: ${error instanceof Problem ? error.message : String(error)}`;
   }
 }
 
@@ -104,6 +104,6 @@ function what(entry: TimelineEntry): string {
 }
 
 function more({ topic, detail, deliveries }: TimelineEntry): string {
-  const tried = Number(deliveries ?? 0) > 0 ? `${deliveries} times in vain` : "";
+  const tried = Number(deliveries ?? 0) > 0 ? `${deliveries} failed deliveries` : "";
   return [topic, detail, tried].filter(Boolean).join(", ") || "–";
 }

@@ -1,4 +1,4 @@
-// The mesh as a picture. The table below it says the same in words, so readers of screens skip it.
+// The mesh as a picture. The table below has the same content, so screen readers skip it.
 
 import type { Breaker, Calls, Pod } from "./board.ts";
 import { between, failing } from "./board.ts";
@@ -7,7 +7,7 @@ import { ms, number, share } from "./format.ts";
 const WIDTH = 1000;
 const HEIGHT = 430;
 const BOX = { width: 140, height: 64 };
-// Where the services stand; what else there is has its line in the table.
+// The positions of the services; others are only in the table.
 const PLACES: Record<string, [number, number]> = {
   edge: [80, 215],
   orders: [500, 42],
@@ -105,7 +105,7 @@ interface Point {
   y: number;
 }
 
-// How far a line bends down, so that no two lie on each other.
+// How far a line bends down, so that lines do not overlap.
 const BENDS: Record<string, number> = {
   "edge orders": -40,
   "orders inventory": -40,

@@ -1,4 +1,4 @@
-// Reads the board every two seconds while somebody looks at it.
+// Polls the board every two seconds while the page is visible.
 
 import { computed, effect, type Signal, signal } from "@preact/signals";
 import { Problem } from "../api/problem.ts";
@@ -18,13 +18,13 @@ export const trouble = signal<Problem | undefined>(undefined);
 /** Whether the board is not for whoever looks at it; a session whose token is refused has ended by then. */
 export const refused = computed(() => !user.value || trouble.value?.status === 403);
 
-/** Take a VirtualService's faults out of force. */
+/** Lift the faults of a VirtualService. */
 export async function lift(name: string): Promise<void> {
   await callSigned(`/ops/api/faults/${encodeURIComponent(name)}:lift`, { method: "POST", body: {} });
   await look();
 }
 
-/** Send dead letters back to where they came from: those of one topic, or of all and the events that Kafka refused. */
+/** Redrive dead letters: those of one topic, or of all topics and the events that Kafka refused. */
 export async function redrive(topic?: string): Promise<Redriven> {
   const done = await callSigned<Redriven>("/v1/deadLetters:redrive", { method: "POST", body: topic ? { topic } : {} });
   await look();
