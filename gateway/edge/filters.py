@@ -157,6 +157,7 @@ def lua(contract: Contract) -> dict[str, Any]:
         "FAILURES": {code: _lua_failure(failure) for code, failure in failures.BY_CODE.items()},
         "KEYS_UNAVAILABLE": _lua_failure(failures.KEYS_UNAVAILABLE),
         # Used where a service sends no RetryInfo although a retry helps.
+        "ERRORS": {str(failure.http): _compact(failure.status()) for failure in failures.FAILURES},
         "RETRY_AFTER": {str(each.http): each.retry_after_s for each in failures.FAILURES if each.retry_after_s},
         # Arguments of string.format: the message, the field and the violation.
         "INVALID_FIELD": _compact(invalid),

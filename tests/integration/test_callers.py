@@ -99,6 +99,25 @@ async def test_operations_are_for_operators(edge, verb, path):
     assert (answer.status_code, reason(answer)) == (403, "FORBIDDEN")
 
 
+@pytest.mark.parametrize(
+    ("verb", "path", "told"),
+    [
+        ("PUT", "/ops/api/board", (403, "FORBIDDEN")),
+        ("DELETE", "/ops/api/board", (403, "FORBIDDEN")),
+        ("GET", "/issuer/none", (404, "UNKNOWN_PATH")),
+        ("PUT", "/issuer/token", (405, "UNSUPPORTED_METHOD")),
+    ],
+)
+async def test_what_the_mesh_and_other_servers_refuse_has_the_form_of_every_error(stack, verb, path, told):
+    async with stack.client("otto", operator=True) as operator:
+        answer = await operator.request(verb, path)
+        head = await operator.head(path)
+    assert (answer.status_code, reason(answer)) == told
+    assert answer.headers["content-type"] == "application/json"
+    assert "RBAC" not in answer.text
+    assert head.content == b""
+
+
 async def test_a_grpc_client_without_a_token_is_unauthenticated_and_with_one_is_served(stack):
     metadata = customer.metadata(stack.settings, "grpc-client")
     async with grpc.aio.insecure_channel(f"127.0.0.1:{stack.settings.port}") as channel:

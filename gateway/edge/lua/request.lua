@@ -196,6 +196,7 @@ function envoy_on_request(handle)
   end)
   trace(handle, headers)
   note(handle, "seen", true)
+  note(handle, "bare", headers:get(":method") == "HEAD")
   if status then
     return refuse(handle, status, why)
   elseif unusable and is_api(path) then

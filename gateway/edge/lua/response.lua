@@ -30,7 +30,10 @@ local function name_the_field(text, verb)
     return text
   end
   local field, why = message:match("^([%w_.%[%]]+): (.*)$")
-  if not field and verb == "GET" then
+  local bound = not field and message:match(" of the field ([%w_.]+) is conflicting with the value ")
+  if bound then
+    field, why = bound, "differs from the one in the path"
+  elseif not field and verb == "GET" then
     return text
   elseif not field then
     -- What follows the first line shows the body, whatever that is.
@@ -181,6 +184,16 @@ local function keep_from_caches(headers)
   end
 end
 
+-- Replaces the text of an error that has neither the API's form nor that of a page: it comes from the mesh, or from a
+-- server's framework.
+local function replace_plain(handle, headers, request)
+  local kind, error = headers:get("content-type") or "text/plain", ERRORS[headers:get(":status")]
+  if error and kind:sub(1, 10) == "text/plain" and not request.bare then
+    handle:body(true):setBytes(error)
+    handle:headers():replace("content-type", "application/json")
+  end
+end
+
 local function finish_rest(handle, headers, request, overloaded)
   take_http_code(headers)
   keep_from_caches(headers)
@@ -194,6 +207,8 @@ local function finish_rest(handle, headers, request, overloaded)
   elseif kind == "text/event-stream" then
     headers:replace("cache-control", "no-store")
     finish_events(handle, request)
+  else
+    replace_plain(handle, headers, request)
   end
 end
 

@@ -89,6 +89,13 @@ def test_name_that_comes_twice_in_a_body_is_refused(client: httpx.Client, path: 
     assert "more than once" in refused["message"]
 
 
+@pytest.mark.parametrize("path", [CANCEL, RESTOCK])
+def test_name_that_differs_from_the_path_is_refused(client: httpx.Client, path: str) -> None:
+    refused = error(post(client, path, '{"name":"orders/of the field x is conflicting"}'), 400)
+    assert fields(refused) == ["name"]
+    assert "path" in refused["message"]
+
+
 NOT_JSON = {
     "single quotes": "{'lines':[]}",
     "a bare name": "{lines:[]}",
