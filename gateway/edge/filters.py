@@ -156,8 +156,8 @@ def lua(contract: Contract) -> dict[str, Any]:
         "ROUTES": routes.table(contract.bindings),
         "FAILURES": {code: _lua_failure(failure) for code, failure in failures.BY_CODE.items()},
         "KEYS_UNAVAILABLE": _lua_failure(failures.KEYS_UNAVAILABLE),
-        # Used where a service sends no RetryInfo although a retry helps.
         "ERRORS": {str(failure.http): _compact(failure.status()) for failure in failures.FAILURES},
+        # Used where a service sends no RetryInfo although a retry helps.
         "RETRY_AFTER": {str(each.http): each.retry_after_s for each in failures.FAILURES if each.retry_after_s},
         # Arguments of string.format: the message, the field and the violation.
         "INVALID_FIELD": _compact(invalid),
@@ -169,11 +169,22 @@ def _lua(name: str, tables: dict[str, Any], scripts: Sequence[str]) -> dict[str,
     """
     Return a Lua filter: the tables that the scripts read, followed by the scripts.
     """
-    lines = [f"{name} = {routes.to_lua(value)}" for name, value in tables.items()]
+    read = {**tables, "DOMAIN": failures.DOMAIN, "REFUSALS": _refusals()}
+    lines = [f"{name} = {routes.to_lua(value)}" for name, value in read.items()]
     folder = resources.files("gateway.edge").joinpath("lua")
     texts = [folder.joinpath(f"{script}.lua").read_text() for script in scripts]
     config = {"default_source_code": {"inline_string": "\n".join([*lines, "", *texts])}}
     return _filter(f"envoy.filters.http.lua.{name}", "lua.v3.Lua", config)
+
+
+def _refusals() -> dict[str, dict[str, Any]]:
+    """
+    Return what gRPC clients are told of each HTTP status that a Lua filter rejects with.
+    """
+    return {
+        str(failure.http): {"grpc": failure.code, "reason": failure.reason, "message": failure.message}
+        for failure in failures.FAILURES
+    }
 
 
 def _lua_failure(failure: failures.Failure) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from gateway import failures
 
 # An error concerns one call of one caller, and must never be interpreted as another content type.
 PLAIN = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+DETAILS = "grpc-status-details-bin"
 # Errors that Envoy would report to gRPC clients as UNKNOWN or INTERNAL although the client caused them.
 CALLERS_FAULT = (400, 405, 408, 413, 414, 415, 431, 501)
 
@@ -26,7 +27,7 @@ def local_replies() -> dict[str, Any]:
     Envoy answers gRPC clients with a gRPC status; the Lua filter replaces the text of the mesh.
     """
     mappers = [mapper for failure in failures.FAILURES for mapper in _mappers(failure)]
-    grpc = [_grpc(failures.BY_HTTP[http]) for http in CALLERS_FAULT]
+    grpc = [mapper for http in CALLERS_FAULT for mapper in _grpc(failures.BY_HTTP[http])]
     return {"mappers": [*_unknown_caller(), *mappers, *grpc, _aborted_with_success()]}
 
 
@@ -38,9 +39,20 @@ def details(failure: failures.Failure) -> str:
     return base64.b64encode(message).decode().rstrip("=")
 
 
-def _grpc(failure: failures.Failure) -> dict[str, Any]:
-    added = {"grpc-status": str(failure.code), "grpc-status-details-bin": details(failure)}
-    return {"filter": _all([_status_is(failure.http), _IS_GRPC]), "headers_to_add": _headers(added)}
+def _grpc(failure: failures.Failure) -> list[dict[str, Any]]:
+    """
+    Return how a gRPC client is told *failure*: in the Lua filter's words, which have their details, or in ours.
+    """
+    code = {"grpc-status": str(failure.code)}
+    conditions = [_status_is(failure.http), _IS_GRPC]
+    told = {"filter": _all([*conditions, _noted("told")]), "headers_to_add": _headers(code)}
+    usual = {
+        "filter": _all(conditions),
+        "headers_to_add": _headers(code | {DETAILS: details(failure)}),
+        # Clients hold the details' message against this one.
+        "body": {"inline_string": failure.message},
+    }
+    return [told, usual]
 
 
 def _all(conditions: list[dict[str, Any]]) -> dict[str, Any]:
@@ -73,10 +85,14 @@ def _unknown_caller() -> list[dict[str, Any]]:
 def _forbidden_to(
     meant: failures.Failure, conditions: list[dict[str, Any]], body: dict[str, Any], challenge: str
 ) -> list[dict[str, Any]]:
-    added = _headers({"www-authenticate": challenge, **PLAIN})
-    json = _mapper(meant, [*conditions, _IS_JSON], body)
-    others = {"filter": _all(conditions), "body": {"inline_string": meant.message}}
-    return [each | {"status_code": meant.http, "headers_to_add": added} for each in (json, others)]
+    added = {"www-authenticate": challenge, **PLAIN}
+    json = _mapper(meant, [*conditions, _IS_JSON], body) | {"headers_to_add": _headers(added)}
+    others = {
+        "filter": _all(conditions),
+        "body": {"inline_string": meant.message},
+        "headers_to_add": _headers(added | {DETAILS: details(meant)}),
+    }
+    return [each | {"status_code": meant.http} for each in (json, others)]
 
 
 def _mappers(failure: failures.Failure) -> list[dict[str, Any]]:

@@ -132,6 +132,13 @@ async def product(edge):
     return rest.in_stock(listed, at_least=20)[0]
 
 
+@pytest.fixture
+async def scarce(edge):
+    """What there is least of, so that it is soon bought up."""
+    listed = (await edge.get("/v1/products")).json()
+    return rest.in_stock(listed, at_least=20)[-1]
+
+
 def placing(*lines, key=None, **given):
     lines = [{"product": product, "quantity": quantity} for product, quantity in lines]
     return {"order": {"lines": lines}, **({"requestId": key or str(uuid.uuid4())} if key != "" else {}), **given}
@@ -212,20 +219,20 @@ def reason_of(outcome):
     return rest_reason(outcome["error"])
 
 
-async def test_a_refusal_is_not_kept_and_the_success_after_it_is(caller, stack, edge, product):
-    available = int((await edge.get(f"/v1/{product}")).json()["stock"]["available"])
+async def test_a_refusal_is_not_kept_and_the_success_after_it_is(caller, stack, edge, scarce):
+    available = int((await edge.get(f"/v1/{scarce}")).json()["stock"]["available"])
     rest_of, key = available % 1000, str(uuid.uuid4())
-    taken = [await ordered(caller, product, 1000) for _ in range(available // 1000)]
-    taken += [await ordered(caller, product, rest_of)] if rest_of else []
-    wanted = placing((product, 2), key=key)
+    taken = [await ordered(caller, scarce, 1000) for _ in range(available // 1000)]
+    taken += [await ordered(caller, scarce, rest_of)] if rest_of else []
+    wanted = placing((scarce, 2), key=key)
     try:
         assert (await caller.call("CreateOrder", wanted))[:2] == ("FAILED_PRECONDITION", "OUT_OF_STOCK")
-        await stack.restock(product, 2)
+        await stack.restock(scarce, 2)
         told = await asyncio.gather(*(caller.call("CreateOrder", wanted) for _ in range(5)))
         assert {code for code, *_ in told} == {"OK"}
         assert all(order == told[0][2] for *_, order in told)
     finally:
-        await stack.restock(product, available)
+        await stack.restock(scarce, available)
 
 
 @pytest.fixture

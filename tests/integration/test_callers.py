@@ -7,6 +7,7 @@ import pytest
 from shop.inventory.v1 import inventory_service_pb2, inventory_service_pb2_grpc
 from shop.orders.v1 import order_service_pb2, order_service_pb2_grpc
 
+from runtime.status import from_rpc_error
 from shop_client import rest
 from stack import customer
 
@@ -129,6 +130,7 @@ async def test_a_grpc_client_without_a_token_is_unauthenticated_and_with_one_is_
         with pytest.raises(grpc.aio.AioRpcError) as hold:
             await inventory.ListHolds(inventory_service_pb2.ListHoldsRequest(), metadata=metadata)
     assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    assert from_rpc_error(refused.value).reason == "MISSING_TOKEN"
     assert hold.value.code() in (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNIMPLEMENTED)
 
 

@@ -21,6 +21,11 @@ local function is_version(value)
   return value == "" or #value < 16 and value:find("^%d+$") ~= nil
 end
 
+-- Envoy joins several lines of this header; no token has a comma.
+local function is_one_credential(value)
+  return not value:find(",", 1, true)
+end
+
 -- Headers that some frameworks take the method from: ignored, they would make it another call than the sender means.
 local OVERRIDES = { "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override" }
 -- By header name: the check of a value, and the error if it fails.
@@ -28,7 +33,7 @@ local SINGLE = {
   { "Idempotency-Key", is_key, "must be 1 to 128 visible ASCII characters" },
   { "If-Match", is_one_tag, "must be one entity tag, as an answer's ETag has it" },
   { "Last-Event-ID", is_version, "must be the id of an event" },
-  { "Authorization", nil, "" },
+  { "Authorization", is_one_credential, "must be one: Bearer and a token" },
 }
 
 -- Returns the name of the first invalid header, and the error.
@@ -38,7 +43,7 @@ local function wrong_header(headers)
     if value then
       if headers:getNumValues(each[1]:lower()) > 1 then
         return each[1], "comes more than once"
-      elseif each[2] and not each[2](value) then
+      elseif not each[2](value) then
         return each[1], each[3]
       end
     end

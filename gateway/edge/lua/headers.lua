@@ -68,12 +68,37 @@ local function note(handle, key, value)
   handle:streamInfo():dynamicMetadata():set(METADATA, key, value)
 end
 
+-- A field of protobuf's wire format that is a text or a message.
+local function encoded(number, value)
+  local length, prefix = #value, ""
+  while length > 127 do
+    prefix, length = prefix .. string.char(length % 128 + 128), math.floor(length / 128)
+  end
+  return string.char(number * 8 + 2) .. prefix .. string.char(length) .. value
+end
+
+local function detail(kind, value)
+  return encoded(3, encoded(1, "type.googleapis.com/google.rpc." .. kind) .. encoded(2, value))
+end
+
+-- The google.rpc.Status of a rejected gRPC call, as `grpc-status-details-bin` has it.
+local function details(handle, failure, message, field)
+  local info = detail("ErrorInfo", encoded(1, failure.reason) .. encoded(2, DOMAIN))
+  local wrong = field and detail("BadRequest", encoded(1, encoded(1, field) .. encoded(2, message))) or ""
+  return handle:base64Escape("\8" .. string.char(failure.grpc) .. encoded(2, message) .. info .. wrong)
+end
+
 local function refuse(handle, status, message, field, headers)
   if field then
     note(handle, "field", field)
   end
-  local answer = headers or {}
+  local answer, failure = headers or {}, REFUSALS[status]
   answer[":status"] = status
+  if is_grpc(handle:headers()) and failure then
+    note(handle, "told", true)
+    message = message ~= "" and message or failure.message
+    answer["grpc-status-details-bin"] = details(handle, failure, message, field)
+  end
   handle:respond(answer, message)
 end
 

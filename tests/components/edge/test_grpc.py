@@ -71,6 +71,57 @@ def test_failure_of_the_mesh_has_our_form_and_tells_nothing(own_shop: str, order
     assert "upstream" not in f"{caught.value.details()} {status}"
 
 
+GET = "/shop.orders.v1.OrderService/GetOrder"
+# What the edge itself refuses: the call, its code, its reason, and the field that it is about.
+REFUSED: dict[str, tuple[dict[str, Any], str, str, str]] = {
+    "a condition": ({"metadata": [("if-match", "x")]}, "INVALID_ARGUMENT", "INVALID_REQUEST", "If-Match"),
+    "two keys": (
+        {"metadata": [("idempotency-key", "a"), ("idempotency-key", "a")]},
+        "INVALID_ARGUMENT",
+        "INVALID_REQUEST",
+        "Idempotency-Key",
+    ),
+    "two tokens": (
+        {"metadata": [("authorization", "Bearer a"), ("authorization", "Bearer a")]},
+        "INVALID_ARGUMENT",
+        "INVALID_REQUEST",
+        "Authorization",
+    ),
+    "a method in a header": (
+        {"metadata": [("x-http-method-override", "DELETE")]},
+        "INVALID_ARGUMENT",
+        "INVALID_REQUEST",
+        "X-HTTP-Method-Override",
+    ),
+    "compressed": ({"compression": grpc.Compression.Gzip}, "UNIMPLEMENTED", "UNIMPLEMENTED", ""),
+    "too large": ({"request": b"x" * 100_000}, "INVALID_ARGUMENT", "BODY_TOO_LARGE", ""),
+    "no such method": ({"method": GET + "s"}, "UNIMPLEMENTED", "UNIMPLEMENTED", ""),
+    "a bad token": ({"metadata": [("authorization", "Bearer x")]}, "UNAUTHENTICATED", "INVALID_TOKEN", ""),
+    "a token with an extension": (
+        {"metadata": [("authorization", "Bearer eyJjcml0IjpbIngiXX0.e30.x")]},
+        "UNAUTHENTICATED",
+        "INVALID_TOKEN",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_the_edge_refuses_has_details_that_say_the_same(channel: grpc.Channel, case: str) -> None:
+    """Clients' libraries take details only if their message is the call's."""
+    given, code, reason, field = REFUSED[case]
+    call = channel.unary_unary(given.get("method", GET))
+    options = {name: given[name] for name in ("metadata", "compression") if name in given}
+    with pytest.raises(grpc.RpcError) as caught:
+        call(given.get("request", order_service_pb2.GetOrderRequest(name=ORDER).SerializeToString()), **options)
+    status = rpc_status.from_call(caught.value)
+    info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+    assert status.details[0].Unpack(info)
+    assert (caught.value.code().name, info.reason) == (code, reason)
+    assert [each.Unpack(bad) for each in status.details[1:]] == ([True] if field else [])
+    assert [each.field for each in bad.field_violations] == ([field] if field else [])
+
+
 def test_stream_arrives_whole(own_shop: str, orders: Any) -> None:
     name = orders.CreateOrder(order_request("products/tea-1")).name
     events = list(orders.WatchOrder(order_service_pb2.WatchOrderRequest(name=name)))

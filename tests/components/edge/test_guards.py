@@ -238,6 +238,13 @@ def test_any_of_several_tags_is_known(client: httpx.Client, tags: Sequence[str])
     assert (answer.status_code, answer.content) == (304, b"")
 
 
+@pytest.mark.parametrize("verb", ["GET", "POST"])
+@pytest.mark.parametrize("tokens", [("Bearer a", "Bearer b"), ("Bearer a", "Bearer a"), ("Basic a", "Bearer a")])
+def test_token_that_comes_twice_is_refused(client: httpx.Client, verb: str, tokens: Sequence[str]) -> None:
+    answer = client.request(verb, ORDERS, headers=[("authorization", each) for each in tokens])
+    assert fields(error(answer, 400)) == ["Authorization"]
+
+
 def test_last_event_id_that_is_none_is_refused(client: httpx.Client) -> None:
     assert fields(error(client.get(f"{NOBODY}:watch", headers={"last-event-id": "x"}), 400)) == ["Last-Event-ID"]
 
