@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -60,23 +61,26 @@ def in_child(work: Callable[[int], None], *, within_s: float) -> bytes:
     """
     Return what *work* has written to the file that it is given, in a process of its own; `TOO_LONG` without an end.
     """
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        _be_child(work, writing)
-    os.close(writing)
-    try:
-        return _read_all(reading, time.monotonic() + within_s)
-    except TimeoutError:
-        return TOO_LONG.encode()
-    finally:
-        os.close(reading)
-        _end_group(child)
+    # A test that fails ends the process before anything is tidied up.
+    with tempfile.TemporaryDirectory(prefix="mutant-", ignore_cleanup_errors=True) as folder:
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            _be_child(work, writing, folder)
+        os.close(writing)
+        try:
+            return _read_all(reading, time.monotonic() + within_s)
+        except TimeoutError:
+            return TOO_LONG.encode()
+        finally:
+            os.close(reading)
+            _end_group(child)
 
 
-def _be_child(work: Callable[[int], None], writing: int) -> NoReturn:
+def _be_child(work: Callable[[int], None], writing: int, folder: str) -> NoReturn:
     try:
         os.setsid()
+        tempfile.tempdir = folder
         silence = os.open(os.devnull, os.O_WRONLY)
         os.dup2(silence, 1)
         os.dup2(silence, 2)

@@ -4,6 +4,7 @@ import ast
 import importlib
 import os
 import sys
+import tempfile
 import time
 from datetime import date
 from pathlib import Path
@@ -172,6 +173,12 @@ def test_a_child_says_what_it_has_to_say_and_one_that_does_not_end_is_ended():
     assert in_child(lambda writing: os.write(writing, b"a::b"), within_s=30) == b"a::b"
     assert in_child(lambda writing: time.sleep(60), within_s=0.2) == TOO_LONG.encode()
     assert in_child(lambda writing: 1 / 0, within_s=30) == STOPPED.encode()
+
+
+def test_a_child_leaves_no_files_behind():
+    folder = in_child(lambda writing: os.write(writing, tempfile.mkdtemp().encode()), within_s=30).decode()
+    assert "mutant-" in folder
+    assert not Path(folder).exists()
 
 
 @pytest.fixture
