@@ -15,7 +15,7 @@ INTERRUPTED = 130
 @contextmanager
 def command() -> Iterator[None]:
     """
-    Have SIGTERM end the command as Ctrl-C does, and an error of ours end it with its message.
+    Handle SIGTERM like Ctrl-C, and report our own errors as one message.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -3,7 +3,7 @@
 --   wrk … -s bench/orders.lua URL -- TOKENS PRODUCTS PREFIX LINES
 --
 -- TOKENS    a file with a token a line; calls take them in turn, so that no customer meets its own limit; - for none
--- PRODUCTS  names of products, with commas between; calls take them in turn
+-- PRODUCTS  comma-separated names of products; calls use them in turn
 -- PREFIX    makes the keys of this run unlike those of others
 -- LINES     orders in one call: 0 places a single order, more go as one batch
 --

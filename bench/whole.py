@@ -115,7 +115,7 @@ def _names(text: str) -> list[str]:
 def _counts(text: str) -> list[int]:
     counts = [int(each) for each in text.split(",") if each.isdecimal()]
     if not counts or max(counts) > MAX_STORED or len(counts) != len(text.split(",")):
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers up to {MAX_STORED}, with commas between")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a comma-separated list of numbers up to {MAX_STORED}")
     return sorted(counts)
 
 

@@ -38,7 +38,7 @@ class Kind(StrEnum):
 # The versions are in the database; what others know must not cost them the call.
 LOOK_S = 4.0
 OF_HOLD = {"HELD": Kind.STOCK_HELD, "COMMITTED": Kind.STOCK_SOLD, "RELEASED": Kind.STOCK_RELEASED}
-# Of what happened at the same time, what was told comes after what was done.
+# Of entries with the same time, responses come after changes.
 ORDERED = [Kind.CHANGED, Kind.ANSWERED]
 
 

@@ -22,9 +22,9 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Work = Callable[[Sequence[Item]], Awaitable[Sequence[Result | Exception]]]
 IDLE_TURNS = 16
-"""Turns of the event loop without a new item after which nobody else is on the way."""
+"""Turns of the event loop without a new item after which the batch is complete."""
 MAX_TURNS = 200
-"""After so many a batch goes, whoever still comes."""
+"""The number of items at which a batch is sent immediately."""
 
 
 class Batcher(Generic[Item, Result]):

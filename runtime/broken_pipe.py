@@ -13,7 +13,7 @@ READER_GONE = 128 + signal.SIGPIPE
 
 def until_reader_leaves(command: Callable[[], int]) -> int:
     """
-    Run *command* and write out what it said; its exit code, or `READER_GONE` if nobody reads that any more.
+    Run *command* and write its output; return its exit code, or `READER_GONE` if the reader has closed the pipe.
 
     Any other broken pipe, as of a connection, is the command's own error and passes through.
     """
@@ -44,7 +44,7 @@ def _written_out(command: Callable[[], int]) -> int:
 
 def _unread() -> Iterator[int]:
     """
-    Which of standard output and standard error is a pipe that nobody reads.
+    Return which of standard output and standard error is a pipe without a reader.
     """
     for stream in (sys.stdout, sys.stderr):
         poll = select.poll()

@@ -118,6 +118,6 @@ class Unavailable(Error):
 
 
 class Internal(Error):
-    """A fault of ours."""
+    """An internal error."""
 
     reason = "INTERNAL"

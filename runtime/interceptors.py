@@ -98,7 +98,7 @@ async def measure(call: Call) -> AsyncIterator[None]:
 
 def report_errors(domain: str) -> Wrapper:
     """
-    Turn what is raised into a `google.rpc.Status`; a fault of ours is logged, and the caller gets a general message.
+    Turn what is raised into a `google.rpc.Status`; an internal error is logged, and the caller gets a generic message.
     """
 
     @asynccontextmanager

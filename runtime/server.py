@@ -63,7 +63,7 @@ class Server:
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
             interceptors=[
-                # Who asks every second whether it is well is nobody's trace.
+                # Health checks every second are not traced.
                 aio_server_interceptor(filter_=filters.negate(filters.health_check())),  # type: ignore[no-untyped-call]
                 Interceptor(wrappers(settings, domain)),
             ],
@@ -151,7 +151,7 @@ def _end_stuck_threads(code: int) -> None:
     """
     End the process with *code* at once if a call into Kafka's library does not return.
 
-    Python would wait for its thread for ever, though all that counts is done.
+    Python would wait for its thread forever, although all work is done.
     """
     if stuck := stuck_threads(wait_s=1):
         log.error("thread_stuck_at_exit", threads=stuck, exc_info=code != 0)

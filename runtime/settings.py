@@ -26,7 +26,7 @@ def _hosts_and_ports(text: str) -> str:
 Address = Annotated[str, AfterValidator(_host_and_port)]
 """One `HOST:PORT`."""
 Addresses = Annotated[str, AfterValidator(_hosts_and_ports)]
-"""Several `HOST:PORT`, with commas between."""
+"""Several `HOST:PORT`, separated by commas."""
 
 
 class ProcessSettings(BaseSettings):

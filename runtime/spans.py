@@ -25,7 +25,7 @@ def contexts_of(messages: Sequence[Mapping[str, str]]) -> list[Context]:
     """
     Return the trace contexts in the headers of *messages* that are kept, else that of the first.
 
-    To read one costs ten times as much as to see that nobody will read of it.
+    Parsing one costs ten times as much as checking that it is not sampled.
     """
     kept = [headers for headers in messages if headers.get("traceparent", "").endswith("1")]
     return [context_of(headers) for headers in (kept or messages[:1])[:MAX_SPANS]]

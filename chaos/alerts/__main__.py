@@ -3,7 +3,7 @@ Causes alerts, and measures when each is pending, when it fires, and when it end
 
     python -m chaos.alerts [--only redis,kafka] [--hold-s 420] [--end-s 420]
 
-What is broken is in the lab's journal, and taken back by its watchdog if this process ends before it does so itself.
+Active faults are in the lab's journal, and its watchdog reverts them if this process exits first.
 What was measured is kept in monitoring/measured.json.
 """
 
@@ -63,7 +63,7 @@ class Cause:
 
 
 def main(words: Sequence[str]) -> int:
-    """Run the trials; 1 if an alert did not fire, 2 if something could not be broken or put right."""
+    """Run the trials; 1 if an alert did not fire, 2 if a fault could not be injected or reverted."""
     options = _parser().parse_args(words)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -74,7 +74,7 @@ def main(words: Sequence[str]) -> int:
         print(f"alerts: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("alerts: interrupted; what was broken is put right", file=sys.stderr)
+        print("alerts: interrupted; all faults are reverted", file=sys.stderr)
         return 2
     print(measured.table(found))
     return 0 if all(each.firing_s is not None for each in found) else 1
@@ -159,7 +159,7 @@ class Trials:
 
     def _put_right(self) -> None:
         if failed := self._journal.roll_back(self._say):
-            raise FaultNotMade(f"not taken back: {'; '.join(failed)}")
+            raise FaultNotMade(f"not reverted: {'; '.join(failed)}")
 
     def _measured(self, cause: Cause, wanted: Wanted) -> Measured:
         def since(start: float, at: float | None) -> float | None:
@@ -188,7 +188,7 @@ class Trials:
 
     @contextlib.asynccontextmanager
     async def _leased(self) -> AsyncIterator[None]:
-        """Renew the lease of what is broken, and have a watchdog take it back when nobody does."""
+        """Renew the lease of the active faults, and have a watchdog revert them if it expires."""
         self._journal.beat()
         # It ends with this process.
         watchdog.start(self._journal, os.getpid())

@@ -25,7 +25,7 @@ CREATE TABLE orders (
 CREATE INDEX orders_of_customer ON orders (customer, state, create_time DESC, order_id DESC);
 CREATE INDEX orders_in_state ON orders (state, create_time DESC, order_id DESC);
 
--- Every version of every order as it was told to clients (shop.orders.v1.Order).
+-- Every version of every order as returned to clients (shop.orders.v1.Order).
 CREATE TABLE order_changes (
     order_id uuid NOT NULL,
     version bigint NOT NULL,

@@ -7,7 +7,7 @@ value and its headers, and gets these (docs/events.md tells readers of them):
     origin_topic, origin_partition, origin_offset   where it was consumed first
     reason              UPPER_SNAKE of ours, or the name of a Python exception
     error               what went wrong, for people; at most 500 characters
-    deliveries          how often it was delivered in vain
+    deliveries          the number of failed deliveries
     first_failed_time   when that happened first, RFC 3339
     original_size       only if its value had to be cut: the bytes that it had
 """
@@ -80,7 +80,7 @@ def _kept(headers: Mapping[str, str]) -> dict[str, str]:
 
 def deliveries(headers: Mapping[str, str]) -> int:
     """
-    Return how often a message with *headers* was delivered in vain so far.
+    Return the number of failed deliveries of a message with *headers*.
     """
     text = headers.get(DELIVERIES, "")
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0

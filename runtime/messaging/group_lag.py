@@ -1,4 +1,4 @@
-"""How far consumer groups are behind, whoever their members are, as Kafka itself knows it."""
+"""Consumer group lag, as Kafka reports it, independent of the members."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Publisher:
                 "enable.idempotence": True,
                 "linger.ms": 2,
                 "delivery.timeout.ms": int(timeout_s * 1000),
-                # A topic that is not there is told after this time, not after the time for a delivery.
+                # A missing topic is reported after this time, not after the delivery timeout.
                 "topic.metadata.propagation.max.ms": UNKNOWN_TOPIC_MS,
                 "message.max.bytes": MAX_DEAD_LETTER_BYTES,
                 "queue.buffering.max.messages": max_in_flight,
