@@ -21,12 +21,12 @@ from multiprocessing import get_context
 from tests.simulation.defects import DEFECTS
 from tests.simulation.run import OPERATIONS, Result, run
 from tests.simulation.shrink import Shrinking
-from tests.simulation.trial import planted, simulated
+from tests.simulation.trial import end_with, planted, simulated
 
 SHOWN = 60
 """Lines of a trace, before what went wrong."""
-AHEAD = 8
-"""Seeds that are given to each process before their results are there."""
+AHEAD = 4
+"""Seeds that are under way or wait for a process while the first of them is waited for."""
 
 
 def main() -> int:
@@ -49,7 +49,9 @@ def main() -> int:
     if chosen.seed is not None:
         return _one(chosen.seed, chosen.operations, chosen.defect)
     seeds = range(chosen.first, chosen.first + chosen.seeds)
-    with ProcessPoolExecutor(chosen.jobs, mp_context=get_context("spawn")) as processes:
+    with ProcessPoolExecutor(
+        chosen.jobs, get_context("spawn"), initializer=end_with, initargs=(os.getpid(),)
+    ) as processes:
         if chosen.defects:
             return _table(processes, seeds, chosen)
         return _many(processes, seeds, chosen)
@@ -61,9 +63,13 @@ def _results(processes: ProcessPoolExecutor, work: Callable[[int], Result], seed
     """
     coming = iter(seeds)
     waiting = [processes.submit(work, seed) for seed in islice(coming, AHEAD)]
-    while waiting:
-        yield waiting.pop(0).result()
-        waiting += [processes.submit(work, seed) for seed in islice(coming, 1)]
+    try:
+        while waiting:
+            yield waiting.pop(0).result()
+            waiting += [processes.submit(work, seed) for seed in islice(coming, 1)]
+    finally:
+        for each in waiting:
+            each.cancel()
 
 
 def _one(seed: int, operations: int, defect: str | None) -> int:
@@ -108,7 +114,7 @@ def _show(result: Result, chosen: argparse.Namespace) -> None:
 def _table(processes: ProcessPoolExecutor, seeds: range, chosen: argparse.Namespace) -> int:
     missed = 0
     print(f"{'defect':28} {'seed':>6}  found by", flush=True)
-    for name in DEFECTS:
+    for name in [chosen.defect] if chosen.defect else DEFECTS:
         work = partial(simulated, operations=chosen.operations, defect=name)
         found = next((each for each in _results(processes, work, seeds) if each.problem is not None), None)
         missed += found is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tests.simulation import kafka
@@ -39,12 +40,16 @@ class Breaking:
         elif fault.kind == "kill":
             await self._kill_for(fault)
         elif fault.kind == "freeze":
-            process = self._world.processes[fault.target]
-            process.freeze()
-            await asyncio.sleep(fault.seconds)
-            process.thaw()
+            await self._freeze_for(fault)
         else:
             self._skew(fault.target)
+
+    async def _freeze_for(self, fault: Fault) -> None:
+        process = self._world.processes[fault.target]
+        process.freeze()
+        self._forget_members(fault.target, lambda: process.alive and process.held is not None)
+        await asyncio.sleep(fault.seconds)
+        process.thaw()
 
     async def _cut_for(self, fault: Fault) -> None:
         target, _, back = fault.other.partition(" ")
@@ -53,20 +58,20 @@ class Breaking:
             self._world.network.cut(*link)
             self._cut.append(link)
         if kafka.HOST in (fault.target, target):
-            self._forget_members(fault.target if target == kafka.HOST else target)
+            host = fault.target if target == kafka.HOST else target
+            self._forget_members(host, lambda: self._world.network.is_cut(*links[0]))
         await asyncio.sleep(fault.seconds)
         for link in links:
             self._heal(link)
 
-    def _forget_members(self, host: str) -> None:
+    def _forget_members(self, host: str, silent: Callable[[], bool]) -> None:
         """
-        Have the groups' coordinator expel the members on *host*, unless it is heard of again in time.
+        Have the groups' coordinator expel the members on *host*, if they are still *silent* when their sessions end.
         """
-        world = self._world
 
         def expel() -> None:
-            if world.network.is_cut(host, kafka.HOST) or world.network.is_cut(kafka.HOST, host):
-                world.kafka.expel_host(host)
+            if silent():
+                self._world.kafka.expel_host(host)
 
         asyncio.get_running_loop().call_later(kafka.SESSION_S, expel, context=contextvars.Context())
 

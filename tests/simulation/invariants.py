@@ -72,9 +72,21 @@ class Invariants:
                 self.fail(f"order {name} begins as {state}, version {after['version']}")
         elif state not in NEXT.get(State(before["state"]), ()) or after["version"] != before["version"] + 1:
             self.fail(f"order {name} goes from {before['state']} {before['version']} to {state} {after['version']}")
+        self._saw_fence(before, after)
         for product, units in self._world.postgres.tables.sold.items():
             if units > self._received[product.removeprefix("products/")]:
                 self.fail(f"{units} {product} are sold, {self._received[product.removeprefix('products/')]} came in")
+
+    def _saw_fence(self, before: Row | None, after: Row) -> None:
+        """
+        What orders own changes only in the stock generation that counts at that moment: a rebuild counts it or not.
+        """
+        cancelled = before is not None and before["state"] == State.CONFIRMED and after["state"] == State.CANCELLED
+        present = self._world.postgres.tables.generation
+        if (cancelled or after["state"] == State.CONFIRMED) and after["generation"] != present:
+            self.fail(
+                f"order {after['order_id']} is {after['state']} in generation {after['generation']}, not {present}"
+            )
 
     def saw_record(self, raw: Raw) -> None:
         """

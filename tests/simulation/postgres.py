@@ -24,8 +24,8 @@ from tests.simulation.network import Network
 from tests.simulation.tables import STATEMENTS, Tables
 from tests.simulation.virtual import EPOCH_S
 
-COMMIT_S, SLOW_COMMIT_S = 0.002, 0.5
-SLOW_COMMITS = 0.05
+COMMIT_S, SLOW_COMMIT_S = 0.002, 0.8
+SLOW_COMMITS = 0.15
 """Of the commits, those that the second copy makes wait, while there are faults."""
 UNSYNCED_S = 0.2
 """What was committed without waiting for the disk is on it after this time."""

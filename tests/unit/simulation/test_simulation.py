@@ -13,6 +13,9 @@ SEEDS, TOGETHER = 40, 4
 FOUND_BY = {
     "acknowledge-before-commit": 1,
     "drop-request-ids": 1,
+    "sell-twice": 1,
+    "reorder-the-outbox": 1,
+    "hold-what-is-not-there": 1,
 }
 """Defects, each with a seed that finds it."""
 
