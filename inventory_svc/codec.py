@@ -56,7 +56,7 @@ def product(row: Sequence[Any]) -> Product:
     Return a product from a row of `browse.lua`.
     """
     name, *numbers = row[:6]
-    display_name, description, amount, low = row[6:10]
+    display_name, description, amount, low = row[6:]
     unit_price = price(amount)
     if unit_price is None:
         raise errors.Internal(f"products/{name} has no price")

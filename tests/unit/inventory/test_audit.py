@@ -74,8 +74,9 @@ async def test_what_is_left_to_forget_is_not_waited_for():
     assert stock.asked_at[2] - stock.asked_at[0] >= 0.03
 
 
-async def test_with_nothing_left_to_forget_the_next_look_is_after_the_whole_time():
-    stock = Stock(Memory(0, 2, more=False), Memory(0, 2, more=False))
+@pytest.mark.parametrize("nothing", [Memory(0, 2, more=False), Unavailable("Redis does not answer")])
+async def test_with_nothing_left_to_forget_the_next_look_is_after_the_whole_time(nothing):
+    stock = Stock(nothing, nothing)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1):
             await audit.forget_regularly(stock, every_s=60)
