@@ -38,7 +38,8 @@ def outbound_clusters(
     Return a cluster with its endpoints for every port and subset of every service that the workload sees.
     """
     for service in proxy.services.values():
-        if service.host.startswith("*"):
+        # A pattern has no address of its own.
+        if service.host.startswith("*") and not service.endpoints:
             continue
         subsets = [("", None), *((subset["name"], subset) for subset in proxy.destination_rule(service.host).subsets)]
         for port in service.ports:
@@ -53,7 +54,7 @@ def _outbound(
 ) -> tuple[cluster_pb2.Cluster, endpoint_pb2.ClusterLoadAssignment | None]:
     rule = proxy.destination_rule(service.host)
     labels = (block or {}).get("labels", {})
-    chosen = [endpoint for endpoint in service.endpoints if labels.items() <= endpoint.labels.items()]
+    chosen = [e for e in service.endpoints if e.has(port) and labels.items() <= e.labels.items()]
     with within("spec.trafficPolicy"):
         cluster = policy_cluster(secrets, service, port, subset, policy_of(rule, subset, port.number))
     if rule.sources:
@@ -98,7 +99,7 @@ def inbound_clusters(proxy: Proxy) -> Iterator[tuple[cluster_pb2.Cluster, tuple[
         service, port = inbound_service(proxy, inbound)
         name = inbound_cluster(inbound.port)
         cluster = cluster_pb2.Cluster(name=name, alt_stat_name=stat_name(name), type=cluster_pb2.Cluster.STATIC)
-        policy = policy_of(proxy.destination_rule(service.host), "", port.number) if service else {}
+        policy = policy_of(proxy.inbound_rule(service.host), "", port.number) if service else {}
         policy = {"connectionPool": policy["connectionPool"]} if "connectionPool" in policy else {}
         set_connection_pool(cluster, policy)
         cluster.lb_policy = cluster_pb2.Cluster.ROUND_ROBIN

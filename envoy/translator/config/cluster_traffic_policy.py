@@ -42,8 +42,7 @@ def set_connection_pool(cluster: cluster_pb2.Cluster, policy: Block) -> None:
     thresholds = circuit_breaker_pb2.CircuitBreakers.Thresholds(
         track_remaining=True, **{name: uint32(_limit(value)) for name, value in limits.items()}
     )
-    # As in Istio, a retry budget applies only together with a connection pool.
-    if "retryBudget" in policy and "connectionPool" in policy:
+    if "retryBudget" in policy:
         thresholds.retry_budget.CopyFrom(_retry_budget(policy["retryBudget"]))
     cluster.circuit_breakers.thresholds.append(thresholds)
     if "tcpKeepalive" in tcp:

@@ -2,7 +2,10 @@
 The names of hosts, and how they match each other (istio: pkg/config/host).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 def fqdn(host: str, namespace: str, domain: str) -> str:
@@ -26,6 +29,24 @@ def specificity(pattern: str) -> tuple[bool, int]:
     Return a sort key for patterns: exact ones last and so greatest, then the longer wildcard.
     """
     return not pattern.startswith("*"), len(pattern)
+
+
+def overlap(one: str, other: str) -> bool:
+    """
+    Whether one of two patterns lies within the other.
+    """
+    return host_matches(one, other) or host_matches(other, one)
+
+
+def most_specific(host: str, patterns: Mapping[str, T]) -> T | None:
+    """
+    What belongs to the pattern nearest to *host*: itself, or the longest wildcard around it.
+    """
+    if host in patterns:
+        return patterns[host]
+    around = [pattern for pattern in patterns if pattern.startswith("*") and host_matches(pattern, host)]
+    # Of the same length it cannot be but one.
+    return patterns[max(around, key=len)] if around else None
 
 
 def host_domains(host: str, namespace: str, domain: str) -> Iterator[str]:

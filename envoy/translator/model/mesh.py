@@ -2,11 +2,12 @@
 The registry and the resources, indexed once for all proxies (istio: model/push_context.go).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypeVar
 
-from translator.model.hosts import fqdn
+from translator.model.destination_rule import RuleIndex
 from translator.model.registry import Registry, Workload
 from translator.model.resources import Resource
 from translator.model.selector import selects
@@ -31,7 +32,7 @@ class Mesh:
         for resource in sorted(resources, key=lambda item: item.age):
             self.by_kind.setdefault(resource.kind, []).append(resource)
         self.services = self._services()
-        self.by_host = {service.host: service for service in self.services}
+        self.of_registry = {service.host: service for service in self.services if service.kubernetes}
 
     def of_kind(self, kind: str) -> list[Resource]:
         """
@@ -56,19 +57,31 @@ class Mesh:
         return result
 
     def _services(self) -> tuple[Service, ...]:
-        found: dict[str, Service] = {}
+        """
+        Every service, the oldest first; those of one host and namespace share their addresses, by the ports' names.
+        """
         entries = entry_services(self.registry, self.of_kind("ServiceEntry"), self.of_kind("WorkloadEntry"))
-        for service in (*registry_services(self.registry, self.not_ready), *entries):
-            found.setdefault(service.host, service)
-        return tuple(found[host] for host in sorted(found))
+        found = sorted([*registry_services(self.registry, self.not_ready), *entries], key=lambda service: service.age)
+        together: dict[tuple[str, str], list[Service]] = {}
+        for service in found:
+            together.setdefault((service.host, service.namespace), []).append(service)
+        return tuple(_sharing(service, together[service.host, service.namespace]) for service in found)
 
     @cached_property
-    def rules_by_host(self) -> Mapping[str, list[Resource]]:
+    def rules(self) -> RuleIndex:
         """
-        DestinationRules by the full name of their host.
+        The DestinationRules by who sees them.
         """
-        found: dict[str, list[Resource]] = {}
-        for rule in self.of_kind("DestinationRule"):
-            host = fqdn(rule.spec["host"], rule.namespace, self.registry.cluster_domain)
-            found.setdefault(host, []).append(rule)
-        return found
+        registry = self.registry
+        return RuleIndex(self.of_kind("DestinationRule"), registry.cluster_domain, registry.root_namespace)
+
+
+def _sharing(service: Service, others: list[Service]) -> Service:
+    if len(others) == 1:
+        return service
+    endpoints = [
+        replace(endpoint, serves=frozenset(port.name for port in other.ports))
+        for other in others
+        for endpoint in other.endpoints
+    ]
+    return replace(service, endpoints=tuple(endpoints))

@@ -2,19 +2,19 @@
 The mesh as one workload's Envoy sees it (istio: model/context.go).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cached_property, partial
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 
-from translator.model.destination_rule import NO_RULE, DestinationRule, merged
-from translator.model.hosts import fqdn, host_matches, specificity
+from translator.model.destination_rule import DestinationRule, chosen
+from translator.model.hosts import fqdn
 from translator.model.mesh import Mesh
 from translator.model.registry import Registry, Workload
 from translator.model.resources import Resource
-from translator.model.selector import selects
 from translator.model.service import Service
 from translator.model.sidecar_scope import Scope, sidecar_scope
 from translator.model.virtual_service import MESH, bound_gateways
 from translator.model.visibility import exported
+from translator.model.visible_services import destinations, merged, of_one_namespace, visible_services
 
 
 class Proxy:
@@ -43,16 +43,26 @@ class Proxy:
         return sidecar_scope(sidecars, self.workload, self.registry.root_namespace)
 
     @cached_property
+    def imported_services(self) -> tuple[Service, ...]:
+        """
+        The services this workload may name itself, of a host maybe several with different ports.
+        """
+        seen = visible_services(self.mesh.services, self.namespace)
+        if self.workload.kind != "sidecar":
+            return tuple(seen)
+        inside = (service for service in seen if self.scope.sees(service.namespace, service.host))
+        return tuple(of_one_namespace(inside, self.namespace))
+
+    @cached_property
     def services(self) -> Mapping[str, Service]:
         """
-        The services this workload sees, by host.
+        The services calls of this workload may reach, by host: those it may name, and those its routes lead to.
         """
-        return {
-            service.host: service
-            for service in self.mesh.services
-            if exported(service.export_to, service.namespace, self.namespace)
-            and self.scope.sees(service.namespace, service.host)
-        }
+        found = list(self.imported_services)
+        if self.workload.kind == "sidecar":
+            domain = self.registry.cluster_domain
+            found += destinations(self.virtual_services(), self.namespace, domain, self.mesh.services)
+        return dict(sorted(merged(found).items()))
 
     def full_name(self, host: str, resource: Resource) -> str:
         """
@@ -60,63 +70,46 @@ class Proxy:
         """
         return fqdn(host.lower(), resource.namespace, self.registry.cluster_domain)
 
-    def virtual_services(self, gateways: Iterable[str] = (MESH,)) -> Iterator[Resource]:
+    def virtual_services(self, gateways: Iterable[str] = (MESH,)) -> list[Resource]:
         """
-        Yield the VirtualServices bound to one of *gateways* that this workload sees, the oldest first.
+        The VirtualServices bound to one of *gateways* that this workload sees.
+
+        Private ones go first, then those shown to its namespace, then those for all; of each the oldest first.
         """
         wanted = set(gateways)
-        for resource in self.mesh.of_kind("VirtualService"):
-            if wanted & bound_gateways(resource) and exported(
-                resource.spec.get("exportTo", ()), resource.namespace, self.namespace
-            ):
-                yield resource
+        seen = [
+            resource
+            for resource in self.mesh.of_kind("VirtualService")
+            if wanted & bound_gateways(resource)
+            and exported(resource.spec.get("exportTo", ()), resource.namespace, self.namespace)
+            and self.scope.sees_routes(resource.namespace, self.hosts_of(resource))
+        ]
+        return sorted(seen, key=self._publicity)
+
+    def hosts_of(self, resource: Resource) -> list[str]:
+        """
+        The hosts of a VirtualService by their full names.
+        """
+        return [self.full_name(host, resource) for host in resource.spec.get("hosts", ())]
+
+    def _publicity(self, resource: Resource) -> int:
+        shown = resource.spec.get("exportTo", ()) or ("*",)
+        return 2 if "*" in shown else int(resource.namespace != self.namespace)
 
     def destination_rule(self, host: str) -> DestinationRule:
         """
-        Return the merged DestinationRules of *host*: the client's namespace takes precedence, then the service's, then
-        the root's.
+        What the DestinationRules say of a *host* that this workload calls.
         """
         if host not in self._rules:
-            self._rules[host] = self._find_rule(host)
+            self._rules[host] = chosen(self._candidates(host), self.namespace, self.workload.labels)
         return self._rules[host]
 
-    def _find_rule(self, host: str) -> DestinationRule:
-        service = self.mesh.by_host.get(host)
-        namespaces = dict.fromkeys(
-            (self.namespace, service.namespace if service else self.namespace, self.registry.root_namespace)
-        )
-        for namespace in namespaces:
-            chosen = self._most_specific(host, partial(self._applies, namespace))
-            if chosen:
-                return merged(chosen)
-        return NO_RULE
-
-    def _applies(self, namespace: str, rule: Resource) -> bool:
-        visible = exported(rule.spec.get("exportTo", ()), rule.namespace, self.namespace)
-        # A rule with a workload selector applies only to its own namespace.
-        return rule.namespace == namespace and visible and self._selected(rule)
-
-    def _selected(self, rule: Resource) -> bool:
-        return "workloadSelector" not in rule.spec or (
-            rule.namespace == self.namespace and selects(rule.spec, self.workload)
-        )
-
-    def _most_specific(self, host: str, applies: Callable[[Resource], bool]) -> list[Resource]:
-        by_host = self.mesh.rules_by_host
-        patterns = [
-            host,
-            *sorted((p for p in self.mesh_wildcards if host_matches(p, host)), key=specificity, reverse=True),
-        ]
-        for pattern in patterns:
-            found = [rule for rule in by_host.get(pattern, ()) if applies(rule)]
-            chosen = [rule for rule in found if "workloadSelector" in rule.spec] or found
-            if chosen:
-                return chosen
-        return []
-
-    @cached_property
-    def mesh_wildcards(self) -> tuple[str, ...]:
+    def inbound_rule(self, host: str) -> DestinationRule:
         """
-        Return the DestinationRule hosts that are wildcards.
+        What they say of a *host* that this workload serves, where no rule for chosen workloads counts.
         """
-        return tuple(host for host in self.mesh.rules_by_host if host.startswith("*"))
+        return chosen(self._candidates(host), self.namespace, None)
+
+    def _candidates(self, host: str) -> list[DestinationRule]:
+        service = self.services.get(host)
+        return self.mesh.rules.candidates(host, self.namespace, service.namespace) if service else []

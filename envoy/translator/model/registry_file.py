@@ -71,8 +71,19 @@ def _read(path: Path, form: TypeAdapter[_Read]) -> _Read:
     documents = load_documents(path, str(path))
     if len(documents) != 1:
         raise InvalidMesh([Problem(str(path), "registry", "", "the registry must be one YAML document")])
+    return _parsed(documents[0], path, form)
+
+
+def read_registry(document: Any, path: Path) -> Registry:
+    """
+    Read the registry that a document is, alone; *path* is its file's name in errors.
+    """
+    return _parsed(document, path, _FILE)
+
+
+def _parsed(document: Any, path: Path, form: TypeAdapter[_Read]) -> _Read:
     try:
-        return form.validate_python(documents[0])
+        return form.validate_python(document)
     except ValidationError as error:
         raise InvalidMesh(_problems(path, error)) from None
 

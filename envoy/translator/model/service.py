@@ -42,7 +42,8 @@ class Port:
 @dataclass(frozen=True)
 class Endpoint:
     """
-    One address of a service; `ports` overrides the target of a port, by the port's name.
+    One address of a service; `ports` replaces the target of a port, by the port's name; `serves` has the names of the
+    ports it is there for, empty for all.
     """
 
     address: str
@@ -52,6 +53,13 @@ class Endpoint:
     namespace: str = ""
     sidecar: bool = False
     weight: int = 0
+    serves: frozenset[str] = frozenset()
+
+    def has(self, port: Port) -> bool:
+        """
+        Whether *port* is served here.
+        """
+        return not self.serves or port.name in self.serves
 
     def port(self, port: Port) -> int:
         """
@@ -74,6 +82,16 @@ class Service:
     external: bool = False
     export_to: tuple[str, ...] = ("*",)
     identities: tuple[str, ...] = ()
+    kubernetes: bool = True
+    created: str = ""
+
+    @property
+    def age(self) -> tuple[str, str, str]:
+        """
+        The order in which Istio looks at services: by creation, then by name.
+        """
+        name = self.host.partition(".")[0] if self.kubernetes else self.host
+        return self.created, name, self.namespace
 
     def port(self, number: int) -> Port | None:
         """

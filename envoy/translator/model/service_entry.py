@@ -32,9 +32,11 @@ def entry_services(
                 endpoints=endpoints,
                 resolution=spec.get("resolution", "NONE"),
                 external=spec.get("location", "MESH_EXTERNAL") == "MESH_EXTERNAL",
-                export_to=tuple(spec.get("exportTo", ("*",))),
+                export_to=tuple(spec.get("exportTo", ())) or ("*",),
                 identities=tuple(spec.get("subjectAltNames", ()))
                 or tuple(sorted({e.identity for e in endpoints if e.identity})),
+                kubernetes=False,
+                created=entry.created,
             )
             yield replace(service, endpoints=_resolved_by_name(service))
 

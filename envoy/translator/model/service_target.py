@@ -18,7 +18,7 @@ def service_targets(proxy: Proxy, inbound: Inbound) -> Iterator[tuple[Service, P
         labels: Mapping[str, str] = record.selector
         if record.namespace != proxy.namespace or not labels or not labels.items() <= proxy.workload.labels.items():
             continue
-        service = proxy.mesh.by_host[f"{record.name}.{record.namespace}.svc.{registry.cluster_domain}"]
+        service = proxy.mesh.of_registry[f"{record.name}.{record.namespace}.svc.{registry.cluster_domain}"]
         for port in service.ports:
             if port.target == inbound.port:
                 yield service, port

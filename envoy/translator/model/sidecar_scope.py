@@ -5,18 +5,21 @@ Sidecar resources: which hosts a workload may call (istio: model/sidecar.go).
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from translator.model.hosts import host_matches
+from translator.model.hosts import host_matches, overlap
 from translator.model.registry import Workload
 from translator.model.resources import Resource
+
+Pattern = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class Scope:
     """
-    Patterns of namespace and host; `patterns` of None means everything.
+    Patterns of namespace and host that are imported, and those that are left out; `patterns` of None means everything.
     """
 
-    patterns: tuple[tuple[str, str], ...] | None = None
+    patterns: tuple[Pattern, ...] | None = None
+    excluded: tuple[Pattern, ...] = ()
     source: Resource | None = None
 
     def sees(self, namespace: str, host: str) -> bool:
@@ -25,7 +28,27 @@ class Scope:
         """
         if self.patterns is None:
             return True
-        return any(owner in ("*", namespace) and host_matches(pattern, host) for owner, pattern in self.patterns)
+        return not self._is_excluded(namespace, host) and any(
+            host_matches(pattern, host) for pattern in _of_namespace(self.patterns, namespace)
+        )
+
+    def sees_routes(self, namespace: str, hosts: Iterable[str]) -> bool:
+        """
+        Whether a VirtualService of a namespace is within the scope: by a host of its that is, or that has one inside.
+        """
+        if self.patterns is None:
+            return True
+        mine = list(_of_namespace(self.patterns, namespace))
+        return any(
+            not self._is_excluded(namespace, host) and any(overlap(pattern, host) for pattern in mine) for host in hosts
+        )
+
+    def _is_excluded(self, namespace: str, host: str) -> bool:
+        return any(host_matches(pattern, host) for pattern in _of_namespace(self.excluded, namespace))
+
+
+def _of_namespace(patterns: Iterable[Pattern], namespace: str) -> Iterable[str]:
+    return (pattern for owner, pattern in patterns if owner in ("*", namespace))
 
 
 def sidecar_scope(sidecars: Iterable[Resource], workload: Workload, root_namespace: str) -> Scope:
@@ -33,10 +56,12 @@ def sidecar_scope(sidecars: Iterable[Resource], workload: Workload, root_namespa
     Return the scope of the one Sidecar that applies: the workload's, else the namespace's, else the root namespace's.
     """
     chosen = _choose(list(sidecars), workload, root_namespace)
-    if chosen is None or "egress" not in chosen.spec:
-        return Scope(None, chosen)
+    if chosen is None or not chosen.spec.get("egress"):
+        return Scope(None, (), chosen)
     hosts = [host for listener in chosen.spec["egress"] for host in listener["hosts"]]
-    return Scope(tuple(_pattern(host, workload.namespace) for host in hosts), chosen)
+    taken = tuple(_pattern(host, workload.namespace) for host in hosts if not host.startswith("~"))
+    left_out = tuple(_pattern(host[1:], workload.namespace) for host in hosts if host.startswith("~"))
+    return Scope(taken, left_out, chosen)
 
 
 def _choose(sidecars: list[Resource], workload: Workload, root_namespace: str) -> Resource | None:
@@ -52,6 +77,6 @@ def _labels(sidecar: Resource) -> dict[str, str]:
     return labels
 
 
-def _pattern(host: str, namespace: str) -> tuple[str, str]:
+def _pattern(host: str, namespace: str) -> Pattern:
     owner, _, pattern = host.rpartition("/")
-    return {".": namespace, "": "*", "~": ""}.get(owner, owner), pattern
+    return {".": namespace, "": "*"}.get(owner, owner), pattern

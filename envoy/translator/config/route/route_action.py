@@ -17,6 +17,7 @@ from translator.config.route.retry import retry_policy
 from translator.model.problems import BlockError, within
 from translator.model.traffic_policy import consistent_hash_of
 from translator.model.values import Block
+from translator.model.virtual_service import MESH
 
 NO_TIMEOUT = duration_pb2.Duration()
 
@@ -96,13 +97,13 @@ def _hash_policies(context: RouteContext, destination: Block) -> Iterator[route.
 
 def _cluster(context: RouteContext, destination: Block) -> str:
     """
-    Return the cluster of a destination; without a port, the service's only port or the called one.
+    The cluster of a destination without a port: of the one called at a sidecar, of a service's only one at a gateway.
     """
     host = context.proxy.full_name(destination["host"], context.resource)
+    port = destination.get("port", {}).get("number", 0) or context.listening.port
     service = context.proxy.services.get(host)
-    port = destination.get("port", {}).get("number", 0)
-    if not port:
-        port = service.ports[0].number if service and len(service.ports) == 1 else context.listening.port
+    if "port" not in destination and MESH not in context.listening.gateways and service and len(service.ports) == 1:
+        port = service.ports[0].number
     return outbound_cluster(port, destination.get("subset", ""), host)
 
 

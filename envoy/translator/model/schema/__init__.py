@@ -13,7 +13,9 @@ from typing import Any
 import jsonschema
 from jsonschema.protocols import Validator
 
-from translator.model.schema.rules import RULES, Rule
+from translator.model.problems import BlockError
+from translator.model.schema.rules import DURATION, MILLISECOND_NS, RULES, Rule
+from translator.model.values import nanoseconds
 
 RANGES = {
     "int32": (-(2**31), 2**31 - 1),
@@ -88,8 +90,21 @@ def _rules(
     _validator: Any, rules: list[dict[str, str]], instance: Any, _schema: Any
 ) -> Iterator[jsonschema.ValidationError]:
     for rule in rules:
-        if instance is not None and not _holds(RULES[" ".join(rule["rule"].split())], instance):
-            yield jsonschema.ValidationError(rule["message"])
+        text = " ".join(rule["rule"].split())
+        if instance is not None and not _holds(RULES[text], instance):
+            yield jsonschema.ValidationError(_why(text, instance) or rule["message"])
+
+
+def _why(rule: str, instance: Any) -> str:
+    """
+    A reason that says more than the schema's own message, which calls every wrong duration too short.
+    """
+    if rule != DURATION:
+        return ""
+    try:
+        return f"{instance!r} must be at least 1ms" if nanoseconds(instance) < MILLISECOND_NS else ""
+    except BlockError as error:
+        return error.message
 
 
 def _holds(rule: Rule, instance: Any) -> bool:

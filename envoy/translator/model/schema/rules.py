@@ -12,11 +12,13 @@ from translator.model.values import nanoseconds
 
 Rule = Callable[[Any], bool]
 PORT_MAX = 65535
+MILLISECOND_NS = 1_000_000
+DURATION = "duration(self) >= duration('1ms')"
 
 
 def _at_least_a_millisecond(text: str) -> bool:
     try:
-        return nanoseconds(text) >= 1_000_000
+        return nanoseconds(text) >= MILLISECOND_NS
     except BlockError:
         return False
 
@@ -76,7 +78,7 @@ def _names_in(text: str) -> tuple[str, ...]:
 RULES: Mapping[str, Rule] = MappingProxyType(
     {text: _at_most_one(*_names_in(text)) for text in _TARGETS}
     | {
-        "duration(self) >= duration('1ms')": _at_least_a_millisecond,
+        DURATION: _at_least_a_millisecond,
         '((has(self.operation) ? self.operation : "") == "UPSERT") ? (self.value != "") : true': lambda tag: (
             tag.get("operation") != "UPSERT" or bool(tag.get("value"))
         ),
