@@ -31,24 +31,26 @@ COMPARISONS: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
 }
 
 
-def mistakes(message: Message, path: str = "") -> Mistakes:
+def mistakes(message: Message, path: str = "", *, whole: bool = True) -> Mistakes:
     """
-    Yield each field of *message*, or of a nested message, that Envoy would reject: its path and the reason.
+    Each field of *message*, or of one in it, that Envoy would refuse: its path and why.
+
+    What is not *whole* is to be merged into another message, which has what is not set here.
     """
     if message.DESCRIPTOR.full_name == ANY:
-        yield from _packed(message, path)
+        yield from _packed(message, path, whole)
         return
     if message.DESCRIPTOR.full_name == REGEX:
         yield from regex_mistakes(str(getattr(message, "regex", "")), join(path, "regex"))
     groups, ruled = _ruled(message.DESCRIPTOR)
-    for group in groups:
+    for group in groups if whole else ():
         if message.WhichOneof(group.name) is None:
             yield join(path, group.name), f"one of {', '.join(field.name for field in group.fields)} must be set"
     for field, rules in ruled.values():
-        yield from _field(message, field, rules, path)
+        yield from _field(message, field, rules, path, whole)
     for field, _ in message.ListFields():
         if field.message_type is not None and field.name not in ruled:
-            yield from _field(message, field, NO_RULES, path)
+            yield from _field(message, field, NO_RULES, path, whole)
 
 
 @cache
@@ -72,18 +74,20 @@ def regex_mistakes(pattern: str, path: str) -> Mistakes:
         yield path, f"{pattern!r}: {reason.decode() if isinstance(reason, bytes) else reason}"
 
 
-def _packed(message: Any, path: str) -> Mistakes:
+def _packed(message: Any, path: str, whole: bool) -> Mistakes:
     if message.type_url.startswith(TYPE_PREFIX):
-        yield from mistakes(unpacked(message), path)
+        yield from mistakes(unpacked(message), path, whole=whole)
 
 
-def _field(message: Any, field: Any, rules: Any, path: str) -> Mistakes:
+def _field(message: Any, field: Any, rules: Any, path: str, whole: bool) -> Mistakes:
     place = join(path, field.name)
     if field.is_repeated:
-        yield from _repeated(getattr(message, field.name), field, rules, place)
+        items = getattr(message, field.name)
+        if items or whole:
+            yield from _repeated(items, field, rules, place)
     elif field.message_type is not None:
-        yield from _message(message, field, rules, place)
-    elif _is_set(message, field):
+        yield from _message(message, field, rules, place, whole)
+    elif _is_set(message, field) and (whole or getattr(message, field.name)):
         yield from _scalar(getattr(message, field.name), field, rules, place)
 
 
@@ -122,10 +126,10 @@ def _map(items: Any, rules: Any, place: str) -> Mistakes:
             yield from mistakes(value, f"{place}[{key}]")
 
 
-def _message(message: Any, field: Any, rules: Any, place: str) -> Mistakes:
+def _message(message: Any, field: Any, rules: Any, place: str, whole: bool) -> Mistakes:
     if not message.HasField(field.name):
         required = rules.message.required or rules.duration.required or rules.any.required
-        if required and field.containing_oneof is None:
+        if whole and required and field.containing_oneof is None:
             yield place, "must be set"
         return
     value = getattr(message, field.name)
@@ -134,9 +138,9 @@ def _message(message: Any, field: Any, rules: Any, place: str) -> Mistakes:
     elif field.message_type.full_name.startswith("google.protobuf.") and hasattr(value, "value"):
         yield from _scalar(value.value, value.DESCRIPTOR.fields_by_name["value"], rules, place)
         if field.message_type.full_name == ANY:
-            yield from mistakes(value, place)
+            yield from mistakes(value, place, whole=whole)
     else:
-        yield from mistakes(value, place)
+        yield from mistakes(value, place, whole=whole)
 
 
 def _duration(value: Any, rules: Any, place: str) -> Mistakes:

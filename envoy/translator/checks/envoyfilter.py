@@ -19,6 +19,7 @@ def check_envoy_filter(resource: Resource) -> Mistakes:
         yield error.path, error.message
         return
     for patch in patches:
-        # A value to merge may be incomplete, and a removal has no value.
-        for place, reason in mistakes(patch.value) if patch.operation not in (MERGE, REMOVE) else ():
-            yield f"{patch.path}.patch.value", f"Envoy would reject it: {place}: {reason}"
+        # What is removed has no value, and what is merged need not be whole.
+        found = mistakes(patch.value, whole=patch.operation != MERGE) if patch.operation != REMOVE else ()
+        for place, reason in found:
+            yield f"{patch.path}.patch.value", f"Envoy would refuse it: {place}: {reason}"

@@ -33,13 +33,12 @@ def _server(server: Block, path: str) -> Mistakes:
     port, tls = server["port"], server.get("tls")
     protocol = port["protocol"].upper()
     yield from values.port(port["number"], f"{path}.port.number")
+    if not port.get("name"):
+        yield f"{path}.port.name", "must not be empty"
     if not server["hosts"]:
         yield f"{path}.hosts", "must have at least one host"
     for number, host in enumerate(server["hosts"]):
-        owner, _, name = host.rpartition("/")
-        yield from values.host(name, f"{path}.hosts[{number}]")
-        if owner not in ("", "*", "."):
-            yield from values.label(owner, f"{path}.hosts[{number}]")
+        yield from _host(host, f"{path}.hosts[{number}]")
     if protocol not in HTTP_PROTOCOLS | {"HTTPS"}:
         yield (
             f"{path}.port.protocol",
@@ -49,6 +48,15 @@ def _server(server: Block, path: str) -> Mistakes:
         yield from _secure(tls, f"{path}.tls")
     elif tls and (set(tls) - {"httpsRedirect", "mode"} or tls.get("mode", "PASSTHROUGH") != "PASSTHROUGH"):
         yield f"{path}.tls", "only httpsRedirect may be set for a port without TLS"
+
+
+def _host(host: str, path: str) -> Mistakes:
+    owner, slash, name = host.partition("/")
+    if not slash:
+        name = host
+    elif owner not in ("*", "."):
+        yield from values.label(owner, path)
+    yield from values.whole_host(name, path, ip=True)
 
 
 def _secure(tls: Block | None, path: str) -> Mistakes:

@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from translator.checks import values
 from translator.checks.authorization_policy import check_authorization_policy
 from translator.checks.destination_rule import check_destination_rule
 from translator.checks.envoyfilter import check_envoy_filter
 from translator.checks.gateway import check_gateway
+from translator.checks.metadata import metadata
 from translator.checks.request_authentication import check_request_authentication
 from translator.checks.service_entry import check_service_entry, check_workload_entry
 from translator.checks.sidecar import check_sidecar
@@ -23,15 +25,12 @@ from translator.model.problems import InvalidMesh, Problem
 from translator.model.resources import Resource, load_resources
 
 
+def _peer_authentication(resource: Resource) -> Mistakes:
+    yield from values.selector(resource.spec.get("selector", {}).get("matchLabels", {}), "spec.selector")
+
+
 def _workload_entry(resource: Resource) -> Mistakes:
     yield from check_workload_entry(resource.spec, "spec", None, by_name=True)
-
-
-def _nothing_more(_resource: Resource) -> Mistakes:
-    """
-    Accept a kind that the schema validates completely.
-    """
-    yield from ()
 
 
 CHECKS: Mapping[str, Callable[[Resource], Mistakes]] = MappingProxyType(
@@ -40,7 +39,7 @@ CHECKS: Mapping[str, Callable[[Resource], Mistakes]] = MappingProxyType(
         "DestinationRule": check_destination_rule,
         "EnvoyFilter": check_envoy_filter,
         "Gateway": check_gateway,
-        "PeerAuthentication": _nothing_more,
+        "PeerAuthentication": _peer_authentication,
         "RequestAuthentication": check_request_authentication,
         "ServiceEntry": check_service_entry,
         "Sidecar": check_sidecar,
@@ -57,7 +56,7 @@ def check(resource: Resource) -> list[Problem]:
     """
     Return all errors of one resource; if something is unsupported only that, since the rest cannot be judged.
     """
-    found = list(unsupported(resource)) or list(CHECKS[resource.kind](resource))
+    found = list(unsupported(resource)) or [*metadata(resource), *CHECKS[resource.kind](resource)]
     return [resource.problem(path, message) for path, message in found]
 
 

@@ -3,38 +3,130 @@ Checks of small values that occur in several kinds of resources.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from translator.checks.constraints import mistakes, regex_mistakes
 from translator.model.problems import BlockError, join
 from translator.model.registry import is_ip
-from translator.model.values import Block
+from translator.model.resources import Resource
+from translator.model.values import Block, nanoseconds
 
 Mistakes = Iterator[tuple[str, str]]
-LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-DOMAIN_PART = re.compile(r"[a-zA-Z0-9_]([-a-zA-Z0-9_]{0,61}[a-zA-Z0-9_])?")
-MAX_DOMAIN = 255
+# Names as Istio reads them, in both cases (istio: pkg/config/labels).
+_LABEL = r"[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?"
+_KEY_NAME = r"(?:[A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
+LABEL = re.compile(_LABEL)
+WILDCARD = re.compile(rf"\*|(?:\*-?)?{_LABEL}")
+LABEL_KEY = re.compile(rf"(?P<prefix>{_LABEL}(?:\.{_LABEL})*/)?(?P<name>{_KEY_NAME})")
+LABEL_VALUE = re.compile(rf"(?:{_KEY_NAME})?")
+HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~A-Za-z0-9]+")
+MAX_LABEL, MAX_PREFIX, MAX_DOMAIN = 63, 253, 255
+MAX_REGEX = 1024
+MILLISECOND_NS = 1_000_000
 PORT_MAX = 65535
 
 
-def host(value: str, path: str) -> Mistakes:
+def is_label(value: str) -> bool:
     """
-    Check a host name, which may begin with a wildcard.
+    Whether *value* is one part of a host's name.
     """
-    name = value[2:] if value.startswith("*.") else value
-    parts = name.removesuffix(".").split(".")
-    good = name == "*" or (len(name) <= MAX_DOMAIN and all(DOMAIN_PART.fullmatch(part) for part in parts))
-    if not good and not is_ip(value):
-        yield path, f"{value!r} is not a valid host name"
+    return len(value) <= MAX_LABEL and bool(LABEL.fullmatch(value))
+
+
+def wildcard_domain(value: str, path: str) -> Mistakes:
+    """
+    A host's name; its first part may be, or begin with, a wildcard.
+    """
+    first, dot, rest = value.partition(".")
+    good = len(first) <= MAX_LABEL and WILDCARD.fullmatch(first) and (not dot or _are_labels(rest))
+    if not good or len(value.encode()) > MAX_DOMAIN:
+        yield path, f"{_shown(value)} is no host's name"
+
+
+def whole_host(value: str, path: str, *, ip: bool = False) -> Mistakes:
+    """
+    A host's full name, or `*`, or `*.` and a name; with *ip* an address too.
+    """
+    if value != "*" and "." not in value:
+        yield path, f"{value!r} must be a full name"
+    elif "*" in value[1:] or (value.startswith("*") and value != "*" and value[1] != "."):
+        yield path, f"{value!r}: a wildcard stands alone or before a dot"
+    elif not (ip and is_ip(value)):
+        yield from wildcard_domain(value, path)
+
+
+def domain(value: str, path: str) -> Mistakes:
+    """
+    A host's name without a wildcard.
+    """
+    if not value or len(value.encode()) > MAX_DOMAIN or not _are_labels(value):
+        yield path, f"{_shown(value)} is no host's name"
+
+
+def _are_labels(text: str) -> bool:
+    parts = text.split(".")
+    if parts[-1].isdecimal():
+        return False
+    return all(is_label(part) for part in (parts if parts[-1] else parts[:-1]))
+
+
+def _shown(value: str) -> str:
+    return repr(value if len(value) <= MAX_DOMAIN else value[:MAX_DOMAIN] + "…")
 
 
 def label(value: str, path: str) -> Mistakes:
     """
-    Check a Kubernetes label name: lower-case letters, digits and hyphens.
+    A name of letters, digits and hyphens.
     """
-    if not LABEL.fullmatch(value):
-        yield path, f"{value!r} must be lower-case letters, digits and hyphens, at most 63"
+    if not is_label(value):
+        yield path, f"{_shown(value)} must be letters, digits and hyphens, {MAX_LABEL} at most"
+
+
+def labels(block: Mapping[str, str], path: str) -> Mistakes:
+    """
+    Labels as Kubernetes allows them.
+    """
+    for key, value in block.items():
+        match = LABEL_KEY.fullmatch(key)
+        if not match or len(match["prefix"] or "") > MAX_PREFIX + 1 or len(match["name"]) > MAX_LABEL:
+            yield path, f"{_shown(key)} is no label's name"
+        if not LABEL_VALUE.fullmatch(value):
+            yield join(path, key), f"{_shown(value)} is no label's value"
+
+
+def selector(block: Mapping[str, str], path: str) -> Mistakes:
+    """
+    The labels that a selector asks for.
+    """
+    for key, value in block.items():
+        if not key or "*" in key or "*" in value:
+            yield path, f"{key!r}: {value!r} must have a name, and no wildcard"
+
+
+def header_name(value: str, path: str) -> Mistakes:
+    """
+    A header's name as HTTP allows it.
+    """
+    if not HEADER_NAME.fullmatch(value):
+        yield path, f"{value!r} is no header's name"
+
+
+def duration(block: Block, name: str, path: str) -> Mistakes:
+    """
+    A duration of whole milliseconds, one at least, if the block has it.
+    """
+    if name not in block:
+        return
+    try:
+        length = nanoseconds(block[name])
+    except BlockError as error:
+        yield join(path, name), error.message
+        return
+    if length < MILLISECOND_NS:
+        yield join(path, name), "must be at least 1ms"
+    elif length % MILLISECOND_NS:
+        yield join(path, name), f"{block[name]!r} must be whole milliseconds"
 
 
 def port(value: int, path: str) -> Mistakes:
@@ -64,24 +156,44 @@ def not_negative(block: Block, names: Iterable[str], path: str) -> Mistakes:
 
 def string_match(block: Block, path: str, *, may_be_empty: bool = False) -> Mistakes:
     """
-    Check a StringMatch: a value, and a valid regular expression.
+    A StringMatch: a prefix that is none only where it *may be empty*, and an expression that can be read.
     """
-    if not block:
-        return
-    [(how, value)] = block.items()
-    if not value and not (may_be_empty and how == "prefix"):
-        yield join(path, how), "must not be empty"
-    if how == "regex" and value != "*":
-        yield from regex_mistakes(value, join(path, how))
+    if block.get("prefix") == "" and not may_be_empty:
+        yield join(path, "prefix"), "must not be empty"
+    if "regex" in block:
+        yield from regex(block["regex"], join(path, "regex"))
 
 
-def export_to(block: Block, path: str = "spec.exportTo") -> Mistakes:
+def regex(pattern: str, path: str) -> Mistakes:
     """
-    Check the namespaces to which something is exported.
+    A regular expression that Envoy can read, and is not too long for Istio.
     """
-    for number, value in enumerate(block.get("exportTo", ())):
-        if value not in (".", "*", "~"):
-            yield from label(value, f"{path}[{number}]")
+    if not pattern:
+        yield path, "must not be empty"
+    elif len(pattern.encode()) > MAX_REGEX:
+        yield path, f"must have at most {MAX_REGEX} characters"
+    else:
+        yield from regex_mistakes(pattern, path)
+
+
+def export_to(resource: Resource, *, nobody: bool = False, selected: bool = False) -> Mistakes:
+    """
+    To which namespaces something is shown; *nobody*: `~` may stand alone; *selected*: to its own only.
+    """
+    path, given = "spec.exportTo", resource.spec.get("exportTo", ())
+    own = [resource.namespace if value == "." else value for value in given]
+    for number, value in enumerate(own):
+        here = f"{path}[{number}]"
+        if value in own[:number]:
+            yield here, f"{given[number]!r} is there twice"
+        elif value == "~" and not nobody:
+            yield here, "~ is for ServiceEntries"
+        elif value not in ("*", "~"):
+            yield from label(value, here)
+    if len(own) > 1 and {"*", "~"} & set(own):
+        yield path, "* and ~ stand alone"
+    if selected and own and set(own) != {resource.namespace}:
+        yield path, "a rule for chosen workloads is for its own namespace only"
 
 
 def translated(make: Callable[[], Any], path: str) -> Mistakes:

@@ -12,7 +12,7 @@ from translator.model.values import Block
 
 FILTER = "envoy.filters.http.fault"
 GRPC_STATUS = {status.name: int(status.value[0]) for status in grpc.StatusCode}
-LOWEST_STATUS, HIGHEST_STATUS = 200, 599
+LOWEST_STATUS = 200
 
 
 def http_fault(block: Block) -> fault_pb2.HTTPFault:
@@ -39,8 +39,8 @@ def _delay(block: Block) -> common.FaultDelay:
 def _abort(block: Block) -> fault_pb2.FaultAbort:
     share = millionths(block.get("percentage"))
     if "httpStatus" in block:
-        if not LOWEST_STATUS <= block["httpStatus"] <= HIGHEST_STATUS:
-            raise BlockError("abort.httpStatus", f"must be from {LOWEST_STATUS} to {HIGHEST_STATUS}")
+        if block["httpStatus"] < LOWEST_STATUS:
+            raise BlockError("abort.httpStatus", f"must be at least {LOWEST_STATUS}")
         return fault_pb2.FaultAbort(http_status=block["httpStatus"], percentage=share)
     if block.get("grpcStatus") not in GRPC_STATUS:
         raise BlockError("abort.grpcStatus", f"must be one of {', '.join(GRPC_STATUS)}")

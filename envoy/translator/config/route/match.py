@@ -14,7 +14,7 @@ from translator.config.request_authentication import JWT_FILTER, JWT_PAYLOAD
 from translator.model.problems import BlockError
 from translator.model.values import Block
 
-CLAIMS = "@request.auth.claims"
+CLAIM = re.compile(r"@request\.auth\.claims(?:\.(?P<dotted>.+)|\[(?P<listed>.+)\])", re.IGNORECASE | re.DOTALL)
 PSEUDO_HEADERS = {"method": ":method", "authority": ":authority", "scheme": ":scheme"}
 
 
@@ -76,7 +76,7 @@ def claim_match(path: list[str], value: Any) -> metadata_pb2.MetadataMatcher:
 
 def _headers(blocks: Mapping[str, Block], *, without: bool) -> Iterator[route.HeaderMatcher]:
     for name, block in blocks.items():
-        if name.startswith(CLAIMS):
+        if is_claim(name):
             continue
         matcher = header_match(name, block)
         matcher.invert_match = without
@@ -85,12 +85,20 @@ def _headers(blocks: Mapping[str, Block], *, without: bool) -> Iterator[route.He
         yield matcher
 
 
+def is_claim(name: str) -> bool:
+    """
+    Whether a header's name stands for a claim of the token.
+    """
+    return bool(CLAIM.fullmatch(name))
+
+
 def _claims(blocks: Mapping[str, Block], invert: bool) -> Iterator[metadata_pb2.MetadataMatcher]:
     for name, block in sorted(blocks.items()):
-        if name.startswith(CLAIMS):
-            path = [part for part in re.split(r"[.\[\]]+", name.removeprefix(CLAIMS)) if part]
-            if not path or not block:
-                raise BlockError(f"headers.{name}", "must have a claim and a value")
+        claim = CLAIM.fullmatch(name)
+        if claim:
+            if not block:
+                raise BlockError(f"headers.{name}", "must say what the claim must be")
+            path = claim["dotted"].split(".") if claim["dotted"] else claim["listed"].split("][")
             matcher = claim_match(path, string_match(block))
             matcher.invert = invert
             yield matcher
@@ -106,7 +114,7 @@ def _set_path(match: route.RouteMatch, block: Block) -> None:
         match.path = block["exact"]
     elif "prefix" in block:
         match.prefix = block["prefix"]
-    else:
+    elif "regex" in block:
         match.safe_regex.CopyFrom(regex(block["regex"]))
 
 

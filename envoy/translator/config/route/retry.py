@@ -72,8 +72,8 @@ def retry_conditions(text: str) -> tuple[str, list[int]]:
     """
     words: list[str] = []
     codes: list[int] = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        if part.isdigit() and int(part) in STATUS_CODES:
+    for part in text.split(","):
+        if part.isdecimal() and int(part) in STATUS_CODES:
             codes.append(int(part))
         elif part in RETRY_ON:
             words.append(part)

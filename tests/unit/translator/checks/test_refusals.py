@@ -38,13 +38,16 @@ def virtual_service(http: str, *, hosts: str = "[inventory]", more: str = "") ->
         ("{route: [{destination: {host: a}, weight: 0}, {destination: {host: b}}]}", "spec.http[0].route"),
         (f"{{{ROUTE}, redirect: {{uri: /x}}}}", "spec.http[0]"),
         ("{redirect: {redirectCode: 200, uri: /x}}", "spec.http[0].redirect.redirectCode"),
-        ("{redirect: {}}", "spec.http[0]"),
+        ("{redirect: {}}", "spec.http[0].redirect"),
         ("{directResponse: {status: 700}}", "spec.http[0].directResponse.status"),
         (f"{{{ROUTE}, rewrite: {{}}}}", "spec.http[0].rewrite"),
-        (f"{{{ROUTE}, rewrite: {{uriRegexRewrite: {{match: '(', rewrite: x}}}}}}", "spec.http[0]"),
+        (
+            f"{{{ROUTE}, rewrite: {{uriRegexRewrite: {{match: '(', rewrite: x}}}}}}",
+            "spec.http[0].rewrite.uriRegexRewrite.match",
+        ),
         (f"{{match: [{{uri: {{regex: '(?=a)'}}}}], {ROUTE}}}", "spec.http[0].match[0].uri.regex"),
         (f"{{match: [{{uri: {{exact: a, prefix: b}}}}], {ROUTE}}}", "spec.http[0].match[0].uri"),
-        (f"{{match: [{{headers: {{x: {{exact: ''}}}}}}], {ROUTE}}}", "spec.http[0].match[0].headers.x.exact"),
+        (f"{{match: [{{headers: {{x: {{prefix: ''}}}}}}], {ROUTE}}}", "spec.http[0].match[0].headers.x.prefix"),
         (
             f"{{match: [{{headers: {{'@request.auth.claims.sub': {{exact: a}}}}}}], {ROUTE}}}",
             "spec.http[0].match[0].headers.@request.auth.claims.sub",
@@ -53,7 +56,7 @@ def virtual_service(http: str, *, hosts: str = "[inventory]", more: str = "") ->
         (f"{{{ROUTE}, mirror: {{host: a}}, mirrorPercentage: {{value: 200}}}}", "spec.http[0].mirrorPercentage.value"),
         (f"{{{ROUTE}, corsPolicy: {{allowMethods: [JUMP]}}}}", "spec.http[0].corsPolicy.allowMethods[0]"),
         (f"{{{ROUTE}, nonsense: 1}}", "spec.http[0]"),
-        (f"{{{ROUTE}, headers: {{request: {{set: {{'': x}}}}}}}}", "spec.http[0]"),
+        (f"{{{ROUTE}, headers: {{request: {{set: {{'': x}}}}}}}}", "spec.http[0].headers.request.set."),
     ],
 )
 def test_mistake_in_a_route_is_named_by_its_path(http: str, path: str) -> None:
@@ -66,7 +69,7 @@ def test_mistake_in_a_route_is_named_by_its_path(http: str, path: str) -> None:
     [
         (virtual_service(f"{{{ROUTE}}}", hosts="['*']"), "VirtualService shop/v: spec.hosts[0]"),
         (virtual_service(f"{{{ROUTE}}}", hosts="[inventory, inventory]"), "VirtualService shop/v: spec.hosts[1]"),
-        (virtual_service(f"{{{ROUTE}}}", hosts="[]"), "VirtualService shop/v: spec.hosts"),
+        (virtual_service(f"{{{ROUTE}}}", hosts="[]", more="gateways: [edge],"), "VirtualService shop/v: spec.gateways"),
         (f"{HEAD}{{hosts: [a]}}}}", "VirtualService shop/v: spec.http"),
         (f"{HEAD}{{hosts: [a], tcp: []}}}}", "VirtualService shop/v: spec.tcp"),
         ("{apiVersion: v1, kind: Secret, metadata: {name: a}}", "document 1: kind"),
@@ -94,8 +97,7 @@ SECURITY = "security.istio.io/v1"
         (resource("DestinationRule", "{host: a, trafficPolicy: {outlierDetection: {consecutiveErrors: 3}}}"), "spec.trafficPolicy.outlierDetection.consecutiveErrors"),
         (resource("DestinationRule", "{host: a, trafficPolicy: {loadBalancer: {simple: PASSTHROUGH}}}"), "spec.trafficPolicy.loadBalancer.simple"),
         (resource("DestinationRule", "{host: a, trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true, maglev: {tableSize: 10}}}}}"), "spec.trafficPolicy.loadBalancer.consistentHash.maglev.tableSize"),
-        (resource("DestinationRule", "{host: a, trafficPolicy: {tls: {mode: MUTUAL}}}"), "spec.trafficPolicy.tls"),
-        (resource("DestinationRule", "{host: a, trafficPolicy: {tls: {mode: ISTIO_MUTUAL, caCertificates: /x}}}"), "spec.trafficPolicy.tls.caCertificates"),
+        (resource("DestinationRule", "{host: a, trafficPolicy: {tls: {mode: MUTUAL}}}"), "spec.trafficPolicy.tls.privateKey"),
         (resource("DestinationRule", "{host: a, subsets: [{name: x}, {name: x}]}"), "spec.subsets[1].name"),
         (resource("ServiceEntry", "{hosts: [a.example], ports: [{number: 80, name: http}], resolution: NONE}"), "spec.resolution"),
         (resource("ServiceEntry", "{hosts: [a.example], ports: [{number: 80, name: http}], resolution: STATIC, endpoints: [{address: b.example}]}"), "spec.endpoints[0].address"),
@@ -117,6 +119,7 @@ SECURITY = "security.istio.io/v1"
         (resource("EnvoyFilter", "{configPatches: [{applyTo: BOOTSTRAP, patch: {operation: MERGE, value: {}}}]}", "networking.istio.io/v1alpha3"), "spec.configPatches[0].applyTo"),
         (resource("EnvoyFilter", "{configPatches: [{applyTo: CLUSTER, patch: {operation: MERGE, value: {nonsense: 1}}}]}", "networking.istio.io/v1alpha3"), "spec.configPatches[0].patch.value"),
         (resource("EnvoyFilter", "{configPatches: [{applyTo: HTTP_FILTER, patch: {operation: INSERT_FIRST, value: {name: x, typed_config: {'@type': type.googleapis.com/envoy.none.Such}}}}]}", "networking.istio.io/v1alpha3"), "spec.configPatches[0].patch.value.typed_config.@type"),
+        (resource("EnvoyFilter", "{configPatches: [{applyTo: CLUSTER, patch: {operation: MERGE, value: {outlier_detection: {max_ejection_percent: 101}}}}]}", "networking.istio.io/v1alpha3"), "spec.configPatches[0].patch.value"),
         (resource("EnvoyFilter", "{configPatches: [{applyTo: CLUSTER, patch: {operation: ADD, value: {name: ''}}}]}", "networking.istio.io/v1alpha3"), "spec.configPatches[0].patch.value"),
     ],
 )  # fmt: skip
