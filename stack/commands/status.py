@@ -98,10 +98,12 @@ def span(seconds: float) -> str:
 
 
 def _show_mesh_error(settings: Settings) -> None:
-    """Print the mesh controller's last error in full: it names file, resource and field."""
+    """The mesh controller's last refusal, whole: it names file, resource and field; and what it warns of."""
     try:
-        error = json.loads((settings.mesh / "status.json").read_text(encoding="utf-8")).get("error")
+        status = json.loads((settings.mesh / "status.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return
-    if error:
-        print(f"\nThe mesh keeps its last valid configuration, because istio/ was rejected:\n{error}")
+    if status.get("error"):
+        print(f"\nThe mesh keeps its last good configuration, because istio/ is refused:\n{status['error']}")
+    if status.get("findings"):
+        print("\nThe mesh's files are in force, and yet:", *status["findings"], sep="\n")

@@ -8,19 +8,19 @@ the same kind and name there; deleting it restores that one.
 import json
 import time
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from translator.checks.analysis.analyze import brought
 from translator.checks.unheard import unheard
 from translator.checks.validation import Checker, check
 from translator.config.names import file_name
 from translator.control.files import replace
-from translator.control.places import Places, configurations, resources
-from translator.model.mesh import Mesh
+from translator.control.places import Places, configurations, mesh_of
 from translator.model.problems import InvalidMesh, Problem
-from translator.model.registry_file import load_registry
 from translator.model.resources import Resource, parse_resources, shown
 from translator.model.yamlfile import load_documents
 
@@ -47,19 +47,21 @@ def apply(places: Places, path: Path, *, wait_s: float = WAIT_S) -> list[str]:
     """
     Apply a file's resources; return lines about the result. A rejected file changes nothing.
     """
-    found = read_file(path)
-    configurations(places, Checker(), over=[resource for resource, _ in found.values()])
+    found, checker = read_file(path), Checker()
+    old, new = mesh_of(places, checker), mesh_of(places, checker, over=[resource for resource, _ in found.values()])
+    configurations(places, new)
+    findings = [str(finding) for finding in brought(old, new, found)]
     before = {title: _text(_place(places, title)) for title in found}
     for title, (resource, document) in found.items():
-        named = {**document, "metadata": {**document["metadata"], "namespace": resource.namespace}}
+        # As on a cluster, what is new is younger than all that is there; that decides between two for one host.
+        created = next((other.created for other in old.of_kind(resource.kind) if other.title == title), _now())
+        metadata = {**document["metadata"], "namespace": resource.namespace, "creationTimestamp": created}
+        named = {**document, "metadata": metadata}
         replace(_place(places, title), yaml.safe_dump(named, sort_keys=False))
     outcome = _in_force(places, before, wait_s)
-    mesh = Mesh(load_registry(places.registry), resources(places, Checker()))
-    return [
-        *(f"{title} {'configured' if before[title] else 'applied'}" for title in found),
-        outcome,
-        *(f"WARNING: {each}" for each in unheard(mesh) if each.title in found),
-    ]
+    done = [f"{title} {'configured' if before[title] else 'applied'}" for title in found]
+    silent = [f"WARNING: {each}" for each in unheard(mesh_of(places, checker)) if each.title in found]
+    return [*findings, *done, outcome, *silent]
 
 
 def delete(places: Places, path: Path, *, wait_s: float = WAIT_S) -> list[str]:
@@ -86,6 +88,13 @@ def _in_force(places: Places, before: Mapping[str, str], wait_s: float) -> str:
     except InvalidMesh:
         _restore(places, before)
         raise
+
+
+def _now() -> str:
+    """
+    The time as Kubernetes writes it.
+    """
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _place(places: Places, title: str) -> Path:

@@ -14,14 +14,16 @@ from typing import Any
 import structlog
 import watchfiles
 
+from translator.checks.analysis.analyze import analyze
+from translator.checks.analysis.finding import ERROR, WARNING, Finding
 from translator.checks.static_bootstrap import refusal
 from translator.checks.validation import Checker
 from translator.control.admin import taken
 from translator.control.breakers import Watch, read_breakers
 from translator.control.certificates import issue_certificates, utc_now
 from translator.control.files import replace
-from translator.control.metrics import APPLIED, REFUSED, STALE
-from translator.control.places import Places, configurations
+from translator.control.metrics import APPLIED, FINDINGS, REFUSED, STALE
+from translator.control.places import Places, configurations, mesh_of
 from translator.control.probe import Prober
 from translator.control.rollout import Generation, Result, generation, is_change, roll_out, stale
 from translator.model.problems import InvalidMesh, Problem
@@ -47,6 +49,7 @@ class Status:
     error: str | None = None
     error_at: str | None = None
     applied_at: str | None = None
+    findings: list[str] = field(default_factory=list)
     not_ready: list[str] = field(default_factory=list)
     workloads: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -92,7 +95,7 @@ class Controller:
         async with self._turn:
             started, attempted_at = time.monotonic(), time.time()
             try:
-                after = await asyncio.to_thread(self._translate)
+                after, findings = await asyncio.to_thread(self._translate)
                 await self._roll_out(after)
             except InvalidMesh as error:
                 self._refuse(str(error))
@@ -104,6 +107,7 @@ class Controller:
                 took_ms = round((time.monotonic() - started) * 1000)
                 log.info("configuration_applied", why=why, took_ms=took_ms, not_ready=sorted(self.not_ready))
                 self.status.error, self.status.applied_at = None, utc_now().isoformat()
+                self._tell(findings)
                 REFUSED.set(0)
                 APPLIED.set_to_current_time()
             # A change made after the files were read is for the next attempt.
@@ -118,15 +122,16 @@ class Controller:
         for identity in issued:
             log.info("certificate_issued", identity=identity)
 
-    def _translate(self) -> Generation:
+    def _translate(self) -> tuple[Generation, tuple[Finding, ...]]:
         registry = load_registry(self.places.registry)
-        after = generation(configurations(self.places, self._checker, not_ready=self.not_ready))
+        whole = mesh_of(self.places, self._checker, not_ready=self.not_ready)
+        after = generation(configurations(self.places, whole))
         if registry.workloads != self.registry.workloads:
             # Who has joined gets an identity before the files that name it.
             for identity in issue_certificates(registry, self.places.certificates, now=utc_now()):
                 log.info("certificate_issued", identity=identity)
         self.registry = registry
-        return after
+        return after, analyze(whole)
 
     async def _roll_out(self, after: Generation) -> None:
         """
@@ -158,6 +163,18 @@ class Controller:
             )
             for name, result in failed.items()
         ]
+
+    def _tell(self, findings: tuple[Finding, ...]) -> None:
+        """
+        Say what is in force and yet does not do what it seems to.
+        """
+        said = [str(finding) for finding in findings]
+        for line in said:
+            if line not in self.status.findings:
+                log.warning("mesh_finding", finding=line)
+        self.status.findings = said
+        for level in (ERROR, WARNING):
+            FINDINGS.labels(level).set(sum(finding.level == level for finding in findings))
 
     def _refuse(self, error: str) -> None:
         log.error("configuration_refused", error=error)

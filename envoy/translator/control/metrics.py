@@ -13,6 +13,11 @@ STALE = Gauge(
 REFUSED = Gauge(
     "mesh_configuration_refused", "1 while the current files are rejected and the last valid ones stay in force."
 )
+FINDINGS = Gauge(
+    "mesh_configuration_findings",
+    "What istioctl analyze would warn of in the files in force; status.json and make status have the words.",
+    ["level"],
+)
 APPLIED = Gauge("mesh_configuration_applied_timestamp_seconds", "Unix time at which the files were last put in force.")
 DISK = Gauge("mesh_disk_free_ratio", "Free share, 0 to 1, of the disk that holds the mesh's files.")
 

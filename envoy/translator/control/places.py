@@ -51,11 +51,17 @@ def overlaid(under: Iterable[Resource], over: Iterable[Resource]) -> tuple[Resou
     return tuple(found[title] for title in sorted(found))
 
 
-def configurations(
+def mesh_of(
     places: Places, checker: Checker, *, not_ready: frozenset[str] = frozenset(), over: Iterable[Resource] = ()
-) -> tuple[Configuration, ...]:
+) -> Mesh:
     """
-    Return the configuration of every Envoy, with *over* replacing resources of the same name.
+    The whole mesh, with *over* in place of resources of the same name.
     """
-    mesh = Mesh(load_registry(places.registry), overlaid(resources(places, checker), over), not_ready)
-    return translate(mesh, out=places.out, certificates=places.certificates)
+    return Mesh(load_registry(places.registry), overlaid(resources(places, checker), over), not_ready)
+
+
+def configurations(places: Places, whole: Mesh) -> tuple[Configuration, ...]:
+    """
+    What every Envoy of a mesh is given.
+    """
+    return translate(whole, out=places.out, certificates=places.certificates)

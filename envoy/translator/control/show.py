@@ -9,13 +9,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from translator.checks.analysis.analyze import brought
 from translator.checks.validation import Checker
 from translator.config.discovery import files_of, to_json
 from translator.config.translate import Configuration
 from translator.control import admin
 from translator.control.apply import read_file
-from translator.control.places import Places, configurations
+from translator.control.places import Places, configurations, mesh_of
 from translator.model.registry import Workload
+from translator.model.resources import Resource, shown
 
 CONTEXT_LINES = 3
 # Fields that change with every content change and carry no information.
@@ -31,19 +33,28 @@ SECTIONS = {
 
 def diff(places: Places, path: Path | None) -> Iterator[str]:
     """
-    Return the changed lines for each Envoy: by a file, or without one by what is applied.
+    The lines that change for each Envoy: by a file, or without one by what was applied beside the folders of files.
+
+    What `istioctl analyze` would warn of then comes after them.
     """
+    checker = Checker()
     if path is None:
         bare = Places(places.istio, places.registry, places.certificates, places.out / "none")
-        before = _named(configurations(bare, Checker()))
-        after = _named(configurations(places, Checker()))
+        old, new = mesh_of(bare, checker), mesh_of(places, checker)
+        titles = {resource.title for kind in new.by_kind.values() for resource in kind if _is_applied(places, resource)}
+        before, after = _named(configurations(bare, old)), _named(configurations(places, new))
         # The folder that Envoys read from is the same in both.
         yield from _changes(before, after, str(bare.out), str(places.out))
-        return
-    over = [resource for resource, _ in read_file(path).values()]
-    before = _named(configurations(places, Checker()))
-    after = _named(configurations(places, Checker(), over=over))
-    yield from _changes(before, after)
+    else:
+        over = [resource for resource, _ in read_file(path).values()]
+        old, new = mesh_of(places, checker), mesh_of(places, checker, over=over)
+        titles = {resource.title for resource in over}
+        yield from _changes(_named(configurations(places, old)), _named(configurations(places, new)))
+    yield from (str(finding) for finding in brought(old, new, titles))
+
+
+def _is_applied(places: Places, resource: Resource) -> bool:
+    return resource.file.startswith(shown(places.applied))
 
 
 def _named(made: Iterable[Configuration]) -> dict[str, Configuration]:

@@ -15,7 +15,7 @@ from translator.config.discovery import files_of
 from translator.control.apply import apply, delete
 from translator.control.breakers import Breaker, Watch, table
 from translator.control.files import remove_files, write_files
-from translator.control.places import Places, configurations
+from translator.control.places import Places, configurations, mesh_of
 from translator.control.show import diff
 from translator.model.problems import InvalidMesh
 
@@ -44,7 +44,7 @@ def fault(tmp_path: Path) -> Path:
 
 
 def timeout(places: Places) -> int:
-    [orders] = [one for one in configurations(places, Checker()) if one.workload.name == "orders-0"]
+    [orders] = [one for one in configurations(places, mesh_of(places, Checker())) if one.workload.name == "orders-0"]
     [routes] = [one for one in orders.routes if one.name == "50051"]
     [host] = [one for one in routes.virtual_hosts if one.name.startswith("inventory")]
     return int(host.routes[0].route.timeout.seconds)
@@ -55,9 +55,10 @@ def test_only_what_changed_is_written(tmp_path: Path) -> None:
     write_files(tmp_path, before)
     touched = {path: (tmp_path / path).stat().st_mtime_ns for path in before}
     after = files_of(mesh(RULES)["orders-0"])
-    assert write_files(tmp_path, after) == ["rds/50051.json"]
+    # On port 80 Istio serves every host of a VirtualService, if no service has it there.
+    assert write_files(tmp_path, after) == ["rds/50051.json", "rds/80.json"]
     same = [path for path in before if (tmp_path / path).stat().st_mtime_ns == touched[path]]
-    assert sorted({*before} - {*same}) == ["rds/50051.json"]
+    assert sorted({*before} - {*same}) == ["rds/50051.json", "rds/80.json"]
 
 
 def test_keys_and_endpoints_are_written_before_clusters_and_clusters_before_routes(tmp_path: Path) -> None:
@@ -115,14 +116,14 @@ def test_diff_shows_what_a_file_would_change_and_what_was_applied_did(places: Pl
 
 def test_wrong_yaml_is_named(places: Places) -> None:
     (places.istio[0] / "broken.yaml").write_text("a: [")
-    with pytest.raises(InvalidMesh, match=r"broken\.yaml: is not valid YAML"):
-        configurations(places, Checker())
+    with pytest.raises(InvalidMesh, match=r"broken\.yaml: is no YAML"):
+        configurations(places, mesh_of(places, Checker()))
 
 
 def test_resource_defined_twice_is_refused(places: Places) -> None:
     (places.istio[0] / "other.yaml").write_text(RULES)
     with pytest.raises(InvalidMesh, match="is already defined in"):
-        configurations(places, Checker())
+        configurations(places, mesh_of(places, Checker()))
 
 
 def test_kustomizations_own_file_is_no_resource(places: Places) -> None:
