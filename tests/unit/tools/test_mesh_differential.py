@@ -1,0 +1,94 @@
+"""
+The differential test of the local mesh: what it draws, and what it calls a difference.
+"""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tools.mesh_differential import configurations, kubernetes, verdicts
+from tools.mesh_differential.differences import differences
+from tools.mesh_differential.meshes import NAMESPACES, random_mesh
+from tools.mesh_differential.mutations import mutated
+from tools.mesh_differential.projection import clean, of_istiod, of_translator
+from translator.config.translate import translate
+
+ROUTE: dict[str, Any] = {
+    "apiVersion": "networking.istio.io/v1",
+    "kind": "VirtualService",
+    "metadata": {"name": "a", "namespace": "shop"},
+    "spec": {"hosts": ["a"], "http": [{"route": [{"destination": {"host": "a"}}]}]},
+}
+
+
+def with_timeout(timeout: str) -> str:
+    spec = {**ROUTE["spec"], "http": [{**ROUTE["spec"]["http"][0], "timeout": timeout}]}
+    return json.dumps({**ROUTE, "spec": spec})
+
+
+@pytest.mark.parametrize(
+    ("document", "istio", "verdict"),
+    [
+        (with_timeout("1s"), "", verdicts.AGREES),
+        (with_timeout("soon"), "not a duration", verdicts.AGREES),
+        (with_timeout("1s"), "no", verdicts.LAXER),
+        (with_timeout("soon"), "", verdicts.STRICTER),
+        (json.dumps({**ROUTE, "spec": {**ROUTE["spec"], "tcp": []}}), "", "unsupported"),
+    ],
+)
+def test_verdict_compares_ours_with_istios(document: str, istio: str, verdict: str) -> None:
+    assert verdicts.compare(document, istio).verdict == verdict
+
+
+def test_same_seed_draws_the_same() -> None:
+    assert mutated(random.Random(3), [ROUTE]) == mutated(random.Random(3), [ROUTE])
+    assert random_mesh(random.Random(3)) == random_mesh(random.Random(3))
+
+
+def test_documents_to_mutate_stay_as_they_are() -> None:
+    before = json.dumps(ROUTE)
+    texts = {mutated(random.Random(seed), [ROUTE]) for seed in range(50)}
+    assert json.dumps(ROUTE) == before
+    assert len(texts) > 25
+
+
+def test_differences_are_told_by_their_place() -> None:
+    assert list(differences({"a": [1, {"b": 2}]}, {"a": [1, {"b": 3}]})) == [("/a[1]/b", 2, 3)]
+    assert list(differences({"a": 1}, {"a": 1, "c": 4})) == [("/c", "(absent)", 4)]
+
+
+def test_what_means_nothing_is_left_out() -> None:
+    route = {"decorator": {"operation": "x"}, "metadata": {"filterMetadata": {"istio": {}}}, "match": {"prefix": "/"}}
+    assert clean(route) == {"match": {"prefix": "/"}}
+
+
+def test_mesh_agrees_with_itself_and_differs_where_one_route_does() -> None:
+    mesh = random_mesh(random.Random(1))
+    made = translate(configurations.mesh_of(mesh), out=Path("/o"), certificates=Path("/c"))
+    answers = {configuration.workload.name: of_translator(configuration) for configuration in made}
+    assert configurations.judged(mesh, answers) == ("agree", [])
+    called = [(name, port) for name, answer in answers.items() for port, hosts in answer["routes"].items() if hosts]
+    workload, port = called[0]
+    domain = next(iter(answers[workload]["routes"][port]))
+    answers[workload]["routes"][port][domain] = "another"
+    verdict, [difference] = configurations.judged(mesh, answers)
+    assert (verdict, difference.workload, difference.path) == ("differ", workload, f"/routes/{port}/{domain}")
+
+
+def test_routes_of_ports_that_nobody_calls_on_are_not_compared() -> None:
+    answer = {"listeners": [], "clusters": [], "endpoints": [], "routes": [{"name": "80"}, {"name": "81"}]}
+    assert of_istiod(answer, ["80"])["routes"] == {"80": {}}
+
+
+def test_registry_is_told_to_istio_as_kubernetes_has_it() -> None:
+    mesh = random_mesh(random.Random(2)).read
+    objects = list(yaml.safe_load_all(kubernetes.objects(mesh, NAMESPACES)))
+    kinds = [found["kind"] for found in objects]
+    assert kinds.count("Pod") == len(mesh.workloads)
+    assert kinds.count("Service") == kinds.count("EndpointSlice") == len(mesh.services)
+    addresses = {pod["status"]["podIP"] for pod in objects if pod["kind"] == "Pod"}
+    assert addresses == {workload.address for workload in mesh.workloads}

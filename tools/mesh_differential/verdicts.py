@@ -1,0 +1,95 @@
+"""
+Verdicts: which documents the translator takes or refuses, and which Istio does.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tools.mesh_differential import oracle
+from tools.mesh_differential.mutations import mutated
+from translator.checks.validation import check
+from translator.model.problems import InvalidMesh
+from translator.model.resources import parse_resources
+from translator.model.yamlfile import read_documents
+
+AGREES, LAXER, STRICTER, CRASH = "agrees", "laxer", "stricter", "crash"
+# Refused here though Istio takes it, and for a reason of ours: no support for a field, or what Envoy would not load.
+BY_NAME = {"not supported": "unsupported", "Envoy would refuse it": "refused by Envoy"}
+ORDER = (AGREES, "unsupported", "refused by Envoy", STRICTER, LAXER, CRASH)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """
+    A document about which the two differ, with what each says of it; the empty text takes it.
+    """
+
+    verdict: str
+    document: str
+    ours: str
+    istio: str
+
+
+@dataclass
+class Score:
+    """
+    How often each verdict came, and every difference that counts.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    differences: list[Difference] = field(default_factory=list)
+
+
+def ours(text: str) -> str:
+    """
+    Why the translator refuses a document; empty if it takes it.
+    """
+    try:
+        resources = parse_resources("", read_documents(text, ""))
+        return "; ".join(str(problem) for resource in resources for problem in check(resource))
+    except InvalidMesh as error:
+        return str(error)
+
+
+def compare(text: str, istio: str) -> Difference:
+    """
+    What the translator says of a document, beside Istio's answer.
+    """
+    try:
+        said = ours(text)
+    except Exception as error:
+        return Difference(CRASH, text, repr(error), istio)
+    return Difference(_verdict(said, istio), text, said, istio)
+
+
+def _verdict(said: str, istio: str) -> str:
+    if bool(said) == bool(istio):
+        return AGREES
+    if not said:
+        return LAXER
+    return next((verdict for words, verdict in BY_NAME.items() if words in said), STRICTER)
+
+
+def run(program: Path, documents: Sequence[dict[str, Any]], *, seed: int, cases: int) -> Score:
+    """
+    Compare the verdicts on *cases* mutations of *documents*.
+    """
+    rng = random.Random(seed)
+    texts = [mutated(rng, list(documents)) for _ in range(cases)]
+    return scored(compare(text, istio) for text, istio in zip(texts, oracle.refusals(program, texts), strict=True))
+
+
+def scored(compared: Iterable[Difference]) -> Score:
+    """
+    The figures of what was compared.
+    """
+    score = Score()
+    for difference in compared:
+        score.counts[difference.verdict] += 1
+        if difference.verdict in (LAXER, STRICTER, CRASH):
+            score.differences.append(difference)
+    return score
