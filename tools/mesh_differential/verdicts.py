@@ -18,7 +18,7 @@ from translator.model.yamlfile import read_documents
 
 AGREES, LAXER, STRICTER, CRASH = "agrees", "laxer", "stricter", "crash"
 # Refused here though Istio takes it, and for a reason of ours: no support for a field, or what Envoy would not load.
-BY_NAME = {"not supported": "unsupported", "Envoy would refuse it": "refused by Envoy"}
+BY_NAME = {"not supported": "unsupported", "Envoy would reject it": "refused by Envoy"}
 ORDER = (AGREES, "unsupported", "refused by Envoy", STRICTER, LAXER, CRASH)
 
 

@@ -22,4 +22,4 @@ def check_envoy_filter(resource: Resource) -> Mistakes:
         # What is removed has no value, and what is merged need not be whole.
         found = mistakes(patch.value, whole=patch.operation != MERGE) if patch.operation != REMOVE else ()
         for place, reason in found:
-            yield f"{patch.path}.patch.value", f"Envoy would refuse it: {place}: {reason}"
+            yield f"{patch.path}.patch.value", f"Envoy would reject it: {place}: {reason}"

@@ -117,7 +117,7 @@ def _redirect(block: Block, listening: Listening) -> route.RedirectAction:
     code = block.get("redirectCode", 0) or 301
     if code not in REDIRECTS:
         # Istio takes the code and gives Envoy a route without an action.
-        raise BlockError("redirect.redirectCode", f"Envoy would refuse it: it knows {', '.join(map(str, REDIRECTS))}")
+        raise BlockError("redirect.redirectCode", f"Envoy would reject it: it knows {', '.join(map(str, REDIRECTS))}")
     action = route.RedirectAction(host_redirect=block.get("authority", ""), response_code=REDIRECTS[code])
     if block.get("prefixRewrite"):
         action.prefix_rewrite = block["prefixRewrite"]

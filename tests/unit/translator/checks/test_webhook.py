@@ -121,8 +121,8 @@ def test_what_istio_takes_is_taken(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (routes(f"{ROUTE}, fault: {{abort: {{httpStatus: 600}}}}"), "Envoy would refuse it"),
-        (routes("redirect: {uri: /a, redirectCode: 304}"), "Envoy would refuse it"),
+        (routes(f"{ROUTE}, fault: {{abort: {{httpStatus: 600}}}}"), "Envoy would reject it"),
+        (routes("redirect: {uri: /a, redirectCode: 304}"), "Envoy would reject it"),
         (routes(f"{ROUTE}, timeout: 10000000000s"), "too long a duration"),
         (routes(f"{ROUTE}, timeout: soon"), "is no duration"),
     ],

@@ -60,7 +60,7 @@ def test_what_is_no_number_is_told_from_one() -> None:
 
 
 def test_key_that_is_there_twice_is_refused() -> None:
-    with pytest.raises(InvalidMesh, match="there twice"):
+    with pytest.raises(InvalidMesh, match="duplicated"):
         read_documents("{a: 1, a: 2}", "test.yaml")
 
 
