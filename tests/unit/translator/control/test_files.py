@@ -87,9 +87,22 @@ def test_what_another_resource_keeps_from_being_heard_is_told(places: Places, fa
     [warning] = [line for line in apply(places, fault, wait_s=0) if line.startswith("WARNING")]
     assert "VirtualService shop/my-fault does nothing for inventory.shop.svc.cluster.local" in warning
     assert "VirtualService shop/inventory comes first" in warning
-    # The first by name is the one that is followed.
+    # Whatever its name, it is younger than the one that is there.
     fault.write_text(FAULT.replace("name: inventory, n", "name: a-fault, n"))
-    assert not [line for line in apply(places, fault, wait_s=0) if "WARNING" in line]
+    assert [line for line in apply(places, fault, wait_s=0) if line.startswith("WARNING")]
+
+
+def test_what_is_applied_is_younger_than_what_is_there(places: Places, fault: Path) -> None:
+    fault.write_text(FAULT.replace("name: inventory", "name: a"))
+    apply(places, fault, wait_s=0)
+    assert timeout(places) == 1
+
+
+def test_references_to_nothing_are_told_when_they_are_applied(places: Places, fault: Path) -> None:
+    fault.write_text(FAULT.replace("destination: {host: inventory}", "destination: {host: nobody}"))
+    [line] = [line for line in diff(places, fault) if "IST0101" in line]
+    assert line.startswith("Error [IST0101] (VirtualService shop/inventory ")
+    assert line in apply(places, fault, wait_s=0)
 
 
 def test_wrong_file_changes_nothing(places: Places, fault: Path) -> None:
