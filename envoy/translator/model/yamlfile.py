@@ -105,4 +105,4 @@ def read_documents(text: str, name: str) -> list[Any]:
 
 
 def _no_yaml(name: str, error: Exception) -> InvalidMesh:
-    return InvalidMesh([Problem(name, "", "", "is no YAML: " + " ".join(str(error).split()))])
+    return InvalidMesh([Problem(name, "", "", "is not valid YAML: " + " ".join(str(error).split()))])

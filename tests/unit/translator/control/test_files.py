@@ -129,7 +129,7 @@ def test_diff_shows_what_a_file_would_change_and_what_was_applied_did(places: Pl
 
 def test_wrong_yaml_is_named(places: Places) -> None:
     (places.istio[0] / "broken.yaml").write_text("a: [")
-    with pytest.raises(InvalidMesh, match=r"broken\.yaml: is no YAML"):
+    with pytest.raises(InvalidMesh, match=r"broken\.yaml: is not valid YAML"):
         configurations(places, mesh_of(places, Checker()))
 
 
