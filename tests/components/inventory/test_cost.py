@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from inventory_svc import relay
 from inventory_svc.relay import Relay
 from inventory_svc.scripts import EVENTS
 from inventory_svc.stock import Basket, Line, Receipt, Sale
@@ -70,7 +71,7 @@ async def test_events_that_trickle_in_leave_together(store, redis, orders):
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-    rounds = seconds / 0.02 + 3
+    rounds = seconds / relay.GATHER_S + 3
     assert cost["xread"] <= rounds, (cost, seconds)
     assert cost["xtrim"] <= rounds, (cost, seconds)
     assert cost.get("xrange", 0) <= seconds + 3, (cost, seconds)
