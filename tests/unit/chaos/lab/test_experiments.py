@@ -38,12 +38,12 @@ def test_every_file_is_an_experiment_whose_faults_can_be_made(name):
 
 def test_there_are_enough_and_each_row_of_the_readmes_table_has_one():
     assert len(names()) >= 24
-    readme = (CHECKOUT / "README.md").read_text()
-    rows = re.findall(
-        r"^\| ([^|]+) \| [^|]+ \| [^|]+ \|$", readme.split("| what fails |")[1].split("`make soak`")[0], re.M
-    )
-    assert [row.strip() for row in rows if not set(row) <= set("-| ")] == list(TABLE)
+    table = (CHECKOUT / "README.md").read_text().split("| failure |")[1].split("`make soak`")[0]
+    rows = dict(re.findall(r"^\| ([^|]+) \| [^|]+ \| [^|]+ \| `([^|]+)` \|$", table, re.MULTILINE))
+    assert list(rows) == list(TABLE)
     assert {name for row in TABLE.values() for name in row} <= set(names())
+    tried = {row: command.partition("EXPERIMENT=")[2] for row, command in rows.items()}
+    assert all(name in TABLE[row] for row, name in tried.items() if name), tried
 
 
 def test_every_fault_of_the_mesh_has_an_experiment():
