@@ -175,7 +175,7 @@ class Invariants:
         if world.postgres.tables.outbox:
             left.append(f"{len(world.postgres.tables.outbox)} rows in the outbox")
         if world.kafka.lag():
-            left.append(f"{world.kafka.lag()} records not consumed")
+            left.append(f"{world.kafka.lag()} records not consumed: {world.kafka.lagging()}")
         data = world.redis.data
         stream = data.keys.get(EVENTS)
         if stream is not None and stream.entries:

@@ -83,6 +83,8 @@ class Group:
     wanted: dict[Place, object] = field(default_factory=dict)
     owners: dict[Place, object] = field(default_factory=dict)
     committed: dict[Place, int] = field(default_factory=dict)
+    handled: dict[Place, int] = field(default_factory=dict)
+    """As far as members have come back for more; what they could not commit is repeated after their end alone."""
 
 
 class Broker:
@@ -185,13 +187,21 @@ class Broker:
 
     def lag(self) -> int:
         """
-        Return how many records no group has committed yet.
+        Return how many records are still to be handled.
         """
-        return sum(
-            len(self.logs[place]) - group.committed.get(place, 0)
-            for group in self.groups.values()
+        return sum(self.lagging().values())
+
+    def lagging(self) -> dict[str, int]:
+        """
+        Return how many records each group has still to handle, by group and partition; those without any are left out.
+        """
+        found = {
+            f"{name} {place[0]}/{place[1]}": len(self.logs[place])
+            - max(group.committed.get(place, 0), group.handled.get(place, 0))
+            for name, group in self.groups.items()
             for place in self.places(group.topics)
-        )
+        }
+        return {name: count for name, count in found.items() if count}
 
 
 class Publisher:
@@ -322,6 +332,7 @@ class Consumer:
         Return at most *limit* records that come within *wait_s*.
         """
         end = asyncio.get_running_loop().time() + wait_s
+        self._group.handled.update(self._positions)
         while True:
             if self._reached():
                 self._take_part()
