@@ -146,6 +146,9 @@ test: ## lint, then the unit, component and integration tests, the latter on a s
 simulate: ## deterministic simulation of both services in virtual time; SEEDS=1000, SEED=7 (one seed with its trace), DEFECTS=yes (which seed finds each planted defect)
 	@$(DEVELOPER) simulate --seeds="$(SEEDS)" --seed="$(SEED)" --defects="$(DEFECTS)"
 
+mutation: ## mutation testing of the core: which small changes no test detects; MODULES=part of a name, SAMPLE=mutants of each, STORES=no
+	@$(DEVELOPER) mutation --modules="$(MODULES)" --sample="$(SAMPLE)" --stores="$(STORES)"
+
 .PHONY: mesh-differential
 
 # What answers as Istio does, if it is beside this checkout.
@@ -154,7 +157,7 @@ ORACLE := $(wildcard ../shared/oracle/oracle)
 mesh-differential: ## compare the local mesh with Istio's own code on random meshes: SEED=1 CASES=200 (and four times as many documents)
 	@$(if $(ORACLE),,$(error it takes Istio's answers, from ../shared/oracle))$(ENVIRONMENT)/bin/python -m tools.mesh_differential --oracle=$(ORACLE) --seed=$(or $(SEED),1) --cases=$(or $(CASES),200)
 
-# Kubernetes: whichever cluster KUBECONFIG names. OVERLAY is a folder of k8s/overlays, REGISTRY where the images are.
+# Kubernetes: whichever cluster KUBECONFIG names. OVERLAY is a folder of k8s/overlays, REGISTRY the registry of the images.
 export BUILD ?= $(if $(CLUSTER),$(CLUSTER) build-image)
 export LOAD ?= $(if $(CLUSTER),$(CLUSTER) load)
 # The environment that `make protos` creates.
