@@ -12,6 +12,7 @@ from translator.checks.sample_mesh import LAYOUT
 from translator.checks.values import MILLISECOND_NS, Mistakes
 from translator.config.cluster import policy_cluster
 from translator.config.secrets import Secrets
+from translator.model.problems import BlockError
 from translator.model.registry import Registry, ServicePort, ServiceRecord
 from translator.model.resources import Resource
 from translator.model.service import Service, registry_services
@@ -140,8 +141,15 @@ def _idle(tcp: Block, path: str) -> Mistakes:
     No time at all means that nothing is too long idle.
     """
     mistakes = list(values.duration(tcp, "idleTimeout", path))
-    if mistakes and abs(nanoseconds(tcp["idleTimeout"])) >= MILLISECOND_NS:
+    if mistakes and not _is_no_time(tcp["idleTimeout"]):
         yield from mistakes
+
+
+def _is_no_time(text: str) -> bool:
+    try:
+        return abs(nanoseconds(text)) < MILLISECOND_NS
+    except BlockError:
+        return False
 
 
 def _warmup(block: Block | None, path: str) -> Mistakes:

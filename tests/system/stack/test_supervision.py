@@ -132,7 +132,7 @@ def test_a_process_that_never_becomes_healthy_is_named_with_its_last_words(runni
 def test_a_task_that_fails_is_named_with_its_last_words(running):
     _, starter, _ = running
     task = Task(name="prepare", command=(sys.executable, "-c", "raise SystemExit('no space left')"))
-    with pytest.raises(StartFailed, match=r"prepare ended with 1\n  \| no space left"):
+    with pytest.raises(StartFailed, match=r"prepare exited with 1\n  \| no space left"):
         starter.run({"prepare": task})
 
 
@@ -181,7 +181,7 @@ def test_what_runs_in_the_foreground_is_one_process(running, monkeypatch):
     settings, _, steps = running
     monkeypatch.setattr(foreground, "describe", lambda _: None)
     monkeypatch.setattr(foreground.system, "steps", lambda _: steps)
-    with pytest.raises(NotOne, match="say which one: SVC=web-0, SVC=web-1"):
+    with pytest.raises(NotOne, match="choose one: SVC=web-0, SVC=web-1"):
         foreground.run(settings, argparse.Namespace(service="web"))
 
 

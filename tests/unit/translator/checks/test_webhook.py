@@ -70,6 +70,7 @@ REFUSED = [
     (resource("DestinationRule", "{host: a, trafficPolicy: {tls: {mode: MUTUAL, clientCertificate: /x}}}"), "spec.trafficPolicy.tls.privateKey"),
     (resource("DestinationRule", "{host: a, trafficPolicy: {tls: {mode: SIMPLE, insecureSkipVerify: true, caCertificates: /x}}}"), "spec.trafficPolicy.tls.insecureSkipVerify"),
     (resource("DestinationRule", "{host: a, trafficPolicy: {connectionPool: {tcp: {connectTimeout: 1.0001s}}}}"), "spec.trafficPolicy.connectionPool.tcp.connectTimeout"),
+    (resource("DestinationRule", "{host: a, trafficPolicy: {connectionPool: {tcp: {idleTimeout: soon}}}}"), "spec.trafficPolicy.connectionPool.tcp.idleTimeout"),
     (resource("Sidecar", "{workloadSelector: {labels: {app: a}}}"), "spec"),
     (resource("Sidecar", "{egress: [{hosts: [./short]}]}"), "spec.egress[0].hosts[0]"),
     (resource("Sidecar", "{egress: [{hosts: ['./*-a.example']}]}"), "spec.egress[0].hosts[0]"),
