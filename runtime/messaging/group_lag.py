@@ -33,7 +33,7 @@ class GroupLags:
         self._busy = threading.Lock()
 
     def _settings(self) -> dict[str, str | int | float | bool]:
-        return {"bootstrap.servers": self._brokers, "reconnect.backoff.max.ms": 1000, "log_level": 3}
+        return {"bootstrap.servers": self._brokers, "reconnect.backoff.max.ms": 1000, "log_level": 0}
 
     async def waiting(self, topics: Mapping[str, str]) -> dict[str, dict[int, int]]:
         """

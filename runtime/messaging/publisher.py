@@ -43,7 +43,7 @@ class Publisher:
                 "message.max.bytes": MAX_DEAD_LETTER_BYTES,
                 "queue.buffering.max.messages": max_in_flight,
                 "reconnect.backoff.max.ms": 1000,
-                "log_level": 3,
+                "log_level": 0,
             }
         )
         self._stop = threading.Event()

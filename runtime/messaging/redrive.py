@@ -77,7 +77,7 @@ class Redrive:
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
                 "allow.auto.create.topics": False,
-                "log_level": 3,
+                "log_level": 0,
             }
         )
         try:
