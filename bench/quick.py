@@ -82,7 +82,7 @@ def table(rounds: Sequence[Measured], names: Sequence[str]) -> str:
     parts = sorted({part for each in rounds for part in each.cpu_s})
     rows = [("", *names)]
     rows += [
-        (title, *(_spread([getattr(each, field) for each in by_name[name]]) for name in names))
+        (title, *(spread([getattr(each, field) for each in by_name[name]]) for name in names))
         for title, field in (
             ("orders/s", "orders_per_s"),
             ("p50 ms", "p50_ms"),
@@ -95,7 +95,7 @@ def table(rounds: Sequence[Measured], names: Sequence[str]) -> str:
         )
     ]
     rows += [
-        (f"  {part}", *(_spread([each.cpu_s.get(part, 0.0) for each in by_name[name]]) for name in names))
+        (f"  {part}", *(spread([each.cpu_s.get(part, 0.0) for each in by_name[name]]) for name in names))
         for part in parts
     ]
     rows += [
@@ -105,7 +105,10 @@ def table(rounds: Sequence[Measured], names: Sequence[str]) -> str:
     return "\n".join(f"{row[0]:<24}" + "".join(f"{cell:>32}" for cell in row[1:]) for row in rows)
 
 
-def _spread(values: Sequence[float]) -> str:
+def spread(values: Sequence[float]) -> str:
+    """
+    Return the median of *values*, and how far they are apart.
+    """
     return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -128,9 +127,7 @@ def document(result: Comparison) -> dict[str, object]:
 
 
 def _ratio(values: Sequence[float]) -> str:
-    if not values:
-        return "?"
-    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+    return quick.spread(values) if values else "?"
 
 
 def _outage(each: Outage) -> str:

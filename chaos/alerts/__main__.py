@@ -20,7 +20,6 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import httpx
@@ -65,7 +64,8 @@ class Cause:
 def main(words: Sequence[str]) -> int:
     """Run the trials; 1 if an alert did not fire, 2 if a fault could not be injected or reverted."""
     options = _parser().parse_args(words)
-    signal.signal(signal.SIGTERM, _interrupt)
+    # As Ctrl-C, so that a run reverts its faults.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         chosen = settings.read(os.environ, checkout=CHECKOUT)
         with exclusive(chosen, "chaos"):
@@ -231,11 +231,6 @@ class Trials:
 async def _placed(client: httpx.AsyncClient, product: str) -> None:
     with contextlib.suppress(httpx.HTTPError):
         await rest.place(client, rest.basket(product), str(uuid.uuid4()))
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """SIGTERM ends a run as Ctrl-C does, so that it puts right what it broke."""
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

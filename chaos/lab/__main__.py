@@ -18,7 +18,6 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from types import FrameType
 
 import grpc
 
@@ -38,7 +37,8 @@ ROLES = {"postgres-0": "leader", "postgres-1": "sync_standby"}
 def main(words: Sequence[str]) -> int:
     """Run the command line's command and return the exit code."""
     options = _parser().parse_args(words)
-    signal.signal(signal.SIGTERM, _interrupt)
+    # As Ctrl-C, so that a run reverts its faults.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         chosen = settings.read(os.environ, checkout=CHECKOUT)
         return int(options.function(chosen, options))
@@ -157,11 +157,6 @@ def _code(results: Sequence[Result]) -> int:
     if any(verdict.broken for result in results for verdict in result.verdicts):
         return 1
     return 0 if all(result.passed for result in results) else 2
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """Handle SIGTERM like Ctrl-C, so that a run reverts its faults."""
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

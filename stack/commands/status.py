@@ -3,7 +3,6 @@
 """
 
 import argparse
-import json
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -99,10 +98,7 @@ def span(seconds: float) -> str:
 
 def _show_mesh_error(settings: Settings) -> None:
     """The mesh controller's last refusal, whole: it names file, resource and field; and what it warns of."""
-    try:
-        status = json.loads((settings.mesh / "status.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return
+    status = health.mesh_status(settings.mesh / "status.json")
     if status.get("error"):
         print(f"\nThe mesh keeps its last good configuration, because istio/ is refused:\n{status['error']}")
     if status.get("findings"):

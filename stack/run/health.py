@@ -6,6 +6,7 @@ import http.client
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -114,6 +115,15 @@ def _mesh(check: MeshCheck) -> Health:
     stale = {name: each["stale"] for name, each in status.get("workloads", {}).items() if each.get("stale")}
     told = "; ".join(f"the Envoy of {name} has not loaded {', '.join(files)}" for name, files in stale.items())
     return Health(not stale, told or "healthy")
+
+
+def mesh_status(file: Path) -> dict[str, Any]:
+    """Return what the mesh's controller says of itself; empty while it says nothing that can be read."""
+    try:
+        status: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return status
 
 
 _KINDS: dict[type[Any], Callable[[Any], Health]] = {

@@ -2,7 +2,6 @@
 A service of one's own in the mesh of a running stack: its entry in the registry, its identity, its sidecar's files.
 """
 
-import json
 import re
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from stack.run.lock import exclusive
 from stack.run.running import require_running
 from stack.settings import Settings
 from stack.topology import configuration, workloads
+from stack.topology.passwords import write_private
 from stack.topology.plan import Plan
 from stack.topology.processes import Process
 
@@ -41,7 +41,9 @@ def joined(plan: Plan, name: str) -> Iterator[Process]:
     require_running(plan.settings)
     with exclusive(plan.settings, "registry"):
         entry, place = _entry(plan, name)
-        _write(entry, configuration.joined_entry(plan, name, place))
+        entry.parent.mkdir(exist_ok=True)
+        # In one step, since the controller watches the folder.
+        write_private(entry, configuration.joined_entry(plan, name, place))
     try:
         _wait_until_known(plan.settings, f"{name}-0", time.time())
         yield workloads.sidecar(plan, name, place)
@@ -83,19 +85,11 @@ def _workloads(file: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _write(entry: Path, text: str) -> None:
-    """Put the entry in its place in one step, since the controller watches the folder."""
-    entry.parent.mkdir(exist_ok=True)
-    new = entry.with_name(f".{entry.name}.new")
-    new.write_text(text, encoding="utf-8")
-    new.replace(entry)
-
-
 def _wait_until_known(settings: Settings, workload: str, since: float) -> None:
     """Wait until the mesh's controller has taken the entry, and so has written the sidecar's files and identity."""
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
-        status = _status(settings.mesh / "status.json")
+        status = health.mesh_status(settings.mesh / "status.json")
         if status.get("attempted_at", 0) > since:
             if error := status.get("error"):
                 raise CannotJoin(f"the mesh refuses it:\n{error}")
@@ -103,11 +97,3 @@ def _wait_until_known(settings: Settings, workload: str, since: float) -> None:
                 return
         time.sleep(POLL_SECONDS)
     raise CannotJoin(f"the mesh's controller has not taken {workload} within {SECONDS:.0f} s; `make status` says why")
-
-
-def _status(file: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found

@@ -81,7 +81,7 @@ def destinations(
 def _hosts(resource: Resource, client: str, domain: str) -> dict[str, set[int]]:
     found: dict[str, set[int]] = {}
     for block in resource.spec.get("http", ()):
-        for destination in _destinations(block) if _is_for(block, client) else ():
+        for destination in (*routed(block), *mirrored(block)) if _is_for(block, client) else ():
             host = fqdn(destination["host"].lower(), resource.namespace, domain)
             found.setdefault(host, set()).add(destination.get("port", {}).get("number", ANY_PORT))
     return found
@@ -95,9 +95,18 @@ def _is_for(block: Block, client: str) -> bool:
     return not named or client in named
 
 
-def _destinations(block: Block) -> Iterator[Block]:
+def routed(block: Block) -> Iterator[Block]:
+    """
+    The destinations of an HTTP route.
+    """
     for route in block.get("route", ()):
         yield route["destination"]
+
+
+def mirrored(block: Block) -> Iterator[Block]:
+    """
+    The destinations that get a copy of an HTTP route's calls.
+    """
     if "mirror" in block:
         yield block["mirror"]
     for mirror in block.get("mirrors", ()):

@@ -1,5 +1,6 @@
 """A Redis of its own for each module, emptied for each test; Kafka where a test asks for it."""
 
+import asyncio
 import tempfile
 
 import pytest
@@ -10,7 +11,7 @@ from inventory_svc.scripts import FORMAT, MARKER, REBUILD_LOCK, Scripts
 from inventory_svc.store import Limits, Store
 from tests.support.kafka_server import running_kafka
 from tests.support.redis_server import RedisServer
-from tests.support.stock_port_suite import furnished
+from tests.support.stock_port_suite import StockPortSuite, furnished
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +64,22 @@ async def fresh_store(redis, *, generation=1, prefix=PREFIX, **limits):
     store = store_on(redis, current, **limits)
     store.current = current
     return store
+
+
+class StockOnScriptsSuite(StockPortSuite):
+    """The port's suite on the real store and its real scripts; who runs it has a fixture `redis`."""
+
+    @pytest.fixture
+    def make_store(self, redis):
+        async def make(**limits):
+            await redis.flushall()
+            return await fresh_store(redis, **limits)
+
+        return make
+
+    @pytest.fixture
+    def pass_time(self):
+        return asyncio.sleep
 
 
 @pytest.fixture

@@ -12,9 +12,8 @@ from inventory_svc.generation import CurrentGeneration, Position
 from inventory_svc.refusals import BacklogFull, HoldSettled, OutOfStock, Rebuilding, Undecided
 from inventory_svc.scripts import EVENTS, REBUILD_LOCK
 from inventory_svc.stock import Basket, Hold, Receipt, Return, Sale, Stock
-from tests.components.inventory.conftest import PREFIX, fresh_store, marked, store_on
+from tests.components.inventory.conftest import PREFIX, StockOnScriptsSuite, fresh_store, marked, store_on
 from tests.support.stock_port_suite import (
-    StockPortSuite,
     commit,
     hold,
     lines,
@@ -26,18 +25,8 @@ from tests.support.stock_port_suite import (
 )
 
 
-class TestStockOnRedis(StockPortSuite):
-    @pytest.fixture
-    def make_store(self, redis):
-        async def make(**limits):
-            await redis.flushall()
-            return await fresh_store(redis, **limits)
-
-        return make
-
-    @pytest.fixture
-    def pass_time(self):
-        return asyncio.sleep
+class TestStockOnRedis(StockOnScriptsSuite):
+    """The real one."""
 
 
 async def kinds(redis):

@@ -1,14 +1,13 @@
 """The simulated Redis, under inventory's real store and its real scripts, keeps the ports' promises."""
 
-import asyncio
 import random
 
 import pytest
 
-from tests.components.inventory.conftest import fresh_store
+from tests.components.inventory.conftest import StockOnScriptsSuite, fresh_store
 from tests.simulation import redis as simulated
 from tests.simulation.network import Network
-from tests.support.stock_port_suite import StockPortSuite, furnished
+from tests.support.stock_port_suite import furnished
 
 
 @pytest.fixture
@@ -22,19 +21,7 @@ def redis(server):
     return simulated.Client(server, "inventory-0", timeout_s=60)
 
 
-class TestStockOnSimulatedRedis(StockPortSuite):
-    @pytest.fixture
-    def make_store(self, redis):
-        async def make(**limits):
-            await redis.flushall()
-            return await fresh_store(redis, **limits)
-
-        return make
-
+class TestStockOnSimulatedRedis(StockOnScriptsSuite):
     @pytest.fixture
     async def store(self, redis):
         return await furnished(await fresh_store(redis))
-
-    @pytest.fixture
-    def pass_time(self):
-        return asyncio.sleep

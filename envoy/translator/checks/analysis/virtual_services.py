@@ -12,6 +12,7 @@ from translator.model.service import Service
 from translator.model.values import Block
 from translator.model.virtual_service import MESH, bound_gateways, full_gateway
 from translator.model.visibility import exported
+from translator.model.visible_services import mirrored, routed
 
 
 def destinations(mesh: Mesh) -> Iterator[Finding]:
@@ -52,10 +53,8 @@ def _destination(mesh: Mesh, resource: Resource, prefix: str, block: Block) -> I
 
 def _destinations(resource: Resource) -> Iterator[tuple[str, Block]]:
     for block in resource.spec.get("http", ()):
-        yield from (("", route["destination"]) for route in block.get("route", ()))
-        mirrors = [block["mirror"]] if "mirror" in block else []
-        for mirror in [*mirrors, *(item["destination"] for item in block.get("mirrors", ()))]:
-            yield "mirror ", mirror
+        yield from (("", destination) for destination in routed(block))
+        yield from (("mirror ", destination) for destination in mirrored(block))
 
 
 def gateways(mesh: Mesh) -> Iterator[Finding]:
