@@ -108,6 +108,17 @@ bench-peer: up ## compare this checkout with the naive stack of bench/peer under
 clean: ## remove what a stopped stack created in its folder, and list it
 	@$(STACK) clean
 
+.PHONY: backup backups restore
+
+backup: ## back PostgreSQL up now: what changed since the last backup, everything once a week
+	@$(STACK) backup
+
+backups: ## list the backups with their times, sizes and WAL, and the moments that can be restored
+	@$(STACK) backups
+
+restore: ## bring a stopped stack back to the orders as of TO, and start it: TO=latest or TO=2026-11-26T05:00:00Z
+	@$(STACK) restore "$(TO)"
+
 protos: ## generate the descriptor set and the stubs, and install them
 	@$(if $(CLUSTER),tests/cluster/outside.sh) $(STACK) protos
 

@@ -4,6 +4,7 @@ The orders service.
     python -m orders_svc             serve
     python -m orders_svc migrate     create or change the schema and the Kafka topics
     python -m orders_svc reconcile   compare orders, holds, events and stock; exit 1 if differences are left
+    python -m orders_svc restored    after PostgreSQL was restored, before anything is served: see `rewind`
     python -m orders_svc redrive     send dead letters and refused outbox rows on their way again
 """
 
@@ -12,6 +13,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+from datetime import UTC, datetime
+from functools import partial
 
 from shop.orders.v1 import allocation_service_pb2_grpc, operations_service_pb2_grpc, order_service_pb2_grpc
 
@@ -20,17 +23,22 @@ from orders_svc.api import AllocationService, OrderService
 from orders_svc.backlog import BacklogMonitor
 from orders_svc.changes import ChangeFeed
 from orders_svc.checkout import Checkout
+from orders_svc.dead_letters import GROUP, SOURCES
 from orders_svc.listing import PLACE_BYTES, Listing
 from orders_svc.migrations import migrate
 from orders_svc.operations import OperationsService
+from orders_svc.rewind import rewind
+from orders_svc.saga import group_of
 from orders_svc.schedule import background
 from orders_svc.settings import DOMAIN, LISTED, SERVICES, Settings
 from orders_svc.timeline import Timelines
+from orders_svc.topics import EVENTS_GROUP, ORDER_EVENTS
 from orders_svc.watch import Subscriptions
 from orders_svc.wiring import built
 from runtime import telemetry
 from runtime.errors import Error
 from runtime.messaging.group_lag import GroupLags
+from runtime.messaging.offsets import pass_over
 from runtime.messaging.waiting import WaitingMessages
 from runtime.page_token import PageTokens
 from runtime.server import Server, run
@@ -44,8 +52,11 @@ def main() -> None:
     Do what the command line says.
     """
     options = argparse.ArgumentParser(prog="orders_svc", description="The orders service.")
-    options.add_argument("command", nargs="?", choices=["serve", "migrate", "reconcile", "redrive"], default="serve")
+    commands = ["serve", "migrate", "reconcile", "redrive", "restored"]
+    options.add_argument("command", nargs="?", choices=commands, default="serve")
     options.add_argument("--only-look", action="store_true", help="reconcile: repair nothing")
+    options.add_argument("--to", type=float, default=0, help="restored: up to when history counts, s since 1970")
+    options.add_argument("--at", type=float, default=0, help="restored: when it was restored, s since 1970")
     chosen = options.parse_args()
     settings = load(Settings)
     if chosen.command == "migrate":
@@ -54,6 +65,8 @@ def main() -> None:
         sys.exit(asyncio.run(reconcile(settings, only_look=chosen.only_look)))
     elif chosen.command == "redrive":
         asyncio.run(redrive(settings))
+    elif chosen.command == "restored":
+        asyncio.run(restored(settings, to=chosen.to, at=chosen.at))
     else:
         telemetry.start(settings, "orders")
         run(lambda: serve(settings))
@@ -133,6 +146,23 @@ async def redrive(settings: Settings) -> None:
     for topic, sent in done.sent.items():
         sys.stdout.write(f"{topic}: {sent} dead letters sent back, {done.passed_over[topic]} passed over\n")
     sys.stdout.write(f"{rows_again} outbox rows given to Kafka once more\n")
+
+
+async def restored(settings: Settings, *, to: float, at: float) -> None:
+    """
+    Have everything follow a database that was restored *to* a moment, and print what that was.
+    """
+    async with built(settings) as parts:
+        topics = {stage.topic: group_of(stage) for stage in parts.path} | dict.fromkeys(SOURCES, GROUP)
+        topics[ORDER_EVENTS] = EVENTS_GROUP
+        done = await rewind(
+            parts.books,
+            AllocationStore(parts.pool),
+            partial(asyncio.to_thread, pass_over, settings.kafka_brokers, topics),
+            to=datetime.fromtimestamp(to, UTC),
+            at=datetime.fromtimestamp(at, UTC),
+        )
+    sys.stdout.write(f"stock generation {done.generation}, {done.pending} pending orders published again\n")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from orders_svc import saga
 from orders_svc.settings import Settings
-from orders_svc.topics import DEAD_ORDERS, ORDER_EVENTS, PARTITIONS, PENDING_ORDERS
+from orders_svc.topics import DEAD_ORDERS, ORDER_EVENTS, ORDERS_RESTORED, PARTITIONS, PENDING_ORDERS
 from runtime import database
 from runtime.messaging.topics import Topic, ensure_topics, put_aside_topic
 
@@ -28,6 +28,7 @@ def migrate(settings: Settings) -> None:
     topics = [
         Topic(ORDER_EVENTS, PARTITIONS),
         Topic(PENDING_ORDERS, PARTITIONS),
+        Topic(ORDERS_RESTORED, 1, compacted=True),
         *(put_aside_topic(name, partitions=PARTITIONS) for name in (*names, DEAD_ORDERS)),
     ]
     ensure_topics(settings.kafka_brokers, topics)

@@ -23,6 +23,7 @@ from orders_svc.order import Change, Order, State
 from orders_svc.session import connection
 from runtime import database
 from runtime.messaging import outbox, outbox_backlog
+from runtime.messaging.message import Record
 
 DEEP_S = 300
 """For the sum over all orders."""
@@ -132,6 +133,20 @@ class OperationsStore:
         """
         async with connection(self._pool) as session:
             return [rows.order_of(row) for row in await session.fetch(sql.STUCK, before, limit)]
+
+    async def pending_after(self, order_id: uuid.UUID, *, limit: int) -> list[Order]:
+        """
+        Return pending orders whose ids are above *order_id*, in the order of their ids.
+        """
+        async with connection(self._pool) as session:
+            return [rows.order_of(row) for row in await session.fetch(sql.PENDING_AFTER, order_id, limit)]
+
+    async def publish(self, records: Sequence[Record]) -> None:
+        """
+        Have *records* published.
+        """
+        async with connection(self._pool) as session:
+            await outbox.put(session, records)
 
     async def orders(self, order_ids: Sequence[uuid.UUID]) -> list[Order]:
         """

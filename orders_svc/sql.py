@@ -150,6 +150,9 @@ FROM orders WHERE state = 'PENDING'
 """
 STATES = "SELECT state::text AS state, count(*) AS orders FROM orders GROUP BY state"
 STUCK = f"SELECT {COLUMNS} FROM orders WHERE state = 'PENDING' AND update_time < $1 ORDER BY create_time LIMIT $2"
+PENDING_AFTER = f"""
+SELECT {COLUMNS} FROM orders WHERE state = 'PENDING' AND order_id > $1 ORDER BY order_id LIMIT $2
+"""
 OF_IDS = f"SELECT {COLUMNS} FROM orders WHERE order_id = ANY($1::uuid[])"
 UNSENT = """
 SELECT id, topic, convert_from(key, 'UTF8') AS key, refused FROM outbox

@@ -109,6 +109,18 @@ def _hold_generation(change: Change) -> int:
     return change.before.generation if change.before is not None else 0
 
 
+def orders_restored(*, to: datetime, at: datetime, generation: int) -> events_pb2.OrdersRestored:
+    """
+    Return the record for `orders_restored`: the orders are as of *to* again, since *at*.
+    """
+    return events_pb2.OrdersRestored(
+        event_id=str(uuid.uuid5(uuid.NAMESPACE_OID, f"restored/{to.timestamp()}/{at.timestamp()}")),
+        occur_time=timestamp(at),
+        restore_time=timestamp(to),
+        stock_generation=generation,
+    )
+
+
 def waiting_order(value: bytes) -> Order:
     """
     Return the order that a message of `pending_orders` is about; raises whatever is wrong with it.

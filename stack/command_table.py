@@ -138,6 +138,23 @@ COMMANDS = (
         function="stack.commands.clean:run",
     ),
     Command(
+        name="backup",
+        help="back PostgreSQL up now: what changed since the last backup, everything once a week",
+        function="stack.commands.backups:take",
+    ),
+    Command(
+        name="backups",
+        help="list the backups with their times, sizes and WAL, and the moments that can be restored",
+        function="stack.commands.backups:show",
+    ),
+    Command(
+        name="restore",
+        help="bring a stopped stack back to the orders as of TO, and start it",
+        function="stack.commands.restore:run",
+        needs=Needs.STORES,
+        arguments=(Argument("to", "TO", "latest, or a time", required="TO=latest, or TO=2026-11-26T05:00:00Z"),),
+    ),
+    Command(
         name="token",
         help="print a token for CUSTOMER, signed by the development issuer",
         function=f"{PROGRAMS}:token",

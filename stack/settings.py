@@ -105,6 +105,16 @@ class Settings:
         return self.state / "mesh"
 
     @property
+    def backups(self) -> Path:
+        """PostgreSQL's backups and its archived WAL."""
+        return self.state / "backups"
+
+    @property
+    def restoring(self) -> Path:
+        """The file whose presence says that a restore of PostgreSQL was begun and not finished."""
+        return self.data / "restoring.json"
+
+    @property
     def reports(self) -> Path:
         """The reports: a folder for each run of an experiment, and their index."""
         return self.state / "chaos"

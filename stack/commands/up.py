@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from stack.commands import edge, mesh_files
 from stack.commands.summary import summary
 from stack.describe import prepare
+from stack.errors import StackError
 from stack.install import artifacts
 from stack.progress import Progress
-from stack.run import end, ports, watches, write
+from stack.run import end, ports, restore, watches, write
 from stack.run.lock import exclusive
 from stack.run.start import Starter
 from stack.run.supervisor import Supervisor
@@ -33,6 +34,9 @@ def up(settings: Settings, progress: Progress) -> None:
     What this run started is stopped again if it fails or is interrupted.
     """
     plan = prepare(settings)
+    if restore.unfinished(settings):
+        again = settings.command("restore")
+        raise StackError(f"a restore of {settings.state} was not finished; run `{again} TO=…` again")
     with exclusive(settings):
         artifacts.contract(settings, say=progress.say)
         artifacts.kafka(settings, say=progress.say)

@@ -78,6 +78,7 @@ def stores(*, kafka_libs: Path) -> list[Requirement]:
     """Return what starting a stack needs; Maven only until Kafka's jars are there."""
     needed = [
         Requirement("postgresql-15", "orders", lambda: postgres_bin() is not None),
+        Requirement("pgbackrest", "backups of orders", lambda: which("pgbackrest") is not None),
         Requirement("redis-server", "stock", lambda: which("redis-server") is not None),
         Requirement("etcd-server", "PostgreSQL's leader election", lambda: which("etcd") is not None),
         Requirement("prometheus", "metrics", lambda: which("prometheus") is not None),

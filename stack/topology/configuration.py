@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from stack.topology import traces
+from stack.topology import backups, traces
 from stack.topology.addresses import Endpoint, Host, Port
 from stack.topology.plan import REPLICAS, Plan
 from stack.topology.workloads import EDGE, NAMESPACE, PAGES, SERVICES
@@ -64,6 +64,7 @@ def _member(plan: Plan, name: str, listen: Endpoint) -> dict[str, Any]:
         "bin_dir": str(plan.programs.postgres_bin),
         "data_dir": f"{home}/pgdata",
         "pgpass": f"{home}/pgpass",
+        "parameters": files.patroni()["postgresql"]["parameters"] | backups.archiving(plan, f"{home}/pgdata"),
         "authentication": {
             "superuser": superuser,
             "replication": {"username": "replicator", "password": plan.passwords.postgres_replication},

@@ -290,6 +290,12 @@ async def stuck(tx: Transaction, before: datetime, limit: int) -> list[Row]:
     return sorted(waiting, key=lambda row: row["create_time"])[:limit]
 
 
+async def pending_after(tx: Transaction, order_id: Any, limit: int) -> list[Row]:
+    """Return pending orders by their ids."""
+    waiting = [row for row in tx.tables.orders.values() if row["state"] == "PENDING" and row["order_id"] > order_id]
+    return sorted(waiting, key=lambda row: row["order_id"])[:limit]
+
+
 async def join_relays(tx: Transaction, *name: int) -> list[Row]:
     """Be counted among the relays."""
     return [{"lock": tx.session.try_lock(name, shared=True)}]
@@ -343,6 +349,7 @@ STATEMENTS: dict[str, Callable[..., Awaitable[Any]]] = {
     sql.UNSENT: unsent,
     sql.STILL_UNSENT: still_unsent,
     sql.STUCK: stuck,
+    sql.PENDING_AFTER: pending_after,
     sql.TRY_LOCK: try_lock,
     sql.NOTIFY: notify,
     sql.PROBE: probe,

@@ -23,6 +23,7 @@ def plan(settings):
         redis="p4",
         patroni_api="p5",
         page_token_key="p6",
+        backups="p7",
     )
     programs = Programs(
         postgres_bin=Path("/usr/lib/postgresql/15/bin"),

@@ -35,7 +35,7 @@ def test_what_looks_at_or_ends_a_stack_installs_nothing():
     installing = {name for name, each in needs.items() if each is not Needs.NOTHING}
     experiments = {"chaos", "chaos-all", "chaos-random"}
     tests = {"lint", "unit", "components", "integration", "test", "simulate", "mutation"}
-    assert installing - experiments - tests == {"up", "protos"}
+    assert installing - experiments - tests == {"up", "restore", "protos"}
     assert tests <= installing
 
 

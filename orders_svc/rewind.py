@@ -1,0 +1,84 @@
+"""
+What is to be done before anything is served from a PostgreSQL that was restored to an earlier moment.
+
+1. A stock generation starts that is above every one there ever was, those of the lost history included: it is the time
+   in seconds, which no number of rebuilds reaches. So no hold counts, and the stock is rebuilt from what orders own.
+2. The consumers pass over everything that was published before: the rebuild has what is true of it, and the rest is
+   about orders as they are not. What waits as a dead letter is passed over as well.
+3. Pending orders are published again, since their messages may have been consumed in the lost history.
+4. Everybody else is told.
+
+Done twice, it does no harm.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from orders_svc import wire
+from orders_svc.order import Order
+from orders_svc.ports import Allocations
+from orders_svc.topics import ORDERS_RESTORED
+from runtime.messaging.message import Record
+
+PAGE = 500
+
+
+class Restored(Protocol):
+    """What this needs of the orders' database; raises `Unavailable`."""
+
+    async def pending_after(self, order_id: uuid.UUID, *, limit: int) -> list[Order]:
+        """Return pending orders whose ids are above *order_id*, in the order of their ids."""
+
+    async def publish_again(self, order: Order) -> None:
+        """Have the order's last change published once more."""
+
+    async def publish(self, records: Sequence[Record]) -> None:
+        """Have *records* published."""
+
+
+@dataclass(frozen=True)
+class Rewound:
+    """The generation that counts from now on, and how many pending orders were published again."""
+
+    generation: int
+    pending: int
+
+
+async def rewind(
+    books: Restored,
+    allocations: Allocations,
+    pass_over: Callable[[], Awaitable[None]],
+    *,
+    to: datetime,
+    at: datetime,
+) -> Rewound:
+    """
+    Have everything follow a database that was restored *to* a moment; *at* is when that was done.
+
+    Raises `Unavailable` if something could not be reached: then it is to be done again.
+    """
+    started = await allocations.start_generation(above=int(at.timestamp()))
+    await pass_over()
+    pending = await _publish_pending(books)
+    await books.publish([notice(to=to, at=at, generation=started.generation)])
+    return Rewound(started.generation, pending)
+
+
+async def _publish_pending(books: Restored) -> int:
+    count, last = 0, uuid.UUID(int=0)
+    while page := await books.pending_after(last, limit=PAGE):
+        for order in page:
+            await books.publish_again(order)
+        count, last = count + len(page), page[-1].id
+    return count
+
+
+def notice(*, to: datetime, at: datetime, generation: int) -> Record:
+    """Return what everybody is told; a repeat has the same key and id."""
+    event = wire.orders_restored(to=to, at=at, generation=generation)
+    return Record(ORDERS_RESTORED, event.event_id.encode(), event.SerializeToString(), {})

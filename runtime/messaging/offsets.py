@@ -1,0 +1,45 @@
+"""Has consumer groups pass over what is in their topics now, while none of their members runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import tenacity
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from runtime.messaging.errors import unavailable
+from runtime.messaging.reader import topic_ends
+
+CALL_S = 10.0
+PATIENCE_S = 45.0
+"""A member that was killed counts as one until its session ends."""
+
+
+def pass_over(brokers: str, topics: Mapping[str, str]) -> None:
+    """
+    Commit the end of each of *topics* for its group, the value; it blocks.
+
+    Raises `Unavailable` if that is refused for `PATIENCE_S`: Kafka is away, or the group has members.
+    """
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(KafkaException),
+        wait=tenacity.wait_fixed(1),
+        stop=tenacity.stop_after_delay(PATIENCE_S),
+        reraise=True,
+    )
+    for topic, group in topics.items():
+        ends = [TopicPartition(topic, number, end) for number, end in topic_ends(brokers, topic).items()]
+        try:
+            retrying(_commit, brokers, group, ends)
+        except KafkaException as error:
+            raise unavailable(error) from error
+
+
+def _commit(brokers: str, group: str, places: list[TopicPartition]) -> None:
+    member = Consumer({"bootstrap.servers": brokers, "group.id": group, "enable.auto.commit": False, "log_level": 0})
+    try:
+        for place in member.commit(offsets=places, asynchronous=False) or []:
+            if place.error is not None:
+                raise KafkaException(place.error)
+    finally:
+        member.close()

@@ -1,0 +1,98 @@
+"""What follows a database that was restored: the stock's generation, the consumers, pending orders, and who listens."""
+
+import uuid
+from datetime import UTC, datetime
+
+import pytest
+from shop.orders.v1.events_pb2 import OrdersRestored
+
+from orders_svc.order import Order
+from orders_svc.ports import Started
+from orders_svc.rewind import PAGE, notice, rewind
+from orders_svc.topics import ORDERS_RESTORED
+from runtime.errors import Unavailable
+from tests.support.orders_port_suite import draft
+
+TO = datetime(2026, 11, 27, 1, 0, 0, 500_000, tzinfo=UTC)
+AT = datetime(2026, 11, 27, 2, tzinfo=UTC)
+
+
+class Database:
+    """An orders' database with pending orders, and the order in which it and the consumers are used."""
+
+    def __init__(self, pending=0, generation=7):
+        self.pending = sorted((Order.pending(draft(), AT) for _ in range(pending)), key=lambda order: order.id)
+        self.generation = generation
+        self.done = []
+        self.published = []
+        self.kafka = True
+
+    async def pending_after(self, order_id, *, limit):
+        return [order for order in self.pending if order.id > order_id][:limit]
+
+    async def publish_again(self, order):
+        self.done.append(order.id)
+
+    async def publish(self, records):
+        self.done.append("told")
+        self.published += records
+
+    async def start_generation(self, *, above=0):
+        self.done.append("generation")
+        self.generation = max(self.generation, above) + 1
+        return Started(self.generation, {})
+
+    async def pass_over(self):
+        if not self.kafka:
+            raise Unavailable("no Kafka")
+        self.done.append("passed over")
+
+    async def rewind(self):
+        return await rewind(self, self, self.pass_over, to=TO, at=AT)
+
+
+async def test_the_generation_is_above_all_that_the_lost_history_can_have_had():
+    database = Database(generation=7)
+    assert (await database.rewind()).generation > AT.timestamp()
+
+
+async def test_a_later_restore_to_the_same_moment_has_a_generation_of_its_own():
+    first, second = Database(), Database()
+    one = await first.rewind()
+    other = await rewind(second, second, second.pass_over, to=TO, at=datetime(2026, 11, 27, 3, tzinfo=UTC))
+    # However often the stock was rebuilt in the hour between.
+    assert other.generation > one.generation + 3000
+
+
+async def test_consumers_pass_over_the_lost_history_before_anything_new_is_published():
+    database = Database(pending=2)
+    await database.rewind()
+    assert database.done == ["generation", "passed over", *(order.id for order in database.pending), "told"]
+
+
+@pytest.mark.parametrize("count", [0, 1, PAGE, PAGE + 1])
+async def test_every_pending_order_is_published_again_once(count):
+    database = Database(pending=count)
+    assert (await database.rewind()).pending == count
+    assert database.done[2:-1] == [order.id for order in database.pending]
+
+
+async def test_without_kafka_nobody_is_told_and_the_next_try_does_it_all():
+    database = Database(pending=1)
+    database.kafka = False
+    with pytest.raises(Unavailable):
+        await database.rewind()
+    assert database.published == []
+    database.kafka = True
+    await database.rewind()
+    assert len(database.published) == 1
+
+
+def test_a_repeat_of_the_notice_has_the_same_id_and_says_which_changes_never_happened():
+    record = notice(to=TO, at=AT, generation=9)
+    event = OrdersRestored.FromString(record.value)
+    assert record.topic == ORDERS_RESTORED
+    assert record == notice(to=TO, at=AT, generation=9)
+    assert (event.restore_time.ToDatetime(UTC), event.occur_time.ToDatetime(UTC)) == (TO, AT)
+    assert event.stock_generation == 9
+    assert uuid.UUID(event.event_id)

@@ -1,0 +1,108 @@
+"""What is backed up, what is there to restore from, and what a restore refuses before it changes anything."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from stack.commands.restore import moment
+from stack.errors import StackError
+from stack.run import pgbackrest, restore
+from stack.topology import backups, configuration
+
+NOW = datetime(2026, 11, 27, 2, tzinfo=UTC)
+INFO = [
+    {
+        "name": "shop",
+        "archive": [{"id": "15-1", "min": "000000010000000000000001", "max": "000000020000000000000009"}],
+        "backup": [
+            {
+                "label": f"{kind}-{hours}",
+                "type": kind,
+                "error": error,
+                "timestamp": {"start": 0, "stop": (NOW - timedelta(hours=hours)).timestamp()},
+                "info": {"size": 30, "repository": {"delta": 4}},
+                "archive": {"start": "000000010000000000000002", "stop": "000000010000000000000003"},
+            }
+            for kind, hours, error in (("full", 30, False), ("incr", 20, False), ("incr", 10, True))
+        ],
+    }
+]
+FOUND = pgbackrest.parse(json.dumps(INFO))
+
+
+def test_a_backup_that_has_an_error_is_none():
+    assert [each.label for each in FOUND.backups] == ["full-30", "incr-20"]
+    assert FOUND.wal == ("000000010000000000000001", "000000020000000000000009")
+
+
+def test_without_any_backup_there_is_nothing_to_restore_from():
+    empty = pgbackrest.parse(json.dumps([{"name": "shop", "archive": [], "backup": []}]))
+    assert empty == pgbackrest.parse("[]") == pgbackrest.Repository((), ("", ""))
+    with pytest.raises(restore.RestoreFailed, match="no backup"):
+        restore.require_backup(empty, None)
+
+
+def test_a_restore_begins_with_a_backup_that_ended_before_the_moment():
+    assert FOUND.before(NOW).label == "incr-20"
+    assert FOUND.before(NOW - timedelta(hours=25)).label == "full-30"
+    restore.require_backup(FOUND, NOW - timedelta(hours=25))
+    with pytest.raises(restore.RestoreFailed, match="TO=2026-11-25T19:00:00Z is before the end of the first backup"):
+        restore.require_backup(FOUND, NOW - timedelta(hours=31))
+
+
+@pytest.mark.parametrize(("days", "kind"), [(0, "incr"), (6, "full")])
+def test_a_full_backup_is_taken_once_a_week(days, kind):
+    assert pgbackrest.kind_of_next(FOUND, NOW + timedelta(days=days)) == kind
+    assert pgbackrest.kind_of_next(pgbackrest.Repository((), ("", "")), NOW) == "full"
+
+
+def test_to_is_latest_or_a_time_with_its_zone():
+    assert moment("latest", NOW) is None
+    assert moment("2026-11-27T02:00:00+01:00", NOW) == datetime(2026, 11, 27, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("text", ["yesterday", "2026-11-26T05:00:00", "2026-11-27T02:00:01Z", "", "LATEST"])
+def test_any_other_to_is_refused_by_name(text):
+    with pytest.raises(StackError, match="TO="):
+        moment(text, NOW)
+
+
+def test_each_member_archives_its_own_wal(plan):
+    for replica in (0, 1):
+        text = configuration.patroni(plan, replica)
+        assert f"--pg1-path={plan.settings.data}/postgres-{replica}/pgdata archive-push %p" in " ".join(text.split())
+        assert "unix_socket_directories" in text
+
+
+def test_the_backups_are_in_the_stacks_folder_and_encrypted(plan):
+    text = backups.configuration(plan)
+    assert f"repo1-path={plan.settings.state}/backups/repository" in text
+    assert f"repo1-cipher-pass={plan.passwords.backups}" in text
+
+
+def test_an_unfinished_restore_is_known(plan, tmp_path):
+    settings = replace(plan.settings, state=tmp_path)
+    settings.data.mkdir()
+    assert restore.unfinished(settings) is None
+    restore.Restored(to=1.0, at=2.0).keep(settings)
+    assert restore.unfinished(settings) == restore.Restored(to=1.0, at=2.0)
+    restore.finished(settings)
+    assert restore.unfinished(settings) is None
+
+
+def test_the_restored_data_takes_the_place_of_both_members_and_of_what_they_agreed_on(plan, tmp_path):
+    settings = replace(plan.settings, state=tmp_path)
+    for folder in ("etcd-0/member", "postgres-0/pgdata", "postgres-0/restored", "postgres-1/pgdata"):
+        (settings.data / folder).mkdir(parents=True)
+        (settings.data / folder / "from").write_text(folder)
+    restore._replace(settings, settings.data / "postgres-0" / "restored", again=False)
+    assert (settings.data / "postgres-0/pgdata/from").read_text() == "postgres-0/restored"
+    assert (settings.data / "postgres-0/before-restore/from").read_text() == "postgres-0/pgdata"
+    assert not (settings.data / "postgres-1/pgdata").exists()
+    assert list((settings.data / "etcd-0").iterdir()) == []
+    (settings.data / "postgres-0/restored").mkdir()
+    restore._replace(settings, settings.data / "postgres-0" / "restored", again=True)
+    assert (settings.data / "postgres-0/before-restore/from").read_text() == "postgres-0/pgdata"
+    assert list((settings.data / "postgres-0/pgdata").iterdir()) == []
