@@ -134,6 +134,15 @@ MESH = Board(
                 },
             ),
         ],
+        "Configuration": [
+            Panel("Files that an Envoy has not loaded", {"{{workload}}": "mesh_envoy_stale_files"}),
+            Panel("Files refused", {"refused": "mesh_configuration_refused"}),
+            Panel(
+                "Findings in the files in force",
+                {"{{level}}": "mesh_configuration_findings"},
+                about="As istioctl analyze reports them, on one machine only; make status has the words.",
+            ),
+        ],
         "Replicas": [
             Panel("Applications up", {"{{service}}": 'sum by (service) (up{job="applications"})'}),
             Panel("Envoys up", {"{{service}}": 'sum by (service) (up{job="envoys"})'}),
