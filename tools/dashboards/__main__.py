@@ -1,5 +1,5 @@
 """
-Generates monitoring/dashboards from `panels` and the alerts.
+Generates monitoring/dashboards from `panels` and the alerts, and the rules' form for the Prometheus Operator.
 
     python -m tools.dashboards
 """
@@ -14,7 +14,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import DashboardCursorSync, DashboardLinkType, DataSourceRef
 
 from stack.settings import CHECKOUT
-from tools.dashboards import alerts
+from tools.dashboards import alerts, operator_rules
 from tools.dashboards.panels import BOARDS, Board, Panel
 
 FOLDER = CHECKOUT / "monitoring" / "dashboards"
@@ -83,13 +83,13 @@ def chart(panel: Panel) -> timeseries.Panel:
 
 def main() -> None:
     """
-    Write the files, and remove those of dashboards that no longer exist.
+    Write all files, and remove those of dashboards that no longer exist.
     """
     wanted = dict(files())
     FOLDER.mkdir(exist_ok=True)
     for path in set(FOLDER.glob("*.json")) - set(wanted):
         path.unlink()
-    for path, content in wanted.items():
+    for path, content in [*wanted.items(), operator_rules.file()]:
         path.write_text(content, encoding="utf-8")
 
 
