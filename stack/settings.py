@@ -44,6 +44,7 @@ class Settings:
     network: int = DEFAULT_NETWORK  # N of 127.N.S.R, 1 to 254
     log_level: str = DEFAULT_LOG_LEVEL  # log level of the services and the pages
     traces: bool = False  # whether calls are traced and the viewer runs
+    traces_kept: int = 100  # percent of the traces without errors, slow calls and pending orders
     differing: tuple[str, ...] = ()  # NAME=VALUE of every setting that is not the default
 
     @property
@@ -153,6 +154,7 @@ class Settings:
             "NETWORK": str(self.network),
             "LOG_LEVEL": self.log_level,
             "TRACES": str(int(self.traces)),
+            "TRACES_KEPT": str(self.traces_kept),
         }
 
 
@@ -181,6 +183,8 @@ def read(environ: Mapping[str, str], *, checkout: Path) -> Settings:
         ("TOOLS", tools, usual_tools),
     )
     differing = tuple(f"{name}={value}" for name, value, usual in chosen if value != usual)
+    traced = state / "conf" / TRACED
+    kept = traced.read_text(encoding="utf-8") if traced.exists() else ""
     return Settings(
         checkout=checkout,
         state=state,
@@ -188,7 +192,8 @@ def read(environ: Mapping[str, str], *, checkout: Path) -> Settings:
         port=port,
         network=network,
         log_level=log_level,
-        traces=bool(integer(environ, "TRACES", int((state / "conf" / TRACED).exists()), 0, 1)),
+        traces=bool(integer(environ, "TRACES", int(traced.exists()), 0, 1)),
+        traces_kept=integer(environ, "TRACES_KEPT", int(kept) if kept.isdecimal() else 100, 0, 100),
         differing=differing,
     )
 

@@ -1,8 +1,9 @@
 """
 Receives spans from OpenTelemetry's exporters (OTLP over gRPC) and sends them to Zipkin in its own format.
 
-    python -m stack.spans HOST:PORT http://HOST:PORT/api/v2/spans
+    python -m stack.spans HOST:PORT http://HOST:PORT/api/v2/spans PERCENT
 
+PERCENT of the traces in which nothing happened are kept, and all others (`stack.tail_sampling`).
 Zipkin's server does not accept OTLP itself. On a cluster, the OpenTelemetry Collector takes this place.
 """
 
@@ -22,6 +23,8 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_serv
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from stack.tail_sampling import TailSampler
+
 KINDS = {
     Span.SPAN_KIND_SERVER: "SERVER",
     Span.SPAN_KIND_CLIENT: "CLIENT",
@@ -36,10 +39,11 @@ Zipkin = dict[str, Any]
 
 
 class Spans(trace_service_pb2_grpc.TraceServiceServicer):
-    """Forwards spans to the Zipkin at *url*."""
+    """Forwards to the Zipkin at *url* the spans that *sampler* keeps."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, sampler: TailSampler) -> None:
         self._url = url
+        self._sampler = sampler
         self._waiting = 0
 
     async def Export(  # noqa: N802 - the protocol's name
@@ -50,10 +54,14 @@ class Spans(trace_service_pb2_grpc.TraceServiceServicer):
         """
         if self._waiting >= MAX_WAITING:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many spans are waiting for Zipkin")
+        kept = self._sampler.offer(translated(request))
+        if not kept:
+            return trace_service_pb2.ExportTraceServiceResponse()
         self._waiting += 1
         try:
-            await asyncio.to_thread(_send, self._url, list(translated(request)))
+            await asyncio.to_thread(_send, self._url, kept)
         except OSError as error:
+            self._sampler.give_back(kept)
             await context.abort(grpc.StatusCode.UNAVAILABLE, f"Zipkin does not accept spans: {error}")
         finally:
             self._waiting -= 1
@@ -119,14 +127,14 @@ def _text(value: AnyValue) -> str:
     return "" if kind is None else str(getattr(value, kind))
 
 
-async def serve(listen: str, url: str) -> None:
+async def serve(listen: str, url: str, percent: str) -> None:
     """
     Receive spans on *listen* until SIGTERM.
     """
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)])
-    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(Spans(url), server)  # type: ignore[no-untyped-call]
+    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(Spans(url, TailSampler(int(percent))), server)  # type: ignore[no-untyped-call]
     healthy = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     server.add_insecure_port(listen)

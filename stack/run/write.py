@@ -47,11 +47,11 @@ def everything(plan: Plan, processes: list[Process]) -> None:
 
 
 def _traces(plan: Plan) -> None:
-    """Mark the stack as traced, or remove the mark."""
+    """Mark the stack as traced, with how many traces are kept, or remove the mark."""
     settings, entry = plan.settings, plan.settings.conf / "istio" / "traces.yaml"
     if settings.traces:
         write_private(entry, traces.service_entry(plan))
-        settings.traced.touch()
+        settings.traced.write_text(str(settings.traces_kept), encoding="utf-8")
     else:
         entry.unlink(missing_ok=True)
         settings.traced.unlink(missing_ok=True)

@@ -46,7 +46,10 @@ def processes(plan: Plan) -> Iterator[Process]:
         name="spans-0",
         service="spans",
         role=Role.MONITOR,
-        command=(plan.tool("python"), "-m", "stack.spans", str(otlp), f"http://{viewer}/api/v2/spans"),
+        command=(
+            *(plan.tool("python"), "-m", "stack.spans", str(otlp)),
+            *(f"http://{viewer}/api/v2/spans", str(plan.settings.traces_kept)),
+        ),
         listens=(otlp,),
         check=GrpcCheck(otlp),
     )

@@ -17,6 +17,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 from stack import settings as stack_settings
 from stack.run import write
 from stack.spans import Spans, translated
+from stack.tail_sampling import TailSampler
 from stack.topology import configuration, system, workloads
 
 OTLP = "http://127.77.17.1:4317"
@@ -52,6 +53,21 @@ def test_a_stack_is_traced_until_it_is_told_otherwise(plan, traced, tmp_path):
     assert list((plan.settings.conf / "istio").iterdir()) == []
     with pytest.raises(stack_settings.SettingsError, match="TRACES"):
         chosen(TRACES="2")
+
+
+def test_how_many_traces_are_kept_is_remembered_and_told_to_the_receiver(plan, traced, tmp_path):
+    def chosen(**environ):
+        environ = {"STATE": str(plan.settings.state), **environ}
+        return stack_settings.read(environ, checkout=tmp_path / "checkout").traces_kept
+
+    (plan.settings.conf / "istio").mkdir(parents=True)
+    assert (chosen(), chosen(TRACES_KEPT="5")) == (100, 5)
+    few = dataclasses.replace(traced, settings=dataclasses.replace(traced.settings, traces_kept=5))
+    write._traces(few)
+    assert chosen() == 5
+    assert system.steps(few)["spans-0"].command[-1] == "5"
+    with pytest.raises(stack_settings.SettingsError, match="TRACES_KEPT"):
+        chosen(TRACES_KEPT="101")
 
 
 def attribute(key, **value):
@@ -139,9 +155,9 @@ def viewer():
     server.server_close()
 
 
-async def export(url):
+async def export(url, percent=100):
     server = grpc.aio.server()
-    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(Spans(url), server)
+    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(Spans(url, TailSampler(percent)), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
@@ -155,6 +171,9 @@ async def test_spans_are_given_on_and_refused_while_the_viewer_is_away(viewer):
     url, taken = viewer
     await export(url)
     assert [span["name"] for span in taken] == ["store orders"]
+    taken.clear()
+    await export(url, percent=0)
+    assert [span["name"] for span in taken] == ["store orders"], "it has an error"
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await export("http://127.0.0.1:1/api/v2/spans")
     assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
