@@ -68,7 +68,7 @@ class Spans(trace_service_pb2_grpc.TraceServiceServicer):
         return trace_service_pb2.ExportTraceServiceResponse()
 
 
-def _send(url: str, spans: Sequence[Zipkin]) -> None:
+def _send(url: str, spans: Sequence[Mapping[str, Any]]) -> None:
     body = json.dumps(spans).encode()
     request = urllib.request.Request(url, body, {"content-type": "application/json"})  # noqa: S310 - http on loopback
     with urllib.request.urlopen(request, timeout=SEND_S):  # noqa: S310 - as above
