@@ -18,7 +18,7 @@ from runtime import errors
 from runtime.caller import caller
 from runtime.page_token import PageTokens
 from runtime.refusals import OperatorOnly
-from runtime.reply import send_http_code
+from runtime.reply import set_http_code
 from runtime.status import to_status
 from runtime.validation import Turns
 
@@ -126,7 +126,7 @@ class InventoryService(InventoryServiceServicer):
         receipt = Receipt(f"{who.customer} {request.request_id}", wire.bare(request.name), request.quantity)
         restocked = await self._inventory.restock(receipt)
         if restocked.repeated:
-            await send_http_code(context, 200, [("idempotency-replayed", "true")])
+            set_http_code(context, 200, [("idempotency-replayed", "true")])
         return wire.product_message(restocked.product)
 
 

@@ -27,7 +27,7 @@ from orders_svc.settings import DOMAIN
 from orders_svc.watch import End, Subscriptions, Version, events
 from runtime.caller import Caller, caller, token_left_s
 from runtime.errors import Error, FieldViolation, Internal
-from runtime.reply import send_http_code
+from runtime.reply import set_http_code
 from runtime.status import to_status
 from runtime.validation import Turns
 
@@ -54,7 +54,7 @@ class OrderService(order_service_pb2_grpc.OrderServiceServicer):
         """
         Place an order.
         """
-        return await _reply(context, await self._place(caller(context), request), placed=True)
+        return _reply(context, await self._place(caller(context), request), placed=True)
 
     async def _place(self, who: Caller, request: order_service_pb2.CreateOrderRequest) -> Answer:
         try:
@@ -69,7 +69,7 @@ class OrderService(order_service_pb2_grpc.OrderServiceServicer):
         Return one of the caller's orders.
         """
         order = wire.order_message(await self._checkout.get(caller(context), wire.order_id(request.name)))
-        await context.send_initial_metadata((("etag", order.etag),))
+        context.set_trailing_metadata((("etag", order.etag),))
         return order
 
     async def ListOrders(
@@ -91,7 +91,7 @@ class OrderService(order_service_pb2_grpc.OrderServiceServicer):
         answer = await self._checkout.cancel(
             caller(context), order_id, request_id=request.request_id, etag=request.etag
         )
-        return await _reply(context, answer)
+        return _reply(context, answer)
 
     async def FulfilOrder(self, request: order_service_pb2.FulfilOrderRequest, context: Context) -> order_pb2.Order:
         """
@@ -101,7 +101,7 @@ class OrderService(order_service_pb2_grpc.OrderServiceServicer):
         answer = await self._checkout.fulfil(
             caller(context), order_id, request_id=request.request_id, etag=request.etag
         )
-        return await _reply(context, answer)
+        return _reply(context, answer)
 
     async def BatchCreateOrders(
         self, request: order_service_pb2.BatchCreateOrdersRequest, context: Context
@@ -227,12 +227,12 @@ def _prefixed(violation: FieldViolation) -> FieldViolation:
     return FieldViolation(f"order.{violation.field}", violation.description)
 
 
-async def _reply(context: Context, answer: Answer, *, placed: bool = False) -> order_pb2.Order:
+def _reply(context: Context, answer: Answer, *, placed: bool = False) -> order_pb2.Order:
     order = order_pb2.Order.FromString(answer.snapshot)
     headers = [("location", f"/v1/{order.name}"), ("etag", order.etag)]
     if answer.replayed:
         headers.append(("idempotency-replayed", "true"))
-    await send_http_code(context, http_code(order) if placed else HTTPStatus.OK, headers)
+    set_http_code(context, http_code(order) if placed else HTTPStatus.OK, headers)
     return order
 
 

@@ -10,13 +10,16 @@ import grpc
 HTTP_CODE = "x-http-code"
 
 
-async def send_http_code(
+def set_http_code(
     context: grpc.aio.ServicerContext[Any, Any], code: int, headers: Sequence[tuple[str, str]] = ()
 ) -> None:
     """
-    Send *code* and *headers* for JSON clients; call it just before returning a success.
+    Set *code* and *headers* of a success for JSON clients.
 
-    A status that follows initial metadata travels in trailers, where neither
-    retries nor breakers see it, so nothing may fail after this.
+    They travel in trailers, from which the edge makes response headers. gRPC
+    writes initial metadata, message and trailers together, unless a service
+    sends initial metadata itself: then the caller's proxy has a response, which
+    it does not retry, before there is one. A replica that dies in between would
+    fail the call.
     """
-    await context.send_initial_metadata(((HTTP_CODE, str(code)), *headers))
+    context.set_trailing_metadata(((HTTP_CODE, str(code)), *headers))

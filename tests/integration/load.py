@@ -18,6 +18,8 @@ class Load:
     def __init__(self, edge, product):
         self.edge, self.basket = edge, rest.basket(product)
         self.answers = []
+        # What the others said and when, for the message of a test that fails.
+        self.refusals = []
         self.retry_after_missing = 0
 
     @asynccontextmanager
@@ -40,6 +42,8 @@ class Load:
             if answer.status_code in NOT_NOW and "retry-after" not in answer.headers:
                 self.retry_after_missing += 1
             name = answer.json()["name"] if taken else None
+            if not taken:
+                self.refusals.append((time.time(), answer.status_code, answer.text, dict(answer.headers)))
             self.answers.append((began, time.monotonic(), answer.status_code, name))
             await asyncio.sleep(PAUSE_S)
 

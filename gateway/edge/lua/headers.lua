@@ -17,6 +17,8 @@ local INTERNAL_REQUEST_HEADERS = {
 }
 -- Useless to clients, or revealing what is behind the edge.
 local INTERNAL_RESPONSE_HEADERS = { "x-http-code", "x-app-unreachable", "server", "x-powered-by" }
+-- What a service says of a success beside its message.
+local SUCCESS_HEADERS = { "location", "etag", "idempotency-replayed" }
 local GRPC_RESPONSE_HEADERS = {
   "grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-accept-encoding", "grpc-encoding",
 }

@@ -1,13 +1,5 @@
 -- Completes responses to JSON clients with status and headers, and formats errors of the mesh.
 
--- Sets the status `x-http-code`, which a service sends with a success: 201, 202.
-local function take_http_code(headers)
-  local code = headers:get("x-http-code")
-  if code and headers:get(":status") == "200" and code:match("^2%d%d$") then
-    headers:replace(":status", code)
-  end
-end
-
 -- google.rpc.Code.RESOURCE_EXHAUSTED.
 local TOO_MANY = 8
 
@@ -102,11 +94,32 @@ local function tag(handle, if_none_match)
   end
 end
 
-local function remove_trailers(handle)
+local function remove_trailers(handle, names)
   local trailers = handle:trailers()
   if trailers then
-    remove(trailers, GRPC_RESPONSE_HEADERS)
+    remove(trailers, names)
   end
+end
+
+-- A service sends the headers of a success as trailers, in one write with the message: had it sent them first, a
+-- replica that dies between the two would have answered, and nothing would retry the call. `x-http-code` is the status.
+local function take_headers_of_success(handle)
+  local trailers, headers = handle:trailers(), handle:headers()
+  if not trailers then
+    return
+  end
+  local code = trailers:get("x-http-code")
+  if code and headers:get(":status") == "200" and code:match("^2%d%d$") then
+    headers:replace(":status", code)
+  end
+  for _, name in ipairs(SUCCESS_HEADERS) do
+    local value = trailers:get(name)
+    if value and not headers:get(name) then
+      headers:replace(name, value)
+    end
+  end
+  remove(trailers, SUCCESS_HEADERS)
+  remove(trailers, INTERNAL_RESPONSE_HEADERS)
 end
 
 local function kept(request)
@@ -132,8 +145,9 @@ local function finish_json(handle, status, request, overloaded)
     finish_error(handle, request, overloaded)
   else
     finish_success(handle, status, request)
+    take_headers_of_success(handle)
   end
-  remove_trailers(handle)
+  remove_trailers(handle, GRPC_RESPONSE_HEADERS)
 end
 
 -- The fields by which a browser's EventSource distinguishes events and resumes.
@@ -154,11 +168,11 @@ local function finish_events(handle, request)
       return as_event(json, tree)
     end)))
   end
-  remove_trailers(handle)
+  remove_trailers(handle, GRPC_RESPONSE_HEADERS)
 end
 
 -- gRPC: a status in the headers without details comes from the mesh.
-local function finish_grpc(headers, overloaded)
+local function finish_grpc(handle, headers, overloaded)
   remove(headers, INTERNAL_RESPONSE_HEADERS)
   if overloaded then
     headers:replace("grpc-status", tostring(TOO_MANY))
@@ -174,6 +188,7 @@ local function finish_grpc(headers, overloaded)
     headers:replace("grpc-message", failure.message)
     headers:replace("grpc-status-details-bin", failure.details)
   end
+  remove_trailers(handle, INTERNAL_RESPONSE_HEADERS)
 end
 
 -- Errors, and responses without caching headers of their own (pages and resources with an etag have them), must not be
@@ -195,7 +210,6 @@ local function replace_plain(handle, headers, request)
 end
 
 local function finish_rest(handle, headers, request, overloaded)
-  take_http_code(headers)
   keep_from_caches(headers)
   remove(headers, INTERNAL_RESPONSE_HEADERS)
   remove(headers, GRPC_RESPONSE_HEADERS)
@@ -232,7 +246,7 @@ function envoy_on_response(handle)
     headers:replace("traceparent", request.traceparent)
   end
   if is_grpc(headers) then
-    return finish_grpc(headers, overloaded)
+    return finish_grpc(handle, headers, overloaded)
   end
   finish_rest(handle, headers, request, overloaded)
   if request.head then

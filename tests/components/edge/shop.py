@@ -23,7 +23,7 @@ from shop.orders.v1 import operations_service_pb2_grpc, order_pb2, order_service
 from runtime import errors
 from runtime.caller import Caller, caller
 from runtime.interceptors import Interceptor, wrappers
-from runtime.reply import send_http_code
+from runtime.reply import set_http_code
 from runtime.settings import ServiceSettings
 
 PENDING = "products/nobody-knows"
@@ -65,7 +65,7 @@ class Orders(order_service_pb2_grpc.OrderServiceServicer):
             self.orders[name].state_reason = "OPERATOR" if who.operator else ""
         order = self.orders[name]
         code = 202 if order.state == order_pb2.Order.PENDING else 201
-        await send_http_code(context, code, [("location", f"/v1/{name}")])
+        set_http_code(context, code, [("location", f"/v1/{name}")])
         return order
 
     async def GetOrder(self, request: Any, context: Any) -> order_pb2.Order:

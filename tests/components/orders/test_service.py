@@ -23,7 +23,7 @@ def create(product="products/tea", quantity=1, key=None):
 
 
 async def headers_of(call):
-    return dict(await call.initial_metadata())
+    return dict(await call.trailing_metadata())
 
 
 async def refusal(call) -> Error:

@@ -57,7 +57,7 @@ class Context:
     def invocation_metadata(self):
         return (("x-customer-id", "otto"), ("x-operator", "true"))
 
-    async def send_initial_metadata(self, _):
+    def set_trailing_metadata(self, _):
         pass
 
 

@@ -72,7 +72,7 @@ class Context:
     def invocation_metadata(self):
         return self._metadata
 
-    async def send_initial_metadata(self, metadata):
+    def set_trailing_metadata(self, metadata):
         self.sent = dict(metadata)
 
 

@@ -11,7 +11,7 @@ from shop.orders.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
 
 from runtime import deadline, errors, interceptors, status
 from runtime.caller import caller, customer_id
-from runtime.reply import send_http_code
+from runtime.reply import set_http_code
 from runtime.settings import ServiceSettings
 
 NAME = "orders/00000000-0000-0000-0000-000000000001"
@@ -213,14 +213,15 @@ async def test_an_error_of_a_stream_before_its_first_message_has_its_details():
     assert error.reason == "NOT_FOUND"
 
 
-async def test_the_http_code_is_a_response_header():
+async def test_the_http_code_travels_with_the_message_not_before_it():
     async def behaviour(request, context):
-        await send_http_code(context, 202, [("location", "/v1/x")])
+        set_http_code(context, 202, [("location", "/v1/x")])
         return order_pb2.Order()
 
     async with service(behaviour) as stub:
         call = stub.CreateOrder(create())
-        headers = dict(await call.initial_metadata())
+        headers = dict(await call.trailing_metadata())
+        assert tuple(await call.initial_metadata()) == ()
     assert headers["x-http-code"] == "202"
     assert headers["location"] == "/v1/x"
 
