@@ -26,7 +26,7 @@ from stack.topology.processes import Step
 from stack.topology.workloads import service_environment
 
 FIRST = ("etcd-0", "postgres-0", "redis-0", "kafka-format", "kafka-0")
-PREPARED = ("orders-database", "postgres-settings", "backups", "orders-migrate", "inventory-migrate")
+PREPARED = ("orders-database", "postgres-settings", "orders-migrate", "inventory-migrate")
 ORDERS_S = 300
 
 

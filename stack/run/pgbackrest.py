@@ -1,11 +1,6 @@
-"""
-Calls pgBackRest: takes a backup from the member that leads, and reads what there is to restore from.
-
-Run as `python -m stack.run.pgbackrest`, it prepares the folder of the backups; a repeated run changes nothing.
-"""
+"""Calls pgBackRest: takes a backup from the member that leads, and reads what there is to restore from."""
 
 import json
-import os
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -13,12 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from stack import settings as stack_settings
 from stack.errors import StackError
-from stack.install import artifacts
 from stack.run import health
-from stack.settings import CHECKOUT, Settings
-from stack.topology import backups, passwords
+from stack.settings import Settings
+from stack.topology import backups
 from stack.topology.addresses import Host, Port
 from stack.topology.checks import PatroniCheck
 from stack.topology.plan import Plan
@@ -61,7 +54,11 @@ def take(plan: Plan) -> str:
     Take a backup, a full one if the last full one is a week old; return its kind. Raises `BackupFailed`.
     """
     kind = kind_of_next(read(plan.settings, plan.programs.postgres_user), datetime.now(UTC))
-    run(plan, leader(plan), f"--type={kind}", "backup")
+    member = leader(plan)
+    # Changes nothing if it was done before.
+    run(plan, member, "stanza-create")
+    backups.begun(plan.settings).touch()
+    run(plan, member, f"--type={kind}", "backup")
     return kind
 
 
@@ -139,14 +136,3 @@ def _call(command: Sequence[str], *, user: str | None, environment: Mapping[str,
     if done.returncode != 0:
         raise BackupFailed(f"{command[0]} {command[-1]}: {(done.stdout + done.stderr).strip()[-1500:]}")
     return done.stdout
-
-
-def main() -> None:
-    """Prepare the folder of the backups."""
-    chosen = stack_settings.read(os.environ, checkout=CHECKOUT)
-    plan = Plan(settings=chosen, passwords=passwords.keep(chosen.secrets), programs=artifacts.programs())
-    run(plan, leader(plan), "stanza-create")
-
-
-if __name__ == "__main__":
-    main()

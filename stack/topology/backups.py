@@ -49,12 +49,22 @@ def configuration(plan: Plan) -> str:
     return "\n".join(lines) + "\n"
 
 
+def begun(settings: Settings) -> Path:
+    """Return the file that exists from the first backup on: WAL from before it serves no restore."""
+    return settings.backups / "begun"
+
+
 def archiving(plan: Plan, folder: str) -> dict[str, str]:
-    """Return the parameters of PostgreSQL by which the member in *folder* archives its WAL while it leads."""
+    """
+    Return the parameters of PostgreSQL by which the member in *folder* archives its WAL while it leads.
+
+    Nothing is archived before the first backup: only a backup makes pgBackRest
+    remove old WAL, so a stack of which nobody takes any would fill its disk.
+    """
     return {
         "archive_mode": "on",
         "archive_timeout": f"{ARCHIVE_S}s",
-        "archive_command": f"{call(plan.settings, folder)} archive-push %p",
+        "archive_command": f"test ! -e {begun(plan.settings)} || {call(plan.settings, folder)} archive-push %p",
     }
 
 

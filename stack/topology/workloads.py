@@ -21,7 +21,7 @@ PAGES = "pages-0"
 
 
 def preparations(plan: Plan) -> Iterator[Task]:
-    """Return the tasks that must be done before the first order: database, backups, schema, topics, products."""
+    """Return the tasks that must be done before the first order: database, schema, topics, products."""
     yield Task(
         name="orders-database",
         command=(plan.tool("python"), "-m", "stack.run.database"),
@@ -32,12 +32,6 @@ def preparations(plan: Plan) -> Iterator[Task]:
         name="postgres-settings",
         command=("sh", "stores/agree.sh", "stores/patroni.yml", f"{plan.settings.conf}/postgres-0.yml"),
         environment={"PATH": f"{plan.settings.venv}/bin:/usr/bin:/bin"},
-        after=frozenset({"orders-database"}),
-    )
-    yield Task(
-        name="backups",
-        command=(plan.tool("python"), "-m", "stack.run.pgbackrest"),
-        environment=plan.settings.environment(),
         after=frozenset({"orders-database"}),
     )
     for service, needed in (("orders", "orders-database"), ("inventory", "redis-0")):

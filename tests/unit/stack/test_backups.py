@@ -73,6 +73,7 @@ def test_each_member_archives_its_own_wal(plan):
     for replica in (0, 1):
         text = configuration.patroni(plan, replica)
         assert f"--pg1-path={plan.settings.data}/postgres-{replica}/pgdata archive-push %p" in " ".join(text.split())
+        assert f"test ! -e {plan.settings.state}/backups/begun ||" in " ".join(text.split())
         assert "unix_socket_directories" in text
 
 
