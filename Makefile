@@ -24,6 +24,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 .DEFAULT_GOAL := help
 .PHONY: mesh-apply mesh-delete mesh-diff mesh-dump breakers
 .PHONY: chaos chaos-all chaos-random
+.PHONY: rotate
 .PHONY: bench bench-peer bench-quick reconcile redrive soak hostile help up down status slo logs stop start restart kill run sidecar example demo order token clean protos lint unit components integration test
 
 help: ## show the commands and the variables
@@ -78,6 +79,9 @@ token: ## print a token for CUSTOMER, signed by the development issuer; OPERATOR
 
 reconcile: ## compare orders, holds, events and stock; repair what can be repaired, fail if a discrepancy remains
 	@$(STACK) reconcile
+
+rotate: ## turn over WHAT while calls go on: postgres, redis, page-token, signing-key, workload-certificates, edge-certificate
+	@$(STACK) rotate "$(WHAT)"
 
 redrive: ## redeliver dead letters
 	@$(STACK) redrive

@@ -41,7 +41,7 @@ async def serve(settings: Settings) -> None:
     Build the service and serve until SIGTERM.
     """
     async with built(settings) as parts:
-        inventory = InventoryService(parts.inventory, parts.store, page_key=settings.page_key())
+        inventory = InventoryService(parts.inventory, parts.store, page_key=parts.page_keys)
         server = Server(
             settings,
             domain=DOMAIN,

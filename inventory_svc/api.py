@@ -16,7 +16,7 @@ from inventory_svc.settings import DOMAIN
 from inventory_svc.stock import Basket, Receipt
 from runtime import errors
 from runtime.caller import caller
-from runtime.page_token import PageTokens
+from runtime.page_token import Keys, PageTokens
 from runtime.refusals import OperatorOnly
 from runtime.reply import set_http_code
 from runtime.status import to_status
@@ -29,7 +29,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class InventoryService(InventoryServiceServicer):
     """Serves `shop.inventory.v1.InventoryService`; errors are raised, the runtime reports them."""
 
-    def __init__(self, inventory: Inventory, reads: Reads, *, page_key: bytes) -> None:
+    def __init__(self, inventory: Inventory, reads: Reads, *, page_key: Keys | bytes) -> None:
         self._inventory = inventory
         self._reads = reads
         self._turns = Turns()

@@ -5,20 +5,33 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.credentials import CredentialProvider
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from runtime.secret_file import SecretFile
 
-def connect(url: str, *, connect_timeout_s: float, timeout_s: float, max_connections: int = 16) -> Redis:
+
+def connect(
+    url: str,
+    *,
+    password: SecretFile | None = None,
+    connect_timeout_s: float,
+    timeout_s: float,
+    max_connections: int = 16,
+) -> Redis:
     """
     Return a client of at most *max_connections*; a lost one is replaced once, at once.
 
     That repeats the command, which is safe: every script here is idempotent. A
-    command that takes longer than *timeout_s* is not repeated.
+    command that takes longer than *timeout_s* is not repeated. With *password*, each
+    login of *url*'s user reads that file.
     """
+    provided = {} if password is None else {"credential_provider": PasswordFile(urlsplit(url).username, password)}
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=max_connections,
@@ -28,10 +41,32 @@ def connect(url: str, *, connect_timeout_s: float, timeout_s: float, max_connect
         decode_responses=True,
         health_check_interval=0,
         retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+        **provided,
     )
     kind = pool.connection_class
     pool.connection_class = type(kind.__name__, (Cancellable, kind), {})
     return Redis.from_pool(pool)
+
+
+class PasswordFile(CredentialProvider):
+    """The password of *user* as its file has it at each login."""
+
+    def __init__(self, user: str | None, password: SecretFile) -> None:
+        self._user = user
+        self.password = password
+        self.given = ""
+
+    def get_credentials(self) -> tuple[str] | tuple[str, str]:
+        """Return what AUTH is sent with."""
+        self.given = self.password.values()[0]
+        return (self._user, self.given) if self._user else (self.given,)
+
+
+async def log_in_anew(redis: Redis) -> None:
+    """
+    Close *redis*'s idle connections, so that those that follow log in with the password as it is now.
+    """
+    await redis.connection_pool.disconnect(inuse_connections=False)
 
 
 class Cancellable:
@@ -44,6 +79,16 @@ class Cancellable:
     """
 
     socket_timeout: float | None
+    credential_provider: CredentialProvider | None
+
+    async def on_connect_check_health(self, check_health: bool = True) -> None:
+        """
+        Log in, and tell which password was taken.
+        """
+        await super().on_connect_check_health(check_health)  # type: ignore[misc]
+        provider = self.credential_provider
+        if isinstance(provider, PasswordFile):
+            provider.password.used(provider.given)
 
     async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:
         """

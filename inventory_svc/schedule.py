@@ -34,6 +34,7 @@ def background(settings: Settings, parts: Parts, on_ready: Callable[[bool], Awai
     )
     return {
         "recovery": recovery.run,
+        "secrets": parts.secrets,
         "leases": Leases(parts.store, parts.orders, parts.current, every_s=settings.look_s).run,
         "relay": Relay(parts.waiting, parts.publisher).run,
         "audit": partial(audit.audit_regularly, parts.store, every_s=settings.audit_s),

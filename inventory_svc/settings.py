@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr
+from pydantic import Field, model_validator
 
-from runtime.page_token import derived_key
-from runtime.settings import Address, ServiceSettings
+from runtime.settings import Address, SecretPath, ServiceSettings, check_page_key
 
 DOMAIN = "inventory.shop.example.com"
 SERVICES = ("shop.inventory.v1.InventoryService",)
@@ -16,6 +15,8 @@ class Settings(ServiceSettings):
 
     redis_url: str = Field(pattern=r"^(rediss?|unix)://")
     """The stock's Redis, which must run with `appendfsync always`."""
+    redis_password_file: SecretPath | None = None
+    """A file with the password of the URL's user in its first line, instead of one in the URL."""
     redis_connect_timeout_s: float = Field(default=0.5, gt=0, le=10)
     """For a connection; calls answer UNAVAILABLE after it."""
     redis_timeout_s: float = Field(default=1.0, gt=0, le=10)
@@ -34,8 +35,6 @@ class Settings(ServiceSettings):
     """Final orders that are remembered at most (25 bytes each), but for those of the last half hour."""
     max_events_backlog: int = Field(default=1_000_000, ge=1000)
     """Stock events that may wait for Kafka (about 300 bytes each); at that nothing more is held."""
-    page_token_key: SecretStr | None = None
-    """Signs page tokens; the same for all replicas. Derived from Redis's password if missing."""
     look_s: float = Field(default=1.0, gt=0, le=60)
     """How often Redis's generation is looked at, and expired leases are looked for."""
     audit_s: float = Field(default=15.0, gt=0, le=3600)
@@ -43,10 +42,7 @@ class Settings(ServiceSettings):
     seed_catalogue: bool = True
     """Whether `migrate` lists the ten products of the example shop and their first stock."""
 
-    def page_key(self) -> bytes:
-        """
-        Return the key that signs page tokens, the same in every replica.
-        """
-        if self.page_token_key is not None:
-            return self.page_token_key.get_secret_value().encode()
-        return derived_key(self.redis_url, b"inventory page token")
+    @model_validator(mode="after")
+    def _has_a_page_key(self) -> Settings:
+        check_page_key(self, self.redis_password_file)
+        return self

@@ -9,7 +9,7 @@ from functools import partial
 
 from redis.asyncio import Redis
 
-from inventory_svc.connection import connect
+from inventory_svc.connection import connect, log_in_anew
 from inventory_svc.generation import CurrentGeneration
 from inventory_svc.holds import Inventory
 from inventory_svc.ledger import Ledger
@@ -22,8 +22,12 @@ from inventory_svc.settings import Settings
 from inventory_svc.staging import Staging
 from inventory_svc.store import Limits, Store
 from runtime import channel
+from runtime.background import Work
 from runtime.clock import now_ms
 from runtime.messaging.publisher import Publisher
+from runtime.page_token import Keys
+from runtime.secret_file import watch
+from runtime.settings import secret
 
 
 @dataclass
@@ -40,6 +44,8 @@ class Parts:
     orders: MeshOrders
     inventory: Inventory
     rebuild: Rebuild
+    page_keys: Keys
+    secrets: Work
 
 
 @asynccontextmanager
@@ -49,12 +55,20 @@ async def built(settings: Settings) -> AsyncIterator[Parts]:
     """
     async with AsyncExitStack() as stack:
         url, patience_s = settings.redis_url, settings.redis_connect_timeout_s
+        password = secret(settings.redis_password_file, "redis")
+        keys = secret(settings.page_token_key_file, "page-token")
         redis = await stack.enter_async_context(
-            connect(url, connect_timeout_s=patience_s, timeout_s=settings.redis_timeout_s)
+            connect(url, password=password, connect_timeout_s=patience_s, timeout_s=settings.redis_timeout_s)
         )
         # The relay waits for events, so its connection must wait longer.
         waiting = await stack.enter_async_context(
-            connect(url, connect_timeout_s=patience_s, timeout_s=WAIT_MS / 1000 + 2, max_connections=2)
+            connect(
+                url,
+                password=password,
+                connect_timeout_s=patience_s,
+                timeout_s=WAIT_MS / 1000 + 2,
+                max_connections=2,
+            )
         )
         mesh = channel.connect(settings.orders_address, authority=settings.orders_authority)
         stack.push_async_callback(mesh.close)
@@ -66,7 +80,21 @@ async def built(settings: Settings) -> AsyncIterator[Parts]:
         orders = MeshOrders(mesh)
         inventory = Inventory(store, ledger, orders, current)
         rebuild = Rebuild(partial(Staging, redis, scripts), ledger, orders)
-        yield Parts(redis, waiting, publisher, current, store, StockMarker(redis), ledger, orders, inventory, rebuild)
+        reactions = {password: partial(log_in_anew, redis), keys: None}
+        yield Parts(
+            redis,
+            waiting,
+            publisher,
+            current,
+            store,
+            StockMarker(redis),
+            ledger,
+            orders,
+            inventory,
+            rebuild,
+            settings.page_keys(keys, store_url=url, purpose=b"inventory page token"),
+            partial(watch, {secret: react for secret, react in reactions.items() if secret is not None}),
+        )
 
 
 def limits(settings: Settings) -> Limits:

@@ -83,7 +83,7 @@ async def serve(settings: Settings) -> None:
         backlog_monitor = BacklogMonitor(parts.books, lags, parts.path)
         timelines = Timelines(parts.books, parts.stock, WaitingMessages(settings.kafka_brokers, lags), parts.path)
         operations = OperationsService(backlog_monitor, parts.redrive, parts.reconciler, parts.books, timelines)
-        page_tokens = PageTokens(settings.page_key(), method="ListOrders", place_bytes=PLACE_BYTES)
+        page_tokens = PageTokens(parts.page_keys, method="ListOrders", place_bytes=PLACE_BYTES)
         listing = Listing(parts.orders, page_tokens)
         orders = OrderService(
             checkout,

@@ -6,13 +6,15 @@ import asyncio
 import subprocess
 import sysconfig
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from orders_svc import saga
 from orders_svc.settings import Settings
 from orders_svc.topics import DEAD_ORDERS, ORDER_EVENTS, ORDERS_RESTORED, PARTITIONS, PENDING_ORDERS
 from runtime import database
 from runtime.messaging.topics import Topic, ensure_topics, put_aside_topic
+from runtime.secret_file import SecretFile
+from runtime.settings import secret
 
 SCHEMA = Path(__file__).parent / "schema"
 MIGRATION_S = 300
@@ -23,7 +25,7 @@ def migrate(settings: Settings) -> None:
     """
     Bring the schema and the Kafka topics to what this version needs; repeating it changes nothing.
     """
-    apply_migrations(settings.database_url.get_secret_value())
+    apply_migrations(settings.database_url.get_secret_value(), secret(settings.database_password_file, "postgres"))
     names = [stage.topic for stage in saga.stages(settings.saga_retry_delays_s)[1:]]
     topics = [
         Topic(ORDER_EVENTS, PARTITIONS),
@@ -34,17 +36,17 @@ def migrate(settings: Settings) -> None:
     ensure_topics(settings.kafka_brokers, topics)
 
 
-def apply_migrations(url: str) -> None:
+def apply_migrations(url: str, password: SecretFile | None = None) -> None:
     """
     Apply the migrations that are missing; of several replicas at a time dbmate lets one do it.
     """
     dbmate = Path(sysconfig.get_path("scripts")) / "dbmate"
     command = [str(dbmate), "--no-dump-schema", "--wait", "--migrations-dir", str(SCHEMA), "up"]
-    environment = {"DATABASE_URL": asyncio.run(url_of_primary(url))}
+    environment = {"DATABASE_URL": asyncio.run(url_of_primary(url, password))}
     subprocess.run(command, check=True, env=environment, timeout=MIGRATION_S)
 
 
-async def url_of_primary(url: str) -> str:
+async def url_of_primary(url: str, password: SecretFile | None = None) -> str:
     """
     Return *url* for dbmate, which takes but one host: of several, the primary, which is waited for.
 
@@ -55,5 +57,7 @@ async def url_of_primary(url: str) -> str:
     tls = {name: value for name, value in parse_qsl(parts.query) if name.startswith("ssl")}
     if tls.get("sslmode") not in INSIST_ON_TLS:
         tls = {"sslmode": "disable"}
-    host = await database.host_of_primary(url) if "," in hosts else hosts
+    host = await database.host_of_primary(url, password=password) if "," in hosts or password else hosts
+    if password is not None:
+        user = f"{user.partition(':')[0]}:{quote(password.accepted, safe='')}"
     return urlunsplit(parts._replace(netloc=f"{user}@{host}", query=urlencode(tls)))

@@ -32,6 +32,7 @@ def background(
     return {
         "outbox relay": Relay(parts.pool, parts.publisher).run,
         "notifier": parts.notifier.run,
+        "secrets": parts.secrets,
         "watch": subscriptions.run,
         "prune": partial(every, PRUNE_EVERY_S, partial(prune, parts.orders)),
         "measure": partial(every, MEASURE_EVERY_S, backlog_monitor.measure),

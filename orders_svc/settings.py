@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
-from runtime.page_token import derived_key
-from runtime.settings import Address, ServiceSettings
+from runtime.settings import Address, SecretPath, ServiceSettings, check_page_key
 
 # A consumer must come back within five minutes, or its partitions go to another.
 Delay = Annotated[float, Field(gt=0, le=240)]
@@ -30,6 +29,8 @@ class Settings(ServiceSettings):
 
     database_url: SecretStr = Field(min_length=1)
     """PostgreSQL, all its hosts, with `target_session_attrs=primary`."""
+    database_password_file: SecretPath | None = None
+    """A file with the password, instead of one in the URL: every line is tried, so two are valid while it changes."""
     database_connections: int = Field(default=8, ge=4, le=200)
     """The most connections of this replica, opened as they are needed; two of them listen and relay."""
     inventory_address: Address
@@ -38,8 +39,6 @@ class Settings(ServiceSettings):
     """The service that the sidecar is asked for."""
     hold_timeout_s: float = Field(default=1.5, gt=0, le=60)
     """The most that an order waits for its hold; without one it is PENDING."""
-    page_token_key: SecretStr | None = None
-    """Signs page tokens; the same for all replicas. Derived from the database's password if missing."""
     saga_retry_delays_s: tuple[Delay, ...] = Field(default=(5, 30, 120), min_length=1, max_length=5)
     """How long a pending order waits before each delayed delivery; not above 240 s each."""
     saga_give_up_s: float = Field(default=3600, gt=0)
@@ -60,10 +59,7 @@ class Settings(ServiceSettings):
     max_watch_s: float = Field(default=900, gt=0, le=86_400)
     """The longest that a stream of WatchOrder lasts; it is taken up again where it ended."""
 
-    def page_key(self) -> bytes:
-        """
-        Return the key that signs page tokens, the same in every replica.
-        """
-        if self.page_token_key is not None:
-            return self.page_token_key.get_secret_value().encode()
-        return derived_key(self.database_url.get_secret_value(), b"orders page token")
+    @model_validator(mode="after")
+    def _has_a_page_key(self) -> Settings:
+        check_page_key(self, self.database_password_file)
+        return self

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 import asyncpg
 from shop.inventory.v1.inventory_service_pb2_grpc import InventoryServiceStub
@@ -18,9 +19,13 @@ from orders_svc.reconcile import Reconciler
 from orders_svc.settings import Settings
 from orders_svc.store import Store
 from runtime import channel, database
+from runtime.background import Work
 from runtime.messaging.publisher import Publisher
 from runtime.messaging.redrive import Redrive
 from runtime.notifier import Notifier
+from runtime.page_token import Keys
+from runtime.secret_file import watch
+from runtime.settings import secret
 
 CLOSE_S = 5.0
 
@@ -40,6 +45,8 @@ class Parts:
     path: list[saga.Stage]
     reconciler: Reconciler
     redrive: Redrive
+    page_keys: Keys
+    secrets: Work
 
 
 @asynccontextmanager
@@ -48,9 +55,10 @@ async def built(settings: Settings) -> AsyncIterator[Parts]:
     Build the parts, and close what they hold open in the end.
     """
     async with AsyncExitStack() as stack:
-        pool = await database.connect(
-            settings.database_url.get_secret_value(), max_connections=settings.database_connections
-        )
+        url = settings.database_url.get_secret_value()
+        password = secret(settings.database_password_file, "postgres")
+        keys = secret(settings.page_token_key_file, "page-token")
+        pool = await database.connect(url, password=password, max_connections=settings.database_connections)
         stack.push_async_callback(close, pool)
         mesh = channel.connect(settings.inventory_address, authority=settings.inventory_authority)
         stack.push_async_callback(mesh.close)
@@ -63,7 +71,22 @@ async def built(settings: Settings) -> AsyncIterator[Parts]:
         finisher = saga.Saga(orders, inventory, path, give_up_s=settings.saga_give_up_s)
         reconciler = Reconciler(books, stock, finisher.finish, settle_s=settings.settle_s)
         redrive = Redrive(settings.kafka_brokers, publisher, dead_letters.SOURCES, group=dead_letters.GROUP)
-        yield Parts(pool, publisher, notifier, orders, books, inventory, stock, finisher, path, reconciler, redrive)
+        reactions = {password: pool.expire_connections, keys: None}
+        yield Parts(
+            pool,
+            publisher,
+            notifier,
+            orders,
+            books,
+            inventory,
+            stock,
+            finisher,
+            path,
+            reconciler,
+            redrive,
+            settings.page_keys(keys, store_url=url, purpose=b"orders page token"),
+            partial(watch, {secret: react for secret, react in reactions.items() if secret is not None}),
+        )
 
 
 async def close(pool: asyncpg.Pool) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -13,6 +14,8 @@ import asyncpg
 import structlog
 import tenacity
 from asyncpg.connect_utils import SessionAttribute
+
+from runtime.secret_file import SecretFile
 
 # What a server answers that starts, stops, is about to be promoted, or has run out of something that others give back.
 NOT_NOW = (
@@ -35,6 +38,9 @@ NOT_NOW = (
 )
 
 IDLE_S = 30.0
+# A standby that is asked first learns of a changed password a moment after the primary.
+LOGIN_TRIES = 5
+LOGIN_PAUSE_S = 0.1
 _LEAST_ACQUIRE_S = 0.1
 
 log = structlog.get_logger()
@@ -43,6 +49,7 @@ log = structlog.get_logger()
 async def connect(
     url: str,
     *,
+    password: SecretFile | None = None,
     max_connections: int = 8,
     connect_timeout_s: float = 3,
     statement_timeout_s: float = 5,
@@ -52,7 +59,7 @@ async def connect(
     Return a pool of at most *max_connections* to the primary among *url*'s hosts, opened as they are needed.
 
     One that was idle for `IDLE_S` is closed: a server's connections are shared by all replicas. Waits up to
-    *wait_s* for a primary, then raises what the last try raised.
+    *wait_s* for a primary, then raises what the last try raised. With *password*, each login reads that file.
     """
     settings = {
         "statement_timeout": str(int(statement_timeout_s * 1000)),
@@ -72,9 +79,29 @@ async def connect(
             target_session_attrs=SessionAttribute.primary,
             server_settings=settings,
             reset=_leave_as_it_is,
+            connect=partial(login, password),
         )
 
     return await _patiently(wait_s)(opened)
+
+
+async def login(password: SecretFile | None, *words: Any, **options: Any) -> asyncpg.Connection:
+    """
+    Return a connection, opened with the first value of *password* that the server takes.
+
+    While a password changes, the file has the old and the new one, so no moment is without one that is valid.
+    """
+    if password is None:
+        return await asyncpg.connect(*words, **options)
+    for tries_left in reversed(range(LOGIN_TRIES)):
+        for value in password.values():
+            with suppress(asyncpg.InvalidPasswordError):
+                connection: asyncpg.Connection = await asyncpg.connect(*words, **options, password=value)
+                password.used(value)
+                return connection
+        if tries_left:
+            await asyncio.sleep(LOGIN_PAUSE_S)
+    raise asyncpg.InvalidPasswordError(f"no password in the file of {password.name} is taken")
 
 
 async def _leave_as_it_is(_: Any) -> None:
@@ -159,7 +186,9 @@ def _again_for(wait_s: float) -> tenacity.AsyncRetrying:
     )
 
 
-async def host_of_primary(url: str, *, connect_timeout_s: float = 3, wait_s: float = 60) -> str:
+async def host_of_primary(
+    url: str, *, password: SecretFile | None = None, connect_timeout_s: float = 3, wait_s: float = 60
+) -> str:
     """
     Return which `HOST:PORT` of *url* leads; waits up to *wait_s* for one, then raises `ConnectionError`.
     """
@@ -170,8 +199,8 @@ async def host_of_primary(url: str, *, connect_timeout_s: float = 3, wait_s: flo
         for host in hosts.split(","):
             with suppress(*NOT_NOW):
                 one = urlunsplit(parts._replace(netloc=f"{user}@{host}"))
-                connection = await asyncpg.connect(
-                    one, timeout=connect_timeout_s, target_session_attrs=SessionAttribute.primary
+                connection = await login(
+                    password, one, timeout=connect_timeout_s, target_session_attrs=SessionAttribute.primary
                 )
                 await connection.close(timeout=connect_timeout_s)
                 return host

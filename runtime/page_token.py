@@ -6,22 +6,25 @@ import base64
 import binascii
 import hashlib
 import hmac
+from collections.abc import Callable, Sequence
 from urllib.parse import unquote, urlsplit
 
 from runtime.errors import FieldViolation, InvalidArgument
 
 SIGNATURE_BYTES = 16
+Keys = Callable[[], Sequence[bytes]]
+"""Returns the key that signs, followed by those whose tokens are still accepted."""
 
 
 class PageTokens:
     """
-    The tokens of *method*'s pages, signed with *key*, which all replicas share.
+    The tokens of *method*'s pages, signed with the first of *keys*, which all replicas share.
 
     A place has *place_bytes* where lists have scopes: what is signed is both, without a mark where one ends.
     """
 
-    def __init__(self, key: bytes, *, method: str, place_bytes: int | None = None) -> None:
-        self._key = key
+    def __init__(self, keys: Keys | bytes, *, method: str, place_bytes: int | None = None) -> None:
+        self._keys: Keys = keys if callable(keys) else lambda: (keys,)
         self._method = method
         self._place_bytes = place_bytes
 
@@ -29,7 +32,7 @@ class PageTokens:
         """
         Return the token for what follows *place* in the list of *scope*, which says whose list and which it is.
         """
-        return base64.urlsafe_b64encode(place + self._sign(place, scope)).rstrip(b"=").decode()
+        return base64.urlsafe_b64encode(place + self._sign(self._keys()[0], place, scope)).rstrip(b"=").decode()
 
     def read(self, token: str, scope: str = "") -> bytes:
         """
@@ -41,13 +44,14 @@ class PageTokens:
             raise self._not_ours() from error
         place, signature = raw[:-SIGNATURE_BYTES], raw[-SIGNATURE_BYTES:]
         fits = self._place_bytes in (None, len(place))
-        if not fits or not hmac.compare_digest(signature, self._sign(place, scope)):
+        signed = any(hmac.compare_digest(signature, self._sign(key, place, scope)) for key in self._keys())
+        if not fits or not signed:
             raise self._not_ours()
         return place
 
-    def _sign(self, place: bytes, scope: str) -> bytes:
+    def _sign(self, key: bytes, place: bytes, scope: str) -> bytes:
         signed = place + (scope or self._method).encode()
-        return hmac.new(self._key, signed, hashlib.sha256).digest()[:SIGNATURE_BYTES]
+        return hmac.new(key, signed, hashlib.sha256).digest()[:SIGNATURE_BYTES]
 
     def _not_ours(self) -> InvalidArgument:
         problem = f"is not a next_page_token of {self._method}"

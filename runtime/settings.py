@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
+from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from runtime.page_token import Keys, derived_key
+from runtime.secret_file import SecretFile
 
 
 def _host_and_port(text: str) -> str:
@@ -23,6 +27,13 @@ def _hosts_and_ports(text: str) -> str:
     return text
 
 
+def _readable(path: Path) -> Path:
+    SecretFile(path, name=path.name)
+    return path
+
+
+SecretPath = Annotated[Path, AfterValidator(_readable)]
+"""A file with a secret, one value a line, which is read again when it changes."""
 Address = Annotated[str, AfterValidator(_host_and_port)]
 """One `HOST:PORT`."""
 Addresses = Annotated[str, AfterValidator(_hosts_and_ports)]
@@ -51,6 +62,10 @@ class ServiceSettings(ProcessSettings):
     """Where the service serves gRPC, behind its sidecar."""
     kafka_brokers: Addresses
     """Kafka's bootstrap servers."""
+    page_token_key: SecretStr | None = None
+    """Signs page tokens; the same for all replicas. Derived from the store's password if missing."""
+    page_token_key_file: SecretPath | None = None
+    """A file with that key in its first line; tokens signed with the keys in further lines are still accepted."""
     max_in_flight: int = Field(default=128, ge=1, le=100_000)
     """Unary calls at a time; more are refused at once."""
     max_in_flight_per_caller: int = Field(default=64, ge=1, le=100_000)
@@ -73,6 +88,31 @@ class ServiceSettings(ProcessSettings):
     """From saying NOT_SERVING to refusing calls, so that callers have noticed."""
     drain_limit_s: float = Field(default=15.0, gt=0, le=300)
     """What calls in flight get to finish."""
+
+    def page_keys(self, keys: SecretFile | None, *, store_url: str, purpose: bytes) -> Keys:
+        """
+        Return the keys of page tokens, the same in every replica: those of the file, the one given, or a derived one.
+        """
+        if keys is not None:
+            return lambda: [value.encode() for value in keys.values()]
+        given = self.page_token_key
+        key = derived_key(store_url, purpose) if given is None else given.get_secret_value().encode()
+        return lambda: [key]
+
+
+def secret(path: Path | None, name: str) -> SecretFile | None:
+    """
+    Return the secret in the file *path*; None if there is none.
+    """
+    return None if path is None else SecretFile(path, name=name)
+
+
+def check_page_key(settings: ServiceSettings, password_file: Path | None) -> None:
+    """
+    Raise `ValueError` if a page token's key would have to be derived from a password that is not in the URL.
+    """
+    if password_file is not None and settings.page_token_key is None and settings.page_token_key_file is None:
+        raise ValueError("PAGE_TOKEN_KEY_FILE or PAGE_TOKEN_KEY is needed where the password is in a file")
 
 
 SettingsType = TypeVar("SettingsType", bound=BaseSettings)

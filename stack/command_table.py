@@ -168,6 +168,19 @@ COMMANDS = (
         help="compare orders, holds, events and stock; repair what can be repaired, fail if a discrepancy remains",
         function=f"{PROGRAMS}:operate",
     ),
+    Command(
+        name="rotate",
+        help="turn a secret or certificate over while calls go on, and look whether every part uses the new one",
+        function="stack.commands.rotate:run",
+        arguments=(
+            Argument(
+                "what",
+                "WHAT",
+                "postgres, redis, page-token, signing-key, workload-certificates or edge-certificate",
+                required="WHAT=postgres|redis|page-token|signing-key|workload-certificates|edge-certificate",
+            ),
+        ),
+    ),
     Command(name="redrive", help="redeliver dead letters", function=f"{PROGRAMS}:operate"),
     Command(
         name="soak",

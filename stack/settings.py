@@ -101,6 +101,11 @@ class Settings:
         return self.state / "secrets"
 
     @property
+    def secret_files(self) -> Path:
+        """The secrets that the services read again when they change."""
+        return self.secrets / "services"
+
+    @property
     def mesh(self) -> Path:
         """The configuration that the mesh controller writes for the sidecars."""
         return self.state / "mesh"

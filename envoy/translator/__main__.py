@@ -74,7 +74,13 @@ def _write(options: argparse.Namespace) -> None:
 
 
 def _certificates(options: argparse.Namespace) -> None:
-    issued = issue_certificates(load_registry(options.registry), options.out, now=utc_now(), renew=options.renew)
+    issued = issue_certificates(
+        load_registry(options.registry),
+        options.out,
+        now=utc_now(),
+        renew=options.renew,
+        renew_credentials=options.renew_credentials,
+    )
     for identity in issued:
         print(f"issued {identity}")
 
@@ -192,6 +198,7 @@ def _parser() -> argparse.ArgumentParser:
                 action="store_true",
                 help="renew all certificates, not only those past half of their lifetime",
             )
+            sub.add_argument("--renew-credentials", action="store_true", help="the same for those of Gateways")
     return parser
 
 

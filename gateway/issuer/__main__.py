@@ -15,7 +15,7 @@ import uvicorn
 from gateway.issuer.app import application
 from gateway.issuer.flow import Flow
 from gateway.issuer.settings import load
-from gateway.issuer.signing import Signer, UnusableKey, key_in
+from gateway.issuer.signing import UnusableKey, signer_in
 
 MAX_REQUESTS = 32
 
@@ -26,7 +26,7 @@ def main() -> None:
     """
     settings = load()
     try:
-        signer = Signer(key_in(settings.state), settings.url)
+        signer = signer_in(settings.state, settings.url)
     except UnusableKey as error:
         sys.exit(f"issuer: {error}")
     host, _, port = settings.listen.rpartition(":")

@@ -34,7 +34,7 @@ def application(signer: Signer, flow: Flow | None = None) -> Starlette:
         return JSONResponse(told | (flow.metadata(request.headers) if flow else {}))
 
     async def keys(_: Request) -> JSONResponse:
-        return JSONResponse({"keys": [signer.public]})
+        return JSONResponse({"keys": signer.published()})
 
     async def health(_: Request) -> JSONResponse:
         return JSONResponse({})

@@ -11,7 +11,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 from gateway.issuer.settings import load
-from gateway.issuer.signing import InvalidCustomer, Signer, UnusableKey, key_in
+from gateway.issuer.signing import InvalidCustomer, UnusableKey, signer_in
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     settings = load()
     try:
-        signer = Signer(key_in(settings.state), settings.url)
+        signer = signer_in(settings.state, settings.url)
         token = signer.token(
             options.customer,
             now=datetime.now(UTC),

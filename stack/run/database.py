@@ -48,6 +48,13 @@ def _connect(network: Network, password: str) -> psycopg.Connection[tuple[object
     )
 
 
+def change_password(network: Network, superuser: str, password: str) -> None:
+    """Give the role orders *password*; sessions that are open stay."""
+    with _connect(network, superuser) as connection:
+        connection.autocommit = True
+        _role(connection, password)
+
+
 def _role(connection: psycopg.Connection[tuple[object, ...]], password: str) -> None:
     exists = connection.execute("SELECT FROM pg_roles WHERE rolname = 'orders'").fetchone() is not None
     statement = "ALTER ROLE orders LOGIN PASSWORD {}" if exists else "CREATE ROLE orders LOGIN PASSWORD {}"

@@ -39,12 +39,12 @@ def ask(check: Check) -> Health:
 
 
 def _http(check: HttpCheck) -> Health:
-    status, _ = _get(check.endpoint, check.path)
+    status, _ = get(check.endpoint, check.path)
     return Health(status == http.client.OK, "healthy" if status == http.client.OK else f"HTTP {status}")
 
 
 def _patroni(check: PatroniCheck) -> Health:
-    status, body = _get(check.endpoint, "/patroni")
+    status, body = get(check.endpoint, "/patroni")
     if status == 0:
         return Health(False, "no answer")
     try:
@@ -136,13 +136,13 @@ _KINDS: dict[type[Any], Callable[[Any], Health]] = {
 }
 
 
-def _get(endpoint: Endpoint, path: str) -> tuple[int, bytes]:
+def get(endpoint: Endpoint, path: str, *, max_bytes: int = 65536) -> tuple[int, bytes]:
     """Return status and body; status 0 if there is no answer."""
     connection = http.client.HTTPConnection(endpoint.address, endpoint.port, timeout=SECONDS)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
-        return answer.status, answer.read(65536)
+        return answer.status, answer.read(max_bytes)
     except (OSError, http.client.HTTPException):
         return 0, b""
     finally:

@@ -10,7 +10,7 @@ from pathlib import Path
 from stack.errors import StackError
 from stack.run import cgroups, supervisor
 from stack.topology import backups, configuration, traces
-from stack.topology.passwords import write_private
+from stack.topology.passwords import keep_files, write_private
 from stack.topology.plan import REPLICAS, Plan
 from stack.topology.processes import Process
 
@@ -32,6 +32,7 @@ def everything(plan: Plan, processes: list[Process]) -> None:
         write_private(settings.conf / f"{name}.yml", configuration.patroni(plan, replica), user=user)
     _make_owned(settings.backups, user)
     write_private(backups.configuration_file(settings), backups.configuration(plan), user=user)
+    keep_files(settings.secret_files, plan.passwords)
     write_private(settings.conf / "redis-0.conf", configuration.redis(plan))
     write_private(settings.conf / "kafka-0.properties", configuration.kafka(plan))
     write_private(settings.conf / "registry.yaml", configuration.registry(plan))

@@ -3,6 +3,7 @@ The data stores' configuration files as text: pure functions of the plan and of 
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -14,13 +15,17 @@ from stack.topology.workloads import EDGE, NAMESPACE, PAGES, SERVICES
 from stores import files
 
 
-def redis(plan: Plan) -> str:
-    """Return the common settings of Redis and this instance's own."""
+def redis(plan: Plan, *, instead: str | None = None, further: Sequence[str] = ()) -> str:
+    """
+    Return the common settings of Redis and this instance's own, with the plan's password, the one *instead* of it,
+    and *further* ones.
+    """
+    passwords = (instead or plan.passwords.redis, *further)
     listen = plan.network.at(Host.REDIS, Port.REDIS)
     return files.redis() + _lines(
         f"bind {listen.address}",
         f"port {listen.port}",
-        f"requirepass {plan.passwords.redis}",
+        f"user default on {' '.join(f'>{each}' for each in passwords)} ~* &* +@all",
         f"dir {plan.settings.data}/redis-0",
     )
 

@@ -5,10 +5,12 @@ Passwords and names that are generated once for a stack and kept in its state fo
 import json
 import os
 import secrets
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 FILE = "passwords.json"
+IN_FILES = ("orders_database", "redis", "page_token_key")
+"""The secrets that services read in files, one value a line, so that they change while the services run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,27 @@ def _known(folder: Path) -> dict[str, str]:
     path = folder / FILE
     known: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return known
+
+
+def keep_files(folder: Path, passwords: Passwords) -> None:
+    """
+    Write the secrets that services read in files of *folder*; what a file accepts besides is kept.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name in IN_FILES:
+        value = str(getattr(passwords, name))
+        others = [each for each in values_in(folder / name) if each != value]
+        write_private(folder / name, "".join(f"{each}\n" for each in (value, *others[:1])))
+
+
+def values_in(file: Path) -> list[str]:
+    """Return the values of a file of secrets, the one in use first; none if there is no file."""
+    return file.read_text(encoding="utf-8").split() if file.exists() else []
+
+
+def change(folder: Path, name: str, value: str) -> None:
+    """Store *value* as the password *name* of the stack in *folder*."""
+    write_private(folder / FILE, json.dumps(asdict(replace(read(folder), **{name: value})), indent=2) + "\n")
 
 
 def write_private(path: Path, text: str, *, user: str | None = None) -> None:

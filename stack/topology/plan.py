@@ -49,6 +49,11 @@ class Plan:
         return f"postgresql://orders:{password}@{members}/orders?target_session_attrs=primary"
 
     @property
+    def database_url_without_password(self) -> str:
+        """The same for the service itself, which reads the password in a file."""
+        return self.database_url.replace(f":{self.passwords.orders_database}@", "@")
+
+    @property
     def patroni(self) -> tuple[Endpoint, ...]:
         """The addresses of Patroni's REST API, which knows the leader."""
         return tuple(self.network.at(Host.POSTGRES, Port.PATRONI, replica) for replica in REPLICAS)
@@ -57,6 +62,11 @@ class Plan:
     def redis_url(self) -> str:
         """The Redis URL of inventory."""
         return f"redis://:{self.passwords.redis}@{self.network.at(Host.REDIS, Port.REDIS)}/0"
+
+    @property
+    def redis_url_without_password(self) -> str:
+        """The same for the service itself, which reads the password in a file."""
+        return f"redis://{self.network.at(Host.REDIS, Port.REDIS)}/0"
 
     @property
     def kafka_brokers(self) -> str:

@@ -139,18 +139,20 @@ def service_environment(plan: Plan, service: str, replica: int) -> dict[str, str
         "METRICS_LISTEN": str(plan.network.at(host, Port.METRICS, replica)),
         "POD_NAME": f"{service}-{replica}",
         "KAFKA_BROKERS": plan.kafka_brokers,
+        "PAGE_TOKEN_KEY_FILE": f"{plan.settings.secret_files}/page_token_key",
         "LOG_LEVEL": plan.settings.log_level,
         **traces.environment(plan),
     }
     if service == "orders":
         return common | {
-            "DATABASE_URL": plan.database_url,
-            "PAGE_TOKEN_KEY": plan.passwords.page_token_key,
+            "DATABASE_URL": plan.database_url_without_password,
+            "DATABASE_PASSWORD_FILE": f"{plan.settings.secret_files}/orders_database",
             "INVENTORY_ADDRESS": outbound,
             "INVENTORY_AUTHORITY": authority("inventory"),
         }
     return common | {
-        "REDIS_URL": plan.redis_url,
+        "REDIS_URL": plan.redis_url_without_password,
+        "REDIS_PASSWORD_FILE": f"{plan.settings.secret_files}/redis",
         "ORDERS_ADDRESS": outbound,
         "ORDERS_AUTHORITY": authority("orders"),
     }

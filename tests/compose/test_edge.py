@@ -9,7 +9,7 @@ import pytest
 
 from tests.compose.conftest import EDGE_HTTPS, container, docker, token, wait
 
-AUTHORITY = "/certificates/credentials/edge-certificate/ca.crt"
+AUTHORITY = "/certificates/credentials/edge-certificate/current/ca.crt"
 pytestmark = pytest.mark.timeout(180)
 
 

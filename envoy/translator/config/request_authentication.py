@@ -21,7 +21,8 @@ from translator.model.values import Block
 JWT_FILTER = "envoy.filters.http.jwt_authn"
 JWT_PAYLOAD = "payload"
 
-JWKS_TIMEOUT, JWKS_CACHE_S = "5s", 300
+# A new key is published for so long before it signs.
+JWKS_TIMEOUT, JWKS_CACHE_S = "5s", 30
 SPACE_DELIMITED = ("permission", "scope")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 CONNECT_TIMEOUT = "5s"

@@ -112,9 +112,10 @@ def secret(name: str, layout: Layout) -> secret_pb2.Secret:
         return _authority(name, Path(name.removeprefix(FILE_AUTHORITY)))
     credential = name.removeprefix(CREDENTIAL)
     if credential.endswith(CREDENTIAL_AUTHORITY_SUFFIX):
-        return _authority(name, layout.credentials / credential.removesuffix(CREDENTIAL_AUTHORITY_SUFFIX) / "ca.crt")
+        folder = layout.credentials / credential.removesuffix(CREDENTIAL_AUTHORITY_SUFFIX)
+        return _authority(name, folder / "current" / "ca.crt", watch=folder)
     folder = layout.credentials / credential
-    return _pair(name, folder / "tls.crt", folder / "tls.key")
+    return _pair(name, folder / "current" / "tls.crt", folder / "current" / "tls.key", watch=folder)
 
 
 def _pair(name: str, certificate: Path, key: Path, watch: Path | None = None) -> secret_pb2.Secret:

@@ -3,6 +3,7 @@ The local certificate authority, and one SPIFFE certificate for each service acc
 """
 
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -22,9 +23,13 @@ KEPT_VERSIONS = 2
 PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 
 
-def issue_certificates(registry: Registry, folder: Path, *, now: datetime, renew: bool = False) -> list[str]:
+def issue_certificates(
+    registry: Registry, folder: Path, *, now: datetime, renew: bool = False, renew_credentials: bool = False
+) -> list[str]:
     """
     Issue a certificate to every service account; those past half of their lifetime, or all with *renew*, are renewed.
+
+    The same holds for Gateways' certificates, with *renew_credentials*.
 
     Returns the identities with a new one.
     """
@@ -39,7 +44,7 @@ def issue_certificates(registry: Registry, folder: Path, *, now: datetime, renew
             issued.append(identity)
     for credential in registry.credentials:
         place = folder / "credentials" / credential.name
-        if not _is_fresh(place / "tls.crt", authority[1], now):
+        if renew_credentials or not _is_fresh(place / "current" / "tls.crt", authority[1], now):
             _issue_credential(place, credential.hosts, authority, now)
             issued.append(credential.name)
     return issued
@@ -93,10 +98,13 @@ def _issue(place: Path, identity: str, authority: Authority, now: datetime) -> N
         )
         .sign(root_key, hashes.SHA256())
     )
-    version = f"{certificate.serial_number:x}"
-    _write(place / version / "key.pem", _key_pem(key))
-    _write(place / version / "chain.pem", _pem(certificate))
-    _write(place / version / "ca.pem", _pem(root))
+    files = {"key.pem": _key_pem(key), "chain.pem": _pem(certificate), "ca.pem": _pem(root)}
+    _switch(place, f"{certificate.serial_number:x}", files)
+
+
+def _switch(place: Path, version: str, files: Mapping[str, bytes]) -> None:
+    for name, content in files.items():
+        _write(place / version / name, content)
     temporary = place / f".current.{os.getpid()}"
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(version)
@@ -106,7 +114,7 @@ def _issue(place: Path, identity: str, authority: Authority, now: datetime) -> N
 
 def _issue_credential(place: Path, hosts: tuple[str, ...], authority: Authority, now: datetime) -> None:
     """
-    Write a Gateway's certificate in the layout of a Kubernetes secret; it is not rotated while the Gateway runs.
+    Write a Gateway's certificate with the names of a Kubernetes secret, and switch to it as to a workload's.
     """
     root_key, root = authority
     key = ec.generate_private_key(ec.SECP256R1())
@@ -119,9 +127,8 @@ def _issue_credential(place: Path, hosts: tuple[str, ...], authority: Authority,
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(root_key, hashes.SHA256())
     )
-    _write(place / "tls.key", _key_pem(key))
-    _write(place / "tls.crt", _pem(certificate))
-    _write(place / "ca.crt", _pem(root))
+    files = {"tls.key": _key_pem(key), "tls.crt": _pem(certificate), "ca.crt": _pem(root)}
+    _switch(place, f"{certificate.serial_number:x}", files)
 
 
 def _forget(place: Path) -> None:

@@ -25,7 +25,7 @@ WORKLOADS = [workload.name for workload in REGISTRY.workloads]
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("certificates")
     issue_certificates(REGISTRY, folder, now=utc_now())
-    credential = folder / "credentials" / "shop-tls"
+    credential = folder / "credentials" / "shop-tls" / "current"
     credential.mkdir(parents=True)
     orders = folder / "ns/shop/sa/orders/current"
     for name, source in (("tls.crt", "chain.pem"), ("tls.key", "key.pem"), ("ca.crt", "ca.pem")):

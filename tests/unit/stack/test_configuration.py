@@ -20,7 +20,7 @@ def test_redis_writes_to_disk_before_it_answers_and_never_evicts(plan):
     assert "appendonly yes" in lines
     assert "appendfsync always" in lines
     assert "maxmemory-policy noeviction" in lines
-    assert "requirepass p4" in lines
+    assert "user default on >p4 ~* &* +@all" in lines
     assert "bind 127.77.12.1" in lines
 
 

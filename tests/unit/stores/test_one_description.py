@@ -28,7 +28,7 @@ KAFKA_SIZES = {
     "share.coordinator.state.topic.replication.factor",
     "share.coordinator.state.topic.min.isr",
 }
-REDIS_PLACES = {"bind", "port", "dir", "requirepass"}
+REDIS_PLACES = {"bind", "port", "dir", "requirepass", "user"}
 PATRONI_PLACES = {
     "name", "etcd3", "restapi.listen", "restapi.connect_address", "restapi.authentication",
     "bootstrap.post_bootstrap", "postgresql.listen", "postgresql.connect_address", "postgresql.authentication",

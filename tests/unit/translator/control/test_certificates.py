@@ -66,7 +66,7 @@ def test_old_versions_do_not_pile_up(folder: Path) -> None:
 
 
 def test_gateways_credential_is_for_its_hosts_and_signed_by_the_root(folder: Path) -> None:
-    place = folder / "credentials" / "edge-certificate"
+    place = folder / "credentials" / "edge-certificate" / "current"
     certificate = x509.load_pem_x509_certificate((place / "tls.crt").read_bytes())
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == ["localhost"]

@@ -1,0 +1,94 @@
+"""Secrets in files that change while the service runs, as those of a mounted Kubernetes secret do."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+import structlog
+from prometheus_client import Gauge
+
+IN_USE = Gauge("secret_in_use", "1 for the secret that was last used with success.", ["secret", "fingerprint"])
+MAX_BYTES = 4096
+MAX_VALUES = 4
+LOOK_S = 1.0
+log = structlog.get_logger()
+
+
+class SecretFile:
+    """
+    A secret in a file, one value a line: the first is the one to use, the others are accepted as well.
+
+    A file that cannot be read any more leaves the values as they were; raises `ValueError` if it never could.
+    """
+
+    def __init__(self, path: Path, *, name: str) -> None:
+        self.name = name
+        self._path = path
+        self._values = _values(path)
+        self.accepted = self._values[0]
+
+    def values(self) -> tuple[str, ...]:
+        """
+        Return what the file says now.
+        """
+        try:
+            self._values = _values(self._path)
+        except ValueError as error:
+            log.error("secret_unreadable", secret=self.name, error=str(error))
+        return self._values
+
+    def used(self, value: str) -> None:
+        """
+        Tell in the metrics that *value* was used with success, by its fingerprint.
+        """
+        # A service uses one at a time; the one before must not be told beside it.
+        self.accepted = value
+        IN_USE.remove_by_labels({"secret": self.name})
+        IN_USE.labels(self.name, fingerprint(value)).set(1)
+
+
+def fingerprint(value: str) -> str:
+    """
+    Return what tells one secret from another and does not help to guess it, since ours are drawn at random.
+    """
+    return hashlib.sha256(value.encode()).hexdigest()[:8]
+
+
+async def watch(
+    reactions: Mapping[SecretFile, Callable[[], Awaitable[None]] | None], *, every_s: float = LOOK_S
+) -> None:
+    """
+    Do what belongs to each file whenever its values have changed, until cancelled.
+
+    One that needs nothing done is used as soon as it is read.
+    """
+    known: dict[SecretFile, tuple[str, ...]] = {}
+    while True:
+        for secret, react in reactions.items():
+            values = secret.values()
+            if values == known.get(secret):
+                continue
+            if secret in known:
+                log.info("secret_changed", secret=secret.name, fingerprints=[fingerprint(each) for each in values])
+            if react is None:
+                secret.used("\n".join(values))
+            elif secret in known:
+                await react()
+            known[secret] = values
+        await asyncio.sleep(every_s)
+
+
+def _values(path: Path) -> tuple[str, ...]:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        lines = content.decode().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: {getattr(error, 'strerror', None) or 'is not text'}") from error
+    values = tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))
+    if len(content) > MAX_BYTES or not 1 <= len(values) <= MAX_VALUES:
+        raise ValueError(f"{path}: must have 1 to {MAX_VALUES} lines, {MAX_BYTES} bytes at most")
+    return values

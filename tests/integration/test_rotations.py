@@ -1,0 +1,18 @@
+"""Each secret and certificate is turned over while people order: nobody notices."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+BUYERS = 4
+KINDS = ("postgres", "redis", "page-token", "signing-key", "workload-certificates", "edge-certificate")
+pytestmark = pytest.mark.timeout(300)
+
+
+async def test_every_order_is_confirmed_while_each_secret_is_turned_over(stack, load):
+    async with load.of(BUYERS):
+        for kind in KINDS:
+            assert "in use everywhere" in await asyncio.to_thread(stack.make, "rotate", WHAT=kind)
+    assert load.answers
+    assert Counter(status for _, _, status, _ in load.answers) == {201: len(load.answers)}

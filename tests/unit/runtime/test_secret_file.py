@@ -1,0 +1,105 @@
+"""Secrets in files: read again when they change, and none that is unusable takes the place of one that works."""
+
+import asyncio
+import contextlib
+
+import asyncpg
+import pytest
+from prometheus_client import REGISTRY
+
+from runtime import database
+from runtime.errors import InvalidArgument
+from runtime.page_token import PageTokens
+from runtime.secret_file import MAX_VALUES, SecretFile, fingerprint, watch
+
+
+@pytest.fixture
+def path(tmp_path):
+    made = tmp_path / "secret"
+    made.write_text("old\n")
+    return made
+
+
+def test_a_file_is_read_again(path):
+    secret = SecretFile(path, name="a")
+    path.write_text(" new \n\nold\nold\n")
+    assert secret.values() == ("new", "old")
+
+
+@pytest.mark.parametrize("content", ["", "\n \n", "x" * 5000, "\n".join(map(str, range(MAX_VALUES + 1)))])
+def test_what_is_no_secret_is_refused_at_the_start_and_passed_over_later(path, content):
+    secret = SecretFile(path, name="a")
+    path.write_text(content)
+    assert secret.values() == ("old",)
+    with pytest.raises(ValueError, match=r"secret: must have 1 to"):
+        SecretFile(path, name="a")
+
+
+def test_a_file_that_goes_away_leaves_its_values(path):
+    secret = SecretFile(path, name="a")
+    path.unlink()
+    assert secret.values() == ("old",)
+
+
+def test_the_metrics_tell_only_the_value_that_is_in_use(path):
+    secret = SecretFile(path, name="told")
+    for value in ("old", "new"):
+        secret.used(value)
+    told = {value: REGISTRY.get_sample_value("secret_in_use", {"secret": "told", "fingerprint": fingerprint(value)})
+            for value in ("old", "new")}  # fmt: skip
+    assert told == {"old": None, "new": 1}
+
+
+async def test_a_change_is_acted_on_once(path):
+    acted = asyncio.Queue()
+    watching = asyncio.create_task(watch({SecretFile(path, name="a"): lambda: acted.put(1)}, every_s=0.001))
+    await asyncio.sleep(0.01)
+    assert acted.empty()
+    path.write_text("new\n")
+    await asyncio.wait_for(acted.get(), 5)
+    await asyncio.sleep(0.01)
+    watching.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await watching
+    assert acted.empty()
+
+
+class Server:
+    """Takes one password."""
+
+    def __init__(self, taken):
+        self.taken, self.asked = taken, []
+
+    async def connect(self, *, password):
+        self.asked.append(password)
+        if password != self.taken:
+            raise asyncpg.InvalidPasswordError("no")
+        return self
+
+
+async def test_a_login_tries_each_password_and_says_which_was_taken(path, monkeypatch):
+    path.write_text("new\nold\n")
+    server, secret = Server("old"), SecretFile(path, name="postgres")
+    monkeypatch.setattr(asyncpg, "connect", server.connect)
+    assert await database.login(secret) is server
+    assert (server.asked, secret.accepted) == (["new", "old"], "old")
+
+
+async def test_a_password_that_is_never_taken_is_given_up(path, monkeypatch):
+    monkeypatch.setattr(asyncpg, "connect", Server("other").connect)
+    monkeypatch.setattr(database, "LOGIN_PAUSE_S", 0)
+    with pytest.raises(asyncpg.InvalidPasswordError, match="postgres"):
+        await database.login(SecretFile(path, name="postgres"))
+
+
+def test_tokens_of_the_key_before_are_accepted_and_none_is_signed_with_it():
+    keys = [b"old"]
+    tokens = PageTokens(lambda: keys, method="ListHolds")
+    before = tokens.write(b"mug")
+    keys.insert(0, b"new")
+    after = tokens.write(b"mug")
+    assert tokens.read(before) == tokens.read(after) == b"mug"
+    keys.remove(b"old")
+    assert tokens.read(after) == b"mug"
+    with pytest.raises(InvalidArgument):
+        tokens.read(before)
