@@ -19,7 +19,14 @@ from tools import command_table as tools_table
 KINDS = {"class", "function", "import", "method", "property", "unreachable_code"}
 # Called by a library by their names: OpenTelemetry's processors, gRPC's interceptors, PyYAML's dumper, Python's import.
 # Pytest's hooks have names of their own kind.
-CALLED_BY_NAME = {"on_start", "intercept_service", "intercept_unary_unary", "ignore_aliases", "get_code", "get_credentials"}
+CALLED_BY_NAME = {
+    "on_start",
+    "intercept_service",
+    "intercept_unary_unary",
+    "ignore_aliases",
+    "get_code",
+    "get_credentials",
+}
 # Named in the tables of commands.
 COMMANDS = {command.function.partition(":")[2] for command in (*stack_table.COMMANDS, *tools_table.COMMANDS)}
 
