@@ -51,6 +51,7 @@ MODULES = (
     "orders_svc.ports",
     "orders_svc.reconcile",
     "orders_svc.refusals",
+    "orders_svc.rewind",
     "orders_svc.rows",
     "orders_svc.saga",
     "orders_svc.session",
@@ -67,6 +68,7 @@ MODULES = (
     "runtime.messaging.errors",
     "runtime.messaging.group_lag",
     "runtime.messaging.message",
+    "runtime.messaging.offsets",
     "runtime.messaging.outbox",
     "runtime.messaging.outbox_backlog",
     "runtime.messaging.outbox_shards",
@@ -81,6 +83,7 @@ MODULES = (
     "runtime.money",
     "runtime.money_message",
     "runtime.page_token",
+    "runtime.secret_file",
     "runtime.shares",
 )
 _WIRES = "puts parts together and decides nothing; a service that starts shows that it does"
