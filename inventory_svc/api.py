@@ -43,7 +43,7 @@ class InventoryService(InventoryServiceServicer):
     async def BatchHoldStock(
         self, request: inventory_service_pb2.BatchHoldStockRequest, context: Context
     ) -> inventory_service_pb2.BatchHoldStockResponse:
-        """Hold several baskets, each with its own outcome."""
+        """Hold several baskets, with an outcome for each."""
         baskets = [await self._checked_basket(each) for each in request.requests]
         good = [basket for basket in baskets if isinstance(basket, Basket)]
         held = iter(await self._inventory.hold_all(good))
@@ -68,7 +68,7 @@ class InventoryService(InventoryServiceServicer):
     async def ReleaseHold(
         self, request: inventory_service_pb2.ReleaseHoldRequest, context: Context
     ) -> inventory_pb2.Hold:
-        """Give a hold's stock back."""
+        """Release a hold."""
         return wire.hold_message(await self._inventory.release(wire.bare(request.name)))
 
     async def BatchGetHolds(
@@ -93,7 +93,7 @@ class InventoryService(InventoryServiceServicer):
     async def RebuildStock(
         self, request: inventory_service_pb2.RebuildStockRequest, context: Context
     ) -> inventory_service_pb2.RebuildStockResponse:
-        """Have a stock that was found wrong rebuilt."""
+        """Rebuild a stock that was found to be wrong."""
         await self._inventory.rebuild(request.generation)
         return inventory_service_pb2.RebuildStockResponse()
 

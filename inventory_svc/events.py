@@ -50,7 +50,7 @@ class Batch:
 
 
 class OrderEvents:
-    """Takes effect of order events."""
+    """Applies order events to the stock."""
 
     def __init__(self, inventory: Inventory) -> None:
         self._inventory = inventory

@@ -74,7 +74,7 @@ class CurrentGeneration:
 
     def fence(self) -> None:
         """
-        Hold nothing more: the orders will not accept it.
+        Stop holding stock: orders would not accept the holds.
         """
         self._accepted = False
 
@@ -95,7 +95,7 @@ class CurrentGeneration:
 
     def retire(self, generation: int) -> None:
         """
-        Have *generation* replaced: its stock is wrong, or something cannot be decided in it any more.
+        Request a rebuild that replaces *generation*: its stock is wrong, or something cannot be decided in it.
         """
         self.retired = max(self.retired, generation)
         self.doubted.set()

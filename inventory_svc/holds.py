@@ -65,13 +65,13 @@ class Inventory:
 
     async def hold(self, basket: Basket) -> Hold:
         """
-        Hold all of *basket* or nothing; with others that arrive at the same time.
+        Hold all of *basket* or nothing, in a batch with others that arrive at the same time.
         """
         return await self._together.submit(basket)
 
     async def hold_all(self, baskets: Sequence[Basket]) -> list[HoldOutcome]:
         """
-        Hold each of *baskets*, all its lines or none; an outcome for each.
+        Hold each of *baskets*: all its lines or none; return an outcome for each.
         """
         outcomes = await self._stocks.hold(baskets)
         for outcome in outcomes:
@@ -87,7 +87,7 @@ class Inventory:
 
     async def release(self, order: str) -> Hold:
         """
-        Give back what *order* holds.
+        Release the hold of *order*.
         """
         (outcome,) = await self._stocks.release([Return(order)])
         return _hold(outcome)
@@ -150,7 +150,7 @@ class Inventory:
 
     async def release_all(self, returns: Sequence[Return]) -> list[HoldOutcome]:
         """
-        Give back what orders hold or bought; an outcome for each, `Rebuilding` where it has to come again.
+        Release what orders hold or bought; return an outcome for each, `Rebuilding` where it must be repeated.
         """
         outcomes = await self._stocks.release(returns)
         if any(isinstance(outcome, Ahead) for outcome in outcomes):
@@ -168,7 +168,7 @@ class Inventory:
 
     def _decided(self, outcomes: list[HoldOutcome]) -> list[HoldOutcome]:
         """
-        Have a new generation settle what cannot be decided in this one.
+        Request a rebuild, which decides what cannot be decided in this generation.
         """
         for index, outcome in enumerate(outcomes):
             if isinstance(outcome, Undecided):
@@ -198,7 +198,7 @@ class Inventory:
 
     async def rebuild(self, generation: int) -> None:
         """
-        Have the stock of *generation* replaced, soon; nothing happens if a later one is there.
+        Request a rebuild of the stock of *generation*; it does nothing if there is a later one.
         """
         self._current.retire(generation)
 

@@ -30,7 +30,7 @@ log = structlog.get_logger()
 
 
 class Leases:
-    """Gives back what expired holds set aside."""
+    """Releases holds whose leases have expired."""
 
     def __init__(self, stock: Leased, orders: Orders, current: CurrentGeneration, *, every_s: float) -> None:
         self._stock = stock

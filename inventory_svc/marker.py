@@ -90,7 +90,7 @@ class RedisRebuildLock:
 
     async def release(self) -> None:
         """
-        Let others have it at once, if that is possible.
+        Release it at once, if that is possible.
         """
         with contextlib.suppress(LockError, *AWAY):
             await self._lock.release()

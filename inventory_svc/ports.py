@@ -58,13 +58,13 @@ class Stocks(Protocol):
     """Holds, sales and receipts; raises `Rebuilding` or `Unavailable` while there is no stock to work on."""
 
     async def hold(self, baskets: Sequence[Basket]) -> list[HoldOutcome]:
-        """Hold each of *baskets*, all its lines or none."""
+        """Hold each of *baskets*: all its lines or none."""
 
     async def commit(self, sales: Sequence[Sale], *, owned: bool = False) -> list[HoldOutcome]:
         """Sell what orders hold, and what is not held if it is *owned*."""
 
     async def release(self, returns: Sequence[Return]) -> list[HoldOutcome]:
-        """Give back what orders hold or bought, and refuse their holds from now on."""
+        """Release what orders hold or bought, and refuse later holds of theirs."""
 
     async def reserve(self, receipt: Receipt) -> Stock | None:
         """Bind the request to what it brings; returns the stock just after, if it has come in already."""
@@ -130,7 +130,7 @@ class Leased(Protocol):
         """Sell what orders hold."""
 
     async def expire(self, orders: Sequence[str]) -> int:
-        """Give back what those of *orders* hold whose lease has ended; returns how many."""
+        """Release the holds of those of *orders* whose lease has ended; returns how many."""
 
 
 class Supplied(Protocol):
@@ -157,7 +157,7 @@ class RebuildLock(Protocol):
         """Keep it; False if it is ours no more. Raises `Unavailable`."""
 
     async def release(self) -> None:
-        """Let others have it at once, if that is possible."""
+        """Release it at once, if that is possible."""
 
 
 class StockData(Protocol):
@@ -177,7 +177,7 @@ class StagedStock(Protocol):
         """Write the products with what came in, and the receipts, which must not come in again."""
 
     async def activate(self, projection: StockProjection, started: Started, token: str) -> bool:
-        """Let it count as generation *started*; False if another replica was faster, or *token* lost the lock."""
+        """Activate it as generation *started*; False if another replica was faster, or *token* lost the lock."""
 
     async def remove(self) -> None:
         """Remove what was written, unless it counts by now."""

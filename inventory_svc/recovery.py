@@ -41,7 +41,7 @@ log = structlog.get_logger()
 
 
 class StockRecovery:
-    """Says which generation may be worked on, and sees to it that there is one."""
+    """Determines which generation may be used, and starts a rebuild if there is none."""
 
     def __init__(
         self,

@@ -63,7 +63,7 @@ class Staging:
 
     async def activate(self, projection: StockProjection, started: Started, token: str) -> bool:
         """
-        Let the stock count as generation *started*; False if another replica was faster, or *token* lost the lock.
+        Activate the stock as generation *started*; False if another replica was faster, or *token* lost the lock.
         """
         arguments: list[str | int] = []
         for product in projection.listings:

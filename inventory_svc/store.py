@@ -32,7 +32,7 @@ from runtime.refusals import IdempotencyKeyReused
 MAX_SCRIPT_LINES = 500
 """Lines that one script works on: a few milliseconds in which Redis does nothing else."""
 MAX_SCRIPT_HOLDS = 50
-"""Holds that one script gives back; each may have a hundred lines."""
+"""Holds that one script call releases; each may have a hundred lines."""
 SHARDS_AT_A_TIME = 32
 """Of final orders that one script looks at for what may be forgotten."""
 
@@ -64,7 +64,7 @@ class Store:
 
     async def hold(self, baskets: Sequence[Basket]) -> list[HoldOutcome]:
         """
-        Hold each of *baskets*, all its lines or none; an outcome for each.
+        Hold each of *baskets*: all its lines or none; return an outcome for each.
         """
         outcomes: list[HoldOutcome] = []
         for chunk in codec.chunks(baskets, MAX_SCRIPT_LINES):
@@ -98,7 +98,7 @@ class Store:
 
     async def release(self, returns: Sequence[Return]) -> list[HoldOutcome]:
         """
-        Give back what orders hold or bought, and refuse their holds from now on; an outcome for each.
+        Release what orders hold or bought, and refuse later holds of theirs; return an outcome for each.
         """
         outcomes: list[HoldOutcome] = []
         for chunk in codec.chunks(returns, MAX_SCRIPT_LINES):
@@ -117,7 +117,7 @@ class Store:
 
     async def expire(self, orders: Sequence[str]) -> int:
         """
-        Give back what those of *orders* hold whose lease has ended; returns how many.
+        Release the holds of those of *orders* whose lease has ended; returns how many.
         """
         count = 0
         for chunk in codec.slices(orders, MAX_SCRIPT_HOLDS):

@@ -150,7 +150,7 @@ async def redrive(settings: Settings) -> None:
 
 async def restored(settings: Settings, *, to: float, at: float) -> None:
     """
-    Have everything follow a database that was restored *to* a moment, and print what that was.
+    Bring the other stores in line with a database that was restored *to* a moment, and print what was done.
     """
     async with built(settings) as parts:
         topics = {stage.topic: group_of(stage) for stage in parts.path} | dict.fromkeys(SOURCES, GROUP)

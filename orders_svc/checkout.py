@@ -122,7 +122,7 @@ class Checkout:
 
     async def _give_back(self, draft: Draft, hold: Hold | None) -> None:
         """
-        Give back what an order holds that will never be.
+        Release the hold of an order that will not be stored.
         """
         if hold is None:
             return

@@ -62,7 +62,7 @@ class MeshInventory:
 
     async def hold(self, order_id: uuid.UUID, lines: Sequence[Line]) -> Hold:
         """
-        Hold the whole basket, or nothing; a repeat gets the same hold.
+        Hold the whole basket or nothing; a repeat returns the same hold.
 
         Raises `FailedPrecondition` or `InvalidArgument` when inventory refuses, of
         which `IdempotencyKeyReused` is for an id that holds other lines, and
@@ -80,7 +80,7 @@ class MeshInventory:
 
     async def release(self, order_id: uuid.UUID) -> None:
         """
-        Give back what an order holds that will never be; raises `Unavailable` when inventory can't be asked.
+        Release the hold of an order that will not be stored; raises `Unavailable` if inventory does not answer.
         """
         try:
             request = inventory_service_pb2.ReleaseHoldRequest(name=f"holds/{order_id}")
@@ -243,13 +243,13 @@ class MeshStock:
 
     async def release(self, order_id: uuid.UUID) -> None:
         """
-        Give back what the order holds.
+        Release the order's hold.
         """
         await self._call(self._stub.ReleaseHold, inventory_service_pb2.ReleaseHoldRequest(name=f"holds/{order_id}"))
 
     async def rebuild(self, generation: int) -> None:
         """
-        Have the stock of *generation* rebuilt; it follows soon.
+        Request a rebuild of the stock of *generation*; it starts soon.
         """
         await self._call(self._stub.RebuildStock, inventory_service_pb2.RebuildStockRequest(generation=generation))
 

@@ -22,7 +22,7 @@ Place = tuple[datetime, uuid.UUID]
 
 class Listing:
     """
-    Gives out pages. A token names the last order of its page.
+    Lists orders in pages. A page token names the last order of its page.
 
     New orders come before every token's place, so pages neither repeat nor skip an order.
     """

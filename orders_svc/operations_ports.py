@@ -137,10 +137,10 @@ class Books(Protocol):
         """Return which of the events are not published yet."""
 
     async def redrive_rows(self) -> int:
-        """Give outbox rows that Kafka refused to the relay once more; return how many."""
+        """Publish outbox rows that Kafka refused again; return how many."""
 
     async def wake_relays(self) -> None:
-        """Have the relays look for rows at once."""
+        """Wake the relays."""
 
     async def stuck(self, before: datetime, *, limit: int) -> list[Order]:
         """Return orders that have been pending since *before*, the oldest first."""
@@ -149,7 +149,7 @@ class Books(Protocol):
         """Return those of the orders that there are."""
 
     async def publish_again(self, order: Order) -> None:
-        """Have the order's last change published once more."""
+        """Write the order's last change to the outbox again."""
 
     async def generation(self) -> int:
         """Return the stock generation that counts now."""
@@ -174,7 +174,7 @@ class Stock(Protocol):
         """Sell what the order holds."""
 
     async def release(self, order_id: uuid.UUID) -> None:
-        """Give back what the order holds."""
+        """Release the order's hold."""
 
     async def rebuild(self, generation: int) -> None:
-        """Have the stock of *generation* rebuilt from what is durable; it follows soon."""
+        """Request a rebuild of the stock of *generation* from durable data; it starts soon."""

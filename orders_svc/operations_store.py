@@ -88,14 +88,14 @@ class OperationsStore:
 
     async def redrive_rows(self) -> int:
         """
-        Give outbox rows that Kafka refused to the relay once more; return how many.
+        Publish outbox rows that Kafka refused again; return how many.
         """
         async with connection(self._pool) as session:
             return int((await session.execute(outbox_backlog.REDRIVE)).split()[-1])
 
     async def wake_relays(self) -> None:
         """
-        Have the relays look for rows at once.
+        Wake the relays.
         """
         async with connection(self._pool) as session:
             await session.execute(sql.NOTIFY, outbox.CHANNEL)
@@ -143,7 +143,7 @@ class OperationsStore:
 
     async def publish(self, records: Sequence[Record]) -> None:
         """
-        Have *records* published.
+        Write *records* to the outbox.
         """
         async with connection(self._pool) as session:
             await outbox.put(session, records)
@@ -157,7 +157,7 @@ class OperationsStore:
 
     async def publish_again(self, order: Order) -> None:
         """
-        Have the order's last change published once more.
+        Write the order's last change to the outbox again.
         """
         async with connection(self._pool) as session:
             await outbox.put(session, rows.outbox_rows(Change(None, order)))

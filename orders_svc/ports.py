@@ -111,7 +111,7 @@ class Inventory(Protocol):
 
     async def hold(self, order_id: uuid.UUID, lines: Sequence[Line]) -> Hold:
         """
-        Hold the whole basket, or nothing; a repeat gets the same hold.
+        Hold the whole basket or nothing; a repeat returns the same hold.
 
         Raises `FailedPrecondition` or `InvalidArgument` when inventory refuses, of
         which `IdempotencyKeyReused` is for an id that holds other lines, and
@@ -119,7 +119,7 @@ class Inventory(Protocol):
         """
 
     async def release(self, order_id: uuid.UUID) -> None:
-        """Give back what an order holds that will never be; raises `Unavailable` when inventory can't be asked."""
+        """Release the hold of an order that will not be stored; raises `Unavailable` if inventory does not answer."""
 
 
 class WaitedFor(Inventory, Protocol):

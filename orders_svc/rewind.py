@@ -35,10 +35,10 @@ class Restored(Protocol):
         """Return pending orders whose ids are above *order_id*, in the order of their ids."""
 
     async def publish_again(self, order: Order) -> None:
-        """Have the order's last change published once more."""
+        """Write the order's last change to the outbox again."""
 
     async def publish(self, records: Sequence[Record]) -> None:
-        """Have *records* published."""
+        """Write *records* to the outbox."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ async def rewind(
     at: datetime,
 ) -> Rewound:
     """
-    Have everything follow a database that was restored *to* a moment; *at* is when that was done.
+    Bring the other stores in line with a database that was restored *to* a moment; *at* is when that was done.
 
     Raises `Unavailable` if something could not be reached: then it is to be done again.
     """

@@ -67,7 +67,7 @@ class Timeline:
 
 
 class Timelines:
-    """Tells orders' lives; *path* are the stages of the saga, where messages about them wait."""
+    """Builds the timeline of an order; *path* lists the saga's topics, in which its messages wait."""
 
     def __init__(self, records: Records, holds: Holds, letters: Letters, path: Sequence[saga.Stage]) -> None:
         self._records = records

@@ -50,7 +50,7 @@ class Subscription:
 
     def end(self, error: Error) -> None:
         """
-        Have the stream end with *error* as soon as it reads.
+        End the stream with *error* at its next read.
         """
         self.lost = True
         if self._queue.full():

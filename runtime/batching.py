@@ -70,7 +70,7 @@ class Batcher(Generic[Item, Result]):
 
     async def _gather(self) -> None:
         """
-        Let the event loop do what it has to do, while that brings items and the batch is not full.
+        Yield to the event loop while that brings items and the batch is not full.
         """
         seen, idle = 0, 0
         for _ in range(MAX_TURNS):

@@ -212,7 +212,7 @@ async def host_of_primary(
 @asynccontextmanager
 async def listening(connection: Any, channel: str, heard: Callable[[str], None]) -> AsyncIterator[None]:
     """
-    Have *heard* called with what *channel* is notified of.
+    Call *heard* with each notification of *channel*.
     """
 
     def listener(_: object, __: int, ___: str, payload: object) -> None:

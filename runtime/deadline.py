@@ -21,7 +21,7 @@ def remaining_s(default: float) -> float:
 @contextmanager
 def ends_in(seconds: float) -> Iterator[None]:
     """
-    Give what runs inside *seconds*, or what is left to the caller if that is less.
+    Limit what runs inside to *seconds*, or to the caller's remaining time if that is less.
     """
     end = time.monotonic() + seconds
     outer = _end.get()

@@ -212,7 +212,7 @@ async def take_headers(call: Call) -> AsyncIterator[None]:
 @asynccontextmanager
 async def validate(call: Call) -> AsyncIterator[None]:
     """
-    Hold the request against the contract's protovalidate rules.
+    Validate the request by the contract's protovalidate rules.
     """
     check(call.request)
     yield

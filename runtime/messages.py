@@ -73,7 +73,7 @@ def parse(message: bytes, deserializer: Deserializer) -> Message:
 
 def merge(request: Any, name: str, value: str, *, header: str) -> None:
     """
-    Give the field *name* of *request* the *value* of a *header*; `InvalidArgument` if it has another, or there is none.
+    Set the field *name* of *request* to the *value* of a *header*; `InvalidArgument` if it is another one or unknown.
     """
     if not value:
         raise errors.InvalidArgument(

@@ -31,7 +31,7 @@ class Notifier:
 
     def notify(self, channel: str, words: Iterable[str]) -> None:
         """
-        Have *channel* notified with each of *words* (UUIDs or shorter), soon.
+        Notify *channel* soon with each of *words* (UUIDs or shorter).
         """
         for word in words:
             if len(self._waiting) < self._most_waiting:

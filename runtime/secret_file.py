@@ -42,7 +42,7 @@ class SecretFile:
 
     def used(self, value: str) -> None:
         """
-        Tell in the metrics that *value* was used with success, by its fingerprint.
+        Record in the metrics, by its fingerprint, that *value* was used with success.
         """
         # A service uses one at a time; the one before must not be told beside it.
         self.accepted = value

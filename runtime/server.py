@@ -78,7 +78,7 @@ class Server:
 
     async def set_ready(self, ready: bool) -> None:
         """
-        Say SERVING or NOT_SERVING from now on.
+        Report SERVING or NOT_SERVING from now on.
         """
         self._ready = ready
         answer = health_pb2.HealthCheckResponse

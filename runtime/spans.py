@@ -34,7 +34,7 @@ def contexts_of(messages: Sequence[Mapping[str, str]]) -> list[Context]:
 @contextmanager
 def together(name: str, contexts: Sequence[Context], kind: trace.SpanKind = trace.SpanKind.INTERNAL) -> Iterator[None]:
     """
-    Have each of the traces that are kept tell of what is done inside, in a span *name*.
+    Record what is done inside as a span *name* in each of the traces that are kept.
 
     What is called inside belongs to the first of them, to which the spans of the others link. Of what no trace that
     is kept tells, the first context goes on, so that logs have a trace's id.

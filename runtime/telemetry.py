@@ -70,7 +70,7 @@ def _add_trace(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMappi
 
 
 class NothingPersonal(SpanProcessor):
-    """Takes out of a span what tells of who called."""
+    """Removes attributes that identify the caller from a span."""
 
     PERSONAL = ("rpc.user_agent", "user_agent.original", "net.peer.ip", "net.peer.name", "client.address")
 

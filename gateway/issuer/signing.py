@@ -128,7 +128,7 @@ def next_key(folder: Path) -> EllipticCurvePrivateKey:
 
 def sign_with_next(folder: Path) -> None:
     """
-    Let the next key sign; the one before stays published, and one before that does not.
+    Sign with the next key; the previous one stays published, the one before that does not.
     """
     previous, draft = folder / PREVIOUS, folder / ".issuer.previous"
     draft.unlink(missing_ok=True)

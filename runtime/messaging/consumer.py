@@ -96,7 +96,7 @@ async def _session(
 
 async def _leave(consumer: AIOConsumer, group: str) -> None:
     """
-    Give the partitions back, then close; whatever was taken effect of is committed already.
+    Revoke the partitions, then close; everything that was processed is committed already.
 
     Closing in the middle of a rebalance has been seen never to return
     (librdkafka issue 4527), so the rebalance is served first and the wait is limited.

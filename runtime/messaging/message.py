@@ -61,7 +61,7 @@ class Record:
 
 
 Handler = Callable[[Sequence[Message]], Awaitable[None]]
-"""Takes effect of a batch, or raises; called again with the same messages after a crash."""
+"""Processes a batch, or raises; called again with the same messages after a crash."""
 
 
 def message_of(raw: confluent_kafka.Message) -> Message:

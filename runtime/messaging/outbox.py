@@ -35,7 +35,7 @@ PUT = f"{INSERT} SELECT * FROM unnest($1::smallint[], $2::text[], $3::bytea[], $
 
 async def put(connection: Any, records: Sequence[Record]) -> None:
     """
-    Have *records* published after the commit of *connection*'s transaction, in their order.
+    Write *records* to the outbox in *connection*'s transaction; they are published in their order after its commit.
     """
     rows = [named(record) for record in records]
     await connection.execute(PUT, *([row[name] for row in rows] for name in COLUMNS.split(", ")))

@@ -138,7 +138,7 @@ def concurrently(width: int) -> Wrapper:
 
 def traced(name: str) -> Wrapper:
     """
-    Have the traces of a batch's messages tell of it: what it calls belongs to the first, the others link to that.
+    Record a batch in its messages' traces: the calls that it makes belong to the first, the others link to that.
     """
 
     def wrap(handler: Handler) -> Handler:

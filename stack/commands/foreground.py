@@ -68,7 +68,7 @@ def attend(process: Process, environment: dict[str, str], *, directory: os.PathL
 
 
 def end(child: "subprocess.Popen[bytes]", seconds: float) -> int:
-    """Tell a child to end, and end it hard after *seconds*; its exit code."""
+    """Terminate a child, and kill it after *seconds*; return its exit code."""
     child.send_signal(SIGTERM)
     try:
         return child.wait(timeout=seconds)

@@ -80,7 +80,7 @@ def whole(chosen: Settings, to: datetime | None, progress: Progress) -> restore.
 
 
 def _follow(plan: Plan, steps: Mapping[str, Step], restored: restore.Restored, progress: Progress) -> None:
-    """Have everything else follow PostgreSQL, before any service is started."""
+    """Bring the other stores in line with PostgreSQL, before any service is started."""
     starter = Starter(settings=plan.settings, supervisor=supervisor.Supervisor(plan.settings), progress=progress)
     # The other member would begin a cluster of its own, were it there before this one leads.
     for names in (FIRST, ("postgres-1",), PREPARED):

@@ -49,7 +49,7 @@ def _connect(network: Network, password: str) -> psycopg.Connection[tuple[object
 
 
 def change_password(network: Network, superuser: str, password: str) -> None:
-    """Give the role orders *password*; sessions that are open stay."""
+    """Set the password of the role orders; open sessions stay."""
     with _connect(network, superuser) as connection:
         connection.autocommit = True
         _role(connection, password)

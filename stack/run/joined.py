@@ -34,7 +34,7 @@ class CannotJoin(StackError):
 @contextmanager
 def joined(plan: Plan, name: str) -> Iterator[Process]:
     """
-    Have the service *name* in the mesh for as long as the context lasts; yields its sidecar, to be started.
+    Keep the service *name* in the mesh while the context lasts; yields its sidecar, to be started.
 
     Raises `CannotJoin`.
     """

@@ -80,7 +80,7 @@ def leader(plan: Plan) -> int:
 
 
 def run(plan: Plan, replica: int, *words: str, folder: str = "") -> str:
-    """Have pgBackRest do *words* at a member, in whose folder or in *folder*; return what it printed."""
+    """Run pgBackRest with *words* on a member, in its data folder or in *folder*; return what it printed."""
     place = folder or f"{plan.settings.data}/postgres-{replica}/pgdata"
     server = {
         "PGHOST": plan.network.address(Host.POSTGRES, replica),

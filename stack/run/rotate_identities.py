@@ -62,7 +62,7 @@ def _refused(settings: Settings, signer: signing.Signer) -> list[str]:
 
 def workload_certificates(rotation: Rotation) -> None:
     """
-    Give every service account another certificate; each Envoy says which one it has.
+    Issue a new certificate for every service account, and check which one each Envoy has.
     """
     settings = rotation.plan.settings
     _issue(settings, "--renew")
@@ -90,7 +90,7 @@ def _loaded(admin: str) -> str:
 
 def edge_certificate(rotation: Rotation) -> None:
     """
-    Give the edge another certificate, and look which one new connections get.
+    Issue a new certificate for the edge, and check which one new connections get.
     """
     settings = rotation.plan.settings
     _issue(settings, "--renew-credentials")

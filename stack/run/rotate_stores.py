@@ -18,7 +18,7 @@ SECONDS = 5.0
 
 def postgres(rotation: Rotation) -> None:
     """
-    Give the role orders another password; sessions that are open stay, each login after that tries both.
+    Change the password of the role orders; open sessions stay, and each later login tries both.
     """
     plan, new = rotation.plan, secrets.token_hex(BYTES)
     old = plan.passwords.orders_database
@@ -34,7 +34,7 @@ def postgres(rotation: Rotation) -> None:
 
 def redis(rotation: Rotation) -> None:
     """
-    Give Redis's user a second password, have it used, and take the first away.
+    Add a second password to Redis's user, wait until it is used, and remove the first.
     """
     plan, new = rotation.plan, secrets.token_hex(BYTES)
     old, file = plan.passwords.redis, plan.settings.conf / "redis-0.conf"

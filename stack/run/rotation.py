@@ -32,7 +32,7 @@ class Rotation:
     progress: Progress
 
     def give(self, name: str, *values: str) -> None:
-        """Let the services read *values*, the one to use first."""
+        """Write *values* to the file that the services read, the one to use first."""
         write_private(self.plan.settings.secret_files / name, "".join(f"{value}\n" for value in values))
 
     def keep(self, name: str, value: str) -> None:
