@@ -24,7 +24,7 @@ GIVE_UP_S = 150
 
 
 @dataclass(frozen=True)
-class Told:
+class AcknowledgedOrder:
     """What a buyer was told about one order."""
 
     request_id: str
@@ -37,7 +37,7 @@ class Told:
 class Memory:
     """What all buyers were told, and the violations they observed."""
 
-    acknowledged: dict[str, Told] = field(default_factory=dict)
+    acknowledged: dict[str, AcknowledgedOrder] = field(default_factory=dict)
     cancelled: set[str] = field(default_factory=set)
     refused: int = 0
     given_up: list[str] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Memory:
     longest_silence_s: float = 0.0
     _last_at_s: float | None = None
 
-    def acknowledge(self, told: Told, at_s: float) -> None:
+    def acknowledge(self, told: AcknowledgedOrder, at_s: float) -> None:
         """
         Record an order, acknowledged at *at_s* of a monotonic clock.
         """
@@ -102,7 +102,7 @@ class Buyers:
         quantities = {each: self._random.randint(1, 3) for each in products}
         return str(uuid.UUID(int=self._random.getrandbits(128), version=4)), quantities
 
-    async def _place(self, shop: Shop, key: str, quantities: Mapping[str, int]) -> Told | None:
+    async def _place(self, shop: Shop, key: str, quantities: Mapping[str, int]) -> AcknowledgedOrder | None:
         try:
             order = await self._until_told(lambda: shop.place(quantities, key=key))
         except grpc.aio.AioRpcError as error:
@@ -111,11 +111,11 @@ class Buyers:
             else:
                 self.memory.given_up.append(f"{key}: {error.code().name}")
             return None
-        told = Told(key, order.name, order.state, {line.product: line.quantity for line in order.lines})
+        told = AcknowledgedOrder(key, order.name, order.state, {line.product: line.quantity for line in order.lines})
         self.memory.acknowledge(told, time.monotonic())
         return told
 
-    async def _repeat(self, shop: Shop, quantities: Mapping[str, int], told: Told) -> None:
+    async def _repeat(self, shop: Shop, quantities: Mapping[str, int], told: AcknowledgedOrder) -> None:
         try:
             again = await self._until_told(lambda: shop.place(quantities, key=told.request_id))
         except grpc.aio.AioRpcError as error:
@@ -124,7 +124,7 @@ class Buyers:
         if again.name != told.name or again.state != told.state:
             self.memory.doubled.append(f"{told.name}: replay returned {again.name} in {again.state}")
 
-    async def _cancel(self, shop: Shop, told: Told) -> None:
+    async def _cancel(self, shop: Shop, told: AcknowledgedOrder) -> None:
         try:
             await self._until_told(lambda: shop.cancel(told.name, key=f"cancel-{told.request_id}"))
         except grpc.aio.AioRpcError as error:

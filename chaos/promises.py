@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from shop.orders.v1 import order_pb2
 
-from chaos.buyers import Memory, Told
+from chaos.buyers import AcknowledgedOrder, Memory
 from chaos.truth import Published, StockNow, StoredOrder, taken_by
 
 # The states that an order may have reached, by the state that its buyer was told first.
@@ -83,7 +83,7 @@ def _nothing_is_doubled(facts: Facts) -> Verdict:
     return Verdict("one request is one order", len(told), broken)
 
 
-def _lines_differ(facts: Facts, told: Told) -> bool:
+def _lines_differ(facts: Facts, told: AcknowledgedOrder) -> bool:
     stored = facts.orders.get(told.name)
     return stored is not None and stored.quantities != told.quantities
 
@@ -99,7 +99,7 @@ def _orders_end_as_they_may(facts: Facts) -> Verdict:
     return Verdict("every order reached a legal state", len(facts.memory.acknowledged), broken)
 
 
-def _allowed(facts: Facts, told: Told) -> set[str]:
+def _allowed(facts: Facts, told: AcknowledgedOrder) -> set[str]:
     if told.name in facts.memory.cancelled:
         return {"CANCELLED"}
     return MAY_BE[told.state]

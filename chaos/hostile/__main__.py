@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from chaos.hostile.rows import ROWS, chosen
-from chaos.hostile.siege import HEADER, Outcome, Siege, line
+from chaos.hostile.runner import HEADER, Outcome, Runner, line
 from stack import settings
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -49,8 +49,8 @@ def main() -> None:
     def say(text: str) -> None:
         print(f"[{time.monotonic() - started:6.1f}s] {text}", flush=True)
 
-    siege = Siege(settings.read(os.environ, checkout=CHECKOUT), seconds=options.seconds, seed=options.seed, say=say)
-    sys.exit(_report(asyncio.run(siege.run(rows))))
+    runner = Runner(settings.read(os.environ, checkout=CHECKOUT), seconds=options.seconds, seed=options.seed, say=say)
+    sys.exit(_report(asyncio.run(runner.run(rows))))
 
 
 def _report(outcomes: list[Outcome]) -> int:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from shop.orders.v1 import order_pb2
 
 from chaos import promises
-from chaos.buyers import Memory, Told
+from chaos.buyers import AcknowledgedOrder, Memory
 from chaos.lab.figures import is_placed
 from chaos.lab.history import Call, Outcome
 from chaos.promises import Facts, Verdict
@@ -74,7 +74,9 @@ def _remember(memory: Memory, key: tuple[str, str], tries: Sequence[Call]) -> No
     if told:
         first = min(told, key=lambda call: call.ended_s)
         state = order_pb2.Order.State.Value(first.told["state"])
-        memory.acknowledged[":".join(key)] = Told(key[1], first.told["order"], state, dict(first.asked["lines"]))
+        memory.acknowledged[":".join(key)] = AcknowledgedOrder(
+            key[1], first.told["order"], state, dict(first.asked["lines"])
+        )
         said = {(call.told["order"], call.told["state"]) for call in told}
         if len(said) > 1:
             memory.doubled.append(f"{key[1]} returned different orders: {sorted(said)}")

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from chaos.commands import FaultNotMade
 from chaos.lab import actions, checks, expect, versions, watchdog
+from chaos.lab.baseline import Baseline
 from chaos.lab.evidence import gather
 from chaos.lab.experiment import Bound, Experiment
 from chaos.lab.faults import Faults
@@ -29,7 +30,6 @@ from chaos.lab.load import Load
 from chaos.lab.probes import Probes, Reading
 from chaos.lab.result import Result
 from chaos.lab.samples import Sampler
-from chaos.lab.witness import Witness
 from chaos.promises import Verdict
 from chaos.restock import restock
 from chaos.truth import NotRead
@@ -60,7 +60,7 @@ class Parts:
     load: Load
     probes: Probes
     faults: Faults
-    witness: Witness
+    baseline: Baseline
     dog: subprocess.Popen[bytes] | None = None
 
 
@@ -128,13 +128,13 @@ class Runner:
         )
         faults = Faults(self.journal, load, self._patroni, clock=history.now, say=self._say, strict=experiment.strict)
         probes = Probes(history, sampler, self._processes, Supervisor(self._chosen), prometheus)
-        witness = Witness(self._chosen.log, self._plan.kafka_brokers, self._patroni)
-        return Parts(history, sampler, load, probes, faults, witness)
+        baseline = Baseline(self._chosen.log, self._plan.kafka_brokers, self._patroni)
+        return Parts(history, sampler, load, probes, faults, baseline)
 
     async def _experiment(self, experiment: Experiment, parts: Parts, result: Result) -> None:
         async with parts.load.running(), parts.sampler.running(), self._progress(parts):
             before = await self._before(experiment, parts)
-            await parts.witness.begin()
+            await parts.baseline.begin()
             begin_s = parts.history.now()
             unwell = await self._break(experiment, parts)
             lifted_s = parts.history.now()
@@ -152,7 +152,7 @@ class Runner:
         found = await gather(self._plan, self._edge, began_at, parts.history.calls, parts.sampler.snapshots)
         calls = [call for call in parts.history.calls if call.ended_s >= begin_s]
         samples = [sample for sample in parts.sampler.samples if sample.at_s >= begin_s]
-        seen = await parts.witness.seen(calls, samples, found.facts.orders, unwell)
+        seen = await parts.baseline.seen(calls, samples, found.facts.orders, unwell)
         result.verdicts += [
             expect.verdict(experiment.expect, seen),
             expect.allowed(experiment.answers, seen.calls),

@@ -3,7 +3,7 @@
 import pytest
 
 from chaos.hostile.rows import chosen
-from chaos.hostile.siege import Siege
+from chaos.hostile.runner import Runner
 
 SECONDS = 0.7
 SEED = 1
@@ -19,8 +19,8 @@ SHORT = (
 
 @pytest.mark.timeout(400)
 async def test_what_one_caller_does_is_not_felt_by_another(stack):
-    siege = Siege(stack.settings, seconds=SECONDS, seed=SEED, say=print, least_s=2)
-    outcomes = await siege.run(chosen(SHORT))
+    runner = Runner(stack.settings, seconds=SECONDS, seed=SEED, say=print, least_s=2)
+    outcomes = await runner.run(chosen(SHORT))
     # How long calls take says more of what else this machine does; `make hostile` judges it.
     broken = {each.row: told for each in outcomes if (told := each.broken(timed=False))}
     assert not broken, "\n".join(f"{row}: {'; '.join(told)}" for row, told in broken.items())

@@ -18,7 +18,7 @@ REJECTED = re.compile(r"^(?P<name>.+)\.update_rejected: (?P<count>\d+)$", re.MUL
 
 
 @dataclass(frozen=True)
-class Taken:
+class Loaded:
     """
     What an Envoy has loaded: the version of each subscription, and the number of rejections.
     """
@@ -34,7 +34,7 @@ async def get(address: SocketAddress, path: str) -> str | None:
     return await asyncio.to_thread(_get, address, path)
 
 
-async def taken(address: SocketAddress) -> Taken | None:
+async def taken(address: SocketAddress) -> Loaded | None:
     """
     Return what an Envoy has loaded; None if it is not running.
     """
@@ -42,7 +42,7 @@ async def taken(address: SocketAddress) -> Taken | None:
     if text is None:
         return None
     versions = {match["name"]: match["version"] for match in VERSION.finditer(text)}
-    return Taken(versions, {match["name"]: int(match["count"]) for match in REJECTED.finditer(text)})
+    return Loaded(versions, {match["name"]: int(match["count"]) for match in REJECTED.finditer(text)})
 
 
 def subscription(path: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from translator.config.discovery import File, clusters_file, files_of
 from translator.config.translate import Configuration
-from translator.control.admin import Taken, taken
+from translator.control.admin import Loaded, taken
 from translator.control.files import remove_files, write_files
 from translator.model.registry import Workload
 
@@ -95,7 +95,7 @@ async def _one(folder: Path, name: str, before: Generation, after: Generation, m
     return replace(result, pending=tuple(dict.fromkeys(pending)))
 
 
-def stale(files: Mapping[str, File], state: Taken) -> list[str]:
+def stale(files: Mapping[str, File], state: Loaded) -> list[str]:
     """
     Return the paths of *files* of which an Envoy has a different version.
     """
@@ -128,7 +128,7 @@ async def _step(folder: Path, workload: Workload, files: Mapping[str, File]) -> 
     return await wait_until_taken(workload, {path: files[path] for path in known}, earlier)
 
 
-async def wait_until_taken(workload: Workload, files: Mapping[str, File], earlier: Taken) -> Result:
+async def wait_until_taken(workload: Workload, files: Mapping[str, File], earlier: Loaded) -> Result:
     """
     Wait, within a limit, until an Envoy has loaded or rejected each file.
     """
@@ -147,9 +147,9 @@ async def wait_until_taken(workload: Workload, files: Mapping[str, File], earlie
     return Result(running=True, pending=tuple(pending))
 
 
-def _versions(state: Taken, file: File) -> set[str]:
+def _versions(state: Loaded, file: File) -> set[str]:
     return {version for name, version in state.versions.items() if name.endswith(file.subscription)}
 
 
-def _count(state: Taken, file: File) -> int:
+def _count(state: Loaded, file: File) -> int:
     return sum(count for name, count in state.rejected.items() if name.endswith(file.subscription))

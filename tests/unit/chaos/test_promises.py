@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from shop.orders.v1 import order_pb2
 
-from chaos.buyers import Memory, Told
+from chaos.buyers import AcknowledgedOrder, Memory
 from chaos.promises import Facts, verdicts
 from chaos.truth import Published, StockNow, StoredOrder
 
@@ -16,7 +16,10 @@ CONFIRMED, PENDING = order_pb2.Order.CONFIRMED, order_pb2.Order.PENDING
 @pytest.fixture
 def facts():
     """Two orders of one unit, one of them cancelled, all as it should be."""
-    told = [Told("r1", "orders/1", CONFIRMED, {TEA: 1}), Told("r2", "orders/2", PENDING, {TEA: 1})]
+    told = [
+        AcknowledgedOrder("r1", "orders/1", CONFIRMED, {TEA: 1}),
+        AcknowledgedOrder("r2", "orders/2", PENDING, {TEA: 1}),
+    ]
     return Facts(
         memory=Memory(acknowledged={each.request_id: each for each in told}, cancelled={"orders/2"}),
         orders={
@@ -104,10 +107,10 @@ def test_a_repeat_or_a_cancellation_without_an_answer_is_seen(facts):
 
 
 def test_orders_that_stop_for_longer_than_promised_are_seen(facts):
-    facts.memory.acknowledge(Told("r1", "orders/1", CONFIRMED, {TEA: 1}), at_s=10.0)
-    facts.memory.acknowledge(Told("r2", "orders/2", PENDING, {TEA: 1}), at_s=129.0)
+    facts.memory.acknowledge(AcknowledgedOrder("r1", "orders/1", CONFIRMED, {TEA: 1}), at_s=10.0)
+    facts.memory.acknowledge(AcknowledgedOrder("r2", "orders/2", PENDING, {TEA: 1}), at_s=129.0)
     assert broken(facts) == []
-    facts.memory.acknowledge(Told("r1", "orders/1", CONFIRMED, {TEA: 1}), at_s=250.0)
+    facts.memory.acknowledge(AcknowledgedOrder("r1", "orders/1", CONFIRMED, {TEA: 1}), at_s=250.0)
     assert broken(facts) == ["no gap in acknowledged orders of more than 120 s"]
 
 

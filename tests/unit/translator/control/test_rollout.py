@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.translator.rig import mesh
 from translator.control import rollout
-from translator.control.admin import Taken
+from translator.control.admin import Loaded
 from translator.control.files import write_files
 from translator.control.rollout import Result, generation, is_change, roll_out, stale
 
@@ -41,7 +41,7 @@ class Envoys:
         self._out, self._subscriptions, self._stuck = out, subscriptions, stuck
         self._versions: dict[str, dict[str, str]] = {}
 
-    async def taken(self, name: str) -> Taken:
+    async def taken(self, name: str) -> Loaded:
         """What the Envoy of a workload has."""
         versions = self._versions.setdefault(name, {})
         for file in sorted((self._out / name).rglob("*.json")):
@@ -49,7 +49,7 @@ class Envoys:
             subscription, version = self._subscriptions[path], json.loads(file.read_text()).get("version_info")
             if version and not (subscription in versions and self._stuck and path.startswith(self._stuck)):
                 versions[subscription] = version
-        return Taken(dict(versions))
+        return Loaded(dict(versions))
 
 
 @pytest.fixture

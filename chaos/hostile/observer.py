@@ -42,7 +42,7 @@ class Look:
     memory: Mapping[str, int]
 
 
-class Witness:
+class Observer:
     """Observes every Envoy and every process of the stack."""
 
     def __init__(self, settings: Settings, processes: Sequence[Process]) -> None:

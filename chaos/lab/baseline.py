@@ -19,7 +19,7 @@ TOPICS = ("pending_orders", "order_events", "stock_events")
 SERVICES = ("orders", "inventory", "edge")
 
 
-class Witness:
+class Baseline:
     """Records the state at the beginning of the faults, and compares."""
 
     def __init__(self, logs: Path, brokers: str, patroni: Sequence[str]) -> None:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from chaos.hostile import witness as looks
 from chaos.hostile.bystander import Bystander, Service, service
+from chaos.hostile.observer import Look, Observer
 from chaos.hostile.rows import Row
 from chaos.hostile.target import Answers, Target
-from chaos.hostile.witness import Look, Witness
 from chaos.restock import restock
 from stack import customer
 from stack.describe import describe
@@ -67,7 +67,7 @@ class Outcome:
         return told
 
 
-class Siege:
+class Runner:
     """Attacks on the stack of *settings*, each for *seconds*, or up to *least_s* if it needs more."""
 
     def __init__(
@@ -77,7 +77,7 @@ class Siege:
         self._chance = random.Random(seed)  # noqa: S311 - a repeatable attack, not a secret
         plan = describe(settings)
         self._network = plan.network
-        self._witness = Witness(settings, system.processes(system.steps(plan)))
+        self._observer = Observer(settings, system.processes(system.steps(plan)))
 
     async def run(self, rows: Sequence[Row]) -> list[Outcome]:
         """
@@ -92,7 +92,7 @@ class Siege:
             alone = service(bystander.seen)
             self._say(f"before any attack the bystander sees {alone.percent:.1f} %, p99 {alone.p99_s * 1000:.0f} ms")
             for number, row in enumerate(rows, 1):
-                if not await self._witness.healed():
+                if not await self._observer.healed():
                     self._say("replicas are still ejected from the row before")
                 outcome = await self._attack(row, bystander, products[-1])
                 outcomes.append(outcome)
@@ -100,8 +100,8 @@ class Siege:
         return outcomes
 
     async def _attack(self, row: Row, bystander: Bystander, product: str) -> Outcome:
-        before, stop = await self._witness.look(), asyncio.Event()
-        height = asyncio.create_task(self._witness.highest(stop))
+        before, stop = await self._observer.look(), asyncio.Event()
+        height = asyncio.create_task(self._observer.highest(stop))
         first = len(bystander.seen)
         began, error, answers = time.monotonic(), "", Answers()
         seconds = max(self._seconds, min(row.least_s, self._least_s))
@@ -113,7 +113,7 @@ class Siege:
         await asyncio.sleep(AFTER_S)
         await bystander.ended(time.monotonic())
         stop.set()
-        after, highest = await self._witness.look(), await height
+        after, highest = await self._observer.look(), await height
         felt = [each for each in bystander.seen[first:] if each.began >= began - AFTER_S]
         return Outcome(
             row=row.name,
@@ -122,7 +122,7 @@ class Siege:
             ejections=looks.grown(after.ejections, before.ejections),
             restarted=looks.restarted(after, before),
             peak_mib=_peak(highest, before),
-            memory_kept=await self._witness.memory_back(before),
+            memory_kept=await self._observer.memory_back(before),
             error=error,
         )
 
