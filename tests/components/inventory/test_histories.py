@@ -251,11 +251,19 @@ class Histories(RuleBasedStateMachine):
         self.granted = {}
 
     @rule()
+    @precondition(lambda self: self.table.present not in self.generations_of_changes())
     def restore_orders_of_an_earlier_generation(self):
-        """As far as the fence is concerned; what the orders own is as it was."""
+        """
+        Restore the orders from before their last generation began, in which nothing was changed yet.
+
+        A change made in it would be gone, and its event a dead letter: there is no such generation any more.
+        """
         self.table.present = max(0, self.table.present - 1)
         self.granted = {}
         self.run(self.recovery.look())
+
+    def generations_of_changes(self):
+        return {generation for events in self.history.values() for _, generation, *_ in events}
 
     @rule()
     def recover(self):
