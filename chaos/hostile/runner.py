@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from chaos.hostile import witness as looks
+from chaos.hostile import observer
 from chaos.hostile.bystander import Bystander, Service, service
 from chaos.hostile.observer import Look, Observer
 from chaos.hostile.rows import Row
@@ -119,8 +119,8 @@ class Runner:
             row=row.name,
             answers=answers,
             bystander=service(felt),
-            ejections=looks.grown(after.ejections, before.ejections),
-            restarted=looks.restarted(after, before),
+            ejections=observer.grown(after.ejections, before.ejections),
+            restarted=observer.restarted(after, before),
             peak_mib=_peak(highest, before),
             memory_kept=await self._observer.memory_back(before),
             error=error,
@@ -144,7 +144,7 @@ class Runner:
 
 
 def _peak(highest: dict[str, int], before: Look) -> int:
-    return max((taken - before.memory.get(name, 0) for name, taken in highest.items()), default=0) // looks.MIB
+    return max((taken - before.memory.get(name, 0) for name, taken in highest.items()), default=0) // observer.MIB
 
 
 HEADER = (
