@@ -94,7 +94,7 @@ class ServiceSettings(ProcessSettings):
         Return the keys of page tokens, the same in every replica: those of the file, the one given, or a derived one.
         """
         if keys is not None:
-            return lambda: [value.encode() for value in keys.values()]
+            return lambda: [value.encode() for value in keys.last_read()]
         given = self.page_token_key
         key = derived_key(store_url, purpose) if given is None else given.get_secret_value().encode()
         return lambda: [key]
