@@ -34,18 +34,9 @@ OPERATOR = "browser-operator"
 UNREACHABLE = (r"Failed to load resource", r"net::ERR_")
 DESKTOP = {"width": 1280, "height": 860}
 PHONE = {"width": 390, "height": 844}
-# Killing a service and waiting until everything is well again takes its time on a busy machine.
-TEST_LIMIT_S = 240
 # What axe finds that keeps people out.
 SERIOUS = ("serious", "critical")
 expect.set_options(timeout=15_000)
-
-
-def pytest_collection_modifyitems(items):
-    """Give every test of the pages more time than a unit test has."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.timeout(TEST_LIMIT_S))
 
 
 class Stack:

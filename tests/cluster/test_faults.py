@@ -12,8 +12,6 @@ from tests import faults
 from tests.cluster.experiment import RECOVERY_LIMIT_S
 from tests.cluster.load import Shop
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @pytest.fixture(scope="module")
 def client(shop):

@@ -5,12 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 
-import pytest
-
 from k8s import render
 from k8s.kubectl import get, kubectl
-
-pytestmark = pytest.mark.timeout(300)
 
 
 def dry_run(manifests: str) -> int:

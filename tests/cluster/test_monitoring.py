@@ -12,7 +12,6 @@ from tests.cluster.load import Load
 
 # A pod's start, a scrape, and the window of a rate.
 SECONDS = 60
-pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture

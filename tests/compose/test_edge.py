@@ -5,12 +5,10 @@ from __future__ import annotations
 import ssl
 
 import httpx
-import pytest
 
 from tests.compose.conftest import EDGE_HTTPS, container, docker, token, wait
 
 AUTHORITY = "/certificates/credentials/edge-certificate/current/ca.crt"
-pytestmark = pytest.mark.timeout(180)
 
 
 def test_the_edge_speaks_https_with_a_certificate_of_the_mesh(client):

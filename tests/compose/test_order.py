@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import uuid
 
-import pytest
-
 from shop_client import rest
 from tests.compose.conftest import container, docker, in_stock, topic, wait
 
 INVENTORY = ("inventory-0", "inventory-1")
-pytestmark = pytest.mark.timeout(300)
 
 
 def place(client, product, key=None):

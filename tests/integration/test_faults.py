@@ -7,8 +7,6 @@ import pytest
 from tests import faults
 from tests.integration.conftest import RECOVERY_LIMIT_S
 
-pytestmark = pytest.mark.timeout(240)
-
 
 def test_every_fault_is_tried():
     assert set(faults.CHECKS) == {path.name for path in faults.FOLDER.glob("*.yaml")}

@@ -29,7 +29,6 @@ AFTER_A_FAULT = re.compile(
 )
 # Some rules are evaluated once a minute.
 EVALUATED_S = 90
-pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import asyncio
 import pytest
 
 BUYERS = 8
-pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.mark.parametrize("part", ["orders-0", "orders-0-envoy", "inventory-0", "inventory-0-envoy"])

@@ -6,7 +6,6 @@ from collections import Counter
 from functools import partial
 
 import httpx
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from stack.topology.addresses import Host, Port
@@ -20,7 +19,6 @@ ROUNDS = 2
 # More than are ordered in the longest time that the test may take.
 STOCK = 20_000
 PARTS = [f"{service}-{replica}" for service in ("inventory", "orders") for replica in REPLICAS]
-pytestmark = pytest.mark.timeout(300)
 
 
 async def test_every_order_is_confirmed_at_once_and_the_stock_is_not_rebuilt(stack, load):

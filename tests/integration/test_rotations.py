@@ -3,11 +3,8 @@
 import asyncio
 from collections import Counter
 
-import pytest
-
 BUYERS = 4
 KINDS = ("postgres", "redis", "page-token", "signing-key", "workload-certificates", "edge-certificate")
-pytestmark = pytest.mark.timeout(300)
 
 
 async def test_every_order_is_confirmed_while_each_secret_is_turned_over(stack, load):

@@ -64,7 +64,6 @@ async def buy(channel, metadata, product, quantity=1):
         return error.code().name
 
 
-@pytest.mark.timeout(180)
 async def test_a_thousand_buyers_of_ten_items_get_exactly_ten(stack, rare):
     gate = asyncio.Semaphore(AT_A_TIME)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{stack.settings.port}") as channel:

@@ -17,7 +17,6 @@ from tests.mesh.rig import DO, Mesh, RefusedRules, codes, destination_rule, even
 
 ISSUER = "https://issuer.mesh-test"
 TO_BACK = "route: [{destination: {host: back}}]"
-pytestmark = pytest.mark.timeout(180)
 
 
 def test_sidecars_know_each_other_by_their_certificates(mesh: Mesh) -> None:

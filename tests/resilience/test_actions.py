@@ -15,8 +15,6 @@ from stack.describe import describe
 from stack.run.supervisor import Supervisor
 from tests.integration.conftest import CHECKOUT, RECOVERY_LIMIT_S, eventually
 
-pytestmark = pytest.mark.timeout(240)
-
 
 @pytest.fixture
 def plan(stack):

@@ -8,8 +8,6 @@ from shop.orders.v1 import events_pb2
 from shop_client.rest import basket, in_stock, place, unconfirmed
 from tests.integration.conftest import RECOVERY_LIMIT_S, eventually
 
-pytestmark = pytest.mark.timeout(240)
-
 
 @pytest.fixture
 async def product(edge):

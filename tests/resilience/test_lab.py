@@ -16,7 +16,6 @@ from chaos.lab.act import applied, apply_mesh, bring_mesh_back
 from chaos.lab.experiment import FOLDER
 from tests.integration.conftest import CHECKOUT, RECOVERY_LIMIT_S, eventually
 
-pytestmark = pytest.mark.timeout(240)
 FAULT = CHECKOUT / "chaos" / "faults" / "inventory-delay.yaml"
 
 

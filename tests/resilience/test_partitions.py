@@ -11,7 +11,6 @@ from tests.integration.load import NOT_NOW
 
 # A customer who hangs up before any time limit of ours.
 HANG_UP_S = 1.5
-pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture

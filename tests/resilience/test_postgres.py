@@ -13,7 +13,6 @@ from tests.integration.load import NOT_NOW
 from tests.support.waiting import eventually
 
 BUYERS = 4
-pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from redis.exceptions import RedisError
 from inventory_svc.connection import connect
 
 SEED = random.randrange(2**32)
-pytestmark = pytest.mark.timeout(60)
 
 
 async def test_no_cancellation_is_forgotten(redis_server):

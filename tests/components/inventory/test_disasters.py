@@ -25,7 +25,6 @@ from tests.support.replicas import inventory_replica, migrate
 from tests.support.stand_ins import Allocations
 from tests.support.waiting import passes
 
-pytestmark = pytest.mark.timeout(170)
 PRODUCTS = ("enamel-mug", "olive-oil")
 BUYERS = 12
 

@@ -25,7 +25,6 @@ from tests.support.replicas import inventory_replica, migrate
 from tests.support.stand_ins import Allocations
 from tests.support.waiting import passes
 
-pytestmark = pytest.mark.timeout(120)
 DEAD = "order_events.inventory.dead"
 OPERATOR = (("x-operator", "true"), ("x-customer-id", "ada"))
 

@@ -14,7 +14,6 @@ from runtime.messaging.redrive import Redrive, Source
 from runtime.messaging.topics import MAX_DEAD_LETTER_BYTES, Topic, ensure_topics, put_aside_topic
 from tests.support.waiting import passes
 
-pytestmark = pytest.mark.timeout(120)
 # The most that a topic takes whose limit is the broker's.
 LARGE = b"x" * 1_048_500
 HEADERS = {f"h{number}": "y" * 100 for number in range(60)}

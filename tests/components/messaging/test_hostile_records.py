@@ -32,7 +32,6 @@ from tests.support.replicas import OrdersReplica, inventory_replica, migrate
 from tests.support.stand_ins import Allocations, InventoryServer
 from tests.support.waiting import passes
 
-pytestmark = pytest.mark.timeout(300)
 SEED = int(os.environ.get("HOSTILE_SEED", "20261126"))
 RECORDS = 40
 PARTITIONS = {

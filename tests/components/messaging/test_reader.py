@@ -9,8 +9,6 @@ import pytest
 from runtime.errors import ResourceExhausted, Unavailable
 from runtime.messaging.reader import messages_to_end, read_to_end, topic_ends
 
-pytestmark = pytest.mark.timeout(60)
-
 
 @pytest.fixture
 def transactional(kafka):

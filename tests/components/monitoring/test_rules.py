@@ -13,7 +13,6 @@ from tools.dashboards.__main__ import boards
 
 # Whose absence tells that alerts do not get through.
 ALWAYS = "Watchdog"
-pytestmark = pytest.mark.timeout(180)
 
 
 def promtool(*arguments):

@@ -25,7 +25,6 @@ from runtime.messaging.topics import Topic, ensure_topics
 from runtime.notifier import Notifier
 from tests.support.fakes.orders import FakeInventory
 
-pytestmark = pytest.mark.timeout(150)
 TOGETHER = 100
 """Orders that arrive at the same time; no more than go in one batch."""
 

@@ -5,13 +5,11 @@ import datetime
 import uuid
 
 import confluent_kafka
-import pytest
 from shop.orders.v1 import operations_service_pb2, operations_service_pb2_grpc, order_pb2, order_service_pb2
 
 from runtime.errors import PermissionDenied
 from tests.components.orders.test_service import ANN, OPERATOR, create, refusal, state_of
 
-pytestmark = pytest.mark.timeout(120)
 Order = order_pb2.Order
 Entry = operations_service_pb2.OrderTimelineEntry
 

@@ -19,7 +19,6 @@ from runtime.messaging.topics import Topic, ensure_topics
 from runtime.notifier import Notifier
 
 # Also for a Kafka that takes its time to start.
-pytestmark = pytest.mark.timeout(150)
 
 
 class Broker:

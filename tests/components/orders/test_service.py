@@ -10,7 +10,6 @@ from shop.orders.v1 import events_pb2, order_pb2, order_service_pb2
 from runtime.errors import Error
 from runtime.status import from_rpc_error
 
-pytestmark = pytest.mark.timeout(120)
 Order = order_pb2.Order
 ANN = (("x-customer-id", "ann"),)
 BOB = (("x-customer-id", "bob"),)

@@ -10,7 +10,6 @@ from shop.orders.v1 import order_pb2
 
 from tests.components.orders.test_service import create, state_of
 
-pytestmark = pytest.mark.timeout(120)
 CUSTOMER = "zoe@example.com"
 ZOE = (("x-customer-id", CUSTOMER),)
 CALLER = "b7ad6b7169203331"

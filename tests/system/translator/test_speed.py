@@ -6,8 +6,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from translator.checks.validation import check
 from translator.config.discovery import files_of
 from translator.config.translate import layout, translate_workload
@@ -53,7 +51,6 @@ def files(resources: list[Resource]) -> dict[str, str]:
     return {path: file.content for path, file in made.items()}
 
 
-@pytest.mark.timeout(300)
 def test_a_thousand_services_and_what_one_file_changes() -> None:
     documents = [document for number in range(SERVICES) for document in rules(number)]
     started = time.perf_counter()

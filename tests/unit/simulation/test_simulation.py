@@ -21,7 +21,6 @@ FOUND_BY = {
 """Defects, each with a seed that finds it."""
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("first", range(1, SEEDS + 1, TOGETHER))
 def test_nothing_is_lost_doubled_or_stuck(first):
     for seed in range(first, first + TOGETHER):
@@ -29,14 +28,12 @@ def test_nothing_is_lost_doubled_or_stuck(first):
         assert result.problem is None, f"seed {seed}: {result.problem}\n" + "\n".join(result.lines[-40:])
 
 
-@pytest.mark.timeout(120)
 def test_the_same_seed_is_the_same_run():
     first, again, other = simulated(3, operations=40), simulated(3, operations=40), simulated(4, operations=40)
     assert first.lines == again.lines
     assert first.digest == again.digest != other.digest
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("defect", FOUND_BY)
 def test_a_planted_defect_is_found(defect):
     assert simulated(FOUND_BY[defect], defect=defect).problem is not None
