@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
+import tenacity
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from runtime.errors import InvalidArgument, Unavailable
@@ -88,7 +89,7 @@ class Redrive:
             await asyncio.to_thread(consumer.close)
 
     async def _redrive(self, consumer: Consumer, topic: str, limit: int, done: Redriven) -> None:
-        left = min(limit, await asyncio.to_thread(_assign, consumer, topic))
+        left = min(limit, await asyncio.to_thread(_assign_patiently, consumer, topic))
         sent = passed_over = 0
         while left > 0:
             batch = await asyncio.to_thread(consumer.consume, min(BATCH, left), SILENCE_S)
@@ -127,6 +128,17 @@ class Redrive:
         return Record(source.topic, message.key, message.value, dead_letters.without(message.headers))
 
 
+def _assign_patiently(consumer: Consumer, topic: str) -> int:
+    # A partition may have no leader for a moment, when its topic is new or a broker left.
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(KafkaException),
+        wait=tenacity.wait_random_exponential(multiplier=0.1, max=1),
+        stop=tenacity.stop_after_delay(CALL_S),
+        reraise=True,
+    )
+    return retrying(_assign, consumer, topic)
+
+
 def _assign(consumer: Consumer, topic: str) -> int:
     """
     Place *consumer* after what was redriven before; return how many messages follow.
@@ -140,6 +152,8 @@ def _assign(consumer: Consumer, topic: str) -> int:
     left, places = 0, []
     asked = [TopicPartition(topic, number) for number in found.partitions]
     for place in consumer.committed(asked, timeout=CALL_S):
+        if place.error is not None:
+            raise KafkaException(place.error)
         low, high = consumer.get_watermark_offsets(place, timeout=CALL_S)
         place.offset = max(place.offset, low)
         left += max(0, high - place.offset)
