@@ -23,7 +23,7 @@ import grpc
 from chaos import breakage, truth
 from chaos.buyers import Buyers
 from chaos.commands import FaultNotMade
-from chaos.promises import SHOWN_LIMIT, Facts, Verdict, verdicts
+from chaos.guarantees import SHOWN_LIMIT, Facts, Verdict, verdicts
 from chaos.restock import restock
 from chaos.truth import NotRead
 from stack import customer, settings
@@ -135,9 +135,9 @@ def _report(found: list[Verdict], buyers: Buyers, seconds: float) -> int:
         f"{memory.failed_calls} of {memory.calls} calls failed and were retried; "
         f"the longest time without an order acknowledged was {memory.longest_silence_s:.1f} s\n"
     )
-    print(f"{'promise':<40}{'checked':>9}{'broken':>8}")
+    print(f"{'guarantee':<40}{'checked':>9}{'broken':>8}")
     for verdict in found:
-        print(f"{verdict.promise:<40}{verdict.checked:>9}{len(verdict.broken):>8}")
+        print(f"{verdict.guarantee:<40}{verdict.checked:>9}{len(verdict.broken):>8}")
         for example in verdict.broken[:SHOWN_LIMIT]:
             print(f"    {example}")
     return 1 if any(verdict.broken for verdict in found) else 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from inventory_svc.events import OrderEvents
 from inventory_svc.ledger_follower import LedgerEntries
 from inventory_svc.topics import DEAD_EVENTS, EVENTS_GROUP, LEDGER_GROUP
+from runtime.messaging.dead_lettering import Publishes, dead_lettered
 from runtime.messaging.message import Handler
-from runtime.messaging.putting_aside import Publishes, dead_lettered
 from runtime.messaging.wrappers import PATIENCE_S, chain, measured, retried, traced
 
 

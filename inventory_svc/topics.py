@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from runtime.messaging.topics import Topic, put_aside_topic
+from runtime.messaging.topics import Topic, dead_letter_topic
 
 LEDGER = Topic("stock_ledger", partitions=1, compacted=True)
 STOCK_EVENTS = Topic("stock_events")
 ORDER_EVENTS = "order_events"
-DEAD_EVENTS = put_aside_topic("order_events.inventory.dead")
+DEAD_EVENTS = dead_letter_topic("order_events.inventory.dead")
 EVENTS_GROUP = "inventory"
 LEDGER_GROUP = "inventory-ledger"

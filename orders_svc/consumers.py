@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from orders_svc.saga import Saga, Stage, group_of
+from runtime.messaging.dead_lettering import Publishes, dead_lettered
 from runtime.messaging.message import Handler
-from runtime.messaging.putting_aside import Publishes, dead_lettered
 from runtime.messaging.wrappers import PATIENCE_S, chain, concurrently, measured, retried, traced
 
 # Orders of one batch that are worked on at a time.

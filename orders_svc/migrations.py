@@ -12,7 +12,7 @@ from orders_svc import saga
 from orders_svc.settings import Settings
 from orders_svc.topics import DEAD_ORDERS, ORDER_EVENTS, ORDERS_RESTORED, PARTITIONS, PENDING_ORDERS
 from runtime import database
-from runtime.messaging.topics import Topic, ensure_topics, put_aside_topic
+from runtime.messaging.topics import Topic, dead_letter_topic, ensure_topics
 from runtime.secret_file import SecretFile
 from runtime.settings import secret
 
@@ -31,7 +31,7 @@ def migrate(settings: Settings) -> None:
         Topic(ORDER_EVENTS, PARTITIONS),
         Topic(PENDING_ORDERS, PARTITIONS),
         Topic(ORDERS_RESTORED, 1, compacted=True),
-        *(put_aside_topic(name, partitions=PARTITIONS) for name in (*names, DEAD_ORDERS)),
+        *(dead_letter_topic(name, partitions=PARTITIONS) for name in (*names, DEAD_ORDERS)),
     ]
     ensure_topics(settings.kafka_brokers, topics)
 

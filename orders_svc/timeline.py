@@ -84,7 +84,7 @@ class Timelines:
         """
         order, entries = await self._recorded(order_id)
         unknown: list[str] = []
-        looks = {"inventory": self._hold(order_id), "Kafka": self._put_aside(order_id)}
+        looks = {"inventory": self._hold(order_id), "Kafka": self._dead_letters(order_id)}
         for found in await asyncio.gather(*(_asked(part, look, unknown) for part, look in looks.items())):
             entries += found
         return Timeline(order, sorted(entries, key=_place), sorted(unknown))
@@ -109,7 +109,7 @@ class Timelines:
         detail = f"until {expires.isoformat(timespec='seconds')}" if expires else ""
         return [Entry(kind=OF_HOLD[state], detail=detail)]
 
-    async def _put_aside(self, order_id: uuid.UUID) -> list[Entry]:
+    async def _dead_letters(self, order_id: uuid.UUID) -> list[Entry]:
         found = await self._letters.of(self._groups, str(order_id).encode())
         return [_letter(each, Kind.DEAD_LETTER if each.topic in SOURCES else Kind.MESSAGE_WAITS) for each in found]
 

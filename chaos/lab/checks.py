@@ -1,7 +1,7 @@
 """
 The checkers: pure functions that find violations in a history and the state after it.
 
-Checks that do not depend on times are in `chaos.promises`; these are about when something was told.
+Checks that do not depend on times are in `chaos.guarantees`; these are about the times of responses.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 
 from shop.orders.v1 import order_pb2
 
-from chaos import promises
+from chaos import guarantees
 from chaos.buyers import AcknowledgedOrder, Memory
+from chaos.guarantees import Facts, Verdict
 from chaos.lab.figures import is_placed
 from chaos.lab.history import Call, Outcome
-from chaos.promises import Facts, Verdict
 from chaos.truth import StockNow
 
 # The states that an order may reach, including unobserved transitions.
@@ -54,11 +54,11 @@ class Evidence:
 
 def verdicts(evidence: Evidence) -> list[Verdict]:
     """Return the verdict of every checker."""
-    return [*promises.kept(evidence.facts), *(check(evidence) for check in CHECKS)]
+    return [*guarantees.kept(evidence.facts), *(check(evidence) for check in CHECKS)]
 
 
 def memory_of(calls: Sequence[Call]) -> Memory:
-    """Return what the clients of a history were told, in the form of `chaos.promises`."""
+    """Return the responses that a history's clients got, in the form of `chaos.guarantees`."""
     memory = Memory(calls=len(calls), failed_calls=sum(call.outcome is not Outcome.OK for call in calls))
     for key, tries in _by_key(calls).items():
         _remember(memory, key, tries)

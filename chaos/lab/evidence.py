@@ -10,9 +10,9 @@ from datetime import datetime
 import asyncpg
 
 from chaos import truth
+from chaos.guarantees import Facts
 from chaos.lab.checks import Evidence, Snapshot, memory_of
 from chaos.lab.history import Call
-from chaos.promises import Facts
 from stack.topology.plan import Plan
 
 SETTLE_S = 120.0

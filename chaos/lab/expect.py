@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from chaos.guarantees import Verdict
 from chaos.lab.figures import is_placed, status
 from chaos.lab.history import Call, Outcome
-from chaos.promises import Verdict
 from chaos.truth import StoredOrder
 
 

@@ -8,11 +8,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from chaos.guarantees import SHOWN_LIMIT
 from chaos.lab.figures import figures, longest_silence_s, quantile
 from chaos.lab.history import Call
 from chaos.lab.plots import Line, Plot, svg
 from chaos.lab.result import Result, document
-from chaos.promises import SHOWN_LIMIT
 
 BIN_S = 1.0
 STYLE = """
@@ -208,7 +208,7 @@ def _verdicts(result: Result) -> str:
         shown = f"<ul class='examples'>{examples}</ul>" if examples else ""
         rows.append(
             f"<tr><td class='{_class(not verdict.broken)}'>{'&#10007;' if verdict.broken else '&#10003;'}</td>"
-            f"<td>{escape(verdict.promise)}{shown}</td><td class='number'>{verdict.checked}</td>"
+            f"<td>{escape(verdict.guarantee)}{shown}</td><td class='number'>{verdict.checked}</td>"
             f"<td class='number'>{len(verdict.broken)}</td></tr>"
         )
     head = "<tr><th></th><th>guarantee</th><th class='number'>checked</th><th class='number'>violations</th></tr>"

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from chaos.guarantees import SHOWN_LIMIT, Verdict
 from chaos.lab.experiment import Experiment
 from chaos.lab.faults import Band
 from chaos.lab.figures import well_again_s
 from chaos.lab.history import Call
 from chaos.lab.samples import Sample
-from chaos.promises import SHOWN_LIMIT, Verdict
 
 WIDTH = 46
 
@@ -55,7 +55,7 @@ def table(result: Result) -> str:
     """Return the verdict as a table."""
     lines = [f"{'checked':<{WIDTH}}{'of':>8}{'broken':>8}"]
     for verdict in result.verdicts:
-        lines.append(f"{verdict.promise:<{WIDTH}}{verdict.checked:>8}{len(verdict.broken):>8}")
+        lines.append(f"{verdict.guarantee:<{WIDTH}}{verdict.checked:>8}{len(verdict.broken):>8}")
         lines += [f"    {example}" for example in verdict.broken[:SHOWN_LIMIT]]
     recovered = "never" if result.recovery_s is None else f"{result.recovery_s:.1f} s after the last fault"
     lines.append(
@@ -98,7 +98,7 @@ def document(result: Result) -> dict[str, Any]:
         ],
         "verdicts": [
             {
-                "promise": verdict.promise,
+                "guarantee": verdict.guarantee,
                 "checked": verdict.checked,
                 "broken": len(verdict.broken),
                 "examples": verdict.broken[:SHOWN_LIMIT],

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from chaos.commands import FaultNotMade
+from chaos.guarantees import Verdict
 from chaos.lab import actions, checks, expect, versions, watchdog
 from chaos.lab.baseline import Baseline
 from chaos.lab.evidence import gather
@@ -30,7 +31,6 @@ from chaos.lab.load import Load
 from chaos.lab.probes import Probes, Reading
 from chaos.lab.result import Result
 from chaos.lab.samples import Sampler
-from chaos.promises import Verdict
 from chaos.restock import restock
 from chaos.truth import NotRead
 from stack import customer

@@ -51,10 +51,10 @@ async def consume(
     Hand messages to *handle* in batches until cancelled; offsets are committed after the effect.
 
     Rebalances happen between batches only, so a partition moves with everything
-    done and committed; after a crash the uncommitted are delivered again. Whatever
+    done and committed; after a crash uncommitted messages are redelivered. Whatever
     *handle* or Kafka raise is logged and counted, and the group is joined again, so
-    the batch comes again: wrap *handle* in what puts aside what never works. It must
-    return within 5 minutes, or the group gives its partitions to another member.
+    the batch is redelivered: wrap *handle* in `dead_lettered`. It must return
+    within 5 minutes, or the group gives its partitions to another member.
     """
     restarts = RESTARTS.labels(group)
     session = partial(_session, brokers, group, topics, handle, client_id, max_batch, poll_s)

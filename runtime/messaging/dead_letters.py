@@ -1,15 +1,15 @@
 """
-Dead letters: what a consumer could do nothing with, and why.
+The format of failed messages in retry and dead-letter topics: the record and its headers.
 
-A record that is put aside, in a retry or a dead-letter topic, keeps its key, its
-value and its headers, and gets these (docs/events.md tells readers of them):
+A failed message keeps its key, its value and its headers, and gets these (docs/events.md
+describes them for readers):
 
     origin_topic, origin_partition, origin_offset   where it was consumed first
-    reason              UPPER_SNAKE of ours, or the name of a Python exception
+    reason              a reason of the contract, or the name of a Python exception
     error               what went wrong, for people; at most 500 characters
     deliveries          the number of failed deliveries
-    first_failed_time   when that happened first, RFC 3339
-    original_size       only if its value had to be cut: the bytes that it had
+    first_failed_time   time of the first failure, RFC 3339
+    original_size       only if its value was truncated: its size before, in bytes
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ HEADERS = frozenset(
 )
 MAX_ERROR_LENGTH = 500
 MAX_KEPT, MAX_KEPT_BYTES = 64, 8 * 1024
-"""The sender's headers stay if they are no more than this, so that ours can be read beside them."""
-MAX_CUT_BYTES = 64 * 1024
-"""What is kept of a value that does not fit."""
+"""Limits of the sender's headers that are kept, so that the headers above always fit."""
+MAX_TRUNCATED_BYTES = 64 * 1024
+"""The size that a value that is too large is truncated to."""
 
 
-def put_aside(message: Message, error: Exception, topic: str, *, onward: bool, now: datetime) -> Record:
+def record_of(message: Message, error: Exception, topic: str, *, onward: bool, now: datetime) -> Record:
     """
-    Return what *message* becomes in *topic*, because of *error*.
+    Return the record of *message* for *topic*, with *error* in its headers.
 
-    With *onward* it came from a retry topic, and its headers tell where it was
-    first; otherwise they are the sender's, and what they say of that is not believed.
+    With *onward* it came from a retry topic, and its headers name its origin;
+    otherwise they are the sender's, and origins in them are ignored.
     """
     before = message.headers if onward else {}
     headers = {
@@ -55,14 +55,14 @@ def put_aside(message: Message, error: Exception, topic: str, *, onward: bool, n
     return Record(topic, message.key, message.value, _kept(message.headers) | headers)
 
 
-def cut(record: Record) -> Record:
+def truncated(record: Record) -> Record:
     """
-    Return *record* with as much of its value as always fits, and only the headers of ours.
+    Return *record* with its value truncated and without the sender's headers, so that it always fits.
     """
     value = record.value or b""
     headers = {name: text for name, text in record.headers.items() if name in HEADERS}
     headers.setdefault(ORIGINAL_SIZE, str(len(value)))
-    return dataclasses.replace(record, value=value[:MAX_CUT_BYTES], headers=headers)
+    return dataclasses.replace(record, value=value[:MAX_TRUNCATED_BYTES], headers=headers)
 
 
 def without(headers: Mapping[str, str]) -> dict[str, str]:
@@ -88,11 +88,11 @@ def deliveries(headers: Mapping[str, str]) -> int:
 
 def reason_of(error: Exception) -> str:
     """
-    Return why, for programs.
+    Return the value of the `reason` header.
     """
     return error.reason if isinstance(error, Error) else type(error).__name__
 
 
 def _text(text: str) -> str:
-    # Surrogates that stand alone have no UTF-8.
+    # Lone surrogates cannot be encoded as UTF-8.
     return text.encode("utf-8", "replace").decode("utf-8")

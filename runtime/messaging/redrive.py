@@ -12,9 +12,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from runtime.errors import InvalidArgument, Unavailable
 from runtime.messaging import dead_letters
+from runtime.messaging.dead_lettering import Publishes
 from runtime.messaging.errors import unavailable
 from runtime.messaging.message import Message, Record, message_of
-from runtime.messaging.putting_aside import Publishes
 
 CALL_S = 5.0
 SILENCE_S = 3.0

@@ -24,10 +24,10 @@ from runtime import spans
 from runtime.database import NOT_NOW, listening, own_session
 from runtime.errors import Error, InvalidArgument, Unavailable
 from runtime.messaging import outbox_backlog
+from runtime.messaging.dead_lettering import Publishes
 from runtime.messaging.message import Record
 from runtime.messaging.outbox import CHANNEL, SHARDS
 from runtime.messaging.outbox_shards import Shards
-from runtime.messaging.putting_aside import Publishes
 
 MEASURE_EVERY_S = 2.0
 # A relay that is stopped but not dead loses its session, and so its shards, after this time.

@@ -44,7 +44,7 @@ class Topic:
         return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms), **sizes}
 
 
-def put_aside_topic(name: str, *, partitions: int = 1) -> Topic:
+def dead_letter_topic(name: str, *, partitions: int = 1) -> Topic:
     """
     Return the retry or dead-letter topic *name*, which takes what its source took and the headers that say why.
     """

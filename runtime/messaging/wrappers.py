@@ -33,7 +33,7 @@ PATIENCE_S = 120.0
 """For one batch, before its consumer restarts; the group waits 5 minutes for a member."""
 SILENT_TRIES = 2
 """The first tries are silent: what restarts is back in a moment."""
-HANDLED = Counter("consumed_messages", "Messages that a consumer took effect of or put aside.", ["group"])
+HANDLED = Counter("consumed_messages", "Messages that a consumer applied or dead-lettered.", ["group"])
 RETRIED = Counter("consumed_batches_retried", "Batches that were tried once more.", ["group"])
 SECONDS = Histogram(
     "consumed_batch_seconds",

@@ -16,7 +16,7 @@ from tools.dashboards.__main__ import boards
 ONLY_AFTER_A_FAULT = {
     'envoy_cluster_grpc{cluster_name=~"outbound.*",grpc_status=~"2|4|13|14|15",service="edge"}',
     'inventory_order_events_total{outcome="DEAD"}',
-    "messages_not_put_aside_total",
+    "failed_messages_not_published_total",
     # Where Prometheus scrapes kubelets.
     "kubelet_volume_stats_available_bytes",
     "kubelet_volume_stats_capacity_bytes",

@@ -73,7 +73,7 @@ MODULES = (
     "runtime.messaging.outbox_backlog",
     "runtime.messaging.outbox_shards",
     "runtime.messaging.publisher",
-    "runtime.messaging.putting_aside",
+    "runtime.messaging.dead_lettering",
     "runtime.messaging.reader",
     "runtime.messaging.redrive",
     "runtime.messaging.relay",

@@ -34,7 +34,7 @@ async def get(address: SocketAddress, path: str) -> str | None:
     return await asyncio.to_thread(_get, address, path)
 
 
-async def taken(address: SocketAddress) -> Loaded | None:
+async def loaded(address: SocketAddress) -> Loaded | None:
     """
     Return what an Envoy has loaded; None if it is not running.
     """

@@ -18,7 +18,7 @@ from translator.checks.analysis.analyze import analyze
 from translator.checks.analysis.finding import ERROR, WARNING, Finding
 from translator.checks.static_bootstrap import refusal
 from translator.checks.validation import Checker
-from translator.control.admin import taken
+from translator.control.admin import loaded
 from translator.control.breakers import Watch, read_breakers
 from translator.control.certificates import issue_certificates, utc_now
 from translator.control.files import replace
@@ -184,7 +184,7 @@ class Controller:
     async def _write_status(self) -> None:
         self.status.not_ready, self.status.looked_at = sorted(self.not_ready), time.time()
         self._forget_who_left()
-        states = await asyncio.gather(*(taken(workload.admin) for workload in self.registry.workloads))
+        states = await asyncio.gather(*(loaded(workload.admin) for workload in self.registry.workloads))
         for workload, state in zip(self.registry.workloads, states, strict=True):
             lacking = stale(self.current.files.get(workload.name, {}), state) if state else []
             if lacking and lacking != self.status.workloads.get(workload.name, {}).get("stale"):

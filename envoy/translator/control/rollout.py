@@ -10,7 +10,7 @@ from pathlib import Path
 
 from translator.config.discovery import File, clusters_file, files_of
 from translator.config.translate import Configuration
-from translator.control.admin import Loaded, taken
+from translator.control.admin import Loaded, loaded
 from translator.control.files import remove_files, write_files
 from translator.model.registry import Workload
 
@@ -119,7 +119,7 @@ def _with_old_clusters(name: str, before: Generation, after: Generation) -> File
 
 
 async def _step(folder: Path, workload: Workload, files: Mapping[str, File]) -> Result:
-    earlier = await taken(workload.admin)
+    earlier = await loaded(workload.admin)
     changed = await asyncio.to_thread(write_files, folder, files)
     if earlier is None:
         return Result(running=False)
@@ -134,7 +134,7 @@ async def wait_until_taken(workload: Workload, files: Mapping[str, File], earlie
     """
     pending, deadline = dict(files), time.monotonic() + WAIT_S
     while pending:
-        now = await taken(workload.admin)
+        now = await loaded(workload.admin)
         if now is None:
             return Result(running=False)
         refused = tuple(path for path, file in pending.items() if _count(now, file) > _count(earlier, file))

@@ -6,12 +6,12 @@ import confluent_kafka.admin
 import pytest
 
 from runtime.errors import InvalidArgument
+from runtime.messaging.dead_lettering import dead_lettered
 from runtime.messaging.message import Message, Record
 from runtime.messaging.publisher import Publisher
-from runtime.messaging.putting_aside import dead_lettered
 from runtime.messaging.reader import read_to_end
 from runtime.messaging.redrive import Redrive, Source
-from runtime.messaging.topics import MAX_DEAD_LETTER_BYTES, Topic, ensure_topics, put_aside_topic
+from runtime.messaging.topics import MAX_DEAD_LETTER_BYTES, Topic, dead_letter_topic, ensure_topics
 from tests.support.waiting import passes
 
 # The most that a topic takes whose limit is the broker's.
@@ -56,7 +56,7 @@ async def test_what_does_not_fit_is_cut_and_says_where_it_was(kafka, make_topic,
 
 async def test_a_topic_that_exists_is_made_to_take_more(kafka, make_topic, publisher):
     dead = make_topic("dead")
-    await asyncio.to_thread(ensure_topics, kafka, [put_aside_topic(dead)])
+    await asyncio.to_thread(ensure_topics, kafka, [dead_letter_topic(dead)])
     await bury(publisher, dead)
     (letter,) = await read_to_end(kafka, dead)
     assert len(letter.value) == len(LARGE)

@@ -12,8 +12,8 @@ from inventory_svc.generation import Position
 from inventory_svc.ports import History, Ledger, Orders, Started
 from inventory_svc.stock import Entry, Listing, Receipt, Sale
 from runtime import errors
+from runtime.messaging.dead_lettering import Publishes
 from runtime.messaging.message import Message, Record
-from runtime.messaging.putting_aside import Publishes
 
 Hook = Callable[[], Awaitable[None]]
 Refusal = errors.Unavailable | errors.InvalidArgument

@@ -6,13 +6,13 @@ import pytest
 
 from runtime.messaging.dead_letters import (
     HEADERS,
-    MAX_CUT_BYTES,
     MAX_ERROR_LENGTH,
     MAX_KEPT,
     MAX_KEPT_BYTES,
-    cut,
+    MAX_TRUNCATED_BYTES,
     deliveries,
-    put_aside,
+    record_of,
+    truncated,
 )
 from runtime.messaging.message import Message, Record
 
@@ -21,7 +21,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 def aside(headers, *, onward=False, error=None):
     message = Message("t", 3, 7, b"k", b"v", headers, 0)
-    return put_aside(message, error or ValueError("no"), "t.dead", onward=onward, now=NOW)
+    return record_of(message, error or ValueError("no"), "t.dead", onward=onward, now=NOW)
 
 
 @pytest.mark.parametrize(("count", "kept"), [(MAX_KEPT, MAX_KEPT), (MAX_KEPT + 1, 0)])
@@ -63,14 +63,14 @@ def test_a_number_of_deliveries_is_read_if_it_is_one(text, number):
 
 
 def test_what_is_cut_keeps_its_beginning_its_place_and_its_size():
-    value = bytes(MAX_CUT_BYTES) + b"x"
-    short = cut(Record("t.dead", b"k", value, {"origin_topic": "t", "sender": "s"}))
-    assert short.value == value[:MAX_CUT_BYTES]
-    assert short.headers == {"origin_topic": "t", "original_size": str(MAX_CUT_BYTES + 1)}
+    value = bytes(MAX_TRUNCATED_BYTES) + b"x"
+    short = truncated(Record("t.dead", b"k", value, {"origin_topic": "t", "sender": "s"}))
+    assert short.value == value[:MAX_TRUNCATED_BYTES]
+    assert short.headers == {"origin_topic": "t", "original_size": str(MAX_TRUNCATED_BYTES + 1)}
     # Cut again it still tells the size that it had first.
-    assert cut(short).headers["original_size"] == str(MAX_CUT_BYTES + 1)
+    assert truncated(short).headers["original_size"] == str(MAX_TRUNCATED_BYTES + 1)
 
 
 def test_a_record_without_a_value_can_be_cut():
-    assert cut(Record("t", b"k", None)).value == b""
-    assert cut(Record("t", b"k", None)).headers == {"original_size": "0"}
+    assert truncated(Record("t", b"k", None)).value == b""
+    assert truncated(Record("t", b"k", None)).headers == {"original_size": "0"}

@@ -8,10 +8,10 @@ import pytest
 import tenacity
 
 from runtime.errors import Internal, InvalidArgument, Unavailable
-from runtime.messaging import dead_letters, putting_aside
+from runtime.messaging import dead_lettering, dead_letters
+from runtime.messaging.dead_lettering import NOT_PUBLISHED, dead_lettered
 from runtime.messaging.errors import TOPIC_UNAVAILABLE
 from runtime.messaging.message import Message
-from runtime.messaging.putting_aside import LOST, dead_lettered
 from runtime.messaging.wrappers import Rejected, chain, concurrently, measured, retried, traced
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -125,7 +125,7 @@ async def test_a_dead_letter_that_does_not_fit_is_cut_and_says_where_the_rest_is
     handle, _ = failing(7, error=KeyError("bug"))
     await dead_lettered(bus, "t.dead")(handle)([message(7, value=b"x" * 1_000_000, headers={"foreign": "y"})])
     (record,) = bus.records
-    assert record.value == b"x" * dead_letters.MAX_CUT_BYTES
+    assert record.value == b"x" * dead_letters.MAX_TRUNCATED_BYTES
     assert record.headers["original_size"] == "1000000"
     assert (record.headers["origin_topic"], record.headers["origin_offset"]) == ("t", "7")
     assert "foreign" not in record.headers
@@ -136,19 +136,19 @@ async def test_a_dead_letter_topic_that_is_gone_does_not_stop_the_partition_for_
     bus = Bus(lambda record: gone)
     handle, _ = failing(7, error=KeyError("bug"))
     handler = dead_lettered(bus, "t.dead")(handle)
-    before = LOST.labels("t", "t.dead")._value.get()
-    for _ in range(putting_aside.MAX_TRIES - 1):
+    before = NOT_PUBLISHED.labels("t", "t.dead")._value.get()
+    for _ in range(dead_lettering.MAX_TRIES - 1):
         with pytest.raises(Unavailable):
             await handler([message(7)])
     await handler([message(7)])
-    assert LOST.labels("t", "t.dead")._value.get() == before + 1
+    assert NOT_PUBLISHED.labels("t", "t.dead")._value.get() == before + 1
 
 
 async def test_while_kafka_is_away_nothing_is_given_up():
     bus = Bus(lambda record: Unavailable("away", reason="KAFKA_UNAVAILABLE"))
     handle, _ = failing(7, error=KeyError("bug"))
     handler = dead_lettered(bus, "t.dead")(handle)
-    for _ in range(putting_aside.MAX_TRIES * 3):
+    for _ in range(dead_lettering.MAX_TRIES * 3):
         with pytest.raises(Unavailable):
             await handler([message(7)])
 
@@ -164,7 +164,7 @@ class TestHeaders:
     def put(self, *, headers=None, error=None, onward=False):
         error = error or Unavailable("x" * 9000)
         made = message(3, headers=headers, topic="pending_orders.retry.5s")
-        return dead_letters.put_aside(made, error, "next", onward=onward, now=NOW).headers
+        return dead_letters.record_of(made, error, "next", onward=onward, now=NOW).headers
 
     def test_the_first_place_and_time_stay_on_the_way_through_retry_topics(self):
         first = {"origin_topic": "pending_orders", "origin_partition": "4", "origin_offset": "9"}

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from chaos.guarantees import Facts
 from chaos.lab import checks
 from chaos.lab.checks import Evidence, Snapshot, memory_of, verdicts
 from chaos.lab.history import Call, History, Outcome
-from chaos.promises import Facts
 from chaos.truth import Published, StockNow, StoredOrder
 
 TEA = "products/tea"
@@ -62,7 +62,7 @@ def evidence(calls):
 
 
 def broken(evidence):
-    return [verdict.promise for verdict in verdicts(evidence) if verdict.broken]
+    return [verdict.guarantee for verdict in verdicts(evidence) if verdict.broken]
 
 
 def with_calls(evidence, *more):

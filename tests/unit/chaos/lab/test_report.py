@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from chaos.guarantees import Verdict
 from chaos.lab import report
 from chaos.lab.expect import LogMark, Seen, allowed, unmet, verdict
 from chaos.lab.experiment import load
@@ -15,7 +16,6 @@ from chaos.lab.history import Call, Outcome
 from chaos.lab.plots import Line, Plot, nice, svg
 from chaos.lab.result import Result, document, table
 from chaos.lab.samples import Sample
-from chaos.promises import Verdict
 from chaos.truth import StoredOrder
 
 

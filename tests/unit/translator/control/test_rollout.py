@@ -41,7 +41,7 @@ class Envoys:
         self._out, self._subscriptions, self._stuck = out, subscriptions, stuck
         self._versions: dict[str, dict[str, str]] = {}
 
-    async def taken(self, name: str) -> Loaded:
+    async def loaded(self, name: str) -> Loaded:
         """What the Envoy of a workload has."""
         versions = self._versions.setdefault(name, {})
         for file in sorted((self._out / name).rglob("*.json")):
@@ -61,13 +61,13 @@ def roll(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Roll:
         files = [each for one in (before, after) for group in one.files.values() for each in group.items()]
         envoys = Envoys(tmp_path, {path: file.subscription for path, file in files}, stuck)
         names = {configuration.workload.admin: name for name, configuration in after.configurations.items()}
-        monkeypatch.setattr(rollout, "taken", lambda address: envoys.taken(names[address]))
+        monkeypatch.setattr(rollout, "loaded", lambda address: envoys.loaded(names[address]))
         monkeypatch.setattr(rollout, "WAIT_S", 0.1)
         for name, group in before.files.items():
             write_files(tmp_path / name, group)
-            await envoys.taken(name)
+            await envoys.loaded(name)
         results = await roll_out(tmp_path, before, after, must_be_taken=must_be_taken)
-        return results, {name: stale(group, await envoys.taken(name)) for name, group in after.files.items()}
+        return results, {name: stale(group, await envoys.loaded(name)) for name, group in after.files.items()}
 
     return run
 

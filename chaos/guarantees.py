@@ -24,7 +24,7 @@ SILENCE_LIMIT_S = 120
 class Verdict:
     """A guarantee, how much was checked, and all violations."""
 
-    promise: str
+    guarantee: str
     checked: int
     broken: list[str]
 

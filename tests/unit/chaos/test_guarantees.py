@@ -6,7 +6,7 @@ import pytest
 from shop.orders.v1 import order_pb2
 
 from chaos.buyers import AcknowledgedOrder, Memory
-from chaos.promises import Facts, verdicts
+from chaos.guarantees import Facts, verdicts
 from chaos.truth import Published, StockNow, StoredOrder
 
 TEA = "products/tea"
@@ -33,7 +33,7 @@ def facts():
 
 
 def broken(facts):
-    return [verdict.promise for verdict in verdicts(facts) if verdict.broken]
+    return [verdict.guarantee for verdict in verdicts(facts) if verdict.broken]
 
 
 def test_nothing_is_broken_when_all_is_as_it_should_be(facts):
