@@ -166,7 +166,7 @@ async def test_a_write_under_a_stale_etag_does_not_happen(caller, product, metho
 
 
 @pytest.mark.parametrize("method", ["CancelOrder", "FulfilOrder"])
-async def test_an_etag_is_part_of_what_a_key_names(caller, product, method):
+async def test_the_etag_is_part_of_the_idempotent_request(caller, product, method):
     order, key = await ordered(caller, product), str(uuid.uuid4())
     fields = {"name": order["name"], "requestId": key}
     assert (await caller.call(method, fields | {"etag": order["etag"]}))[0] == "OK"
@@ -281,7 +281,7 @@ def test_no_basket_of_the_contract_comes_to_more_than_an_amount_can_say():
     assert (MAX_PRICE + 1) * lines * quantity < amount
 
 
-async def test_a_watch_ends_with_the_callers_token(connect, product):
+async def test_a_watch_ends_when_the_callers_token_expires(connect, product):
     name = f"wires-{uuid.uuid4()}"
     order = await ordered(connect(name), product)
     async with asyncio.timeout(TOLD_S):

@@ -40,7 +40,7 @@ def test_right_identity_is_denied_what_is_not_named(mesh: Mesh) -> None:
     assert answer["code"] == "PERMISSION_DENIED"
 
 
-def test_unknown_host_is_refused(mesh: Mesh) -> None:
+def test_unknown_host_is_rejected(mesh: Mesh) -> None:
     [answer] = mesh.call(host="nobody.mesh-test.svc.cluster.local:50051", timeout=3)
     assert answer["code"] != "OK"
 

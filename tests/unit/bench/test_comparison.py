@@ -1,4 +1,4 @@
-"""This checkout beside the naive stack: pairs of rounds, and what runs there."""
+"""The comparison of this checkout with the naive stack: paired rounds, and which processes run."""
 
 import re
 from pathlib import Path
@@ -48,7 +48,7 @@ def plan(tmp_path):
     return Plan(settings=chosen, passwords=Passwords(**dict.fromkeys(names, "secret")), programs=programs_there)
 
 
-def test_ratios_are_those_of_pairs_whoever_came_first():
+def test_ratios_are_computed_per_pair_in_either_order():
     assert versus.ratios(ROUNDS, "orders_per_s") == [2.0, 3.0]
     assert versus.ratios(ROUNDS, "cpu_sum_s") == [0.5, 0.5]
 
@@ -73,7 +73,7 @@ def test_the_table_has_medians_and_sums():
     assert re.search(r"^refused\s+2\s+2$", text, re.MULTILINE)
 
 
-def test_a_row_of_rounds_adds_up_what_failed():
+def test_a_row_sums_the_failures_of_its_rounds():
     cells = tables.row("ours", [ROUNDS[0]]).cells
     assert (cells["failed"], cells["CPU s per 1,000"]) == ([3.0], [2.0])
 
@@ -92,7 +92,7 @@ def test_the_run_ends_with_the_ratio_if_it_was_measured():
     assert sections.last_line([]) == ""
 
 
-def test_only_what_there_is_can_be_measured():
+def test_only_known_measurements_can_be_chosen():
     assert whole._names("closed,reads") == ["closed", "reads"]
     with pytest.raises(whole.argparse.ArgumentTypeError, match="nothing"):
         whole._names("closed,nothing")
@@ -117,21 +117,21 @@ def test_programs_belong_to_parts(program, part):
     assert part_of(program) == part
 
 
-def test_the_naive_stack_has_our_stores_and_nothing_else_of_ours(tmp_path):
+def test_the_naive_stack_uses_our_stores_and_nothing_else(tmp_path):
     started = stores.of(system.steps(plan(tmp_path)))
     processes = {name for name in started if name not in stores.TASKS}
     assert processes == {"etcd-0", "postgres-0", "postgres-1", "redis-0", "kafka-0"}
     assert set(started) > stores.TASKS
 
 
-def test_the_naive_stack_has_a_database_topics_and_keys_of_its_own(tmp_path):
+def test_the_naive_stack_has_its_own_database_topics_and_keys(tmp_path):
     told = programs.environment(plan(tmp_path))
     assert "/peer?" in told["DATABASE_URL"]
     assert told["REDIS_URL"].endswith("/1")
     assert told["ORDER_EVENTS"].startswith("peer_")
 
 
-def test_the_naive_stack_is_beside_ours_with_other_addresses(tmp_path, monkeypatch):
+def test_the_naive_stack_shares_no_address_with_ours(tmp_path, monkeypatch):
     mine = plan(tmp_path).settings
     other = versus.beside(mine)
     assert other.state != mine.state
@@ -139,13 +139,13 @@ def test_the_naive_stack_is_beside_ours_with_other_addresses(tmp_path, monkeypat
     assert other.network != mine.network
 
 
-def test_the_naive_stack_needs_nothing_of_ours():
+def test_the_naive_stack_imports_none_of_our_packages():
     imported = re.findall(r"^(?:from|import) (\w+)", "".join(p.read_text() for p in SERVICE.glob("*.py")), re.MULTILINE)
     ours = {path.name for path in CHECKOUT.iterdir() if path.is_dir()}
     assert not set(imported) & ours
 
 
-def test_everything_that_the_naive_stack_names_is_locked():
+def test_every_dependency_of_the_naive_stack_is_pinned():
     named = (SERVICE.parent / "requirements.txt").read_text().splitlines()
     locked = set(re.findall(r"^([a-z0-9-]+)==", environment.LOCK.read_text(), re.MULTILINE))
     assert {line.partition("[")[0] for line in named if line and not line.startswith("#")} <= locked

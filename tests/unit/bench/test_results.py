@@ -1,4 +1,4 @@
-"""Tables of medians, and the page."""
+"""The tables of medians, and the page."""
 
 import re
 from xml.etree import ElementTree
@@ -45,7 +45,7 @@ def test_the_text_has_every_row_and_ends_with_the_last_line():
     assert lines[-1] == "ours / peer: 2.20 times the orders/s"
 
 
-def test_parts_are_told_without_their_spread_in_the_text_and_with_it_on_the_page():
+def test_parts_have_their_spread_on_the_page_only():
     assert "0.5 to" not in results.text(REPORT)
     assert "1 (0.500 to 1.50)" in page(REPORT)
 
@@ -55,7 +55,7 @@ def test_the_document_has_every_round():
     assert told["sections"][0]["rows"][0]["cells"]["orders/s"] == [410.0, 390.0, 450.0]
 
 
-def test_the_page_needs_nothing_but_itself():
+def test_the_page_is_self_contained():
     html = page(REPORT)
     assert not re.search(r"(?:src|href)=", html)
     assert "http" not in html.replace("http://www.w3.org", "")
@@ -63,7 +63,7 @@ def test_the_page_needs_nothing_but_itself():
     assert "Orders <&>" not in html
 
 
-def test_the_plots_are_drawn_to_scale_and_leave_out_what_was_not_measured():
+def test_plots_are_to_scale_and_omit_missing_measurements():
     bars, stack = (ElementTree.fromstring(each) for each in re.findall(r"<svg.*?</svg>", page(REPORT)))
     (box,) = bars.iter("rect")
     # 410 of 500, the next round number above 450.

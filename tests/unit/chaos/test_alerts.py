@@ -1,4 +1,4 @@
-"""How alerts that are caused are watched, and what is kept of them."""
+"""How the alerts caused by a trial are recorded."""
 
 import yaml
 
@@ -18,7 +18,7 @@ def told(*alerts):
     return [{"labels": {"alertname": name, **labels}, "state": state} for name, state, labels in alerts]
 
 
-def test_what_is_seen_first_and_when_it_ends_is_noted():
+def test_the_times_of_firing_and_resolving_are_recorded():
     watch = Watch("http://127.0.0.1:1")
     for at, alerts in (
         (1, []),
@@ -33,7 +33,7 @@ def test_what_is_seen_first_and_when_it_ends_is_noted():
     assert (watch.state(REDIS), watch.state(EDGE)) == ("", FIRING)
 
 
-def test_what_is_measured_again_replaces_what_was(tmp_path):
+def test_a_new_measurement_replaces_the_old_one(tmp_path):
     path = tmp_path / "measured.json"
     first = Measured("KafkaAway", "stop kafka", 12.0, 132.0, 8.0, 400)
     other = Measured("ServiceDown edge", "kill edge", 5.0, 65.0, None, 400)
@@ -49,7 +49,7 @@ def test_what_is_measured_again_replaces_what_was(tmp_path):
     ]
 
 
-def test_every_trial_names_alerts_that_there_are_and_faults_that_can_be_made():
+def test_every_trial_names_existing_alerts_and_possible_faults():
     found = trials("", yaml.safe_load(TRIALS.read_text()))
     causes = [cause for each in found.values() for cause in each]
     assert {wanted.name for cause in causes for wanted in cause.alerts} <= set(ALERTS)
@@ -57,7 +57,7 @@ def test_every_trial_names_alerts_that_there_are_and_faults_that_can_be_made():
     assert list(trials("kafka,edge", yaml.safe_load(TRIALS.read_text()))) == ["kafka", "edge"]
 
 
-def test_the_runbooks_have_what_was_measured_and_say_the_rest():
+def test_the_runbooks_have_the_measured_table():
     page = (CHECKOUT / "docs" / "runbooks.md").read_text()
     found = measured.load(KEPT)
     assert measured.table(found) in page

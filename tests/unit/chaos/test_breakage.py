@@ -1,4 +1,4 @@
-"""The faults of a soak: when they fall, on whom, and that what is broken is put right."""
+"""The faults of a soak: their times and targets, and that they are reverted."""
 
 import asyncio
 import functools
@@ -14,7 +14,7 @@ from chaos.commands import FaultNotMade
 
 @pytest.fixture
 def commands(monkeypatch):
-    """What was asked of the stack, in order, instead of being done."""
+    """Record the commands on the stack instead of running them."""
     asked = []
 
     async def command(*words):
@@ -26,7 +26,7 @@ def commands(monkeypatch):
 
 @pytest.fixture
 def patroni(monkeypatch):
-    """Two members of PostgreSQL; the first does not answer, the second says who leads."""
+    """Serve Patroni's API of two members; the first does not answer, the second names the leader."""
 
     def answer(request):
         if request.url.host == "127.1.1.1":
@@ -39,11 +39,11 @@ def patroni(monkeypatch):
     return ["127.1.1.1:8008", "127.1.1.2:8008"]
 
 
-def test_a_seed_draws_the_same_faults_again_and_another_draws_others():
+def test_a_seed_determines_the_faults():
     assert draw(7, within_s=60, kills=5) == draw(7, within_s=60, kills=5) != draw(8, within_s=60, kills=5)
 
 
-def test_every_store_and_the_wanted_number_of_replicas_break_in_order_of_time():
+def test_every_store_and_the_chosen_number_of_replicas_fail_in_order_of_time():
     faults = draw(7, within_s=60, kills=5)
     assert [each.after_s for each in faults] == sorted(each.after_s for each in faults)
     assert all(0 < each.after_s <= 60 for each in faults)
@@ -51,19 +51,19 @@ def test_every_store_and_the_wanted_number_of_replicas_break_in_order_of_time():
     assert sum(each.target in breakage.REPLICAS for each in faults) == 5
 
 
-async def test_the_leader_is_whoever_leads_when_it_happens(commands, patroni):
+async def test_the_leader_is_looked_up_when_the_fault_is_injected(commands, patroni):
     await breakage.run([Fault(0, LEADER, "kill", 0)], patroni, lambda _: None)
     assert commands == [("kill", "postgres-1"), ("start", "postgres-1")]
 
 
-async def test_nobody_is_killed_when_nobody_says_who_leads(commands, patroni, monkeypatch):
+async def test_without_a_known_leader_nothing_is_killed(commands, patroni, monkeypatch):
     monkeypatch.setattr(breakage, "LEADER_LIMIT_S", 0)
     with pytest.raises(FaultNotMade, match=r"127\.1\.1\.1:8008"):
         await breakage.run([Fault(0, LEADER, "kill", 0)], patroni[:1], lambda _: None)
     assert commands == []
 
 
-async def test_what_is_broken_is_put_right_before_it_breaks_again(commands):
+async def test_a_fault_is_reverted_before_it_is_injected_again(commands):
     twice = [Fault(0, "orders-0", "kill", 0.05), Fault(0.01, "orders-0", "kill", 0)]
     await breakage.run([*twice, Fault(0.02, "kafka", "stop", 0)], [], lambda _: None)
     of_orders = [action for action, target in commands if target == "orders-0"]
@@ -71,7 +71,7 @@ async def test_what_is_broken_is_put_right_before_it_breaks_again(commands):
     assert commands.index(("stop", "kafka")) < len(commands) - 2
 
 
-async def test_a_fault_that_cannot_be_made_ends_the_run_with_what_did_not_happen(monkeypatch):
+async def test_a_fault_that_cannot_be_injected_ends_the_run_with_its_name(monkeypatch):
     happened = []
 
     async def command(*words):
@@ -87,12 +87,12 @@ async def test_a_fault_that_cannot_be_made_ends_the_run_with_what_did_not_happen
     assert ("stop", "kafka") not in happened
 
 
-async def test_a_command_that_fails_is_a_fault_that_was_not_made():
+async def test_a_failed_command_is_a_fault_that_was_not_injected():
     with pytest.raises(FaultNotMade, match="x y did not happen: no such part"):
         await breakage._command(sys.executable, "-c", "import sys; sys.exit('no such part')", "x", "y")
 
 
-async def test_a_soak_that_is_broken_off_puts_right_what_it_broke(commands):
+async def test_an_interrupted_soak_reverts_its_faults(commands):
     running = asyncio.create_task(breakage.run([Fault(0, "redis", "stop", 60)], [], lambda _: None))
     await asyncio.sleep(0.05)
     running.cancel()

@@ -1,4 +1,4 @@
-"""Each promise is broken once by hand; the verdicts must name exactly that."""
+"""Each guarantee is violated once; the verdicts must name exactly that one."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ CONFIRMED, PENDING = order_pb2.Order.CONFIRMED, order_pb2.Order.PENDING
 
 @pytest.fixture
 def facts():
-    """Two orders of one unit, one of them cancelled, all as it should be."""
+    """Return two orders of one unit, one of them cancelled, without a violation."""
     told = [
         AcknowledgedOrder("r1", "orders/1", CONFIRMED, {TEA: 1}),
         AcknowledgedOrder("r2", "orders/2", PENDING, {TEA: 1}),
@@ -36,77 +36,77 @@ def broken(facts):
     return [verdict.guarantee for verdict in verdicts(facts) if verdict.broken]
 
 
-def test_nothing_is_broken_when_all_is_as_it_should_be(facts):
+def test_a_sound_history_has_no_violation(facts):
     assert broken(facts) == []
 
 
-def test_a_lost_order_is_seen(facts):
+def test_a_lost_order_is_a_violation(facts):
     orders = {"orders/2": facts.orders["orders/2"]}
     assert "acknowledged orders are stored" in broken(replace(facts, orders=orders))
 
 
-def test_a_second_order_for_one_request_is_seen(facts):
+def test_a_second_order_for_one_request_is_a_violation(facts):
     facts.memory.doubled.append("orders/1 was answered as orders/3")
     assert broken(facts) == ["one request is one order"]
 
 
-def test_an_order_with_other_lines_than_asked_for_is_seen(facts):
+def test_an_order_with_wrong_lines_is_a_violation(facts):
     facts.orders["orders/2"] = StoredOrder("orders/2", "CANCELLED", 2, {TEA: 2})
     assert broken(facts) == ["one request is one order"]
 
 
-def test_a_confirmed_order_that_was_rejected_after_all_is_seen(facts):
+def test_a_confirmed_order_that_ends_rejected_is_a_violation(facts):
     facts.orders["orders/1"] = StoredOrder("orders/1", "REJECTED", 1, {TEA: 1})
     assert "every order reached a legal state" in broken(facts)
 
 
-def test_an_order_that_stays_pending_is_seen(facts):
+def test_an_order_that_stays_pending_is_a_violation(facts):
     facts.memory.cancelled.clear()
     facts.orders["orders/2"] = StoredOrder("orders/2", "PENDING", 1, {TEA: 1})
     assert broken(facts) == ["every order reached a legal state"]
 
 
-def test_a_change_without_its_event_is_seen(facts):
+def test_a_change_without_its_event_is_a_violation(facts):
     facts.events.versions["orders/2"] = [1]
     assert broken(facts) == ["every change is published"]
 
 
-def test_events_out_of_order_are_seen(facts):
+def test_events_out_of_order_are_a_violation(facts):
     facts.events.versions["orders/2"] = [2, 1]
     assert broken(facts) == ["events of an order are in order"]
 
 
-def test_stock_that_does_not_add_up_is_seen(facts):
+def test_stock_that_does_not_add_up_is_a_violation(facts):
     facts.stock[TEA] = StockNow(on_hand=10, available=10, held=0, sold=1)
     assert broken(facts) == ["on hand = available + held + sold"]
 
 
-def test_oversold_stock_is_seen(facts):
+def test_oversold_stock_is_a_violation(facts):
     facts.stock[TEA] = StockNow(on_hand=0, available=-1, held=0, sold=1)
     assert broken(facts) == ["on hand = available + held + sold"]
 
 
-def test_stock_sold_to_nobody_is_seen(facts):
+def test_stock_sold_without_an_order_is_a_violation(facts):
     facts.stock[TEA] = StockNow(on_hand=10, available=8, held=0, sold=2)
     assert broken(facts) == ["sold units match the orders"]
 
 
-def test_a_hold_that_nobody_owns_is_seen(facts):
+def test_a_leaked_hold_is_a_violation(facts):
     facts.stock[TEA] = StockNow(on_hand=10, available=8, held=1, sold=1)
     assert broken(facts) == ["sold units match the orders"]
 
 
-def test_a_buyer_without_an_answer_is_seen(facts):
+def test_a_buyer_without_a_response_is_a_violation(facts):
     facts.memory.given_up.append("r3: UNAVAILABLE")
     assert broken(facts) == ["every buyer got a final response"]
 
 
-def test_a_repeat_or_a_cancellation_without_an_answer_is_seen(facts):
+def test_a_replay_or_cancel_without_a_response_is_a_violation(facts):
     facts.memory.unanswered.append("orders/1 placed again: UNAVAILABLE")
     assert broken(facts) == ["every buyer got a final response"]
 
 
-def test_orders_that_stop_for_longer_than_promised_are_seen(facts):
+def test_a_gap_longer_than_the_recovery_limit_is_a_violation(facts):
     facts.memory.acknowledge(AcknowledgedOrder("r1", "orders/1", CONFIRMED, {TEA: 1}), at_s=10.0)
     facts.memory.acknowledge(AcknowledgedOrder("r2", "orders/2", PENDING, {TEA: 1}), at_s=129.0)
     assert broken(facts) == []
@@ -115,5 +115,5 @@ def test_orders_that_stop_for_longer_than_promised_are_seen(facts):
 
 
 @pytest.mark.parametrize("counted", [{}, {TEA: 2}, {TEA: 1, "products/pot": 1}])
-def test_a_count_of_sold_units_that_is_not_the_orders_is_seen(facts, counted):
+def test_a_wrong_count_of_sold_units_is_a_violation(facts, counted):
     assert broken(replace(facts, counted=counted)) == ["the count of sold units matches the orders"]

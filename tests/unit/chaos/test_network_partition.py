@@ -1,4 +1,4 @@
-"""The command that cuts the network: what it is told, and the rules that it makes of it."""
+"""The command that partitions the network: its arguments, and the packet filter's rules."""
 
 import argparse
 from pathlib import Path
@@ -31,19 +31,19 @@ PROCESSES = [
 ]
 
 
-def test_a_service_is_every_replica_with_its_sidecar_and_a_replica_is_that_one():
+def test_a_service_means_all_its_replicas_with_sidecars():
     assert side("orders", PROCESSES).names == ("orders-0", "orders-0-envoy", "orders-1")
     assert side("orders-0", PROCESSES).names == ("orders-0", "orders-0-envoy")
     assert side("postgres, mesh", PROCESSES).names == ("mesh", "postgres-0")
 
 
 @pytest.mark.parametrize("text", ["", ",", "order", "kafka", "orders,kafka"])
-def test_a_side_that_is_nobody_is_refused_with_who_there_is(text):
+def test_an_unknown_side_is_rejected_with_the_known_ones(text):
     with pytest.raises(NoSuchPart, match="orders-0-envoy"):
         side(text, PROCESSES)
 
 
-def test_nothing_is_cut_off_from_itself():
+def test_the_sides_may_not_overlap():
     with pytest.raises(NoSuchPart, match="orders-0, orders-0-envoy cannot be on both sides"):
         apart(side("orders", PROCESSES), side("orders-0", PROCESSES))
 
@@ -56,7 +56,7 @@ def drops(script):
     return [line.strip() for line in script.splitlines() if line.endswith("drop")]
 
 
-def test_what_either_side_sends_is_dropped_where_it_leaves_and_where_it_arrives():
+def test_packets_of_both_sides_are_dropped_on_output_and_input():
     script = made(partition(), network=16, cgroup=CGROUP)
     of_orders, of_postgres = (
         f'socket cgroupv2 level 2 "unified/order-system-16/{n}"' for n in ("orders-1", "postgres-0")
@@ -75,7 +75,7 @@ def test_one_way_drops_only_what_the_first_side_sends():
     assert [("orders-1" in line, "daddr" in line) for line in one_way] == [(True, True), (False, False)]
 
 
-def test_a_loss_takes_so_many_of_a_hundred():
+def test_a_loss_is_a_percentage_of_packets():
     assert all("numgen random mod 100 < 30 drop" in line
                for line in drops(made(partition(loss_percent=30), network=16, cgroup=CGROUP)))  # fmt: skip
 
@@ -87,29 +87,29 @@ def test_every_element_of_both_sides_is_renewed_at_once():
 
 
 @pytest.mark.parametrize("how", [{"loss_percent": 0}, {"loss_percent": 101}, {"loss_percent": 30, "delay_ms": 5}])
-def test_what_cannot_be_had_is_refused(how):
+def test_contradictory_options_are_rejected(how):
     with pytest.raises(ValueError, match="loss"):
         partition(**how)
 
 
 @pytest.mark.parametrize("name", ["", "x; flush ruleset", "X", "a" * 41])
-def test_a_name_that_is_more_than_a_name_is_refused(name):
+def test_a_name_with_nftables_syntax_is_rejected(name):
     with pytest.raises(ValueError, match="name"):
         Partition(name, side("orders", PROCESSES), side("postgres", PROCESSES))
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("20s", 20), ("200ms", 0.2), ("2m", 120), ("1.5s", 1.5), ("7", 7)])
-def test_lengths_of_time_are_understood_as_people_write_them(text, seconds):
+def test_durations_are_parsed(text, seconds):
     assert command.length(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "s", "-1s", "1h", "nan", "1e9s", "9999999"])
-def test_other_lengths_are_refused(text):
+def test_invalid_durations_are_rejected(text):
     with pytest.raises(argparse.ArgumentTypeError):
         command.length(text)
 
 
 @pytest.mark.parametrize("text", ["0", "101%", "-5", "x"])
-def test_other_losses_are_refused(text):
+def test_invalid_losses_are_rejected(text):
     with pytest.raises(argparse.ArgumentTypeError):
         command.percent(text)

@@ -1,4 +1,4 @@
-"""What is read after an experiment, while a store is away."""
+"""Reading the final state after an experiment, while a store may be down."""
 
 import asyncpg
 import grpc
@@ -30,17 +30,17 @@ def reading(*answers):
     return read
 
 
-async def test_a_store_that_comes_back_is_read():
+async def test_a_store_that_returns_is_read():
     assert await reading(ConnectionRefusedError(), Away(grpc.StatusCode.UNAVAILABLE), 7)() == 7
 
 
-async def test_a_store_that_stays_away_ends_with_one_sentence(monkeypatch):
+async def test_a_store_that_stays_down_ends_with_one_sentence(monkeypatch):
     monkeypatch.setattr(truth, "AWAY_LIMIT_S", 0.05)
     with pytest.raises(truth.NotRead, match=r"the stock was not read within 0.05 s: UNAVAILABLE: no host left"):
         await reading(Away(grpc.StatusCode.UNAVAILABLE))()
 
 
-async def test_what_waiting_does_not_mend_is_raised_at_once():
+async def test_permanent_errors_are_raised_at_once():
     with pytest.raises(Away):
         await reading(Away(grpc.StatusCode.PERMISSION_DENIED), 7)()
 
@@ -60,7 +60,7 @@ async def test_every_read_of_postgresql_waits_for_it_within_a_limit(monkeypatch,
         await read("postgresql://nowhere")
 
 
-async def test_the_stock_is_read_until_what_was_cancelled_is_back(monkeypatch):
+async def test_the_stock_is_read_until_cancelled_units_are_released(monkeypatch):
     reads = [truth.StockNow(10, 7, 0, 3), truth.StockNow(10, 7, 1, 2), truth.StockNow(10, 8, 0, 2)]
 
     async def stock_at(_address, _metadata):
@@ -76,7 +76,7 @@ async def test_the_stock_is_read_until_what_was_cancelled_is_back(monkeypatch):
     assert reads == []
 
 
-async def test_stock_that_does_not_settle_is_told_as_it_is(monkeypatch):
+async def test_stock_that_does_not_settle_is_returned_as_it_is(monkeypatch):
     async def stock_at(_address, _metadata):
         return {"products/tea": truth.StockNow(10, 7, 0, 3)}
 

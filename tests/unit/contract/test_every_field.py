@@ -1,8 +1,8 @@
 """
-Every field of every request reaches a use case: with another value in it, something else is asked for.
+Every field of every request reaches a use case: another value in it changes the call.
 
-The servicers are the real ones; behind them is a port that tells what it was asked. What of it can be seen from outside
-is in tests/integration/test_answers.py.
+The servicers are the real ones, on ports that record their calls. Effects that are visible from outside are tested in
+tests/integration/test_answers.py.
 """
 
 import uuid
@@ -31,11 +31,11 @@ METHODS = {
 
 
 class Asked(BaseException):
-    """What a use case was asked; no servicer takes it for an error of its own."""
+    """The arguments of a use case; not an `Exception`, so that no servicer handles it."""
 
 
 class Port:
-    """Tells by raising it whatever is asked of it."""
+    """A port that raises the arguments of any call."""
 
     def __getattr__(self, name):
         def ask(*asked, **named):
@@ -45,7 +45,7 @@ class Port:
 
 
 class OfOneOrder(Port):
-    """There is an order, which is looked at before it is watched."""
+    """A port with one order, which is read before it is watched."""
 
     async def get(self, who, order_id):
         if order_id == uuid.UUID(ONE):
@@ -96,7 +96,7 @@ def named(collection="orders"):
 
 MOVE = {**named(), "request_id": ("a", "b"), "etag": ('"a"', '"b"')}
 PRODUCT = {"name": ("products/tea", "products/mug")}
-# Of each field two values.
+# Two values for each field.
 FIELDS = {
     "CreateOrder": {"order": (order(), order("products/mug")), "request_id": ("a", "b")},
     "GetOrder": named(),
@@ -132,7 +132,7 @@ def test_every_method_and_every_field_has_a_row():
 
 
 async def asked_by(method, **fields):
-    """What a request with these fields asks of a use case."""
+    """Return the arguments of the use case for a request with these fields."""
     request = symbol_database.Default().GetSymbol(method.input_type.full_name)(**fields)
     port = OfOneOrder() if method.server_streaming else Port()
     (servicer,) = (each for each in servicers(port) if method.name in vars(type(each)))
@@ -148,7 +148,7 @@ async def asked_by(method, **fields):
 
 
 @pytest.mark.parametrize(("name", "field"), [(name, field) for name, fields in FIELDS.items() for field in fields])
-async def test_another_value_asks_for_something_else(name, field):
+async def test_every_field_reaches_the_use_case(name, field):
     first, second = FIELDS[name][field]
     usual = {other: values[0] for other, values in FIELDS[name].items() if other != field}
     told = [await asked_by(METHODS[name], **usual, **{field: value}) for value in (first, second)]

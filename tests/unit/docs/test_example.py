@@ -1,4 +1,4 @@
-"""The example of docs/internal-services.md: it is the file that runs, and does what the page says of it."""
+"""The example of docs/internal-services.md is the program in the repository, and behaves as the page says."""
 
 import importlib.util
 import re
@@ -24,7 +24,7 @@ def loaded():
 
 
 class Orders(order_service_pb2_grpc.OrderServiceServicer):
-    """Gives the answers it was told to, and keeps what it was asked."""
+    """Returns the given responses and records the requests."""
 
     def __init__(self, *answers):
         self.answers, self.asked, self.customers = list(answers), [], []
@@ -54,7 +54,7 @@ def refusal(code, reason, wait_ms=0):
 
 @pytest.fixture
 def serve():
-    """Serves answers at a port of its own; gives the stub and the servicer."""
+    """Serve responses on a free port; yield the stub and the servicer."""
     opened = []
 
     def start(*answers):
@@ -72,12 +72,12 @@ def serve():
         close()
 
 
-def test_the_page_shows_the_program_that_runs():
+def test_the_page_contains_the_program():
     page = (CHECKOUT / "docs" / "internal-services.md").read_text()
     assert re.findall(r"```python\n(.*?)```", page, re.DOTALL) == [EXAMPLE.read_text()]
 
 
-def test_what_may_be_repeated_is_repeated_as_the_answer_says(serve, monkeypatch):
+def test_retryable_errors_are_retried_after_the_given_delay(serve, monkeypatch):
     example, waited = loaded(), []
     monkeypatch.setattr(example.time, "sleep", waited.append)
     stub, orders = serve(
@@ -95,7 +95,7 @@ def test_what_may_be_repeated_is_repeated_as_the_answer_says(serve, monkeypatch)
     ("code", "reason", "asked"),
     [(code_pb2.FAILED_PRECONDITION, "OUT_OF_STOCK", 1), (code_pb2.UNAVAILABLE, "DATABASE_UNAVAILABLE", 3)],
 )
-def test_a_refusal_is_not_repeated_and_nothing_is_repeated_for_ever(serve, monkeypatch, code, reason, asked):
+def test_permanent_errors_are_not_retried_and_retries_are_bounded(serve, monkeypatch, code, reason, asked):
     example = loaded()
     monkeypatch.setattr(example.time, "sleep", lambda _: None)
     stub, orders = serve(*[refusal(code, reason)] * 3)

@@ -1,4 +1,4 @@
-"""What the pages for people promise is there."""
+"""Links, commands and log events on the pages exist."""
 
 import re
 import subprocess
@@ -12,7 +12,7 @@ PAGES = [*CHECKOUT.glob("*.md"), *(CHECKOUT / "docs").rglob("*.md")]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
-def test_every_link_to_a_file_leads_to_one(page):
+def test_every_link_to_a_file_resolves(page):
     links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())
     assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
 
@@ -24,7 +24,7 @@ def test_every_command_that_a_page_names_is_a_target(page):
     assert named <= targets
 
 
-def test_every_decision_says_what_why_and_what_would_change_it_and_is_in_the_index():
+def test_every_decision_is_complete_and_in_the_index():
     decisions = sorted((CHECKOUT / "docs" / "decisions").glob("0*.md"))
     assert len({page.name[:4] for page in decisions}) == len(decisions)
     index = (CHECKOUT / "docs" / "decisions" / "README.md").read_text()
@@ -49,7 +49,7 @@ def test_the_hooks_of_a_commit_download_nothing():
 GREPPED = re.compile(r"grep (?:-E )?'?([a-z|_]+_[a-z|_]+)")
 
 
-def test_every_log_event_that_a_page_looks_for_is_logged():
+def test_every_log_event_on_a_page_exists():
     pages = [*(CHECKOUT / "docs").glob("*.md"), CHECKOUT / "k8s/README.md"]
     sources = "".join(
         path.read_text()

@@ -1,4 +1,4 @@
-"""One table of reasons (protos/reasons.yaml): what the code raises, what the contract names, what the shop repeats."""
+"""protos/reasons.yaml lists the reasons that the code raises, the contract names and the shop retries."""
 
 import ast
 import re
@@ -17,7 +17,7 @@ TOLD = reasons.read()
 INSIDE = yaml.safe_load(reasons.TABLE.read_text())["inside"]
 SOURCES = [path for folder in ("orders_svc", "inventory_svc", "runtime") for path in (CHECKOUT / folder).rglob("*.py")]
 CODES = {each.__name__: status._CODES[each].name for each in status._CODES}
-# Words in capitals that are no reasons: codes, forms, settings, and what the reconciliation calls a difference.
+# Words in capitals that are not reasons: codes, formats, settings, and kinds of discrepancies.
 OTHERS = {*reasons.HTTP, "UPPER_SNAKE_CASE", "ENUM_VALUE_PREFIX", "HOLD_NOT_COMMITTED", "OIDC_ISSUER", "OIDC_CLIENT_ID"}
 
 
@@ -39,14 +39,14 @@ TEXTS = {
 
 
 def code_of(name):
-    """The code of an error's class, by its bases; None for what is no error."""
+    """Return the gRPC code of an error class, by its bases; None if it is not an error."""
     while name in BASES and name not in CODES:
         name = BASES[name]
     return CODES.get(name)
 
 
 def text_of(node):
-    """The text that is written here, itself or by the name of a constant."""
+    """Return the text of a literal or of a constant."""
     return node.value if isinstance(node, ast.Constant) else TEXTS.get(name_of(node), "")
 
 
@@ -91,7 +91,7 @@ def test_a_reason_has_one_code(reason, code):
 
 
 @pytest.mark.parametrize("reason", TOLD)
-def test_every_row_says_what_may_be_repeated_by_whom_and_what_it_means(reason):
+def test_every_row_states_meaning_and_retryability(reason):
     row = TOLD[reason]
     assert (
         {"code", "from", "repeat", "by", "means"}
@@ -104,15 +104,15 @@ def test_every_row_says_what_may_be_repeated_by_whom_and_what_it_means(reason):
 
 
 @pytest.mark.parametrize("reason", TOLD)
-def test_only_what_waiting_helps_may_be_repeated_as_it_is(reason):
-    """Of the conditions of one code only ABORTED has both kinds (AIP-194)."""
+def test_only_transient_codes_may_be_retried_unchanged(reason):
+    """Of the conditions of one code only ABORTED has both retryable and permanent ones (AIP-194)."""
     row = TOLD[reason]
     if row["code"] != "ABORTED" and row["repeat"] != "token":
         passing = ("UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "CANCELLED", "INTERNAL")
         assert (row["repeat"] == "same") == (row["code"] in passing)
 
 
-def test_the_shop_repeats_exactly_what_may_be_repeated():
+def test_the_shop_retries_exactly_the_retryable_reasons():
     source = (CHECKOUT / "gateway" / "web" / "src" / "api" / "problem.ts").read_text()
     statuses = {int(each) for each in re.search(r"PASSING = new Set\(\[([^]]*)\]", source)[1].split(",")}
     named = set(re.findall(r'"(\w+)"', re.search(r"PASSING_REASONS = new Set\(\[([^]]*)\]", source)[1]))
@@ -121,7 +121,7 @@ def test_the_shop_repeats_exactly_what_may_be_repeated():
             assert (http in statuses or reason in named) == (row["repeat"] == "same"), (reason, http)
 
 
-def test_the_client_library_repeats_exactly_what_may_be_repeated():
+def test_the_client_library_retries_exactly_the_retryable_reasons():
     for reason, row in TOLD.items():
         may = row["repeat"] == "same"
         for http in reasons.statuses(row):
@@ -130,7 +130,7 @@ def test_the_client_library_repeats_exactly_what_may_be_repeated():
             assert repeats.after_code(row["code"], reason) == may, reason
 
 
-# What each document says of whole statuses and codes, in the sentence that begins so.
+# The sentence of each document that lists whole statuses and codes.
 SAID = {
     "web-clients.md": (r"^\| ([\d, ]+) \| retry with the same key", r"\d+", reasons.statuses),
     "internal-services.md": (r"([A-Z_, ]+ and [A-Z_]+) may be retried", r"[A-Z_]{2,}", lambda row: [row["code"]]),
@@ -138,11 +138,11 @@ SAID = {
 
 
 @pytest.mark.parametrize("page", SAID)
-def test_what_a_page_says_may_be_repeated_is_what_the_table_says(page):
+def test_retryable_codes_on_pages_match_the_table(page):
     sentence, words, told = SAID[page]
     said = set(re.findall(words, re.search(sentence, (CHECKOUT / "docs" / page).read_text(), re.MULTILINE)[1]))
     mixed = {409, "ABORTED"}
-    # Who hung up is told nothing.
+    # CANCELLED never reaches a caller.
     unseen = {499, "CANCELLED"}
     same, other = (
         {each for row in TOLD.values() if (row["repeat"] == "same") is may for each in told(row)}
@@ -152,7 +152,7 @@ def test_what_a_page_says_may_be_repeated_is_what_the_table_says(page):
     assert not said & {str(each) for each in other}
 
 
-def test_what_conflicts_the_pages_call_repeatable_are_those_of_the_table():
+def test_retryable_conflicts_on_pages_match_the_table():
     conflicts = {
         name: row["repeat"] for name, row in TOLD.items() if row["code"] == "ABORTED" and reasons.statuses(row)
     }
@@ -168,7 +168,7 @@ def test_what_conflicts_the_pages_call_repeatable_are_those_of_the_table():
     }
 
 
-def test_the_page_is_made_from_the_table():
+def test_the_page_is_generated_from_the_table():
     assert reasons.PAGE.read_text() == reasons.page(TOLD), "python -m tools.reasons"
 
 
@@ -180,7 +180,7 @@ def test_the_page_is_made_from_the_table():
     ],
     ids=lambda page: page.name,
 )
-def test_reasons_that_a_page_names_are_in_the_table(page):
+def test_reasons_on_pages_are_in_the_table(page):
     text = page.read_text()
     prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     told = "\n".join(re.findall(r"//(.*)", text)) if page.suffix == ".proto" else prose
@@ -188,5 +188,5 @@ def test_reasons_that_a_page_names_are_in_the_table(page):
     assert words - {*TOLD, *INSIDE} == set()
 
 
-def test_what_orders_passes_on_of_inventorys_words_is_its_own():
+def test_inventory_reasons_that_orders_returns_are_in_its_contract():
     assert {TOLD[reason]["from"] for reason in inventory_client.PASSED_ON} <= {"orders", "all"}

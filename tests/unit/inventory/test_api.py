@@ -1,4 +1,4 @@
-"""Requests and replies."""
+"""The gRPC API of inventory: requests and responses."""
 
 import uuid
 
@@ -52,7 +52,7 @@ class Inventory:
         return [Hold(order, (Line("mug", 2),), State.HELD, 3, 1_000) for order in orders if order != GONE]
 
     async def open_holds(self, *, cursor, limit):
-        """Every page but the last has a hold; the places are numbers."""
+        """Return open holds in pages: every page but the last has one; the tokens are numbers."""
         self.asked.append((cursor, limit))
         after = str(int(cursor) + 7)
         hold = Hold(str(uuid.UUID(int=int(cursor) + 1)), (Line("mug", 2),), State.HELD, 3, 1_000)
@@ -91,7 +91,7 @@ def hold_request(order=ORDER, quantity=2):
     return inventory_service_pb2.HoldStockRequest(order=f"orders/{order}", lines=[line])
 
 
-async def test_a_hold_tells_its_names_end_and_generation(api):
+async def test_a_hold_has_its_name_expiry_and_generation(api):
     hold = await api.HoldStock(hold_request(), Context())
     assert (hold.name, hold.order) == (f"holds/{ORDER}", f"orders/{ORDER}")
     assert hold.lines[0].product == "products/mug"
@@ -116,7 +116,7 @@ async def test_one_refusal_of_a_batch_does_not_fail_the_call(api, inventory):
     assert response.outcomes[0].error.code == 9
 
 
-async def test_a_batch_of_which_nothing_can_be_tried_fails_as_a_call_so_that_the_mesh_sees_it(api, inventory):
+async def test_a_batch_that_fails_entirely_fails_as_a_call(api, inventory):
     inventory.outcome = lambda basket: Rebuilding()
     request = inventory_service_pb2.BatchHoldStockRequest(requests=[hold_request(), hold_request()])
     with pytest.raises(Rebuilding):
@@ -124,7 +124,7 @@ async def test_a_batch_of_which_nothing_can_be_tried_fails_as_a_call_so_that_the
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 8])
-async def test_pages_miss_and_repeat_none(api, size):
+async def test_pages_have_every_product_once(api, size):
     found, token = [], ""
     while True:
         request = inventory_service_pb2.ListProductsRequest(page_size=size, page_token=token)
@@ -137,12 +137,12 @@ async def test_pages_miss_and_repeat_none(api, size):
     assert found == [f"products/{name}" for name in NAMES]
 
 
-async def test_a_page_that_has_all_that_is_left_has_none_after_it(api):
+async def test_the_last_page_has_no_token(api):
     page = await api.ListProducts(inventory_service_pb2.ListProductsRequest(page_size=len(NAMES)), Context())
     assert (len(page.products), page.next_page_token) == (len(NAMES), "")
 
 
-async def test_a_page_has_fifty_products_unless_asked_and_five_hundred_at_most(api, inventory, monkeypatch):
+async def test_a_page_has_50_products_by_default_and_500_at_most(api, inventory, monkeypatch):
     limits = []
 
     async def products(*, after, limit):
@@ -155,7 +155,7 @@ async def test_a_page_has_fifty_products_unless_asked_and_five_hundred_at_most(a
     assert limits == [(None, 51), (None, 2), (None, 501), (None, 501)]
 
 
-async def test_pages_of_holds_go_on_where_the_last_one_ended_and_have_an_end(api, inventory):
+async def test_pages_of_holds_continue_and_end(api, inventory):
     found, token = [], ""
     while True:
         page = await api.ListHolds(inventory_service_pb2.ListHoldsRequest(page_size=5, page_token=token), Context())
@@ -168,13 +168,13 @@ async def test_pages_of_holds_go_on_where_the_last_one_ended_and_have_an_end(api
     assert found == [f"holds/{uuid.UUID(int=number)}" for number in (1, 8, 15)]
 
 
-async def test_a_page_has_fifty_holds_unless_asked_and_five_hundred_at_most(api, inventory):
+async def test_a_page_has_50_holds_by_default_and_500_at_most(api, inventory):
     for size in (0, 1, 500, 501):
         await api.ListHolds(inventory_service_pb2.ListHoldsRequest(page_size=size), Context())
     assert inventory.asked == [("0", 50), ("0", 1), ("0", 500), ("0", 500)]
 
 
-async def test_a_token_of_products_is_none_of_holds(api, inventory):
+async def test_a_page_token_of_products_is_invalid_for_holds(api, inventory):
     page = await api.ListProducts(inventory_service_pb2.ListProductsRequest(page_size=1), Context())
     request = inventory_service_pb2.ListHoldsRequest(page_token=page.next_page_token)
     with pytest.raises(InvalidArgument) as refused:
@@ -184,7 +184,7 @@ async def test_a_token_of_products_is_none_of_holds(api, inventory):
     assert inventory.asked == []
 
 
-async def test_holds_of_orders_are_told_and_those_that_are_gone_left_out(api):
+async def test_existing_holds_of_orders_are_returned(api):
     request = inventory_service_pb2.BatchGetHoldsRequest(names=[f"holds/{ORDER}", f"holds/{GONE}"])
     response = await api.BatchGetHolds(request, Context())
     assert [(each.name, each.state) for each in response.holds] == [(f"holds/{ORDER}", inventory_pb2.Hold.HELD)]
@@ -197,12 +197,12 @@ async def test_a_hold_is_committed_or_released_by_its_name(api):
     assert (back.order, back.state) == (f"orders/{ORDER}", inventory_pb2.Hold.RELEASED)
 
 
-async def test_a_rebuild_is_of_the_generation_that_was_named(api, inventory):
+async def test_a_rebuild_replaces_the_named_generation(api, inventory):
     await api.RebuildStock(inventory_service_pb2.RebuildStockRequest(generation=7), Context())
     assert inventory.rebuilt == [7]
 
 
-async def test_a_batch_of_which_nothing_can_be_tried_fails_for_the_first_reason(api, inventory):
+async def test_a_batch_that_fails_entirely_has_the_first_error(api, inventory):
     reasons = iter([Rebuilding(), Unavailable("no Redis")])
     inventory.outcome = lambda basket: next(reasons)
     request = inventory_service_pb2.BatchHoldStockRequest(requests=[hold_request(), hold_request()])
@@ -210,7 +210,7 @@ async def test_a_batch_of_which_nothing_can_be_tried_fails_for_the_first_reason(
         await api.BatchHoldStock(request, Context())
 
 
-async def test_a_batch_of_which_something_can_be_tried_is_answered(api, inventory):
+async def test_a_batch_that_fails_partly_succeeds_as_a_call(api, inventory):
     outcomes = iter([Rebuilding(), Hold(ORDER, (Line("mug", 2),), State.HELD, 3, 1_000)])
     inventory.outcome = lambda basket: next(outcomes)
     request = inventory_service_pb2.BatchHoldStockRequest(requests=[hold_request(), hold_request()])
@@ -221,7 +221,7 @@ async def test_a_batch_of_which_something_can_be_tried_is_answered(api, inventor
 
 
 @pytest.mark.parametrize("token", ["x", "MSA=", "MiBtdWc=", "ÿ", "MSAuLi8uLg==", "MSBw!MDAz"])
-async def test_a_made_up_page_token_is_refused_by_its_field(api, token):
+async def test_a_forged_page_token_is_rejected_with_its_field(api, token):
     with pytest.raises(InvalidArgument) as refused:
         await api.ListProducts(inventory_service_pb2.ListProductsRequest(page_token=token), Context())
     assert refused.value.fields[0].field == "page_token"
@@ -246,7 +246,7 @@ async def test_only_operators_restock(api, inventory):
     assert inventory.received == []
 
 
-async def test_request_ids_belong_to_who_uses_them_and_a_repeat_is_told(api, inventory):
+async def test_request_ids_are_scoped_to_the_caller_and_replays_are_marked(api, inventory):
     request = inventory_service_pb2.RestockRequest(name="products/mug", quantity=1, request_id="r")
     replays = []
     for who in ("ada", "bob", "ada"):
@@ -257,7 +257,7 @@ async def test_request_ids_belong_to_who_uses_them_and_a_repeat_is_told(api, inv
     assert replays == [(None, None), (None, None), ("true", "200")]
 
 
-def test_a_basket_of_the_domain_is_what_the_request_says():
+def test_a_request_is_converted_to_a_basket():
     from inventory_svc.api import _basket
 
     assert _basket(hold_request()) == Basket(ORDER, (Line("mug", 2),))

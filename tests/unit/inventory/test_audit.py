@@ -1,4 +1,4 @@
-"""Regular work on the whole stock: it goes on whatever happens, and its numbers are those of the last look."""
+"""The periodic audit and pruning of the stock continue after errors, and the metrics are those of the last run."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ from runtime.errors import Unavailable
 
 
 class Stock:
-    """Answers what is in *answers*, one after the other; the loop is ended when there is no more."""
+    """Returns *answers* one after the other; cancels the loop after the last."""
 
     def __init__(self, *answers):
         self.answers = list(answers)
@@ -40,7 +40,7 @@ async def until_ended(work, stock):
         await task
 
 
-async def test_what_an_audit_finds_is_in_the_metrics():
+async def test_audit_results_are_in_the_metrics():
     await audit.audit(Stock(Audit(("mug", "pen"), 3, 4)))
     assert [each._value.get() for each in (audit.UNBALANCED, audit.LOW, audit.SHORT)] == [2, 3, 4]
     await audit.audit(Stock(Audit((), 0, 0)))
@@ -48,34 +48,34 @@ async def test_what_an_audit_finds_is_in_the_metrics():
 
 
 @pytest.mark.parametrize(("broken", "told"), [((), []), (("mug",), [["mug"]])])
-async def test_products_that_do_not_add_up_are_told(monkeypatch, broken, told):
+async def test_products_that_do_not_add_up_are_logged(monkeypatch, broken, told):
     said = []
     monkeypatch.setattr(audit.log, "error", lambda event, products: said.append(list(products)), raising=False)
     await audit.audit(Stock(Audit(broken, 0, 0)))
     assert said == told
 
 
-async def test_the_stock_is_looked_at_again_and_again_also_after_it_could_not_be():
+async def test_the_audit_repeats_also_after_an_error():
     stock = Stock(Unavailable("Redis does not answer"), Audit(("mug",), 0, 0), Audit((), 5, 0))
     await until_ended(audit.audit_regularly(stock, every_s=0), stock)
     assert (audit.UNBALANCED._value.get(), audit.LOW._value.get()) == (0, 5)
 
 
-async def test_forgetting_goes_on_also_after_it_could_not_be_done():
+async def test_pruning_repeats_also_after_an_error():
     stock = Stock(Unavailable("Redis does not answer"), Memory(1, 7, more=False), Memory(2, 5, more=False))
     await until_ended(audit.forget_regularly(stock, every_s=0), stock)
     assert audit.REMEMBERED._value.get() == 5
 
 
-async def test_what_is_left_to_forget_is_not_waited_for():
+async def test_pruning_continues_at_once_while_more_is_left():
     stock = Stock(Memory(9, 20, more=True), Memory(9, 11, more=True))
     await until_ended(audit.forget_regularly(stock, every_s=60), stock)
-    # It leaves Redis to others for a moment.
+    # It yields to other clients of Redis for a moment.
     assert stock.asked_at[2] - stock.asked_at[0] >= 0.03
 
 
 @pytest.mark.parametrize("nothing", [Memory(0, 2, more=False), Unavailable("Redis does not answer")])
-async def test_with_nothing_left_to_forget_the_next_look_is_after_the_whole_time(nothing):
+async def test_pruning_waits_the_interval_when_nothing_is_left(nothing):
     stock = Stock(nothing, nothing)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1):

@@ -1,4 +1,4 @@
-"""What becomes of order events, the good and the bad."""
+"""Processing of order events, valid and invalid."""
 
 import uuid
 
@@ -35,7 +35,7 @@ def event(state, order=ORDER, generation=1, lines=("mug",), held_in=0, quantity=
 
 
 class Inventory:
-    """Remembers what it was asked; *outcome* is what becomes of a sale, *back* of what is given back."""
+    """Records its calls; *outcome* is the outcome of commits, *back* that of releases."""
 
     def __init__(self):
         self.sold, self.returned, self.calls = [], [], []
@@ -81,11 +81,11 @@ def publisher():
 
 @pytest.fixture
 def events(inventory, publisher):
-    """What the service runs: the handler in its wrappers, without patience."""
+    """Return the handler in its wrappers, as the service runs it, without retries."""
     return consumers.order_events(OrderEvents(inventory), publisher, patience_s=0)
 
 
-async def test_confirmed_sells_and_cancelled_or_rejected_gives_back(events, inventory):
+async def test_confirmed_commits_and_cancelled_or_rejected_releases(events, inventory):
     cancelled, rejected = event(Order.CANCELLED, OTHER, 2, held_in=1), event(Order.REJECTED, OTHER, 0)
     await events([event(Order.CONFIRMED), cancelled, rejected])
     assert inventory.sold == [Sale(ORDER, (Line("mug", 2),), 1, 60_000)]
@@ -95,15 +95,15 @@ async def test_confirmed_sells_and_cancelled_or_rejected_gives_back(events, inve
     ]
 
 
-async def test_fulfilled_is_sold_first_whatever_was_missed(events, inventory):
-    """When it was confirmed is not told, but not before it was created."""
+async def test_fulfilled_commits_first_if_confirmed_was_missed(events, inventory):
+    """The event has no confirmation time; it was not before the creation."""
     await events([event(Order.FULFILLED)])
     assert inventory.sold == [Sale(ORDER, (Line("mug", 2),), 1, 50_000, handed_over=True)]
     assert inventory.calls == ["commit", "release"]
 
 
 @pytest.mark.parametrize("seconds", [-(10**15), 10**15])
-async def test_an_event_of_an_impossible_time_takes_effect_all_the_same(events, inventory, publisher, seconds):
+async def test_an_event_with_an_invalid_time_is_applied(events, inventory, publisher, seconds):
     changed = OrderEvent.FromString(event(Order.CONFIRMED).value)
     changed.occur_time.seconds = seconds
     await events([message(changed.SerializeToString())])
@@ -111,7 +111,7 @@ async def test_an_event_of_an_impossible_time_takes_effect_all_the_same(events, 
     assert 0 <= inventory.sold[0].at_ms <= 2**53
 
 
-async def test_pending_asks_for_nothing(events, inventory, publisher):
+async def test_pending_is_ignored(events, inventory, publisher):
     await events([event(Order.PENDING)])
     assert not inventory.sold + inventory.released + publisher.records
 
@@ -131,9 +131,7 @@ async def test_pending_asks_for_nothing(events, inventory, publisher):
         (event(Order.CONFIRMED, quantity=1_000_001), "a quantity out of its range"),
     ],
 )
-async def test_what_is_no_event_goes_to_the_dead_letters_and_the_next_is_processed(
-    events, inventory, publisher, bad, problem
-):
+async def test_invalid_events_are_dead_lettered_and_the_next_is_processed(events, inventory, publisher, bad, problem):
     await events([bad, event(Order.CONFIRMED, OTHER)])
     (dead,) = publisher.records
     assert (dead.topic, dead.key, dead.value) == (DEAD_EVENTS.name, bad.key, bad.value)
@@ -153,38 +151,38 @@ async def test_what_is_no_event_goes_to_the_dead_letters_and_the_next_is_process
         event(Order.CONFIRMED, generation=0),
     ],
 )
-async def test_what_is_just_within_the_limits_is_sold(events, inventory, publisher, good):
+async def test_an_event_at_its_limits_is_applied(events, inventory, publisher, good):
     await events([good])
     assert [sale.order for sale in inventory.sold] == [ORDER]
     assert publisher.records == []
 
 
-async def test_a_return_that_cannot_take_effect_is_a_dead_letter(events, inventory, publisher):
+async def test_a_release_with_a_permanent_error_is_a_dead_letter(events, inventory, publisher):
     inventory.back = lambda back: Internal("a script failed") if back.order == ORDER else HoldGone(back.order)
     await events([event(Order.CANCELLED), event(Order.CANCELLED, OTHER)])
     assert [record.headers["error"] for record in publisher.records] == ["a script failed"]
 
 
-async def test_a_return_that_has_to_wait_makes_the_batch_come_again(events, inventory):
+async def test_a_release_with_a_transient_error_redelivers_the_batch(events, inventory):
     inventory.back = lambda back: Rebuilding()
     with pytest.raises(Rebuilding):
         await events([event(Order.CANCELLED)])
 
 
-async def test_a_batch_whose_dead_letter_is_not_taken_comes_again(events, publisher):
+async def test_a_batch_whose_dead_letter_is_not_published_is_redelivered(events, publisher):
     publisher.down = True
     with pytest.raises(Unavailable):
         await events([message(b"\xff")])
 
 
 @pytest.mark.parametrize("outcome", [HoldReleased(ORDER, "x"), HoldSettled(ORDER, "x"), HoldGone(ORDER)])
-async def test_an_old_event_of_an_order_that_moved_on_is_no_fault(events, inventory, publisher, outcome):
+async def test_a_stale_event_of_an_order_is_ignored(events, inventory, publisher, outcome):
     inventory.outcome = lambda sale: outcome
     await events([event(Order.CONFIRMED)])
     assert publisher.records == []
 
 
-async def test_a_product_that_nobody_listed_is_a_dead_letter(events, inventory, publisher):
+async def test_an_unknown_product_is_a_dead_letter(events, inventory, publisher):
     inventory.outcome = lambda sale: UnknownProduct("mug")
     await events([event(Order.CONFIRMED)])
     assert "products/mug" in publisher.records[0].headers["error"]
@@ -196,7 +194,7 @@ async def test_an_event_of_a_generation_that_never_began_is_a_dead_letter(events
     assert "never began" in publisher.records[0].headers["error"]
 
 
-async def test_an_event_that_fails_whenever_it_comes_is_put_aside_alone(events, inventory, publisher):
+async def test_a_permanently_failing_event_is_dead_lettered_alone(events, inventory, publisher):
     def fail_for_one(sale):
         if sale.order == ORDER:
             raise Internal("a script failed")
@@ -208,21 +206,21 @@ async def test_an_event_that_fails_whenever_it_comes_is_put_aside_alone(events, 
     assert inventory.released == [OTHER]
 
 
-async def test_a_rebuild_makes_the_batch_come_again(events, inventory):
+async def test_a_rebuild_redelivers_the_batch(events, inventory):
     inventory.outcome = lambda sale: Rebuilding()
     with pytest.raises(Rebuilding):
         await events([event(Order.CONFIRMED), event(Order.CANCELLED, OTHER)])
     assert inventory.released == []
 
 
-def test_a_batch_is_sorted_by_what_it_asks_for():
+def test_a_batch_is_grouped_by_operation():
     batch = sort([event(Order.CONFIRMED), message(b"\xff"), event(Order.CANCELLED, OTHER)])
     assert [sale.order for _, sale in batch.sales] == [ORDER]
     assert [back.order for _, back in batch.returns] == [OTHER]
     assert len(batch.dead) == 1
 
 
-def test_the_generation_travels_with_the_sale():
+def test_the_generation_is_passed_with_the_commit():
     assert read(event(Order.CONFIRMED, generation=7)).stock_generation == 7
     with pytest.raises(InvalidArgument):
         read(message(b""))

@@ -1,4 +1,4 @@
-"""The fake stock keeps the ports' promises, so that tests on it mean something."""
+"""The fake stock passes the ports' test suite, so that tests on it are meaningful."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""How full Redis is, by what it says itself."""
+"""Used memory and availability of Redis, from its own statistics."""
 
 import asyncio
 import math
@@ -11,16 +11,16 @@ from inventory_svc.fullness import ratio
 
 
 @pytest.mark.parametrize(("used", "limit", "full"), [(128, 256, 0.5), (300, 256, 300 / 256), (0, 256, 0)])
-def test_the_part_of_its_memory_that_redis_takes(used, limit, full):
+def test_used_memory_is_a_share_of_the_limit(used, limit, full):
     assert ratio({"used_memory": used, "maxmemory": limit}) == full
 
 
-def test_without_a_limit_nothing_can_be_full():
+def test_without_a_limit_the_share_is_0():
     assert math.isnan(ratio({"used_memory": 5, "maxmemory": 0}))
     assert math.isnan(ratio({"used_memory": 5}))
 
 
-async def test_whether_redis_answers_is_told_of_the_last_look_and_the_looking_goes_on(monkeypatch):
+async def test_redis_up_is_that_of_the_last_probe_and_probing_continues(monkeypatch):
     said, looks = [], []
 
     class Redis:

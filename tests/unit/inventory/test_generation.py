@@ -1,4 +1,4 @@
-"""What a replica may work on."""
+"""The generation that a replica works on."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def current():
     return CurrentGeneration()
 
 
-def test_at_first_there_is_nothing_to_work_on(current):
+def test_at_first_there_is_no_generation(current):
     assert (current.position, current.accepted, current.retired) == (None, False, 0)
     assert not current.doubted.is_set()
     with pytest.raises(Rebuilding):
@@ -25,7 +25,7 @@ def test_a_generation_begins_before_its_first_event():
     assert Position(3) == Position(3, 0)
 
 
-def test_what_is_adopted_is_accepted_unless_it_is_said_not_to_be(current):
+def test_an_adopted_generation_is_accepted_by_default(current):
     current.adopt(Position(3, 7))
     assert (current.number, current.known(), current.accepted) == (3, Position(3, 7), True)
     current.require_accepted()
@@ -35,13 +35,13 @@ def test_what_is_adopted_is_accepted_unless_it_is_said_not_to_be(current):
         current.require_accepted()
 
 
-def test_behind_a_fence_it_is_read_but_nothing_held(current):
+def test_a_fenced_generation_serves_reads_and_no_holds(current):
     current.adopt(Position(3))
     current.fence()
     assert (current.number, current.accepted) == (3, False)
 
 
-def test_what_is_withdrawn_is_gone_and_why_is_told_until_something_is_adopted(current):
+def test_a_withdrawn_generation_raises_its_reason_until_the_next_is_adopted(current):
     current.adopt(Position(3))
     current.withdraw(Unavailable("no Redis"))
     assert (current.position, current.accepted) == (None, False)
@@ -55,7 +55,7 @@ def test_what_is_withdrawn_is_gone_and_why_is_told_until_something_is_adopted(cu
         current.known()
 
 
-def test_the_highest_sequence_of_the_generation_counts(current):
+def test_the_highest_sequence_wins(current):
     current.advance(Position(3, 9))
     assert current.position is None
     current.adopt(Position(3, 7))
@@ -64,7 +64,7 @@ def test_the_highest_sequence_of_the_generation_counts(current):
     assert current.known() == Position(3, 9)
 
 
-def test_what_is_retired_stays_so_and_wakes_who_looks_after_it(current):
+def test_a_retired_generation_stays_retired_and_wakes_the_rebuilder(current):
     for generation in (4, 3):
         current.retire(generation)
     assert current.retired == 4

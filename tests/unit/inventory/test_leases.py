@@ -1,4 +1,4 @@
-"""Ending leases: the orders are asked first."""
+"""Expiry of leases: orders are asked first."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ async def ended(store, orders):
     return await Leases(store, orders, current, every_s=1).end_due()
 
 
-async def test_what_no_order_owns_is_given_back_and_the_rest_is_sold():
+async def test_expired_holds_without_an_order_are_released_and_others_committed():
     store, orders = DueHolds(["a", "b", "c"]), ScriptedOrders("b")
     assert await ended(store, orders) == 3
     assert store.sold == [Sale("b", (), 4)]
@@ -26,7 +26,7 @@ async def test_what_no_order_owns_is_given_back_and_the_rest_is_sold():
     assert orders.asked == [(["a", "b", "c"], 4)]
 
 
-async def test_nothing_is_given_back_while_orders_cannot_be_asked():
+async def test_nothing_is_released_while_orders_is_unavailable():
     store, orders = DueHolds(["a"]), ScriptedOrders()
     orders.down = True
     with pytest.raises(Unavailable):
@@ -40,14 +40,14 @@ async def test_orders_are_not_asked_when_nothing_is_due():
     assert orders.asked == []
 
 
-async def test_nothing_ends_while_the_stock_is_being_rebuilt():
+async def test_no_lease_ends_during_a_rebuild():
     store = DueHolds(["a"])
     assert await Leases(store, ScriptedOrders(), CurrentGeneration(), every_s=1).end_due() == 0
     assert store.expired == []
 
 
 class Rounds(DueHolds):
-    """Each round finds what is next in *found*, which may be that Redis does not answer; then it looks no more."""
+    """Each round returns the next entry of *found*, or raises if it is an error; then the loop is cancelled."""
 
     def __init__(self, *found):
         super().__init__(())
@@ -65,7 +65,7 @@ class Rounds(DueHolds):
 
 
 async def runs_through(store, *, every_s, within_s=10):
-    """Whether every round was made in time."""
+    """Return whether every round was made in time."""
     current = CurrentGeneration()
     current.adopt(Position(4))
     task = asyncio.create_task(Leases(store, ScriptedOrders(), current, every_s=every_s).run())
@@ -81,18 +81,18 @@ async def runs_through(store, *, every_s, within_s=10):
             await task
 
 
-async def test_where_holds_were_found_there_may_be_more_and_they_are_not_waited_for():
+async def test_after_expired_holds_the_next_round_is_at_once():
     store = Rounds(["a", "b"], ["c"])
     assert await runs_through(store, every_s=60)
     assert store.expired == ["a", "b", "c"]
 
 
-async def test_a_round_that_could_not_be_made_is_not_the_last():
+async def test_rounds_continue_after_an_error():
     store = Rounds(Unavailable("Redis does not answer"), ["a"])
     assert await runs_through(store, every_s=0)
     assert store.expired == ["a"]
 
 
 @pytest.mark.parametrize("nothing", [[], Unavailable("Redis does not answer")])
-async def test_where_nothing_was_found_the_next_round_is_after_the_whole_time(nothing):
+async def test_without_expired_holds_the_next_round_is_after_the_interval(nothing):
     assert not await runs_through(Rounds(nothing), every_s=60, within_s=0.2)

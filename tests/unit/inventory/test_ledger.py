@@ -1,4 +1,4 @@
-"""Entries of the ledger and events of the stock, as messages."""
+"""Entries of the ledger and stock events, as messages."""
 
 from typing import ClassVar
 
@@ -19,14 +19,14 @@ from runtime.errors import Unavailable
 from runtime.messaging.message import Message
 
 
-def test_compaction_keeps_receipts_that_differ_and_the_last_listing_of_a_product():
+def test_compaction_keeps_each_receipt_and_the_last_listing_of_a_product():
     receipts = [Receipt("ada r", "mug", 1), Receipt("ada r", "mug", 2), Receipt("bob r", "mug", 1)]
     assert len({ledger.key(wire.receipt_entry(each, 1)) for each in receipts}) == 3
     listing = catalogue.LISTINGS[0]
     assert ledger.key(wire.listing_entry(listing, 1)) == ledger.key(wire.listing_entry(listing, 2))
 
 
-def test_entries_come_back_as_they_were():
+def test_entries_survive_the_round_trip():
     for listing in catalogue.LISTINGS:
         assert wire.listing(wire.listing_entry(listing, 1).listing) == listing
     for receipt in catalogue.RECEIPTS:
@@ -39,7 +39,7 @@ def message(entry):
 
 
 def listed(**changes):
-    """A listing with something wrong with it."""
+    """Return a listing with one invalid field."""
     entry = wire.listing_entry(catalogue.LISTINGS[0], 1)
     for path, value in changes.items():
         *way, last = path.split("__")
@@ -57,7 +57,7 @@ def received(**changes):
     return entry
 
 
-def test_a_usable_entry_is_what_it_says():
+def test_a_valid_entry_is_parsed():
     assert usable(message(listed())) == (catalogue.LISTINGS[0], 1)
     assert usable(message(received())) == catalogue.RECEIPTS[0]
 
@@ -92,24 +92,24 @@ BAD = {
 
 
 @pytest.mark.parametrize("entry", BAD.values(), ids=BAD.keys())
-def test_what_cannot_be_used_is_set_aside_and_counted(entry):
+def test_invalid_entries_are_skipped_and_counted(entry):
     before = UNUSABLE._value.get()
     assert usable(message(entry)) is None
     assert UNUSABLE._value.get() == before + 1
 
 
 @given(st.binary(max_size=200))
-def test_no_value_makes_reading_raise(value):
+def test_no_value_makes_parsing_raise(value):
     usable(message(value))
 
 
-def test_what_earlier_versions_wrote_about_rebuilds_is_passed_over():
+def test_rebuild_entries_of_earlier_versions_are_skipped():
     before = UNUSABLE._value.get()
     assert usable(message(LedgerEntry(rebuild={"generation": 3}))) is None
     assert UNUSABLE._value.get() == before
 
 
-async def test_following_sets_aside_what_the_stock_refuses_and_goes_on():
+async def test_the_follower_skips_entries_that_the_stock_rejects():
     class Store:
         done: ClassVar = []
 
@@ -144,12 +144,12 @@ def test_a_stream_entry_becomes_an_event_with_the_stock_of_its_moment():
     assert event.changes[0].stock.available == 8
 
 
-def test_the_position_of_what_is_no_event_is_the_very_first():
+def test_the_position_of_an_invalid_event_is_zero():
     assert ledger._position(StockEvent(event_id="3-17").SerializeToString()) == Position(3, 17)
     assert ledger._position(b"\xff") == ledger._position(b"") == Position(0)
 
 
-def test_everybody_reads_the_ledger_in_one_order_and_it_does_not_grow_with_every_change():
+def test_the_ledger_has_one_partition_and_is_compacted():
     assert (LEDGER.partitions, LEDGER.compacted) == (1, True)
 
 
@@ -171,7 +171,7 @@ def written(publisher):
     return ledger.Ledger(publisher, "127.0.0.1:1", now_ms=lambda: 1500)
 
 
-async def test_what_came_in_and_what_is_listed_is_written_under_its_key(written, publisher):
+async def test_receipts_and_listings_are_written_under_their_keys(written, publisher):
     await written.record_receipts(catalogue.RECEIPTS[:2])
     await written.record_listings(catalogue.LISTINGS[:1], 7)
     assert [(each.topic, usable(message(each.value))) for each in publisher.records] == [
@@ -186,7 +186,7 @@ async def test_what_came_in_and_what_is_listed_is_written_under_its_key(written,
 
 @pytest.fixture
 def topics(monkeypatch):
-    """What Kafka has, by topic; and how it was read."""
+    """Record the contents of Kafka by topic, and how they were read."""
     found, asked = {}, []
 
     async def read_to_end(brokers, topic, **options):
@@ -198,7 +198,7 @@ def topics(monkeypatch):
     return found
 
 
-async def test_what_nobody_could_read_back_is_not_written(written, publisher):
+async def test_invalid_entries_are_not_written(written, publisher):
     for receipt in (Receipt("a" * 385, "mug", 1), Receipt("a", "mug", 0)):
         with pytest.raises(errors.InvalidArgument):
             await written.record_receipts([catalogue.RECEIPTS[0], receipt])
@@ -208,13 +208,13 @@ async def test_what_nobody_could_read_back_is_not_written(written, publisher):
     assert len(publisher.records) == 1
 
 
-async def test_the_whole_ledger_is_read_but_for_what_cannot_be_used(written, topics):
+async def test_the_whole_ledger_is_read_except_for_invalid_entries(written, topics):
     topics["stock_ledger"] = [message(received()), message(b"\xff"), message(listed())]
     assert await written.read() == [catalogue.RECEIPTS[0], (catalogue.LISTINGS[0], 1)]
     assert topics["asked"] == [("127.0.0.1:1", "stock_ledger", {"within_s": 30.0})]
 
 
-async def test_the_last_position_is_the_highest_of_the_last_events_of_any_partition(written, topics):
+async def test_the_last_position_is_the_maximum_over_all_partitions(written, topics):
     events = [StockEvent(event_id=each) for each in ("3-17", "4-2", "3-99")]
     topics["stock_events"] = [message(events[0]), message(events[1]), message(b"\xff"), message(events[2])]
     assert await written.last_position() == Position(4, 2)
@@ -223,7 +223,7 @@ async def test_the_last_position_is_the_highest_of_the_last_events_of_any_partit
     assert await written.last_position() == Position(0)
 
 
-async def test_following_stops_where_the_stock_cannot_be_reached(topics):
+async def test_the_follower_stops_when_the_stock_is_unreachable(topics):
     class Store:
         async def receive(self, receipt):
             raise Unavailable("no Redis")
@@ -234,7 +234,7 @@ async def test_following_stops_where_the_stock_cannot_be_reached(topics):
     assert UNUSABLE._value.get() == before
 
 
-async def test_following_lists_a_product_from_its_time_on():
+async def test_the_follower_applies_listings_with_their_time():
     class Store:
         listed: ClassVar = []
 
@@ -265,7 +265,7 @@ LIMITS = {
 
 
 @pytest.mark.parametrize("entry", LIMITS.values(), ids=LIMITS.keys())
-def test_what_is_just_within_the_limits_is_usable(entry):
+def test_entries_at_the_limits_are_valid(entry):
     assert usable(message(entry)) is not None
 
 
@@ -279,5 +279,5 @@ JUST_BEYOND = {
 
 
 @pytest.mark.parametrize("entry", JUST_BEYOND.values(), ids=JUST_BEYOND.keys())
-def test_what_is_just_beyond_the_limits_is_set_aside(entry):
+def test_entries_beyond_the_limits_are_skipped(entry):
     assert usable(message(entry)) is None

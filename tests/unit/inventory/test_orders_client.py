@@ -1,4 +1,4 @@
-"""What inventory asks orders, over gRPC: its words there and ours here."""
+"""Inventory's client of orders, over gRPC."""
 
 import grpc
 import pytest
@@ -24,7 +24,7 @@ async def orders(allocations):
         yield MeshOrders(channel)
 
 
-async def test_a_new_generation_is_above_what_was_met_and_tells_what_orders_own(orders, allocations):
+async def test_a_new_generation_is_above_the_known_one_and_has_the_owned_units(orders, allocations):
     allocations.generation = 3
     allocations.owned = {HELD: {"mug": 2}, BEFORE: {"mug": 1, "pen": 4}}
     assert await orders.start_generation(above=7) == Started(8, {"mug": 3, "pen": 4})
@@ -32,7 +32,7 @@ async def test_a_new_generation_is_above_what_was_met_and_tells_what_orders_own(
     assert await orders.generation() == 9
 
 
-async def test_orders_own_what_they_were_confirmed_on_in_this_generation(orders, allocations):
+async def test_orders_own_holds_confirmed_in_this_generation(orders, allocations):
     allocations.generation = 5
     allocations.owned = {HELD: {"mug": 2}, BEFORE: {"mug": 1}}
     allocations.confirmed_on = {HELD: 5, BEFORE: 4}
@@ -41,7 +41,7 @@ async def test_orders_own_what_they_were_confirmed_on_in_this_generation(orders,
     assert await orders.owners(asked, generation=0) == {HELD, BEFORE}
 
 
-async def test_orders_that_do_not_answer_are_told_as_such(allocations):
+async def test_an_unavailable_orders_service_raises_unavailable(allocations):
     async with grpc.aio.insecure_channel(allocations.address) as channel:
         await allocations.stop()
         with pytest.raises(Unavailable):

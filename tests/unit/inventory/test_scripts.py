@@ -1,4 +1,4 @@
-"""What scripts are told of, and what Redis's refusals are to callers."""
+"""The arguments of scripts, and the mapping of Redis errors."""
 
 from importlib import resources
 
@@ -13,7 +13,7 @@ from runtime.errors import Internal, Unavailable
 
 
 class Redis:
-    """Answers every script with *reply*, or raises it; remembers the texts, and what was called with what."""
+    """Returns or raises *reply* for every script; records texts and calls."""
 
     def __init__(self):
         self.texts, self.calls, self.reply = [], [], [0]
@@ -47,14 +47,14 @@ def scripts(redis, current):
     return Scripts(redis, current)
 
 
-def test_what_scripts_have_in_common_is_before_each_but_those_that_stand_alone(redis, scripts):
+def test_the_common_part_precedes_every_script_but_standalone_ones(redis, scripts):
     common = (resources.files("inventory_svc") / "lua" / "common.lua").read_text()
     alone = [text for text in redis.texts if not text.startswith(common)]
     assert len(alone) == len(ALONE)
     assert len(redis.texts) > 10
 
 
-async def test_a_script_is_told_how_far_this_replica_knows_and_tells_how_far_it_is_now(redis, current, scripts):
+async def test_a_script_gets_the_known_sequence_and_returns_the_current_one(redis, current, scripts):
     redis.reply = ["9", "a", "b"]
     assert await scripts.call("browse", "x", 5) == ["a", "b"]
     [(_, keys, arguments)] = redis.calls
@@ -63,7 +63,7 @@ async def test_a_script_is_told_how_far_this_replica_knows_and_tells_how_far_it_
     assert current.known() == Position(4, 9)
 
 
-async def test_a_script_that_stands_alone_is_told_what_it_is_given(redis, current, scripts):
+async def test_a_standalone_script_gets_only_its_arguments(redis, current, scripts):
     redis.reply = 3
     assert await scripts.call_alone("unlink", ["k"], "a", 1) == 3
     assert redis.calls[0][1:] == (["k"], ["a", 1])
@@ -86,9 +86,7 @@ async def test_a_script_that_stands_alone_is_told_what_it_is_given(redis, curren
         (ResponseError("ERR attempt to compare"), Internal, False),
     ],
 )
-async def test_a_loss_is_looked_into_what_passes_may_be_repeated_and_a_fault_is_a_fault(
-    redis, current, scripts, error, kind, doubted
-):
+async def test_script_errors_are_mapped(redis, current, scripts, error, kind, doubted):
     redis.reply = error
     with pytest.raises(kind) as refused:
         await scripts.call("browse")
@@ -100,13 +98,13 @@ async def test_a_loss_is_looked_into_what_passes_may_be_repeated_and_a_fault_is_
 
 
 @pytest.mark.parametrize("error", [ResponseError("ERR"), RedisConnectionError("gone"), OSError()])
-async def test_a_script_that_stands_alone_may_be_repeated_whatever_fails(redis, scripts, error):
+async def test_errors_of_a_standalone_script_are_retryable(redis, scripts, error):
     redis.reply = error
     with pytest.raises(Unavailable):
         await scripts.call_alone("unlink", [])
 
 
-async def test_nothing_is_called_while_there_is_no_stock_to_work_on(redis, scripts, current):
+async def test_no_script_runs_without_a_generation(redis, scripts, current):
     current.withdraw()
     with pytest.raises(Rebuilding):
         await scripts.call("browse")

@@ -1,4 +1,4 @@
-"""The rules of baskets and stock, and what their refusals tell."""
+"""The rules of baskets and stock, and the details of their errors."""
 
 import pytest
 from buf.validate import validate_pb2
@@ -23,7 +23,7 @@ def test_a_basket_has_a_limit():
 
 
 @pytest.mark.parametrize("quantity", [0, -1])
-def test_a_line_wants_at_least_one_unit(quantity):
+def test_a_line_has_at_least_one_unit(quantity):
     with pytest.raises(InvalidArgument) as refused:
         Basket("a", (Line("mug", 1), Line("pen", quantity)))
     assert refused.value.fields[0].field == "lines[1].quantity"
@@ -35,7 +35,7 @@ def test_a_product_is_on_one_line_only():
     assert refused.value.fields[0].field == "lines[1].product"
 
 
-def test_a_refusal_names_each_missing_line_with_what_was_wanted_and_available():
+def test_insufficient_stock_names_each_line_with_requested_and_available_units():
     refusal = OutOfStock("a", [(Line("mug", 5), 3), (Line("pen", 2), 0)])
     assert [each.subject for each in refusal.violations] == ["products/mug", "products/pen"]
     assert refusal.violations[0].description == "5 wanted, 3 available"
@@ -62,21 +62,21 @@ def test_units_are_conserved(stock, adds_up):
     assert stock.adds_up() is adds_up
 
 
-def test_a_basket_has_as_many_lines_as_the_contract_lets_it_have():
+def test_the_line_limit_is_that_of_the_contract():
     rules = HoldStockRequest.DESCRIPTOR.fields_by_name["lines"].GetOptions().Extensions[validate_pb2.field]
     assert rules.repeated.max_items == MAX_LINES
 
 
-def test_the_latest_moment_is_the_last_number_that_lua_counts_to():
+def test_the_maximum_time_is_the_largest_exact_integer_in_lua():
     assert float(JUST_NOW_MS) + 1 == float(JUST_NOW_MS)
     assert float(JUST_NOW_MS) - 1 != float(JUST_NOW_MS)
 
 
-def test_of_a_sale_and_a_return_whose_generation_is_not_told_none_is_known():
+def test_the_generation_of_commits_and_releases_is_optional():
     assert Sale("a", ()).generation == Return("a").generation == Return("a").held_in == 0
 
 
-def test_what_comes_again_later_says_when():
+def test_transient_errors_have_a_retry_delay():
     assert HoldGone("a").metadata == {"hold": "holds/a"}
     for refusal in (Rebuilding(), BacklogFull()):
         assert refusal.retry_after_s

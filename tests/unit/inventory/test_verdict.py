@@ -1,4 +1,4 @@
-"""Whether what is in Redis may be served."""
+"""Whether the data in Redis may be served."""
 
 import pytest
 from hypothesis import given
@@ -24,12 +24,12 @@ HERE = Found(Position(4, 10), above=4)
         (HERE, Position(4, 1), 4, 4, "retired", True),
     ],
 )
-def test_what_is_found_is_compared_with_what_is_known(found, known, accepted, retired, reason, usable):
+def test_redis_data_is_compared_with_the_known_generation(found, known, accepted, retired, reason, usable):
     verdict = judge(found, known=known, accepted=accepted, retired=retired)
     assert (verdict.reason, verdict.usable) == (reason, usable)
 
 
 @given(st.integers(0, 9), st.integers(0, 9), st.integers(0, 9))
-def test_a_new_generation_is_above_all_that_was_met(here, streamed, known):
+def test_a_new_generation_is_above_all_known_ones(here, streamed, known):
     found = Found(Position(here) if here else None, above=max(here, streamed))
     assert judge(found, known=Position(known), accepted=None, retired=0).above == max(here, streamed, known)

@@ -1,4 +1,4 @@
-"""PostgreSQL's connections are enough for as many replicas as an autoscaler may start, and while they are replaced."""
+"""PostgreSQL's max_connections covers as many replicas as an autoscaler may start, also during a rollout."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from orders_svc.settings import Settings
 from stores import files
 from tests.unit.k8s.test_manifests import OVERLAYS, of_kind, rendered
 
-# A pod that ends keeps its connections until it has; the next one of a rollout is begun when its successor is ready.
+# A terminating pod keeps its connections until it ends; the rollout continues when its successor is ready.
 READY_S = 9
-# What is not orders' pods: Patroni's own on the leader, three that PostgreSQL keeps for superusers, a migration, an
-# operator's session, and one `reconcile` or `redrive` by hand, which has a pool as a replica has.
+# Other connections: Patroni's own on the leader, three reserved for superusers, a migration, an operator's session,
+# and one `reconcile` or `redrive` by hand, with a pool like a replica's.
 PATRONI, SUPERUSERS, MIGRATION, OPERATOR = 4, 3, 2, 2
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_every_replica_that_may_exist_at_a_time_finds_its_connections(overlay):
+def test_connections_suffice_for_every_replica_that_may_exist_at_once(overlay):
     objects = rendered(overlay)
     [orders] = [each for each in of_kind(objects, "Deployment") if each["metadata"]["name"] == "orders"]
     [scaler] = [each for each in of_kind(objects, "HorizontalPodAutoscaler") if each["metadata"]["name"] == "orders"]
@@ -32,7 +32,9 @@ def test_every_replica_that_may_exist_at_a_time_finds_its_connections(overlay):
 
 
 def connections_of_a_replica(objects):
-    """The most that a pod opens: the setting's default, unless a ConfigMap of orders says something else."""
+    """
+    Return the most connections that a pod opens: the setting's default, unless a ConfigMap of orders overrides it.
+    """
     maps = [each["data"] for each in of_kind(objects, "ConfigMap") if each["metadata"]["name"].startswith("orders")]
     set_here = [int(each["DATABASE_CONNECTIONS"]) for each in maps if "DATABASE_CONNECTIONS" in each]
     return max(set_here, default=Settings.model_fields["database_connections"].default)

@@ -1,4 +1,4 @@
-"""What deploying decides before it speaks to a cluster."""
+"""The decisions of a deployment before it uses a cluster."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ def workload(*, wanted=2, updated=2, ready=2, total=2, generation=3, observed=3)
     }  # fmt: skip
 
 
-def test_a_rollout_is_over_when_every_replica_is_new_and_ready():
+def test_a_rollout_is_complete_when_every_replica_is_updated_and_ready():
     assert stages._progress(workload(), 2) is None
 
 
 @pytest.mark.parametrize(
     "status", [{"ready": 1}, {"updated": 1}, {"total": 3}, {"observed": 2}, {"wanted": 3}, {"updated": 0, "ready": 0}]
 )
-def test_a_rollout_goes_on_while_anything_is_missing(status):
+def test_a_rollout_is_incomplete_while_anything_is_missing(status):
     assert "orders" in stages._progress(workload(**status), 2)
 
 
-def test_a_rollout_waits_for_as_many_replicas_as_the_autoscaler_wants_at_least():
+def test_a_rollout_waits_for_the_autoscalers_minimum():
     assert "1 of 2" in stages._progress(workload(wanted=1, updated=1, ready=1, total=1), 2)
 
 
-def test_clients_are_told_every_member_of_postgresql():
+def test_clients_get_the_addresses_of_every_postgresql_member():
     found = credentials.addresses("secret", "other")
     assert found["DATABASE_URL"].count(":5432") == 3
     assert found["DATABASE_URL"].endswith("target_session_attrs=primary")
     assert ":other@" in found["REDIS_URL"]
 
 
-def test_an_images_tag_changes_with_what_goes_in_and_with_nothing_else(tmp_path):
+def test_an_images_tag_is_a_hash_of_its_inputs(tmp_path):
     (tmp_path / "images/one").mkdir(parents=True)
     (tmp_path / "images/one/Dockerfile").write_text("FROM scratch")
     (tmp_path / "code/__pycache__").mkdir(parents=True)

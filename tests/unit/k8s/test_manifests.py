@@ -1,4 +1,4 @@
-"""What the overlays come to, as kubectl renders them."""
+"""The overlays as kubectl renders them."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_every_container_has_requests_and_a_memory_limit(objects):
         assert "memory" in container["resources"]["limits"], name
 
 
-def test_services_are_probed_over_grpc_and_alive_whatever_they_depend_on(objects):
+def test_services_are_probed_over_grpc_and_liveness_ignores_dependencies(objects):
     for each in of_kind(objects, "Deployment"):
         if each["metadata"]["name"] in ("orders", "inventory"):
             [app] = each["spec"]["template"]["spec"]["containers"]
@@ -84,7 +84,7 @@ def test_services_are_probed_over_grpc_and_alive_whatever_they_depend_on(objects
             assert app["readinessProbe"]["grpc"] == {"port": 50051}
 
 
-def test_a_rollout_takes_no_replica_away_before_the_next_is_ready(objects):
+def test_rollouts_have_max_unavailable_0(objects):
     for each in of_kind(objects, "Deployment"):
         assert each["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
         [container] = each["spec"]["template"]["spec"]["containers"]
@@ -104,7 +104,7 @@ def test_every_workload_has_a_disruption_budget_and_at_least_two_replicas(object
         assert least.get(name, 2) >= 2, name
 
 
-def test_nothing_is_reachable_unless_it_is_said(objects):
+def test_network_policies_deny_by_default(objects):
     policies = of_kind(objects, "NetworkPolicy")
     [default] = [
         each
@@ -115,7 +115,7 @@ def test_nothing_is_reachable_unless_it_is_said(objects):
 
 
 def test_the_members_of_postgresql_reach_each_others_patroni(objects):
-    """A leader without an API server asks them whether it may go on."""
+    """A leader without an API server asks them before it continues."""
     [policy] = [each for each in of_kind(objects, "NetworkPolicy") if each["metadata"]["name"] == "postgres"]
     members = {"podSelector": {"matchLabels": {"app": "postgres"}}}
     for rules, peers in ((policy["spec"]["ingress"], "from"), (policy["spec"]["egress"], "to")):
@@ -130,30 +130,30 @@ def test_a_leader_of_postgresql_has_the_time_to_hand_over_before_it_is_stopped(o
     assert pod["terminationGracePeriodSeconds"] >= 2 * hand_over.LIMIT_S
 
 
-def test_no_pod_may_call_any_host_it_likes(objects):
+def test_egress_is_limited_for_every_pod(objects):
     for each in of_kind(objects, "NetworkPolicy"):
         for rule in each["spec"].get("egress") or ():
             assert rule.get("to"), f"{each['metadata']['name']}: a rule without `to` is the whole internet"
 
 
-# The edge's account is for Istio to look at, and its pods have no token of it.
+# The edge's account exists for Istio's checks; its pods have no token of it.
 READ_ONLY = {("pages", "virtualservices"), ("edge", "secrets"), ("prometheus", "pods")}
 OWN = {("postgres", "configmaps"), ("postgres", "pods")}
 
 
 def rights(objects):
-    """Who may do what to what: role, resource, verbs, and the names that it is narrowed to."""
+    """Return the permissions: role, resource, verbs, and the resource names they are limited to."""
     for role in of_kind(objects, "Role"):
         for rule in role["rules"]:
             for resource in rule["resources"]:
                 yield role["metadata"]["name"], resource, set(rule["verbs"]), rule.get("resourceNames", [])
 
 
-def test_no_account_of_kubernetes_may_become_another_or_change_what_is_not_its_own(objects):
+def test_no_service_account_can_escalate_its_privileges(objects):
     writing = {"update", "patch", "delete", "deletecollection"}
     assert not of_kind(objects, "ClusterRole", "ClusterRoleBinding")
     for role, resource, verbs, names in rights(objects):
-        # Who writes routes sets headers, and so makes any caller another; who writes pods runs what they like.
+        # Writing routes sets headers and so impersonates any caller; writing pods runs any code.
         if (role, resource) in READ_ONLY:
             assert verbs == {"list"}, f"{role} may {verbs} {resource}"
             continue
@@ -169,7 +169,7 @@ def test_the_pods_that_postgresql_may_label_are_its_own(objects):
     assert narrowed == [own]
 
 
-def test_only_who_asks_kubernetes_has_a_token_for_it(objects):
+def test_only_pods_that_use_the_api_server_have_a_token(objects):
     accounts = {each["metadata"]["name"]: each for each in of_kind(objects, "ServiceAccount")}
     for each in of_kind(objects, "Deployment", "StatefulSet", "Job"):
         account = each["spec"]["template"]["spec"]["serviceAccountName"]
@@ -189,19 +189,19 @@ def test_no_secret_is_in_the_manifests(objects):
     assert of_kind(objects, "Secret") == []
 
 
-def test_what_postgresql_asks_of_kubernetes_is_all_that_it_may(objects):
+def test_postgresqls_role_has_only_what_patroni_needs(objects):
     [role] = [each for each in of_kind(objects, "Role") if each["metadata"]["name"] == "postgres"]
     assert {resource for rule in role["rules"] for resource in rule["resources"]} == {"configmaps", "pods"}
 
 
-def test_the_meshs_rules_are_all_used(objects):
+def test_every_mesh_rule_is_deployed(objects):
     listed = set(yaml.safe_load((CHECKOUT / "istio/kustomization.yaml").read_text())["resources"])
     there = {path.name for path in (CHECKOUT / "istio").glob("*.yaml")} - {"kustomization.yaml"}
     assert listed == there
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_the_development_issuer_is_where_nobody_else_is_and_never_in_production(overlay):
+def test_the_development_issuer_is_isolated_and_never_in_production(overlay):
     rendered = subprocess.run(
         ["kubectl", "kustomize", str(CHECKOUT / "k8s/overlays" / overlay)],
         capture_output=True, text=True, timeout=60, check=True,
@@ -221,7 +221,7 @@ def production() -> list[dict[str, Any]]:
     return rendered("production")
 
 
-def test_production_takes_calls_by_tls_only(production):
+def test_production_accepts_tls_only(production):
     [gateway] = of_kind(production, "Gateway")
     assert {server["port"]["protocol"] for server in gateway["spec"]["servers"]} == {"HTTPS"}
     [service] = [each for each in of_kind(production, "Service") if each["metadata"]["name"] == "edge"]
@@ -232,14 +232,14 @@ def test_production_takes_calls_by_tls_only(production):
     assert policy["spec"]["ingress"] == [{"ports": [{"port": 8443}]}]
 
 
-def test_production_tells_browsers_to_come_back_by_tls(production):
+def test_production_sends_hsts(production):
     [strict] = [each for each in of_kind(production, "EnvoyFilter") if "strict-transport" in each["metadata"]["name"]]
     [patch] = strict["spec"]["configPatches"]
     read = parse_value(patch["applyTo"], patch["patch"]["value"])
     assert b"strict-transport-security" in read.typed_config.value
 
 
-def test_production_lets_no_developers_machine_call(production):
+def test_production_allows_no_localhost_origin(production):
     routes = [route for each in of_kind(production, "VirtualService") for route in each["spec"]["http"]]
     policies = [route["corsPolicy"] for route in routes if "corsPolicy" in route]
     assert policies
@@ -249,7 +249,7 @@ def test_production_lets_no_developers_machine_call(production):
             assert "localhost" not in origin["exact"]
 
 
-def test_tokens_are_taken_from_the_header_only(objects):
+def test_tokens_are_accepted_in_the_header_only(objects):
     [customers] = of_kind(objects, "RequestAuthentication")
     for rule in customers["spec"]["jwtRules"]:
         assert rule["fromHeaders"] == [{"name": "Authorization", "prefix": "Bearer "}]
@@ -257,7 +257,7 @@ def test_tokens_are_taken_from_the_header_only(objects):
         assert "fromCookies" not in rule
 
 
-def test_edge_sheds_load_before_the_kernel_ends_it(objects):
+def test_edge_sheds_load_below_its_memory_limit(objects):
     [config] = [each for each in of_kind(objects, "ConfigMap") if each["metadata"]["name"] == "edge-bootstrap"]
     read = ParseDict(json.loads(config["data"]["custom_bootstrap.json"]), bootstrap_pb2.Bootstrap())
     [edge] = [each for each in of_kind(objects, "Deployment") if each["metadata"]["name"] == "edge"]
@@ -265,7 +265,8 @@ def test_edge_sheds_load_before_the_kernel_ends_it(objects):
     assert template["metadata"]["annotations"]["sidecar.istio.io/bootstrapOverride"] == "edge-bootstrap"
     limit = template["spec"]["containers"][0]["resources"]["limits"]["memory"]
     heap = fixed_heap_pb2.FixedHeapConfig()
-    # The monitor of connections is in Istio's own bootstrap, which this is added to: two of a name end Envoy's start.
+    # The connection monitor is in Istio's own bootstrap, which this is merged into; a second one of that name prevents
+    # Envoy's start.
     [monitor] = read.overload_manager.resource_monitors
     monitor.typed_config.Unpack(heap)
     assert heap.max_heap_size_bytes <= int(limit.removesuffix("Mi")) * 1024 * 1024 * 0.75

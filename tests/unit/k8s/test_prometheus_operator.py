@@ -1,4 +1,4 @@
-"""What a cluster with the Prometheus Operator is given: the same jobs, labels and rules as the own Prometheus."""
+"""The component for the Prometheus Operator has the same jobs, labels and rules as our own Prometheus."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_each_job_of_the_pods_has_its_monitor_with_the_labels_that_rules_expect(
         assert labels["service"]["sourceLabels"] == ["__meta_kubernetes_pod_label_app"]
 
 
-def test_each_port_that_tells_metrics_is_scraped_by_one_monitor(objects):
+def test_each_metrics_port_is_scraped_by_one_monitor(objects):
     monitors = of_kind(objects, "PodMonitor").values()
     pods = [each["spec"]["template"] for each in objects if each["kind"] in ("Deployment", "StatefulSet")]
     seen = set()
@@ -77,7 +77,7 @@ def test_each_port_that_tells_metrics_is_scraped_by_one_monitor(objects):
     assert seen == {"metrics", "patroni"}
 
 
-def test_the_statistics_of_envoys_are_relabelled_as_by_the_own_prometheus(objects):
+def test_envoy_statistics_are_relabelled_as_in_our_own_prometheus(objects):
     jobs = yaml.safe_load((CHECKOUT / "monitoring" / "prometheus.yml").read_text())["scrape_configs"]
     [own] = [each for each in jobs if each["job_name"] == "envoys"]
     monitor = endpoint(of_kind(objects, "PodMonitor")["envoys"])
@@ -88,7 +88,7 @@ def test_the_statistics_of_envoys_are_relabelled_as_by_the_own_prometheus(object
     ]
 
 
-def test_the_operator_is_given_the_rules_and_dashboards_and_no_configuration_of_prometheus(objects):
+def test_the_operator_gets_rules_and_dashboards_and_no_prometheus_configuration(objects):
     path, content = operator_rules.file()
     assert path.read_text() == content, "run python -m tools.dashboards"
     assert of_kind(objects, "PrometheusRule")["shop"]["spec"] == yaml.safe_load(content)["spec"]

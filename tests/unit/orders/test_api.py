@@ -1,4 +1,4 @@
-"""What callers of the orders' services are told, with everything outside in memory."""
+"""The gRPC API of orders, on fakes of its ports."""
 
 import uuid
 
@@ -19,7 +19,7 @@ from tests.support.fakes.orders import FakeInventory, FakeOrders
 
 
 class Context:
-    """A call of a customer, or an operator; remembers what was sent to them."""
+    """The context of a call by a customer or an operator; records what is sent."""
 
     def __init__(self, customer="ann", **headers):
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -64,7 +64,7 @@ def creation(request_id=None, quantity=2, product="products/tea"):
     return order_service_pb2.CreateOrderRequest(order=order, request_id=request_id or str(uuid.uuid4()))
 
 
-async def test_an_order_is_placed_with_its_place_and_its_version_in_the_headers(api, inventory):
+async def test_a_placed_order_has_location_and_etag_headers(api, inventory):
     context = Context()
     order = await api.CreateOrder(creation(), context)
     assert order.state == order_pb2.Order.CONFIRMED
@@ -73,21 +73,21 @@ async def test_an_order_is_placed_with_its_place_and_its_version_in_the_headers(
     assert inventory.stock["products/tea"] == 998
 
 
-async def test_an_order_whose_stock_is_still_to_be_held_is_accepted(api, inventory):
+async def test_a_pending_order_is_202(api, inventory):
     inventory.down = True
     context = Context()
     assert (await api.CreateOrder(creation(), context)).state == order_pb2.Order.PENDING
     assert context.sent["x-http-code"] == "202"
 
 
-async def test_a_repeat_is_told_as_such(api):
+async def test_a_replay_is_marked(api):
     first, again, request = Context(), Context(), creation()
     assert await api.CreateOrder(request, first) == await api.CreateOrder(request, again)
     assert "idempotency-replayed" not in first.sent
     assert again.sent["idempotency-replayed"] == "true"
 
 
-async def test_a_field_that_inventory_names_is_named_as_it_is_in_the_callers_request(api, inventory):
+async def test_inventorys_field_paths_are_translated_to_the_request(api, inventory):
     async def refuse(order_id, lines):
         fields = [FieldViolation("lines[0].product", "no such product"), FieldViolation("request_id", "is odd")]
         raise InvalidArgument("no", fields=fields)
@@ -99,13 +99,13 @@ async def test_a_field_that_inventory_names_is_named_as_it_is_in_the_callers_req
     assert refused.value.fields[0].description == "no such product"
 
 
-async def test_an_order_is_read_with_its_version(api):
+async def test_a_read_order_has_its_etag(api):
     order, context = await api.CreateOrder(creation(), Context()), Context()
     assert await api.GetOrder(order_service_pb2.GetOrderRequest(name=order.name), context) == order
     assert context.sent == {"etag": order.etag}
 
 
-async def test_an_order_is_cancelled_and_its_units_come_back(api, inventory, shop):
+async def test_a_cancelled_order_releases_its_units(api, inventory, shop):
     order, context = await api.CreateOrder(creation(), Context()), Context()
     request = order_service_pb2.CancelOrderRequest(name=order.name, request_id="r", etag=order.etag)
     cancelled = await api.CancelOrder(request, context)
@@ -115,7 +115,7 @@ async def test_an_order_is_cancelled_and_its_units_come_back(api, inventory, sho
     assert stored.state is State.CANCELLED
 
 
-async def test_an_operator_hands_an_order_over(api):
+async def test_an_operator_fulfils_an_order(api):
     order = await api.CreateOrder(creation(), Context())
     context = Context("op", x_operator="true")
     request = order_service_pb2.FulfilOrderRequest(name=order.name, request_id="r")
@@ -139,7 +139,7 @@ async def test_orders_are_listed_by_state_and_page(api):
     assert await names(page_size=2, page_token=token) == (newest_first[2:], "")
 
 
-async def test_each_order_of_a_batch_has_an_outcome_of_its_own_in_its_place(api):
+async def test_each_order_of_a_batch_has_its_own_outcome_in_order(api):
     count = 2 * MAX_SLICE + 3
     requests = [creation(quantity=1) for _ in range(count)]
     requests[1] = creation(quantity=10_000)
@@ -154,7 +154,7 @@ async def test_each_order_of_a_batch_has_an_outcome_of_its_own_in_its_place(api)
     assert len({each.order.name for each in outcomes if each.HasField("order")}) == count - 3
 
 
-async def test_a_fault_of_ours_in_a_batch_tells_no_internals(api, shop):
+async def test_an_internal_error_in_a_batch_reveals_nothing(api, shop):
     async def broken(placement):
         raise RuntimeError("secret")
 
@@ -166,7 +166,7 @@ async def test_a_fault_of_ours_in_a_batch_tells_no_internals(api, shop):
 
 
 class Allocations:
-    """What is asked of the orders' table, and answered."""
+    """Records the queries on the orders' table, and returns fixed results."""
 
     def __init__(self):
         self.asked = []
@@ -183,7 +183,7 @@ class Allocations:
         return orders[:1]
 
 
-async def test_what_inventory_asks_of_the_orders():
+async def test_the_allocation_service_returns_owned_units():
     allocations, ids = Allocations(), [uuid.UUID(int=number) for number in (1, 2)]
     service = AllocationService(allocations)
     started = await service.StartGeneration(allocation_service_pb2.StartGenerationRequest(above=4), Context())

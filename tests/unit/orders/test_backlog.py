@@ -1,4 +1,4 @@
-"""What waits: for operators, who share a look, and for the metrics."""
+"""The backlog: for operators, who share measurements, and for the metrics."""
 
 import asyncio
 
@@ -51,27 +51,27 @@ def monitor(waits, lags):
     return BacklogMonitor(waits, lags, PATH)
 
 
-async def test_everything_that_waits_is_told_with_its_place(monitor, lags):
+async def test_the_backlog_lists_everything_by_topic(monitor, lags):
     topics = {topic: 10 + number for number, topic in enumerate(RETRIES)}
-    # Of a topic that says nothing, nothing waits.
+    # A topic without a known lag has no backlog.
     dead = dict.fromkeys(DEAD, 0) | {DEAD[0]: 10 + len(RETRIES)}
     assert await monitor.look() == Backlog({State.PENDING: 1}, 4.5, 7, 1.5, 2, topics, dead)
     assert lags.asked == {stage.topic: saga.group_of(stage) for stage in PATH} | dict.fromkeys(DEAD, GROUP)
 
 
-async def test_those_who_look_at_once_share_a_look(monitor, waits):
+async def test_concurrent_requests_share_one_measurement(monitor, waits):
     found = await asyncio.gather(*(monitor.look() for _ in range(5)))
     assert waits.looks == 1
     assert all(each == found[0] for each in found)
 
 
-async def test_a_look_that_is_old_is_not_shown_again(monitor, waits, monkeypatch):
+async def test_an_expired_measurement_is_not_reused(monitor, waits, monkeypatch):
     await monitor.look()
     monkeypatch.setattr(backlog, "FRESH_S", -1)
     assert (await monitor.look()).states == {State.PENDING: 2}
 
 
-async def test_the_metrics_are_of_what_was_measured_last(monitor):
+async def test_the_metrics_are_those_of_the_last_measurement(monitor):
     await monitor.measure()
     assert (backlog.PENDING._value.get(), backlog.OLDEST._value.get()) == (3, 4.5)
     assert [backlog.LAG.labels(topic)._value.get() for topic in RETRIES] == [10 + n for n in range(len(RETRIES))]

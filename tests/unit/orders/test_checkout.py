@@ -1,4 +1,4 @@
-"""Placing, cancelling and fulfilling, with everything outside in memory."""
+"""Placing, cancelling and fulfilling orders, on fakes of the ports."""
 
 import asyncio
 import uuid
@@ -60,7 +60,7 @@ async def test_an_order_whose_stock_is_held_is_confirmed(checkout, inventory):
     assert inventory.stock["products/tea"] == 7
 
 
-async def test_stock_that_is_not_there_is_an_error_and_nothing_is_stored(checkout, orders):
+async def test_insufficient_stock_is_an_error_and_nothing_is_stored(checkout, orders):
     with pytest.raises(FailedPrecondition) as refused:
         await checkout.place(draft(quantity=11))
     assert refused.value.reason == "OUT_OF_STOCK"
@@ -68,14 +68,14 @@ async def test_stock_that_is_not_there_is_an_error_and_nothing_is_stored(checkou
     assert not orders.keys
 
 
-async def test_without_inventory_the_order_waits(checkout, inventory, orders):
+async def test_without_inventory_the_order_is_pending(checkout, inventory, orders):
     inventory.down = True
     answer = await checkout.place(draft())
     assert (state(answer), code(answer)) == ("PENDING", 202)
     assert [row.topic for row in orders.events] == ["order_events", "pending_orders"]
 
 
-async def test_an_inventory_that_hangs_costs_its_share_of_the_time_only(checkout, inventory):
+async def test_a_hanging_inventory_uses_only_its_share_of_the_deadline(checkout, inventory):
     async def hang(_):
         await asyncio.sleep(60)
 
@@ -85,7 +85,7 @@ async def test_an_inventory_that_hangs_costs_its_share_of_the_time_only(checkout
     assert asyncio.get_running_loop().time() - started < 0.5
 
 
-async def test_the_hold_takes_a_share_of_a_short_deadline_and_leaves_the_rest_to_the_commit(orders, inventory):
+async def test_the_hold_uses_a_share_of_a_short_deadline(orders, inventory):
     async def hang(_):
         await asyncio.sleep(60)
 
@@ -95,7 +95,7 @@ async def test_the_hold_takes_a_share_of_a_short_deadline_and_leaves_the_rest_to
         assert state(await checkout.place(draft())) == "PENDING"
 
 
-async def test_the_key_is_looked_up_before_anything_is_asked_of_inventory(checkout, inventory):
+async def test_the_idempotency_key_is_looked_up_before_the_hold(checkout, inventory):
     wanted = draft()
     first = await checkout.place(wanted)
     inventory.down = True
@@ -104,7 +104,7 @@ async def test_the_key_is_looked_up_before_anything_is_asked_of_inventory(checko
     assert len(inventory.calls) == 1
 
 
-async def test_a_pending_answer_is_replayed_as_it_was(checkout, inventory):
+async def test_a_pending_response_is_replayed_unchanged(checkout, inventory):
     inventory.down = True
     wanted = draft()
     first = await checkout.place(wanted)
@@ -126,7 +126,7 @@ async def test_a_key_of_another_method_is_refused(checkout):
         await checkout.cancel(ANN, uuid.UUID(order.name[7:]), request_id="k")
 
 
-async def test_two_at_once_with_one_key_are_one_order_and_one_hold(checkout, inventory, orders):
+async def test_concurrent_requests_with_one_key_are_one_order_and_one_hold(checkout, inventory, orders):
     wanted = draft()
     answers = await asyncio.gather(*(checkout.place(wanted) for _ in range(10)))
     assert len({answer.snapshot for answer in answers}) == 1
@@ -134,26 +134,26 @@ async def test_two_at_once_with_one_key_are_one_order_and_one_hold(checkout, inv
     assert inventory.stock["products/tea"] == 8
 
 
-async def test_a_hold_of_an_old_generation_makes_the_order_wait(checkout, orders):
+async def test_a_hold_of_an_old_generation_makes_the_order_pending(checkout, orders):
     orders.stock_generation = 1
     answer = await checkout.place(draft())
     message = order_pb2.Order.FromString(answer.snapshot)
     assert (state(answer), message.state_reason, code(answer)) == ("PENDING", "HOLD_LAPSED", 202)
 
 
-async def test_a_hold_that_is_about_to_end_makes_the_order_wait(checkout, inventory):
+async def test_a_hold_about_to_expire_makes_the_order_pending(checkout, inventory):
     inventory.lease = timedelta(seconds=1)
     assert state(await checkout.place(draft())) == "PENDING"
 
 
-async def test_a_lost_database_is_told_as_worth_a_repeat(checkout, orders):
+async def test_a_lost_database_is_a_retryable_error(checkout, orders):
     orders.down = True
     with pytest.raises(Unavailable) as raised:
         await checkout.place(draft())
     assert raised.value.retry_after_s
 
 
-async def test_a_database_that_hangs_is_told_within_the_deadline(checkout, orders):
+async def test_a_hanging_database_is_an_error_within_the_deadline(checkout, orders):
     async def hang(_):
         await asyncio.sleep(60)
 
@@ -165,7 +165,7 @@ async def test_a_database_that_hangs_is_told_within_the_deadline(checkout, order
     assert raised.value.retry_after_s == 1
 
 
-async def test_what_a_caller_leaves_after_the_hold_is_finished(checkout, inventory, orders):
+async def test_a_call_cancelled_after_the_hold_is_completed(checkout, inventory, orders):
     held = asyncio.Event()
 
     async def pause(_):
@@ -182,7 +182,7 @@ async def test_what_a_caller_leaves_after_the_hold_is_finished(checkout, invento
     assert [order.state for order in orders.orders.values()] == [State.CONFIRMED]
 
 
-async def test_a_caller_that_leaves_before_the_hold_starts_nothing(checkout, inventory, orders):
+async def test_a_call_cancelled_before_the_hold_does_nothing(checkout, inventory, orders):
     async def wait(_):
         await asyncio.sleep(60)
 
@@ -195,7 +195,7 @@ async def test_a_caller_that_leaves_before_the_hold_starts_nothing(checkout, inv
     assert inventory.calls == []
 
 
-async def test_why_an_order_waits_for_its_stock_is_told(checkout, inventory):
+async def test_the_reason_of_a_pending_order_is_logged(checkout, inventory):
     async def hang(_):
         await asyncio.sleep(60)
 
@@ -210,9 +210,7 @@ async def test_why_an_order_waits_for_its_stock_is_told(checkout, inventory):
 @pytest.mark.parametrize(
     ("error", "events"), [(RuntimeError("a mistake"), ["abandoned_call_failed"]), (Unavailable("away"), [])]
 )
-async def test_what_a_caller_has_left_is_over_when_it_fails_and_a_mistake_is_told(
-    checkout, inventory, orders, error, events
-):
+async def test_a_cancelled_call_that_fails_is_logged_only_if_unexpected(checkout, inventory, orders, error, events):
     async def pause(_):
         await asyncio.sleep(0.05)
 
@@ -232,7 +230,7 @@ async def test_what_a_caller_has_left_is_over_when_it_fails_and_a_mistake_is_tol
 
 
 class TestHoldsOfRefusedOrders:
-    """What is refused after its stock was held holds none afterwards."""
+    """An order that is refused after its hold was made leaves no hold."""
 
     async def test_two_currencies(self, checkout, inventory):
         inventory.stock["products/coffee"] = 10
@@ -242,13 +240,13 @@ class TestHoldsOfRefusedOrders:
             await checkout.place(wanted)
         assert inventory.stock == {"products/tea": 10, "products/coffee": 10}
 
-    async def test_a_total_that_no_amount_can_say(self, checkout, inventory):
+    async def test_a_total_out_of_range(self, checkout, inventory):
         inventory.prices["products/tea"] = Money("EUR", (2**62) * 10**9)
         with pytest.raises(TotalTooLarge):
             await checkout.place(draft(quantity=2))
         assert inventory.stock == {"products/tea": 10}
 
-    async def test_a_price_that_is_not_told(self, checkout, inventory):
+    async def test_a_missing_price(self, checkout, inventory):
         hold = inventory.hold
 
         async def without_prices(order_id, lines):
@@ -271,7 +269,7 @@ class TestHoldsOfRefusedOrders:
         with pytest.raises(RequestRefused):
             await checkout.place(draft("k"))
 
-    async def test_a_key_that_a_cancel_takes_meanwhile(self, checkout, inventory):
+    async def test_a_key_that_a_concurrent_cancel_used(self, checkout, inventory):
         first = await checkout.place(draft("first"))
         order_id = uuid.UUID(order_pb2.Order.FromString(first.snapshot).name[7:])
 
@@ -284,7 +282,7 @@ class TestHoldsOfRefusedOrders:
             await checkout.place(draft("k", quantity=3))
         assert draft("k").order_id in inventory.released
 
-    async def test_that_cannot_be_given_back_are_left_to_their_lease(self, checkout, inventory):
+    async def test_holds_that_cannot_be_released_are_left_to_their_lease(self, checkout, inventory):
         async def unreachable(_):
             raise Unavailable("inventory cannot be asked")
 
@@ -293,8 +291,8 @@ class TestHoldsOfRefusedOrders:
         with pytest.raises(TotalTooLarge):
             await checkout.place(draft(quantity=2))
 
-    async def test_a_hold_of_an_order_that_may_be_stored_stays(self, checkout, inventory, orders):
-        """Nobody knows what became of a commit whose answer was lost."""
+    async def test_the_hold_of_an_order_with_an_unknown_commit_is_kept(self, checkout, inventory, orders):
+        """The outcome of a commit whose response was lost is unknown."""
 
         async def lose(_):
             raise Unavailable("the orders' database does not answer", retry_after_s=1)
@@ -306,8 +304,8 @@ class TestHoldsOfRefusedOrders:
 
 
 class TestOneKeyAtTheSameTime:
-    async def test_another_basket_under_the_key_has_one_answer_at_any_moment(self, checkout, inventory):
-        """While the first is on its way, in the same batch, or a second later."""
+    async def test_another_basket_with_the_same_key_always_gets_the_same_error(self, checkout, inventory):
+        """While the first call runs, in the same batch, and a second later."""
         entered, go = asyncio.Event(), asyncio.Event()
 
         async def wait(_):
@@ -326,8 +324,8 @@ class TestOneKeyAtTheSameTime:
             await checkout.place(draft("k", quantity=2))
         assert (meanwhile.value.message, meanwhile.value.metadata) == (later.value.message, later.value.metadata)
 
-    async def test_a_refusal_beside_a_success_is_told_as_the_success(self, checkout, inventory):
-        """The stock came in between the two holds, and the one that found it was faster."""
+    async def test_a_rejection_beside_a_concurrent_success_returns_the_success(self, checkout, inventory):
+        """Stock was added between the two holds, and the call that found it was faster."""
         real = inventory.hold
 
         async def refuse_when_the_other_is_done(order_id, lines):
@@ -348,25 +346,25 @@ class TestMoves:
         await checkout.place(wanted)
         return wanted.order_id
 
-    async def test_a_cancelled_order_is_told_again_for_the_same_key(self, checkout, order_id, orders):
+    async def test_a_replayed_cancel_returns_the_cancelled_order(self, checkout, order_id, orders):
         first = await checkout.cancel(ANN, order_id, request_id="c")
         again = await checkout.cancel(ANN, order_id, request_id="c")
         assert (again.snapshot, again.replayed) == (first.snapshot, True)
         assert orders.orders[order_id].version == 2
 
-    async def test_a_confirmed_order_gives_its_units_back_in_the_generation_of_now(self, checkout, order_id, orders):
+    async def test_a_cancelled_order_releases_in_the_current_generation(self, checkout, order_id, orders):
         orders.stock_generation = 5
         await checkout.cancel(ANN, order_id)
         assert orders.orders[order_id].generation == 5
 
-    async def test_an_order_that_has_nothing_gives_nothing_back(self, checkout, inventory, orders):
+    async def test_an_order_without_a_hold_releases_nothing(self, checkout, inventory, orders):
         inventory.down, orders.stock_generation = True, 5
         wanted = draft("without stock")
         await checkout.place(wanted)
         await checkout.cancel(ANN, wanted.order_id)
         assert orders.orders[wanted.order_id].generation == 0
 
-    async def test_a_move_that_loses_every_race_is_worth_a_repeat(self, checkout, order_id, orders):
+    async def test_a_transition_that_loses_every_race_is_a_retryable_error(self, checkout, order_id, orders):
         tries = []
 
         async def lose(*_):
@@ -378,12 +376,12 @@ class TestMoves:
             await checkout.cancel(ANN, order_id)
         assert (raised.value.retry_after_s, len(tries)) == (1, 5)
 
-    async def test_a_final_order_is_not_cancelled_again(self, checkout, order_id):
+    async def test_a_final_order_cannot_be_cancelled(self, checkout, order_id):
         await checkout.cancel(ANN, order_id)
         with pytest.raises(IllegalTransition):
             await checkout.cancel(ANN, order_id)
 
-    async def test_somebody_elses_order_does_not_exist(self, checkout, order_id):
+    async def test_another_customers_order_is_not_found(self, checkout, order_id):
         for move in (checkout.cancel(BOB, order_id), checkout.get(BOB, order_id)):
             with pytest.raises(OrderNotFound):
                 await move
@@ -395,13 +393,13 @@ class TestMoves:
         assert state(await checkout.fulfil(OPERATOR, order_id)) == "FULFILLED"
 
     @pytest.mark.parametrize("move", ["cancel", "fulfil"])
-    async def test_an_etag_of_before_is_refused(self, checkout, order_id, orders, move):
+    async def test_a_stale_etag_is_refused(self, checkout, order_id, orders, move):
         with pytest.raises(OrderChanged):
             await getattr(checkout, move)(OPERATOR, order_id, etag='"other"')
         assert orders.orders[order_id].state is State.CONFIRMED
 
     @pytest.mark.parametrize("move", ["cancel", "fulfil"])
-    async def test_an_etag_is_part_of_what_a_key_names(self, checkout, order_id, orders, move):
+    async def test_the_etag_is_part_of_the_idempotent_request(self, checkout, order_id, orders, move):
         change = getattr(checkout, move)
         etag = orders.orders[order_id].etag
         await change(OPERATOR, order_id, request_id="c", etag=etag)
@@ -409,8 +407,8 @@ class TestMoves:
         with pytest.raises(IdempotencyKeyReused):
             await change(OPERATOR, order_id, request_id="c")
 
-    async def test_a_move_that_loses_a_race_looks_again(self, checkout, order_id, orders):
-        """Between the cancel's read and its write the order is fulfilled."""
+    async def test_a_transition_that_loses_a_race_is_retried(self, checkout, order_id, orders):
+        """The order is fulfilled between the cancel's read and its write."""
         get = orders.get
 
         async def get_then_fulfil(asked):
@@ -424,13 +422,13 @@ class TestMoves:
             await checkout.cancel(ANN, order_id)
         assert refused.value.metadata["state"] == "FULFILLED"
 
-    async def test_cancels_at_once_with_one_key_have_one_answer(self, checkout, order_id):
+    async def test_concurrent_cancels_with_one_key_have_one_response(self, checkout, order_id):
         answers = await asyncio.gather(*(checkout.cancel(ANN, order_id, request_id="c") for _ in range(5)))
         assert len({answer.snapshot for answer in answers}) == 1
 
 
 @pytest.mark.parametrize(("down", "generation"), [(False, 4), (True, 0)])
-async def test_an_order_that_never_held_anything_gives_back_nothing(orders, inventory, down, generation):
+async def test_an_order_that_never_had_a_hold_releases_nothing(orders, inventory, down, generation):
     orders.stock_generation = inventory.generation = 4
     inventory.down = down
     checkout = Checkout(orders, inventory, hold_timeout_s=0.2)
@@ -440,7 +438,7 @@ async def test_an_order_that_never_held_anything_gives_back_nothing(orders, inve
     assert (event.order.state, event.stock_generation) == (order_pb2.Order.CANCELLED, generation)
 
 
-async def test_a_request_that_can_be_neither_stored_nor_found_is_in_progress(checkout, orders):
+async def test_a_request_neither_stored_nor_found_is_in_progress(checkout, orders):
     async def fenced(placement):
         raise Fenced
 

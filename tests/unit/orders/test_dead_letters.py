@@ -1,4 +1,4 @@
-"""Which dead letters may go on their way again: those that their consumer could work on."""
+"""Which dead letters may be redriven: those that their consumer can parse."""
 
 from datetime import UTC, datetime
 
@@ -33,5 +33,5 @@ def message(value):
         (DEAD_EVENTS, None, False),
     ],
 )
-def test_only_what_can_be_worked_on_goes_back(topic, value, may):
+def test_only_valid_dead_letters_are_redriven(topic, value, may):
     assert SOURCES[topic].accepts(message(value)) is may

@@ -1,4 +1,4 @@
-"""What does not fit together, by the numbers alone."""
+"""Discrepancies between orders and stock, from the numbers alone."""
 
 from datetime import UTC, datetime
 
@@ -26,28 +26,28 @@ def seen(on_hand, available, held, sold):
         (seen(10, 6, 5, -1), 0, 0, Kind.STOCK_NOT_CONSERVED),
         (seen(10, 0, 0, 10), 10, 10, None),
         (seen(10, 0, 0, 10), 11, 12, Kind.STOCK_SHORT),
-        # An order's sale may be on its way: its units are still held.
+        # An order whose commit is still to be processed: its units are held.
         (seen(10, 5, 3, 2), 5, 5, None),
         (seen(10, 5, 3, 2), 6, 6, Kind.STOCK_DIFFERS),
         (seen(10, 5, 3, 2), 1, 1, Kind.STOCK_DIFFERS),
-        # While it was read orders were confirmed, or cancelled.
+        # Orders were confirmed or cancelled during the read.
         (seen(10, 5, 0, 5), 3, 5, None),
         (seen(10, 5, 0, 5), 5, 3, None),
         (seen(10, 5, 0, 5), 6, 9, Kind.STOCK_DIFFERS),
         (seen(10, 5, 0, 5), 1, 4, Kind.STOCK_DIFFERS),
     ],
 )
-def test_stock_may_show_anything_between_what_orders_owned_before_and_after(stock, before, after, wrong):
+def test_stock_may_be_anything_between_the_owned_units_before_and_after(stock, before, after, wrong):
     found = judge(stock, {"tea": before}, {"tea": after})
     assert (found and found[0]) == wrong
 
 
-def test_of_what_orders_do_not_own_nothing_may_be_sold():
+def test_units_not_owned_by_orders_may_not_be_sold():
     assert judge(seen(5, 5, 0, 0), {}, {}) is None
     assert judge(seen(5, 4, 0, 1), {}, {})[0] is Kind.STOCK_DIFFERS
 
 
-def test_what_is_wrong_is_told_with_its_numbers():
+def test_discrepancies_have_their_numbers():
     assert "10" in judge(seen(10, 5, 3, 3), {}, {})[1]
     assert "11 available, held and sold" in judge(seen(10, 5, 3, 3), {}, {})[1]
 
@@ -63,7 +63,7 @@ def test_differences_are_counted_and_the_first_listed(monkeypatch):
     assert [each.repaired for each in report.discrepancies] == [True, False, True]
 
 
-def test_an_orders_units_are_those_of_its_lines():
+def test_an_orders_units_are_the_sum_of_its_lines():
     wanted = draft(quantity=3)
     order = Order.pending(wanted, datetime(2026, 1, 1, tzinfo=UTC))
     assert units_of(order) == {wanted.lines[0].product: 3}

@@ -1,4 +1,4 @@
-"""The fake store keeps the port's promises, so that tests on it mean something."""
+"""The fake store passes the port's test suite, so that tests on it are meaningful."""
 
 import pytest
 

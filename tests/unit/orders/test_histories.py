@@ -1,4 +1,4 @@
-"""Random histories of orders against what must hold in every one of them."""
+"""Random histories of orders, checked against the invariants."""
 
 import asyncio
 from itertools import pairwise
@@ -23,7 +23,7 @@ OWNED = (State.CONFIRMED, State.FULFILLED)
 
 
 class Histories(RuleBasedStateMachine):
-    """Customers, operators, the saga and inventory's events in any order, with repeats and outages."""
+    """Customers, operators, the saga and inventory's events in any order, with replays and outages."""
 
     placed = Bundle("placed")
 
@@ -38,7 +38,7 @@ class Histories(RuleBasedStateMachine):
         self.applied = 0
 
     def do(self, work):
-        """Run *work* to its end; an `Error` is an answer like any other."""
+        """Run *work* to its end; an `Error` is a response like any other."""
         try:
             return self.loop.run_until_complete(work)
         except Error as error:
@@ -56,7 +56,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(target=placed, key=st.sampled_from("789"), quantity=st.integers(1, 4))
     def place_across_a_rebuild(self, key, quantity):
-        """The hold is there, then inventory loses it, then the order is stored."""
+        """Place an order while inventory loses its hold before the order is stored."""
         self.inventory.before_answer = self.rebuild_under_way
         draft = self.place("a", key, quantity)
         self.inventory.before_answer = None
@@ -86,7 +86,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(draft=placed)
     def deliver(self, draft):
-        """The saga gets the order's message: once, twice, late, or though it does not wait."""
+        """Deliver the order's message to the saga: once, twice, late, or although it is not pending."""
         if draft.order_id in self.orders.orders:
             self.do(self.saga.finish(self.orders.orders[draft.order_id]))
 
@@ -96,7 +96,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule()
     def rebuild(self):
-        """Inventory loses everything, fences what was, and rebuilds from what orders own."""
+        """Lose inventory's data, fence the old generation, and rebuild from owned units."""
         self.orders.stock_generation += 1
         self.inventory.generation = self.orders.stock_generation
         owned = {key: order for key, order in self.orders.orders.items() if order.state in OWNED}
@@ -106,7 +106,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(back=st.integers(0, 3))
     def consume_events(self, back):
-        """Inventory reads the events; those at the end of the last batch come again after a crash."""
+        """Consume the events; the last batch is redelivered after a crash."""
         self.apply(max(0, self.applied - back))
 
     def apply(self, start):
@@ -146,7 +146,7 @@ class Histories(RuleBasedStateMachine):
         )
 
     def teardown(self):
-        """When everything is back, no order waits and the stock adds up."""
+        """After recovery no order is pending and the stock adds up."""
         if not hasattr(self, "orders"):
             return
         self.inventory.down = False

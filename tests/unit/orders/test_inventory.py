@@ -1,4 +1,4 @@
-"""The client of inventory: what is a refusal, what only says that it can't be asked, and the breaker's log."""
+"""The client of inventory: which errors reject an order, which mean unavailability, and the breaker's log."""
 
 import asyncio
 import uuid
@@ -22,7 +22,7 @@ LINES = (Line("products/tea", 1),)
 
 
 class Stub:
-    """Answers each basket by *answer*, or fails the whole call with *failure*."""
+    """Returns *answer* for each basket, or fails the whole call with *failure*."""
 
     def __init__(self):
         self.batches = []
@@ -74,7 +74,7 @@ def inventory(stub):
         ("OUT_OF_STOCK", "OUT_OF_STOCK"),
     ],
 )
-async def test_a_refusal_is_told_in_the_words_of_orders(inventory, stub, said, told):
+async def test_inventorys_rejection_becomes_an_error_of_orders(inventory, stub, said, told):
     metadata = {"order": "orders/x", "products": "products/tea"}
     stub.answer = refused(FailedPrecondition("of it", reason=said, metadata=metadata))
     with pytest.raises((FailedPrecondition, InvalidArgument)) as raised:
@@ -84,20 +84,20 @@ async def test_a_refusal_is_told_in_the_words_of_orders(inventory, stub, said, t
     assert "order" not in raised.value.metadata
 
 
-async def test_a_hold_tells_generation_and_prices(inventory):
+async def test_a_hold_has_generation_and_prices(inventory):
     held = await inventory.hold(uuid.uuid4(), LINES)
     assert (held.generation, held.prices) == (4, {"products/tea": Money("EUR", 1_000_000_005)})
     assert held.expire_time is None
 
 
-async def test_holds_that_are_asked_for_together_ride_together(inventory, stub):
+async def test_concurrent_holds_share_a_batch(inventory, stub):
     stub.delay_s = 0.01
     await asyncio.gather(*(inventory.hold(uuid.uuid4(), LINES) for _ in range(200)))
     assert sum(stub.batches) == 200
     assert len(stub.batches) == 2
 
 
-async def test_a_call_that_hangs_does_not_hold_up_later_ones(inventory, stub):
+async def test_a_hanging_call_does_not_delay_later_ones(inventory, stub):
     stub.delay_s = 60
     stuck = asyncio.create_task(inventory.hold(uuid.uuid4(), LINES))
     await asyncio.sleep(0.1)
@@ -111,7 +111,7 @@ async def test_a_call_that_hangs_does_not_hold_up_later_ones(inventory, stub):
     ("usual_s", "after_s", "slow"),
     [(0, 0.06, True), (0, 0.04, False), (0.03, 0.1, False), (0.03, 0.13, True), (1, 0.19, False), (1, 0.21, True)],
 )
-async def test_a_call_is_slow_that_takes_longer_than_calls_do(monkeypatch, usual_s, after_s, slow):
+async def test_a_call_is_slow_compared_with_recent_calls(monkeypatch, usual_s, after_s, slow):
     seconds, begun, ending = [0.0], asyncio.Event(), asyncio.Event()
     ending.set()
     monkeypatch.setattr("orders_svc.inventory_client.time.monotonic", lambda: seconds[0])
@@ -139,7 +139,7 @@ async def test_a_call_is_slow_that_takes_longer_than_calls_do(monkeypatch, usual
 @pytest.mark.parametrize(
     "error", [FailedPrecondition("no", reason="OUT_OF_STOCK"), InvalidArgument("no", reason="UNKNOWN_PRODUCT")]
 )
-async def test_a_refusal_reaches_the_customer_as_it_is(inventory, stub, error):
+async def test_a_rejection_reaches_the_customer_unchanged(inventory, stub, error):
     stub.answer = refused(error)
     with pytest.raises(type(error)) as raised:
         await inventory.hold(uuid.uuid4(), LINES)
@@ -147,7 +147,7 @@ async def test_a_refusal_reaches_the_customer_as_it_is(inventory, stub, error):
 
 
 @pytest.mark.parametrize("error", [ResourceExhausted("busy"), Unavailable("rebuilding")])
-async def test_an_outcome_that_says_not_now_is_an_inventory_that_can_not_be_asked(inventory, stub, error):
+async def test_a_transient_outcome_counts_as_unavailable(inventory, stub, error):
     stub.answer = refused(error)
     with pytest.raises(Unavailable) as raised:
         await inventory.hold(uuid.uuid4(), LINES)
@@ -157,14 +157,14 @@ async def test_an_outcome_that_says_not_now_is_an_inventory_that_can_not_be_aske
 @pytest.mark.parametrize(
     "code", [c for c in grpc.StatusCode if c not in (grpc.StatusCode.OK,)], ids=lambda code: code.name
 )
-async def test_whatever_fails_the_call_turns_no_customer_away(inventory, stub, code):
+async def test_a_failed_call_never_rejects_an_order(inventory, stub, code):
     stub.failure = rpc_error(code, "x")
     with pytest.raises(Unavailable):
         await inventory.hold(uuid.uuid4(), LINES)
     assert not inventory.answered_within(60)
 
 
-async def test_the_log_tells_once_when_the_mesh_refuses_and_once_when_it_stops(inventory, stub):
+async def test_the_breaker_is_logged_once_when_it_opens_and_closes(inventory, stub):
     async def ask():
         await asyncio.gather(inventory.hold(uuid.uuid4(), LINES), return_exceptions=True)
 
@@ -195,7 +195,7 @@ def counted(outcome):
     return REGISTRY.get_sample_value("orders_holds_total", {"outcome": outcome}) or 0
 
 
-async def test_holds_are_counted_by_what_became_of_them(inventory, stub):
+async def test_holds_are_counted_by_outcome(inventory, stub):
     before = {outcome: counted(outcome) for outcome in ("held", "refused", "failed")}
     await inventory.hold(uuid.uuid4(), LINES)
     for error in (FailedPrecondition("no", reason="OUT_OF_STOCK"), Unavailable("rebuilding")):
@@ -205,7 +205,7 @@ async def test_holds_are_counted_by_what_became_of_them(inventory, stub):
     assert {outcome: counted(outcome) - number for outcome, number in before.items()} == dict.fromkeys(before, 1)
 
 
-async def test_whether_inventory_answered_lately_is_known(inventory, stub):
+async def test_recent_responses_of_inventory_are_tracked(inventory, stub):
     assert not inventory.answered_within(3600)
     stub.failure = rpc_error(grpc.StatusCode.UNAVAILABLE, "x")
     with pytest.raises(Unavailable):
@@ -218,7 +218,7 @@ async def test_whether_inventory_answered_lately_is_known(inventory, stub):
 
 
 @pytest.mark.parametrize(("said_s", "told_s"), [(7, 7), (None, 1)])
-async def test_who_has_to_wait_is_told_how_long(inventory, stub, said_s, told_s):
+async def test_pending_holds_have_a_retry_delay(inventory, stub, said_s, told_s):
     stub.answer = refused(Unavailable("rebuilding", retry_after_s=said_s))
     with pytest.raises(Unavailable) as raised:
         await inventory.hold(uuid.uuid4(), LINES)
@@ -226,14 +226,14 @@ async def test_who_has_to_wait_is_told_how_long(inventory, stub, said_s, told_s)
 
 
 @pytest.mark.parametrize(("said", "errors"), [("HOLD_RELEASED", 0), ("SOMETHING_NEW", 1)])
-async def test_a_refusal_that_nobody_knows_is_logged(inventory, stub, said, errors):
+async def test_an_unknown_rejection_reason_is_logged(inventory, stub, said, errors):
     stub.answer = refused(FailedPrecondition("of it", reason=said))
     with capture_logs() as logs, pytest.raises((FailedPrecondition, InvalidArgument)):
         await inventory.hold(uuid.uuid4(), LINES)
     assert len([each for each in logs if each["log_level"] == "error"]) == errors
 
 
-async def test_a_batcher_counts_who_waits_for_it():
+async def test_a_batcher_reports_its_queue_length():
     ending = asyncio.Event()
 
     async def answer(requests):
@@ -250,7 +250,7 @@ async def test_a_batcher_counts_who_waits_for_it():
     assert batcher.load == 0
 
 
-async def test_a_hold_of_an_order_that_will_never_be_is_given_back(inventory, stub):
+async def test_the_hold_of_an_order_that_was_not_stored_is_released(inventory, stub):
     given_back = []
 
     async def release(request, timeout):  # noqa: ASYNC109 - gRPC's own form
@@ -265,14 +265,14 @@ async def test_a_hold_of_an_order_that_will_never_be_is_given_back(inventory, st
         await inventory.release(order)
 
 
-def test_a_hold_ends_when_it_says():
+def test_a_hold_has_its_expiry():
     message = inventory_pb2.Hold(generation=4)
     message.expire_time.FromSeconds(60)
     assert hold_of(message).expire_time.timestamp() == 60
 
 
 class Pages:
-    """The calls of operators' tools; each list has three pages."""
+    """The RPCs of operators' tools; each list has three pages."""
 
     def __init__(self):
         self.asked = []
@@ -319,7 +319,7 @@ async def test_every_page_of_open_holds_and_of_products_is_read(pages):
     assert await stock.stock() == [StockSeen(f"products/{n}", 9, 4, 3, 2) for n in range(3)]
 
 
-async def test_where_an_orders_hold_stands_is_asked_of_inventory(pages):
+async def test_the_state_of_a_hold_is_read_from_inventory(pages):
     stock, order = MeshStock(pages), uuid.uuid4()
     assert await stock.state_of_hold(order) is None
     assert pages.asked == [[f"holds/{order}"]]
@@ -332,7 +332,7 @@ async def test_where_an_orders_hold_stands_is_asked_of_inventory(pages):
     assert await stock.state_of_hold(order) == ("COMMITTED", None)
 
 
-async def test_what_is_repaired_is_asked_of_inventory(pages):
+async def test_repairs_call_inventory(pages):
     stock, order = MeshStock(pages), uuid.uuid4()
     await stock.commit(order)
     await stock.release(order)
@@ -351,9 +351,7 @@ async def test_what_is_repaired_is_asked_of_inventory(pages):
         (grpc.StatusCode.INTERNAL, Unavailable),
     ],
 )
-async def test_a_repair_that_inventory_refuses_is_told_as_such_and_what_else_fails_may_be_tried_again(
-    pages, code, told
-):
+async def test_a_rejected_repair_is_permanent_and_other_failures_are_retryable(pages, code, told):
     pages.failure = rpc_error(code, "x")
     with pytest.raises(told):
         await MeshStock(pages).commit(uuid.uuid4())

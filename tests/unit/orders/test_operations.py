@@ -1,4 +1,4 @@
-"""What operators are told and what they may do; and an order's life, from what everybody knows of it."""
+"""Operators' RPCs, and an order's timeline."""
 
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -37,7 +37,7 @@ class Context:
 
 
 class Parts:
-    """Everything that operators' calls are passed on to."""
+    """Fakes of everything that operators' calls use."""
 
     def __init__(self):
         self.asked = []
@@ -77,13 +77,13 @@ CALLS = [
 
 
 @pytest.mark.parametrize(("method", "request_"), CALLS)
-async def test_only_operators_may(service, parts, method, request_):
+async def test_operations_are_for_operators_only(service, parts, method, request_):
     with pytest.raises(OperatorOnly):
         await getattr(service, method)(request_, Context(operator=False))
     assert parts.asked == []
 
 
-async def test_the_backlog_is_told_with_its_numbers(service):
+async def test_the_backlog_has_its_numbers(service):
     told = await service.GetBacklog(messages.GetBacklogRequest(), Context())
     assert [(each.state, each.orders) for each in told.states] == [(order_pb2.Order.PENDING, 3)]
     assert (told.oldest_pending_age.ToMilliseconds(), told.outbox_lag.ToMilliseconds()) == (4500, 1250)
@@ -93,20 +93,20 @@ async def test_the_backlog_is_told_with_its_numbers(service):
 
 
 @pytest.mark.parametrize(("limit", "asked"), [(0, DEFAULT_REDRIVE), (7, 7)])
-async def test_dead_letters_and_rows_are_sent_on_their_way(service, parts, limit, asked):
+async def test_dead_letters_and_outbox_rows_are_redriven(service, parts, limit, asked):
     told = await service.RedriveDeadLetters(messages.RedriveDeadLettersRequest(limit=limit), Context())
     assert (told.redriven, told.passed_over, told.outbox_rows) == (4, 2, 4)
     assert parts.asked == [((asked,), {"topic": ""})]
 
 
-async def test_of_one_topic_that_alone_is_sent(service, parts):
+async def test_one_topic_alone_can_be_redriven(service, parts):
     told = await service.RedriveDeadLetters(messages.RedriveDeadLettersRequest(topic="a.dead"), Context())
     assert told.outbox_rows == 0
     assert parts.asked == [((DEFAULT_REDRIVE,), {"topic": "a.dead"})]
 
 
 @pytest.mark.parametrize("only_look", [True, False])
-async def test_what_differs_is_told_and_repaired_if_that_is_wanted(service, parts, only_look):
+async def test_discrepancies_are_reported_and_repaired_on_request(service, parts, only_look):
     told = await service.ReconcileOrders(messages.ReconcileOrdersRequest(validate_only=only_look), Context())
     assert parts.asked == [((), {"only_look": only_look})]
     assert (told.orders, told.holds, told.repaired, told.unrepaired) == (8, 9, 1, 1)
@@ -122,7 +122,7 @@ def version(number, state, at, reason=""):
 
 
 class Records:
-    """An order that waited for its stock, was confirmed a second later, and whose event Kafka has refused."""
+    """An order that was pending, was confirmed a second later, and whose event Kafka rejected."""
 
     def __init__(self, versions=None):
         self.kept = versions
@@ -167,7 +167,7 @@ class Letters:
         ]
 
 
-async def test_an_orders_life_is_told_in_its_order():
+async def test_a_timeline_is_in_order_of_time():
     told = await Timelines(Records(), Holds(), Letters(), PATH).of(ORDER)
     assert told.order.state == order_pb2.Order.CONFIRMED
     assert told.unknown == []
@@ -214,17 +214,17 @@ async def test_an_orders_life_is_told_in_its_order():
     ("state", "kinds"),
     [(None, []), (("COMMITTED", None), [(Kind.STOCK_SOLD, "")]), (("RELEASED", None), [(Kind.STOCK_RELEASED, "")])],
 )
-async def test_where_its_stock_is_is_told_as_inventory_has_it(state, kinds):
+async def test_a_timeline_has_the_state_of_the_hold(state, kinds):
     told = await Timelines(Records(), Holds(state), Letters(), PATH).of(ORDER)
     assert [(each.kind, each.detail) for each in told.entries if each.time is None] == kinds
 
 
-async def test_there_is_no_life_of_an_order_that_there_is_not():
+async def test_an_unknown_order_has_no_timeline():
     with pytest.raises(OrderNotFound):
         await Timelines(Records([]), Holds(), Letters(), PATH).of(ORDER)
 
 
-async def test_a_timeline_has_the_time_since_the_entry_before(service):
+async def test_a_timeline_has_the_time_since_the_previous_entry(service):
     request = messages.GetOrderTimelineRequest(name=f"orders/{ORDER}")
     told = await service.GetOrderTimeline(request, Context())
     assert told.order.state == order_pb2.Order.CONFIRMED

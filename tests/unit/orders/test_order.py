@@ -1,4 +1,4 @@
-"""An order's states and moves."""
+"""An order's states and transitions."""
 
 import uuid
 from dataclasses import replace
@@ -30,7 +30,7 @@ def in_state(state):
 
 @pytest.mark.parametrize("state", State)
 @pytest.mark.parametrize("wanted", MOVES)
-def test_exactly_the_moves_of_the_table_are_allowed(state, wanted):
+def test_exactly_the_transitions_of_the_table_are_allowed(state, wanted):
     order = in_state(state)
     if wanted in NEXT.get(state, ()):
         moved = MOVES[wanted](order)
@@ -41,11 +41,11 @@ def test_exactly_the_moves_of_the_table_are_allowed(state, wanted):
         assert refused.value.metadata == {"order": order.name, "state": state, "wanted": wanted}
 
 
-def test_the_same_customer_and_key_are_the_same_order_and_no_other():
+def test_an_order_id_is_derived_from_customer_and_key():
     ids = {Draft(who, key, ()).order_id for who in ("ann", "bob") for key in ("k", "l")}
     assert len(ids) == 4
     assert WANTED.order_id == Draft("ann", "k", ()).order_id
-    # Never another one: a repeat of a request from before an update must find its order.
+    # Never change these: a retry of a request from before an update must find its order.
     assert WANTED.order_id == uuid.UUID("3bc9a481-1782-54a0-83a5-34f6dc52f779")
 
 
@@ -56,7 +56,7 @@ def test_the_total_is_exact_and_of_one_currency():
         Order.confirmed(WANTED, mixed, AT)
 
 
-def test_a_total_has_room_in_an_amount():
+def test_a_total_is_limited_to_the_range_of_money():
     most = 2**63 - 1
     wanted = Draft("ann", "k", (Line("products/tea", 1),))
     order = Order.confirmed(wanted, Hold(1, {"products/tea": Money("EUR", most * 10**9 + 999_999_999)}), AT)
@@ -65,13 +65,13 @@ def test_a_total_has_room_in_an_amount():
         Order.confirmed(wanted, Hold(1, {"products/tea": Money("EUR", (most + 1) * 10**9)}), AT)
 
 
-def test_the_order_of_the_lines_does_not_make_another_request():
+def test_reordered_lines_are_the_same_request():
     turned = Draft("ann", "k", WANTED.lines[::-1])
     assert turned.fingerprint == WANTED.fingerprint
     assert Draft("ann", "k", (Line("products/tea", 3), WANTED.lines[1])).fingerprint != WANTED.fingerprint
 
 
-def test_every_version_has_an_etag_of_its_own():
+def test_every_version_has_its_own_etag():
     first = Order.confirmed(WANTED, HOLD, AT)
     second = first.cancel(AT)
     require_etag(first, "")
@@ -107,7 +107,7 @@ line = st.builds(
         version=st.integers(1, 2**62),
     )
 )
-def test_an_order_survives_the_wire(order):
+def test_an_order_survives_the_round_trip(order):
     order = replace(
         order,
         lines=tuple(

@@ -1,4 +1,4 @@
-"""What waits is told as far as it can be asked, with what cannot be."""
+"""The backlog is returned as far as it is available, with the names of the missing parts."""
 
 import pytest
 
@@ -39,32 +39,32 @@ def look(waits, lags):
     return BacklogMonitor(waits, lags, saga.stages((5, 30, 120))).look()
 
 
-async def test_everything_is_told_while_everything_answers():
+async def test_the_backlog_is_complete_while_everything_is_up():
     told = await look(Waits(), Lags())
     assert (told.outbox_rows, told.dead_letters, told.unknown) == (5, dict.fromkeys(SOURCES, 2), ())
 
 
-async def test_without_kafka_what_the_database_knows_is_told():
+async def test_without_kafka_the_databases_part_is_returned():
     told = await look(Waits(), Lags(KAFKA))
     assert (told.states, told.outbox_rows, told.topics, told.dead_letters) == ({State.PENDING: 3}, 5, {}, {})
     assert told.unknown == ("Kafka: Kafka does not answer",)
 
 
-async def test_without_the_database_what_kafka_knows_is_told():
+async def test_without_the_database_kafkas_part_is_returned():
     told = await look(Waits(DATABASE), Lags())
     assert set(told.dead_letters.values()) == {2}
     assert told.unknown == ("PostgreSQL: the database is away",)
 
 
-async def test_when_nothing_answers_there_is_no_answer():
+async def test_with_everything_down_the_call_fails():
     with pytest.raises(Unavailable, match="the database is away"):
         await look(Waits(DATABASE), Lags(KAFKA))
 
 
-async def test_a_mistake_is_no_part_that_is_away():
+async def test_an_unexpected_error_fails_the_call():
     with pytest.raises(ZeroDivisionError):
         await look(Waits(), Lags(ZeroDivisionError()))
 
 
-def test_the_client_librarys_words_are_not_for_callers():
+def test_error_texts_of_client_libraries_are_not_returned():
     assert unavailable(OSError("rdkafka#3: 127.0.0.1:9092/bootstrap: refused")).message == "Kafka does not answer"

@@ -1,4 +1,6 @@
-"""What follows a database that was restored: the stock's generation, the consumers, pending orders, and who listens."""
+"""
+After a restore of the database: the stock's generation, the consumers, pending orders, and the notice to consumers.
+"""
 
 import uuid
 from datetime import UTC, datetime
@@ -18,7 +20,7 @@ AT = datetime(2026, 11, 27, 2, tzinfo=UTC)
 
 
 class Database:
-    """An orders' database with pending orders, and the order in which it and the consumers are used."""
+    """An orders' database with pending orders; records the order of calls to it and to the consumers."""
 
     def __init__(self, pending=0, generation=7):
         self.pending = sorted((Order.pending(draft(), AT) for _ in range(pending)), key=lambda order: order.id)
@@ -51,20 +53,20 @@ class Database:
         return await rewind(self, self, self.pass_over, to=TO, at=AT)
 
 
-async def test_the_generation_is_above_all_that_the_lost_history_can_have_had():
+async def test_the_generation_is_above_any_of_the_lost_history():
     database = Database(generation=7)
     assert (await database.rewind()).generation > AT.timestamp()
 
 
-async def test_a_later_restore_to_the_same_moment_has_a_generation_of_its_own():
+async def test_a_second_restore_to_the_same_moment_has_its_own_generation():
     first, second = Database(), Database()
     one = await first.rewind()
     other = await rewind(second, second, second.pass_over, to=TO, at=datetime(2026, 11, 27, 3, tzinfo=UTC))
-    # However often the stock was rebuilt in the hour between.
+    # However often the stock was rebuilt within the hour.
     assert other.generation > one.generation + 3000
 
 
-async def test_consumers_pass_over_the_lost_history_before_anything_new_is_published():
+async def test_consumers_skip_the_lost_history_before_anything_new_is_published():
     database = Database(pending=2)
     await database.rewind()
     assert database.done == ["generation", "passed over", *(order.id for order in database.pending), "told"]
@@ -77,7 +79,7 @@ async def test_every_pending_order_is_published_again_once(count):
     assert database.done[2:-1] == [order.id for order in database.pending]
 
 
-async def test_without_kafka_nobody_is_told_and_the_next_try_does_it_all():
+async def test_without_kafka_nothing_is_announced_and_the_next_try_repeats_everything():
     database = Database(pending=1)
     database.kafka = False
     with pytest.raises(Unavailable):
@@ -88,7 +90,7 @@ async def test_without_kafka_nobody_is_told_and_the_next_try_does_it_all():
     assert len(database.published) == 1
 
 
-def test_a_repeat_of_the_notice_has_the_same_id_and_says_which_changes_never_happened():
+def test_a_repeated_notice_has_the_same_id_and_the_undone_changes():
     record = notice(to=TO, at=AT, generation=9)
     event = OrdersRestored.FromString(record.value)
     assert record.topic == ORDERS_RESTORED

@@ -1,4 +1,4 @@
-"""Finishing pending orders: every interleaving with what else may happen to them."""
+"""Finishing pending orders: every interleaving with concurrent changes."""
 
 import asyncio
 import time
@@ -36,7 +36,7 @@ class Bus:
 
 
 class World:
-    """Everything around one pending order."""
+    """The world around one pending order."""
 
     def __init__(self):
         self.orders = FakeOrders()
@@ -79,7 +79,7 @@ async def test_a_pending_order_without_stock_is_rejected_with_the_reason(world):
     assert (world.state(order), world.orders.orders[order.id].state_reason) == (State.REJECTED, "OUT_OF_STOCK")
 
 
-async def test_a_message_that_comes_twice_changes_nothing_more(world):
+async def test_a_redelivered_message_changes_nothing(world):
     order = await world.pending()
     await world.saga.finish(order)
     await world.saga.finish(order)
@@ -87,7 +87,7 @@ async def test_a_message_that_comes_twice_changes_nothing_more(world):
     assert world.inventory.stock["products/tea"] == 8
 
 
-async def test_an_order_is_asked_for_five_times_a_delivery_and_no_more(world):
+async def test_a_hold_is_tried_five_times_per_delivery(world):
     order = await world.pending()
     world.inventory.down = True
     with pytest.raises(Unavailable):
@@ -95,7 +95,7 @@ async def test_an_order_is_asked_for_five_times_a_delivery_and_no_more(world):
     assert len(world.inventory.calls) == 5
 
 
-async def test_an_order_that_was_cancelled_before_is_not_held(world):
+async def test_a_cancelled_order_is_not_held(world):
     order = await world.pending()
     await world.checkout.cancel(ANN, order.id)
     await world.saga.finish(order)
@@ -104,7 +104,7 @@ async def test_an_order_that_was_cancelled_before_is_not_held(world):
 
 
 async def test_a_cancel_between_the_hold_and_the_confirmation_wins(world):
-    """The hold is there, the row says CANCELLED: its event releases the hold."""
+    """The hold exists, the row says CANCELLED: its event releases the hold."""
     order = await world.pending()
 
     async def cancel(_):
@@ -117,8 +117,8 @@ async def test_a_cancel_between_the_hold_and_the_confirmation_wins(world):
     assert [row.topic for row in world.orders.events].count("order_events") == 2
 
 
-async def test_a_confirmation_between_the_read_and_the_write_of_a_cancel_is_cancelled_then(world):
-    """The cancel looks again and cancels the confirmed order."""
+async def test_a_cancel_that_races_with_a_confirmation_cancels_the_confirmed_order(world):
+    """The cancel reads again and cancels the confirmed order."""
     order = await world.pending()
     get = world.orders.get
 
@@ -134,7 +134,7 @@ async def test_a_confirmation_between_the_read_and_the_write_of_a_cancel_is_canc
     assert (now.state, now.version) == (State.CANCELLED, 3)
 
 
-async def test_a_hold_that_arrives_after_the_release_is_refused_and_the_cancel_stands(world):
+async def test_a_hold_after_the_release_is_refused_and_the_cancel_stands(world):
     order = await world.pending()
 
     async def cancel_and_release(asked):
@@ -152,13 +152,13 @@ async def test_a_hold_that_arrives_after_the_release_is_refused_and_the_cancel_s
     assert world.state(order) is State.CANCELLED
 
 
-async def test_two_deliveries_at_once_confirm_once(world):
+async def test_concurrent_deliveries_confirm_once(world):
     order = await world.pending()
     await asyncio.gather(*(world.saga.finish(order) for _ in range(4)))
     assert world.orders.orders[order.id].version == 2
 
 
-async def test_a_hold_of_an_old_generation_is_tried_again(world):
+async def test_a_hold_of_an_old_generation_is_retried(world):
     order = await world.pending()
     world.orders.stock_generation = 1
     with pytest.raises(Unavailable):
@@ -175,7 +175,7 @@ class TestDeliveries:
         return [(record.topic, record.headers.get("reason")) for record in world.bus.records]
 
     @pytest.mark.parametrize("value", [b"\xff\xff garbage", b"", b"\x0a\x03abc"])
-    async def test_garbage_is_a_dead_letter_at_once_and_its_neighbours_are_finished(self, world, value):
+    async def test_an_invalid_message_is_dead_lettered_at_once_and_the_others_are_processed(self, world, value):
         order = await world.pending()
         gone = await self.deliver(world, message(None, value=value), message(order))
         assert gone == [("pending_orders.dead", "POISON_MESSAGE")]
@@ -186,7 +186,7 @@ class TestDeliveries:
         unknown = Order.confirmed(wanted, hold_for(wanted), datetime.now(UTC))
         assert await self.deliver(world, message(unknown)) == [("pending_orders.dead", "POISON_MESSAGE")]
 
-    async def test_while_inventory_is_away_an_order_goes_from_stage_to_stage_and_stays_on_the_last(self, world):
+    async def test_without_inventory_an_order_moves_through_the_retry_topics_and_stays_in_the_last(self, world):
         order = await world.pending()
         world.inventory.down = True
         assert await self.deliver(world, message(order)) == [("pending_orders.retry.0.2s", "INVENTORY_UNAVAILABLE")]
@@ -196,7 +196,7 @@ class TestDeliveries:
         assert gone[2:] == [("pending_orders.retry.0.4s", "INVENTORY_UNAVAILABLE")]
         assert world.state(order) is State.PENDING
 
-    async def test_an_order_that_waits_for_too_long_is_a_dead_letter_and_stays_pending(self, world):
+    async def test_an_order_pending_for_too_long_is_dead_lettered_and_stays_pending(self, world):
         wanted = draft()
         order = Order.pending(wanted, datetime.now(UTC) - timedelta(seconds=61))
         await world.orders.place(Placement(order, Request.of(wanted)))
@@ -205,7 +205,7 @@ class TestDeliveries:
         assert gone == [("pending_orders.dead", "INVENTORY_UNAVAILABLE")]
         assert world.state(order) is State.PENDING
 
-    async def test_a_fault_of_ours_ends_as_a_dead_letter_after_the_last_stage(self, world):
+    async def test_an_internal_error_is_dead_lettered_after_the_last_retry_topic(self, world):
         order = await world.pending()
 
         async def broken(*_):
@@ -216,7 +216,7 @@ class TestDeliveries:
         gone = await self.deliver(world, message(order, age_s=9), stage=2)
         assert gone[1:] == [("pending_orders.dead", "KeyError")]
 
-    async def test_what_can_not_be_put_aside_is_not_acknowledged(self, world):
+    async def test_a_message_that_cannot_be_dead_lettered_is_not_committed(self, world):
         order = await world.pending()
         world.inventory.down = True
         world.bus.down = True
@@ -238,14 +238,14 @@ class TestDeliveries:
         assert 0.33 < time.monotonic() - started < 0.6
         assert world.state(order) is State.CONFIRMED
 
-    async def test_a_delayed_message_goes_at_once_when_inventory_answers_again(self, world):
+    async def test_a_delayed_message_is_processed_at_once_when_inventory_is_back(self, world):
         order = await world.pending()
         started = time.monotonic()
         await self.deliver(world, message(order), stage=2)
         assert time.monotonic() - started < 0.2
         assert world.state(order) is State.CONFIRMED
 
-    async def test_a_clock_that_runs_ahead_does_not_make_a_message_wait_for_ever(self, world):
+    async def test_clock_skew_does_not_delay_a_message_beyond_its_limit(self, world):
         order = await world.pending()
         world.inventory.down = True
         started = time.monotonic()
@@ -272,8 +272,8 @@ async def test_an_order_priced_in_two_currencies_is_rejected(world):
     assert world.orders.orders[order.id].state_reason == "MIXED_CURRENCIES"
 
 
-async def test_an_order_whose_id_holds_another_basket_waits_for_the_end_of_that_lease(world):
-    """The hold is of a call with the same key that was not stored."""
+async def test_an_order_whose_id_holds_another_basket_waits_for_that_lease(world):
+    """The hold belongs to a call with the same key that was not stored."""
     wanted = Draft("ann", "k", (Line("products/tea", 1),))
     order = Order.pending(wanted, datetime.now(UTC))
     await world.orders.place(Placement(order, Request.of(wanted)))
@@ -286,7 +286,7 @@ async def test_an_order_whose_id_holds_another_basket_waits_for_the_end_of_that_
     assert world.orders.orders[order.id].state is State.CONFIRMED
 
 
-def test_event_ids_are_the_same_in_every_repeat():
+def test_event_ids_are_the_same_in_every_redelivery():
     wanted = draft()
     order = Order.pending(wanted, datetime.now(UTC))
     assert wire.pending_order(order).event_id == wire.pending_order(order).event_id

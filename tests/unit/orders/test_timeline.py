@@ -1,4 +1,4 @@
-"""What an order's timeline tells while somebody who knows of it does not answer."""
+"""An order's timeline while one of its sources is unavailable."""
 
 import asyncio
 import uuid
@@ -36,7 +36,7 @@ class Silent:
         await asyncio.Event().wait()
 
 
-async def test_who_is_away_or_silent_is_named_and_what_is_kept_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unavailable_parts_are_named_and_the_rest_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timeline, "LOOK_S", 0.01)
     told = await Timelines(Records(), Away(), Silent(), saga.stages([1.0])).of(ORDER)
     assert [each.kind for each in told.entries] == [Kind.CHANGED]

@@ -1,4 +1,4 @@
-"""Watching: everything from a version on, in order, once; bounded."""
+"""Watching: every version from one on, in order, once; bounded."""
 
 import asyncio
 import uuid
@@ -26,7 +26,7 @@ class History:
 
 
 class Session:
-    """The listening connection: hears what the test says."""
+    """The listening connection: receives what the test sends."""
 
     def __init__(self):
         self.listener = None
@@ -85,7 +85,7 @@ async def versions(subscription, count):
     return [(await subscription.get(1))[0] for _ in range(count)]
 
 
-async def test_a_watcher_gets_what_was_and_what_comes(subscriptions, history, pool):
+async def test_a_watcher_gets_past_and_new_versions(subscriptions, history, pool):
     order = uuid.uuid4()
     history.versions[order] = 2
     with subscriptions.watch(order, 1) as subscription:
@@ -97,7 +97,7 @@ async def test_a_watcher_gets_what_was_and_what_comes(subscriptions, history, po
         assert await subscription.get(0.05) is None
 
 
-async def test_each_watcher_starts_where_it_asks(subscriptions, history):
+async def test_each_watcher_starts_at_its_version(subscriptions, history):
     order = uuid.uuid4()
     history.versions[order] = 3
     with subscriptions.watch(order, 1) as first, subscriptions.watch(order, 3) as second:
@@ -106,7 +106,7 @@ async def test_each_watcher_starts_where_it_asks(subscriptions, history):
         assert await second.get(0.05) is None
 
 
-async def test_a_change_is_read_once_for_all_who_watch_it(subscriptions, history, pool):
+async def test_a_change_is_read_once_for_all_watchers(subscriptions, history, pool):
     order = uuid.uuid4()
     history.versions[order] = 1
     with subscriptions.watch(order, 1) as a, subscriptions.watch(order, 1) as b, subscriptions.watch(order, 1) as c:
@@ -120,13 +120,13 @@ async def test_a_change_is_read_once_for_all_who_watch_it(subscriptions, history
         assert history.reads == reads + 1
 
 
-async def test_changes_of_orders_that_nobody_watches_are_not_read(subscriptions, history, pool):
+async def test_changes_of_unwatched_orders_are_not_read(subscriptions, history, pool):
     pool.notify(*(uuid.uuid4() for _ in range(50)))
     await asyncio.sleep(0.02)
     assert history.reads == 0
 
 
-async def test_more_watchers_than_allowed_are_refused(subscriptions):
+async def test_watchers_are_limited(subscriptions):
     with ExitStack() as stack:
         for _ in range(3):
             stack.enter_context(subscriptions.watch(uuid.uuid4(), 1))
@@ -136,7 +136,7 @@ async def test_more_watchers_than_allowed_are_refused(subscriptions):
         pass
 
 
-async def test_a_replica_that_stops_ends_its_streams_and_takes_no_more(subscriptions):
+async def test_a_stopping_replica_ends_its_streams_and_accepts_no_more(subscriptions):
     with subscriptions.watch(uuid.uuid4(), 1) as subscription:
         subscriptions.end()
         with pytest.raises(Unavailable):
@@ -145,7 +145,7 @@ async def test_a_replica_that_stops_ends_its_streams_and_takes_no_more(subscript
         pass
 
 
-async def test_a_watcher_that_does_not_read_is_cut_off():
+async def test_a_slow_watcher_is_disconnected():
     subscription = Subscription(1)
     for version in range(1, MAX_QUEUED + 3):
         subscription.put(version, b"")

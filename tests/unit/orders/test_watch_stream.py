@@ -1,4 +1,4 @@
-"""WatchOrder over a real connection: when its headers come, and when it ends."""
+"""WatchOrder over a real connection: when its headers are sent, and when it ends."""
 
 import asyncio
 import contextlib
@@ -92,17 +92,17 @@ async def told(call):
     return [event async for event in call if not event.HasField("heartbeat")]
 
 
-async def test_a_resumed_watch_has_its_headers_before_anything_happens(orders, pool):
+async def test_a_resumed_watch_sends_headers_at_once(orders, pool):
     async with serving(orders, pool) as stub, asyncio.timeout(3):
         call = watch(stub, orders, version=2)
         await call.initial_metadata()
-        # REST has its headers with the first event.
+        # REST sends headers with the first event.
         assert (await call.read()).HasField("heartbeat")
         call.cancel()
 
 
 @pytest.mark.parametrize("version", [2, 3, 99, 2**62])
-async def test_a_watch_ends_with_its_order_also_before_the_version_that_it_waits_for(orders, pool, version):
+async def test_a_watch_ends_with_its_order_even_below_the_requested_version(orders, pool, version):
     async with serving(orders, pool) as stub, asyncio.timeout(5):
         call = watch(stub, orders, version=version)
         await call.initial_metadata()
@@ -113,19 +113,19 @@ async def test_a_watch_ends_with_its_order_also_before_the_version_that_it_waits
     assert end.end.status.code == code_pb2.OK
 
 
-async def test_a_watch_ends_after_its_time_and_says_that_it_may_be_taken_up_again(orders, pool):
+async def test_a_watch_ends_after_its_limit_with_a_retryable_error(orders, pool):
     async with serving(orders, pool, max_watch_s=0.3) as stub, asyncio.timeout(5):
         *_, end = await rest_of(watch(stub, orders))
     assert (end.end.status.code, from_status(end.end.status).reason) == (code_pb2.ABORTED, "WATCH_ENDED")
 
 
-async def test_a_watch_ends_with_the_callers_token(orders, pool):
+async def test_a_watch_ends_when_the_callers_token_expires(orders, pool):
     async with serving(orders, pool) as stub, asyncio.timeout(5):
         *_, end = await rest_of(watch(stub, orders, x_token_exp=str(time.time() + 0.5)))
     assert (end.end.status.code, from_status(end.end.status).reason) == (code_pb2.UNAUTHENTICATED, "TOKEN_EXPIRED")
 
 
-async def test_heartbeats_come_while_nothing_happens(orders, pool, monkeypatch):
+async def test_an_idle_watch_sends_heartbeats(orders, pool, monkeypatch):
     monkeypatch.setattr(api, "HEARTBEAT_S", 0.1)
     async with serving(orders, pool, max_watch_s=0.55) as stub, asyncio.timeout(5):
         *events, _ = await rest_of(watch(stub, orders, version=2))
@@ -133,7 +133,7 @@ async def test_heartbeats_come_while_nothing_happens(orders, pool, monkeypatch):
     assert all(each.HasField("heartbeat") for each in events)
 
 
-async def test_somebody_elses_error_comes_before_any_headers(orders, pool):
+async def test_another_customers_watch_fails_before_any_headers(orders, pool):
     async def get(*_):
         raise api.Error("no", reason="X")
 

@@ -1,4 +1,4 @@
-"""Work beside the calls goes on, whatever it raises."""
+"""Background tasks continue, whatever they raise."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ async def cancelled(task):
 
 
 @pytest.mark.parametrize("fault", [RuntimeError("a bug"), ExceptionGroup("several", [ValueError()]), None])
-async def test_work_that_ends_by_itself_is_begun_anew(fault):
+async def test_work_that_ends_is_restarted(fault):
     name, begun, goes_on = f"ends with {fault!r}", [], asyncio.Event()
 
     async def work():
@@ -38,7 +38,7 @@ async def test_work_that_ends_by_itself_is_begun_anew(fault):
 
 
 @pytest.mark.parametrize("its_end_fails", [False, True])
-async def test_work_that_is_cancelled_is_not_begun_anew(its_end_fails):
+async def test_cancelled_work_is_not_restarted(its_end_fails):
     name, begun, goes_on = f"is cancelled, {its_end_fails}", [], asyncio.Event()
 
     async def work():
@@ -56,7 +56,7 @@ async def test_work_that_is_cancelled_is_not_begun_anew(its_end_fails):
     assert (len(begun), failures(name)) == (1, 0)
 
 
-async def test_the_end_does_not_wait_for_work_that_forgets_its_cancellation():
+async def test_stopping_does_not_wait_for_work_that_ignores_cancellation():
     let_go = asyncio.Event()
 
     async def deaf():
@@ -77,5 +77,5 @@ async def test_the_end_does_not_wait_for_work_that_forgets_its_cancellation():
     await running[0]
 
 
-async def test_nothing_to_end_ends_at_once():
+async def test_stopping_without_tasks_returns_at_once():
     await asyncio.wait_for(end([]), 1)

@@ -9,7 +9,7 @@ from runtime.errors import NotFound, ResourceExhausted
 
 
 class Work:
-    """Records its batches; waits for `go` in each."""
+    """Records its batches; each waits for `go`."""
 
     def __init__(self):
         self.batches = []
@@ -21,7 +21,7 @@ class Work:
         return [item * 10 for item in items]
 
 
-async def test_what_arrives_while_one_batch_is_in_flight_goes_together():
+async def test_items_that_arrive_during_a_batch_share_the_next():
     work = Work()
     batcher = Batcher(work, name="work")
     first = asyncio.create_task(batcher.submit(1))
@@ -39,7 +39,7 @@ async def turns(number):
 
 
 async def arrive_in_turns(batcher, number, *, apart):
-    """Submit *number* items, each some turns of the event loop after the one before."""
+    """Submit *number* items, each some turns of the event loop after the previous one."""
     tasks = []
     for item in range(number):
         tasks.append(asyncio.create_task(batcher.submit(item)))
@@ -47,7 +47,7 @@ async def arrive_in_turns(batcher, number, *, apart):
     return tasks
 
 
-async def test_callers_on_their_way_join_the_batch():
+async def test_items_that_arrive_within_some_loop_turns_join_the_batch():
     work = Work()
     work.go.set()
     batcher = Batcher(work, name="work")
@@ -55,7 +55,7 @@ async def test_callers_on_their_way_join_the_batch():
     assert work.batches == [[0, 1, 2, 3, 4]]
 
 
-async def test_callers_on_their_way_join_the_batch_after_the_one_in_flight():
+async def test_items_that_arrive_within_some_loop_turns_join_the_batch_after_the_one_in_flight():
     work = Work()
     batcher = Batcher(work, name="work")
     first = asyncio.create_task(batcher.submit(10))
@@ -68,7 +68,7 @@ async def test_callers_on_their_way_join_the_batch_after_the_one_in_flight():
     assert work.batches == [[10], [11, 0, 1, 2]]
 
 
-async def test_a_caller_alone_waits_for_no_more_than_some_turns():
+async def test_a_single_item_waits_for_some_loop_turns_only():
     work = Work()
     batcher = Batcher(work, name="work")
     alone = asyncio.create_task(batcher.submit(1))
@@ -78,7 +78,7 @@ async def test_a_caller_alone_waits_for_no_more_than_some_turns():
     assert await alone == 10
 
 
-async def test_callers_who_never_stop_coming_do_not_keep_a_batch_from_going():
+async def test_a_steady_stream_of_items_does_not_delay_a_batch():
     work = Work()
     work.go.set()
     batcher = Batcher(work, name="work")
@@ -88,7 +88,7 @@ async def test_callers_who_never_stop_coming_do_not_keep_a_batch_from_going():
     await asyncio.gather(*tasks)
 
 
-async def test_a_full_batch_goes_at_once():
+async def test_a_full_batch_starts_at_once():
     work = Work()
     batcher = Batcher(work, name="work", max_batch=3)
     tasks = await arrive_in_turns(batcher, 3, apart=1)
@@ -117,7 +117,7 @@ async def test_one_failing_item_does_not_fail_its_neighbours():
     assert results[2] == 3
 
 
-async def test_work_that_raises_fails_its_batch_and_the_next_one_runs():
+async def test_an_exception_fails_its_batch_and_the_next_one_runs():
     async def work(items):
         if items == [1]:
             raise OSError("gone")
@@ -129,7 +129,7 @@ async def test_work_that_raises_fails_its_batch_and_the_next_one_runs():
     assert await batcher.submit(2) == 2
 
 
-async def test_a_full_queue_refuses_at_once():
+async def test_a_full_queue_rejects_at_once():
     work = Work()
     batcher = Batcher(work, name="work", max_queued=1)
     first = asyncio.create_task(batcher.submit(1))
@@ -142,7 +142,7 @@ async def test_a_full_queue_refuses_at_once():
     assert await asyncio.gather(first, second) == [10, 20]
 
 
-async def test_an_item_whose_caller_has_gone_is_not_worked_on():
+async def test_a_cancelled_item_is_not_processed():
     work = Work()
     batcher = Batcher(work, name="work")
     first = asyncio.create_task(batcher.submit(1))
@@ -157,7 +157,7 @@ async def test_an_item_whose_caller_has_gone_is_not_worked_on():
     assert work.batches == [[1], [3]]
 
 
-async def test_a_caller_that_goes_while_its_batch_runs_leaves_the_others_alone():
+async def test_a_caller_cancelled_during_its_batch_does_not_affect_the_others():
     work = Work()
     batcher = Batcher(work, name="work")
     tasks = [asyncio.create_task(batcher.submit(n)) for n in (1, 2)]

@@ -1,5 +1,5 @@
 """
-A program whose reader leaves ends without a word; any other broken pipe is an error.
+A closed standard output ends a program silently; any other broken pipe is an error.
 """
 
 import os
@@ -24,7 +24,7 @@ sys.exit(until_reader_leaves(command))
 
 
 def ended(body: str, *, reader: bool = False) -> tuple[int, bytes]:
-    """The exit code and the standard error of a program whose standard output has a reader, or none any more."""
+    """Return the exit code and standard error of a program whose standard output has a reader, or none any more."""
     reading, writing = os.pipe()
     if not reader:
         os.close(reading)
@@ -44,19 +44,19 @@ def ended(body: str, *, reader: bool = False) -> tuple[int, bytes]:
         "[print('x' * 99) for _ in range(9999)]",
     ],
 )
-def test_a_reader_that_has_gone_ends_the_program_without_a_word(body: str) -> None:
+def test_a_closed_pipe_ends_the_program_silently(body: str) -> None:
     assert ended(body) == (READER_GONE, b"")
 
 
-def test_with_a_reader_the_programs_own_code_counts() -> None:
+def test_with_a_reader_the_exit_code_is_the_programs() -> None:
     assert ended("print('a line')", reader=True) == (3, b"")
 
 
-def test_a_connection_that_breaks_is_no_reader_that_has_gone() -> None:
+def test_a_broken_connection_is_not_a_closed_pipe() -> None:
     code, said = ended("raise BrokenPipeError(32, 'a connection')", reader=True)
     assert code == 1
     assert b"BrokenPipeError" in said
 
 
-def test_a_program_that_says_nothing_is_not_asked_for_its_reader() -> None:
+def test_a_program_without_output_is_not_affected() -> None:
     assert until_reader_leaves(lambda: 0) == 0

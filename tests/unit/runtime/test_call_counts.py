@@ -6,7 +6,7 @@ from shop.inventory.v1 import inventory_service_pb2
 from runtime.call_counts import count_from_zero
 
 
-def test_a_fault_that_has_never_been_is_counted_as_none():
+def test_error_counters_start_at_0():
     service = inventory_service_pb2.DESCRIPTOR.services_by_name["InventoryService"]
     count_from_zero([service.full_name])
     for method in service.methods:

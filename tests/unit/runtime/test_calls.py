@@ -1,4 +1,4 @@
-"""What surrounds every call: a real server and a real client in one process."""
+"""The interceptors of every call: a real server and a real client in one process."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ LINES = [order_pb2.OrderLine(product="products/tea", quantity=1)]
 
 
 class Servicer(order_service_pb2_grpc.OrderServiceServicer):
-    """Does what the test hands it."""
+    """Runs the behaviour given by the test."""
 
     def __init__(self, behaviour):
         self.behaviour = behaviour
@@ -43,7 +43,7 @@ class Servicer(order_service_pb2_grpc.OrderServiceServicer):
 
 @contextlib.asynccontextmanager
 async def serving(behaviour, **settings):
-    """Serve *behaviour* inside the wrappers and yield the port."""
+    """Serve *behaviour* behind the interceptors and yield the port."""
     server = grpc.aio.server(
         interceptors=[
             interceptors.Interceptor(interceptors.wrappers(ServiceSettings(kafka_brokers="k:1", **settings), "test"))
@@ -113,7 +113,7 @@ async def test_error_info_comes_first_and_names_the_domain():
     assert (info.reason, info.domain) == ("NOT_FOUND", "test")
 
 
-async def test_a_fault_of_ours_tells_no_internals():
+async def test_an_internal_error_reveals_nothing():
     async def behaviour(request, context):
         raise RuntimeError("password is hunter2")
 
@@ -135,7 +135,7 @@ async def test_a_fault_of_ours_tells_no_internals():
         (LINES, "x" * 129, "request_id"),
     ],
 )
-async def test_a_request_against_the_contract_is_refused_and_the_field_named(lines, request_id, field):
+async def test_an_invalid_request_is_refused_with_its_field(lines, request_id, field):
     async def behaviour(request, context):
         raise AssertionError("must not be reached")
 
@@ -164,7 +164,7 @@ async def test_a_request_id_that_differs_from_the_header_is_refused():
     assert error.fields[0].field == "request_id"
 
 
-async def test_calls_above_the_limit_are_refused_at_once_and_the_others_finish():
+async def test_calls_above_the_limit_are_refused_at_once():
     release = asyncio.Event()
 
     async def behaviour(request, context):
@@ -191,7 +191,7 @@ async def test_a_call_without_a_deadline_gets_the_default():
     assert raw.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-async def test_the_time_left_is_the_callers():
+async def test_the_deadline_is_the_callers():
     async def behaviour(request, context):
         return order_pb2.Order(version=int(deadline.remaining_s(99) * 1000))
 
@@ -201,7 +201,7 @@ async def test_the_time_left_is_the_callers():
     assert 1000 < order.version < 3000
 
 
-async def test_an_error_of_a_stream_before_its_first_message_has_its_details():
+async def test_a_stream_error_before_the_first_message_has_its_details():
     async def behaviour(request, context):
         raise errors.NotFound("no such order")
         yield
@@ -213,7 +213,7 @@ async def test_an_error_of_a_stream_before_its_first_message_has_its_details():
     assert error.reason == "NOT_FOUND"
 
 
-async def test_the_http_code_travels_with_the_message_not_before_it():
+async def test_the_http_code_is_in_the_headers_of_the_first_message():
     async def behaviour(request, context):
         set_http_code(context, 202, [("location", "/v1/x")])
         return order_pb2.Order()
@@ -226,7 +226,7 @@ async def test_the_http_code_travels_with_the_message_not_before_it():
     assert headers["location"] == "/v1/x"
 
 
-async def test_the_caller_is_who_the_edge_says_and_nobody_otherwise():
+async def test_the_caller_is_the_one_in_the_edges_header():
     async def behaviour(request, context):
         who = caller(context)
         return order_pb2.Order(customer=who.name, name=str(who.operator))
@@ -255,7 +255,7 @@ async def test_the_caller_is_who_the_edge_says_and_nobody_otherwise():
         ("x" * 255, "customers/" + "x" * 255),
     ],
 )
-async def test_a_customer_may_be_called_whatever_an_issuer_calls_a_subject(subject, name):
+async def test_any_subject_of_an_issuer_is_a_valid_customer(subject, name):
     async def behaviour(request, context):
         who = caller(context)
         assert (who.customer, customer_id(who.name)) == (subject, subject)
@@ -268,7 +268,7 @@ async def test_a_customer_may_be_called_whatever_an_issuer_calls_a_subject(subje
 
 @pytest.mark.parametrize("header", ["idempotency-key", "x-customer-id", "x-operator"])
 @pytest.mark.parametrize("values", [("a", "b"), ("a", "a")])
-async def test_metadata_that_is_single_and_comes_twice_is_refused(header, values):
+async def test_duplicated_singular_metadata_is_refused(header, values):
     async def behaviour(request, context):
         return order_pb2.Order(name=str(caller(context)))
 
@@ -280,7 +280,7 @@ async def test_metadata_that_is_single_and_comes_twice_is_refused(header, values
     assert [each.field for each in error.fields] == [header]
 
 
-async def test_an_empty_key_is_refused_also_where_it_may_be_left_out():
+async def test_an_empty_key_is_refused_even_where_it_is_optional():
     async def behaviour(request, context):
         raise AssertionError("must not be reached")
 
@@ -323,7 +323,7 @@ async def test_an_etag_that_differs_from_if_match_is_refused():
         ("GetOrder", "Idempotency-Key", False),
     ],
 )
-async def test_a_header_that_the_method_has_no_field_for_is_refused_where_it_counts(method, header, counts):
+async def test_a_header_without_a_field_in_the_method_is_refused_where_it_would_matter(method, header, counts):
     async def behaviour(request, context):
         return order_pb2.Order(name="read")
 
@@ -342,7 +342,7 @@ async def test_a_header_that_the_method_has_no_field_for_is_refused_where_it_cou
     assert [each.field for each in error.fields] == [header]
 
 
-def test_every_kind_of_error_survives_the_way_there_and_back():
+def test_every_kind_of_error_survives_the_round_trip():
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
     for kind in kinds:
         if issubclass(kind, errors.Error) and kind is not errors.Error:

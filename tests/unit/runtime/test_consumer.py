@@ -1,4 +1,4 @@
-"""Consuming when a call into Kafka's library does not return."""
+"""Consuming while a call into librdkafka hangs."""
 
 import asyncio
 import threading
@@ -12,7 +12,7 @@ MESSAGES = ["one", "two", "three"]
 
 
 class Raw:
-    """A message as the library hands it over."""
+    """A message as the library returns it."""
 
     def __init__(self, offset):
         self._offset = offset
@@ -43,7 +43,7 @@ class Raw:
 
 
 class Consumer:
-    """Hands over three messages; its calls named in *stuck* wait in their thread until *free* is set."""
+    """Returns three messages; its calls named in *stuck* block in their thread until *free* is set."""
 
     stuck: frozenset = frozenset()
 
@@ -114,7 +114,7 @@ async def cancel(task):
     assert done, "the consumer did not end"
 
 
-async def test_a_consumer_that_is_ended_gives_its_partitions_back_before_it_closes(consumer):
+async def test_a_stopped_consumer_returns_its_partitions_before_it_closes(consumer):
     handled = []
     task = await start(handled)
     await asyncio.sleep(0.2)
@@ -124,7 +124,7 @@ async def test_a_consumer_that_is_ended_gives_its_partitions_back_before_it_clos
     assert consuming.stuck_threads(wait_s=1) == []
 
 
-async def test_a_commit_that_does_not_return_stops_neither_the_next_messages_nor_the_end(consumer):
+async def test_a_hanging_commit_blocks_neither_the_next_messages_nor_the_stop(consumer):
     consumer.stuck = {"commit"}
     handled = []
     task = await start(handled)
@@ -133,7 +133,7 @@ async def test_a_commit_that_does_not_return_stops_neither_the_next_messages_nor
     await cancel(task)
 
 
-async def test_a_close_that_does_not_return_is_not_waited_for_and_its_thread_is_told(consumer):
+async def test_a_hanging_close_is_abandoned_and_its_thread_reported(consumer):
     consumer.stuck = {"close"}
     task = await start([])
     await asyncio.sleep(0.1)
@@ -143,7 +143,7 @@ async def test_a_close_that_does_not_return_is_not_waited_for_and_its_thread_is_
     assert consuming.stuck_threads(wait_s=1) == []
 
 
-async def test_consuming_that_does_not_return_is_begun_anew(consumer):
+async def test_a_hanging_consume_is_restarted(consumer):
     consumer.stuck = {"consume"}
     handled = []
     task = await start(handled)
@@ -157,7 +157,7 @@ async def test_consuming_that_does_not_return_is_begun_anew(consumer):
 
 
 @pytest.mark.parametrize("error", [Unavailable("no Redis"), KeyError("a bug"), ExceptionGroup("some", [OSError()])])
-async def test_whatever_a_handler_raises_its_batch_comes_again(consumer, error):
+async def test_a_failed_batch_is_redelivered(consumer, error):
     seen = []
 
     async def handle(messages):
@@ -169,13 +169,13 @@ async def test_whatever_a_handler_raises_its_batch_comes_again(consumer, error):
         consuming.consume("127.0.0.1:1", group="g", topics=["t"], handle=handle, client_id="c", poll_s=0.05)
     )
     await until(lambda: len(seen) == 4)
-    # The stand-in begins at its first message when the group is joined anew.
+    # The fake starts at its first message when the group is joined again.
     assert seen == [MESSAGES[0], *MESSAGES]
     await cancel(task)
     assert task.cancelled()
 
 
-async def test_an_end_that_fails_on_its_way_is_the_end_all_the_same(consumer, monkeypatch):
+async def test_an_error_while_stopping_does_not_prevent_the_stop(consumer, monkeypatch):
     task = await start([])
 
     async def fail(*_):

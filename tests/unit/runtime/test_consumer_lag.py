@@ -1,4 +1,4 @@
-"""How far a consumer is behind."""
+"""Consumer lag metrics."""
 
 import json
 
@@ -8,7 +8,7 @@ from runtime.messaging.consumer_lag import reporter
 
 
 def statistics(*, moved: str = "", **lags: int) -> str:
-    """What librdkafka tells, as far as it is read: the lag of each partition of one topic, one of which has *moved*."""
+    """Return librdkafka's statistics: the lag of each partition of one topic, one of which has *moved*."""
     partitions = {
         partition.removeprefix("p"): {"consumer_lag": lag, "desired": partition != moved}
         for partition, lag in lags.items()
@@ -16,7 +16,7 @@ def statistics(*, moved: str = "", **lags: int) -> str:
     return json.dumps({"type": "consumer", "topics": {"pending_orders": {"partitions": partitions}}})
 
 
-async def test_whether_kafka_is_reached_is_shown() -> None:
+async def test_the_number_of_reachable_brokers_is_exported() -> None:
     def brokers(*states: str) -> str:
         return json.dumps({"brokers": {str(number): {"state": state} for number, state in enumerate(states)}})
 
@@ -32,12 +32,12 @@ def shown(group: str, partition: str) -> float | None:
     return REGISTRY.get_sample_value("kafka_consumer_lag", labels)
 
 
-async def test_the_lag_of_each_partition_is_shown() -> None:
+async def test_the_lag_of_each_partition_is_exported() -> None:
     await reporter("each")(statistics(p0=3, p1=0))
     assert (shown("each", "0"), shown("each", "1")) == (3, 0)
 
 
-async def test_a_partition_that_moved_to_another_replica_is_no_longer_shown() -> None:
+async def test_a_revoked_partition_is_no_longer_exported() -> None:
     report = reporter("moved")
     await report(statistics(p0=3, p1=5))
     await report(statistics(p0=3, p1=5, moved="p1"))
@@ -45,6 +45,6 @@ async def test_a_partition_that_moved_to_another_replica_is_no_longer_shown() ->
     assert shown("moved", "0") == 3
 
 
-async def test_a_lag_that_is_not_known_is_not_shown() -> None:
+async def test_an_unknown_lag_is_not_exported() -> None:
     await reporter("unknown")(statistics(p0=-1))
     assert shown("unknown", "0") is None

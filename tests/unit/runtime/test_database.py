@@ -1,4 +1,4 @@
-"""A pool whose server leads no more, or not yet; what it is asked for comes from a stand-in."""
+"""A connection pool without a primary, on a fake of asyncpg's pool."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runtime.errors import Unavailable
 
 
 class Pool:
-    """Refuses so often, then gives the one connection that it has."""
+    """Rejects so often, then returns its one connection."""
 
     def __init__(self, *refusals):
         self.refusals = list(refusals)
@@ -36,14 +36,14 @@ NO_PRIMARY = asyncpg.exceptions.TargetServerAttributeNotMatched("none of the hos
 
 
 @pytest.mark.parametrize("refusal", [NO_PRIMARY, ConnectionRefusedError(), asyncpg.TooManyConnectionsError("full")])
-async def test_a_moment_without_a_primary_is_waited_for(refusal):
+async def test_a_missing_primary_is_waited_for(refusal):
     pool = Pool(refusal, refusal)
     async with database.acquired(pool, wait_s=1) as connection:
         assert (connection, pool.out) == ("connection", 1)
     assert pool.out == 0
 
 
-async def test_the_wait_has_an_end():
+async def test_the_wait_is_bounded():
     pool = Pool(*[NO_PRIMARY] * 1000)
     with pytest.raises(asyncpg.exceptions.TargetServerAttributeNotMatched):
         async with database.acquired(pool, wait_s=0.05):
@@ -59,7 +59,7 @@ async def test_a_wrong_password_is_not_waited_for():
     assert len(pool.refusals) == 1
 
 
-async def test_a_connection_goes_back_also_when_its_work_fails():
+async def test_a_connection_is_released_also_when_its_work_fails():
     pool = Pool()
     with pytest.raises(ValueError, match="work"):
         async with database.acquired(pool, wait_s=1):
@@ -81,18 +81,18 @@ class Work:
         return "done"
 
 
-async def test_work_whose_session_was_lost_is_done_once_more():
+async def test_work_with_a_lost_session_is_retried_once():
     assert await store._again(work := Work(1)) == "done"
     assert work.calls == 2
 
 
-async def test_work_is_not_repeated_for_ever():
+async def test_retries_are_bounded():
     with pytest.raises(Unavailable):
         await store._again(work := Work(5))
     assert work.calls == 2
 
 
-async def test_work_that_waited_its_time_already_is_not_repeated(monkeypatch):
+async def test_work_that_used_up_its_time_is_not_retried(monkeypatch):
     monkeypatch.setattr(store, "LOST_WITHIN_S", 0.01)
     with pytest.raises(Unavailable):
         await store._again(work := Work(1, after_s=0.02))

@@ -1,4 +1,4 @@
-"""What a dead letter keeps, and what it may not bring along."""
+"""The headers and values of dead letters, and their limits."""
 
 from datetime import UTC, datetime
 
@@ -35,7 +35,7 @@ def test_a_senders_headers_stay_unless_they_are_too_large(size, kept):
     assert len(aside({"h": "x" * size}).headers.keys() - HEADERS) == kept
 
 
-def test_a_dead_letter_says_where_it_was_and_why():
+def test_a_dead_letter_has_its_origin_and_reason():
     record = aside({})
     assert (record.topic, record.key, record.value) == ("t.dead", b"k", b"v")
     assert record.headers == {
@@ -49,7 +49,7 @@ def test_a_dead_letter_says_where_it_was_and_why():
     }
 
 
-def test_an_error_is_cut_at_its_limit():
+def test_an_error_text_is_truncated():
     assert len(aside({}, error=ValueError("x" * 2 * MAX_ERROR_LENGTH)).headers["error"]) == MAX_ERROR_LENGTH
 
 
@@ -57,20 +57,20 @@ def test_an_error_is_cut_at_its_limit():
     ("text", "number"),
     [("", 0), ("0", 0), ("12", 12), ("-1", 0), ("x", 0), ("\u0663", 0), ("9" * 9, 999_999_999), ("1" * 10, 0)],
 )
-def test_a_number_of_deliveries_is_read_if_it_is_one(text, number):
+def test_the_number_of_deliveries_is_parsed(text, number):
     assert deliveries({"deliveries": text}) == number
     assert deliveries({}) == 0
 
 
-def test_what_is_cut_keeps_its_beginning_its_place_and_its_size():
+def test_a_truncated_record_keeps_its_start_origin_and_size():
     value = bytes(MAX_TRUNCATED_BYTES) + b"x"
     short = truncated(Record("t.dead", b"k", value, {"origin_topic": "t", "sender": "s"}))
     assert short.value == value[:MAX_TRUNCATED_BYTES]
     assert short.headers == {"origin_topic": "t", "original_size": str(MAX_TRUNCATED_BYTES + 1)}
-    # Cut again it still tells the size that it had first.
+    # Truncated again, it still has the original size.
     assert truncated(short).headers["original_size"] == str(MAX_TRUNCATED_BYTES + 1)
 
 
-def test_a_record_without_a_value_can_be_cut():
+def test_a_record_without_a_value_can_be_truncated():
     assert truncated(Record("t", b"k", None)).value == b""
     assert truncated(Record("t", b"k", None)).headers == {"original_size": "0"}

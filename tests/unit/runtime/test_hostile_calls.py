@@ -1,4 +1,4 @@
-"""Calls that no well-behaved client makes, against a real server, byte by byte."""
+"""Malformed calls, against a real server, byte by byte."""
 
 import asyncio
 import random
@@ -19,7 +19,7 @@ from runtime.validation import Turns, check
 from tests.unit.runtime import test_calls as calls
 
 INVALID = f"grpc {grpc.StatusCode.INVALID_ARGUMENT.value[0]}"
-# A status in a trailer is base64: a third longer.
+# A status in a trailer is base64, a third longer.
 MAX_STATUS_BYTES = 3072
 MAX_BLOCKED_S = 0.2
 
@@ -35,13 +35,13 @@ async def ask(port, call):
 
 
 @pytest.mark.parametrize("form", ["no-message", "cut-frame", "unparsable"])
-async def test_a_message_that_is_none_is_the_callers_mistake(form):
+async def test_an_unparsable_message_is_invalid_argument(form):
     async with calls.serving(answered) as port:
         wrong = [malformed.FORMS[form](malformed.call(CREATE), random.Random(seed)) for seed in range(6)]
         assert {await ask(port, each) for each in wrong} == {INVALID}
 
 
-async def test_bytes_that_are_no_text_are_the_callers_mistake_in_every_field():
+async def test_invalid_utf8_is_invalid_argument_in_every_field():
     async with calls.serving(answered) as port:
         method = order_service_pb2.DESCRIPTOR.services_by_name["OrderService"].methods_by_name["CreateOrder"]
         bodies = list(malformed.bad_texts(method))
@@ -49,7 +49,7 @@ async def test_bytes_that_are_no_text_are_the_callers_mistake_in_every_field():
         assert {await ask(port, malformed.call(CREATE, body)) for body in bodies} == {INVALID}
 
 
-async def test_a_message_that_does_not_end_is_refused_in_time_and_takes_no_place():
+async def test_an_incomplete_message_is_refused_in_time_and_takes_no_slot():
     async with calls.serving(answered, default_deadline_s=0.3, max_in_flight=1) as port:
         unfinished = malformed.Call(malformed.call(CREATE).headers, b"\0\0", end=False)
         slow = asyncio.create_task(ask(port, unfinished))
@@ -59,7 +59,7 @@ async def test_a_message_that_does_not_end_is_refused_in_time_and_takes_no_place
         assert await slow == INVALID
 
 
-async def test_a_message_above_the_limit_is_the_callers_mistake_and_batches_may_be_larger():
+async def test_an_oversized_message_is_invalid_argument_and_batches_may_be_larger():
     async with calls.service(answered, max_message_bytes=2000, max_batch_message_bytes=9000) as stub:
         error, raw = await calls.refused(stub.CreateOrder(calls.create(request_id="x" * 3000)))
         batch = order_service_pb2.BatchCreateOrdersRequest(requests=[calls.create()] * 1001)
@@ -70,7 +70,7 @@ async def test_a_message_above_the_limit_is_the_callers_mistake_and_batches_may_
     assert large.reason == "MESSAGE_TOO_LARGE"
 
 
-async def test_one_caller_cannot_have_every_place():
+async def test_one_caller_cannot_take_every_slot():
     release = asyncio.Event()
 
     async def behaviour(request, context):
@@ -93,7 +93,7 @@ async def test_one_caller_cannot_have_every_place():
     assert error.retry_after_s == 1
 
 
-async def test_one_customer_has_one_batch_at_a_time_and_calls_go_on_beside_it():
+async def test_one_customer_has_one_batch_at_a_time_beside_other_calls():
     release = asyncio.Event()
 
     async def behaviour(request, context):
@@ -123,7 +123,7 @@ async def test_one_customer_has_one_batch_at_a_time_and_calls_go_on_beside_it():
 
 
 @pytest.mark.parametrize("line", [order_pb2.OrderLine(), order_pb2.OrderLine(product="products/tea", quantity=1)])
-async def test_the_parts_of_a_batch_leave_the_loop_to_others(line):
+async def test_a_batch_yields_to_the_event_loop(line):
     part = order_service_pb2.CreateOrderRequest(order=order_pb2.Order(lines=[line] * 100), request_id="r")
     turns, others = Turns(), 0
 
@@ -135,7 +135,7 @@ async def test_the_parts_of_a_batch_leave_the_loop_to_others(line):
     async def work():
         await asyncio.gather(*(checked() for _ in range(200)))
 
-    # The first check of all compiles the contract's rules.
+    # The first validation compiles the contract's rules.
     await checked()
     began, task = time.process_time(), asyncio.create_task(work())
     while not task.done():
@@ -145,14 +145,14 @@ async def test_the_parts_of_a_batch_leave_the_loop_to_others(line):
     assert others > spent / 0.05, f"{others} turns in {spent:.2f} s"
 
 
-def test_the_largest_batch_that_orders_sends_is_one_that_inventory_takes():
+def test_the_largest_batch_of_orders_is_within_inventorys_limit():
     line = inventory_pb2.HoldLine(product=f"products/{'x' * 63}", quantity=1000)
     basket = inventory_service_pb2.HoldStockRequest(order=calls.NAME, lines=[line] * 100)
     batch = inventory_service_pb2.BatchHoldStockRequest(requests=[basket] * MAX_BATCH)
     assert batch.ByteSize() <= ServiceSettings(kafka_brokers="k:1").max_batch_message_bytes
 
 
-def test_many_items_are_refused_before_any_of_them_is_looked_at():
+def test_too_many_items_are_refused_before_they_are_validated():
     lines = [order_pb2.OrderLine()] * 200_000
     request = order_service_pb2.CreateOrderRequest(order=order_pb2.Order(lines=lines), request_id="r")
     began = time.process_time()
@@ -162,7 +162,7 @@ def test_many_items_are_refused_before_any_of_them_is_looked_at():
     assert [each.field for each in refused.value.fields] == ["order.lines"]
 
 
-def test_of_many_violations_some_are_told_and_how_many_more_there_are():
+def test_violations_in_an_error_are_limited_with_a_count_of_the_rest():
     lines = [order_pb2.OrderLine()] * 100
     with pytest.raises(errors.InvalidArgument) as refused:
         check(order_service_pb2.CreateOrderRequest(order=order_pb2.Order(lines=lines), request_id="r"))
@@ -173,7 +173,7 @@ def test_of_many_violations_some_are_told_and_how_many_more_there_are():
     assert int(back.metadata[status.OMITTED]) + len(back.fields) == len(refused.value.fields)
 
 
-def test_no_status_is_larger_than_a_trailer_may_be():
+def test_a_status_fits_in_a_trailer():
     long = "\N{SNOWMAN}" * 5000
     error = errors.FailedPrecondition(
         long,

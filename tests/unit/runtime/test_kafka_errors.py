@@ -1,4 +1,4 @@
-"""Kafka's errors in our words: what is worth a repeat, and of what."""
+"""The mapping of Kafka's errors: which are retryable."""
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
@@ -22,26 +22,26 @@ from runtime.messaging.errors import refusal, translated, unavailable
         (KafkaError.NOT_ENOUGH_REPLICAS, Unavailable, "KAFKA_UNAVAILABLE"),
     ],
 )
-def test_only_what_would_never_be_taken_is_refused(code, kind, reason):
+def test_only_permanent_errors_are_invalid_argument(code, kind, reason):
     told = refusal("t", KafkaError(code))
     assert (type(told), told.reason, told.metadata["topic"]) == (kind, reason, "t")
     assert (told.retry_after_s is not None) is (kind is Unavailable)
     assert translated("t", KafkaException(KafkaError(code))).reason == reason
 
 
-def test_a_queue_that_is_full_is_worth_a_repeat():
+def test_a_full_queue_is_retryable():
     told = translated("t", BufferError())
     assert (type(told), told.reason) == (Unavailable, "KAFKA_UNAVAILABLE")
     assert told.retry_after_s
 
 
-def test_what_is_no_record_is_refused():
+def test_an_invalid_record_is_rejected():
     told = translated("t", TypeError("no text"))
     assert (type(told), told.reason, told.metadata) == (InvalidArgument, "RECORD_REFUSED", {"topic": "t"})
     assert "no text" in told.message
 
 
-def test_a_kafka_that_does_not_answer_is_told_as_such():
+def test_an_unreachable_kafka_is_unavailable():
     told = unavailable(KafkaException(KafkaError(KafkaError._TRANSPORT)))
     assert (told.reason, "does not answer" in told.message) == ("KAFKA_UNAVAILABLE", True)
     assert told.retry_after_s

@@ -1,4 +1,4 @@
-"""Limits of a call: its share of what is limited, and its time."""
+"""The limits of a call: its share of slots, and its deadline."""
 
 import contextlib
 import time
@@ -23,7 +23,7 @@ def shares():
     return Shares("watches", total=3, each=2, retry_after_s=3)
 
 
-def test_nobody_has_more_than_their_share_and_all_together_no_more_than_there_is(shares):
+def test_shares_are_limited_per_caller_and_in_total(shares):
     with contextlib.ExitStack() as held:
         for caller in ("ann", "ann"):
             held.enter_context(shares.one(caller))
@@ -33,7 +33,7 @@ def test_nobody_has_more_than_their_share_and_all_together_no_more_than_there_is
         assert reason(shares, "eve") == "OVERLOADED"
 
 
-def test_what_is_given_back_is_there_for_others_also_after_a_failure(shares):
+def test_released_slots_are_available_also_after_an_error(shares):
     for _ in range(5):
         with pytest.raises(ZeroDivisionError), shares.one("ann"):
             1 / 0  # noqa: B018
@@ -43,7 +43,7 @@ def test_what_is_given_back_is_there_for_others_also_after_a_failure(shares):
         assert reason(shares, "eve") == "CALLER_OVER_ITS_SHARE"
 
 
-def test_who_has_nothing_is_not_remembered(shares):
+def test_callers_without_slots_are_forgotten(shares):
     with shares.one("ann"):
         with shares.one("ann"):
             pass
@@ -51,11 +51,11 @@ def test_who_has_nothing_is_not_remembered(shares):
     assert not shares._held
 
 
-def test_outside_of_a_call_there_is_the_usual_time():
+def test_outside_of_a_call_the_default_applies():
     assert deadline.remaining_s(7) == 7
 
 
-def test_a_call_has_its_time_and_never_less_than_none():
+def test_the_remaining_time_is_never_negative():
     with deadline.ends_in(100):
         assert 99 < deadline.remaining_s(7) <= 100
     with deadline.ends_in(-5):
@@ -64,14 +64,14 @@ def test_a_call_has_its_time_and_never_less_than_none():
 
 
 @pytest.mark.parametrize(("outer", "inner", "left"), [(100, 10, 10), (10, 100, 10)])
-def test_what_runs_inside_has_no_more_than_who_called_it(outer, inner, left):
+def test_a_nested_deadline_never_exceeds_the_outer_one(outer, inner, left):
     with deadline.ends_in(outer):
         with deadline.ends_in(inner):
             assert left - 1 < deadline.remaining_s(7) <= left
         assert outer - 1 < deadline.remaining_s(7) <= outer
 
 
-def test_time_that_passes_is_no_longer_left():
+def test_the_remaining_time_decreases():
     with deadline.ends_in(5):
         before = deadline.remaining_s(7)
         time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Nothing reads a record's headers but the one function that survives whatever they are."""
+"""Record headers are read only by the one function that tolerates any bytes."""
 
 import ast
 from pathlib import Path
@@ -11,7 +11,9 @@ SOURCES = [path for folder in FOLDERS for path in sorted((CHECKOUT / folder).rgl
 
 
 def calls_headers(tree):
-    """Whether something is called as `….headers()`, which CPython specializes until it no longer checks."""
+    """
+    Return whether `….headers()` is called in a form that CPython specializes, after which errors are no longer raised.
+    """
     return any(
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
@@ -27,5 +29,5 @@ def test_no_call_is_specialized():
 
 
 @pytest.mark.parametrize(("text", "found"), [("raw.headers()", True), ("answer.headers", False), ("headers()", False)])
-def test_what_is_looked_for_is_found(text, found):
+def test_the_check_itself_finds_a_violation(text, found):
     assert calls_headers(ast.parse(text)) is found

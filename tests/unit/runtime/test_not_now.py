@@ -1,4 +1,4 @@
-"""Which of PostgreSQL's errors mean that it cannot right now, and which that it never will."""
+"""Which PostgreSQL errors are transient, and which permanent."""
 
 import asyncpg
 import pytest
@@ -18,10 +18,10 @@ def error(sqlstate):
         *("08000", "08001", "08003", "08006", "25006", "40001", "40P01", "55P03", "58030"),
     ],
 )
-def test_what_passes_is_told_as_not_now(sqlstate):
+def test_transient_errors_are_unavailable(sqlstate):
     assert isinstance(error(sqlstate), NOT_NOW)
 
 
 @pytest.mark.parametrize("sqlstate", ["22001", "22P02", "23505", "23514", "42501", "42601", "42P01", "XX000"])
-def test_what_does_not_pass_is_a_fault(sqlstate):
+def test_permanent_errors_are_internal(sqlstate):
     assert not isinstance(error(sqlstate), NOT_NOW)

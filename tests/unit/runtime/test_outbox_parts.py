@@ -1,4 +1,4 @@
-"""The outbox by its parts: rows, the shards that a relay has, and what waits; on a session that answers by table."""
+"""The parts of the outbox: rows, a relay's shards, and the backlog; on a fake session."""
 
 import json
 import uuid
@@ -12,7 +12,7 @@ from runtime.messaging.outbox_shards import COUNT_RELAYS, JOIN_RELAYS, LOCK_SHAR
 
 
 class Session:
-    """PostgreSQL's advisory locks: *relays* are there, and others have *taken* shards."""
+    """PostgreSQL's advisory locks: there are *relays* relays, and others hold the shards in *taken*."""
 
     def __init__(self, relays=1, taken=()):
         self.relays, self.taken = relays, set(taken)
@@ -42,7 +42,7 @@ class Session:
         return self.rows
 
 
-async def test_a_relay_that_is_alone_has_every_shard():
+async def test_a_single_relay_owns_every_shard():
     session, shards = Session(), Shards()
     await shards.join(session)
     await shards.balance(session, may_give_up=True)
@@ -57,7 +57,7 @@ async def test_a_relay_has_its_fair_share(relays, fair):
     assert shards.mine == list(range(fair))
 
 
-async def test_shards_that_others_have_are_left_to_them():
+async def test_shards_of_other_relays_are_not_taken():
     session, shards = Session(2, taken={0, 1, 2, 3}), Shards()
     await shards.balance(session, may_give_up=True)
     assert shards.mine == [4, 5, 6, 7]
@@ -66,7 +66,7 @@ async def test_shards_that_others_have_are_left_to_them():
     assert shards.mine == [0, 1, 2, 4, 5, 6, 7]
 
 
-async def test_shards_above_a_fair_share_are_given_up_when_that_may_be():
+async def test_excess_shards_are_released_when_possible():
     session, shards = Session(), Shards()
     await shards.balance(session, may_give_up=True)
     session.relays = 2
@@ -76,14 +76,14 @@ async def test_shards_above_a_fair_share_are_given_up_when_that_may_be():
     assert (shards.mine, session.given_up) == ([0, 1, 2, 3], [4, 5, 6, 7])
 
 
-async def test_shards_of_a_session_that_is_gone_are_forgotten():
+async def test_shards_of_a_lost_session_are_forgotten():
     shards = Shards()
     await shards.balance(Session(), may_give_up=True)
     shards.clear()
     assert shards.mine == []
 
 
-def test_a_keys_shard_is_for_ever():
+def test_the_shard_of_a_key_never_changes():
     assert [shard_of(key) for key in (b"", b"a", b"order 1", b"order 2")] == [0, 3, 2, 0]
     assert {shard_of(uuid.UUID(int=number).bytes) for number in range(200)} == set(range(SHARDS))
 
@@ -105,7 +105,7 @@ async def test_records_are_written_as_rows_in_their_order():
     [({"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}, "0af7651916cd43dd8448eb211c80319c"),
      ({"traceparent": "00"}, None), ({}, None)],
 )  # fmt: skip
-def test_the_trace_of_a_record_is_that_of_its_header(headers, trace):
+def test_the_trace_of_a_record_is_in_its_header(headers, trace):
     found = trace_id(Record("t", b"", b"", headers))
     assert (found and found.hex()) == trace
 
@@ -114,7 +114,7 @@ def value(gauge, *labels):
     return (gauge.labels(*labels) if labels else gauge)._value.get()
 
 
-async def test_what_waits_is_told_by_topic_and_in_all():
+async def test_the_backlog_is_counted_by_topic_and_in_total():
     session = Session()
     session.rows = [
         {"topic": "a", "waiting": 3, "refused": 1, "lag_s": 4.5},
@@ -127,7 +127,7 @@ async def test_what_waits_is_told_by_topic_and_in_all():
     assert [value(outbox_backlog.TOPIC_WAITING, topic) for topic in "ab"] == [3, 2]
 
 
-async def test_of_a_topic_that_has_caught_up_nothing_waits():
+async def test_a_topic_that_caught_up_has_lag_0():
     session = Session()
     session.rows = [{"topic": "c", "waiting": 3, "refused": 0, "lag_s": 4.5}]
     await outbox_backlog.measure(session)

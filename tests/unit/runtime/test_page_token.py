@@ -1,4 +1,4 @@
-"""Tokens of pages: whose they are, and for which list."""
+"""Page tokens are bound to a caller and a list."""
 
 import base64
 
@@ -12,7 +12,7 @@ TOKENS = PageTokens(b"key", method="ListHolds")
 
 @pytest.mark.parametrize("place", [b"", b"0", b"mug", bytes(range(256))])
 @pytest.mark.parametrize("scope", ["", "c:ann"])
-def test_a_place_comes_back(place, scope):
+def test_a_position_survives_the_round_trip(place, scope):
     assert TOKENS.read(TOKENS.write(place, scope), scope) == place
 
 
@@ -27,8 +27,8 @@ def test_a_token_of_another_list_key_or_scope_is_refused(tokens, scope):
     assert "ListHolds" in refused.value.message
 
 
-def test_a_place_does_not_run_into_the_scope():
-    """Signed are both, one after the other: `mug` for `c:ann` must not be `mugc:a` for `nn`."""
+def test_position_and_scope_are_signed_separately():
+    """Both are signed, one after the other: `mug` for `c:ann` must not be `mugc:a` for `nn`."""
     tokens = PageTokens(b"key", method="ListHolds", place_bytes=3)
     token = tokens.write(b"mug", "c:ann")
     assert tokens.read(token, "c:ann") == b"mug"
@@ -39,12 +39,12 @@ def test_a_place_does_not_run_into_the_scope():
 
 
 @pytest.mark.parametrize("token", ["", "x", "MSBtdWc=", "ÿ", "A" * 21, "A" * 22, "A" * 5000])
-def test_what_is_no_token_is_refused(token):
+def test_malformed_tokens_are_rejected(token):
     with pytest.raises(InvalidArgument):
         TOKENS.read(token)
 
 
-def test_replicas_of_one_store_share_a_key_and_purposes_do_not():
+def test_keys_are_shared_by_replicas_and_differ_by_purpose():
     url = "redis://:s%40cret@a:6379/0"
     assert derived_key(url, b"a") == derived_key("redis://:s%40cret@b:6379/1", b"a")
     assert len({derived_key(url, b"a"), derived_key(url, b"b"), derived_key("redis://:other@a:6379/0", b"a")}) == 3

@@ -1,10 +1,10 @@
-"""What reflection names is what a caller may then describe."""
+"""Every service that reflection lists can be described."""
 
 import grpc
 import pytest
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-# What the process has loaded is what it can describe.
+# Loaded descriptors are what the process can describe.
 import orders_svc.__main__
 from gateway.edge import contract
 from orders_svc.settings import SERVICES
@@ -15,7 +15,7 @@ from stack.settings import CHECKOUT
 
 @pytest.fixture
 async def ask():
-    """Asks a server that names *listed*."""
+    """Query a server that lists *listed*."""
     settings = ServiceSettings(kafka_brokers="127.0.0.1:1", pod_name="orders-0")
     server = Server(
         settings, domain="orders.shop.example.com", services=SERVICES, servicers=[], listed=orders_svc.__main__.LISTED
@@ -44,7 +44,7 @@ async def test_reflection_names_what_the_edge_serves_and_nothing_else(ask):
     assert served_by_the_edge() > {"shop.inventory.v1.InventoryService"}
 
 
-async def test_whatever_is_named_can_be_described(ask):
+async def test_every_listed_service_can_be_described(ask):
     for name in (await ask(list_services="")).list_services_response.service:
         answer = await ask(file_containing_symbol=name.name)
         assert answer.file_descriptor_response.file_descriptor_proto, name

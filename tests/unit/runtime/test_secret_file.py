@@ -1,4 +1,4 @@
-"""Secrets in files: read again when they change, and none that is unusable takes the place of one that works."""
+"""Secrets in files: reloaded when they change; an unusable one never replaces a working one."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ def test_a_file_is_read_again(path):
 
 
 @pytest.mark.parametrize("content", ["", "\n \n", "x" * 5000, "\n".join(map(str, range(MAX_VALUES + 1)))])
-def test_what_is_no_secret_is_refused_at_the_start_and_passed_over_later(path, content):
+def test_an_unusable_secret_is_rejected_at_the_start_and_ignored_later(path, content):
     secret = SecretFile(path, name="a")
     path.write_text(content)
     assert secret.values() == ("old",)
@@ -35,13 +35,13 @@ def test_what_is_no_secret_is_refused_at_the_start_and_passed_over_later(path, c
         SecretFile(path, name="a")
 
 
-def test_a_file_that_goes_away_leaves_its_values(path):
+def test_a_deleted_file_keeps_its_last_values(path):
     secret = SecretFile(path, name="a")
     path.unlink()
     assert secret.values() == ("old",)
 
 
-def test_the_metrics_tell_only_the_value_that_is_in_use(path):
+def test_the_metrics_describe_the_value_in_use(path):
     secret = SecretFile(path, name="told")
     for value in ("old", "new"):
         secret.used(value)
@@ -50,7 +50,7 @@ def test_the_metrics_tell_only_the_value_that_is_in_use(path):
     assert told == {"old": None, "new": 1}
 
 
-async def test_a_change_is_acted_on_once(path):
+async def test_a_change_is_reported_once(path):
     acted = asyncio.Queue()
     watching = asyncio.create_task(watch({SecretFile(path, name="a"): lambda: acted.put(1)}, every_s=0.001))
     await asyncio.sleep(0.01)
@@ -65,7 +65,7 @@ async def test_a_change_is_acted_on_once(path):
 
 
 class Server:
-    """Takes one password."""
+    """Accepts one password."""
 
     def __init__(self, taken):
         self.taken, self.asked = taken, []
@@ -77,7 +77,7 @@ class Server:
         return self
 
 
-async def test_a_login_tries_each_password_and_says_which_was_taken(path, monkeypatch):
+async def test_a_login_tries_each_password_and_logs_which_one_worked(path, monkeypatch):
     path.write_text("new\nold\n")
     server, secret = Server("old"), SecretFile(path, name="postgres")
     monkeypatch.setattr(asyncpg, "connect", server.connect)
@@ -85,14 +85,14 @@ async def test_a_login_tries_each_password_and_says_which_was_taken(path, monkey
     assert (server.asked, secret.accepted) == (["new", "old"], "old")
 
 
-async def test_a_password_that_is_never_taken_is_given_up(path, monkeypatch):
+async def test_a_login_with_wrong_passwords_fails(path, monkeypatch):
     monkeypatch.setattr(asyncpg, "connect", Server("other").connect)
     monkeypatch.setattr(database, "LOGIN_PAUSE_S", 0)
     with pytest.raises(asyncpg.InvalidPasswordError, match="postgres"):
         await database.login(SecretFile(path, name="postgres"))
 
 
-def test_tokens_of_the_key_before_are_accepted_and_none_is_signed_with_it():
+def test_tokens_of_the_previous_key_are_accepted_and_new_ones_use_the_current_key():
     keys = [b"old"]
     tokens = PageTokens(lambda: keys, method="ListHolds")
     before = tokens.write(b"mug")

@@ -15,7 +15,7 @@ run(main)
 """
 
 
-def test_a_crash_outside_of_python_is_told():
+def test_a_crash_outside_of_python_has_a_traceback():
     ended = subprocess.run([sys.executable, "-c", CRASH], capture_output=True, text=True, timeout=30)
     assert ended.returncode == -signal.SIGSEGV
     assert "Segmentation fault" in ended.stderr

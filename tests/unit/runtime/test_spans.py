@@ -1,4 +1,4 @@
-"""Work for several traces at a time is told by each of them that is kept."""
+"""Work for several traces has a span in each sampled one."""
 
 import asyncio
 
@@ -23,7 +23,7 @@ def headers(trace_id, *, kept=True):
 
 @pytest.fixture
 def finished(monkeypatch):
-    """What spans there were."""
+    """Return the finished spans."""
     provider, exporter = TracerProvider(), InMemorySpanExporter()
     provider.add_span_processor(NothingPersonal())
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -35,7 +35,7 @@ def trace_of(span):
     return trace.format_trace_id(span.context.trace_id)
 
 
-async def test_a_batch_of_messages_is_a_span_in_each_of_their_traces(finished):
+async def test_a_batch_of_messages_has_a_span_in_each_trace(finished):
     seen = []
 
     async def handle(_):
@@ -53,7 +53,7 @@ async def test_a_batch_of_messages_is_a_span_in_each_of_their_traces(finished):
     assert [link.context.span_id for link in told[TRACES[3]].links] == [first]
 
 
-async def test_of_traces_that_are_not_kept_nothing_is_told_but_their_id_goes_on(finished):
+async def test_unsampled_traces_export_nothing_and_propagate_their_id(finished):
     seen = []
 
     async def handle(_):
@@ -65,7 +65,7 @@ async def test_of_traces_that_are_not_kept_nothing_is_told_but_their_id_goes_on(
     assert finished() == ()
 
 
-async def test_each_batch_belongs_to_the_traces_of_its_own_callers(finished):
+async def test_each_batch_has_spans_in_the_traces_of_its_callers(finished):
     in_work = []
 
     async def work(items):
@@ -84,7 +84,7 @@ async def test_each_batch_belongs_to_the_traces_of_its_own_callers(finished):
     assert sorted(trace_of(span) for span in finished() if span.name == "work") == TRACES
 
 
-async def test_nothing_of_who_called_is_in_a_span(finished):
+async def test_spans_have_no_personal_data(finished):
     with spans.tracer.start_as_current_span(
         "call", attributes={"rpc.user_agent": "somebody's", "net.peer.ip": "10.0.0.1"}
     ):

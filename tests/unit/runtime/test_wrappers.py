@@ -1,4 +1,4 @@
-"""What wraps a handler: what comes again, what is put aside, and that the latter cannot fail for good."""
+"""The wrappers of a handler: retries, dead-lettering, and that dead-lettering cannot fail permanently."""
 
 import asyncio
 from collections import Counter
@@ -22,7 +22,7 @@ def message(number, *, headers=None, topic="t", value=b"v"):
 
 
 class Bus:
-    """Kafka's word on each record: *refuse* says what a record meets."""
+    """A publisher; *refuse* returns the error of each record."""
 
     def __init__(self, refuse=lambda record: None):
         self.refuse = refuse
@@ -35,7 +35,7 @@ class Bus:
 
 
 def failing(*bad, error):
-    """A handler to which those at the offsets *bad* are too much."""
+    """Return a handler that fails at the offsets *bad*."""
     seen = []
 
     async def handle(messages):
@@ -66,7 +66,7 @@ async def test_wrappers_run_in_the_order_they_are_listed():
     assert said == ["first", "second", "handler"]
 
 
-async def test_what_a_repeat_heals_is_tried_again_and_then_raised():
+async def test_transient_errors_are_retried_and_then_raised():
     calls = []
 
     async def handle(_):
@@ -82,7 +82,7 @@ async def test_what_a_repeat_heals_is_tried_again_and_then_raised():
 
 
 @pytest.mark.parametrize("error", [KeyError("bug"), Internal("x"), OverflowError("time"), RecursionError()])
-async def test_the_one_that_fails_whenever_it_comes_is_put_aside_and_its_neighbours_are_handled(error):
+async def test_the_permanently_failing_message_is_dead_lettered_and_the_others_are_handled(error):
     bus = Bus()
     handle, seen = failing(2, error=error)
     await dead_lettered(bus, "t.dead")(handle)([message(1), message(2), message(3)])
@@ -93,7 +93,7 @@ async def test_the_one_that_fails_whenever_it_comes_is_put_aside_and_its_neighbo
     assert (record.headers["origin_offset"], record.headers["deliveries"]) == ("2", "1")
 
 
-async def test_what_a_repeat_heals_is_not_put_aside():
+async def test_transient_errors_are_not_dead_lettered():
     bus = Bus()
     handle, _ = failing(2, error=Unavailable("away"))
     with pytest.raises(Unavailable):
@@ -101,7 +101,7 @@ async def test_what_a_repeat_heals_is_not_put_aside():
     assert bus.records == []
 
 
-async def test_each_message_on_its_own_and_those_that_fail_are_named():
+async def test_messages_are_handled_one_by_one_and_failures_are_named():
     running = Counter()
 
     async def handle(messages):
@@ -119,7 +119,7 @@ async def test_each_message_on_its_own_and_those_that_fail_are_named():
     assert running["most"] == 3
 
 
-async def test_a_dead_letter_that_does_not_fit_is_cut_and_says_where_the_rest_is():
+async def test_an_oversized_dead_letter_is_truncated_and_has_its_origin():
     too_large = InvalidArgument("too large", reason="RECORD_REFUSED")
     bus = Bus(lambda record: too_large if len(record.value) > 100_000 else None)
     handle, _ = failing(7, error=KeyError("bug"))
@@ -131,7 +131,7 @@ async def test_a_dead_letter_that_does_not_fit_is_cut_and_says_where_the_rest_is
     assert "foreign" not in record.headers
 
 
-async def test_a_dead_letter_topic_that_is_gone_does_not_stop_the_partition_for_ever():
+async def test_a_missing_dead_letter_topic_blocks_the_partition_for_a_limited_time():
     gone = Unavailable("unknown topic", reason=TOPIC_UNAVAILABLE)
     bus = Bus(lambda record: gone)
     handle, _ = failing(7, error=KeyError("bug"))
@@ -144,7 +144,7 @@ async def test_a_dead_letter_topic_that_is_gone_does_not_stop_the_partition_for_
     assert NOT_PUBLISHED.labels("t", "t.dead")._value.get() == before + 1
 
 
-async def test_while_kafka_is_away_nothing_is_given_up():
+async def test_while_kafka_is_down_nothing_is_skipped():
     bus = Bus(lambda record: Unavailable("away", reason="KAFKA_UNAVAILABLE"))
     handle, _ = failing(7, error=KeyError("bug"))
     handler = dead_lettered(bus, "t.dead")(handle)
@@ -153,7 +153,7 @@ async def test_while_kafka_is_away_nothing_is_given_up():
             await handler([message(7)])
 
 
-async def test_what_is_only_counted_goes_nowhere():
+async def test_without_a_topic_failures_are_only_counted():
     bus = Bus()
     handle, _ = failing(1, error=ValueError("a time out of range"))
     await dead_lettered(bus, None)(handle)([message(1), message(2)])
@@ -166,28 +166,28 @@ class TestHeaders:
         made = message(3, headers=headers, topic="pending_orders.retry.5s")
         return dead_letters.record_of(made, error, "next", onward=onward, now=NOW).headers
 
-    def test_the_first_place_and_time_stay_on_the_way_through_retry_topics(self):
+    def test_origin_and_first_failure_time_are_kept_through_retry_topics(self):
         first = {"origin_topic": "pending_orders", "origin_partition": "4", "origin_offset": "9"}
         told = self.put(headers={**first, "first_failed_time": "before", "deliveries": "2"}, onward=True)
         assert {name: told[name] for name in first} == first
         assert (told["first_failed_time"], told["deliveries"]) == ("before", "3")
 
-    def test_what_a_sender_says_of_origins_is_not_believed(self):
+    def test_origin_headers_of_senders_are_ignored(self):
         told = self.put(headers={"origin_topic": "stock_ledger", "deliveries": "9", "traceparent": "00-1"})
         assert (told["origin_topic"], told["deliveries"]) == ("pending_orders.retry.5s", "1")
         assert told["traceparent"] == "00-1"
         assert told["first_failed_time"] == "2026-01-01T00:00:00.000+00:00"
 
     @pytest.mark.parametrize("deliveries", ["", "-1", "x", "٣", "9" * 5000])
-    def test_a_number_that_is_none_counts_as_none(self, deliveries):
+    def test_an_invalid_delivery_count_is_0(self, deliveries):
         assert self.put(headers={"deliveries": deliveries}, onward=True)["deliveries"] == "1"
 
-    def test_ours_can_always_be_read_beside_the_senders(self):
+    def test_our_headers_fit_beside_the_senders(self):
         assert self.put(headers={f"h{n}": "" for n in range(64)})["h63"] == ""
         for many in ({f"h{n}": "" for n in range(65)}, {"h": "x" * 9000}):
             assert set(self.put(headers=many)) <= dead_letters.HEADERS
 
-    def test_an_error_is_short_and_can_be_written(self):
+    def test_an_error_text_is_truncated_and_encodable(self):
         assert len(self.put()["error"]) == 500
         assert self.put(error=ValueError("\ud800"))["error"].encode()
         assert self.put(error=KeyError())["reason"] == "KeyError"

@@ -1,4 +1,4 @@
-"""What a client repeats, and what not."""
+"""Which calls a client retries."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def told(*answers):
     return call, left
 
 
-async def test_a_call_is_repeated_while_its_outcome_is_not_known(monkeypatch):
+async def test_a_call_with_an_unknown_outcome_is_retried(monkeypatch):
     monkeypatch.setattr(calls.tenacity, "wait_random_exponential", lambda **_: calls.tenacity.wait_none())
     passing = [Failed(grpc.StatusCode[code]) for code in repeats.CODES]
     call, left = told(*passing, conflict("REQUEST_IN_PROGRESS"), order_pb2.Order(name="orders/1"))
@@ -45,7 +45,7 @@ async def test_a_call_is_repeated_while_its_outcome_is_not_known(monkeypatch):
     [Failed(grpc.StatusCode.FAILED_PRECONDITION), Failed(grpc.StatusCode.ABORTED), conflict("ORDER_CHANGED")],
     ids=["refused", "a conflict without a reason", "an order that is another by now"],
 )
-async def test_what_never_succeeds_is_told_at_once(refusal):
+async def test_permanent_errors_are_not_retried(refusal):
     call, left = told(refusal, order_pb2.Order())
     with pytest.raises(Failed):
         await calls.repeated(call, within_s=5)

@@ -1,4 +1,4 @@
-"""Orders by REST, over httpx awaited or not, and over the standard library."""
+"""Orders over REST: httpx, synchronous and asynchronous, and the standard library."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def echo(request: httpx.Request) -> httpx.Response:
     return httpx.Response(201, json={"key": request.headers["idempotency-key"], "order": json.loads(request.content)})
 
 
-def test_a_repeat_has_the_key_of_the_first_call_and_other_orders_have_their_own():
+def test_a_retry_has_the_same_key_and_other_orders_have_their_own():
     with httpx.Client(base_url="http://shop", transport=httpx.MockTransport(echo)) as client:
         answers = [rest.place(client, rest.basket("products/tea", 2), key).json() for key in ("k", "k", "", "")]
     keys = [answer["key"] for answer in answers]
@@ -33,19 +33,19 @@ def test_a_repeat_has_the_key_of_the_first_call_and_other_orders_have_their_own(
     assert answers[0]["order"] == {"lines": [{"product": "products/tea", "quantity": 2}]}
 
 
-async def test_the_same_functions_are_awaited_over_an_asynchronous_client():
+async def test_the_same_functions_work_with_an_async_client():
     async with httpx.AsyncClient(base_url="http://shop", transport=httpx.MockTransport(echo)) as client:
         assert (await rest.cancel(client, "orders/1", "c")).json() == {"key": "c", "order": {}}
         assert (await rest.restock(client, "products/tea", 5)).json()["order"] == {"quantity": 5}
 
 
-def test_what_there_is_most_of_comes_first_and_what_is_sold_out_does_not():
+def test_products_are_sorted_by_stock_without_sold_out_ones():
     listed = {"products": [TEA, GONE, MUG, {"name": "products/new"}]}
     assert rest.in_stock(listed) == ["products/mug", "products/tea"]
     assert rest.in_stock(listed, at_least=5) == ["products/mug"]
 
 
-async def test_orders_are_followed_until_each_is_confirmed_for_whoever_may_see_it():
+async def test_orders_are_polled_until_each_is_confirmed():
     asked: list[str] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -63,7 +63,7 @@ async def test_orders_are_followed_until_each_is_confirmed_for_whoever_may_see_i
     assert left == {"orders/never"}
 
 
-def test_an_error_of_the_shop_is_an_answer_too(monkeypatch):
+def test_an_error_response_is_returned(monkeypatch):
     sent: list[urllib.request.Request] = []
 
     def urlopen(request, *, timeout):
@@ -81,10 +81,10 @@ def test_an_error_of_the_shop_is_an_answer_too(monkeypatch):
 
 @pytest.fixture
 def answers(monkeypatch):
-    """What the shop answers one after the other; what was posted."""
+    """Serve responses one after the other; return the posted requests."""
     waiting: list[Answer | Exception] = []
     posted: list[tuple[str, str, bytes]] = []
-    # What there is most of is another product each time.
+    # The product with the most stock is another one each time.
     listed = itertools.cycle([[MUG, TEA], [TEA]])
 
     def call(self, path, body, headers):
@@ -100,7 +100,7 @@ def answers(monkeypatch):
     return waiting, posted
 
 
-def test_an_order_is_placed_with_one_key_until_it_is_taken(answers):
+def test_an_order_is_retried_with_one_key_until_it_is_created(answers):
     waiting, posted = answers
     waiting += [ConnectionRefusedError(), Answer(503, "{}"), Answer(202, '{"name": "orders/1", "state": "PENDING"}')]
     assert place_patiently(Plain("http://shop"), within_s=5, every_s=0)["name"] == "orders/1"
@@ -112,7 +112,7 @@ def refused(status: int, reason: str) -> Answer:
     return Answer(status, json.dumps({"details": [{"reason": reason}]}))
 
 
-def test_a_key_that_was_refused_is_given_up(answers):
+def test_a_new_key_is_used_after_a_definite_rejection(answers):
     waiting, posted = answers
     waiting += [refused(400, "OUT_OF_STOCK"), refused(409, "REQUEST_IN_PROGRESS"), Answer(201, '{"name": "orders/2"}')]
     assert place_patiently(Plain("http://shop"), within_s=5, every_s=0, key="k")["name"] == "orders/2"
@@ -121,14 +121,14 @@ def test_a_key_that_was_refused_is_given_up(answers):
     assert keys[1] == keys[2] != "k"
 
 
-def test_a_key_whose_earlier_call_had_no_answer_is_kept_although_it_is_refused(answers):
+def test_a_key_with_an_unknown_outcome_is_kept_despite_a_rejection(answers):
     waiting, posted = answers
     waiting += [TimeoutError(), refused(400, "OUT_OF_STOCK"), Answer(201, '{"name": "orders/1"}')]
     assert place_patiently(Plain("http://shop"), within_s=5, every_s=0)["name"] == "orders/1"
     assert len(set(posted)) == 1
 
 
-def test_an_order_that_nobody_takes_ends_with_the_last_answer(answers):
+def test_retries_end_with_the_last_response(answers):
     waiting, _ = answers
     waiting.append(Answer(503, '{"message": "no host"}'))
     with pytest.raises(NoOrder, match=r"http://shop takes no order: 503 .*no host"):

@@ -1,4 +1,4 @@
-"""The simulation's loop: virtual time, an order that the seed decides, and processes that die."""
+"""The simulation's event loop: virtual time, an order drawn from the seed, and processes that can be killed."""
 
 import asyncio
 import random
@@ -15,7 +15,7 @@ def run(seed, main):
         return loop.run_until_complete(main())
 
 
-def test_minutes_take_no_time_and_every_clock_agrees():
+def test_time_is_virtual_and_every_clock_agrees():
     async def main():
         await asyncio.sleep(600)
         return asyncio.get_running_loop().time(), time.monotonic(), time.time() - EPOCH_S
@@ -45,14 +45,14 @@ def test_a_seed_decides_who_runs_next():
     assert len({order(seed) for seed in range(20)}) > 10
 
 
-def test_chance_is_the_seeds():
+def test_random_values_are_determined_by_the_seed():
     async def draw():
         return random.random()
 
     assert run(3, draw) == run(3, draw) != run(4, draw)
 
 
-def test_a_process_that_dies_does_nothing_more():
+def test_a_killed_process_runs_nothing_more():
     done = []
 
     async def work():
@@ -73,7 +73,7 @@ def test_a_process_that_dies_does_nothing_more():
     assert run(1, main) == []
 
 
-def test_what_a_task_starts_dies_with_its_process():
+def test_child_tasks_die_with_their_process():
     async def main():
         done = []
 
@@ -99,12 +99,12 @@ async def forever():
     await asyncio.get_running_loop().create_future()
 
 
-def test_waiting_for_ever_is_an_error():
+def test_a_deadlock_is_an_error():
     with pytest.raises(Endless):
         run(1, forever)
 
 
-def test_threads_are_refused():
+def test_threads_are_not_allowed():
     async def main():
         with pytest.raises(RuntimeError):
             await asyncio.to_thread(print)

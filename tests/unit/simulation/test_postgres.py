@@ -1,4 +1,4 @@
-"""The simulated PostgreSQL under the orders' real store keeps the port's promises."""
+"""The simulated PostgreSQL under orders' real store passes the port's test suite."""
 
 import random
 import time
@@ -18,7 +18,7 @@ from tests.support.orders_port_suite import OrdersPortSuite
 def pool():
     rng = random.Random(1)
     server = postgres.Server(Network(rng), rng)
-    # The suite reads the real clock, and its loop's time is the machine's.
+    # The suite reads the real clock; its loop uses the machine's time.
     server.process.skew_s = time.time() - postgres.EPOCH_S - time.monotonic()
     return postgres.Pool(server, Process("orders-0"))
 

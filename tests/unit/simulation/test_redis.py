@@ -1,4 +1,4 @@
-"""The simulated Redis, under inventory's real store and its real scripts, keeps the ports' promises."""
+"""The simulated Redis under inventory's real store and scripts passes the ports' test suite."""
 
 import random
 

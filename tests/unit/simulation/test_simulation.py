@@ -1,4 +1,4 @@
-"""Both services in one process: seeds hold, the same seed is the same run, and planted defects are found."""
+"""Both services in one process: seeds pass, one seed is one run, and planted defects are found."""
 
 import dataclasses
 
@@ -22,7 +22,7 @@ FOUND_BY = {
 
 
 @pytest.mark.parametrize("first", range(1, SEEDS + 1, TOGETHER))
-def test_nothing_is_lost_doubled_or_stuck(first):
+def test_no_order_is_lost_duplicated_or_stuck(first):
     for seed in range(first, first + TOGETHER):
         result = simulated(seed)
         assert result.problem is None, f"seed {seed}: {result.problem}\n" + "\n".join(result.lines[-40:])
@@ -39,7 +39,7 @@ def test_a_planted_defect_is_found(defect):
     assert simulated(FOUND_BY[defect], defect=defect).problem is not None
 
 
-def test_a_failing_plan_is_made_as_small_as_it_can_be():
+def test_a_failing_plan_is_shrunk():
     plan = draw(5, operations=60)
     culprits = {plan.operations[7], plan.operations[31]}
 

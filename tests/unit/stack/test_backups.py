@@ -1,4 +1,4 @@
-"""What is backed up, what is there to restore from, and what a restore refuses before it changes anything."""
+"""Backups, and what a restore checks before it changes anything."""
 
 import json
 from dataclasses import replace
@@ -32,7 +32,7 @@ INFO = [
 FOUND = pgbackrest.parse(json.dumps(INFO))
 
 
-def test_a_backup_that_has_an_error_is_none():
+def test_a_failed_backup_is_ignored():
     assert [each.label for each in FOUND.backups] == ["full-30", "incr-20"]
     assert FOUND.wal == ("000000010000000000000001", "000000020000000000000009")
 
@@ -44,7 +44,7 @@ def test_without_any_backup_there_is_nothing_to_restore_from():
         restore.require_backup(empty, None)
 
 
-def test_a_restore_begins_with_a_backup_that_ended_before_the_moment():
+def test_a_restore_uses_a_backup_that_ended_before_the_target():
     assert FOUND.before(NOW).label == "incr-20"
     assert FOUND.before(NOW - timedelta(hours=25)).label == "full-30"
     restore.require_backup(FOUND, NOW - timedelta(hours=25))
@@ -58,13 +58,13 @@ def test_a_full_backup_is_taken_once_a_week(days, kind):
     assert pgbackrest.kind_of_next(pgbackrest.Repository((), ("", "")), NOW) == "full"
 
 
-def test_to_is_latest_or_a_time_with_its_zone():
+def test_to_is_latest_or_a_time_with_a_zone():
     assert moment("latest", NOW) is None
     assert moment("2026-11-27T02:00:00+01:00", NOW) == datetime(2026, 11, 27, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("text", ["yesterday", "2026-11-26T05:00:00", "2026-11-27T02:00:01Z", "", "LATEST"])
-def test_any_other_to_is_refused_by_name(text):
+def test_any_other_to_is_rejected_by_name(text):
     with pytest.raises(StackError, match="TO="):
         moment(text, NOW)
 
@@ -93,7 +93,7 @@ def test_an_unfinished_restore_is_known(plan, tmp_path):
     assert restore.unfinished(settings) is None
 
 
-def test_the_restored_data_takes_the_place_of_both_members_and_of_what_they_agreed_on(plan, tmp_path):
+def test_a_restore_replaces_both_members_data_and_their_state_in_etcd(plan, tmp_path):
     settings = replace(plan.settings, state=tmp_path)
     for folder in ("etcd-0/member", "postgres-0/pgdata", "postgres-0/restored", "postgres-1/pgdata"):
         (settings.data / folder).mkdir(parents=True)

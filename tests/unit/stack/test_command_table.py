@@ -1,4 +1,4 @@
-"""The tables of commands: what they say is what there is."""
+"""The tables of commands match the code and the Makefile."""
 
 import ast
 import os
@@ -23,14 +23,14 @@ def test_every_command_of_the_tables_has_a_function(command):
 
 
 @pytest.mark.parametrize("command", ALL, ids=lambda command: command.name)
-def test_every_command_is_a_target_of_the_makefile(command):
+def test_every_command_has_a_makefile_target(command):
     recipes = dict(re.findall(r"^([a-z-]+):.*\n((?:\t.*\n)*)", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))
     assert re.search(rf"\$\((STACK|DEVELOPER)\) {command.name}\b", recipes[command.name])
     for argument in command.arguments:
         assert f"$({argument.variable})" in recipes[command.name]
 
 
-def test_what_looks_at_or_ends_a_stack_installs_nothing():
+def test_read_only_and_stopping_commands_install_nothing():
     needs = {command.name: command.needs for command in ALL}
     installing = {name for name, each in needs.items() if each is not Needs.NOTHING}
     experiments = {"chaos", "chaos-all", "chaos-random"}
@@ -39,13 +39,13 @@ def test_what_looks_at_or_ends_a_stack_installs_nothing():
     assert tests <= installing
 
 
-def test_an_argument_that_may_not_be_left_out_is_asked_for_with_an_example():
+def test_a_missing_argument_is_an_error_with_an_example():
     for words in (["kill"], ["kill", ""]):
         with pytest.raises(StackError, match="missing argument: make kill SVC=inventory"):
             parse("stack", command_table.COMMANDS, words)
 
 
-def test_what_a_command_passes_on_is_left_as_it_is():
+def test_passed_through_arguments_are_unchanged():
     _, options = parse("stack", command_table.COMMANDS, ["soak", "--orders", "50", "--help"])
     assert options.further == ["--orders", "50", "--help"]
 
@@ -59,16 +59,16 @@ def test_an_unknown_option_is_refused(capsys):
 @pytest.mark.parametrize(
     ("text", "answer"), [("yes", True), ("true", True), ("1", True), ("no", False), ("False", False), ("", False)]
 )
-def test_yes_and_no_are_understood_as_people_write_them(text, answer):
+def test_booleans_are_parsed(text, answer):
     assert yes("OPERATOR", text) is answer
 
 
-def test_what_is_neither_yes_nor_no_is_refused():
+def test_invalid_booleans_are_rejected():
     with pytest.raises(StackError, match="OPERATOR='maybe' must be yes or no"):
         yes("OPERATOR", "maybe")
 
 
-def test_an_older_python_is_told_in_one_sentence():
+def test_an_older_python_is_an_error_of_one_sentence():
     pretend = (
         "import sys, runpy; sys.version_info = (3, 8, 2); runpy.run_module('stack.bootstrap', run_name='__main__')"
     )
@@ -83,7 +83,7 @@ def test_an_older_python_can_read_the_bootstrap():
             ast.parse(source.read(), feature_version=(3, 7))
 
 
-def test_a_folder_that_cannot_be_made_is_told_in_one_sentence(tmp_path):
+def test_a_folder_that_cannot_be_created_is_an_error_of_one_sentence(tmp_path):
     (tmp_path / "file").touch()
     done = subprocess.run(
         [sys.executable, "-m", "stack.bootstrap", "protos"],

@@ -1,4 +1,4 @@
-"""The commands as a person types them, on a folder with a person's own files and on a stack that is down."""
+"""The commands as a person types them, on a foreign folder and on a stopped stack."""
 
 import os
 import subprocess
@@ -40,14 +40,14 @@ LOOKING = {
 
 @pytest.fixture
 def run(monkeypatch, tmp_path, capsys):
-    """Runs one command in this process on STATE=`home`; gives its exit code and what it said."""
+    """Run one command in this process with STATE=`home`; return its exit code and output."""
 
     def never(*words):
         raise AssertionError(f"it became another program: {words}")
 
     for name in ("execve", "execvp", "execv"):
         monkeypatch.setattr(os, name, never)
-    # Looking through every process of the machine takes its time, and none is this stack's.
+    # Scanning every process of the machine is slow, and none is this stack's.
     monkeypatch.setattr(members, "of_stack", lambda _: [])
     monkeypatch.setattr(commands.signal, "signal", lambda *_: None)
     monkeypatch.setenv("STATE", str(tmp_path / "home"))
@@ -67,7 +67,7 @@ def tree(folder):
 
 
 @pytest.mark.parametrize("command", LOOKING)
-def test_a_command_on_a_persons_folder_touches_nothing_and_says_one_sentence(run, tmp_path, command):
+def test_a_command_on_a_foreign_folder_changes_nothing_and_fails_with_one_sentence(run, tmp_path, command):
     home = tmp_path / "home"
     (home / "data").mkdir(parents=True)
     (home / "data" / "thesis.tex").write_text("mine")
@@ -80,13 +80,13 @@ def test_a_command_on_a_persons_folder_touches_nothing_and_says_one_sentence(run
 
 
 @pytest.mark.parametrize("command", LOOKING)
-def test_a_command_on_a_folder_that_is_not_there_does_not_make_it(run, tmp_path, command):
+def test_a_command_on_a_missing_folder_does_not_create_it(run, tmp_path, command):
     assert run(command, *LOOKING[command])[0] == 1
     assert not (tmp_path / "home").exists()
 
 
 @pytest.mark.parametrize("command", sorted(LOOKING.keys() - {"logs"}))
-def test_a_command_on_a_stack_that_is_down_says_so_and_how_to_start_this_one(run, tmp_path, command):
+def test_a_command_on_a_stopped_stack_says_so_and_how_to_start_it(run, tmp_path, command):
     state.claim(stack_settings.read(os.environ, checkout=CHECKOUT))
     before = tree(tmp_path / "home")
     code, said = run(command, *LOOKING[command])
@@ -97,7 +97,7 @@ def test_a_command_on_a_stack_that_is_down_says_so_and_how_to_start_this_one(run
     assert tree(tmp_path / "home") == before
 
 
-def test_down_of_a_persons_folder_touches_nothing(run, tmp_path):
+def test_down_on_a_foreign_folder_changes_nothing(run, tmp_path):
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis.tex").touch()
     before = tree(tmp_path / "home")
@@ -105,7 +105,7 @@ def test_down_of_a_persons_folder_touches_nothing(run, tmp_path):
     assert tree(tmp_path / "home") == before
 
 
-def test_up_refuses_a_persons_folder(run, tmp_path):
+def test_up_refuses_a_foreign_folder(run, tmp_path):
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis.tex").touch()
     before = tree(tmp_path / "home")
@@ -115,7 +115,7 @@ def test_up_refuses_a_persons_folder(run, tmp_path):
     assert tree(tmp_path / "home") == before
 
 
-def test_a_reader_that_has_read_enough_ends_a_command_without_a_word(tmp_path):
+def test_a_closed_pipe_ends_a_command_silently(tmp_path):
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as nobody:

@@ -24,7 +24,7 @@ def test_redis_writes_to_disk_before_it_answers_and_never_evicts(plan):
     assert "bind 127.77.12.1" in lines
 
 
-def test_kafka_makes_no_topic_by_itself_and_keeps_seven_days(plan):
+def test_kafka_creates_no_topic_automatically_and_keeps_seven_days(plan):
     read = properties(configuration.kafka(plan))
     assert read["auto.create.topics.enable"] == "false"
     assert read["log.retention.hours"] == "168"
@@ -37,7 +37,7 @@ def test_patroni_keeps_a_synchronous_replica_and_fails_over_at_once(plan):
     assert agreed["primary_start_timeout"] == 0
 
 
-def test_the_members_of_postgresql_differ_in_name_place_and_address(plan):
+def test_postgresql_members_differ_in_name_folder_and_address(plan):
     first, second = (yaml.safe_load(configuration.patroni(plan, replica)) for replica in (0, 1))
     assert first["scope"] == second["scope"]
     assert first["name"] != second["name"]
@@ -46,12 +46,12 @@ def test_the_members_of_postgresql_differ_in_name_place_and_address(plan):
     assert first["postgresql"]["data_dir"] != second["postgresql"]["data_dir"]
 
 
-def test_postgresql_lets_nobody_in_without_a_password(plan):
+def test_postgresql_requires_a_password(plan):
     rules = yaml.safe_load(configuration.patroni(plan, 0))["postgresql"]["pg_hba"]
     assert all(rule.endswith(" scram-sha-256") for rule in rules)
 
 
-def test_prometheus_watches_every_application_and_every_envoy(plan):
+def test_prometheus_scrapes_every_application_and_envoy(plan):
     written = {name: json.loads(text) for name, text in configuration.prometheus_targets(plan).items()}
     applications = {target for group in written["applications.json"] for target in group["targets"]}
     envoys = {target for group in written["envoys.json"] for target in group["targets"]}
@@ -83,7 +83,7 @@ def rendered(plan):
     return parser
 
 
-def test_every_process_comes_back_and_none_starts_before_its_turn(plan):
+def test_every_process_is_restarted_and_none_starts_out_of_order(plan):
     parser = rendered(plan)
     programs = [parser[section] for section in parser.sections() if section.startswith("program:")]
     assert len(programs) == len(system.processes(system.steps(plan)))
@@ -106,7 +106,7 @@ def test_a_percent_sign_in_a_value_reaches_the_process(plan):
     assert 'environment=KEY="50%%"' in supervisor.render(plan.settings, [process])
 
 
-def test_supervisord_takes_a_command_apart_as_it_was_put_together(plan):
+def test_supervisord_splits_a_command_as_it_was_joined(plan):
     plan = replace(plan, settings=replace(plan.settings, checkout=Path("/home/ana/my 100% checkout's/of it")))
     written = supervisor.render(plan.settings, system.processes(system.steps(plan)))
     read = configparser.RawConfigParser()
@@ -118,7 +118,7 @@ def test_supervisord_takes_a_command_apart_as_it_was_put_together(plan):
     assert read["program:kafka-0"]["command"].count("my 100%% checkout") == 1
 
 
-def test_as_root_each_process_enters_a_cgroup_of_its_own_and_becomes_its_user_after_that(plan):
+def test_as_root_each_process_enters_its_cgroup_before_it_drops_privileges(plan):
     processes = system.processes(system.steps(plan))
     parser = configparser.RawConfigParser()
     parser.read_string(supervisor.render(plan.settings, processes, in_cgroups=Path("/cgroups/of-it")))

@@ -19,14 +19,14 @@ uvloop==0.1 \\
 """
 
 
-def test_one_requirement_is_taken_from_the_lock_with_its_hashes():
+def test_one_requirement_is_read_from_the_lock_with_its_hashes():
     lines = environment.lock_lines(LOCK, "uv")
     assert "sha256:aa" in lines
     assert "sha256:bb" in lines
     assert "sha256:cc" not in lines
 
 
-def test_a_requirement_that_is_not_locked_is_an_error():
+def test_an_unlocked_requirement_is_an_error():
     with pytest.raises(EnvironmentFailed, match="does not pin pip"):
         environment.lock_lines(LOCK, "pip")
 
@@ -42,7 +42,7 @@ def test_another_lock_is_another_environment(tmp_path):
 
 @pytest.fixture
 def checkouts(tmp_path, monkeypatch):
-    """Two checkouts with the same lock, whose shared environment is filled with one small package."""
+    """Two checkouts with the same lock; their shared environment has one small package."""
     filled = []
 
     def fill(shared, lock, say):
@@ -76,7 +76,7 @@ def test_checkouts_of_one_lock_share_one_environment_and_see_their_own_sources(c
     assert len(filled) == 1
 
 
-def test_another_lock_leads_a_checkout_to_another_environment_and_leaves_the_first(checkouts):
+def test_a_changed_lock_uses_another_environment_and_keeps_the_first(checkouts):
     (first, second), filled = checkouts
     environment.ensure(first, say=print)
     environment.ensure(second, say=print)

@@ -1,4 +1,4 @@
-"""A service of one's own joins the mesh: what it is given, what is refused, and that nothing stays."""
+"""An additional service joins the mesh: what it gets, what is rejected, and that nothing remains."""
 
 import json
 import time
@@ -13,7 +13,7 @@ from stack.topology import configuration
 
 @pytest.fixture
 def running(plan, monkeypatch):
-    """A stack that says it runs, with its registry and a mesh controller's status."""
+    """Return a stack that counts as running, with its registry and a controller's status."""
     plan.settings.conf.mkdir(parents=True)
     plan.settings.run.mkdir()
     plan.settings.mesh.mkdir()
@@ -23,7 +23,7 @@ def running(plan, monkeypatch):
 
 
 def said(plan, *workloads, error=None):
-    """What the controller says from now on, of whatever is asked of it."""
+    """Set the controller's response to every request."""
     status = {"attempted_at": time.time() + 60, "error": error, "workloads": {name: {} for name in workloads}}
     (plan.settings.mesh / "status.json").write_text(json.dumps(status))
 
@@ -32,7 +32,7 @@ def entries(plan):
     return sorted(file.name for file in plan.settings.joined.glob("*"))
 
 
-def test_who_joins_has_an_address_of_its_own_and_leaves_nothing(running):
+def test_a_joined_service_has_its_own_address_and_leaves_nothing(running):
     said(running, "subscriptions-0", "coffee-club-0")
     with joined(running, "subscriptions") as one, joined(running, "coffee-club") as other:
         entry = yaml.safe_load((running.settings.joined / "subscriptions.yaml").read_text())["workloads"][0]
@@ -44,21 +44,21 @@ def test_who_joins_has_an_address_of_its_own_and_leaves_nothing(running):
 
 
 @pytest.mark.parametrize("name", ["", "edge", "orders", "Orders", "../orders", "a b", "a" * 43, "-a", "a-"])
-def test_a_name_that_is_none_or_the_stacks_own_is_refused(running, name):
+def test_invalid_and_reserved_names_are_rejected(running, name):
     said(running)
     with pytest.raises(CannotJoin), joined(running, name):
         raise AssertionError("it joined")
     assert not running.settings.joined.exists()
 
 
-def test_what_the_mesh_refuses_is_told_and_taken_back(running):
+def test_a_registration_that_the_mesh_rejects_is_reported_and_reverted(running):
     said(running, error="registry: no")
     with pytest.raises(CannotJoin, match="registry: no"), joined(running, "subscriptions"):
         raise AssertionError("it joined")
     assert entries(running) == []
 
 
-def test_a_controller_that_does_not_answer_is_not_waited_for_for_ever(running, monkeypatch):
+def test_the_wait_for_the_controller_is_bounded(running, monkeypatch):
     monkeypatch.setattr(joining, "SECONDS", 0.1)
     with pytest.raises(CannotJoin, match="not taken"), joined(running, "subscriptions"):
         raise AssertionError("it joined")

@@ -1,4 +1,4 @@
-"""Logs of programs that write their times and levels in five ways."""
+"""Logs of programs with five formats of time and level."""
 
 import argparse
 from datetime import UTC, datetime, timedelta
@@ -31,12 +31,12 @@ def local(text):
         ("raft2026/11/26 11:18:23 INFO: became leader", local("2026-11-26T11:18:23"), "info"),
     ],
 )
-def test_time_and_level_are_read_as_each_program_writes_them(line, time, level):
+def test_time_and_level_of_each_log_format_are_parsed(line, time, level):
     assert time_of(line) == time
     assert LEVELS[level_of(line, 0)] == level
 
 
-def test_a_line_without_a_time_belongs_to_the_one_before_it():
+def test_a_line_without_a_time_belongs_to_the_previous_one():
     lines = list(log_lines.read("orders-0", [SERVICE % ("error", "2026-11-26T11:00:00Z"), "Traceback", "  File"]))
     assert {line.time for line in lines} == {NOON - timedelta(hours=1)}
     assert {LEVELS[line.level] for line in lines} == {"error"}
@@ -44,7 +44,7 @@ def test_a_line_without_a_time_belongs_to_the_one_before_it():
 
 @pytest.fixture
 def stack(tmp_path):
-    """A stack that is down, with two replicas' logs, one of them rotated."""
+    """Return a stopped stack with two replicas' logs, one of them rotated."""
     settings = Settings(checkout=tmp_path, state=tmp_path / "state", tools=tmp_path / "tools", network=77)
     state.claim(settings)
     first, second = (supervisor.log_file(settings, name) for name in ("orders-0", "orders-1"))
@@ -61,7 +61,7 @@ def shown(settings, capsys, **options):
     return capsys.readouterr().out.splitlines()
 
 
-def test_the_whole_log_is_shown_in_the_order_of_time_over_rotations_and_replicas(stack, capsys):
+def test_logs_are_merged_by_time_over_rotations_and_replicas(stack, capsys):
     lines = shown(stack, capsys)
     assert len(lines) == 180
     assert [line.split('"event_')[1][0] for line in lines] == ["3"] * 60 + ["2"] * 60 + ["1"] * 60
@@ -69,18 +69,18 @@ def test_the_whole_log_is_shown_in_the_order_of_time_over_rotations_and_replicas
     assert lines[60].startswith("orders-1 ")
 
 
-def test_one_replicas_log_is_as_it_was_written(stack, capsys):
+def test_one_replicas_log_is_unchanged(stack, capsys):
     assert shown(stack, capsys, service="orders-1", match="11:01:07")[0].startswith('{"event": "event_2"')
 
 
-def test_a_log_is_narrowed_by_time_by_words_and_by_level(stack, capsys):
+def test_a_log_is_filtered_by_time_pattern_and_level(stack, capsys):
     assert len(shown(stack, capsys, since="2026-11-26T11:02:30+00:00")) == 30
     assert len(shown(stack, capsys, match="event_[12]")) == 120
     assert shown(stack, capsys, level="warning") == []
 
 
 @pytest.mark.parametrize(("name", "value"), [("since", "soon"), ("match", "("), ("level", "loud")])
-def test_what_cannot_be_understood_is_named(stack, capsys, name, value):
+def test_invalid_filters_are_named(stack, capsys, name, value):
     with pytest.raises(StackError, match=rf"{name.upper()}='{value}'".replace("(", r"\(")):
         shown(stack, capsys, **{name: value})
 
@@ -89,7 +89,7 @@ def test_following_a_stack_that_is_down_shows_the_end_and_ends(stack, capsys):
     assert len(shown(stack, capsys, follow="yes")) == logs.LINES
 
 
-def test_what_comes_later_is_followed_over_a_rotation(tmp_path):
+def test_following_continues_over_a_rotation(tmp_path):
     log = tmp_path / "orders-0.log"
     log.write_text("before\n")
     tail = Tail("orders-0", log)
@@ -109,7 +109,7 @@ ORDER, TRACE, OTHER = "0b0f6d2e-0000-5000-8000-000000000000", "0af7651916cd43dd8
 
 @pytest.fixture
 def told(stack, monkeypatch):
-    """One order's lines, those of its trace, and others, of two processes; what the order's timeline says."""
+    """Write one order's lines, those of its trace, and others, of two processes; return the order's timeline."""
     for name, minute, ids in (("orders-0", 1, (ORDER, OTHER)), ("orders-1", 0, (TRACE, OTHER))):
         lines = [SERVICE.replace("order_pending", each) % ("info", f"2026-11-26T11:{minute:02}:00Z") for each in ids]
         supervisor.log_file(stack, name).write_text("\n".join(lines) + "\n")
@@ -118,7 +118,7 @@ def told(stack, monkeypatch):
     return stack
 
 
-def test_an_orders_lines_are_its_own_and_those_of_its_traces_in_their_order(told, capsys):
+def test_an_orders_lines_include_those_of_its_traces_in_order(told, capsys):
     for order in (ORDER, f"orders/{ORDER}"):
         found = shown(told, capsys, order=order, follow="")
         assert [TRACE in line or ORDER in line for line in found] == [True, True]
@@ -126,7 +126,7 @@ def test_an_orders_lines_are_its_own_and_those_of_its_traces_in_their_order(told
     assert [TRACE in line for line in shown(told, capsys, trace=TRACE, follow="")] == [True]
 
 
-def test_an_orders_own_lines_are_there_also_while_nobody_tells_its_traces(told, capsys, monkeypatch):
+def test_an_orders_own_lines_are_shown_also_without_its_traces(told, capsys, monkeypatch):
     def away(*_):
         raise StackError("the edge is away")
 
@@ -135,6 +135,6 @@ def test_an_orders_own_lines_are_there_also_while_nobody_tells_its_traces(told, 
 
 
 @pytest.mark.parametrize("asked", [{"order": ".*"}, {"order": "orders/" + "1"}, {"trace": "abc"}])
-def test_what_is_no_id_is_refused(told, capsys, asked):
+def test_malformed_ids_are_rejected(told, capsys, asked):
     with pytest.raises(StackError, match=r"ORDER=|TRACE="):
         shown(told, capsys, **asked)

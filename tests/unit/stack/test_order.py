@@ -8,19 +8,19 @@ from stack.run.order import run_in_order
 from stack.topology import system
 
 
-def test_each_step_begins_after_what_it_comes_after():
+def test_each_step_starts_after_its_dependencies():
     done = []
     after = {"c": frozenset({"a", "b"}), "a": frozenset(), "b": frozenset({"a"})}
     run_in_order(after, lambda name, _: done.append(name))
     assert done == ["a", "b", "c"]
 
 
-def test_steps_that_need_not_wait_run_at_once():
+def test_independent_steps_run_concurrently():
     both = threading.Barrier(2, timeout=5)
     run_in_order({"a": frozenset(), "b": frozenset()}, lambda name, _: both.wait())
 
 
-def test_the_first_error_is_raised_and_ends_the_others():
+def test_the_first_error_is_raised_and_cancels_the_others():
     seen = []
 
     def work(name, give_up):
@@ -41,7 +41,7 @@ def order_of_ending(plan):
     return ended.index
 
 
-def test_the_edge_ends_first_and_etcd_after_postgresql(plan):
+def test_the_edge_stops_first_and_etcd_after_postgresql(plan):
     at = order_of_ending(plan)
     assert at("edge-0") < at("orders-0") < at("orders-0-envoy")
     assert at("orders-0") < at("postgres-0") < at("etcd-0")

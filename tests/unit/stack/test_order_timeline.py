@@ -1,4 +1,4 @@
-"""What `make order` tells of an order's timeline."""
+"""The output of `make order`."""
 
 from stack.commands.order import report
 
@@ -34,7 +34,7 @@ TOLD = {
 }
 
 
-def test_every_entry_is_a_line_with_what_is_known_of_it():
+def test_every_timeline_entry_is_one_line():
     head, _, header, placed, waits, held, unknown = report(TOLD).splitlines()
     assert head == "orders/1 of customers/ana is PENDING INVENTORY_UNAVAILABLE"
     assert header.split() == ["TIME", "AFTER", "WHAT", "DETAIL", "REPLICA", "TRACE"]

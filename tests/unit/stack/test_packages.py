@@ -8,7 +8,7 @@ from stack.install.packages import MissingPackages, Requirement
 
 @pytest.fixture
 def asked(monkeypatch):
-    """What would have been run as root; the password-less sudo is not there."""
+    """Record the commands to run as root; password-less sudo is missing."""
     commands = []
 
     def run(command, **options):
@@ -38,14 +38,14 @@ def test_only_what_is_missing_is_installed(asked):
     assert "--no-install-recommends" in install
 
 
-def test_daemons_may_not_start_while_packages_come_in(asked, monkeypatch, tmp_path):
+def test_daemons_do_not_start_during_installation(asked, monkeypatch, tmp_path):
     monkeypatch.setattr(packages, "POLICY", tmp_path / "policy-rc.d")
     packages.ensure([requirement("absent", False, True)], say=lambda text: None)
     words = [command[0] for command in asked]
     assert words.index("tee") < words.index("env") < words.index("rm")
 
 
-def test_a_policy_of_the_machine_stays(asked, monkeypatch, tmp_path):
+def test_an_existing_policy_is_kept(asked, monkeypatch, tmp_path):
     policy = tmp_path / "policy-rc.d"
     policy.write_text("exit 101")
     monkeypatch.setattr(packages, "POLICY", policy)
@@ -61,13 +61,13 @@ def test_without_root_everything_missing_is_listed_and_nothing_is_run(asked, mon
     assert asked == []
 
 
-def test_a_package_that_does_not_bring_what_it_should_is_an_error(asked):
+def test_a_package_without_its_program_is_an_error(asked):
     with pytest.raises(MissingPackages, match="still not usable: broken"):
         packages.ensure([requirement("broken", False)], say=lambda text: None)
 
 
 @pytest.mark.parametrize(("version", "found"), [("17.0.15", True), ("21", True), ("11.0.2", False), ("1.8.0", False)])
-def test_java_counts_from_version_17(tmp_path, monkeypatch, version, found):
+def test_java_is_accepted_from_version_17(tmp_path, monkeypatch, version, found):
     home = tmp_path / "java-of-debian"
     (home / "bin").mkdir(parents=True)
     (home / "bin" / "java").touch(mode=0o755)
@@ -77,7 +77,7 @@ def test_java_counts_from_version_17(tmp_path, monkeypatch, version, found):
     assert (packages.java() is not None) == found
 
 
-def test_maven_is_needed_only_until_the_jars_are_there(tmp_path):
+def test_maven_is_needed_only_without_the_jars(tmp_path):
     assert "maven" in [each.package for each in packages.stores(kafka_libs=tmp_path)]
     (tmp_path / "kafka_2.13-4.3.1.jar").touch()
     assert "maven" not in [each.package for each in packages.stores(kafka_libs=tmp_path)]

@@ -16,7 +16,7 @@ def listening():
         yield Endpoint("127.0.0.1", server.getsockname()[1])
 
 
-def test_a_busy_port_is_named_with_who_holds_it(listening):
+def test_a_busy_port_is_named_with_its_process(listening):
     with pytest.raises(BusyPort, match=rf"{listening} is in use by pid {os.getpid()} \(.*python.*\)"):
         ports.require_free([listening])
 
@@ -32,7 +32,7 @@ def test_all_busy_ports_are_named_at_once(listening):
     assert str(second) in str(refused.value)
 
 
-def test_a_listener_on_every_address_is_in_the_way_too():
+def test_a_wildcard_listener_makes_the_port_busy():
     with socket.socket() as server:
         server.bind(("0.0.0.0", 0))
         server.listen()

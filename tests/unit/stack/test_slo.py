@@ -1,4 +1,4 @@
-"""What `make slo` tells of Prometheus' records."""
+"""The output of `make slo` from Prometheus' records."""
 
 from stack.commands.slo import read, report
 
@@ -7,7 +7,7 @@ def sample(value, name="", **labels):
     return {"metric": {**({"__name__": name} if name else {}), **labels}, "value": [1_700_000_000, str(value)]}
 
 
-def test_every_window_has_its_number_and_what_was_not_measured_a_dash():
+def test_every_window_has_a_value_or_a_dash():
     web, rpc = {"service": "edge", "sli": "web"}, {"service": "orders", "sli": "rpc"}
     text = report(
         read(

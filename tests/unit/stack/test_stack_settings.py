@@ -12,13 +12,13 @@ def read(**environ):
     return settings.read({"HOME": "/home/someone", **environ}, checkout=CHECKOUT)
 
 
-def test_nothing_chosen_is_port_8080_on_network_16():
+def test_the_defaults_are_port_8080_and_network_16():
     chosen = read()
     assert (chosen.port, chosen.network) == (8080, 16)
     assert chosen.tools == chosen.state
 
 
-def test_another_port_alone_makes_a_stack_beside_the_first():
+def test_another_port_alone_makes_a_second_stack():
     first, second = read(), read(PORT="8081")
     assert second.network != first.network
     assert second.state != first.state
@@ -71,7 +71,7 @@ def test_a_malformed_variable_is_refused_by_its_name(name, value):
         read(**{name: value})
 
 
-def test_an_empty_variable_is_an_absent_one():
+def test_an_empty_variable_counts_as_unset():
     assert read(PORT="", STATE="", NETWORK="", TOOLS="") == read()
 
 

@@ -12,7 +12,7 @@ from stack.run.write import UnreachableState
 from stack.topology import passwords
 
 
-def test_passwords_are_drawn_once_and_only_their_owner_reads_them(tmp_path):
+def test_passwords_are_generated_once_with_owner_only_permissions(tmp_path):
     first = passwords.keep(tmp_path / "secrets")
     assert passwords.keep(tmp_path / "secrets") == first
     assert (tmp_path / "secrets").stat().st_mode & 0o077 == 0
@@ -23,7 +23,7 @@ def test_two_stacks_have_different_passwords(tmp_path):
     assert passwords.keep(tmp_path / "one").redis != passwords.keep(tmp_path / "two").redis
 
 
-def test_a_password_that_came_later_is_added_and_the_others_stay(tmp_path):
+def test_a_new_password_is_added_and_the_others_are_kept(tmp_path):
     first = passwords.keep(tmp_path)
     path = tmp_path / "passwords.json"
     path.write_text(json.dumps({"redis": first.redis}))
@@ -51,7 +51,7 @@ def test_clean_removes_the_state_but_not_the_tools_in_it(settings, tmp_path):
 
 @pytest.fixture
 def home(settings):
-    """A folder with a person's own files, two of them with names that a stack uses, too."""
+    """Return a folder with a person's own files, two of them with names that a stack uses, too."""
     for place in ("thesis.tex", "data/photos/one.jpg", "log/diary.txt"):
         (settings.state / place).parent.mkdir(parents=True, exist_ok=True)
         (settings.state / place).write_text("mine")
@@ -62,21 +62,21 @@ def tree(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
-def test_clean_touches_no_folder_that_is_not_a_stacks(home):
+def test_clean_refuses_a_foreign_folder(home):
     before = tree(home.state)
     with pytest.raises(NotAStack, match="is not a stack's folder"):
         clean.clean(home)
     assert tree(home.state) == before
 
 
-def test_a_folder_with_a_persons_files_is_never_taken(home):
+def test_a_foreign_folder_is_never_marked_as_a_stack(home):
     before = tree(home.state)
     with pytest.raises(NotAStack, match=r"neither empty nor a stack's folder \(it holds data, log, thesis.tex\)"):
         state.claim(home)
     assert tree(home.state) == before
 
 
-def test_a_home_that_an_older_version_marked_is_not_a_stacks(home):
+def test_a_home_marked_by_an_older_version_is_foreign(home):
     (home.state / state.MARK).touch()
     before = tree(home.state)
     with pytest.raises(NotAStack):
@@ -86,13 +86,13 @@ def test_a_home_that_an_older_version_marked_is_not_a_stacks(home):
     assert tree(home.state) == before
 
 
-def test_a_stack_that_an_older_version_made_goes_on_being_one(settings):
+def test_a_stack_of_an_older_version_is_accepted(settings):
     state.claim(settings)
     (settings.state / state.MARK).write_text("")
     assert state.exists(settings)
 
 
-def test_clean_keeps_what_a_person_put_beside_a_stack_and_says_so(settings, capsys):
+def test_clean_keeps_and_lists_foreign_files(settings, capsys):
     state.claim(settings)
     (settings.state / "notes.txt").write_text("mine")
     clean.clean(settings)
@@ -115,13 +115,13 @@ def test_clean_removes_a_link_and_not_what_it_points_to(settings, tmp_path):
     assert not settings.state.exists()
 
 
-def test_an_empty_folder_is_taken(settings):
+def test_an_empty_folder_is_accepted(settings):
     settings.state.mkdir(parents=True)
     state.claim(settings)
     assert state.exists(settings)
 
 
-def test_a_state_that_cannot_be_made_is_named(settings):
+def test_a_state_folder_that_cannot_be_created_is_named(settings):
     settings.state.write_text("a file")
     with pytest.raises(NotAStack, match="is not a folder"):
         state.claim(settings)
@@ -131,7 +131,7 @@ def test_clean_of_nothing_does_nothing(settings):
     clean.clean(settings)
 
 
-def test_a_state_that_the_user_postgres_cannot_enter_is_named(tmp_path):
+def test_a_state_folder_without_access_for_postgres_is_named(tmp_path):
     closed = tmp_path / "closed"
     (closed / "state").mkdir(parents=True)
     closed.chmod(0o700)
@@ -142,7 +142,7 @@ def test_a_state_that_the_user_postgres_cannot_enter_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("seconds", "said"), [(0, "0s"), (59.9, "59s"), (65, "1m05s"), (3 * 3600 + 61, "3h01m"), (100_000, "1d03h")]
 )
-def test_spans_are_said_as_people_do(seconds, said):
+def test_durations_are_readable(seconds, said):
     assert span(seconds) == said
 
 

@@ -1,4 +1,4 @@
-"""Errors, slow calls and orders that waited are always kept; of other traces a share, each of them whole."""
+"""Traces with errors, slow calls or pending orders are always kept; of the others a share, each complete."""
 
 import random
 
@@ -38,7 +38,7 @@ def ids(spans):
         span(2, name="finish pending order"),
     ],
 )
-def test_a_trace_in_which_something_happened_is_kept_whole(sampler, telling):
+def test_a_trace_with_an_error_or_a_slow_or_pending_order_is_kept_complete(sampler, telling):
     assert sampler.offer([span(1), span(1, OTHER)]) == []
     assert ids(sampler.offer([telling])) == ["1", "2"]
     assert ids(sampler.offer([span(3), span(2, OTHER)])) == ["3"]
@@ -53,14 +53,14 @@ def test_a_trace_in_which_something_happened_is_kept_whole(sampler, telling):
         span(1, name="ingress", seconds=30, **{"http.url": "http://shop/v1/orders/1:watch"}),
     ],
 )
-def test_what_is_ordinary_waits_and_is_dropped(sampler, now, dull):
+def test_ordinary_traces_are_buffered_and_dropped(sampler, now, dull):
     assert sampler.offer([dull]) == []
     now[0] += tail_sampling.WAIT_S
     sampler.offer([])
     assert ids(sampler.offer([span(2, error="true")])) == ["2"]
 
 
-def test_the_share_is_chosen_by_the_trace_and_kept_at_once():
+def test_sampled_traces_are_chosen_by_trace_id_and_kept_at_once():
     drawn = random.Random(7)
     traces = [f"{drawn.getrandbits(128):032x}" for _ in range(5000)]
     sampler = TailSampler(10)
@@ -76,20 +76,20 @@ def test_a_span_that_is_sent_twice_is_kept_once(sampler):
     assert ids(sampler.offer([span(2, error="true")])) == ["1", "2"]
 
 
-def test_what_could_not_be_sent_goes_out_with_the_next_of_its_trace(sampler):
+def test_unsent_spans_are_sent_with_the_next_of_their_trace(sampler):
     sampler.offer([span(1)])
     sampler.give_back(sampler.offer([span(2, error="true")]))
     assert ids(sampler.offer([span(2, error="true")])) == ["1", "2"]
 
 
-def test_what_waits_has_a_limit_and_the_oldest_trace_goes_first(sampler, monkeypatch):
+def test_the_buffer_is_limited_and_the_oldest_trace_is_dropped_first(sampler, monkeypatch):
     monkeypatch.setattr(tail_sampling, "MAX_WAITING_SPANS", 2)
     sampler.offer([span(1), span(1, OTHER), span(2, OTHER)])
     assert ids(sampler.offer([span(3, OTHER, error="true")])) == ["1", "2", "3"]
     assert ids(sampler.offer([span(3, error="true")])) == ["3"]
 
 
-def test_what_is_remembered_has_a_limit(sampler, monkeypatch):
+def test_remembered_decisions_are_limited(sampler, monkeypatch):
     monkeypatch.setattr(tail_sampling, "MAX_KEPT", 1)
     sampler.offer([span(1, error="true"), span(1, OTHER, error="true")])
     assert ids(sampler.offer([span(2), span(2, OTHER)])) == ["2"]

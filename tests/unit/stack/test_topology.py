@@ -27,12 +27,12 @@ def test_two_stacks_share_no_endpoint(plan):
     assert not set(endpoints(plan)) & set(endpoints(other))
 
 
-def test_only_the_edge_is_on_the_address_that_people_use(plan):
+def test_only_the_edge_listens_on_the_public_address(plan):
     edge = [endpoint for endpoint in endpoints(plan) if endpoint.address == "127.0.0.1"]
     assert [str(endpoint) for endpoint in edge] == ["127.0.0.1:8080", "127.0.0.1:8443"]
 
 
-def test_every_step_comes_after_steps_that_exist_and_in_no_circle(plan):
+def test_steps_depend_on_existing_steps_without_a_cycle(plan):
     steps = system.steps(plan)
     reached = set()
     while len(reached) < len(steps):
@@ -70,7 +70,7 @@ def test_a_name_means_a_process_or_a_whole_service(plan, name, meant):
     assert [process.name for process in named] == meant
 
 
-def test_an_unknown_name_is_answered_with_those_that_there_are(plan):
+def test_an_unknown_name_is_rejected_with_the_known_ones_of_the_stack(plan):
     with pytest.raises(UnknownService, match=r"'warehouse'.*inventory.*orders"):
         system.named(system.processes(system.steps(plan)), "warehouse")
 

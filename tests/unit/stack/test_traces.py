@@ -1,4 +1,4 @@
-"""A stack that is traced: what it has besides, and how spans come to its viewer."""
+"""Tracing on a stack: its extra processes, and the way of spans to the viewer."""
 
 import asyncio
 import dataclasses
@@ -38,7 +38,7 @@ def test_only_a_traced_stack_sends_spans_and_has_a_viewer(plan, traced):
         assert [provider["name"] for provider in providers] == (["traces"] if wanted else [])
 
 
-def test_a_stack_is_traced_until_it_is_told_otherwise(plan, traced, tmp_path):
+def test_tracing_is_on_by_default(plan, traced, tmp_path):
     def chosen(**environ):
         return stack_settings.read(
             {"STATE": str(plan.settings.state), **environ}, checkout=tmp_path / "checkout"
@@ -55,7 +55,7 @@ def test_a_stack_is_traced_until_it_is_told_otherwise(plan, traced, tmp_path):
         chosen(TRACES="2")
 
 
-def test_how_many_traces_are_kept_is_remembered_and_told_to_the_receiver(plan, traced, tmp_path):
+def test_the_kept_share_of_traces_is_stored_and_passed_to_the_receiver(plan, traced, tmp_path):
     def chosen(**environ):
         environ = {"STATE": str(plan.settings.state), **environ}
         return stack_settings.read(environ, checkout=tmp_path / "checkout").traces_kept
@@ -105,7 +105,7 @@ SPAN = Span(
 )
 
 
-def test_a_span_is_told_in_zipkins_words():
+def test_a_span_is_converted_to_zipkins_format():
     [span] = translated(request(SPAN))
     assert span == {
         "traceId": "000102030405060708090a0b0c0d0e0f",
@@ -132,7 +132,7 @@ def test_a_span_is_told_in_zipkins_words():
 
 
 class Viewer(http.server.BaseHTTPRequestHandler):
-    """Takes spans as Zipkin does."""
+    """Receives spans as Zipkin does."""
 
     taken: list
 
@@ -167,7 +167,7 @@ async def export(url, percent=100):
         await server.stop(0)
 
 
-async def test_spans_are_given_on_and_refused_while_the_viewer_is_away(viewer):
+async def test_spans_are_forwarded_and_refused_while_the_viewer_is_down(viewer):
     url, taken = viewer
     await export(url)
     assert [span["name"] for span in taken] == ["store orders"]

@@ -16,16 +16,16 @@ def test_every_envoy_counts(plan):
     assert watches.needed(everything) == len(envoys) * watches.PER_ENVOY + watches.OTHERS
 
 
-def test_what_runs_already_needs_nothing():
+def test_running_stacks_need_no_further_instances():
     assert watches.needed([]) == 0
 
 
-def test_what_was_taken_to_find_out_is_given_back():
+def test_probed_instances_are_released():
     for _ in range(50):
         watches.require(3, say=print)
 
 
-def test_root_allows_more_and_says_so(monkeypatch, tmp_path):
+def test_as_root_the_limit_is_raised_and_reported(monkeypatch, tmp_path):
     limit, said = tmp_path / "limit", []
     limit.write_text("128\n")
     monkeypatch.setattr(watches, "LIMIT", limit)
@@ -36,11 +36,11 @@ def test_root_allows_more_and_says_so(monkeypatch, tmp_path):
     assert "448 until the next boot (was 128)" in said[0]
 
 
-def test_too_few_are_an_error_that_says_what_to_do(monkeypatch):
+def test_too_few_instances_are_an_error_with_the_command_to_run(monkeypatch):
     monkeypatch.setattr(packages, "privilege", lambda: None)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
-        # Instances are files, too: with no file left there is none to be had.
+        # Instances are files, too: without free file descriptors there are none.
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
         with pytest.raises(TooFewWatches, match=r"sysctl fs\.inotify\.max_user_instances=\d+"):
             watches.require(100, say=print)

@@ -1,4 +1,4 @@
-"""A leader hands over before it is stopped; asked of a stand-in for Patroni's API."""
+"""A leader switches over before it is stopped, on a fake of Patroni's API."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIGNED = "Basic " + base64.b64encode(b"patroni:secret").decode()
 
 
 class Patroni(ThreadingHTTPServer):
-    """Answers for postgres-1; `switched` is what it was asked for."""
+    """Serves Patroni's API of postgres-1; `switched` records switchover requests."""
 
     def __init__(self, *members):
         super().__init__(("127.0.0.1", 0), Handler)
@@ -51,12 +51,12 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(json.dumps(said).encode())
 
     def log_message(self, *arguments):
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def patroni(monkeypatch):
-    """Starts a stand-in with these members; what waits, waits but a moment."""
+    """Start a fake Patroni with these members, with short waits."""
     monkeypatch.setattr(hand_over, "PAUSE_S", 0.001)
     servers = []
 
@@ -89,33 +89,33 @@ def test_a_replica_has_nothing_to_hand_over(patroni):
     assert server.switched == []
 
 
-def test_of_several_current_replicas_one_takes_over_that_was_restarted_already(patroni):
+def test_an_already_restarted_replica_is_preferred_for_the_switchover(patroni):
     server = patroni(
         ("postgres-0", "quorum_standby", "streaming"), LEADER, ("postgres-2", "quorum_standby", "streaming")
     )
     assert hand_over.hand_over(server.url, CREDENTIALS) == "postgres-2"
 
 
-def test_a_refusal_is_not_the_end(patroni):
+def test_a_refused_switchover_is_retried(patroni):
     server = patroni(LEADER, SYNC)
     server.refusals = 2
     assert hand_over.hand_over(server.url, CREDENTIALS) == "postgres-2"
     assert len(server.switched) == 3
 
 
-def test_a_leader_waits_until_a_replica_is_synchronous_but_not_for_ever(patroni):
+def test_a_leader_waits_for_a_synchronous_replica_within_a_limit(patroni):
     server = patroni(LEADER, REPLICA)
     with pytest.raises(hand_over.NoHandOver, match="no replica is synchronous"):
         hand_over.hand_over(server.url, CREDENTIALS, limit_s=0.05)
     assert server.switched == []
 
 
-def test_a_leader_that_is_alone_does_not_wait(patroni):
+def test_a_leader_without_other_members_does_not_wait(patroni):
     server = patroni(LEADER, ("postgres-2", "replica", "stopped"))
     with pytest.raises(hand_over.NoHandOver, match="no other member runs"):
         hand_over.hand_over(server.url, CREDENTIALS, limit_s=60)
 
 
-def test_a_patroni_that_does_not_answer_holds_up_the_stop_for_the_limit_at_most():
+def test_an_unresponsive_patroni_delays_the_stop_by_the_limit_at_most():
     with pytest.raises(hand_over.NoHandOver, match="does not answer"):
         hand_over.hand_over("http://127.0.0.1:1", CREDENTIALS, limit_s=0.05)

@@ -1,4 +1,4 @@
-"""What each place that starts a store gives it: the same settings, with other addresses and sizes."""
+"""Every place that starts a store uses the same settings, with other addresses and sizes."""
 
 import dataclasses
 import os
@@ -16,7 +16,7 @@ from stack.topology.passwords import Passwords
 from stack.topology.plan import Plan, Programs
 from stores import files
 
-# What says where a store is, and how large its cluster is; nothing else may differ.
+# Settings of addresses and cluster size; all others must be the same.
 KAFKA_PLACES = {"node.id", "controller.quorum.voters", "listeners", "advertised.listeners", "log.dirs"}
 KAFKA_SIZES = {
     "default.replication.factor",
@@ -32,7 +32,7 @@ PATRONI_PLACES = {
     "name", "etcd3", "restapi.listen", "restapi.connect_address", "restapi.authentication",
     "bootstrap.post_bootstrap", "postgresql.listen", "postgresql.connect_address", "postgresql.authentication",
     "postgresql.bin_dir", "postgresql.data_dir", "postgresql.pgpass",
-    # One machine has a folder for backups; the images have nowhere to archive to.
+    # One machine has a folder for backups; the images have no archive.
     "postgresql.parameters.archive_mode", "postgresql.parameters.archive_timeout",
     "postgresql.parameters.archive_command",
 }  # fmt: skip
@@ -49,13 +49,13 @@ def plan(tmp_path):
 
 
 def lines(text, separator):
-    """The settings of a file of lines, by name."""
+    """Return the settings of a properties file, by name."""
     kept = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     return {name: value for name, _, value in (line.partition(separator) for line in kept)}
 
 
 def script(tmp_path, image, program, *, shows, **environment):
-    """What an image's start script gives to *program*, which stands for the real one."""
+    """Run an image's start script with a fake of *program*, and return its arguments."""
     folder = tmp_path / image
     folder.mkdir()
     [dockerfile] = [(CHECKOUT / each.dockerfile).read_text() for each in STORES if each.name == image]
@@ -84,14 +84,14 @@ def without(settings, places):
     return {name: value for name, value in settings.items() if name not in places}
 
 
-def test_kafka_is_the_same_on_one_machine_and_in_its_image(plan, tmp_path):
+def test_kafka_settings_are_the_same_on_one_machine_and_in_its_image(plan, tmp_path):
     alone = lines(configuration.kafka(plan), "=")
     image = kafka_of_image(tmp_path, NODES="1")
     assert without(alone, KAFKA_PLACES) == without(image, KAFKA_PLACES)
     assert KAFKA_PLACES | KAFKA_SIZES <= set(alone) == set(image)
 
 
-def test_three_brokers_differ_from_one_in_copies_and_places(plan, tmp_path):
+def test_three_brokers_differ_in_replication_and_addresses_only(plan, tmp_path):
     alone = lines(configuration.kafka(plan), "=")
     three = kafka_of_image(tmp_path, NODES="3", NODE_ID="2", DOMAIN="kafka.shop")
     assert without(alone, KAFKA_PLACES | KAFKA_SIZES) == without(three, KAFKA_PLACES | KAFKA_SIZES)
@@ -100,7 +100,7 @@ def test_three_brokers_differ_from_one_in_copies_and_places(plan, tmp_path):
     assert "$" not in "".join(three.values())
 
 
-def test_redis_is_the_same_on_one_machine_and_in_its_image(plan, tmp_path):
+def test_redis_settings_are_the_same_on_one_machine_and_in_its_image(plan, tmp_path):
     alone = lines(configuration.redis(plan), " ")
     started = lines(script(tmp_path, "redis", "redis-server", shows="cat", REDIS_PASSWORD="p"), " ")
     assert started.pop("include") == "/etc/shop/redis.conf"
@@ -109,7 +109,7 @@ def test_redis_is_the_same_on_one_machine_and_in_its_image(plan, tmp_path):
     assert {alone["appendfsync"], alone["maxmemory-policy"]} == {"always", "noeviction"}
 
 
-def test_patroni_is_the_same_on_one_machine_and_in_its_image(plan):
+def test_patroni_settings_are_the_same_on_one_machine_and_in_its_image(plan):
     shared = flat(files.patroni())
     alone = flat(yaml.safe_load(configuration.patroni(plan, 0)))
     own = flat(yaml.safe_load((CHECKOUT / "images/postgres/image.yml").read_text()))
@@ -118,7 +118,7 @@ def test_patroni_is_the_same_on_one_machine_and_in_its_image(plan):
 
 
 def flat(settings, prefix=""):
-    """Settings by dotted names; what says where a store is stays whole."""
+    """Return settings by dotted names; address settings are kept whole."""
     result = {}
     for name, value in settings.items():
         path = f"{prefix}{name}"
@@ -130,25 +130,25 @@ def flat(settings, prefix=""):
 
 
 @pytest.mark.parametrize("file", ["compose.yaml", "k8s/stores/postgres.yaml"])
-def test_nobody_sets_patroni_by_a_variable_but_for_names_places_and_passwords(file):
+def test_patroni_variables_set_only_names_addresses_and_passwords(file):
     allowed = r"NAME|KUBERNETES_\w+|ETCD3_HOSTS|\w+_CONNECT_ADDRESS|\w+_USERNAME|\w+_PASSWORD"
     set_here = set(re.findall(r"\bPATRONI_(\w+)", (CHECKOUT / file).read_text()))
     assert [each for each in set_here if not re.fullmatch(allowed, each)] == ["PASSWORD"][: file == "compose.yaml"]
 
 
 @pytest.mark.parametrize("store", ["kafka", "postgresql", "redis"])
-def test_the_tests_servers_are_set_up_from_the_same_files(store):
+def test_test_servers_use_the_same_files(store):
     text = (CHECKOUT / "tests/support" / f"{store.removesuffix('ql')}_server.py").read_text()
     assert f"files.{store}(" in text
     assert "process.roles" not in text
 
 
-def test_a_leader_asks_the_other_members_before_its_lease_ends():
+def test_a_leader_in_failsafe_mode_asks_members_before_its_lease_ends():
     agreed = files.patroni()["bootstrap"]["dcs"]
     assert agreed["failsafe_mode"] is True
     assert agreed["ttl"] >= agreed["loop_wait"] + 2 * agreed["retry_timeout"]
 
 
-def test_a_member_that_says_nothing_holds_up_commits_for_five_seconds_at_most():
+def test_a_silent_replica_delays_commits_by_five_seconds_at_most():
     parameters = files.postgresql()
     assert {parameters[name] for name in ("wal_sender_timeout", "wal_receiver_timeout", "tcp_user_timeout")} == {"5s"}

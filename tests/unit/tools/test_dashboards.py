@@ -1,4 +1,4 @@
-"""Grafana's dashboards are what their description makes, and ask for what there is."""
+"""Grafana's dashboards are generated from their description, and use existing series."""
 
 import importlib
 import json
@@ -26,7 +26,7 @@ RULES = [
     for group in yaml.safe_load(path.read_text())["groups"]
     for rule in group["rules"]
 ]
-# Prometheus' own, and what every process of Python tells.
+# Series of Prometheus itself and of every Python process.
 OTHERS = {"up", "ALERTS", "process_cpu_seconds_total", "process_resident_memory_bytes"}
 
 
@@ -35,7 +35,7 @@ def names(query):
 
 
 def ours():
-    """The series that our processes tell of."""
+    """Return the series that our processes export."""
     for package in (runtime, orders_svc, inventory_svc, gateway.pages):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not module.name.endswith("__main__"):
@@ -44,7 +44,10 @@ def ours():
 
 
 def asked_elsewhere():
-    """What rules and the board ask for, which is held against a running Prometheus, and what rules record."""
+    """
+    Return the series that rules and the board use, which integration tests compare with a running Prometheus, and
+    those that rules record.
+    """
     known = {rule["record"] for rule in RULES if "record" in rule}
     for rule in RULES:
         known |= names(rule["expr"])
@@ -54,14 +57,14 @@ def asked_elsewhere():
     return known
 
 
-def test_the_files_are_what_the_description_makes():
+def test_the_files_are_up_to_date():
     made = dict(files())
     assert set(FOLDER.iterdir()) == set(made)
     for path, text in made.items():
         assert path.read_text() == text, "run: python -m tools.dashboards"
 
 
-def test_every_query_asks_for_what_is_measured():
+def test_every_query_uses_existing_series():
     known = ours() | asked_elsewhere() | OTHERS
     asked = {
         name: f"{board.uid}: {panel.title}"
@@ -75,7 +78,7 @@ def test_every_query_asks_for_what_is_measured():
 
 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
-def test_a_dashboard_is_one_that_grafana_takes(board):
+def test_dashboards_match_grafanas_schema(board):
     [text] = [text for path, text in files() if path.stem == board.uid.removeprefix("shop-")]
     made = json.loads(text)
     assert re.fullmatch(r"[a-z-]{8,40}", made["uid"])
@@ -98,7 +101,7 @@ def test_every_alert_is_on_a_dashboard_with_its_runbook():
         assert "{{" not in shown[alert]
 
 
-def test_a_cluster_is_given_every_dashboard():
+def test_every_dashboard_is_deployed_to_the_cluster():
     made = yaml.safe_load((CHECKOUT / "monitoring" / "kustomization.yaml").read_text())
     [given] = [each for each in made["configMapGenerator"] if each["name"] == "grafana-dashboards"]
     assert sorted(given["files"]) == sorted(f"dashboards/{path.name}" for path in FOLDER.iterdir())

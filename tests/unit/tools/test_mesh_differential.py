@@ -1,5 +1,5 @@
 """
-The differential test of the local mesh: what it draws, and what it calls a difference.
+The differential test of the local mesh: its generator, and how it compares.
 """
 
 import json
@@ -40,33 +40,33 @@ def with_timeout(timeout: str) -> str:
         (json.dumps({**ROUTE, "spec": {**ROUTE["spec"], "tcp": []}}), "", "unsupported"),
     ],
 )
-def test_verdict_compares_ours_with_istios(document: str, istio: str, verdict: str) -> None:
+def test_verdict_compares_our_result_with_istios(document: str, istio: str, verdict: str) -> None:
     assert verdicts.compare(document, istio).verdict == verdict
 
 
-def test_same_seed_draws_the_same() -> None:
+def test_same_seed_draws_the_same_documents() -> None:
     assert mutated(random.Random(3), [ROUTE]) == mutated(random.Random(3), [ROUTE])
     assert random_mesh(random.Random(3)) == random_mesh(random.Random(3))
 
 
-def test_documents_to_mutate_stay_as_they_are() -> None:
+def test_mutation_does_not_change_its_input() -> None:
     before = json.dumps(ROUTE)
     texts = {mutated(random.Random(seed), [ROUTE]) for seed in range(50)}
     assert json.dumps(ROUTE) == before
     assert len(texts) > 25
 
 
-def test_differences_are_told_by_their_place() -> None:
+def test_differences_are_reported_with_their_path() -> None:
     assert list(differences({"a": [1, {"b": 2}]}, {"a": [1, {"b": 3}]})) == [("/a[1]/b", 2, 3)]
     assert list(differences({"a": 1}, {"a": 1, "c": 4})) == [("/c", "(absent)", 4)]
 
 
-def test_what_means_nothing_is_left_out() -> None:
+def test_irrelevant_fields_are_not_compared() -> None:
     route = {"decorator": {"operation": "x"}, "metadata": {"filterMetadata": {"istio": {}}}, "match": {"prefix": "/"}}
     assert clean(route) == {"match": {"prefix": "/"}}
 
 
-def test_mesh_agrees_with_itself_and_differs_where_one_route_does() -> None:
+def test_a_changed_route_is_the_only_difference() -> None:
     mesh = random_mesh(random.Random(1))
     made = translate(configurations.mesh_of(mesh), out=Path("/o"), certificates=Path("/c"))
     answers = {configuration.workload.name: of_translator(configuration) for configuration in made}
@@ -79,12 +79,12 @@ def test_mesh_agrees_with_itself_and_differs_where_one_route_does() -> None:
     assert (verdict, difference.workload, difference.path) == ("differ", workload, f"/routes/{port}/{domain}")
 
 
-def test_routes_of_ports_that_nobody_calls_on_are_not_compared() -> None:
+def test_routes_of_unused_ports_are_not_compared() -> None:
     answer = {"listeners": [], "clusters": [], "endpoints": [], "routes": [{"name": "80"}, {"name": "81"}]}
     assert of_istiod(answer, ["80"])["routes"] == {"80": {}}
 
 
-def test_registry_is_told_to_istio_as_kubernetes_has_it() -> None:
+def test_registry_is_rendered_as_kubernetes_objects_for_istio() -> None:
     mesh = random_mesh(random.Random(2)).read
     objects = list(yaml.safe_load_all(kubernetes.objects(mesh, NAMESPACES)))
     kinds = [found["kind"] for found in objects]

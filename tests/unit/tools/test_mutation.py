@@ -1,4 +1,4 @@
-"""Mutants, and the survivors that are accepted."""
+"""The mutants, and the accepted survivors."""
 
 import ast
 import importlib
@@ -28,13 +28,13 @@ def test_every_module_of_the_hearts_packages_is_mutated_or_excluded_with_a_reaso
     assert all(len(reason) > 10 for reason in heart.EXCLUDED.values())
 
 
-def test_the_tests_that_must_notice_are_there():
+def test_every_listed_test_exists():
     assert all((CHECKOUT / each).exists() for each in (*heart.UNIT, *heart.COMPONENTS, heart.SUPPORT))
     assert set(heart.SCRIPT_TESTS) <= set(heart.COMPONENTS)
     assert list((CHECKOUT / heart.LUA_FOLDER).glob("*.lua"))
 
 
-def test_an_accepted_survivor_has_a_reason_and_its_line_is_still_there():
+def test_an_accepted_survivor_has_a_reason_and_an_existing_line():
     for each in yaml.safe_load(ACCEPTED.read_text()):
         assert len(each["reason"]) > 10, each
         if "change" in each:
@@ -65,7 +65,7 @@ def test_an_accepted_survivor_has_a_reason_and_its_line_is_still_there():
         ("await asyncio.sleep(0)", "return None", False),
     ],
 )  # fmt: skip
-def test_a_kind_of_change_is_accepted_wherever_it_is_and_no_other(line, becomes, accepted):
+def test_an_accepted_pattern_matches_only_its_kind(line, becomes, accepted):
     assert (mutants.Mutant("m", "", 1, line, becomes) in Accepted.read(ACCEPTED)) is accepted
 
 
@@ -90,17 +90,17 @@ def test_a_function_is_emptied_and_keeps_its_docstring():
         ("return a and 1", ["return a or 1", "return a and 2"]),
     ],
 )
-def test_lua_is_changed_in_its_code_and_not_in_its_texts(line, expected):
+def test_lua_is_mutated_in_code_and_not_in_strings_or_comments(line, expected):
     assert [each.becomes for each in mutants.of_lua("x.lua", line)] == expected
 
 
-def test_what_only_annotates_is_no_other_program():
+def test_annotations_are_not_mutated():
     assert mutants._meaning("a: int | None = 1") == mutants._meaning("a: int & None = 1")
     assert mutants._meaning("a: int = 1") != mutants._meaning("a: int = 2")
     assert mutants._meaning("def f(a, +, b): pass") == mutants.NO_PROGRAM
 
 
-def test_the_share_is_of_what_was_tried_and_not_accepted():
+def test_the_score_excludes_accepted_and_untried_mutants():
     survivor = mutants.Mutant("m", "", 1, "a", "b")
     assert Score("m", killed=9, accepted=5, survivors=[survivor]).share == 0.9
     assert Score("m").share == 1
@@ -113,7 +113,7 @@ def test_a_page_of_a_run_has_a_row_for_each_module_and_its_day():
     assert "| `m` | 15 | 9 | 5 | 1 | 90% |\n| `n` | 2 | 2 | 0 | 0 | 100% |\n" in text
 
 
-def test_the_changed_source_is_what_is_imported(monkeypatch):
+def test_the_mutated_source_is_imported(monkeypatch):
     instead = Instead("nobody_has_this_name", "nobody_has_this_name.py", "SAID = 7")
     monkeypatch.setattr(sys, "meta_path", [Finder(instead), *sys.meta_path])
     assert importlib.import_module(instead.module).SAID == 7
@@ -146,13 +146,13 @@ class Box:
         ("LIMIT = 1", "\n\nLIMIT = 1", set(), False),
     ],
 )
-def test_what_a_change_changes_is_found_whatever_line_it_is_on(what, becomes, own, at_import):
+def test_the_mutated_function_is_found_on_any_line(what, becomes, own, at_import):
     found = change(BEFORE, BEFORE.replace(what, becomes), "before.py")
     assert set(found.own) == own
     assert found.at_import is at_import
 
 
-def test_a_function_that_exists_gets_its_new_code():
+def test_an_existing_function_gets_the_mutated_code():
     space = {}
     exec(compile(BEFORE, "before.py", "exec"), space)
     box, inner = space["Box"](), space["outer"]()
@@ -169,7 +169,7 @@ def test_code_that_needs_another_closure_is_not_exchanged():
     assert not exchange([], changed.functions)
 
 
-def test_a_child_says_what_it_has_to_say_and_one_that_does_not_end_is_ended():
+def test_a_child_reports_its_result_and_is_killed_after_the_limit():
     assert in_child(lambda writing: os.write(writing, b"a::b"), within_s=30) == b"a::b"
     assert in_child(lambda writing: time.sleep(60), within_s=0.2) == TOO_LONG.encode()
     assert in_child(lambda writing: 1 / 0, within_s=30) == STOPPED.encode()
@@ -187,7 +187,7 @@ def suite():
     return Suite({"t/test_a.py": "first"}, reach)
 
 
-def test_the_tests_of_a_function_are_those_that_reach_it_the_fastest_first(suite):
+def test_a_functions_tests_are_those_that_reach_it_sorted_by_time(suite):
     assert suite.of_functions("p/m.py", ["f"]) == ["t/test_a.py::quick", "t/test_a.py::slow"]
     assert suite.of_functions("p/m.py", ["g"]) == ["t/test_a.py::quick"]
     assert suite.of_functions("p/n.py", ["f"]) == []
@@ -196,7 +196,7 @@ def test_the_tests_of_a_function_are_those_that_reach_it_the_fastest_first(suite
 
 
 @pytest.mark.parametrize("killer", ["", "t/test_a.py::slow"])
-def test_what_was_found_counts_until_its_tests_change(suite, tmp_path, killer):
+def test_results_are_cached_until_the_tests_change(suite, tmp_path, killer):
     names = ["t/test_a.py::slow"]
     Results(tmp_path / "m.json").put("key", killer, names, suite)
     results = Results(tmp_path / "m.json")

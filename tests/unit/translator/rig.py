@@ -1,5 +1,5 @@
 """
-A small mesh to try resources on: orders and inventory, pages in another namespace, and an edge.
+A small mesh for trying resources: orders and inventory, pages in another namespace, and an edge.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ OUT, CERTIFICATES = Path("/out"), Path("/certificates")
 
 
 def read(text: str) -> tuple[Resource, ...]:
-    """The resources of a text, checked as a file's would be."""
+    """Return the resources of a text, validated like a file's."""
     resources = tuple(parse_resources("test.yaml", yaml.safe_load_all(text)))
     problems = [problem for resource in resources for problem in check(resource)]
     if problems:
@@ -30,13 +30,13 @@ def read(text: str) -> tuple[Resource, ...]:
 def mesh(
     text: str = "", *, not_ready: frozenset[str] = frozenset(), registry: Registry = REGISTRY
 ) -> dict[str, Configuration]:
-    """The configuration that a text of resources makes, by workload."""
+    """Return the configuration for a text of resources, by workload."""
     made = translate(Mesh(registry, read(text), not_ready), out=OUT, certificates=CERTIFICATES)
     return {configuration.workload.name: configuration for configuration in made}
 
 
 def problems(text: str) -> list[str]:
-    """What is wrong with a text of resources, a line for each mistake; none is a failure."""
+    """Return the problems of a text of resources, one per line; fail if there are none."""
     try:
         mesh(text)
     except InvalidMesh as error:

@@ -1,7 +1,8 @@
 """
-Sends an imagined call through generated configuration, with no Envoy, and tells where it ends.
+Routes an imagined call through generated configuration, without an Envoy, and returns where it ends.
 
-After Istio's own pilot/pkg/simulation. It knows the parts of Envoy that the translator uses, and fails on others.
+Modelled on Istio's pilot/pkg/simulation. It implements the parts of Envoy that the translator uses, and fails on
+others.
 """
 
 import re
@@ -19,7 +20,7 @@ from translator.config.translate import Configuration
 
 @dataclass(frozen=True)
 class Call:
-    """A call as it arrives: `identity` is the certificate's, `claims` are those of a verified token."""
+    """An incoming call: `identity` is the client certificate's, `claims` are those of a verified token."""
 
     host: str
     path: str = "/"
@@ -32,7 +33,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Where a call ends: at clusters with their weights, at an answer of Envoy's own, or refused."""
+    """Where a call ends: at clusters with weights, at a direct response, or denied."""
 
     clusters: Mapping[str, int] = field(default_factory=dict)
     status: int = 0
@@ -53,19 +54,22 @@ CLOSED, DENIED, NO_ROUTE = Outcome(refused="closed"), Outcome(refused="denied"),
 
 
 def inbound(configuration: Configuration, port: int, call: Call) -> Outcome:
-    """A call that arrives at a sidecar's port from outside."""
+    """Return the outcome of a call from outside to a sidecar's port."""
     [listener] = [one for one in configuration.listeners if one.name == f"virtualInbound_{port}"]
     return _through(configuration, listener, call)
 
 
 def outbound(configuration: Configuration, port: int, call: Call) -> Outcome:
-    """A call that the sidecar's own application makes to a service's port, or one that arrives at a gateway's port."""
+    """
+    Return the outcome of a call by the sidecar's application to a service's port, or of a call that arrives at a
+    gateway's port.
+    """
     [listener] = [one for one in configuration.listeners if one.name == f"0.0.0.0_{port}"]
     return _through(configuration, listener, call)
 
 
 def endpoints(configuration: Configuration, cluster: str) -> list[str]:
-    """The addresses behind a cluster."""
+    """Return the endpoints of a cluster."""
     assignments = {a.cluster_name: a for a in configuration.endpoints}
     [found] = [one for one in configuration.clusters if one.name == cluster]
     assignment = assignments.get(cluster, found.load_assignment)
@@ -190,7 +194,7 @@ def _policy_met(policy: Any, call: Call) -> bool:
 
 
 def _met(rule: Any, call: Call) -> bool:
-    """Whether a permission or a principal holds."""
+    """Return whether a permission or a principal matches."""
     kind = rule.WhichOneof("rule" if isinstance(rule, rbac_pb2.Permission) else "identifier")
     value = getattr(rule, kind)
     if kind in ("and_rules", "and_ids"):

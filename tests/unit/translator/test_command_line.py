@@ -1,5 +1,5 @@
 """
-The translator's command line, as scripts and other programs use it.
+The translator's command line, as used by scripts and other programs.
 """
 
 import os
@@ -20,7 +20,7 @@ spec: {host: orders}
 """
 
 
-def test_a_command_leaves_the_signals_of_the_program_that_called_it_alone(tmp_path: Path) -> None:
+def test_a_command_keeps_the_callers_signal_handlers(tmp_path: Path) -> None:
     (tmp_path / "rule.yaml").write_text(RULE)
     before = signal.getsignal(signal.SIGPIPE)
 
@@ -29,7 +29,7 @@ def test_a_command_leaves_the_signals_of_the_program_that_called_it_alone(tmp_pa
     assert signal.getsignal(signal.SIGPIPE) is before
 
 
-def test_a_reader_that_has_read_enough_ends_the_command_without_a_word(tmp_path: Path) -> None:
+def test_a_closed_pipe_ends_the_translator_silently(tmp_path: Path) -> None:
     (tmp_path / "rule.yaml").write_text(RULE)
     reading, writing = os.pipe()
     os.close(reading)

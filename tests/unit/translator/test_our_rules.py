@@ -1,5 +1,5 @@
 """
-Our own rules in istio/: who may call what, what is repeated, what is limited, and the faults that stand in for them.
+Our rules in istio/: access control, retries, limits, and the fault files that override them.
 """
 
 import json
@@ -24,7 +24,7 @@ from translator.model.resources import Resource
 ROOT = Path(__file__).parents[3]
 ORDERS, INVENTORY = "/shop.orders.v1.OrderService/", "/shop.inventory.v1.InventoryService/"
 HOST = {ORDERS: "orders.shop.svc.cluster.local", INVENTORY: "inventory.shop.svc.cluster.local"}
-# What a verified token of a customer, and of an operator, says, and the header that the edge makes of it.
+# The claims of a verified token of a customer and of an operator, and the headers that the edge sets from them.
 ANNA = {"iss": "http://issuer", "sub": "anna"}
 OPERATOR = {**ANNA, "operator": True}
 IS_OPERATOR = {"x-operator": "true"}
@@ -69,7 +69,7 @@ def arrives(workload: str, path: str, by: str) -> bool:
         (f"{INVENTORY}HoldStock", "stranger", False),
     ],
 )
-def test_inventory_serves_exactly_whom_it_should(path: str, by: str, allowed: bool) -> None:
+def test_inventory_admits_exactly_its_callers(path: str, by: str, allowed: bool) -> None:
     assert arrives("inventory-0", path, identity(by)) == allowed
 
 
@@ -83,16 +83,16 @@ def test_inventory_serves_exactly_whom_it_should(path: str, by: str, allowed: bo
         (f"{ORDERS}CreateOrder", "stranger", False),
     ],
 )
-def test_orders_serves_exactly_whom_it_should(path: str, by: str, allowed: bool) -> None:
+def test_orders_admits_exactly_its_callers(path: str, by: str, allowed: bool) -> None:
     assert arrives("orders-0", path, identity(by)) == allowed
 
 
-def test_nobody_speaks_plain_text() -> None:
+def test_plain_text_is_refused_everywhere() -> None:
     assert simulation.inbound(ours()["orders-0"], 50051, Call("x", f"{ORDERS}GetOrder")) == simulation.CLOSED
 
 
 @pytest.mark.parametrize("method", [*sorted(REPEATABLE), "Restock"])
-def test_only_what_is_safe_to_repeat_is_tried_again(method: str) -> None:
+def test_only_idempotent_calls_are_retried(method: str) -> None:
     outcome = simulation.outbound(ours()["orders-0"], 50051, Call(HOST[INVENTORY], f"{INVENTORY}{method}"))
     assert (outcome.retries is not None) == (method in REPEATABLE)
     assert outcome.route.route.timeout.seconds > 0
@@ -100,13 +100,13 @@ def test_only_what_is_safe_to_repeat_is_tried_again(method: str) -> None:
 
 SAFE = [f"{ORDERS}{each}" for each in ("CreateOrder", "BatchCreateOrders", "GetOrder", "ListOrders")]
 SAFE += [f"{INVENTORY}{each}" for each in ("GetProduct", "ListProducts")]
-# A delivery is known by its request id, which is required.
+# Deliveries are idempotent by their required request id.
 SAFE += [f"{INVENTORY}Restock"]
 ONCE = [f"{ORDERS}CancelOrder", f"{ORDERS}FulfilOrder"]
 
 
 @pytest.mark.parametrize("path", [*SAFE, *ONCE])
-def test_edge_repeats_what_may_have_been_done_only_where_that_is_safe(path: str) -> None:
+def test_edge_retries_after_sending_only_where_idempotent(path: str) -> None:
     outcome = simulation.outbound(
         ours()["edge-0"], 8080, Call("shop.example", path, claims=OPERATOR, headers=IS_OPERATOR)
     )
@@ -116,7 +116,7 @@ def test_edge_repeats_what_may_have_been_done_only_where_that_is_safe(path: str)
     assert conditions == never_arrived | ({"retriable-headers"} if path in ONCE else lost)
 
 
-def test_what_a_sidecar_says_it_has_not_passed_on_is_repeated_whatever_it_is() -> None:
+def test_calls_that_a_sidecar_did_not_forward_are_retried_whatever_they_are() -> None:
     outcome = simulation.outbound(
         ours()["edge-0"], 8080, Call("shop.example", ONCE[0], claims=OPERATOR, headers=IS_OPERATOR)
     )
@@ -143,14 +143,14 @@ def test_watched_order_is_not_cut_off() -> None:
         (f"{ORDERS}FulfilOrder", OPERATOR, True),
     ],
 )
-def test_edge_lets_in_exactly_whom_it_should(path: str, claims: dict[str, str], allowed: bool) -> None:
+def test_edge_admits_exactly_its_callers(path: str, claims: dict[str, str], allowed: bool) -> None:
     headers = IS_OPERATOR if claims == OPERATOR else {}
     outcome = simulation.outbound(ours()["edge-0"], 8080, Call("shop.example", path, claims=claims, headers=headers))
     assert (outcome != DENIED) == allowed
 
 
 @pytest.mark.parametrize("workload", ["edge-0", "orders-0", "inventory-0"])
-def test_breakers_open_after_three_failures_for_all_and_never_panic(workload: str) -> None:
+def test_breakers_open_after_three_failures_and_panic_mode_is_off(workload: str) -> None:
     names = [f"outbound|50051||{host}" for host in HOST.values()]
     clusters = [each for each in ours()[workload].clusters if each.name in names]
     assert len(clusters) == len(names)
@@ -167,7 +167,7 @@ def test_breakers_open_after_three_failures_for_all_and_never_panic(workload: st
 
 
 @pytest.mark.parametrize("workload", ["edge-0", "orders-0", "inventory-0"])
-def test_no_answer_of_a_service_counts_against_its_replica(workload: str) -> None:
+def test_error_responses_eject_no_replica(workload: str) -> None:
     for cluster in ours()[workload].clusters:
         detection = cluster.outlier_detection
         if cluster.HasField("outlier_detection"):
@@ -177,12 +177,12 @@ def test_no_answer_of_a_service_counts_against_its_replica(workload: str) -> Non
 
 
 @pytest.mark.parametrize("name", sorted(FAULTS))
-def test_fault_file_is_what_the_routes_make_it(name: str) -> None:
+def test_fault_files_are_up_to_date_with_the_routes(name: str) -> None:
     assert (ROOT / "chaos" / "faults" / f"{name}.yaml").read_text() == made(FAULTS[name]), "python -m chaos.faults.make"
 
 
 @pytest.mark.parametrize("name", sorted(FAULTS))
-def test_fault_breaks_what_it_says_and_nothing_else(name: str) -> None:
+def test_fault_affects_only_its_target(name: str) -> None:
     fault = FAULTS[name]
     over = read((ROOT / "chaos" / "faults" / f"{name}.yaml").read_text())
     workload, port = ("edge-0", 8080) if fault.routes.startswith("edge") else ("orders-0", 50051)

@@ -1,5 +1,5 @@
 """
-Who waits longest gives up last: every time limit along a way, in the configuration that our rules make.
+Outer time limits exceed inner ones: every timeout along a call's path, in the configuration of our rules.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from tests.unit.translator.test_our_rules import ANNA, HOST, INVENTORY, ORDERS, 
 
 CREATE, BATCH, HOLD = f"{ORDERS}CreateOrder", f"{ORDERS}BatchCreateOrders", f"{INVENTORY}BatchHoldStock"
 WORKLOADS = ("edge-0", "orders-0", "inventory-0")
-# A machine that is busy may be late by as much.
+# Tolerance for a busy machine.
 MARGIN_S = 0.1
 
 
@@ -25,7 +25,7 @@ def seconds(duration: Any) -> float:
 
 
 def hops(workload: str) -> Iterator[Any]:
-    """The routes by which a workload calls a service over gRPC."""
+    """Return the routes by which a workload calls a service over gRPC."""
     for configuration in ours()[workload].routes:
         for host in configuration.virtual_hosts:
             for route in host.routes:
@@ -42,12 +42,12 @@ def inbound_routes(workload: str) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("workload", WORKLOADS)
-def test_a_try_that_ends_is_repeated_however_its_end_is_told(workload: str) -> None:
+def test_a_timed_out_try_is_retried_whichever_way_it_is_reported(workload: str) -> None:
     tried = [route for route in hops(workload) if route.route.retry_policy.HasField("per_try_timeout")]
     assert tried
     for route in tried:
         conditions = set(route.route.retry_policy.retry_on.split(","))
-        # No answer in time, or the sidecar's word that there was none.
+        # 504 is Envoy's own timeout; the others are how a sidecar reports one.
         assert {"reset", "deadline-exceeded", "unavailable"} <= conditions, route.name
 
 
@@ -60,7 +60,7 @@ def test_two_whole_tries_fit_into_every_call(workload: str) -> None:
 
 
 @pytest.mark.parametrize("workload", WORKLOADS)
-def test_a_call_that_may_be_repeated_after_it_arrived_has_a_limit_for_each_try(workload: str) -> None:
+def test_retryable_calls_have_a_per_try_timeout(workload: str) -> None:
     for route in hops(workload):
         policy = route.route.retry_policy
         if "reset" in policy.retry_on.split(","):
@@ -68,7 +68,7 @@ def test_a_call_that_may_be_repeated_after_it_arrived_has_a_limit_for_each_try(w
 
 
 @pytest.mark.parametrize("workload", ["orders-0", "inventory-0"])
-def test_sidecar_gives_up_before_its_caller_and_leaves_the_caller_most_of_the_time(workload: str) -> None:
+def test_sidecar_times_out_before_its_caller(workload: str) -> None:
     shortest = min(
         seconds(route.route.retry_policy.per_try_timeout)
         for each in WORKLOADS
@@ -86,7 +86,7 @@ def outer(path: str) -> Any:
     return simulation.outbound(ours()["edge-0"], 8080, Call("shop.example", path, claims=ANNA)).route.route
 
 
-def test_what_orders_waits_for_inventory_is_less_than_the_edge_waits_for_orders() -> None:
+def test_orders_timeout_for_inventory_is_below_the_edges_for_orders() -> None:
     hold = simulation.outbound(ours()["orders-0"], 50051, Call(HOST[INVENTORY], HOLD)).route.route
     waits = OrdersSettings.model_fields["hold_timeout_s"].default
     one_try, whole = seconds(hold.retry_policy.per_try_timeout), seconds(hold.timeout)
@@ -94,10 +94,10 @@ def test_what_orders_waits_for_inventory_is_less_than_the_edge_waits_for_orders(
     assert whole + MARGIN_S < seconds(outer(CREATE).retry_policy.per_try_timeout)
 
 
-def test_the_longest_that_a_service_works_on_a_call_is_less_than_the_longest_try() -> None:
+def test_a_services_default_deadline_is_below_the_longest_try() -> None:
     longest = ServiceSettings.model_fields["default_deadline_s"].default
     assert longest + MARGIN_S < seconds(outer(BATCH).retry_policy.per_try_timeout)
 
 
-def test_batches_hold_nobody_elses_places_nor_open_their_breaker() -> None:
+def test_batches_have_their_own_limits_and_breaker() -> None:
     assert outer(BATCH).cluster != outer(CREATE).cluster

@@ -1,4 +1,4 @@
-"""A good history is damaged once for each way in which a build could be broken; the checker that is for it says so."""
+"""A sound history is damaged once for each kind of defect; the checker for that kind must find it."""
 
 import inspect
 import io
@@ -29,7 +29,10 @@ def place(number, began_s, key, order, state="CONFIRMED", version=1, **more):
 
 @pytest.fixture
 def calls():
-    """Ana's order is confirmed, read and listed; Ben's is pending, watched and cancelled; a third try is unknown."""
+    """
+    Build a history: Ana's order is confirmed, read and listed; Ben's is pending, watched and cancelled; a third call
+    is unknown.
+    """
     return [
         place(0, 1, "k1", "orders/1"),
         place(1, 1.05, "k2", "orders/2", "PENDING", client=BEN),
@@ -76,30 +79,30 @@ BACK = "reads of an order never go back in time"
 LISTS = "lists are complete"
 
 
-def test_nothing_is_broken_when_all_is_as_it_should_be(evidence):
+def test_a_sound_history_has_no_violation(evidence):
     assert broken(evidence) == []
 
 
-def test_an_order_that_was_acknowledged_before_its_commit_is_missed(evidence):
+def test_an_acknowledged_order_that_is_not_stored_is_found(evidence):
     assert broken(with_calls(evidence, place(8, 7, "k3", "orders/3"))) == ["acknowledged orders are stored"]
 
 
-def test_a_build_that_drops_request_ids_has_a_second_order_that_nobody_asked_for(evidence):
+def test_a_duplicate_order_of_one_request_id_is_found(evidence):
     owners = {**evidence.owners, "orders/9": ANA}
     assert broken(replace(evidence, owners=owners)) == [UNIQUE]
 
 
-def test_orders_of_other_runs_are_nobodys_business(evidence):
+def test_orders_of_other_runs_are_ignored(evidence):
     assert broken(replace(evidence, owners={**evidence.owners, "orders/9": "somebody else"})) == []
 
 
-def test_a_repeat_that_is_another_order_is_seen_from_both_sides(evidence):
+def test_a_replay_with_another_order_is_found_by_both_checks(evidence):
     assert broken(with_calls(evidence, place(8, 7, "k1", "orders/2"))) == [
         "one request is one order", UNIQUE, MOVES,
     ]  # fmt: skip
 
 
-def test_what_was_refused_each_time_and_is_stored_all_the_same_is_seen(evidence):
+def test_an_order_that_was_refused_and_is_stored_is_found(evidence):
     refused = replace(place(8, 7, "k4", "-"), outcome=Outcome.FAILED, told={"status": 400})
     damaged = with_calls(evidence, refused)
     assert broken(replace(damaged, keys={**damaged.keys, (ANA, "k4"): "orders/1"})) == [UNIQUE]
@@ -112,7 +115,7 @@ def test_an_unknown_call_may_have_happened(evidence):
     assert broken(replace(damaged, keys={**damaged.keys, (ANA, "k4"): "orders/1"})) == []
 
 
-def test_a_customer_who_was_never_told_is_seen(evidence):
+def test_a_call_without_a_final_response_is_found(evidence):
     unknown = replace(place(8, 7, "k4", "-"), outcome=Outcome.UNKNOWN, told={})
     assert broken(with_calls(evidence, unknown)) == ["every buyer got a final response"]
 
@@ -122,7 +125,7 @@ def test_a_customer_who_was_never_told_is_seen(evidence):
     [replace(GOOD, available=10), replace(GOOD, sold=2), StockNow(10, -1, 10, 1)],
     ids=["released twice", "sold twice", "oversold"],
 )
-def test_stock_that_does_not_add_up_in_the_middle_is_seen_though_it_does_in_the_end(evidence, stock):
+def test_stock_that_did_not_add_up_temporarily_is_found(evidence, stock):
     snapshots = [*evidence.snapshots, Snapshot(2.5, {TEA: stock})]
     assert broken(replace(evidence, snapshots=snapshots)) == ["stock adds up in every snapshot"]
 
@@ -132,59 +135,59 @@ def test_stock_that_does_not_add_up_in_the_middle_is_seen_though_it_does_in_the_
     [("PENDING", 2), ("CONFIRMED", 3), ("CANCELLED", 0)],
     ids=["two states of one version", "confirmed after it was cancelled", "cancelled before it was confirmed"],
 )
-def test_an_unlawful_move_is_seen(evidence, state, version):
+def test_an_illegal_state_transition_is_found(evidence, state, version):
     order = "orders/1" if version == 0 else "orders/2"
     read = call(8, "read", 0.5, 0.6, order=order, state=state, version=version)
     assert MOVES in broken(with_calls(evidence, read))
 
 
 @pytest.mark.parametrize("seen", [[(2, "CANCELLED"), (1, "PENDING")], [(1, "PENDING"), (1, "PENDING")]])
-def test_a_watcher_that_sees_versions_out_of_order_or_twice_is_seen(evidence, seen):
+def test_watch_events_out_of_order_or_duplicated_are_found(evidence, seen):
     watch = call(8, "watch", 1.2, 3.2, client=BEN, asked={"order": "orders/2"}, seen=seen)
     assert broken(with_calls(evidence, watch)) == [MOVES]
 
 
-def test_a_read_of_what_a_newer_read_had_overtaken_is_seen(evidence):
+def test_a_stale_read_after_a_newer_one_is_found(evidence):
     stale = call(8, "read", 4.5, 4.6, client=BEN, order="orders/2", state="PENDING", version=1)
     assert broken(with_calls(evidence, stale)) == [BACK]
 
 
-def test_reads_at_the_same_time_may_tell_either(evidence):
+def test_concurrent_reads_may_return_either_version(evidence):
     beside = call(8, "read", 2.9, 3.5, client=BEN, order="orders/2", state="PENDING", version=1)
     assert broken(with_calls(evidence, beside)) == []
 
 
-def test_a_replay_tells_the_first_answer_again(evidence):
+def test_a_replay_returns_the_first_response(evidence):
     assert broken(with_calls(evidence, place(8, 9, "k2", "orders/2", "PENDING", client=BEN))) == []
 
 
 @pytest.mark.parametrize("orders", [[], ["orders/1", "orders/1"]], ids=["an order is missing", "an order is twice"])
-def test_a_walk_over_the_pages_that_is_not_whole_is_seen(evidence, orders):
+def test_an_incomplete_list_over_pages_is_found(evidence, orders):
     assert broken(with_calls(evidence, call(8, "list", 7, 7.5, orders=orders))) == [LISTS]
 
 
-def test_a_list_need_not_have_what_was_placed_during_the_walk(evidence):
+def test_a_list_may_omit_orders_placed_while_it_was_read(evidence):
     assert broken(with_calls(evidence, call(8, "list", 1.05, 1.5, orders=[]))) == []
 
 
 @pytest.mark.parametrize("left", [{"pending": 1}, {"waiting": 3}])
-def test_what_is_left_unfinished_is_seen(evidence, left):
+def test_unfinished_work_is_found(evidence, left):
     assert broken(replace(evidence, **left)) == ["nothing is left unfinished"]
 
 
-def test_a_hold_that_nobody_returns_is_seen(evidence):
+def test_a_leaked_hold_is_found(evidence):
     held = {TEA: StockNow(10, 8, 1, 1)}
     assert "nothing is left unfinished" in broken(replace(evidence, facts=replace(evidence.facts, stock=held)))
 
 
-def test_events_out_of_order_and_missing_ones_are_seen(evidence):
+def test_missing_and_reordered_events_are_found(evidence):
     events = Published({"orders/1": [1], "orders/2": [2, 1]})
     assert broken(replace(evidence, facts=replace(evidence.facts, events=events))) == [
         "events of an order are in order"
     ]
 
 
-def test_every_checker_is_in_the_list_of_those_that_run():
+def test_every_checker_runs():
     functions = {name: value for name, value in vars(checks).items() if inspect.isfunction(value)}
     checkers = {name for name, value in functions.items() if value.__annotations__.get("return") == "Verdict"}
     assert checkers == {check.__name__ for check in checks.CHECKS}

@@ -1,4 +1,4 @@
-"""The experiments' files, and what is refused as one."""
+"""The experiments' files: those of the repository are valid, invalid ones are rejected."""
 
 import copy
 import re
@@ -13,7 +13,7 @@ from stack.settings import CHECKOUT
 
 ROLES = {"postgres-0": "leader", "postgres-1": "sync_standby"}
 
-# What fails, by the README's table, and the experiments of it.
+# The failures in the README's table, and the experiments for each.
 TABLE = {
     "one replica of a service": ["inventory-replica-killed", "orders-replica-killed", "inventory-replica-frozen"],
     "all of inventory": ["inventory-gone", "inventory-stopped", "inventory-frozen"],
@@ -32,7 +32,7 @@ def test_every_file_is_an_experiment_whose_faults_can_be_made(name):
         assert fault.do or fault.factor > 1
         assert fault.undo or fault.factor > 1 or step.action in ("empty-redis", "switchover")
     assert experiment.recovery_limit_s <= 120
-    # A fault that lasts has an end that is not the end of patience.
+    # The duration of a fault must end before the run's time limit.
     assert experiment.seconds <= 180
 
 
@@ -76,35 +76,35 @@ def document():
         ({"meanwhile": {"answers": [200], "longest_silence_s": 1}}, "answers"),
     ],
 )
-def test_a_file_that_says_something_else_is_refused_with_the_place(document, damage, said):
+def test_an_invalid_field_is_rejected_with_its_path(document, damage, said):
     damaged = {**copy.deepcopy(document), **damage}
     with pytest.raises(WrongExperiment, match=said):
         parse("damaged", damaged)
 
 
-def test_what_must_be_said_may_not_be_left_out(document):
+def test_required_fields_may_not_be_missing(document):
     for key in ("title", "hypothesis", "steady_state", "method", "meanwhile", "recovery_limit_s", "abort"):
         with pytest.raises(WrongExperiment, match=key):
             parse("damaged", {name: value for name, value in document.items() if name != key})
 
 
-def test_a_name_that_is_none_is_told_what_there_is():
+def test_an_unknown_name_is_rejected_with_the_known_ones():
     with pytest.raises(WrongExperiment, match="inventory-gone"):
         load("no-such")
 
 
 @pytest.mark.parametrize(("value", "holds"), [(1.0, True), (2.0, True), (0.9, False), (2.1, False), (None, False)])
-def test_a_bound_holds_within_both_ends_and_never_for_what_could_not_be_asked(value, holds):
+def test_a_bound_holds_within_its_limits_and_never_for_a_missing_value(value, holds):
     assert Bound("success", at_least=1, at_most=2).holds(value) is holds
 
 
-def test_a_seed_draws_the_same_again_and_another_something_else():
+def test_a_seed_determines_what_is_drawn():
     assert draw.experiment(7, 5) == draw.experiment(7, 5)
     assert draw.experiment(7, 5).method != draw.experiment(8, 5).method
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_what_is_drawn_can_be_made_fits_into_its_time_and_breaks_no_part_twice_at_once(seed):
+def test_drawn_faults_are_possible_fit_the_run_and_never_overlap_on_one_part(seed):
     experiment = draw.experiment(seed, 5)
     assert len(experiment.method) > 5
     ends = {}
@@ -116,7 +116,7 @@ def test_what_is_drawn_can_be_made_fits_into_its_time_and_breaks_no_part_twice_a
             ends[part] = step.at_s + step.for_s
 
 
-def test_who_has_a_role_is_asked_when_it_happens():
+def test_a_role_is_resolved_when_the_fault_is_injected():
     assert actions.who("postgres-leader", ROLES) == "postgres-0"
     assert actions.who("postgres-replica", ROLES) == "postgres-1"
     assert actions.who("kafka", {}) == "kafka"

@@ -1,4 +1,4 @@
-"""Whatever ends a run, what it broke is put right: by itself, by its watchdog, or by the next."""
+"""However a run ends, its faults are reverted: by the run, by its watchdog, or by the next run."""
 
 import asyncio
 import subprocess
@@ -33,7 +33,7 @@ def appended(path, text):
     return (sys.executable, "-c", f"open({str(path)!r}, 'a').write({text!r})")
 
 
-def test_the_latest_fault_is_put_right_first_and_then_forgotten(journal, tmp_path):
+def test_faults_are_reverted_in_reverse_order(journal, tmp_path):
     said = []
     for number in range(3):
         journal.note(number, f"fault {number}", [appended(tmp_path / "order", str(number))])
@@ -43,7 +43,7 @@ def test_the_latest_fault_is_put_right_first_and_then_forgotten(journal, tmp_pat
     assert journal.entries() == []
 
 
-def test_what_cannot_be_put_right_is_said_and_stays_for_the_next_run(journal, tmp_path):
+def test_a_fault_that_cannot_be_reverted_is_reported_and_stays_in_the_journal(journal, tmp_path):
     journal.note(0, "good", [touch(tmp_path / "good")])
     journal.note(1, "bad", [(sys.executable, "-c", "import sys; sys.exit('no such part')")])
     [problem] = journal.roll_back(lambda _: None)
@@ -53,7 +53,7 @@ def test_what_cannot_be_put_right_is_said_and_stays_for_the_next_run(journal, tm
     assert (tmp_path / "good").exists()
 
 
-def test_half_an_entry_is_of_a_fault_that_was_not_made(journal):
+def test_a_truncated_journal_entry_is_ignored(journal):
     (journal.folder / "fault-0001.json").write_text('{"said": "ki')
     assert journal.roll_back(lambda _: None) == []
     assert journal.entries() == []
@@ -75,7 +75,7 @@ time.sleep(60)
 """
 
 
-def test_the_watchdog_of_a_runner_that_is_killed_puts_right_what_it_broke(journal, tmp_path):
+def test_the_watchdog_reverts_the_faults_of_a_killed_runner(journal, tmp_path):
     healed = tmp_path / "healed"
     words = [sys.executable, "-c", RUNNER, str(journal.folder), str(healed)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as runner:
@@ -89,7 +89,7 @@ def test_the_watchdog_of_a_runner_that_is_killed_puts_right_what_it_broke(journa
     assert journal.entries() == []
 
 
-def test_the_watchdog_of_a_runner_that_is_silent_takes_the_faults_back_and_says_so(journal, tmp_path, monkeypatch):
+def test_the_watchdog_reverts_the_faults_of_a_hanging_runner_and_reports_it(journal, tmp_path, monkeypatch):
     monkeypatch.setattr(journal_module, "LEASE_S", -1)
     journal.beat()
     journal.note(0, "a fault", [touch(tmp_path / "healed")])
@@ -99,7 +99,7 @@ def test_the_watchdog_of_a_runner_that_is_silent_takes_the_faults_back_and_says_
 
 
 class Here:
-    """What Faults needs of a load: it is asked for more."""
+    """The part of a load that Faults needs: it can be increased."""
 
     def __init__(self):
         self.asked = []
@@ -111,7 +111,7 @@ class Here:
 
 @pytest.fixture
 def made(monkeypatch):
-    """What commands were run instead of being run."""
+    """Record commands instead of running them."""
     done = []
 
     async def run(*words):
@@ -132,7 +132,7 @@ def kill(target, at_s=0.0, for_s=0.05):
     return Step(at_s, "kill", for_s, {"target": target})
 
 
-async def test_a_fault_is_made_at_its_time_and_taken_back_and_has_a_band(journal, made):
+async def test_a_fault_is_injected_on_time_reverted_and_shown_as_a_band(journal, made):
     these = faults_of(journal)
     await these.run([kill("redis", at_s=0.1), kill("orders-0")])
     assert made == [
@@ -146,21 +146,21 @@ async def test_a_fault_is_made_at_its_time_and_taken_back_and_has_a_band(journal
     assert journal.entries() == []
 
 
-async def test_a_fault_that_cannot_be_made_ends_the_run_and_what_is_broken_is_in_the_journal(journal, made):
+async def test_a_fault_that_cannot_be_injected_ends_the_run_and_active_faults_are_in_the_journal(journal, made):
     with pytest.raises(FaultNotMade, match="kill orders-1 did not happen"):
         await faults_of(journal).run([kill("redis", for_s=60), kill("orders-1", at_s=0.05)])
     assert made[-1] == ("stack", "start", "orders-1")
     assert [entry.said for entry in journal.entries()] == ["kill redis"]
 
 
-async def test_where_chance_draws_a_fault_that_cannot_be_made_is_left_out(journal, made):
+async def test_a_random_fault_that_cannot_be_injected_is_skipped(journal, made):
     these = faults_of(journal, strict=False)
     await these.run([kill("orders-1"), Step(0, "kill", 0, {"target": "kafka"})])
     assert ("stack", "kill", "kafka") in made
     assert journal.entries() == []
 
 
-async def test_a_run_that_is_broken_off_leaves_its_faults_in_the_journal(journal, made):
+async def test_an_interrupted_run_leaves_its_faults_in_the_journal(journal, made):
     running = asyncio.create_task(faults_of(journal).run([kill("redis", for_s=60)]))
     await asyncio.sleep(0.05)
     running.cancel()
@@ -169,19 +169,19 @@ async def test_a_run_that_is_broken_off_leaves_its_faults_in_the_journal(journal
     assert [entry.undo for entry in journal.entries()] == [((sys.executable, "-m", "stack", "start", "redis"),)]
 
 
-async def test_what_is_broken_is_put_right_before_it_breaks_again(journal, made):
+async def test_a_fault_is_reverted_before_it_is_injected_again(journal, made):
     await faults_of(journal).run([kill("redis", for_s=0.1), kill("redis", at_s=0.05)])
     assert [words[1] for words in made] == ["kill", "start", "kill", "start"]
 
 
-async def test_a_burst_is_more_customers_and_ends_with_its_time(journal, made):
+async def test_a_burst_adds_customers_for_its_duration(journal, made):
     load = Here()
     await faults_of(journal, load).run([Step(0, "burst", 0.01, {"factor": 3})])
     assert load.asked == [2, "end"]
     assert made == []
 
 
-async def test_a_command_that_holds_a_fault_is_in_force_before_its_time_begins_and_ends_after_it():
+async def test_a_fault_held_by_a_command_lasts_its_whole_duration():
     fault = faults.Fault(
         "hold", (sys.executable, "-c", "import time; print('now in force', flush=True); time.sleep(60)"), holds=True
     )
@@ -189,14 +189,14 @@ async def test_a_command_that_holds_a_fault_is_in_force_before_its_time_begins_a
         pass
 
 
-async def test_a_command_that_should_hold_a_fault_and_ends_instead_is_a_fault_that_was_not_made():
+async def test_a_command_that_ends_early_is_a_fault_that_was_not_injected():
     fault = faults.Fault("hold", (sys.executable, "-c", "import sys; sys.exit('needs root')"), holds=True)
     with pytest.raises(FaultNotMade, match="hold did not happen: needs root"):
         async with faults._held(fault):
             raise AssertionError("not in force")
 
 
-async def test_who_may_not_cut_the_network_leaves_nothing_behind_that_has_to_be_healed(journal, monkeypatch):
+async def test_a_partition_without_permission_leaves_nothing_to_revert(journal, monkeypatch):
     def refused():
         raise NotAllowed("cutting the network needs root")
 

@@ -1,4 +1,4 @@
-"""What the probes of a steady state look at."""
+"""The probes of the steady state."""
 
 import pytest
 
@@ -15,7 +15,7 @@ class Named:
 
 
 class Beside:
-    """A history, a sampler and a supervisor of nothing but what a test says."""
+    """A history, a sampler and a supervisor that only the test fills."""
 
     def __init__(self, **said):
         self.calls, self.samples, self.states = [], [], {}
@@ -35,11 +35,11 @@ def probing(**said):
 
 @pytest.fixture(autouse=True)
 def _health(monkeypatch):
-    """Whoever is asked is well, but for one."""
+    """Report every process as healthy except one."""
     monkeypatch.setattr(probes.health, "ask", lambda check: Health(check != "sick-0", "answers 503"))
 
 
-async def test_a_process_that_is_gone_is_not_well_whatever_it_has_left_behind():
+async def test_a_stopped_process_is_unhealthy_whatever_its_last_metrics():
     states = {"mesh": "STOPPED", "sick-0": "RUNNING", "good-0": "RUNNING"}
     assert await probing(states=states).unhealthy() == {"mesh": "stopped", "sick-0": "answers 503"}
     [reading] = await probing(states=states).read([Bound("unhealthy", at_most=0)])
@@ -49,12 +49,12 @@ async def test_a_process_that_is_gone_is_not_well_whatever_it_has_left_behind():
 @pytest.mark.parametrize(
     ("sample", "value"), [(Sample(9, 4, 1), 4), (Sample(1, 4, 1), None), (Sample(9, None, None), None)]
 )
-async def test_what_waits_is_what_was_measured_just_now(sample, value):
+async def test_the_backlog_is_a_fresh_measurement(sample, value):
     [reading] = await probing(samples=[sample]).read([Bound("pending", at_most=10)])
     assert (reading.value, reading.good) == (value, value is not None)
 
 
-async def test_without_a_call_nothing_is_well():
+async def test_without_calls_the_success_rate_is_unknown():
     readings = await probing().read([Bound("success", at_least=0.9), Bound("promql", at_least=0, promql="up")])
     assert [reading.good for reading in readings] == [False, False]
     assert readings[1].said() == "up >= 0: could not be measured"

@@ -1,4 +1,4 @@
-"""What a run says in the end: the table, the JSON and the page."""
+"""The result of a run: the table, the JSON and the page."""
 
 import json
 from dataclasses import replace
@@ -41,7 +41,7 @@ def result():
 
 
 class Wellformed(HTMLParser):
-    """Remembers what is open, and every address."""
+    """An HTML parser that records unclosed tags and every address."""
 
     def __init__(self):
         super().__init__()
@@ -60,7 +60,7 @@ class Wellformed(HTMLParser):
         self.text += data
 
 
-def test_the_page_is_whole_needs_nothing_else_and_says_what_was_broken(result):
+def test_the_page_is_valid_self_contained_and_lists_violations(result):
     read = Wellformed()
     read.feed(report.page(result))
     assert read.open == []
@@ -69,7 +69,7 @@ def test_the_page_is_whole_needs_nothing_else_and_says_what_was_broken(result):
         assert said in read.text
 
 
-def test_a_broken_promise_fails_the_run_and_is_shown_with_examples(result):
+def test_a_violated_guarantee_fails_the_run_and_is_shown_with_examples(result):
     result.verdicts.append(Verdict("one request is one order", 41, [f"orders/{number} <b>" for number in range(9)]))
     assert not result.passed
     assert "FAILED" in table(result)
@@ -80,7 +80,7 @@ def test_a_broken_promise_fails_the_run_and_is_shown_with_examples(result):
 
 
 @pytest.mark.parametrize("change", [{"aborted": "told to"}, {"verdicts": []}], ids=["aborted", "never checked"])
-def test_a_run_that_was_not_brought_to_its_end_has_not_passed(result, change):
+def test_an_unfinished_run_has_not_passed(result, change):
     assert result.passed
     assert not replace(result, **change).passed
 
@@ -99,7 +99,7 @@ def test_the_index_has_the_latest_run_of_each_experiment(result, tmp_path):
     assert json.loads((tmp_path / "inventory-gone-a" / "verdict.json").read_text())["passed"] is True
 
 
-def test_figures_are_of_what_ended_in_their_time(result):
+def test_figures_count_calls_that_ended_in_their_interval(result):
     found = figures(result.calls, begin_s=5, end_s=7)
     assert (found.calls, found.well, found.confirmed) == (6, 5, 4)
     assert found.error_counts == {503: 1}
@@ -111,7 +111,7 @@ def test_silence_is_the_longest_time_without_an_acknowledged_order(result):
     assert longest_silence_s([], begin_s=3, end_s=5) == 2
 
 
-def test_customers_are_served_again_once_they_are_for_three_seconds():
+def test_recovery_needs_three_seconds_of_success():
     bad = [order(number, 5 + number * 0.5, status=503, outcome=Outcome.UNKNOWN) for number in range(6)]
     good = [order(number, 8 + number * 0.5) for number in range(20)]
     assert well_again_s([*bad, *good], after_s=5) == pytest.approx(3.0, abs=0.5)
@@ -120,16 +120,16 @@ def test_customers_are_served_again_once_they_are_for_three_seconds():
     assert well_again_s(good, after_s=float("inf")) is None
 
 
-def test_quantiles_of_little_are_what_there_is():
+def test_quantiles_of_few_values_are_those_values():
     assert [quantile([], 0.99), quantile([3], 0.5), quantile([1, 2, 3, 4], 0.5)] == [0, 3, 2]
 
 
 @pytest.mark.parametrize(("value", "top"), [(0, 1), (0.03, 0.05), (1, 1), (1.1, 2), (30, 50), (70, 100), (5.0, 5)])
-def test_an_axis_ends_at_a_number_that_people_read(value, top):
+def test_an_axis_ends_at_a_round_number(value, top):
     assert nice(value) == pytest.approx(top)
 
 
-def test_a_gap_breaks_a_line_and_a_band_without_an_end_reaches_the_end():
+def test_a_gap_breaks_a_line_and_an_open_band_reaches_the_edge():
     line = Line("pending", [(0, 1), (1, None), (2, 3), (3, 4)], "calm")
     drawn = svg(Plot("waits", "", [line]), bands=[Band("x", 1)], end_s=10)
     assert drawn.count("<polyline") == 2
@@ -161,29 +161,29 @@ NOT_MET = [
 
 
 @pytest.mark.parametrize("wanted", MET, ids=str)
-def test_an_effect_that_was_seen_is_found(wanted):
+def test_an_observed_effect_is_reported(wanted):
     assert unmet(wanted, seen()) == ""
 
 
 @pytest.mark.parametrize("wanted", NOT_MET, ids=str)
-def test_an_effect_that_was_not_seen_is_missed(wanted):
+def test_a_missing_effect_fails(wanted):
     assert unmet(wanted, seen())
     assert verdict([wanted], seen()).broken
 
 
-def test_pending_orders_that_end_otherwise_or_were_none_are_missed():
+def test_pending_orders_with_another_end_or_none_at_all_fail():
     wanted = {"pending_end": "CONFIRMED"}
     assert unmet(wanted, seen(calls=[order(2, 2)])) == "no order was pending"
     rejected = {"orders/1": StoredOrder("orders/1", "REJECTED", 2, {})}
     assert "such as orders/1" in unmet(wanted, seen(orders=rejected))
 
 
-def test_an_answer_that_was_not_foreseen_is_counted(result):
+def test_an_unexpected_response_is_counted(result):
     assert allowed(frozenset({201, 202}), result.calls).broken == ["1 got 503"]
     assert allowed(frozenset({201, 202, 503}), result.calls).broken == []
 
 
-def test_only_what_was_logged_since_is_looked_at_also_in_a_log_that_was_rotated(tmp_path):
+def test_only_new_log_lines_count_also_after_a_rotation(tmp_path):
     log, other = tmp_path / "orders-0.log", tmp_path / "orders-0-envoy.log"
     log.write_text("old BREAKER\n")
     other.write_text("")

@@ -1,4 +1,4 @@
-"""What a client knows of a call after it: that it happened, that it did not, or neither."""
+"""What a client concludes from a response: the call happened, did not happen, or is unknown."""
 
 import httpx
 import pytest
@@ -18,7 +18,7 @@ def client(answer):
     return Rest(httpx.AsyncClient(base_url="http://shop", transport=httpx.MockTransport(answered)))
 
 
-async def test_an_order_that_was_taken_is_told_with_its_state():
+async def test_a_created_order_is_returned_with_its_state():
     answer = await client(httpx.Response(202, json=ORDER)).place({"products/tea": 1}, "k")
     assert answer.outcome is Outcome.OK
     assert answer.told == {"status": 202, "order": "orders/1", "state": "PENDING", "version": 1}
@@ -34,7 +34,7 @@ async def test_an_order_that_was_taken_is_told_with_its_state():
         (httpx.Response(201, text="{"), Outcome.UNKNOWN),
     ],
 )
-async def test_only_a_connection_that_never_was_has_failed_for_sure(error, outcome):
+async def test_only_a_refused_connection_is_a_definite_failure(error, outcome):
     answer = await client(error).place({"products/tea": 1}, "k")
     assert (answer.outcome, answer.again) == (outcome, True)
 
@@ -51,12 +51,12 @@ async def test_only_a_connection_that_never_was_has_failed_for_sure(error, outco
         (504, "SERVICE_TIMEOUT", Outcome.UNKNOWN, True),
     ],
 )
-def test_an_error_says_whether_the_call_may_have_happened_and_may_be_repeated(status, reason, outcome, again):
+def test_an_error_tells_whether_the_call_may_have_happened_and_may_be_retried(status, reason, outcome, again):
     answer = refused(status, reason)
     assert (answer.outcome, answer.again) == (outcome, again)
 
 
-async def test_a_walk_over_the_pages_goes_to_the_last():
+async def test_all_pages_are_read():
     def page(request):
         token = request.url.params.get("pageToken", "")
         body = {"orders": [{"name": f"orders/{token or 1}"}], "nextPageToken": "2" if not token else ""}
@@ -65,6 +65,6 @@ async def test_a_walk_over_the_pages_goes_to_the_last():
     assert (await client(page).orders()).told["orders"] == ["orders/1", "orders/2"]
 
 
-async def test_a_walk_that_was_not_whole_is_none():
+async def test_an_incomplete_list_is_not_a_result():
     answer = await client(httpx.Response(503, json={"details": [{"reason": "UNAVAILABLE"}]})).orders()
     assert (answer.outcome, answer.told["reason"]) == (Outcome.UNKNOWN, "UNAVAILABLE")

@@ -1,4 +1,4 @@
-"""The contract as the edge sees it."""
+"""The contract as the edge's generator reads it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def binding(shop: contract.Contract, verb: str, path: str) -> contract.Binding:
     return next(each for each in shop.bindings if (each.verb, each.path) == (verb, path))
 
 
-def test_binding_knows_which_fields_path_body_and_query_fill(shop: contract.Contract) -> None:
+def test_binding_lists_the_fields_of_path_body_and_query(shop: contract.Contract) -> None:
     create = binding(shop, "POST", "/v1/orders")
     assert (create.body, create.path_fields) == ("order", {})
     assert [field.name for field in create.query_fields] == ["request_id"]
@@ -31,23 +31,23 @@ def test_binding_knows_which_fields_path_body_and_query_fill(shop: contract.Cont
     assert get.query_fields == ()
 
 
-def test_only_a_method_whose_key_has_no_place_in_the_body_needs_the_header(shop: contract.Contract) -> None:
+def test_only_methods_without_the_key_in_the_body_need_the_header(shop: contract.Contract) -> None:
     assert [each.grpc_path for each in shop.bindings if each.needs_key] == ["/shop.orders.v1.OrderService/CreateOrder"]
 
 
-def test_missing_descriptors_are_an_error_that_names_the_file(tmp_path: Path) -> None:
+def test_missing_descriptors_raise_with_the_file_name(tmp_path: Path) -> None:
     with pytest.raises(contract.UnusableContract, match=r"nothing\.binpb"):
         contract.load(tmp_path / "nothing.binpb")
 
 
-def test_file_that_is_no_descriptor_set_is_an_error_that_names_it(tmp_path: Path) -> None:
+def test_invalid_descriptor_set_raises_with_the_file_name(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.binpb"
     wrong.write_bytes(b"\xff\xff\xff")
     with pytest.raises(contract.UnusableContract, match=r"wrong\.binpb"):
         contract.load(wrong)
 
 
-def test_transcoders_descriptors_are_whole_and_small(shop: contract.Contract) -> None:
+def test_transcoder_descriptors_are_complete_and_minimal(shop: contract.Contract) -> None:
     files = descriptors.for_transcoder(shop.files, shop.services)
     reread = FileDescriptorSet.FromString(files.SerializeToString())
     pool = DescriptorPool()
@@ -60,7 +60,7 @@ def test_transcoders_descriptors_are_whole_and_small(shop: contract.Contract) ->
     assert pool.FindMessageTypeByName("google.rpc.BadRequest")
 
 
-def test_transcoders_descriptors_keep_the_bindings(shop: contract.Contract) -> None:
+def test_transcoder_descriptors_keep_the_http_bindings(shop: contract.Contract) -> None:
     files = descriptors.for_transcoder(shop.files, shop.services)
     kept = {
         (file.package, method.name)

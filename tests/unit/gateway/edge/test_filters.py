@@ -1,4 +1,4 @@
-"""The EnvoyFilters as Istio and Envoy read them."""
+"""The EnvoyFilters are valid for Istio and Envoy."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def edge_filter(request: pytest.FixtureRequest) -> dict[str, Any]:
     return dict(request.param)
 
 
-def test_every_patch_is_configuration_that_envoy_knows(edge_filter: dict[str, Any]) -> None:
+def test_every_patch_is_valid_envoy_configuration(edge_filter: dict[str, Any]) -> None:
     for patch in edge_filter["spec"]["configPatches"]:
         value = patch["patch"]["value"]
         if patch["applyTo"] == "LISTENER":
@@ -54,7 +54,7 @@ def test_filter_is_valid_by_istios_schema(edge_filter: dict[str, Any]) -> None:
     jsonschema.validate(edge_filter["spec"], schema.get("properties", {}).get("spec", schema))
 
 
-def test_filter_touches_nothing_but_the_edge(edge_filter: dict[str, Any]) -> None:
+def test_filter_selects_only_the_edge(edge_filter: dict[str, Any]) -> None:
     assert edge_filter["spec"]["workloadSelector"] == {"labels": {"istio": "edge"}}
     assert {patch["match"]["context"] for patch in edge_filter["spec"]["configPatches"]} == {"GATEWAY"}
 
@@ -66,14 +66,14 @@ def test_same_contract_gives_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "0").read_bytes() == (tmp_path / "1").read_bytes()
 
 
-def test_written_resource_reads_back_as_it_was(tmp_path: Path) -> None:
+def test_resource_survives_a_yaml_round_trip(tmp_path: Path) -> None:
     made = filters.edge_api(contract.load(ROOT / "build" / "descriptors.binpb"), namespace="shop")
     program.write(tmp_path / "edge.yaml", made)
     assert yaml.safe_load((tmp_path / "edge.yaml").read_text()) == made
 
 
 @pytest.mark.parametrize("failure", failures.FAILURES, ids=lambda each: str(each.http))
-def test_waiting_is_suggested_only_where_it_helps(failure: failures.Failure) -> None:
+def test_retry_after_is_set_only_for_transient_errors(failure: failures.Failure) -> None:
     helps = failure.http in (429, 502, 503, 504)
     assert (failure.retry_after_s is not None) == helps
     kinds = [detail["@type"].rpartition(".")[2] for detail in failure.status()["details"]]

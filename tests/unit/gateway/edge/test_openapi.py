@@ -1,4 +1,4 @@
-"""The OpenAPI document says what the contract says, in OpenAPI's words."""
+"""The OpenAPI document matches the contract."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_every_binding_is_an_operation(document: dict[str, Any]) -> None:
     assert found == {binding.method.name for binding in contract.load(BUILD).bindings}
 
 
-def test_nothing_goes_without_a_description(document: dict[str, Any]) -> None:
+def test_everything_has_a_description(document: dict[str, Any]) -> None:
     for path in document["paths"].values():
         for operation in path.values():
             assert operation["summary"].endswith(".")
@@ -45,11 +45,11 @@ def test_nothing_goes_without_a_description(document: dict[str, Any]) -> None:
         assert all("description" in field for field in each["properties"].values()), name
 
 
-def test_comments_for_tools_are_left_out(document: dict[str, Any]) -> None:
+def test_tool_comments_are_omitted(document: dict[str, Any]) -> None:
     assert "buf:lint" not in json.dumps(document)
 
 
-def test_successes_are_those_of_the_methods_comment(document: dict[str, Any]) -> None:
+def test_success_codes_are_those_of_the_methods_comment(document: dict[str, Any]) -> None:
     created = document["paths"]["/v1/orders"]["post"]["responses"]
     assert {"201", "202"} <= set(created)
     assert "200" not in created
@@ -71,7 +71,7 @@ def test_key_is_required_where_the_edge_requires_it(document: dict[str, Any]) ->
     assert required == {"CreateOrder", "Restock"}
 
 
-def test_rules_of_the_contract_are_there(document: dict[str, Any]) -> None:
+def test_validation_rules_of_the_contract_are_in_the_schema(document: dict[str, Any]) -> None:
     line = document["components"]["schemas"]["OrderLine"]
     assert line["required"] == ["product", "quantity"]
     quantity = line["properties"]["quantity"]
@@ -82,7 +82,7 @@ def test_rules_of_the_contract_are_there(document: dict[str, Any]) -> None:
     assert parameter["schema"]["pattern"].startswith("^[0-9a-f]{8}")
 
 
-def test_json_of_the_messages_fits_their_schemas(document: dict[str, Any]) -> None:
+def test_json_of_messages_matches_their_schemas(document: dict[str, Any]) -> None:
     order = order_pb2.Order(
         name="orders/x", version=2**40, lines=[order_pb2.OrderLine(product="products/tea", quantity=1)]
     )
@@ -93,6 +93,6 @@ def test_json_of_the_messages_fits_their_schemas(document: dict[str, Any]) -> No
     schema(document, "Product").validate(MessageToDict(product, always_print_fields_with_no_presence=True))
 
 
-def test_json_that_breaks_a_rule_does_not_fit(document: dict[str, Any]) -> None:
+def test_json_that_violates_a_rule_does_not_match(document: dict[str, Any]) -> None:
     for wrong in ({"lines": []}, {"lines": [{"product": "tea", "quantity": 1}]}, {"lines": [{"quantity": 0}]}):
         assert not schema(document, "Order").is_valid(wrong)

@@ -1,4 +1,4 @@
-"""The development issuer: its key, its tokens, what it serves."""
+"""The development issuer: its key, its tokens, and its key set."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def test_token_verifies_with_the_key_that_is_served(signer: Signer) -> None:
     assert claims["exp"] - claims["iat"] == HOUR.total_seconds()
 
 
-def test_served_key_keeps_its_secret(signer: Signer) -> None:
+def test_served_key_set_has_no_private_part(signer: Signer) -> None:
     assert "d" not in TestClient(application(signer)).get("/jwks.json").json()["keys"][0]
 
 
-def test_operator_is_said_in_the_token(signer: Signer) -> None:
+def test_operator_is_a_claim_of_the_token(signer: Signer) -> None:
     token = signer.token("ana", now=NOW, lifetime=HOUR, operator=True)
     assert jwt.decode(token, options={"verify_signature": False})["operator"] is True
 
@@ -50,19 +50,19 @@ def test_no_token_lives_longer_than_the_limit(signer: Signer) -> None:
 
 
 @pytest.mark.parametrize("customer", ["", "a b", "a\nb", "ñ", "a" * 129])
-def test_customer_that_services_refuse_gets_no_token(signer: Signer, customer: str) -> None:
+def test_customer_name_that_services_reject_gets_no_token(signer: Signer, customer: str) -> None:
     with pytest.raises(InvalidCustomer):
         signer.token(customer, now=NOW, lifetime=HOUR)
 
 
-def test_key_is_kept_and_only_its_owner_reads_it(tmp_path: Path) -> None:
+def test_key_is_kept_with_owner_only_permissions(tmp_path: Path) -> None:
     first, second = (Signer(key_in(tmp_path / "state"), ISSUER).public for _ in range(2))
     assert first == second
     assert stat.S_IMODE((tmp_path / "state" / "issuer.pem").stat().st_mode) == 0o600
     assert [path.name for path in (tmp_path / "state").iterdir()] == ["issuer.pem"]
 
 
-def test_file_that_holds_no_key_is_an_error_that_names_it(tmp_path: Path) -> None:
+def test_invalid_key_file_raises_with_its_name(tmp_path: Path) -> None:
     (tmp_path / "issuer.pem").write_text("nonsense")
     with pytest.raises(UnusableKey, match=r"issuer\.pem"):
         key_in(tmp_path)

@@ -90,7 +90,7 @@ def claims(client: TestClient, token: str, audience: str) -> dict[str, Any]:
     return jwt.decode(token, key, algorithms=["ES256"], audience=audience, issuer=ISSUER)
 
 
-def test_metadata_names_addresses_at_the_origin_where_it_was_asked_for(client: TestClient) -> None:
+def test_metadata_uses_the_origin_of_the_request(client: TestClient) -> None:
     told = client.get("/issuer/.well-known/openid-configuration").json()
     assert told["issuer"] == ISSUER
     assert told["authorization_endpoint"] == f"{EDGE}/issuer/authorize"
@@ -98,12 +98,12 @@ def test_metadata_names_addresses_at_the_origin_where_it_was_asked_for(client: T
     assert told["code_challenge_methods_supported"] == ["S256"]
 
 
-def test_metadata_names_no_origin_that_is_not_registered(client: TestClient) -> None:
+def test_metadata_never_uses_an_unregistered_origin(client: TestClient) -> None:
     told = client.get("/issuer/.well-known/openid-configuration", headers={"host": "evil.example"}).json()
     assert "evil" not in str(told)
 
 
-def test_who_gives_a_name_gets_a_token_for_the_shop(client: TestClient) -> None:
+def test_signing_in_with_a_name_gives_a_token(client: TestClient) -> None:
     back = answer(sign_in(client))
     assert (back["state"], back["iss"]) == ("the state", ISSUER)
     response = exchange(client, back["code"])
@@ -121,7 +121,7 @@ def test_an_id_token_is_not_accepted_as_a_token_for_the_shop(client: TestClient)
         claims(client, got["id_token"], AUDIENCE)
 
 
-def test_an_operator_is_who_chooses_to_be_one(client: TestClient) -> None:
+def test_signing_in_as_operator_sets_the_claim(client: TestClient) -> None:
     response = client.post("/issuer/authorize", data={**parameters(), "name": "op", "operator": "true"})
     got = exchange(client, answer(response)["code"]).json()
     assert claims(client, got["access_token"], AUDIENCE)["operator"] is True
@@ -143,9 +143,7 @@ def test_an_operator_is_who_chooses_to_be_one(client: TestClient) -> None:
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_nobody_is_sent_to_an_address_that_is_not_registered(
-    client: TestClient, target: str | None, method: str
-) -> None:
+def test_unregistered_redirect_uris_are_rejected(client: TestClient, target: str | None, method: str) -> None:
     if method == "GET":
         response = client.get("/issuer/authorize", params=parameters(redirect_uri=target))
     else:
@@ -154,7 +152,7 @@ def test_nobody_is_sent_to_an_address_that_is_not_registered(
     assert "location" not in response.headers
 
 
-def test_another_client_is_not_served(client: TestClient) -> None:
+def test_unknown_clients_are_rejected(client: TestClient) -> None:
     assert sign_in(client, client_id="another").status_code == 400
 
 
@@ -168,7 +166,7 @@ def test_another_client_is_not_served(client: TestClient) -> None:
         ({"code_challenge": "short"}, "invalid_request"),
     ],
 )
-def test_a_request_that_is_wrong_is_told_to_the_client_without_a_code(
+def test_invalid_requests_redirect_with_an_error_and_no_code(
     client: TestClient, changed: dict[str, str | None], error: str
 ) -> None:
     for response in (client.get("/issuer/authorize", params=parameters(**changed)), sign_in(client, **changed)):
@@ -176,21 +174,21 @@ def test_a_request_that_is_wrong_is_told_to_the_client_without_a_code(
         assert (back["error"], back["state"], "code" in back) == (error, "the state", False)
 
 
-def test_a_code_is_good_once(client: TestClient) -> None:
+def test_a_code_is_single_use(client: TestClient) -> None:
     code = answer(sign_in(client))["code"]
     assert exchange(client, code).status_code == 200
     again = exchange(client, code)
     assert (again.status_code, again.json()["error"]) == (400, "invalid_grant")
 
 
-def test_a_code_is_good_for_a_minute(client: TestClient, clock: Clock) -> None:
+def test_a_code_expires_after_a_minute(client: TestClient, clock: Clock) -> None:
     code = answer(sign_in(client))["code"]
     clock.now += codes.LIFETIME_S
     assert exchange(client, code).json()["error"] == "invalid_grant"
 
 
 @pytest.mark.parametrize("changed", [{"code_verifier": "w" * 50}, {"code_verifier": ""}, {"redirect_uri": f"{EDGE}/"}])
-def test_a_wrong_try_gets_no_token_and_uses_the_code_up(client: TestClient, changed: dict[str, str]) -> None:
+def test_a_failed_exchange_consumes_the_code(client: TestClient, changed: dict[str, str]) -> None:
     code = answer(sign_in(client))["code"]
     assert exchange(client, code, **changed).json()["error"] == "invalid_grant"
     assert exchange(client, code).json()["error"] == "invalid_grant"
@@ -204,28 +202,26 @@ def test_a_guessed_code_gets_no_token(client: TestClient) -> None:
     ("changed", "error"),
     [({"grant_type": "password"}, "unsupported_grant_type"), ({"client_id": "another"}, "invalid_client")],
 )
-def test_other_ways_to_a_token_are_closed(client: TestClient, changed: dict[str, str], error: str) -> None:
+def test_other_grant_types_are_rejected(client: TestClient, changed: dict[str, str], error: str) -> None:
     code = answer(sign_in(client))["code"]
     assert exchange(client, code, **changed).json()["error"] == error
 
 
-def test_codes_that_nobody_uses_do_not_pile_up(
-    client: TestClient, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unused_codes_are_evicted(client: TestClient, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codes, "MAX_CODES", 3)
     assert [sign_in(client).status_code for _ in range(4)] == [303, 303, 303, 503]
     clock.now += codes.LIFETIME_S
     assert sign_in(client).status_code == 303
 
 
-def test_many_at_once_are_told_to_come_later(client: TestClient, clock: Clock) -> None:
+def test_too_many_open_sign_ins_are_throttled(client: TestClient, clock: Clock) -> None:
     assert [sign_in(client).status_code for _ in range(BURST + 1)][-2:] == [303, 429]
     assert exchange(client, "any").status_code == 429
     clock.now += 1
     assert sign_in(client).status_code == 303
 
 
-def test_another_sites_page_signs_nobody_in(client: TestClient) -> None:
+def test_cross_site_sign_ins_are_rejected(client: TestClient) -> None:
     response = client.post(
         "/issuer/authorize", data={**parameters(), "name": "ana"}, headers={"sec-fetch-site": "cross-site"}
     )
@@ -233,7 +229,7 @@ def test_another_sites_page_signs_nobody_in(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("path", ["/issuer/authorize", "/issuer/token"])
-def test_a_body_has_a_limit_and_is_a_form(client: TestClient, path: str) -> None:
+def test_bodies_are_limited_forms(client: TestClient, path: str) -> None:
     form = {"content-type": "application/x-www-form-urlencoded"}
     assert client.post(path, content=b"a=" + b"x" * MAX_BODY_BYTES, headers=form).status_code == 413
     assert client.post(path, content=b"&".join(b"a%d=1" % n for n in range(50)), headers=form).status_code == 400
@@ -243,14 +239,14 @@ def test_a_body_has_a_limit_and_is_a_form(client: TestClient, path: str) -> None
 
 
 @pytest.mark.parametrize("name", ["", "a b", "ñ", "a" * 129, '"><script>alert(1)</script>'])
-def test_a_name_that_the_services_refuse_is_asked_for_again(client: TestClient, name: str) -> None:
+def test_an_invalid_name_is_asked_for_again(client: TestClient, name: str) -> None:
     response = sign_in(client, name)
     assert response.status_code == 400
     assert 'role="alert"' in response.text
     assert "<script" not in response.text
 
 
-def test_the_page_runs_nothing_and_asks_in_the_readers_language(client: TestClient) -> None:
+def test_the_page_has_no_scripts_and_is_localized(client: TestClient) -> None:
     hostile = '"><script>alert(1)</script>'
     response = client.get("/issuer/authorize", params=parameters(state=hostile, ui_locales="es-ES en"))
     assert (response.status_code, '<html lang="es">' in response.text) == (200, True)

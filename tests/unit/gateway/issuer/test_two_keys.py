@@ -1,4 +1,4 @@
-"""The signing key changes while the issuer runs: each key is published for as long as tokens of it may be good."""
+"""Rotation of the signing key: each key is published for as long as its tokens may be valid."""
 
 import os
 from datetime import UTC, datetime, timedelta
@@ -32,7 +32,7 @@ def test_the_next_key_is_published_before_it_signs(signer):
     assert len(published(signer)) == 2
 
 
-def test_the_key_before_is_published_after_the_next_signs(signer):
+def test_the_previous_key_stays_published_after_rotation(signer):
     old = token_key(signer)
     next_key(signer.folder)
     both = published(signer)
@@ -41,7 +41,7 @@ def test_the_key_before_is_published_after_the_next_signs(signer):
     assert published(signer) == [both[1], old]
 
 
-def test_the_key_before_is_withdrawn_when_its_last_token_has_expired(signer):
+def test_the_previous_key_is_withdrawn_when_its_last_token_has_expired(signer):
     next_key(signer.folder)
     sign_with_next(signer.folder)
     assert retire_previous(signer.folder, now=NOW)

@@ -1,8 +1,8 @@
 """
-The board and `make breakers` say the same of the same moment.
+The board and `make breakers` show the same states for the same moment.
 
-recorded/outage.json is what Envoys of a real stack told, in both of their forms, while orders' sidecars and then
-inventory were killed: `/clusters?format=json`, and the series of `/stats/prometheus` that the board asks for.
+recorded/outage.json was recorded from the Envoys of a real stack, in both formats, while orders' sidecars and then
+inventory were killed: `/clusters?format=json`, and the series of `/stats/prometheus` that the board queries.
 """
 
 import json
@@ -25,7 +25,7 @@ LARGEST = ("envoy_cluster_upstream_rq_total", "envoy_cluster_outlier_detection_e
 
 
 def board(moment):
-    """The board's lines at a moment; what its queries ask of an hour is of all the moments before."""
+    """Return the board's lines at a moment; queries over an hour cover all earlier moments."""
     found = {name: {} for name in QUERIED}
     for recorded in RECORDED[: RECORDED.index(moment) + 1]:
         for pod, told in recorded["envoys"].items():
@@ -42,7 +42,7 @@ def board(moment):
 
 
 def make_breakers(envoys):
-    """What `make breakers` reads from the same Envoys."""
+    """Return the lines of `make breakers` from the same Envoys."""
     found = [each for pod, told in envoys.items() for each in breakers_in(pod, told["clusters"], "")]
     return {(each.sidecar, *_target(each.service)): each.cluster for each in found}
 
@@ -53,10 +53,10 @@ def _target(service):
 
 
 @pytest.mark.parametrize("recorded", RECORDED, ids=lambda recorded: recorded["moment"])
-def test_both_say_the_same_of_every_moment_of_an_outage(recorded):
+def test_board_and_command_agree_at_every_moment_of_an_outage(recorded):
     shown, printed = board(recorded), make_breakers(recorded["envoys"])
     assert shown == {key: printed[key] for key in shown}
-    # What is not closed is on the board, but for what a service would call itself by.
+    # Every breaker that is not closed is on the board, except a service's clusters for itself.
     own = {key for key in printed if key[0].startswith(f"{key[1]}-")}
     left_out = {key: each for key, each in printed.items() if key not in {*shown, *own} and each is not State.CLOSED}
     assert left_out == {}
@@ -69,7 +69,7 @@ def test_a_subset_that_refuses_every_order_is_open_beside_the_closed_cluster_of_
     assert shown["edge-0", "orders", ""] == "closed"
 
 
-def test_a_service_without_hosts_is_said_to_have_none_by_both():
+def test_both_show_a_service_without_hosts():
     [gone] = [each for each in RECORDED if each["moment"].startswith("inventory is gone")]
     assert board(gone)["orders-0", "inventory", ""] == "empty"
     assert make_breakers(gone["envoys"])["orders-0", "inventory", ""] == "empty"
@@ -84,5 +84,5 @@ def test_a_breaker_is_open_when_every_host_is_ejected(hosts, ejected, expected):
 
 
 @pytest.mark.parametrize("name", ["", "inbound|50051||", "xds-grpc", "outbound|x||orders", "outbound|1||a|b"])
-def test_what_is_no_outbound_cluster_calls_nobody(name):
+def test_inbound_clusters_are_ignored(name):
     assert outbound(name) is None

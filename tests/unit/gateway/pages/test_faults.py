@@ -1,4 +1,4 @@
-"""Which faults are in force, and taking them out of force."""
+"""Listing the faults in force, and lifting them."""
 
 import httpx
 import pytest
@@ -33,7 +33,7 @@ spec:
 
 @pytest.fixture
 def mesh(tmp_path):
-    """A folder of written files, a folder of applied ones, and the faults in both."""
+    """Return the faults of a folder of files and a folder of applied resources."""
     written, applied = tmp_path / "istio", tmp_path / "applied"
     written.mkdir()
     applied.mkdir()
@@ -45,7 +45,7 @@ async def test_a_mesh_without_faults_shows_none(mesh):
     assert await mesh[2].active() == []
 
 
-async def test_an_applied_fault_is_shown_in_words(mesh):
+async def test_an_applied_fault_is_described(mesh):
     _, applied, faults = mesh
     (applied / "inventory.yaml").write_text(SLOW)
     [fault] = await faults.active()
@@ -55,7 +55,7 @@ async def test_an_applied_fault_is_shown_in_words(mesh):
     )  # fmt: skip
 
 
-async def test_lifting_takes_back_what_was_applied_and_leaves_the_written_files(mesh):
+async def test_lifting_reverts_applied_resources_and_keeps_files(mesh):
     written, applied, faults = mesh
     (applied / "inventory.yaml").write_text(SLOW)
     await faults.lift("inventory")
@@ -63,7 +63,7 @@ async def test_lifting_takes_back_what_was_applied_and_leaves_the_written_files(
     assert (written / "routes.yaml").read_text() == ROUTES
 
 
-async def test_an_applied_resource_without_a_fault_stands_in_for_a_written_one_with_one(mesh):
+async def test_an_applied_resource_without_a_fault_overrides_a_file_with_one(mesh):
     written, applied, faults = mesh
     (written / "slow.yaml").write_text(SLOW.replace("name: inventory,", "name: orders,"))
     assert len(await faults.active()) == 1
@@ -71,7 +71,7 @@ async def test_an_applied_resource_without_a_fault_stands_in_for_a_written_one_w
     assert await faults.active() == []
 
 
-async def test_a_fault_that_people_wrote_is_theirs_to_lift(mesh):
+async def test_a_fault_in_a_file_cannot_be_lifted(mesh):
     written, _, faults = mesh
     (written / "routes.yaml").write_text(SLOW)
     with pytest.raises(WrittenFault, match=r"routes\.yaml"):
@@ -79,23 +79,23 @@ async def test_a_fault_that_people_wrote_is_theirs_to_lift(mesh):
     assert (written / "routes.yaml").exists()
 
 
-async def test_lifting_what_has_no_fault_is_refused(mesh):
+async def test_lifting_a_resource_without_a_fault_is_rejected(mesh):
     with pytest.raises(NoSuchFault):
         await mesh[2].lift("inventory")
 
 
-async def test_a_file_that_cannot_be_read_makes_the_faults_unknown_not_none(mesh):
+async def test_an_unreadable_file_makes_the_faults_unknown(mesh):
     (mesh[0] / "broken.yaml").write_text("a: [")
     with pytest.raises(MeshUnknown, match=r"broken\.yaml"):
         await mesh[2].active()
 
 
-def test_a_fault_without_a_percentage_is_shown_to_do_nothing():
+def test_a_fault_without_a_percentage_is_shown_as_0_percent():
     assert describe({"abort": {"httpStatus": 503}}) == "abort 503, 0%"
 
 
 class Cluster:
-    """Kubernetes, as far as it is asked."""
+    """The part of Kubernetes' API that is used."""
 
     def __init__(self, tmp_path, service):
         self.service = service
@@ -119,12 +119,12 @@ def service(*routes):
 FAULTY = {"fault": {"abort": {"httpStatus": 503, "percentage": {"value": 5}}}, "route": []}
 
 
-async def test_on_a_cluster_every_virtual_service_is_looked_at(tmp_path):
+async def test_on_a_cluster_every_virtual_service_is_read(tmp_path):
     [fault] = await Cluster(tmp_path, service({"route": []}, FAULTY)).faults.active()
     assert (fault["name"], fault["route"], fault["text"]) == ("inventory", "http[1]", "abort 503, 5%")
 
 
-async def test_on_a_cluster_the_board_changes_nothing_and_says_how_a_fault_is_lifted(tmp_path):
+async def test_on_a_cluster_the_board_is_read_only_and_shows_the_kubectl_command(tmp_path):
     cluster = Cluster(tmp_path, service(FAULTY, {"route": []}, FAULTY))
     with pytest.raises(LiftedElsewhere, match="kubectl -n shop apply"):
         await cluster.faults.lift("inventory")
@@ -132,14 +132,14 @@ async def test_on_a_cluster_the_board_changes_nothing_and_says_how_a_fault_is_li
 
 
 @pytest.mark.parametrize("name", ["inventory", "nobody", "../../../secrets", "a?b=c", "%2e%2e"])
-async def test_on_a_cluster_a_name_from_outside_goes_into_no_address(tmp_path, name):
+async def test_on_a_cluster_names_are_escaped_in_urls(tmp_path, name):
     cluster = Cluster(tmp_path, service({"route": []}))
     with pytest.raises(NoSuchFault):
         await cluster.faults.lift(name)
     assert cluster.asked == ["GET"]
 
 
-async def test_a_cluster_that_says_nothing_makes_the_faults_unknown(tmp_path):
+async def test_an_unreachable_api_server_makes_the_faults_unknown(tmp_path):
     (tmp_path / "token").write_text("x")
     transport = httpx.MockTransport(lambda _: httpx.Response(403, json={}))
     client = httpx.AsyncClient(base_url="https://kubernetes", transport=transport)
@@ -147,24 +147,24 @@ async def test_a_cluster_that_says_nothing_makes_the_faults_unknown(tmp_path):
         await ClusterFaults(Kubernetes(client, tmp_path), "shop").active()
 
 
-async def test_a_fault_whose_host_another_virtual_service_has_is_said_to_do_nothing(mesh):
+async def test_a_fault_shadowed_by_another_virtual_service_is_shown_as_ineffective(mesh):
     _, applied, faults = mesh
     (applied / "mine.yaml").write_text(SLOW.replace("name: inventory, n", "name: zz-my-fault, n"))
     [fault] = await faults.active()
     assert (fault["name"], fault["behind"]) == ("zz-my-fault", "inventory")
-    # By another spelling of the host, too.
+    # Also with another spelling of the host.
     (applied / "mine.yaml").write_text(
         SLOW.replace("name: inventory, n", "name: zz-my-fault, n").replace("[inventory]", "[inventory.shop.svc]")
     )
     assert (await faults.active())[0]["behind"] == "inventory"
     (applied / "mine.yaml").write_text(SLOW)
     assert (await faults.active())[0]["behind"] == ""
-    # What comes first by name takes the host over.
+    # The first by name takes the host.
     (applied / "mine.yaml").write_text(SLOW.replace("name: inventory, n", "name: a-fault, n"))
     assert (await faults.active())[0]["behind"] == ""
 
 
-async def test_virtual_services_of_a_gateway_add_up(mesh):
+async def test_virtual_services_of_a_gateway_merge(mesh):
     written, _, faults = mesh
     edge = SLOW.replace("hosts: [inventory]", "hosts: ['*']\n  gateways: [edge]")
     (written / "edge.yaml").write_text(edge.replace("name: inventory, n", "name: edge, n"))

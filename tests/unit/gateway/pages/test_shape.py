@@ -1,4 +1,4 @@
-"""From Prometheus's series to the board."""
+"""The conversion of Prometheus series to the board."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def sample(value, **labels):
     return Sample({"cluster_name": INVENTORY, "service": "orders", "pod": "orders-0", **labels}, value)
 
 
-def test_calls_are_named_by_service_and_only_those_that_happened_are_shown():
+def test_only_services_with_calls_are_shown():
     quiet = sample(0, service="inventory", cluster_name="outbound|50051||orders.shop.svc.cluster.local")
     found = {"calls": [sample(40), quiet], "rate": [sample(2.5), quiet], "errors": [sample(0.5)]}
     assert shape.calls(found) == [{"from": "orders", "to": "inventory", "calls": 40, "rate": 2.5, "errors": 0.5}]
@@ -27,7 +27,7 @@ def test_subsets_of_a_service_count_together():
 @pytest.mark.parametrize(
     ("hosts", "ejected", "state"), [(2, 0, "closed"), (2, 1, "partly"), (2, 2, "open"), (0, 0, "empty")]
 )
-def test_a_breaker_is_open_when_nobody_is_left_to_call(hosts, ejected, state):
+def test_a_breaker_is_open_without_healthy_hosts(hosts, ejected, state):
     found = {"calls": [sample(9)], "hosts": [sample(hosts)], "ejected": [sample(ejected)]}
     [line] = shape.breakers(found)
     assert line["state"] == state
@@ -39,7 +39,7 @@ PLAIN = "outbound|50051||orders.shop.svc.cluster.local"
 
 
 @pytest.mark.parametrize("order", [(CALLS, PLAIN), (PLAIN, CALLS)])
-def test_a_subset_has_a_breaker_of_its_own_whichever_is_told_last(order):
+def test_each_subset_has_its_own_breaker(order):
     edge = {"service": "edge", "pod": "edge-0"}
     ejected = {CALLS: 2, PLAIN: 0}
     found = {
@@ -51,7 +51,7 @@ def test_a_subset_has_a_breaker_of_its_own_whichever_is_told_last(order):
     assert told == {"calls": ("open", 2, 2), "": ("closed", 0, 2)}
 
 
-def test_a_sidecar_that_was_just_started_is_shown_where_its_service_calls():
+def test_a_fresh_sidecar_is_shown_with_its_services_calls():
     found = {"calls": [sample(9)], "hosts": [sample(0), sample(0, pod="orders-1")]}
     assert [(line["pod"], line["state"]) for line in shape.breakers(found)] == [
         ("orders-0", "empty"),
@@ -59,7 +59,7 @@ def test_a_sidecar_that_was_just_started_is_shown_where_its_service_calls():
     ]
 
 
-def test_a_sidecar_that_has_only_found_nobody_to_call_is_shown():
+def test_a_sidecar_with_only_failed_calls_is_shown():
     [line] = shape.breakers({"calls": [sample(0)], "uncallable": [sample(3)], "hosts": [sample(0)]})
     assert line["state"] == "empty"
 
@@ -72,13 +72,13 @@ def points(*ups):
     return Series({"pod": "orders-0"}, tuple((100.0 + 5 * number, float(up)) for number, up in enumerate(ups)))
 
 
-def test_the_last_outage_is_from_the_first_miss_to_the_next_answer():
+def test_an_outage_lasts_from_the_first_failed_scrape_to_the_next_success():
     assert shape.outages([points(1, 0, 1, 1, 0, 0, 0, 1)]) == {
         "orders-0": {"since": 120.0, "until": 135.0, "seconds": 15.0}
     }
 
 
-def test_an_outage_that_lasts_has_no_end():
+def test_an_ongoing_outage_has_no_end():
     assert shape.outages([points(1, 1, 0, 0)]) == {"orders-0": {"since": 110.0, "until": None, "seconds": 5.0}}
 
 
@@ -86,7 +86,7 @@ def test_a_pod_that_was_always_there_has_no_outage():
     assert shape.outages([points(1, 1, 1)]) == {}
 
 
-def test_units_that_do_not_add_up_are_told_by_how_many():
+def test_units_that_do_not_add_up_are_shown_with_the_difference():
     units = {"on_hand": 10, "available": 4, "held": 2, "sold": 3}
     assert shape.product("products/mug", "Mug", units)["off"] == 1
 
@@ -95,7 +95,7 @@ def alert(name, severity, since, **labels):
     return Sample({"__name__": "ALERTS_FOR_STATE", "alertname": name, "severity": severity, **labels}, since)
 
 
-def test_alerts_are_told_by_how_bad_they_are_and_then_by_their_age():
+def test_alerts_are_sorted_by_severity_and_age():
     found = [
         alert("B", "ticket", 10.0),
         alert("A", "page", 30.0, service="orders", pod="orders-1"),
@@ -111,12 +111,12 @@ def test_alerts_are_told_by_how_bad_they_are_and_then_by_their_age():
     }
 
 
-def test_what_is_no_alert_is_not_told_as_one():
+def test_malformed_alerts_are_omitted():
     assert shape.alerts([Sample({}, 3.0)]) == []
 
 
 @pytest.mark.parametrize("name", ["inbound|50051||", "", "xds-grpc"])
-def test_what_is_no_outbound_cluster_has_no_service(name):
+def test_inbound_clusters_have_no_service(name):
     assert shape.service_of(name) is None
 
 
@@ -129,7 +129,7 @@ def test_a_pod_that_was_replaced_is_no_longer_shown():
     assert line == {"service": "orders", "pod": "orders-b", "up": 1.0, "restarts": 1.0, "outage": None}
 
 
-def test_a_gateway_has_only_a_proxy_to_be_up():
+def test_a_gateway_is_up_when_its_proxy_is():
     edge = Sample({"service": "edge", "pod": "edge-0"}, 0.0)
     [line] = shape.pods({"up": [], "proxy_up": [edge]}, {})
     assert line == {"service": "edge", "pod": "edge-0", "proxy_up": 0.0, "outage": None}

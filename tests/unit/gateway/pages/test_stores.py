@@ -1,4 +1,4 @@
-"""How the data stores are, on the board."""
+"""The state of the data stores on the board."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ from gateway.pages.stores import postgres, probe
 
 
 def found(**series):
-    """Series by name: the value of each member, postgres-0 first."""
+    """Return series by name: the value of each member, postgres-0 first."""
     every = {
         "up": (1, 1),
         "primary": (1, 0),
@@ -28,7 +28,7 @@ def found(**series):
     }
 
 
-def test_a_leader_and_a_copy_in_sync_are_well():
+def test_a_leader_and_a_synchronous_replica_are_healthy():
     told = postgres(found())
     assert told["state"] == "up"
     assert [(each["name"], each["role"], each["up"]) for each in told["members"]] == [
@@ -47,20 +47,20 @@ def test_a_leader_and_a_copy_in_sync_are_well():
         ({"agreed_s": (1, 60)}, "degraded", "cannot agree"),
     ],
 )
-def test_what_is_missing_is_said(series, state, word):
+def test_missing_members_are_named(series, state, word):
     told = postgres(found(**series))
     assert told["state"] == state
     assert word in told["text"]
 
 
-def test_a_member_that_was_the_leader_and_is_down_leads_no_more():
+def test_a_leader_that_is_down_is_not_the_leader():
     told = postgres(found(up=(0, 1)))
     assert [each["role"] for each in told["members"]] == ["down", "copy in sync"]
 
 
 @contextlib.asynccontextmanager
 async def answering(answer):
-    """Something at an address that answers everything in the same way, or never."""
+    """Serve one fixed response to every request, or none."""
 
     async def serve(reader, writer):
         asked = await reader.read(4096)
@@ -94,19 +94,19 @@ def kafka(asked):
         ("Kafka", b"abc", "down"),
     ],
 )
-async def test_a_store_is_up_when_it_answers_as_itself(name, answer, state):
+async def test_a_store_is_up_when_it_answers_its_protocol(name, answer, state):
     async with answering(answer) as address:
         assert (await probe(name, address))["state"] == state
 
 
-async def test_a_store_that_takes_connections_and_says_nothing_is_down(monkeypatch):
+async def test_a_store_that_accepts_and_never_answers_is_down(monkeypatch):
     monkeypatch.setattr(stores, "TIMEOUT_S", 0.1)
     async with answering(None) as address:
         told = await probe("Redis", address)
     assert (told["state"], told["text"]) == ("down", "no response within 0.1 s")
 
 
-async def test_a_store_that_is_not_there_is_down():
+async def test_a_store_that_refuses_connections_is_down():
     async with answering(b"") as address:
         pass
     assert (await probe("etcd", address))["state"] == "down"

@@ -1,4 +1,4 @@
-"""Which pods Prometheus is told to scrape on Kubernetes."""
+"""The scrape targets for Prometheus on Kubernetes."""
 
 import json
 
@@ -8,7 +8,7 @@ from gateway.pages.targets import groups, write
 
 
 def pod(name="orders-1", app="orders", ip="10.0.0.7", phase="Running", init=(), **containers):
-    """A pod with containers of one named port each."""
+    """Return a pod with containers of one named port each."""
     return {
         "metadata": {"name": name, "labels": {"app": app}},
         "spec": {
@@ -49,13 +49,13 @@ def test_a_pod_that_does_not_run_is_not_scraped(changes):
     assert groups([pod(metrics=9464, **changes)])["applications"] == []
 
 
-def test_a_pod_on_its_way_out_is_not_missed():
+def test_a_terminating_pod_is_not_scraped():
     leaving = pod(metrics=9464)
     leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     assert groups([leaving])["applications"] == []
 
 
-def test_files_are_replaced_only_by_other_targets(tmp_path):
+def test_target_files_are_written_only_when_changed(tmp_path):
     first, second = groups([pod(metrics=9464)]), groups([])
     write(tmp_path, first)
     before = (tmp_path / "applications.json").stat().st_ino

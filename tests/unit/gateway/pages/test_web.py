@@ -1,4 +1,4 @@
-"""What the pages' server answers."""
+"""The responses of the pages' server."""
 
 import asyncio
 import re
@@ -24,7 +24,7 @@ CHECKOUT = Path(__file__).resolve().parents[4]
 
 
 class Mesh:
-    """Inventory and the faults, as a test wants them."""
+    """Inventory and the faults, as set by the test."""
 
     def __init__(self):
         self.lifted = []
@@ -59,7 +59,7 @@ def asked():
 
 @pytest.fixture
 def prometheus(asked):
-    """A Prometheus that knows one number for everything, or nothing while it is away."""
+    """Serve a Prometheus with one value for every query, or none while it is down."""
 
     def answer(request):
         asked.append(request.url.path)
@@ -119,7 +119,7 @@ OPERATOR = {"x-operator": "true"}
 
 
 @pytest.mark.parametrize(("path", "body"), [("/", "shop"), ("/ops", "board"), ("/ops/", "board"), ("/docs", "api")])
-async def test_pages_come_with_a_policy_that_allows_nothing_from_elsewhere(client, path, body):
+async def test_pages_have_a_content_security_policy_for_their_own_origin_only(client, path, body):
     answer = await client().get(path)
     assert (answer.status_code, answer.text) == (200, f"<!doctype html>{body}")
     policy = answer.headers["content-security-policy"]
@@ -129,25 +129,25 @@ async def test_pages_come_with_a_policy_that_allows_nothing_from_elsewhere(clien
     assert answer.headers["cache-control"] == "no-cache"
 
 
-async def test_a_file_whose_name_is_its_contents_is_kept_for_ever(client):
+async def test_content_hashed_files_are_immutable_in_caches(client):
     answer = await client().get("/assets/index-abc.js")
     assert "immutable" in answer.headers["cache-control"]
     assert answer.headers["content-type"].startswith("text/javascript")
 
 
-async def test_a_page_that_the_visitor_has_is_not_sent_again(client):
+async def test_an_unchanged_page_is_304(client):
     first = await client().get("/")
     again = await client().get("/", headers={"if-none-match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
 
 
 @pytest.mark.parametrize("path", ["/.built-from", "/assets/../.built-from", "/nothing", "/index.html"])
-async def test_what_is_no_page_is_not_served(client, path):
+async def test_unknown_paths_are_404(client, path):
     answer = await client().get(path)
     assert (answer.status_code, answer.json()["details"][0]["reason"]) == (404, "UNKNOWN_PATH")
 
 
-async def test_a_browser_where_nothing_is_gets_a_page(client):
+async def test_a_browser_gets_the_404_as_a_page(client):
     answer = await client().get("/nothing", headers={"accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
     assert (answer.status_code, answer.text) == (404, "<!doctype html>nothing here")
     assert answer.headers["content-type"].startswith("text/html")
@@ -155,17 +155,17 @@ async def test_a_browser_where_nothing_is_gets_a_page(client):
 
 
 @pytest.mark.parametrize("path", ["/", "/ops", "/docs", "/openapi.json", "/healthz"])
-async def test_who_asks_whether_a_page_is_there_is_told(client, path):
+async def test_head_is_answered_like_get(client, path):
     assert (await client().head(path)).status_code == 200
 
 
-async def test_another_method_is_refused_as_everywhere_else(client):
+async def test_other_methods_are_405_with_the_usual_error(client):
     answer = await client().put("/")
     assert (answer.status_code, answer.json()["details"][0]["reason"]) == (405, "UNSUPPORTED_METHOD")
     assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
 
 
-async def test_pages_are_told_where_customers_sign_in_and_may_call_that_issuer(client):
+async def test_pages_know_their_issuer_and_the_policy_allows_it(client):
     issuer = Issuer("https://issuer.example.com/realm", "shop-pages", "openid", "")
     answer = await client(issuer=issuer).get("/sign-in.json")
     assert answer.json() == {
@@ -178,17 +178,17 @@ async def test_pages_are_told_where_customers_sign_in_and_may_call_that_issuer(c
     assert "connect-src 'self' https://issuer.example.com;" in page.headers["content-security-policy"]
 
 
-async def test_an_issuer_at_the_edge_opens_no_other_host(client):
+async def test_an_issuer_at_the_edge_adds_no_host_to_the_policy(client):
     issuer = Issuer("http://issuer.internal:8080", "shop-pages", "openid", "/issuer/.well-known/openid-configuration")
     page = await client(issuer=issuer).get("/")
     assert "connect-src 'self';" in page.headers["content-security-policy"]
 
 
-async def test_without_an_issuer_pages_are_told_of_none(client):
+async def test_without_an_issuer_the_configuration_names_none(client):
     assert (await client().get("/sign-in.json")).json() == {}
 
 
-async def test_the_last_catalogue_is_there_while_inventory_is_away(client, catalogue, mesh, clock):
+async def test_the_last_catalogue_is_served_while_inventory_is_down(client, catalogue, mesh, clock):
     await catalogue.look()
     mesh.away = True
     clock.now += 600
@@ -199,14 +199,14 @@ async def test_the_last_catalogue_is_there_while_inventory_is_away(client, catal
     assert told["products"][0]["stock"] == {"onHand": "10", "available": "7", "held": "1", "sold": "2"}
 
 
-async def test_a_catalogue_that_was_never_told_is_not_made_up(client, catalogue, mesh):
+async def test_without_a_cached_catalogue_the_error_is_returned(client, catalogue, mesh):
     mesh.away = True
     await catalogue.look()
     answer = await client().get("/catalogue.json")
     assert (answer.status_code, answer.json()["details"][0]["reason"]) == (503, "NO_CATALOGUE")
 
 
-async def test_a_catalogue_larger_than_what_is_kept_is_not_kept(catalogue, mesh, monkeypatch):
+async def test_a_catalogue_above_the_cache_limit_is_not_cached(catalogue, mesh, monkeypatch):
     await catalogue.look()
     kept = catalogue.last()
     monkeypatch.setattr(catalogues, "MAX_BYTES", 3)
@@ -214,13 +214,13 @@ async def test_a_catalogue_larger_than_what_is_kept_is_not_kept(catalogue, mesh,
     assert catalogue.last() == kept
 
 
-async def test_the_apis_description_is_served(client):
+async def test_the_openapi_document_is_served(client):
     answer = await client().get("/openapi.json")
     assert answer.headers["content-type"] == "application/json"
     assert answer.json() == {"openapi": "3.1.0"}
 
 
-def test_a_folder_without_pages_is_an_error_that_says_what_to_do(tmp_path):
+def test_a_folder_without_pages_is_an_error_with_the_command_to_run(tmp_path):
     with pytest.raises(files.NoPages, match=r"gateway\.pages\.build"):
         files.load(tmp_path, tmp_path / "openapi.json")
 
@@ -239,13 +239,13 @@ async def test_a_fault_is_lifted_by_name(client, mesh):
     assert (unknown.status_code, unknown.json()["details"][0]["reason"]) == (404, "NO_SUCH_FAULT")
 
 
-async def test_another_sites_page_lifts_nothing(client, mesh):
+async def test_cross_site_requests_lift_nothing(client, mesh):
     headers = {**OPERATOR, "sec-fetch-site": "cross-site"}
     assert (await client().post("/ops/api/faults/inventory:lift", headers=headers)).status_code == 403
     assert mesh.lifted == []
 
 
-async def test_however_many_look_the_board_is_gathered_once_a_second(board, clock, asked):
+async def test_concurrent_viewers_share_one_query_a_second(board, clock, asked):
     await asyncio.gather(*(board.read() for _ in range(20)))
     once = len(asked)
     clock.now += 0.5
@@ -256,7 +256,7 @@ async def test_however_many_look_the_board_is_gathered_once_a_second(board, cloc
     assert len(asked) == 2 * once
 
 
-async def test_a_part_that_cannot_be_had_is_unknown_and_the_others_are_there(board, mesh):
+async def test_a_failed_part_is_unknown_and_the_others_are_shown(board, mesh):
     mesh.away = True
     read = await board.read()
     assert read["stock"] is None
@@ -264,7 +264,7 @@ async def test_a_part_that_cannot_be_had_is_unknown_and_the_others_are_there(boa
     assert read["numbers"]["outbox_waiting"] == 3
 
 
-async def test_without_prometheus_its_parts_are_unknown_and_nothing_is_made_up(mesh, clock):
+async def test_without_prometheus_its_parts_are_unknown(mesh, clock):
     transport = httpx.MockTransport(lambda _: httpx.Response(502))
     away = Prometheus(httpx.AsyncClient(base_url="http://prometheus", transport=transport))
     read = await Board(away, mesh, mesh, Stores(away, {}), clock).read()
@@ -286,12 +286,12 @@ async def test_alerts_that_fire_are_on_the_board(mesh, clock):
     ]
 
 
-async def test_the_board_asks_prometheus_a_few_things_at_a_time(board, asked):
+async def test_queries_to_prometheus_are_limited(board, asked):
     await board.read()
     assert len(asked) <= 10
 
 
-async def test_a_part_that_takes_too_long_does_not_take_the_others_with_it(board, mesh, clock, monkeypatch):
+async def test_a_slow_part_does_not_delay_the_others(board, mesh, clock, monkeypatch):
     monkeypatch.setattr(boards, "PART_S", 2.0)
 
     answers, begun = asyncio.Event(), []
@@ -305,14 +305,14 @@ async def test_a_part_that_takes_too_long_does_not_take_the_others_with_it(board
     read = await board.read()
     assert read["problems"] == {"stock": "no response within 2 s"}
     assert read["numbers"]["outbox_waiting"] == 3
-    # It goes on by itself, neither cut off nor begun a second time.
+    # The query continues: it is neither cancelled nor started a second time.
     clock.now += 2
     answers.set()
     assert (await board.read())["stock"] == []
     assert len(begun) == 1
 
 
-async def test_runbooks_are_for_operators_and_named_as_the_alerts(client):
+async def test_runbooks_are_for_operators_and_named_after_alerts(client):
     assert (await client().get("/ops/api/help")).status_code == 403
     told = (await client().get("/ops/api/help", headers=OPERATOR)).json()
     assert told["runbooks"]["ServiceDown"].startswith("- **Means**")
@@ -320,7 +320,7 @@ async def test_runbooks_are_for_operators_and_named_as_the_alerts(client):
     assert told["figures"]["orders_pending"] == queries.NUMBERS["orders_pending"]
 
 
-async def test_a_number_that_prometheus_does_not_have_is_not_zero(mesh, clock):
+async def test_a_missing_value_is_not_zero(mesh, clock):
     transport = httpx.MockTransport(lambda _: httpx.Response(200, json={"data": {"result": []}}))
     empty = Prometheus(httpx.AsyncClient(base_url="http://prometheus", transport=transport))
     assert (await Board(empty, mesh, mesh, Stores(empty, {}), clock).read())["numbers"]["dead_letters"] is None

@@ -1,6 +1,6 @@
 # ruff: noqa: E501  # a resource is easier to read on one line
 """
-What `istioctl analyze` would warn of, by its codes.
+Findings of `istioctl analyze`, by their codes.
 """
 
 import pytest
@@ -48,15 +48,15 @@ def route(destination: str, more: str = "") -> str:
         (resource("AuthorizationPolicy", "{rules: [{from: [{source: {namespaces: [none]}}]}]}"), "IST0101", 'Referenced namespace not found: "none"'),
     ],
 )  # fmt: skip
-def test_reference_to_nothing_is_told_by_istios_code(text: str, code: str, words: str) -> None:
+def test_dangling_reference_is_reported_with_istios_code(text: str, code: str, words: str) -> None:
     assert any(code == each and words in message for each, message in found(text)), found(text)
 
 
-def test_references_that_hold_are_not_told() -> None:
+def test_valid_references_are_not_reported() -> None:
     assert found(RULE + route("{host: inventory, subset: v1}")) == []
 
 
-def test_two_virtual_services_for_one_host_are_told() -> None:
+def test_two_virtual_services_for_one_host_are_reported() -> None:
     one = resource(
         "VirtualService", "{hosts: [inventory], http: [{route: [{destination: {host: inventory}}]}]}", name="a"
     )
@@ -64,7 +64,7 @@ def test_two_virtual_services_for_one_host_are_told() -> None:
     assert [code for code, _ in found(one + other)] == ["IST0109", "IST0109"]
 
 
-def test_change_is_told_what_it_brings_to_others() -> None:
+def test_change_reports_new_findings_in_other_resources() -> None:
     before = Mesh(REGISTRY, read(RULE + route("{host: inventory, subset: v1}")))
     after = Mesh(REGISTRY, read(route("{host: inventory, subset: v1}")))
     [finding] = brought(before, after, [])

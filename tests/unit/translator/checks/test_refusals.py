@@ -1,6 +1,6 @@
 # ruff: noqa: E501  # a resource is easier to read on one line
 """
-What is wrong is refused, with file, resource and path.
+Invalid resources are rejected with file, resource and path.
 """
 
 import pytest
@@ -128,7 +128,7 @@ def test_mistake_in_any_kind_is_named_by_its_path(text: str, path: str) -> None:
     assert any(f"shop/r: {path}: " in problem for problem in found), found
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_mistakes_are_reported_at_once() -> None:
     assert len(problems(virtual_service(f"{{{ROUTE}, timeout: x}}, {{{ROUTE}, timeout: y}}"))) == 2
 
 
@@ -139,19 +139,19 @@ POLICY = "{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata
     "path", ["/{**}/foo/{*}", "/foo{*}", "/{*}/foo/{bar}", "/{*}/foo/*", "/a{", "/{**}/x/{**}", "/{*}/a b", "/{*}//x"]
 )
 @pytest.mark.parametrize("field", ["paths", "notPaths"])
-def test_template_of_a_path_that_envoy_cannot_read_is_refused(field: str, path: str) -> None:
+def test_path_template_that_envoy_rejects_is_rejected(field: str, path: str) -> None:
     policy = f"{POLICY}{{rules: [{{to: [{{operation: {{{field}: ['{path}']}}}}]}}]}}}}"
     [problem] = problems(policy)
     assert f"spec.rules[0].to[0].operation.{field}[0]" in problem
 
 
 @pytest.mark.parametrize("path", ["/{*}", "/{**}", "/a/{*}/b/{**}", "/{*}/{*}/", "/a*", "*/b", "/plain", "/{*}/a.b~c"])
-def test_template_of_a_path_that_istio_takes_is_taken(path: str) -> None:
+def test_path_template_that_istio_accepts_is_accepted(path: str) -> None:
     assert read(f"{POLICY}{{rules: [{{to: [{{operation: {{paths: ['{path}']}}}}]}}]}}}}")
 
 
 @pytest.mark.parametrize("number", [2**31, 2**40, -(2**31) - 1])
-def test_number_that_its_field_cannot_hold_is_named_by_its_path(number: int) -> None:
+def test_number_out_of_range_is_named_by_its_path(number: int) -> None:
     [problem] = problems(virtual_service(f"{{{ROUTE}, retries: {{attempts: {number}}}}}"))
     assert "spec.http[0].retries.attempts" in problem
     assert str(number) in problem

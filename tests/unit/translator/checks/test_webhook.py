@@ -1,6 +1,6 @@
 # ruff: noqa: E501  # a resource is easier to read on one line
 """
-What Istio's webhook refuses is refused, and what it takes is taken (the right values are those of pkg/config/validation).
+What Istio's webhook rejects is rejected, and what it accepts is accepted (expected values from pkg/config/validation).
 """
 
 import json
@@ -89,7 +89,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("text", "path"), REFUSED)
-def test_what_istio_refuses_is_named_by_its_path(text: str, path: str) -> None:
+def test_what_istio_rejects_is_rejected_with_its_path(text: str, path: str) -> None:
     found = problems(text)
     assert any(f" shop/r: {path}: " in problem for problem in found), found
 
@@ -115,7 +115,7 @@ TAKEN = [
 
 
 @pytest.mark.parametrize("text", TAKEN)
-def test_what_istio_takes_is_taken(text: str) -> None:
+def test_what_istio_accepts_is_accepted(text: str) -> None:
     assert read(text)
 
 
@@ -128,6 +128,6 @@ def test_what_istio_takes_is_taken(text: str) -> None:
         (routes(f"{ROUTE}, timeout: soon"), "is no duration"),
     ],
 )
-def test_refusal_says_why(text: str, words: str) -> None:
+def test_rejection_has_a_message(text: str, words: str) -> None:
     with pytest.raises(InvalidMesh, match=words):
         read(text)

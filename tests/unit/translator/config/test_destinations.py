@@ -1,6 +1,6 @@
 # ruff: noqa: E501  # a resource is easier to read on one line
 """
-What DestinationRules make of clusters.
+The translation of DestinationRules to clusters.
 """
 
 from typing import Any
@@ -39,7 +39,7 @@ def http_options(made: Any) -> Any:
     return options
 
 
-def test_without_a_rule_nothing_is_limited_and_nobody_is_ejected() -> None:
+def test_without_a_rule_there_is_no_limit_and_no_outlier_detection() -> None:
     made = cluster()
     [thresholds] = made.circuit_breakers.thresholds
     limits = {
@@ -60,7 +60,7 @@ def test_port_named_grpc_is_called_with_http2() -> None:
     assert http_options(pages).explicit_http_config.HasField("http_protocol_options")
 
 
-def test_every_limit_of_a_connection_pool_counts() -> None:
+def test_every_connection_pool_field_is_translated() -> None:
     made = cluster(
         rule("""
     connectionPool:
@@ -106,14 +106,14 @@ def test_outlier_detection_ejects_all_after_three_errors_and_never_panics() -> N
     assert made.common_lb_config.healthy_panic_threshold.value == 0
 
 
-def test_absent_counts_leave_envoys_own() -> None:
+def test_absent_fields_keep_envoys_defaults() -> None:
     found = cluster(rule("{outlierDetection: {interval: 1s}}")).outlier_detection
     assert not found.HasField("consecutive_5xx")
     assert not found.HasField("enforcing_consecutive_5xx")
     assert not found.HasField("max_ejection_percent")
 
 
-def test_local_errors_count_apart_when_split() -> None:
+def test_local_origin_errors_are_counted_separately_when_split() -> None:
     found = cluster(
         rule("{outlierDetection: {splitExternalLocalOriginErrors: true, consecutiveLocalOriginFailures: 4}}")
     ).outlier_detection
@@ -176,7 +176,7 @@ def test_subset_policy_replaces_blocks_and_port_policy_inherits_nothing() -> Non
     assert subset.outlier_detection.consecutive_5xx.value == 7
 
 
-def test_sidecars_talk_mutual_tls_by_themselves_and_plain_text_to_others() -> None:
+def test_sidecars_use_mutual_tls_automatically_and_plain_text_to_other_hosts() -> None:
     made = cluster()
     assert [match.name for match in made.transport_socket_matches] == ["tlsMode-istio", "tlsMode-disabled"]
     [assignment] = [a for a in mesh()["orders-0"].endpoints if a.cluster_name == INVENTORY]
@@ -184,7 +184,7 @@ def test_sidecars_talk_mutual_tls_by_themselves_and_plain_text_to_others() -> No
     assert metadata["tlsMode"] == "istio"
 
 
-def test_mutual_tls_names_the_service_and_checks_its_identities() -> None:
+def test_mutual_tls_sets_sni_and_verifies_subject_alt_names() -> None:
     context = tls_pb2.UpstreamTlsContext()
     cluster(rule("{tls: {mode: ISTIO_MUTUAL}}")).transport_socket.typed_config.Unpack(context)
     assert context.sni == "outbound_.50051_._.inventory.shop.svc.cluster.local"
@@ -201,7 +201,7 @@ def test_tls_can_be_turned_off() -> None:
     assert not made.transport_socket_matches
 
 
-def test_tls_to_the_outside_uses_the_rules_files() -> None:
+def test_tls_origination_uses_the_rules_certificates() -> None:
     text = """
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
@@ -245,7 +245,7 @@ def test_exact_host_comes_before_a_wildcard() -> None:
     assert cluster(wide).circuit_breakers.thresholds[0].max_connections.value == 1
 
 
-def test_server_side_takes_over_the_connection_pool_only() -> None:
+def test_inbound_clusters_use_the_connection_pool_only() -> None:
     text = rule("{connectionPool: {tcp: {maxConnections: 5}}, outlierDetection: {consecutive5xxErrors: 3}}")
     made = cluster(text, name="inbound|50051||", workload="inventory-0")
     assert made.circuit_breakers.thresholds[0].max_connections.value == 5
@@ -254,7 +254,7 @@ def test_server_side_takes_over_the_connection_pool_only() -> None:
     assert (socket.address, socket.port_value) == ("127.30.2.1", 50061)
 
 
-def test_egress_of_a_sidecar_resource_limits_what_is_seen() -> None:
+def test_sidecar_egress_limits_visible_services() -> None:
     text = """
 apiVersion: networking.istio.io/v1
 kind: Sidecar

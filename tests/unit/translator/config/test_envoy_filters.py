@@ -1,6 +1,6 @@
 # ruff: noqa: E501  # a resource is easier to read on one line
 """
-EnvoyFilters change what was generated, in Envoy's own words.
+EnvoyFilters patch the generated configuration.
 """
 
 from typing import Any
@@ -67,24 +67,24 @@ def filters(text: str, **where: str) -> list[str]:
         ("INSERT_BEFORE", "envoy.filters.http.cors", 2),
     ],
 )
-def test_http_filter_goes_where_it_is_told(operation: str, before: str, place: int) -> None:
+def test_http_filter_is_inserted_at_the_given_position(operation: str, before: str, place: int) -> None:
     names = filters(envoy_filter(http_filter(operation, before=before)))
     assert names.index("envoy.filters.http.lua.a") == place
     assert names[-1] == ROUTER
 
 
-def test_filter_for_another_direction_changes_nothing() -> None:
+def test_filter_for_another_context_changes_nothing() -> None:
     text = envoy_filter(http_filter("INSERT_BEFORE", context="GATEWAY"))
     assert filters(text) == filters("")
     inbound = {"workload": "orders-0", "listener": "virtualInbound_50051"}
     assert filters(envoy_filter(http_filter("INSERT_BEFORE")), **inbound) == filters("", **inbound)
 
 
-def test_place_that_is_not_there_changes_nothing() -> None:
+def test_match_that_finds_nothing_changes_nothing() -> None:
     assert filters(envoy_filter(http_filter("INSERT_BEFORE", before="envoy.filters.http.none"))) == filters("")
 
 
-def test_filter_after_the_router_is_refused_by_name() -> None:
+def test_filter_after_the_router_is_rejected_by_name() -> None:
     [problem] = problems(envoy_filter(http_filter("INSERT_AFTER")).replace("---", ""))
     assert problem.startswith("test.yaml: EnvoyFilter shop/patch: spec.configPatches[0]: the last HTTP filter must be")
 
@@ -96,7 +96,7 @@ def test_filters_are_removed_and_replaced() -> None:
     assert names[2] == "envoy.filters.http.lua.a"
 
 
-def test_root_namespace_then_priority_decide_the_order() -> None:
+def test_filters_apply_by_root_namespace_then_priority() -> None:
     root = envoy_filter(http_filter("INSERT_FIRST", name="root"), namespace="istio-system", name="r")
     late = envoy_filter(http_filter("INSERT_FIRST", name="late"), name="a", more="  priority: 5")
     early = envoy_filter(http_filter("INSERT_FIRST", name="early"), name="z", more="  priority: -5")
@@ -128,7 +128,7 @@ def test_connection_manager_is_merged() -> None:
     assert manager(text, listener="0.0.0.0_80").stream_idle_timeout.seconds == 0
 
 
-def test_gateways_port_is_the_gateways_not_the_one_bound_here() -> None:
+def test_a_gateways_port_in_a_match_is_the_gateways_port() -> None:
     text = """
 apiVersion: networking.istio.io/v1
 kind: Gateway
@@ -166,7 +166,7 @@ def timeouts(text: str, workload: str) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("context", ["", "context: SIDECAR_INBOUND, "])
-def test_a_services_name_means_the_inbound_clusters_of_its_workloads_too(context: str) -> None:
+def test_a_service_match_includes_inbound_clusters(context: str) -> None:
     text = envoy_filter(f"""
   - applyTo: CLUSTER
     match: {{{context}cluster: {{service: orders.shop.svc.cluster.local}}}}
@@ -178,7 +178,7 @@ def test_a_services_name_means_the_inbound_clusters_of_its_workloads_too(context
     assert timeouts(text, "inventory-0")["inbound|50051||"] == 10
 
 
-def test_inbound_cluster_that_is_removed_or_named_by_another_service_or_port() -> None:
+def test_inbound_cluster_matches_need_service_and_port() -> None:
     text = envoy_filter("""
   - applyTo: CLUSTER
     match: {context: SIDECAR_INBOUND, cluster: {service: inventory.shop.svc.cluster.local}}

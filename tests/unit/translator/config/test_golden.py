@@ -1,5 +1,5 @@
 """
-The golden output, and what must hold of it whatever Envoy says.
+The golden files, and Envoy's validation rules on them.
 """
 
 import os
@@ -18,21 +18,21 @@ SAMPLE = (HERE / "golden" / "resources.yaml").read_text()
 
 
 def whole(configuration: Configuration) -> str:
-    """Everything that one Envoy is given, as text."""
+    """Return the whole configuration of one Envoy as text."""
     parts = ("bootstrap", "listeners", "routes", "clusters", "endpoints", "secrets")
     found = {part: getattr(configuration, part) for part in parts}
     return to_json({k: [as_dict(m) for m in v] if isinstance(v, tuple) else as_dict(v) for k, v in found.items()})
 
 
-def test_nothing_in_the_sample_breaks_envoys_own_constraints() -> None:
+def test_the_sample_passes_envoys_validation_rules() -> None:
     for configuration in mesh(SAMPLE).values():
         for part in (configuration.listeners, configuration.routes, configuration.clusters, configuration.endpoints):
             assert [mistake for message in part for mistake in constraints.mistakes(message)] == []
 
 
 @pytest.mark.parametrize("workload", ["orders-0", "edge-0"])
-def test_output_is_what_it_was(workload: str) -> None:
-    """Change the golden file on purpose: UPDATE_GOLDEN=1 writes it anew."""
+def test_output_matches_the_golden_files(workload: str) -> None:
+    """Compare with the golden file; UPDATE_GOLDEN=1 rewrites it."""
     golden = HERE / "golden" / f"{workload}.json"
     found = whole(mesh(SAMPLE)[workload])
     if os.environ.get("UPDATE_GOLDEN"):
@@ -40,7 +40,7 @@ def test_output_is_what_it_was(workload: str) -> None:
     assert found == golden.read_text()
 
 
-def test_same_input_gives_the_same_bytes_in_any_order() -> None:
+def test_output_does_not_depend_on_the_order_of_input() -> None:
     documents = list(yaml.safe_load_all(SAMPLE))
     shuffled = yaml.safe_dump_all(reversed(documents))
     for name, configuration in mesh(SAMPLE).items():

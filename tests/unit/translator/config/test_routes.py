@@ -1,6 +1,6 @@
 # ruff: noqa: E501  # a resource is easier to read on one line
 """
-Where calls go: VirtualServices of sidecars and of gateways.
+The translation of VirtualServices to routes, for sidecars and gateways.
 """
 
 import textwrap
@@ -37,22 +37,22 @@ def test_service_without_rules_is_called_with_istios_default_retries() -> None:
 
 
 @pytest.mark.parametrize("host", ["inventory", "inventory.shop", "inventory.shop.svc", INVENTORY, f"{INVENTORY}:50051"])
-def test_service_is_known_by_every_name_kubernetes_gives_it(host: str) -> None:
+def test_service_is_routed_by_every_kubernetes_dns_name(host: str) -> None:
     assert simulation.outbound(mesh()["orders-0"], 50051, Call(host)).cluster == f"outbound|50051||{INVENTORY}"
 
 
-def test_short_name_means_nothing_in_another_namespace() -> None:
+def test_short_name_resolves_in_its_own_namespace_only() -> None:
     assert simulation.outbound(mesh()["pages-0"], 50051, Call("inventory")).status == 502
     assert (
         simulation.outbound(mesh()["pages-0"], 50051, Call("inventory.shop")).cluster == f"outbound|50051||{INVENTORY}"
     )
 
 
-def test_unknown_host_is_refused() -> None:
+def test_unknown_host_is_rejected() -> None:
     assert simulation.outbound(mesh()["orders-0"], 50051, Call("nobody.example")).status == 502
 
 
-def test_first_match_counts_and_methods_have_their_own_timeouts() -> None:
+def test_first_match_wins_and_methods_have_their_own_timeouts() -> None:
     made = mesh(
         virtual_service(
             """
@@ -115,7 +115,7 @@ def test_match_decides_by_every_part_of_a_request(
     assert outcome.cluster == f"outbound|50051||{ORDERS if hit else INVENTORY}"
 
 
-def test_source_labels_choose_who_a_route_is_for() -> None:
+def test_source_labels_select_the_clients_of_a_route() -> None:
     made = mesh(
         virtual_service(
             """
@@ -164,7 +164,7 @@ def test_no_attempts_means_no_retries_and_an_absent_block_the_default() -> None:
     assert simulation.outbound(absent, 50051, Call(INVENTORY)).retries.num_retries.value == 2
 
 
-def test_every_field_of_retries_counts() -> None:
+def test_every_retry_field_is_translated() -> None:
     made = mesh(
         virtual_service(
             """
@@ -228,7 +228,7 @@ def test_headers_are_set_before_they_are_added_and_sorted() -> None:
     assert [option.header.key for option in route.response_headers_to_add] == ["x-d"]
 
 
-def test_mirror_copies_a_share_and_none_at_zero() -> None:
+def test_mirror_percentage_is_translated_and_zero_mirrors_nothing() -> None:
     block = (
         "- {{route: [{{destination: {{host: inventory}}}}], mirror: {{host: orders}}, mirrorPercentage: {{value: {}}}}}"
     )
@@ -255,7 +255,7 @@ def test_fault_without_a_percentage_never_happens_as_in_istio() -> None:
     assert (fault.delay.fixed_delay.seconds, fault.delay.percentage.numerator) == (5, 5000)
 
 
-def test_oldest_virtual_service_speaks_for_a_host_among_sidecars() -> None:
+def test_oldest_virtual_service_wins_for_a_host_in_sidecars() -> None:
     text = virtual_service("- {route: [{destination: {host: inventory}}], timeout: 1s}", name="b")
     other = virtual_service("- {route: [{destination: {host: inventory}}], timeout: 2s}", name="a")
     newer = other.replace("name: a,", "name: a, creationTimestamp: '2026-02-01T00:00:00Z',")
@@ -264,7 +264,7 @@ def test_oldest_virtual_service_speaks_for_a_host_among_sidecars() -> None:
     assert simulation.outbound(made, 50051, Call(INVENTORY)).route.route.timeout.seconds == 1
 
 
-def test_virtual_service_for_other_namespaces_only_is_not_seen() -> None:
+def test_virtual_service_exported_elsewhere_is_not_visible() -> None:
     made = mesh(virtual_service("- {route: [{destination: {host: inventory}}], timeout: 1s}", more="exportTo: [web]\n"))
     assert simulation.outbound(made["orders-0"], 50051, Call(INVENTORY)).route.route.timeout.seconds == 0
     assert simulation.outbound(made["pages-0"], 50051, Call(INVENTORY)).route.route.timeout.seconds == 1
@@ -301,7 +301,7 @@ def test_virtual_services_of_a_gateway_merge_and_catch_alls_go_last() -> None:
     assert simulation.outbound(made, 8080, Call("shop.example", "/x")).cluster == f"outbound|50051||{ORDERS}"
 
 
-def test_gateway_listens_where_the_registry_says() -> None:
+def test_gateway_listens_on_the_registrys_address() -> None:
     [listener] = mesh(GATEWAY)["edge-0"].listeners
     assert (listener.address.socket_address.address, listener.address.socket_address.port_value) == (
         "127.30.0.1",
@@ -313,12 +313,12 @@ def test_gateway_without_routes_answers_404() -> None:
     assert simulation.outbound(mesh(GATEWAY)["edge-0"], 8080, Call("shop.example")).status == 404
 
 
-def test_route_for_a_gateway_is_not_seen_by_sidecars() -> None:
+def test_gateway_route_is_not_visible_to_sidecars() -> None:
     text = virtual_service("- {route: [{destination: {host: inventory}}], timeout: 1s}", more="gateways: [edge]\n")
     made = mesh(text + GATEWAY)["orders-0"]
     assert simulation.outbound(made, 50051, Call(INVENTORY)).route.route.timeout.seconds == 0
 
 
-def test_endpoint_that_is_not_ready_is_taken_out() -> None:
+def test_unready_endpoint_is_removed() -> None:
     made = mesh(not_ready=frozenset({"inventory-0"}))["orders-0"]
     assert simulation.endpoints(made, f"outbound|50051||{INVENTORY}") == ["127.30.2.2:50051"]

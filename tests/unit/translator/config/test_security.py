@@ -1,6 +1,6 @@
 # ruff: noqa: E501  # a resource is easier to read on one line
 """
-Who may call what: PeerAuthentication, AuthorizationPolicy and RequestAuthentication.
+Access control: PeerAuthentication, AuthorizationPolicy and RequestAuthentication.
 """
 
 import json
@@ -53,17 +53,17 @@ PLAIN = Call("inventory.shop.svc.cluster.local", HOLD)
 @pytest.mark.parametrize(
     ("mode", "plain", "encrypted"), [("STRICT", False, True), ("PERMISSIVE", True, True), ("DISABLE", True, False)]
 )
-def test_mode_decides_between_plain_text_and_mutual_tls(mode: str, plain: bool, encrypted: bool) -> None:
+def test_mtls_mode_decides_between_plain_text_and_mutual_tls(mode: str, plain: bool, encrypted: bool) -> None:
     assert (arrive(peer(mode), PLAIN) != CLOSED) == plain
     assert (arrive(peer(mode), mutual()) != CLOSED) == encrypted
 
 
-def test_without_a_policy_both_are_taken() -> None:
+def test_without_a_policy_the_mode_is_permissive() -> None:
     assert arrive("", PLAIN) != CLOSED
     assert arrive("", mutual()) != CLOSED
 
 
-def test_workload_comes_before_namespace_and_namespace_before_root() -> None:
+def test_workload_policy_overrides_namespace_and_namespace_overrides_root() -> None:
     root, namespace = peer("DISABLE", namespace="istio-system", name="a"), peer("STRICT", name="b")
     own = peer("PERMISSIVE", name="c", more="  selector: {matchLabels: {version: v2}}")
     assert arrive(root, mutual()) == CLOSED
@@ -73,13 +73,13 @@ def test_workload_comes_before_namespace_and_namespace_before_root() -> None:
     assert arrive(both, PLAIN, workload="inventory-1") != CLOSED
 
 
-def test_port_can_have_a_mode_of_its_own() -> None:
+def test_port_level_mode_overrides_the_workload() -> None:
     text = peer("STRICT", more="  selector: {matchLabels: {app: inventory}}\n  portLevelMtls: {50051: {mode: DISABLE}}")
     assert arrive(text, PLAIN) != CLOSED
     assert arrive(text, mutual()) == CLOSED
 
 
-def test_where_tls_is_off_clients_send_plain_text() -> None:
+def test_clients_send_plain_text_to_servers_with_tls_disabled() -> None:
     made = mesh(peer("DISABLE"))["orders-0"]
     [assignment] = [a for a in made.endpoints if a.cluster_name.startswith("outbound|50051||inventory")]
     assert not assignment.endpoints[0].lb_endpoints[0].HasField("metadata")
@@ -89,7 +89,7 @@ def test_policy_without_rules_allows_nothing() -> None:
     assert arrive(policy("{}"), mutual()) == DENIED
 
 
-def test_allow_names_who_and_what() -> None:
+def test_allow_rule_matches_principal_and_operation() -> None:
     text = policy("""
   rules:
   - from: [{source: {principals: [cluster.local/ns/shop/sa/orders]}}]
@@ -110,7 +110,7 @@ def test_deny_comes_before_allow() -> None:
     assert arrive(f"{allow}\n---\n{deny}", mutual("/x/Restock")) == DENIED
 
 
-def test_audit_and_dry_run_refuse_nobody() -> None:
+def test_audit_and_dry_run_deny_nothing() -> None:
     assert arrive(policy("{action: AUDIT, rules: [{}]}"), mutual()) != DENIED
     dry = policy("{}").replace("namespace: shop}", "namespace: shop, annotations: {istio.io/dry-run: 'true'}}")
     assert arrive(dry, mutual()) != DENIED
@@ -134,7 +134,7 @@ def test_audit_and_dry_run_refuse_nobody() -> None:
         ("trustDomains: [other]", ORDERS, False),
     ],
 )
-def test_source_is_known_by_its_certificate(source: str, identity: str, allowed: bool) -> None:
+def test_source_is_matched_by_its_certificate(source: str, identity: str, allowed: bool) -> None:
     text = policy(f"{{rules: [{{from: [{{source: {{{source}}}}}]}}]}}")
     assert (arrive(text, mutual(identity=identity)) != DENIED) == allowed
 
@@ -153,11 +153,11 @@ def test_source_is_known_by_its_certificate(source: str, identity: str, allowed:
         ("hosts: [elsewhere]", False),
     ],
 )
-def test_operation_is_known_by_path_method_and_host(operation: str, allowed: bool) -> None:
+def test_operation_is_matched_by_path_method_and_host(operation: str, allowed: bool) -> None:
     assert (arrive(policy(f"{{rules: [{{to: [{{operation: {{{operation}}}}}]}}]}}"), mutual()) != DENIED) == allowed
 
 
-def test_when_looks_at_headers_and_claims() -> None:
+def test_when_conditions_match_headers_and_claims() -> None:
     header = policy("{rules: [{when: [{key: 'request.headers[x-role]', values: [operator]}]}]}")
     assert arrive(header, mutual(headers={"x-role": "operator"})) != DENIED
     assert arrive(header, mutual(headers={"x-role": "customer"})) == DENIED
@@ -168,7 +168,7 @@ def test_when_looks_at_headers_and_claims() -> None:
     assert arrive(unwanted, mutual(claims={"a": {"b": "c"}})) == DENIED
 
 
-def test_token_is_required_by_a_request_principal() -> None:
+def test_request_principal_requires_a_token() -> None:
     anybody = policy("{rules: [{from: [{source: {requestPrincipals: ['*']}}]}]}")
     assert arrive(anybody, mutual()) == DENIED
     assert arrive(anybody, mutual(claims={"iss": "https://issuer", "sub": "anna"})) != DENIED
@@ -177,7 +177,7 @@ def test_token_is_required_by_a_request_principal() -> None:
     assert arrive(one, mutual(claims={"iss": "https://issuer", "sub": "bert"})) == DENIED
 
 
-def test_selector_and_namespace_choose_the_workloads() -> None:
+def test_selector_and_namespace_select_the_workloads() -> None:
     text = policy("{selector: {matchLabels: {version: v2}}}")
     assert arrive(text, mutual()) != DENIED
     assert arrive(text, mutual(), workload="inventory-1") == DENIED
@@ -212,7 +212,7 @@ spec:
 """
 
 
-def test_token_is_checked_with_inline_keys_and_may_be_missing() -> None:
+def test_token_is_verified_with_inline_keys_and_is_optional() -> None:
     keys = json.dumps({"keys": [{"kty": "oct", "k": "AAAA"}]})
     config, _ = jwt(
         request_authentication(f"[{{issuer: a, audiences: [shop], jwks: '{keys}', forwardOriginalToken: true}}]")
@@ -227,7 +227,7 @@ def test_token_is_checked_with_inline_keys_and_may_be_missing() -> None:
     assert [one.WhichOneof("requires_type") for one in either] == ["provider_name", "allow_missing"]
 
 
-def test_keys_are_fetched_through_a_cluster_of_their_own() -> None:
+def test_remote_keys_are_fetched_through_their_own_cluster() -> None:
     rule = "[{issuer: a, jwksUri: 'http://127.30.15.1:9000/jwks.json', outputClaimToHeaders: [{header: x-who, claim: sub}]}]"
     config, made = jwt(request_authentication(rule))
     provider = config.providers["origins-0"]
@@ -236,7 +236,7 @@ def test_keys_are_fetched_through_a_cluster_of_their_own() -> None:
     assert provider.claim_to_headers[0].header_name == "x-who"
 
 
-def test_issuers_are_sorted_and_any_of_them_will_do() -> None:
+def test_any_of_several_issuers_is_accepted() -> None:
     config, _ = jwt(
         request_authentication(
             "[{issuer: b, jwksUri: 'http://b.example/k'}, {issuer: a, jwksUri: 'https://a.example/k'}]"

@@ -1,5 +1,5 @@
 """
-Which calls are traced, and where spans go: Telemetry and the mesh's extension providers.
+Tracing: Telemetry resources and the mesh's extension providers.
 """
 
 from dataclasses import replace
@@ -84,11 +84,11 @@ def test_every_direction_sends_its_spans_to_the_provider_under_its_own_name(plac
     assert config.grpc_service.envoy_grpc.authority == HOST
     assert (made.tracing.client_sampling.value, made.tracing.random_sampling.value) == (100, 40)
     assert made.tracing.max_path_tag_length.value == 64
-    # A gateway's call to a service is a span of its own.
+    # A gateway's call to a service has its own span.
     assert made.tracing.spawn_upstream_span.value == (place == EDGE)
 
 
-def test_nothing_is_traced_unless_it_is_said_and_can_be() -> None:
+def test_nothing_is_traced_without_a_telemetry_resource_and_its_provider() -> None:
     assert not traced("")
     assert not traced(telemetry(ALL), registry=REGISTRY)
     assert not traced(telemetry("{providers: [{name: others}]}"))
@@ -97,7 +97,7 @@ def test_nothing_is_traced_unless_it_is_said_and_can_be() -> None:
     assert not traced(telemetry("{providers: [{name: traces}], disableSpanReporting: true}"))
 
 
-def test_what_is_said_closer_to_a_workload_overrides() -> None:
+def test_the_most_specific_telemetry_wins() -> None:
     root = telemetry(ALL, namespace="istio-system")
     own = telemetry("{randomSamplingPercentage: 7}", name="own", selector="app: orders")
     other = telemetry("{disableSpanReporting: true}", name="other", selector="app: inventory")
@@ -127,14 +127,14 @@ def test_tags_are_literals_headers_environment_and_formats() -> None:
     assert "istio.canonical_service" in names
 
 
-def test_what_is_not_translated_is_refused() -> None:
+def test_unsupported_fields_are_rejected() -> None:
     [problem] = problems(telemetry("{disableContextPropagation: true}").replace("---", ""))
     assert problem.startswith("test.yaml: Telemetry shop/traces: spec.tracing[0].disableContextPropagation: ")
     assert problems(telemetry("{providers: [{name: a}, {name: b}]}"))
     assert problems(telemetry("{randomSamplingPercentage: 101}"))
 
 
-def test_our_own_rule_hides_who_calls() -> None:
+def test_our_own_telemetry_removes_personal_tags() -> None:
     text = (Path(__file__).parents[4] / "istio" / "telemetry.yaml").read_text()
     tags = {tag.tag: tag for tag in manager(text, EDGE).tracing.custom_tags}
     assert tags["peer.address"].literal.value == tags["user_agent"].literal.value == "-"

@@ -1,7 +1,8 @@
 """
-Which resource counts for whom: visibility, precedence, scopes and several resources for one host.
+Which resource applies to which client: visibility, precedence, scopes and several resources for one host.
 
-The right values are istiod's (pilot/pkg/model: push_context.go, sidecar.go, destination_rule.go; core/httproute.go).
+The expected values are istiod's (pilot/pkg/model: push_context.go, sidecar.go, destination_rule.go;
+core/httproute.go).
 """
 
 from tests.unit.translator import simulation
@@ -42,7 +43,7 @@ def rule(limit: int, more: str = "", **metadata: str) -> str:
     return resource("DestinationRule", f"{{host: {INVENTORY}, {policy}, {more}}}", **metadata)
 
 
-def test_private_routes_go_before_those_shown_to_a_namespace_and_these_before_public_ones() -> None:
+def test_private_routes_precede_namespace_routes_and_these_public_ones() -> None:
     public = routes("1s", name="a", namespace="shop")
     shown = routes("2s", more="exportTo: [shop],", name="b", namespace="web")
     private = routes("3s", more='exportTo: ["."],', name="c")
@@ -52,39 +53,39 @@ def test_private_routes_go_before_those_shown_to_a_namespace_and_these_before_pu
     assert timeout_of(mesh(public + shown + private)["pages-0"]) == 1
 
 
-def test_older_routes_go_before_younger_whatever_their_names() -> None:
+def test_older_routes_precede_newer_ones_whatever_their_names() -> None:
     old = routes("1s", name="z", created="2026-01-01T00:00:00Z")
     new = routes("2s", name="a", created="2026-01-02T00:00:00Z")
     assert timeout_of(mesh(old + new)["orders-0"]) == 1
 
 
-def test_routes_none_of_which_is_for_a_caller_leave_it_to_the_next() -> None:
+def test_virtual_service_without_a_route_for_the_client_falls_through() -> None:
     others = routes("1s", match="match: [{sourceLabels: {app: nobody}}],", name="a")
     assert timeout_of(mesh(others + routes("2s", name="b"))["orders-0"]) == 2
 
 
-def test_host_beside_a_service_is_known_on_the_services_port() -> None:
+def test_other_host_of_a_virtual_service_is_routed_on_the_services_port() -> None:
     http = f"http: [{{timeout: 9s, route: [{{destination: {{host: {INVENTORY}}}}}]}}]"
     made = mesh(resource("VirtualService", f"{{hosts: [{INVENTORY}, other.example], {http}}}"))["orders-0"]
     assert timeout_of(made, "other.example") == 9
     assert timeout_of(made, "other.example", 80) == 9
 
 
-def test_destination_without_a_port_is_called_on_the_port_it_was_called_on() -> None:
+def test_destination_without_a_port_keeps_the_request_port() -> None:
     text = resource(
         "VirtualService", f"{{hosts: [{INVENTORY}], http: [{{route: [{{destination: {{host: {PAGES}}}}}]}}]}}"
     )
     assert simulation.outbound(mesh(text)["orders-0"], 50051, Call(INVENTORY)).cluster == f"outbound|50051||{PAGES}"
 
 
-def test_routes_of_a_namespace_that_is_not_imported_do_not_count() -> None:
+def test_routes_of_a_namespace_that_is_not_imported_are_ignored() -> None:
     narrow = resource("Sidecar", "{egress: [{hosts: [./*]}]}")
     made = mesh(routes("5s", namespace="web"))
     assert timeout_of(made["orders-0"]) == 5
     assert timeout_of(mesh(narrow + routes("5s", namespace="web"))["orders-0"]) == 0
 
 
-def test_where_imported_routes_lead_can_be_called() -> None:
+def test_destinations_of_imported_routes_are_reachable() -> None:
     narrow = resource("Sidecar", f"{{egress: [{{hosts: ['./{INVENTORY}']}}]}}")
     destination = f"{{destination: {{host: {PAGES}, port: {{number: 80}}}}}}"
     text = resource("VirtualService", f"{{hosts: [{INVENTORY}], http: [{{route: [{destination}]}}]}}")
@@ -95,26 +96,26 @@ def test_where_imported_routes_lead_can_be_called() -> None:
     assert f"outbound|80||{PAGES}" not in clusters(mesh(narrow)["orders-0"])
 
 
-def test_namespace_after_a_tilde_is_left_out() -> None:
+def test_namespace_after_a_tilde_is_excluded() -> None:
     found = clusters(mesh(resource("Sidecar", "{egress: [{hosts: ['*/*', '~web/*']}]}"))["orders-0"])
     assert f"outbound|50051||{ORDERS}" in found
     assert f"outbound|80||{PAGES}" not in found
 
 
-def test_rule_for_chosen_workloads_is_for_them_alone() -> None:
+def test_rule_with_a_workload_selector_applies_to_those_clients_only() -> None:
     made = mesh(rule(7, "workloadSelector: {matchLabels: {version: v1}}"))
     assert limit_of(made["orders-0"]) == 7
     assert limit_of(made["orders-1"]) == 4294967295
     assert limit_of(made["pages-0"]) == 4294967295
 
 
-def test_rule_for_chosen_workloads_does_not_limit_what_the_service_itself_takes() -> None:
+def test_rule_with_a_workload_selector_does_not_affect_inbound() -> None:
     made = mesh(rule(7, "workloadSelector: {matchLabels: {app: inventory}}"))["inventory-0"]
     inbound = clusters(made)["inbound|50051||"]
     assert inbound.circuit_breakers.thresholds[0].max_connections.value == 4294967295  # type: ignore[attr-defined]
 
 
-def test_rules_of_the_client_count_before_those_of_the_service_and_of_the_root() -> None:
+def test_destination_rules_apply_by_client_service_then_root_namespace() -> None:
     of_root, of_service = rule(1, namespace="istio-system"), rule(2, namespace="shop")
     of_client = rule(3, namespace="web")
     assert limit_of(mesh(of_root)["pages-0"]) == 1
@@ -123,7 +124,7 @@ def test_rules_of_the_client_count_before_those_of_the_service_and_of_the_root()
     assert limit_of(mesh(of_root + of_service + of_client)["orders-0"]) == 2
 
 
-def test_rule_shown_to_others_alone_is_not_for_its_own_namespace() -> None:
+def test_rule_exported_elsewhere_is_not_visible_in_its_own_namespace() -> None:
     made = mesh(rule(4, "exportTo: [web]"))
     assert limit_of(made["pages-0"]) == 4
     assert limit_of(made["orders-0"]) == 4294967295
@@ -149,7 +150,7 @@ def test_service_entries_of_one_host_add_their_ports() -> None:
     assert simulation.endpoints(made, "outbound|8080||bank.example") == ["127.30.9.2:8080"]
 
 
-def test_pattern_with_addresses_can_be_called() -> None:
+def test_wildcard_service_entry_with_addresses_is_reachable() -> None:
     made = mesh(entry("*.bank.example", 80, "127.30.9.1", "a"))["orders-0"]
     cluster = simulation.outbound(made, 80, Call("any.bank.example")).cluster
     assert simulation.endpoints(made, cluster) == ["127.30.9.1:80"]

@@ -1,5 +1,5 @@
 """
-The local authority and the workloads' certificates.
+The local certificate authority and the workloads' certificates.
 """
 
 import stat
@@ -37,12 +37,12 @@ def test_certificate_lasts_a_day_and_is_signed_by_the_root(folder: Path) -> None
     certificate.verify_directly_issued_by(x509.load_pem_x509_certificate((folder / "root/ca.pem").read_bytes()))
 
 
-def test_keys_are_for_their_owner_only(folder: Path) -> None:
+def test_keys_have_owner_only_permissions(folder: Path) -> None:
     for key in folder.rglob("key.pem"):
         assert stat.S_IMODE(key.stat().st_mode) == 0o600
 
 
-def test_young_certificate_is_kept(folder: Path) -> None:
+def test_fresh_certificate_is_kept(folder: Path) -> None:
     before = current(folder)
     assert issue_certificates(REGISTRY, folder, now=NOW + timedelta(hours=11)) == []
     assert current(folder) == before
@@ -59,7 +59,7 @@ def test_renewal_can_be_asked_for(folder: Path) -> None:
     assert ORDERS in issue_certificates(REGISTRY, folder, now=NOW, renew=True)
 
 
-def test_old_versions_do_not_pile_up(folder: Path) -> None:
+def test_old_versions_are_removed(folder: Path) -> None:
     for hours in range(1, 6):
         issue_certificates(REGISTRY, folder, now=NOW + timedelta(hours=hours), renew=True)
     assert len([path for path in (folder / "ns/shop/sa/orders").iterdir() if not path.is_symlink()]) == 2

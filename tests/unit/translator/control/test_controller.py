@@ -1,5 +1,5 @@
 """
-A service that joins the mesh gets its identity and its sidecar's files; one that leaves is forgotten.
+A service that joins the mesh gets an identity and its sidecar's files; they are removed when it leaves.
 """
 
 import json
@@ -27,7 +27,7 @@ def status(places: Places) -> dict[str, object]:
     return dict(json.loads((places.out / "status.json").read_text())["workloads"])
 
 
-async def test_who_joins_has_an_identity_and_a_bootstrap_and_who_leaves_is_forgotten(tmp_path: Path) -> None:
+async def test_a_joined_service_gets_identity_and_bootstrap_and_a_left_one_is_removed(tmp_path: Path) -> None:
     registry = tmp_path / "conf" / "registry.yaml"
     (registry.parent / "joined").mkdir(parents=True)
     registry.write_text(SERVICES)

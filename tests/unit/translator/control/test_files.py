@@ -1,5 +1,5 @@
 """
-Configuration as files: what is written, what is left alone, what is applied beside the folders.
+Configuration files: which are written, which are kept, and which resources are applied in addition.
 """
 
 from datetime import UTC, datetime
@@ -66,14 +66,14 @@ def test_keys_and_endpoints_are_written_before_clusters_and_clusters_before_rout
     assert list(dict.fromkeys(order)) == ["sds", "eds", "cds.json", "rds", "lds.json", "bootstrap.json"]
 
 
-def test_what_is_no_longer_there_is_removed(tmp_path: Path) -> None:
+def test_stale_files_are_removed(tmp_path: Path) -> None:
     write_files(tmp_path, files_of(mesh()["orders-0"]))
     fewer = files_of(mesh()["orders-0"])
     del fewer["rds/80.json"]
     assert remove_files(tmp_path, fewer) == ["rds/80.json"]
 
 
-def test_applied_resource_stands_in_until_it_is_deleted(places: Places, fault: Path) -> None:
+def test_applied_resource_overrides_the_file_until_it_is_deleted(places: Places, fault: Path) -> None:
     assert timeout(places) == 1
     assert "VirtualService shop/inventory applied" in apply(places, fault, wait_s=0)
     assert timeout(places) == 7
@@ -81,38 +81,38 @@ def test_applied_resource_stands_in_until_it_is_deleted(places: Places, fault: P
     assert timeout(places) == 1
 
 
-def test_what_another_resource_keeps_from_being_heard_is_told(places: Places, fault: Path) -> None:
+def test_shadowed_resource_is_reported(places: Places, fault: Path) -> None:
     assert not [line for line in apply(places, fault, wait_s=0) if "WARNING" in line]
     fault.write_text(FAULT.replace("name: inventory, n", "name: my-fault, n"))
     [warning] = [line for line in apply(places, fault, wait_s=0) if line.startswith("WARNING")]
     assert "VirtualService shop/my-fault does nothing for inventory.shop.svc.cluster.local" in warning
     assert "VirtualService shop/inventory comes first" in warning
-    # Whatever its name, it is younger than the one that is there.
+    # An applied resource is newer than the files', whatever its name.
     fault.write_text(FAULT.replace("name: inventory, n", "name: a-fault, n"))
     assert [line for line in apply(places, fault, wait_s=0) if line.startswith("WARNING")]
 
 
-def test_what_is_applied_is_younger_than_what_is_there(places: Places, fault: Path) -> None:
+def test_applied_resource_counts_as_newer_than_files(places: Places, fault: Path) -> None:
     fault.write_text(FAULT.replace("name: inventory", "name: a"))
     apply(places, fault, wait_s=0)
     assert timeout(places) == 1
 
 
-def test_references_to_nothing_are_told_when_they_are_applied(places: Places, fault: Path) -> None:
+def test_dangling_references_are_reported_on_apply(places: Places, fault: Path) -> None:
     fault.write_text(FAULT.replace("destination: {host: inventory}", "destination: {host: nobody}"))
     [line] = [line for line in diff(places, fault) if "IST0101" in line]
     assert line.startswith("Error [IST0101] (VirtualService shop/inventory ")
     assert line in apply(places, fault, wait_s=0)
 
 
-def test_wrong_file_changes_nothing(places: Places, fault: Path) -> None:
+def test_invalid_file_changes_nothing(places: Places, fault: Path) -> None:
     fault.write_text(FAULT.replace("7s", "soon"))
     with pytest.raises(InvalidMesh, match=r"spec\.http\[0\]\.timeout"):
         apply(places, fault, wait_s=0)
     assert not list(places.applied.glob("*"))
 
 
-def test_what_was_not_applied_cannot_be_deleted(places: Places, fault: Path) -> None:
+def test_resource_that_was_not_applied_cannot_be_deleted(places: Places, fault: Path) -> None:
     with pytest.raises(InvalidMesh, match="is not applied"):
         delete(places, fault, wait_s=0)
 
@@ -139,7 +139,7 @@ def test_resource_defined_twice_is_refused(places: Places) -> None:
         configurations(places, mesh_of(places, Checker()))
 
 
-def test_kustomizations_own_file_is_no_resource(places: Places) -> None:
+def test_kustomization_file_is_not_a_resource(places: Places) -> None:
     (places.istio[0] / "kustomization.yaml").write_text(yaml.safe_dump({"kind": "Kustomization"}))
     assert timeout(places) == 1
 
@@ -158,7 +158,7 @@ def breaker(
     return Breaker("orders-0", "inventory:50051", host, ejected, cluster, 0, 0, 0, requests, failed)
 
 
-def test_errors_in_a_row_start_anew_after_a_success() -> None:
+def test_consecutive_errors_reset_on_success() -> None:
     watch = Watch()
     watch.look([breaker()], NOON)
     [after] = watch.look([breaker(requests=3, failed=3)], NOON)

@@ -1,5 +1,5 @@
 """
-An Envoy that does not take what it is given is never reported as having it.
+Configuration that an Envoy did not load is never reported as in force.
 """
 
 import json
@@ -35,14 +35,14 @@ spec:
 
 
 class Envoys:
-    """Envoys that take every file at once, but for the later versions of those whose path begins with *stuck*."""
+    """Envoys that load every file at once, except later versions of paths that begin with *stuck*."""
 
     def __init__(self, out: Path, subscriptions: Mapping[str, str], stuck: str) -> None:
         self._out, self._subscriptions, self._stuck = out, subscriptions, stuck
         self._versions: dict[str, dict[str, str]] = {}
 
     async def loaded(self, name: str) -> Loaded:
-        """What the Envoy of a workload has."""
+        """Return what the Envoy of a workload has loaded."""
         versions = self._versions.setdefault(name, {})
         for file in sorted((self._out / name).rglob("*.json")):
             path = str(file.relative_to(self._out / name))
@@ -54,7 +54,7 @@ class Envoys:
 
 @pytest.fixture
 def roll(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Roll:
-    """Rolls out from one mesh to another; what came of it, and what each Envoy lacks afterwards."""
+    """Roll out from one mesh to another; return the results, and the stale files of each Envoy."""
 
     async def run(stuck: str, *, must_be_taken: bool = True) -> tuple[dict[str, Result], dict[str, list[str]]]:
         before, after = generation(mesh(BEFORE).values()), generation(mesh(AFTER).values())
@@ -72,7 +72,7 @@ def roll(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Roll:
     return run
 
 
-async def test_what_every_envoy_takes_is_in_force(roll: Roll) -> None:
+async def test_configuration_that_every_envoy_loaded_is_in_force(roll: Roll) -> None:
     results, lacking = await roll("")
     assert results
     assert not any(result.refused or result.pending for result in results.values())
@@ -80,7 +80,7 @@ async def test_what_every_envoy_takes_is_in_force(roll: Roll) -> None:
 
 
 @pytest.mark.parametrize("stuck", ["cds.json", "rds/"])
-async def test_a_step_that_was_not_taken_is_not_forgotten_by_the_next(roll: Roll, stuck: str) -> None:
+async def test_a_step_that_was_not_loaded_still_counts_in_the_next_rollout(roll: Roll, stuck: str) -> None:
     results, lacking = await roll(stuck)
     failed = {name for name, result in results.items() if any(path.startswith(stuck) for path in result.pending)}
     assert failed
@@ -88,9 +88,7 @@ async def test_a_step_that_was_not_taken_is_not_forgotten_by_the_next(roll: Roll
 
 
 @pytest.mark.parametrize("stuck", ["cds.json", "rds/"])
-async def test_what_cannot_be_taken_back_is_written_whole_whatever_an_envoy_takes(
-    roll: Roll, tmp_path: Path, stuck: str
-) -> None:
+async def test_irreversible_changes_are_written_completely(roll: Roll, tmp_path: Path, stuck: str) -> None:
     results, lacking = await roll(stuck, must_be_taken=False)
     after = generation(mesh(AFTER).values())
     for name, files in after.files.items():
@@ -103,7 +101,7 @@ async def test_what_cannot_be_taken_back_is_written_whole_whatever_an_envoy_take
     }
 
 
-def test_readiness_alone_is_no_change_that_could_be_taken_back() -> None:
+def test_readiness_changes_are_not_rolled_back() -> None:
     ready = generation(mesh(BEFORE).values())
     assert not is_change(ready, generation(mesh(BEFORE, not_ready=frozenset({"inventory-0"})).values()))
     assert is_change(ready, generation(mesh(AFTER).values()))

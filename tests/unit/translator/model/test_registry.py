@@ -1,6 +1,6 @@
 # ruff: noqa: E501  # a resource is easier to read on one line
 """
-The registry is read strictly.
+The registry is validated strictly.
 """
 
 from pathlib import Path
@@ -44,7 +44,7 @@ def test_mistake_is_named_by_its_field(tmp_path: Path, text: str, said: str) -> 
     assert said in refused(tmp_path, text)
 
 
-def test_every_mistake_is_said_once(tmp_path: Path) -> None:
+def test_every_mistake_is_reported_once(tmp_path: Path) -> None:
     text = "nonsense: 1\nservices: [{name: a, namespace: b, ports: [{name: x, port: true}]}, {name: 1, namespace: b}]"
     said = [line.rpartition("registry: ")[2] for line in refused(tmp_path, text).splitlines()]
     assert said == [
@@ -54,7 +54,7 @@ def test_every_mistake_is_said_once(tmp_path: Path) -> None:
     ]
 
 
-def test_what_is_not_said_has_its_default(tmp_path: Path) -> None:
+def test_absent_fields_have_their_defaults(tmp_path: Path) -> None:
     path = tmp_path / "registry.yaml"
     path.write_text(
         f"services: [{{name: s, namespace: shop, ports: [{{name: grpc, port: 50051}}]}}]\nworkloads: [{WORKLOAD}}}]"
@@ -74,12 +74,12 @@ def test_what_is_not_said_has_its_default(tmp_path: Path) -> None:
     assert registry.workloads[0].admin == SocketAddress("127.0.0.1", 1)
 
 
-def test_missing_file_is_said(tmp_path: Path) -> None:
+def test_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InvalidMesh, match="cannot be read"):
         load_registry(tmp_path / "none.yaml")
 
 
-def test_what_joined_adds_to_the_registry(tmp_path: Path) -> None:
+def test_joined_services_are_added_to_the_registry(tmp_path: Path) -> None:
     path, beside = tmp_path / "registry.yaml", tmp_path / "joined"
     path.write_text(f"workloads: [{WORKLOAD}}}]")
     beside.mkdir()

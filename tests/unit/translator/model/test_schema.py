@@ -1,4 +1,4 @@
-"""Istio's schemas, as far as they are not data."""
+"""The code that complements Istio's schemas."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from translator.model.schema.rules import RULES
 
 
 def _rules(node: object) -> set[str]:
-    """Every rule in CEL below *node*."""
+    """Return every CEL rule below *node*."""
     if isinstance(node, list):
         return set().union(*map(_rules, node))
     if not isinstance(node, dict):

@@ -1,5 +1,5 @@
 """
-Plain scalars are read as kubectl reads them (the right values are those of go.yaml.in/yaml/v2, which it uses).
+Plain scalars are parsed as by kubectl (expected values from go.yaml.in/yaml/v2, which it uses).
 """
 
 import math
@@ -49,17 +49,17 @@ def read(scalar: str) -> Any:
         ("18446744073709551616", 18446744073709551616),
     ],
 )
-def test_plain_scalar_is_what_kubectl_makes_of_it(scalar: str, value: Any) -> None:
+def test_plain_scalar_has_kubectls_type(scalar: str, value: Any) -> None:
     found = read(scalar)
     assert (found, type(found)) == (value, type(value)) or found == value == 18446744073709551616
 
 
-def test_what_is_no_number_is_told_from_one() -> None:
+def test_strings_that_look_like_numbers_are_kept_apart() -> None:
     assert math.isinf(read(".inf"))
     assert math.isnan(read(".nan"))
 
 
-def test_key_that_is_there_twice_is_refused() -> None:
+def test_duplicate_key_is_rejected() -> None:
     with pytest.raises(InvalidMesh, match="duplicated"):
         read_documents("{a: 1, a: 2}", "test.yaml")
 
