@@ -1,5 +1,5 @@
 """
-One component with the real programs that it needs, on ports of its own; no stack runs.
+Tests of one component with the real programs it needs, on free ports; no stack runs.
 """
 
 import itertools
@@ -14,14 +14,14 @@ NUMBERS = itertools.count()
 
 @pytest.fixture(scope="session")
 def postgres():
-    """A PostgreSQL beside the stack; each test has a database of its own in it."""
+    """Start a PostgreSQL; each test has its own database in it."""
     with running_postgres() as server:
         yield server
 
 
 @pytest.fixture
 async def database_url(postgres):
-    """The address of an empty database with the tables of orders."""
+    """Return the address of an empty database with the tables of orders."""
     name = f"orders_{next(NUMBERS)}"
     await execute(postgres, f"CREATE DATABASE {name} TEMPLATE template_orders")
     yield postgres.url(name)

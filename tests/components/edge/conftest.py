@@ -1,7 +1,7 @@
 """
-The edge under test: the one whose address EDGE has, or one started here.
+The edge under test: the one at the address in EDGE, or one started here.
 
-The cases take only addresses, so they run unchanged against a whole stack.
+The tests take only addresses, so they also run against a whole stack.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.components.edge import rig
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
-    Where the rig keeps its files.
+    Return the folder of the rig's files.
     """
     return tmp_path_factory.mktemp("edge")
 
@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def address(folder: Path) -> Iterator[str]:
     """
-    The edge's HOST:PORT.
+    Return the edge's HOST:PORT.
     """
     given = os.environ.get("EDGE")
     if given:
@@ -44,7 +44,7 @@ def address(folder: Path) -> Iterator[str]:
         try:
             assert b"ready\n" in iter(process.stdout.readline, b""), "the rig did not start; see above"
             yield rig.EDGE
-            # A script that fails lets the request pass, so no case may tell.
+            # A failing script lets the request pass, so no response would show it.
             failed = [line for line in (folder / "envoy.log").read_text().splitlines() if "script log" in line]
             assert not failed, failed[:3]
         finally:
@@ -54,7 +54,7 @@ def address(folder: Path) -> Iterator[str]:
 @pytest.fixture
 def own_shop(address: str) -> str:
     """
-    The edge's address, for cases that need the shop behind it to misbehave.
+    Return the edge's address, for tests that need the fake shop's failures.
     """
     if address != rig.EDGE:
         pytest.skip("needs the shop of the rig behind the edge")
@@ -64,7 +64,7 @@ def own_shop(address: str) -> str:
 @pytest.fixture
 def client(address: str) -> Iterator[httpx.Client]:
     """
-    An HTTP/1.1 client of the edge.
+    Yield an HTTP/1.1 client of the edge.
     """
     with httpx.Client(base_url=f"http://{address}", timeout=10) as made:
         yield made
@@ -73,7 +73,7 @@ def client(address: str) -> Iterator[httpx.Client]:
 @pytest.fixture
 def channel(address: str) -> Iterator[grpc.Channel]:
     """
-    A gRPC channel to the same port.
+    Yield a gRPC channel to the same port.
     """
     with grpc.insecure_channel(address) as made:
         yield made
@@ -82,7 +82,7 @@ def channel(address: str) -> Iterator[grpc.Channel]:
 @pytest.fixture(scope="session")
 def product(address: str) -> str:
     """
-    The name of a product that can be bought.
+    Return the name of an available product.
     """
     return rest.in_stock(httpx.get(f"http://{address}/v1/products").json())[0]
 
@@ -95,7 +95,7 @@ class Buyer:
 
     def basket(self, quantity: int = 1) -> dict[str, Any]:
         """
-        A basket with one line.
+        Return a basket with one line.
         """
         return rest.basket(self._product, quantity)
 
@@ -109,6 +109,6 @@ class Buyer:
 @pytest.fixture
 def buyer(client: httpx.Client, product: str) -> Buyer:
     """
-    A customer with a basket.
+    Return a customer with a basket.
     """
     return Buyer(client, product)

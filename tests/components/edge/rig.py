@@ -1,7 +1,7 @@
 """
-A real Envoy as the edge with a shop behind it, configured as on a whole stack by our Istio files.
+A real Envoy as the edge, with a fake shop behind it, configured like a stack's by our Istio files.
 
-    python -m tests.components.edge.rig FOLDER
+python -m tests.components.edge.rig FOLDER
 
 Serves until SIGTERM; prints a line when it is ready.
 """
@@ -26,7 +26,7 @@ from translator.__main__ import main as translator
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
-# As registry.yaml has it.
+# As in registry.yaml.
 NETWORK = 43
 EDGE, ADMIN = f"127.{NETWORK}.0.1:8080", f"127.{NETWORK}.0.1:15000"
 ORDERS, INVENTORY = f"127.{NETWORK}.1.1:50061", f"127.{NETWORK}.2.1:50061"
@@ -36,7 +36,7 @@ START_S = 10
 
 def signer(folder: Path) -> Signer:
     """
-    Whose tokens the edge accepts.
+    Return the issuer whose tokens the edge accepts.
     """
     return Signer(key_in(folder), ISSUER)
 
@@ -109,7 +109,7 @@ async def _serves(client: httpx.AsyncClient) -> bool:
 
 async def stop(process: asyncio.subprocess.Process) -> None:
     """
-    End *process* and wait for it.
+    Stop *process* and wait until it has ended.
     """
     if process.returncode is None:
         process.terminate()

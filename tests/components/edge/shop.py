@@ -1,9 +1,9 @@
 """
-A shop with the contract's methods and none of its insides, behind the edge under test.
+A fake shop with the contract's methods, behind the edge under test.
 
-    python -m tests.components.edge.shop orders|inventory ADDRESS
+python -m tests.components.edge.shop orders|inventory ADDRESS
 
-It uses the services' own wrappers, so validation and errors are the real ones.
+It uses the services' own interceptors, so validation and errors are the real ones.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class OperatorOnly(errors.PermissionDenied):
 
 def _caller(context: Any) -> Caller:
     """
-    Return who calls, also if the edge names nobody: who may order is a matter of the policies that this rig has not.
+    Return the caller, also without an identity: who may order is decided by policies that this rig does not have.
     """
     try:
         return caller(context)
@@ -51,7 +51,7 @@ def _caller(context: Any) -> Caller:
 
 
 class Orders(order_service_pb2_grpc.OrderServiceServicer):
-    """Keeps orders in memory; what a product is called says how its order goes."""
+    """Keeps orders in memory; a product's name decides the outcome of its order."""
 
     def __init__(self) -> None:
         self.orders: dict[str, order_pb2.Order] = {}
@@ -118,7 +118,7 @@ async def _placed(name: str, wanted: order_pb2.Order) -> order_pb2.Order:
 
 async def _meet(product: str, field: str) -> None:
     """
-    Raise, wait or return, as the product's name says.
+    Raise, wait or return, depending on the product's name.
     """
     match product:
         case "products/unknown":
@@ -140,7 +140,7 @@ async def _meet(product: str, field: str) -> None:
 
 
 class Operations(operations_service_pb2_grpc.OperationsServiceServicer):
-    """For operators, whom nobody is here."""
+    """For operators; nobody is one here."""
 
     async def GetBacklog(self, request: Any, context: Any) -> Any:
         raise OperatorOnly("this is for operators")
@@ -156,7 +156,7 @@ class Operations(operations_service_pb2_grpc.OperationsServiceServicer):
 
 
 class Inventory(inventory_service_pb2_grpc.InventoryServiceServicer):
-    """As many products of one kind as a page may have, and more."""
+    """More products of one kind than a page may have."""
 
     async def GetProduct(self, request: Any, context: Any) -> inventory_pb2.Product:
         if request.name == "products/tea-mesh":
@@ -178,7 +178,7 @@ class Inventory(inventory_service_pb2_grpc.InventoryServiceServicer):
 
 def _first(token: str) -> int:
     """
-    Where the page with this token begins.
+    Return the position where the page with this token begins.
     """
     if token and not (token.isascii() and token.isdigit()):
         raise errors.InvalidArgument("no such page", fields=[errors.FieldViolation("page_token", "is not one of ours")])

@@ -1,4 +1,4 @@
-"""What every error of the edge must look like."""
+"""The format of every error of the edge."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 import httpx
 
 TYPE = "type.googleapis.com/google.rpc"
-# Names that would tell what is behind the edge.
+# Names that would reveal what is behind the edge.
 TELLING = ("envoy", "upstream", "127.", "traceback", "grpc.aio", "hunter2")
 
 
 def error(response: httpx.Response, status: int) -> dict[str, Any]:
     """
-    Return the body's status after holding it against the form that all errors have.
+    Return the body's status after checking the format that all errors have.
     """
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/json"
@@ -30,9 +30,9 @@ def error(response: httpx.Response, status: int) -> dict[str, Any]:
 
 def clean(response: httpx.Response) -> None:
     """
-    Hold that nothing internal is told, in headers or body.
+    Check that neither headers nor body reveal internals.
     """
-    # The realm is the address that the client asked for.
+    # The realm is the address that the client requested.
     headers = {key: value for key, value in response.headers.items() if key != "www-authenticate"}
     told = f"{headers} {response.text}".lower()
     assert not [word for word in TELLING if word in told], told
@@ -42,7 +42,7 @@ def clean(response: httpx.Response) -> None:
 
 def detail(body: dict[str, Any], kind: str) -> dict[str, Any]:
     """
-    Return the detail of this kind.
+    Return the detail of this type.
     """
     found = [each for each in body["details"] if each["@type"] == f"{TYPE}.{kind}"]
     assert len(found) == 1, body
@@ -51,6 +51,6 @@ def detail(body: dict[str, Any], kind: str) -> dict[str, Any]:
 
 def fields(body: dict[str, Any]) -> list[str]:
     """
-    Return the fields that the error is about.
+    Return the fields that the error names.
     """
     return [each["field"] for each in detail(body, "BadRequest")["fieldViolations"]]

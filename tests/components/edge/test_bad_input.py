@@ -1,4 +1,4 @@
-"""Whatever is wrong with a request, the answer is the same JSON, names the field, and nothing has changed."""
+"""Every invalid request gets an error in the same format that names the field, and has no effect."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TEA = {"product": "products/tea-1", "quantity": 1}
 
 def basket(*lines: Any) -> str:
     """
-    The body of an order.
+    Return the body of an order.
     """
     return json.dumps({"lines": lines})
 
@@ -50,7 +50,7 @@ def test_wrong_basket_is_refused_with_its_field(client: httpx.Client, case: str)
     assert refused["code"] == 3
 
 
-def test_a_basket_that_is_too_large_to_be_looked_at_is_told_so(client: httpx.Client) -> None:
+def test_a_basket_too_large_to_validate_is_refused(client: httpx.Client) -> None:
     body = basket(*({"product": f"products/p{n}", "quantity": 1} for n in range(10_000)))
     refused = error(client.post("/v1/orders", content=body, headers=JSON), 400)
     assert detail(refused, "ErrorInfo")["reason"] == "MESSAGE_TOO_LARGE"
@@ -87,7 +87,7 @@ def test_wrong_query_or_path_is_refused_with_its_field(client: httpx.Client, pat
     assert fields(refused) == [QUERIES[path]]
 
 
-def test_order_without_a_key_is_refused_naming_the_header(client: httpx.Client, buyer: Buyer) -> None:
+def test_order_without_a_key_is_refused_with_the_header_name(client: httpx.Client, buyer: Buyer) -> None:
     refused = error(client.post("/v1/orders", json=buyer.basket()), 400)
     assert fields(refused) == ["Idempotency-Key"]
     assert "Idempotency-Key" in refused["message"]
@@ -96,7 +96,7 @@ def test_order_without_a_key_is_refused_naming_the_header(client: httpx.Client, 
 @pytest.mark.parametrize(
     "kind", ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin1", ""]
 )
-def test_body_that_is_not_called_json_is_refused(client: httpx.Client, buyer: Buyer, kind: str) -> None:
+def test_body_without_a_json_content_type_is_refused(client: httpx.Client, buyer: Buyer, kind: str) -> None:
     response = client.post("/v1/orders", content=json.dumps(buyer.basket()), headers=JSON | {"content-type": kind})
     assert fields(error(response, 415)) == ["Content-Type"]
 
@@ -127,7 +127,7 @@ METHODS = {
 
 
 @pytest.mark.parametrize(("verb", "path"), METHODS)
-def test_unsupported_method_is_refused_naming_those_that_are(client: httpx.Client, verb: str, path: str) -> None:
+def test_unsupported_method_is_refused_with_an_allow_header(client: httpx.Client, verb: str, path: str) -> None:
     response = client.request(verb, path)
     assert response.headers["allow"] == METHODS[verb, path]
     assert response.status_code == 405
@@ -175,7 +175,7 @@ def test_too_many_or_too_large_headers_are_refused(client: httpx.Client, headers
     ],
     ids=str,
 )
-def test_header_that_grpc_servers_choke_on_harms_nothing(client: httpx.Client, headers: dict[str, Any]) -> None:
+def test_headers_that_break_grpc_servers_eject_nobody(client: httpx.Client, headers: dict[str, Any]) -> None:
     assert client.get("/v1/products", headers=headers).status_code == 200
 
 
@@ -191,7 +191,7 @@ RAW = {
 
 
 @pytest.mark.parametrize("text", RAW)
-def test_what_is_not_http_gets_the_same_form(address: str, text: bytes) -> None:
+def test_malformed_http_gets_the_same_error_format(address: str, text: bytes) -> None:
     host, port = address.split(":")
     with socket.create_connection((host, int(port)), timeout=5) as connection:
         connection.sendall(text)
@@ -202,7 +202,7 @@ def test_what_is_not_http_gets_the_same_form(address: str, text: bytes) -> None:
     error(httpx.Response(int(lines[0].split()[1]), headers=headers, content=body), RAW[text])
 
 
-def test_nothing_refused_has_changed_anything(client: httpx.Client) -> None:
+def test_refused_requests_have_no_effect(client: httpx.Client) -> None:
     before = client.get("/v1/orders").json()
     for body, _ in BODIES.values():
         client.post("/v1/orders", content=body, headers=JSON)

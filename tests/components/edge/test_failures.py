@@ -1,4 +1,4 @@
-"""What web clients are told when the mesh or a service fails."""
+"""The errors that web clients get when the mesh or a service fails."""
 
 from __future__ import annotations
 
@@ -15,57 +15,57 @@ pytestmark = pytest.mark.usefixtures("own_shop")
 
 def lines(product: str) -> dict[str, object]:
     """
-    A basket with one line.
+    Return a basket with one line.
     """
     return {"lines": [{"product": product, "quantity": 1}]}
 
 
-def test_out_of_stock_says_what_is_missing(buyer: Buyer) -> None:
+def test_insufficient_stock_names_what_is_missing(buyer: Buyer) -> None:
     refused = error(buyer.buy(lines("products/gone")), 400)
     assert refused["code"] == 9
     assert detail(refused, "PreconditionFailure")["violations"][0]["subject"] == "products/gone"
 
 
-def test_wait_asked_for_by_a_service_is_in_the_header_rounded_up(buyer: Buyer) -> None:
+def test_retry_delay_of_a_service_is_in_the_header_rounded_up(buyer: Buyer) -> None:
     response = buyer.buy(lines("products/busy"))
     assert detail(error(response, 503), "RetryInfo")["retryDelay"] == "2.400s"
     assert response.headers["retry-after"] == "3"
 
 
-def test_wait_is_suggested_also_where_the_service_names_none(buyer: Buyer) -> None:
+def test_retry_after_has_a_default(buyer: Buyer) -> None:
     response = buyer.buy(lines("products/late"))
     assert error(response, 504)["message"] == "no time is left"
     assert response.headers["retry-after"] == "1"
 
 
-def test_fault_of_a_service_tells_nothing(buyer: Buyer) -> None:
+def test_internal_error_of_a_service_reveals_nothing(buyer: Buyer) -> None:
     assert error(buyer.buy(lines("products/broken")), 500)["message"] == "internal error"
 
 
-def test_service_that_is_too_slow_is_a_504_worth_a_repeat(buyer: Buyer) -> None:
+def test_slow_service_is_a_retryable_504(buyer: Buyer) -> None:
     response = buyer.buy(lines("products/asleep"))
     assert error(response, 504)["code"] == 4
     assert response.headers["retry-after"] == "1"
 
 
-def test_service_that_is_not_there_is_a_503_worth_a_repeat(client: httpx.Client) -> None:
+def test_unavailable_service_is_a_retryable_503(client: httpx.Client) -> None:
     response = client.post(f"/v1/{ORDER}:fulfil", json={})
     assert error(response, 503)["code"] == 14
     assert response.headers["retry-after"] == "1"
 
 
-def test_injected_grpc_fault_is_an_error_for_json_clients_too(client: httpx.Client) -> None:
+def test_injected_grpc_fault_is_an_http_error_for_json_clients(client: httpx.Client) -> None:
     response = client.get("/v1/products", headers={"x-fault": "abort"})
     assert error(response, 503)["code"] == 14
 
 
-def test_status_without_details_from_behind_is_told_in_our_words(client: httpx.Client) -> None:
+def test_upstream_status_without_details_gets_our_error_format(client: httpx.Client) -> None:
     response = client.get("/v1/products/tea-mesh")
     assert error(response, 503)["message"] == "the service does not answer right now"
     assert response.headers["retry-after"] == "1"
 
 
-def test_client_beyond_the_limit_is_told_to_wait(client: httpx.Client, channel: grpc.Channel) -> None:
+def test_client_above_the_rate_limit_gets_a_retry_delay(client: httpx.Client, channel: grpc.Channel) -> None:
     client.get("/v1/limited")
     response = client.get("/v1/limited")
     assert error(response, 429)["code"] == 8

@@ -1,4 +1,4 @@
-"""Native gRPC clients on the same port are not disturbed by what is done for JSON clients."""
+"""Native gRPC clients on the same port are not affected by what is done for JSON clients."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ORDER = "orders/9f4e4d67-0000-5000-8000-000000000000"
 
 def order_request(product: str, quantity: int = 1, key: str | None = None) -> order_service_pb2.CreateOrderRequest:
     """
-    A request with a key of its own.
+    Return a request with a new key.
     """
     line = order_pb2.OrderLine(product=product, quantity=quantity)
     return order_service_pb2.CreateOrderRequest(
@@ -33,20 +33,20 @@ def order_request(product: str, quantity: int = 1, key: str | None = None) -> or
 @pytest.fixture
 def orders(channel: grpc.Channel) -> order_service_pb2_grpc.OrderServiceStub:
     """
-    The orders' stub.
+    Return the stub of orders.
     """
     return order_service_pb2_grpc.OrderServiceStub(channel)
 
 
 @pytest.mark.parametrize("product", ["products/tea-1", "products/nobody-knows"], ids=["confirmed", "pending"])
-def test_order_succeeds_whatever_json_clients_would_get(own_shop: str, orders: Any, product: str) -> None:
+def test_grpc_order_succeeds(own_shop: str, orders: Any, product: str) -> None:
     answer, call = orders.CreateOrder.with_call(order_request(product))
     assert answer.name
     assert call.code() == grpc.StatusCode.OK
     assert not {"x-http-code", "server"} & {key for key, _ in (*call.initial_metadata(), *call.trailing_metadata())}
 
 
-def test_same_key_gives_both_clients_the_same_order(orders: Any, buyer: Buyer, product: str) -> None:
+def test_same_key_is_the_same_order_over_grpc_and_rest(orders: Any, buyer: Buyer, product: str) -> None:
     key = str(uuid.uuid4())
     assert orders.CreateOrder(order_request(product, key=key)).name == buyer.buy(key=key).json()["name"]
 
@@ -60,7 +60,7 @@ def test_error_keeps_its_details(orders: Any, product: str) -> None:
     assert [each.field for each in bad.field_violations] == ["order.lines[0].quantity"]
 
 
-def test_failure_of_the_mesh_has_our_form_and_tells_nothing(own_shop: str, orders: Any) -> None:
+def test_mesh_failure_has_our_error_format_and_reveals_nothing(own_shop: str, orders: Any) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         orders.FulfilOrder(order_service_pb2.FulfilOrderRequest(name=ORDER))
     assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
@@ -72,7 +72,7 @@ def test_failure_of_the_mesh_has_our_form_and_tells_nothing(own_shop: str, order
 
 
 GET = "/shop.orders.v1.OrderService/GetOrder"
-# What the edge itself refuses: the call, its code, its reason, and the field that it is about.
+# Calls that the edge itself refuses, with code, reason and field.
 REFUSED: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "a condition": ({"metadata": [("if-match", "x")]}, "INVALID_ARGUMENT", "INVALID_REQUEST", "If-Match"),
     "two keys": (
@@ -107,8 +107,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str, str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_the_edge_refuses_has_details_that_say_the_same(channel: grpc.Channel, case: str) -> None:
-    """Clients' libraries take details only if their message is the call's."""
+def test_edge_errors_have_matching_details(channel: grpc.Channel, case: str) -> None:
+    """Client libraries accept details only if their message is the call's."""
     given, code, reason, field = REFUSED[case]
     call = channel.unary_unary(given.get("method", GET))
     options = {name: given[name] for name in ("metadata", "compression") if name in given}
@@ -122,7 +122,7 @@ def test_what_the_edge_refuses_has_details_that_say_the_same(channel: grpc.Chann
     assert [each.field for each in bad.field_violations] == ([field] if field else [])
 
 
-def test_stream_arrives_whole(own_shop: str, orders: Any) -> None:
+def test_stream_arrives_complete(own_shop: str, orders: Any) -> None:
     name = orders.CreateOrder(order_request("products/tea-1")).name
     events = list(orders.WatchOrder(order_service_pb2.WatchOrderRequest(name=name)))
     assert [event.WhichOneof("event") for event in events] == ["order", "heartbeat", "end"]
@@ -137,7 +137,7 @@ def test_products_are_the_same_for_both(channel: grpc.Channel, client: Any) -> N
 
 def counted(address: str) -> dict[str, int]:
     """
-    How many calls of gRPC clients ended with each status, as Prometheus reads it.
+    Return the number of gRPC calls by status, as Prometheus reads it.
     """
     metrics = httpx.get(f"http://{address}/stats/prometheus").text
     found: dict[str, int] = {}
@@ -146,11 +146,11 @@ def counted(address: str) -> dict[str, int]:
     return found
 
 
-def test_call_that_fails_is_counted_by_its_status_whoever_failed_it(
+def test_failed_call_is_counted_by_its_status_whatever_its_source(
     own_shop: str, channel: grpc.Channel, orders: Any, client: httpx.Client
 ) -> None:
     before = counted(rig.ADMIN)
-    # By the edge itself, to which no replica is left; by a service; by a client of its own fault.
+    # By the edge without a replica; by a service; by an invalid request.
     calls = (
         lambda: orders.FulfilOrder(order_service_pb2.FulfilOrderRequest(name=ORDER)),
         lambda: inventory_service_pb2_grpc.InventoryServiceStub(channel).GetProduct(
@@ -161,7 +161,7 @@ def test_call_that_fails_is_counted_by_its_status_whoever_failed_it(
     for call in calls:
         with pytest.raises(grpc.RpcError):
             call()
-    # Clients of JSON are told by HTTP's codes, which are counted as such.
+    # JSON clients get HTTP codes, which are counted as such.
     assert client.get("/v1/products/tea-mesh").status_code == 503
     after = counted(rig.ADMIN)
     assert {status: after[status] - before.get(status, 0) for status in ("14", "3")} == {"14": 2, "3": 1}

@@ -1,4 +1,6 @@
-"""What a caller says counts, or is refused by name: nothing is passed over, and nothing that is single comes twice."""
+"""
+Whatever a caller sends takes effect or is refused by name: nothing is ignored, and nothing singular may be duplicated.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ CANCEL, FULFIL, RECONCILE, REDRIVE = (
     "/v1/orders:reconcile",
     "/v1/deadLetters:redrive",
 )
-# Its orders have keys of their own, or a repeat is another call.
+# Its orders have their own keys, so that a retry is another call.
 KEYLESS = (BATCH, RECONCILE, REDRIVE)
 WRITES = (ORDERS, BATCH, RESTOCK, CANCEL, FULFIL, RECONCILE, REDRIVE)
 LINE = '{"product":"products/tea-1","quantity":1}'
@@ -83,14 +85,14 @@ DOUBLED = {
 
 
 @pytest.mark.parametrize(("path", "body"), DOUBLED)
-def test_name_that_comes_twice_in_a_body_is_refused(client: httpx.Client, path: str, body: str) -> None:
+def test_duplicate_key_in_a_body_is_refused(client: httpx.Client, path: str, body: str) -> None:
     refused = error(post(client, path, body), 400)
     assert fields(refused) == [DOUBLED[path, body]]
     assert "more than once" in refused["message"]
 
 
 @pytest.mark.parametrize("path", [CANCEL, RESTOCK])
-def test_name_that_differs_from_the_path_is_refused(client: httpx.Client, path: str) -> None:
+def test_name_in_the_body_that_differs_from_the_path_is_refused(client: httpx.Client, path: str) -> None:
     refused = error(post(client, path, '{"name":"orders/of the field x is conflicting"}'), 400)
     assert fields(refused) == ["name"]
     assert "path" in refused["message"]
@@ -120,11 +122,11 @@ NOT_JSON = {
 
 
 @pytest.mark.parametrize("case", NOT_JSON)
-def test_body_that_is_no_json_of_the_contract_is_refused(client: httpx.Client, case: str) -> None:
+def test_body_that_does_not_match_the_contract_is_refused(client: httpx.Client, case: str) -> None:
     assert error(post(client, ORDERS, NOT_JSON[case]), 400)["details"][1]["fieldViolations"]
 
 
-def test_what_protobuf_takes_as_json_is_taken(client: httpx.Client) -> None:
+def test_every_protobuf_json_form_is_accepted(client: httpx.Client) -> None:
     body = (
         '\t{ "lines" : [ {"product":"products\\/tea-1", "quantity":"1", "unit_price":null } ] ,\r\n'
         '"create_time":"2026-01-01T00:00:00Z","state":"PENDING","version":"7",'
@@ -150,7 +152,7 @@ def test_encoded_body_is_an_unsupported_media_type(client: httpx.Client, case: s
 
 
 @pytest.mark.parametrize("wrong", [b"\xff", b"\xc0\xaf", b"\xed\xa0\x80", b"\\ud800"])
-def test_text_that_is_no_unicode_is_refused_without_a_word_of_the_body(client: httpx.Client, wrong: bytes) -> None:
+def test_invalid_utf8_is_refused_without_quoting_the_body(client: httpx.Client, wrong: bytes) -> None:
     body = b'{"lines":[{"product":"products/hunter-' + wrong + b'","quantity":1}]}'
     refused = error(post(client, ORDERS, body), 400)
     assert fields(refused) == ["body"]
@@ -159,7 +161,7 @@ def test_text_that_is_no_unicode_is_refused_without_a_word_of_the_body(client: h
     assert refused["message"].isprintable()
 
 
-def test_request_that_takes_no_body_is_refused_with_one(client: httpx.Client) -> None:
+def test_body_is_refused_where_none_is_expected(client: httpx.Client) -> None:
     refused = error(client.request("GET", ORDERS, content="{}", headers={"content-type": "application/json"}), 400)
     assert fields(refused) == ["body"]
 
@@ -176,8 +178,8 @@ HEAVY = {
 
 
 @pytest.mark.parametrize("case", HEAVY)
-def test_body_that_is_long_to_look_at_is_refused_soon(client: httpx.Client, case: str) -> None:
-    """What the check looks at is bounded; the time, far above what it takes, is for a machine with others at work."""
+def test_body_expensive_to_check_is_refused_quickly(client: httpx.Client, case: str) -> None:
+    """The check is bounded; the time limit is generous, for a busy machine."""
     began = time.monotonic()
     refused = error(post(client, ORDERS, HEAVY[case]), 400)
     assert time.monotonic() - began < 5
@@ -193,11 +195,11 @@ def test_body_that_is_long_to_look_at_is_refused_soon(client: httpx.Client, case
         ("fields=orders.name&fields=orders.state", "fields"),
     ],
 )
-def test_parameter_that_comes_twice_is_refused(client: httpx.Client, query: str, name: str) -> None:
+def test_duplicate_query_parameter_is_refused(client: httpx.Client, query: str, name: str) -> None:
     assert fields(error(client.get(f"{ORDERS}?{query}"), 400)) == [name]
 
 
-def test_request_id_that_comes_in_both_spellings_is_refused(client: httpx.Client, buyer: Buyer) -> None:
+def test_request_id_in_both_spellings_is_refused(client: httpx.Client, buyer: Buyer) -> None:
     headers = {"content-type": "application/json"}
     answer = client.post(f"{ORDERS}?requestId=a&request_id=b", json=buyer.basket(), headers=headers)
     assert fields(error(answer, 400)) == ["request_id"]
@@ -209,13 +211,13 @@ def test_request_id_that_comes_in_both_spellings_is_refused(client: httpx.Client
     [("clé-1",), ("a b",), ("",), ("x" * 129,), ("a", "b"), ("a", "a")],
     ids=["not ASCII", "a space", "empty", "too long", "twice", "twice the same"],
 )
-def test_key_that_cannot_be_used_is_refused_by_name(client: httpx.Client, path: str, values: Sequence[str]) -> None:
+def test_invalid_key_is_refused_by_name(client: httpx.Client, path: str, values: Sequence[str]) -> None:
     headers = [(b"idempotency-key", value.encode()) for value in values]
     answer = client.post(path, content="{}", headers=[(b"content-type", b"application/json"), *headers])
     assert fields(error(answer, 400)) == ["Idempotency-Key"]
 
 
-def test_key_that_cannot_be_used_is_refused_also_where_none_is_needed(client: httpx.Client) -> None:
+def test_invalid_key_is_refused_even_where_it_is_optional(client: httpx.Client) -> None:
     answer = client.get(ORDERS, headers=[(b"idempotency-key", "clé".encode())])
     assert fields(error(answer, 400)) == ["Idempotency-Key"]
 
@@ -227,59 +229,59 @@ def test_method_in_a_header_is_refused(client: httpx.Client, verb: str, name: st
 
 
 @pytest.mark.parametrize("value", ["7-100", "'1'", '"1', ""])
-def test_if_none_match_that_no_answer_has_is_refused(client: httpx.Client, value: str) -> None:
+def test_if_none_match_is_refused_where_responses_have_no_etag(client: httpx.Client, value: str) -> None:
     answer = client.get("/v1/products/tea-1", headers={"if-none-match": value})
     assert fields(error(answer, 400)) == ["If-None-Match"]
 
 
 @pytest.mark.parametrize("tags", [('"x"', '"7-100"'), ('"x",W/"7-100" ,"y"',), ("*",)])
-def test_any_of_several_tags_is_known(client: httpx.Client, tags: Sequence[str]) -> None:
+def test_any_of_several_etags_matches(client: httpx.Client, tags: Sequence[str]) -> None:
     answer = client.get("/v1/products/tea-1", headers=[("if-none-match", each) for each in tags])
     assert (answer.status_code, answer.content) == (304, b"")
 
 
 @pytest.mark.parametrize("verb", ["GET", "POST"])
 @pytest.mark.parametrize("tokens", [("Bearer a", "Bearer b"), ("Bearer a", "Bearer a"), ("Basic a", "Bearer a")])
-def test_token_that_comes_twice_is_refused(client: httpx.Client, verb: str, tokens: Sequence[str]) -> None:
+def test_duplicate_authorization_is_refused(client: httpx.Client, verb: str, tokens: Sequence[str]) -> None:
     answer = client.request(verb, ORDERS, headers=[("authorization", each) for each in tokens])
     assert fields(error(answer, 400)) == ["Authorization"]
 
 
-def test_last_event_id_that_is_none_is_refused(client: httpx.Client) -> None:
+def test_invalid_last_event_id_is_refused(client: httpx.Client) -> None:
     assert fields(error(client.get(f"{NOBODY}:watch", headers={"last-event-id": "x"}), 400)) == ["Last-Event-ID"]
 
 
 @pytest.mark.parametrize("path", KEYLESS)
-def test_key_that_nothing_remembers_is_refused(client: httpx.Client, path: str) -> None:
+def test_key_on_a_method_without_idempotency_is_refused(client: httpx.Client, path: str) -> None:
     assert fields(error(post(client, path, "{}", ("idempotency-key", "k-1")), 400)) == ["Idempotency-Key"]
 
 
 @pytest.mark.parametrize("path", [ORDERS, NOBODY, f"{NOBODY}:watch", "/v1/products"])
-def test_condition_on_a_read_is_one_that_it_has(client: httpx.Client, path: str) -> None:
+def test_unsupported_condition_on_a_read_is_refused(client: httpx.Client, path: str) -> None:
     assert fields(error(client.get(path, headers={"if-match": '"1"'}), 400)) == ["If-Match"]
 
 
-def test_key_of_a_read_changes_nothing(client: httpx.Client) -> None:
+def test_key_on_a_read_is_ignored(client: httpx.Client) -> None:
     assert client.get(ORDERS, headers={"idempotency-key": "k-1"}).status_code == 200
 
 
 @pytest.mark.parametrize("path", [ORDERS, BATCH, RESTOCK, RECONCILE, REDRIVE])
-def test_condition_on_what_has_none_forbids_it(client: httpx.Client, path: str) -> None:
+def test_if_match_on_a_method_without_etag_fails(client: httpx.Client, path: str) -> None:
     assert fields(error(post(client, path, "{}", ("if-match", '"1"')), 400)) == ["If-Match"]
 
 
 @pytest.mark.parametrize("path", WRITES)
 @pytest.mark.parametrize("name", ["If-None-Match", "If-Unmodified-Since"])
-def test_condition_that_no_write_has_forbids_it(client: httpx.Client, path: str, name: str) -> None:
+def test_unsupported_condition_on_a_write_fails(client: httpx.Client, path: str, name: str) -> None:
     assert fields(error(post(client, path, "{}", (name.lower(), "*")), 400)) == [name]
 
 
 @pytest.mark.parametrize("value", ["1", '"1", "2"', '"1', "W/1", '"' + "x" * 100 + '"'])
-def test_entity_tag_that_cannot_be_used_is_refused(client: httpx.Client, value: str) -> None:
+def test_invalid_etag_is_refused(client: httpx.Client, value: str) -> None:
     assert fields(error(post(client, CANCEL, "{}", ("if-match", value)), 400)) == ["If-Match"]
 
 
-def test_if_match_is_the_etag_of_a_change(client: httpx.Client, buyer: Buyer) -> None:
+def test_if_match_is_passed_as_the_etag(client: httpx.Client, buyer: Buyer) -> None:
     order = buyer.buy().json()
     cancel = f"/v1/{order['name']}:cancel"
     stale = error(post(client, cancel, "{}", ("if-match", '"0"')), 412)
@@ -292,7 +294,7 @@ def test_if_match_is_the_etag_of_a_change(client: httpx.Client, buyer: Buyer) ->
 
 
 @pytest.mark.parametrize("value", ["a", "b"])
-def test_metadata_that_comes_twice_is_refused_for_grpc(channel: grpc.Channel, value: str) -> None:
+def test_duplicate_metadata_is_refused_for_grpc(channel: grpc.Channel, value: str) -> None:
     stub = order_service_pb2_grpc.OrderServiceStub(channel)
     metadata = [("idempotency-key", "a"), ("idempotency-key", value)]
     with pytest.raises(grpc.RpcError) as caught:
@@ -300,7 +302,7 @@ def test_metadata_that_comes_twice_is_refused_for_grpc(channel: grpc.Channel, va
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_nothing_that_was_refused_has_placed_an_order(client: httpx.Client) -> None:
+def test_no_refused_request_placed_an_order(client: httpx.Client) -> None:
     before = client.get(ORDERS).json()
     bodies = [*(body for path, body in (*UNKNOWN, *DOUBLED) if path == ORDERS), *NOT_JSON.values()]
     for body in bodies:
@@ -326,7 +328,7 @@ LOCAL_ANSWERS: dict[str, tuple[int, str, str, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("case", LOCAL_ANSWERS)
 @pytest.mark.parametrize("origin", [ORIGIN, "https://elsewhere.example.com", None])
-def test_every_answer_can_be_read_by_a_page_of_an_allowed_origin(
+def test_every_response_has_cors_headers_for_an_allowed_origin(
     client: httpx.Client, case: str, origin: str | None
 ) -> None:
     status, verb, path, given = LOCAL_ANSWERS[case]
@@ -338,14 +340,14 @@ def test_every_answer_can_be_read_by_a_page_of_an_allowed_origin(
     clean(answer)
 
 
-def test_preflight_is_answered_before_anything_else_is_looked_at(client: httpx.Client) -> None:
+def test_preflight_is_answered_before_any_other_check(client: httpx.Client) -> None:
     headers = {"origin": ORIGIN, "access-control-request-method": "POST"}
     answer = client.options(ORDERS, headers=headers)
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, ORIGIN)
     assert "origin" in answer.headers["vary"].lower()
 
 
-def test_answer_of_a_limit_can_be_read_by_a_page_of_an_allowed_origin(client: httpx.Client) -> None:
+def test_rate_limit_response_has_cors_headers(client: httpx.Client) -> None:
     answers = [client.get("/v1/limited", headers={"origin": ORIGIN}) for _ in range(2)]
     assert answers[1].status_code == 429
     for each in answers:
@@ -353,14 +355,14 @@ def test_answer_of_a_limit_can_be_read_by_a_page_of_an_allowed_origin(client: ht
         assert "origin" in each.headers["vary"].lower()
 
 
-def test_preflight_of_another_origin_is_refused_in_the_form_of_every_error(client: httpx.Client) -> None:
+def test_preflight_of_another_origin_is_refused_in_the_usual_error_format(client: httpx.Client) -> None:
     headers = {"origin": "https://elsewhere.example.com", "access-control-request-method": "POST"}
     answer = client.options(ORDERS, headers=headers)
     error(answer, 405)
     assert "access-control-allow-origin" not in answer.headers
 
 
-def test_json_of_another_order_of_members_is_the_same(client: httpx.Client) -> None:
+def test_order_of_json_members_does_not_matter(client: httpx.Client) -> None:
     key = ("idempotency-key", str(uuid.uuid4()))
     names = {
         post(client, ORDERS, json.dumps({"lines": [dict(reversed(TEA.items()))]}), key).json()["name"],

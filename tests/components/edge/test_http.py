@@ -1,4 +1,4 @@
-"""What browsers and caches need of HTTP."""
+"""The HTTP features that browsers and caches need."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.components.edge.statuses import clean
 ORIGIN = os.environ.get("EDGE_ORIGIN", "https://shop.example.com")
 
 
-def test_unchanged_resource_is_not_sent_again(client: httpx.Client, product: str) -> None:
+def test_unchanged_resource_is_304(client: httpx.Client, product: str) -> None:
     first = client.get(f"/v1/{product}")
     strong = json.dumps(first.json()["etag"].strip('"'))
     assert first.headers["etag"] == f"W/{strong}"
@@ -32,14 +32,14 @@ def test_head_is_get_without_the_body(address: str, product: str, http2: bool) -
     with httpx.Client(base_url=f"http://{address}", http1=not http2, http2=http2) as client:
         for path in ("/v1/products", f"/v1/{product}", f"/v1/{product}?fields=name", "/v1/products/none", "/v1/none"):
             whole = client.get(path, headers={"accept-encoding": "identity"})
-            # What would be compressed has a body nevertheless.
+            # Where a response would be compressed, its body is not empty.
             head = client.head(path, headers={"accept-encoding": "gzip"})
             assert (head.status_code, head.content) == (whole.status_code, b"")
             assert head.headers["content-type"] == whole.headers["content-type"]
             assert head.headers.get("etag") == whole.headers.get("etag")
 
 
-def test_changed_order_is_sent_again(client: httpx.Client, buyer: Buyer) -> None:
+def test_changed_order_is_200_with_a_new_etag(client: httpx.Client, buyer: Buyer) -> None:
     name = buyer.buy().json()["name"]
     before = client.get(f"/v1/{name}").headers["etag"]
     client.post(f"/v1/{name}:cancel")
@@ -48,18 +48,18 @@ def test_changed_order_is_sent_again(client: httpx.Client, buyer: Buyer) -> None
     assert after.headers["etag"] != before
 
 
-def test_large_answers_are_compressed(client: httpx.Client) -> None:
+def test_large_responses_are_compressed(client: httpx.Client) -> None:
     response = client.get("/v1/products", headers={"accept-encoding": "gzip"})
     assert response.headers["content-encoding"] == "gzip"
     assert "accept-encoding" in response.headers["vary"].lower()
     assert response.json()["products"]
 
 
-def test_page_of_500_products_arrives_whole(own_shop: str, client: httpx.Client) -> None:
+def test_page_of_500_products_arrives_complete(own_shop: str, client: httpx.Client) -> None:
     assert len(client.get("/v1/products", params={"page_size": 500}).json()["products"]) == 500
 
 
-def test_only_the_fields_asked_for_are_sent(client: httpx.Client, product: str) -> None:
+def test_field_mask_limits_the_response(client: httpx.Client, product: str) -> None:
     whole = client.get(f"/v1/{product}").json()
     wanted = {"fields": "name,stock.available,unit_price.currency_code"}
     part = client.get(f"/v1/{product}", params=wanted)
@@ -71,20 +71,20 @@ def test_only_the_fields_asked_for_are_sent(client: httpx.Client, product: str) 
     assert whole["etag"].strip('"') in part.headers["etag"]
 
 
-def test_fields_are_picked_in_every_element_of_a_page(client: httpx.Client) -> None:
+def test_field_mask_applies_to_every_element_of_a_page(client: httpx.Client) -> None:
     page = client.get("/v1/products", params={"pageSize": 3, "fields": "products.name , products.stock"}).json()
     assert set(page) == {"products"}
     assert [set(each) for each in page["products"]] == [{"name", "stock"}] * 3
 
 
-def test_fields_of_a_created_order_are_picked_too(buyer: Buyer, client: httpx.Client) -> None:
+def test_field_mask_applies_to_a_created_order(buyer: Buyer, client: httpx.Client) -> None:
     headers = {"idempotency-key": str(uuid.uuid4())}
     response = client.post("/v1/orders", params={"fields": "lines.quantity"}, json=buyer.basket(7), headers=headers)
     assert response.status_code in (201, 202)
     assert response.json() == {"lines": [{"quantity": 7}]}
 
 
-def test_text_that_looks_like_json_is_kept_as_it_is(own_shop: str, client: httpx.Client) -> None:
+def test_text_that_looks_like_json_is_unchanged(own_shop: str, client: httpx.Client) -> None:
     whole = client.get("/v1/products/tea-quotes").json()
     assert client.get("/v1/products/tea-quotes?fields=displayName,etag").json() == {
         "displayName": whole["displayName"],
@@ -109,21 +109,21 @@ def test_other_origins_may_not(client: httpx.Client) -> None:
     assert "access-control-allow-origin" not in read.headers
 
 
-def test_request_and_trace_are_named_in_the_answer(client: httpx.Client) -> None:
+def test_response_has_request_id_and_trace(client: httpx.Client) -> None:
     response = client.get("/v1/products")
     request_id = response.headers["x-request-id"]
     assert uuid.UUID(request_id)
     assert response.headers["traceparent"].split("-")[1] == request_id.replace("-", "")
 
 
-def test_trace_of_the_client_is_kept(client: httpx.Client) -> None:
+def test_clients_trace_context_is_kept(client: httpx.Client) -> None:
     parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     response = client.get("/v1/products", headers={"traceparent": parent})
     assert response.headers["traceparent"].split("-")[1] == parent.split("-")[1]
 
 
 @pytest.mark.parametrize("wrong", ["x", "00-0-0-00", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01; drop"])
-def test_trace_that_is_none_is_replaced(client: httpx.Client, wrong: str) -> None:
+def test_invalid_trace_context_is_replaced(client: httpx.Client, wrong: str) -> None:
     response = client.get("/v1/products", headers={"traceparent": wrong})
     assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", response.headers["traceparent"])
 
@@ -145,7 +145,7 @@ def test_watched_order_arrives_as_events_with_ids(client: httpx.Client, buyer: B
     assert order["name"] in event["data"]
 
 
-def test_watcher_resumes_after_what_it_saw_last(own_shop: str, client: httpx.Client, buyer: Buyer) -> None:
+def test_watcher_resumes_after_its_last_event(own_shop: str, client: httpx.Client, buyer: Buyer) -> None:
     name = buyer.buy().json()["name"]
     with client.stream("GET", f"/v1/{name}:watch?from_version=0", headers={"last-event-id": "1"}) as response:
         events = [event["event"] for event in _events(response)]

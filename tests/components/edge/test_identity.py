@@ -1,4 +1,4 @@
-"""Who calls is what the token says, and nothing else."""
+"""The caller's identity comes from the token only."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ HOUR = timedelta(hours=1)
 @pytest.fixture
 def signer(own_shop: str, folder: Path) -> Signer:
     """
-    The issuer that the edge believes.
+    Return the issuer that the edge trusts.
     """
     return rig.signer(folder)
 
 
 def bearer(token: str) -> dict[str, str]:
     """
-    The header that carries the token.
+    Return the header with the token.
     """
     return {"authorization": f"Bearer {token}"}
 
@@ -45,19 +45,19 @@ def test_customer_is_the_tokens_subject(buyer: Buyer, signer: Signer) -> None:
     assert buyer.buy(**bearer(token)).json()["customer"] == "customers/ana"
 
 
-def test_header_beside_a_token_changes_nothing(buyer: Buyer, signer: Signer) -> None:
+def test_identity_header_beside_a_token_is_ignored(buyer: Buyer, signer: Signer) -> None:
     token = signer.token("ana", now=NOW, lifetime=HOUR)
     order = buyer.buy(**bearer(token), **{"x-customer-id": "eva", "x-operator": "true"}).json()
     assert order["customer"] == "customers/ana"
 
 
-def test_operator_is_who_the_token_makes_one(buyer: Buyer, signer: Signer) -> None:
+def test_operator_is_determined_by_the_claim(buyer: Buyer, signer: Signer) -> None:
     plain = buyer.buy(**bearer(signer.token("ana", now=NOW, lifetime=HOUR))).json()
     operator = buyer.buy(**bearer(signer.token("eva", now=NOW, lifetime=HOUR, operator=True))).json()
     assert (plain["stateReason"], operator["stateReason"]) == ("", "OPERATOR")
 
 
-def test_token_counts_for_grpc_too(channel: grpc.Channel, signer: Signer) -> None:
+def test_token_is_verified_for_grpc_too(channel: grpc.Channel, signer: Signer) -> None:
     stub = order_service_pb2_grpc.OrderServiceStub(channel)
     metadata = list(bearer(signer.token("ana", now=NOW, lifetime=HOUR)).items())
     assert stub.CreateOrder(order_request("products/tea-1"), metadata=metadata).customer == "customers/ana"
@@ -65,7 +65,7 @@ def test_token_counts_for_grpc_too(channel: grpc.Channel, signer: Signer) -> Non
 
 def wrong_tokens(signer: Signer, folder: Path) -> dict[str, str]:
     """
-    Tokens that the edge must refuse.
+    Return tokens that the edge must refuse.
     """
     good = signer.token("ana", now=NOW, lifetime=HOUR)
     forger = dataclasses.replace(signer, key=key_in(folder / "forger"))
@@ -97,7 +97,7 @@ def test_wrong_token_is_unauthenticated_for_grpc(channel: grpc.Channel, signer: 
 
 def reason_of(error: grpc.RpcError) -> str:
     """
-    Why a call failed, for programs.
+    Return the reason of a failed call.
     """
     info = error_details_pb2.ErrorInfo()
     assert rpc_status.from_call(error).details[0].Unpack(info)
@@ -106,7 +106,7 @@ def reason_of(error: grpc.RpcError) -> str:
 
 def signed(signer: Signer, *, head: dict[str, Any] | None = None, **claims: Any) -> str:
     """
-    A token with these claims instead of the usual ones; None leaves a claim out.
+    Return a token with these claims instead of the defaults; None omits a claim.
     """
     usual = {"iss": signer.issuer, "aud": AUDIENCE, "sub": "ana", "exp": NOW + HOUR}
     kept = {name: value for name, value in {**usual, **claims}.items() if value is not None}
@@ -154,7 +154,7 @@ UNUSABLE: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("case", UNUSABLE)
-def test_token_that_cannot_be_used_is_told_so(buyer: Buyer, signer: Signer, case: str) -> None:
+def test_unusable_token_is_401_with_its_reason(buyer: Buyer, signer: Signer, case: str) -> None:
     response = buyer.buy(**bearer(signed(signer, **UNUSABLE[case])))
     refused = error(response, 401)
     assert refused["details"][0]["reason"] == "INVALID_TOKEN"
@@ -162,9 +162,7 @@ def test_token_that_cannot_be_used_is_told_so(buyer: Buyer, signer: Signer, case
 
 
 @pytest.mark.parametrize("case", UNUSABLE)
-def test_token_that_cannot_be_used_is_unauthenticated_for_grpc(
-    channel: grpc.Channel, signer: Signer, case: str
-) -> None:
+def test_unusable_token_is_unauthenticated_for_grpc(channel: grpc.Channel, signer: Signer, case: str) -> None:
     stub = order_service_pb2_grpc.OrderServiceStub(channel)
     metadata = list(bearer(signed(signer, **UNUSABLE[case])).items())
     with pytest.raises(grpc.RpcError) as caught:
@@ -173,7 +171,7 @@ def test_token_that_cannot_be_used_is_unauthenticated_for_grpc(
 
 
 @pytest.mark.parametrize("before", ["", "a", "aa"])
-def test_extension_is_found_wherever_it_stands_in_the_head(buyer: Buyer, signer: Signer, before: str) -> None:
+def test_critical_extension_is_found_anywhere_in_the_jwt_header(buyer: Buyer, signer: Signer, before: str) -> None:
     head = {"kid": f"{signer.public['kid']}", "x5t": before, "crit": ["x-unheard-of"], "x-unheard-of": 1}
     assert error(buyer.buy(**bearer(signed(signer, head=head))), 401)["message"].endswith(
         "(crit) that are not known here"
@@ -181,16 +179,14 @@ def test_extension_is_found_wherever_it_stands_in_the_head(buyer: Buyer, signer:
 
 
 @pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer ", "bEaReR"])
-def test_name_of_the_scheme_may_be_written_in_any_case(client: httpx.Client, signer: Signer, scheme: str) -> None:
+def test_authorization_scheme_is_case_insensitive(client: httpx.Client, signer: Signer, scheme: str) -> None:
     headers = {"authorization": f"{scheme} {signed(signer)}", "idempotency-key": scheme.strip() + "-key"}
     body = {"lines": [{"product": "products/tea-1", "quantity": 1}]}
     assert client.post("/v1/orders", json=body, headers=headers).json()["customer"] == "customers/ana"
 
 
 @pytest.mark.parametrize("scheme", ["bearer", "BEARER", "bEaReR"])
-def test_name_of_the_scheme_may_be_written_in_any_case_for_grpc(
-    channel: grpc.Channel, signer: Signer, scheme: str
-) -> None:
+def test_authorization_scheme_is_case_insensitive_for_grpc(channel: grpc.Channel, signer: Signer, scheme: str) -> None:
     stub = order_service_pb2_grpc.OrderServiceStub(channel)
     metadata = [("authorization", f"{scheme} {signed(signer)}")]
     assert stub.CreateOrder(order_request("products/tea-1"), metadata=metadata).customer == "customers/ana"

@@ -1,4 +1,4 @@
-"""The live edge does what its OpenAPI document says: no server error, no undocumented answer."""
+"""The live edge conforms to its OpenAPI document: no server error, no undocumented response."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CHECKS = [
 
 
 DOCUMENT = openapi.document(contract.load(rig.ROOT / "build" / "descriptors.binpb"))
-# A watched order streams until it is final; FulfilOrder has nobody behind it in the rig.
+# A watched order streams until it is final; FulfilOrder is not implemented by the rig.
 LEFT_OUT = {"WatchOrder", "FulfilOrder"}
 OPERATIONS = [
     (verb, path)
@@ -39,7 +39,7 @@ OPERATIONS = [
 
 @pytest.mark.parametrize(("verb", "path"), OPERATIONS)
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
-def test_operation_keeps_to_the_document(address: str, verb: str, path: str, mode: GenerationMode) -> None:
+def test_operation_conforms_to_the_document(address: str, verb: str, path: str, mode: GenerationMode) -> None:
     operation = schemathesis.openapi.from_dict(DOCUMENT)[path][verb.upper()]
 
     @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), database=None)

@@ -1,4 +1,4 @@
-"""The rig, and who calls it."""
+"""The rig of edge, services and sidecars, and its callers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Clients = Callable[[str], httpx.Client]
 @pytest.fixture(scope="session")
 def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[rig.Rig]:
     """
-    Edge, services and sidecars.
+    Start edge, services and sidecars.
     """
     folder: Path = tmp_path_factory.mktemp("hops")
     with rig.running(folder) as made:
@@ -26,7 +26,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[rig.Rig]:
 @pytest.fixture
 def hops(started: rig.Rig) -> rig.Rig:
     """
-    The rig with every replica in its place.
+    Return the rig with every replica healthy.
     """
     started.settle()
     return started
@@ -35,7 +35,7 @@ def hops(started: rig.Rig) -> rig.Rig:
 @pytest.fixture
 def customer(hops: rig.Rig) -> Iterator[httpx.Client]:
     """
-    A customer who sees the whole shop.
+    Return a customer with access to the whole shop.
     """
     headers = {"authorization": f"Bearer {hops.token('bystander')}"}
     with httpx.Client(base_url=f"http://{rig.HTTP}", headers=headers, timeout=30) as client:

@@ -1,7 +1,7 @@
 """
 The edge and two replicas of each service behind real sidecars, configured by all of our Istio files.
 
-Nobody looks whether a replica is ready, so what becomes of a bad one is the breakers' doing alone.
+Nothing checks readiness here, so only the breakers handle a bad replica.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ START_S, END_S = 60, 10
 
 def address(service: str, replica: int) -> str:
     """
-    A replica's own loopback address.
+    Return a replica's own loopback address.
     """
     return f"127.{NETWORK}.{SERVICES[service]}.{replica + 1}"
 
 
 def registry() -> dict[str, Any]:
     """
-    What Kubernetes would know.
+    Return the registry that Kubernetes would provide.
     """
     edge = _workload("edge-0", "edge", EDGE) | {"kind": "gateway", "ports": {8080: 8080, 8443: 8443}}
     edge["labels"]["istio"] = "edge"
@@ -85,7 +85,7 @@ def _sidecar(service: str, replica: int) -> dict[str, Any]:
 
 def _istio(folder: Path) -> Path:
     """
-    Our files, with the issuer's keys in them instead of a place to ask for them.
+    Return our files, with the issuer's keys inlined instead of fetched.
     """
     copied = folder / "istio"
     shutil.copytree(ROOT / "istio", copied)
@@ -102,7 +102,7 @@ def _istio(folder: Path) -> Path:
 
 def signer(folder: Path) -> Signer:
     """
-    Whose tokens the edge accepts.
+    Return the issuer whose tokens the edge accepts.
     """
     return Signer(key_in(folder), ISSUER)
 
@@ -110,7 +110,7 @@ def signer(folder: Path) -> Signer:
 @dataclass(frozen=True)
 class Rig:
     """
-    What runs: the processes by name, and where the edge is.
+    The running system: processes by name, and the edge's address.
     """
 
     folder: Path
@@ -119,7 +119,7 @@ class Rig:
     @contextlib.contextmanager
     def frozen(self, name: str) -> Iterator[None]:
         """
-        Let a process stand still for a while: it keeps its connections and answers nothing.
+        Stop a process with SIGSTOP for a while: it keeps its connections and answers nothing.
         """
         self.processes[name].send_signal(signal.SIGSTOP)
         try:
@@ -137,7 +137,7 @@ class Rig:
     @contextlib.contextmanager
     def killed(self, service: str, replica: int) -> Iterator[None]:
         """
-        Kill an application, whose sidecar stays; start it again in the end.
+        Kill an application, whose sidecar stays; restart it at the end.
         """
         name = f"{service}-{replica}"
         self.kill(name)
@@ -156,7 +156,7 @@ class Rig:
 
     def statistic(self, part: str, of: str = EDGE) -> int:
         """
-        The sum of the statistics of an Envoy whose names contain *part*.
+        Return the sum of an Envoy's statistics whose names contain *part*.
         """
         lines = httpx.get(f"http://{of}:15000/stats", params={"usedonly": ""}).text.splitlines()
         values = [line.rpartition(": ")[2] for line in lines if part in line]
@@ -164,19 +164,19 @@ class Rig:
 
     def ejections(self, of: str = EDGE) -> int:
         """
-        How many replicas an Envoy has ejected since it started.
+        Return how many ejections an Envoy has made since it started.
         """
         return self.statistic("outlier_detection.ejections_enforced_total", of)
 
     def ejected(self, of: str = EDGE) -> int:
         """
-        How many replicas an Envoy keeps away from at this moment.
+        Return how many replicas an Envoy has ejected at the moment.
         """
         return self.statistic("outlier_detection.ejections_active", of)
 
     def settle(self) -> None:
         """
-        Wait until nobody is ejected.
+        Wait until no replica is ejected.
         """
         end = time.monotonic() + START_S
         while self.ejected():
@@ -185,14 +185,14 @@ class Rig:
 
     def token(self, customer: str, *, operator: bool = False) -> str:
         """
-        A customer's token.
+        Return a customer's token.
         """
         return signed(self.folder, customer, operator=operator)
 
 
 def signed(folder: Path, customer: str, *, operator: bool = False) -> str:
     """
-    A customer's token, good for an hour.
+    Return a customer's token, valid for an hour.
     """
 
     return signer(folder).token(customer, now=datetime.now(UTC), lifetime=timedelta(hours=1), operator=operator)
@@ -201,7 +201,7 @@ def signed(folder: Path, customer: str, *, operator: bool = False) -> str:
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[Rig]:
     """
-    Start everything, and end it all in the end.
+    Start everything, and stop it at the end.
     """
     _configure(folder)
     rig = Rig(folder, {})
@@ -255,7 +255,7 @@ def _start(folder: Path, name: str, command: list[str]) -> subprocess.Popen[byte
 
 def _listening(host: str, port: int) -> None:
     """
-    Wait until something takes connections there.
+    Wait until something accepts connections there.
     """
     end = time.monotonic() + START_S
     while True:
@@ -269,7 +269,7 @@ def _listening(host: str, port: int) -> None:
 
 def _wait(folder: Path) -> None:
     """
-    Until every replica has answered.
+    Wait until every replica has responded.
     """
     end = time.monotonic() + START_S
     while not _whole(folder):

@@ -1,4 +1,4 @@
-"""What takes a replica out, and what does not: an answer never, whoever provoked it; no answer, three times."""
+"""What ejects a replica: three connection failures, and never an error response, whoever provoked it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ CREATE = "/shop.orders.v1.OrderService/CreateOrder"
 
 def buy(client: httpx.Client, product: str = TEA) -> httpx.Response:
     """
-    Order one of a product.
+    Order one unit of a product.
     """
     return rest.place(client, rest.basket(product))
 
 
 @pytest.mark.parametrize(("product", "status"), [(BROKEN, 500), (BUSY, 503), (LATE, 504)])
-def test_errors_that_a_service_answers_eject_nobody(
+def test_error_responses_of_a_service_eject_nobody(
     hops: rig.Rig, customer: httpx.Client, product: str, status: int
 ) -> None:
     before = hops.ejections()
@@ -35,15 +35,15 @@ def test_errors_that_a_service_answers_eject_nobody(
     assert {buy(customer).status_code for _ in range(6)} == {201}
 
 
-def test_replica_whose_application_is_gone_costs_no_call(hops: rig.Rig, customer: httpx.Client) -> None:
+def test_replica_with_a_dead_application_fails_no_call(hops: rig.Rig, customer: httpx.Client) -> None:
     with hops.killed("orders", 1):
         assert {buy(customer).status_code for _ in range(20)} == {201}
-        # Not safe to repeat if it may have been done; the sidecar says that it was not.
+        # Not idempotent after it was sent; the sidecar reports that it was not.
         cancel = [customer.post(f"/v1/orders/{uuid.uuid4()}:cancel", json={}).status_code for _ in range(20)]
         assert set(cancel) == {404}
 
 
-def test_sidecar_that_is_gone_is_ejected_after_three_failures(hops: rig.Rig, customer: httpx.Client) -> None:
+def test_dead_sidecar_is_ejected_after_three_failures(hops: rig.Rig, customer: httpx.Client) -> None:
     hops.kill("inventory-1-envoy")
     try:
         assert {customer.get("/v1/products").status_code for _ in range(40)} == {200}
@@ -53,9 +53,7 @@ def test_sidecar_that_is_gone_is_ejected_after_three_failures(hops: rig.Rig, cus
     hops.settle()
 
 
-def test_with_no_sidecar_left_a_call_fails_at_once_and_what_is_back_is_called_soon(
-    hops: rig.Rig, customer: httpx.Client
-) -> None:
+def test_without_any_sidecar_calls_fail_fast_and_recovery_is_quick(hops: rig.Rig, customer: httpx.Client) -> None:
     for replica in rig.REPLICAS:
         hops.kill(f"inventory-{replica}-envoy")
     try:
@@ -65,7 +63,7 @@ def test_with_no_sidecar_left_a_call_fails_at_once_and_what_is_back_is_called_so
         assert {customer.get("/v1/products").status_code for _ in range(10)} == {503}
         assert time.monotonic() - began < 5
         assert hops.ejected() == 2
-        # As long as an outage may take: every return of a replica is tried, and fails.
+        # As long as an outage may last: each return of a host is tried, and fails.
         time.sleep(25)
     finally:
         for replica in rig.REPLICAS:
@@ -78,7 +76,7 @@ def test_with_no_sidecar_left_a_call_fails_at_once_and_what_is_back_is_called_so
 
 
 @pytest.mark.parametrize("service", ["orders", "inventory"])
-def test_frozen_replica_costs_no_call(hops: rig.Rig, customer: httpx.Client, service: str) -> None:
+def test_frozen_replica_fails_no_call(hops: rig.Rig, customer: httpx.Client, service: str) -> None:
     def call(_: int) -> int:
         return (buy(customer) if service == "orders" else customer.get("/v1/products")).status_code
 
@@ -104,7 +102,7 @@ def test_short_deadlines_of_a_caller_eject_nobody(hops: rig.Rig) -> None:
     assert hops.ejections() == before
 
 
-def test_service_that_is_too_slow_for_every_try_ejects_nobody(hops: rig.Rig, customer: httpx.Client) -> None:
+def test_service_slower_than_every_try_ejects_nobody(hops: rig.Rig, customer: httpx.Client) -> None:
     before = hops.ejections()
     with ThreadPoolExecutor(8) as pool:
         answers = {each.status_code for each in pool.map(lambda _: buy(customer, "products/asleep"), range(8))}

@@ -1,4 +1,4 @@
-"""What is no request is answered by the edge: no service sees it, and no replica is ejected for it."""
+"""Malformed requests are answered by the edge: no service receives them, and no replica is ejected."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AT = (rig.EDGE, 8080)
 PRODUCTS = "/shop.inventory.v1.InventoryService/ListProducts"
 CREATE = "/shop.orders.v1.OrderService/CreateOrder"
 TIMES = 12
-# What is taken away from a call, which is then a good one; what the services themselves refuse is none of these.
+# Headers that are removed, after which the call is valid; the services themselves reject none of these.
 MENDED = {
     "binary-metadata", "load-report", "endpoint-load", "attempts", "pushback", "trace", "tags", "status-sent",
     "accept-encoding", "internal-encoding", "short-timeout", "odd-timeout",
@@ -32,14 +32,14 @@ REFUSED = {
 
 def seen(hops: rig.Rig) -> int:
     """
-    How many calls the edge has sent to services.
+    Return how many calls the edge has sent to services.
     """
     return hops.statistic(".upstream_rq_total")
 
 
 def sent(form: str, path: str, *, token: str = "") -> set[str]:
     """
-    What the edge answers to calls of a form.
+    Return the edge's response to a call of this form.
     """
     chance = random.Random(7)
     further = ((b"authorization", f"Bearer {token}".encode()),) if token else ()
@@ -52,7 +52,7 @@ def sent(form: str, path: str, *, token: str = "") -> set[str]:
 
 
 @pytest.mark.parametrize("form", sorted(FORMS))
-def test_no_form_of_a_call_ejects_a_replica(hops: rig.Rig, customer: httpx.Client, form: str) -> None:
+def test_no_malformed_call_ejects_a_replica(hops: rig.Rig, customer: httpx.Client, form: str) -> None:
     before, token = hops.ejections(), hops.token("attacker")
     sent(form, PRODUCTS)
     sent(form, CREATE, token=token)
@@ -62,17 +62,17 @@ def test_no_form_of_a_call_ejects_a_replica(hops: rig.Rig, customer: httpx.Clien
 
 
 @pytest.mark.parametrize("form", sorted(REFUSED & set(FORMS)))
-def test_what_is_no_call_is_told_so_by_the_edge(hops: rig.Rig, form: str) -> None:
+def test_malformed_calls_are_refused_by_the_edge(hops: rig.Rig, form: str) -> None:
     before = seen(hops)
     told = sent(form, PRODUCTS)
-    # INVALID_ARGUMENT and UNIMPLEMENTED, or in the words of HTTP what is not gRPC at all; a caller's fault in any case.
+    # INVALID_ARGUMENT and UNIMPLEMENTED, or a 4xx for what is not gRPC at all.
     ended = {"reset 1", "reset 2", "closed", "refused"}
     assert told <= {"grpc 3", "grpc 12", "http 400", "http 404", "http 405", "http 415"} | ended
     assert seen(hops) == before
 
 
 @pytest.mark.parametrize("form", sorted(MENDED & set(FORMS)))
-def test_headers_that_only_servers_may_believe_are_taken_away(hops: rig.Rig, form: str) -> None:
+def test_trusted_headers_of_clients_are_removed(hops: rig.Rig, form: str) -> None:
     assert sent(form, PRODUCTS) <= {"grpc 0", "http 200", "reset 1"}
 
 
@@ -89,7 +89,7 @@ PATHS = [
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_path_that_no_service_can_read_is_refused_by_the_edge(hops: rig.Rig, path: str) -> None:
+def test_unparsable_path_is_refused_by_the_edge(hops: rig.Rig, path: str) -> None:
     before = seen(hops)
     with httpx.Client(base_url=f"http://{rig.HTTP}") as client:
         answer = client.get(path)
@@ -98,18 +98,18 @@ def test_path_that_no_service_can_read_is_refused_by_the_edge(hops: rig.Rig, pat
     assert seen(hops) == before
 
 
-def test_deadline_in_a_header_of_a_rest_call_is_none(hops: rig.Rig, customer: httpx.Client) -> None:
+def test_grpc_timeout_header_of_a_rest_call_is_ignored(hops: rig.Rig, customer: httpx.Client) -> None:
     for _ in range(TIMES):
         assert customer.get("/v1/products", headers={"grpc-timeout": "1m"}).status_code == 200
 
 
-def test_body_is_not_read_before_it_is_known_who_sends_it(hops: rig.Rig) -> None:
+def test_body_is_not_read_before_authentication(hops: rig.Rig) -> None:
     head = b"POST /v1/orders HTTP/1.1\r\nhost: a\r\nidempotency-key: k\r\ncontent-type: application/json\r\n"
     for length in (b"content-length: 1000\r\n\r\n{", b"transfer-encoding: chunked\r\n\r\n1\r\n{\r\n"):
         assert asyncio.run(raw(AT, [head + length])) == "http 401"
 
 
-def test_call_takes_no_place_at_a_service_before_its_body_is_there(hops: rig.Rig) -> None:
+def test_call_takes_no_slot_before_its_body_is_complete(hops: rig.Rig) -> None:
     token = hops.token("slow")
     head = f"POST /v1/orders HTTP/1.1\r\nhost: a\r\nidempotency-key: k\r\nauthorization: Bearer {token}\r\n"
     started = [head.encode() + b"content-type: application/json\r\ncontent-length: 1000\r\n\r\n{"]
@@ -123,14 +123,14 @@ def test_call_takes_no_place_at_a_service_before_its_body_is_there(hops: rig.Rig
 
 
 @pytest.mark.parametrize("path", ["/v1/products", "/nothing", "/", "/ops/api/board", PRODUCTS])
-def test_nobody_in_particular_can_make_the_edge_keep_a_large_body(hops: rig.Rig, path: str) -> None:
+def test_anonymous_caller_cannot_make_the_edge_buffer_a_large_body(hops: rig.Rig, path: str) -> None:
     kind = b"application/grpc\r\nte: trailers" if path == PRODUCTS else b"application/json"
     head = b"POST " + path.encode() + b" HTTP/1.1\r\nhost: a\r\ncontent-type: " + kind
     pieces = [head + b"\r\ntransfer-encoding: chunked\r\n\r\n", *[b"4000\r\n" + b"x" * 0x4000 + b"\r\n"] * 3]
     assert asyncio.run(raw(AT, pieces)) != "silence"
 
 
-def test_stream_without_an_end_takes_no_place_either(hops: rig.Rig) -> None:
+def test_endless_stream_takes_no_slot_either(hops: rig.Rig) -> None:
     token = hops.token("slow")
     before = seen(hops)
     unended = call(CREATE, b"", (b"authorization", f"Bearer {token}".encode()))
@@ -140,8 +140,8 @@ def test_stream_without_an_end_takes_no_place_either(hops: rig.Rig) -> None:
 
 
 def test_reflection_is_served_under_both_names(hops: rig.Rig) -> None:
-    # A question for the list of services (ServerReflectionRequest.list_services). The rig has no reflection, which
-    # only a service can say.
+    # A request for the list of services (ServerReflectionRequest.list_services). The rig has no reflection, so only a
+    # service can reply so.
     for version in ("v1", "v1alpha"):
         before = seen(hops)
         path = f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo"
@@ -149,7 +149,7 @@ def test_reflection_is_served_under_both_names(hops: rig.Rig) -> None:
         assert seen(hops) == before + 1
 
 
-def test_work_on_a_query_grows_no_faster_than_the_query(hops: rig.Rig) -> None:
+def test_query_parsing_is_linear(hops: rig.Rig) -> None:
     def took(query: str) -> float:
         with httpx.Client(base_url=f"http://{rig.HTTP}") as client:
             rounds = []
@@ -171,7 +171,7 @@ def test_work_on_a_query_grows_no_faster_than_the_query(hops: rig.Rig) -> None:
         assert took(hostile) < 3 * plain, hostile[:20]
 
 
-def test_frame_length_is_what_the_edge_compares(hops: rig.Rig) -> None:
+def test_frame_length_is_checked_by_the_edge(hops: rig.Rig) -> None:
     good = call(PRODUCTS)
     assert asyncio.run(exchange(AT, good)) == "grpc 0"
     long = type(good)(good.headers, struct.pack(">BI", 0, 3) + b"\x08\x01")

@@ -1,4 +1,4 @@
-"""A Redis of its own for each module, emptied for each test; Kafka where a test asks for it."""
+"""A Redis for each module, emptied for each test; Kafka where a test needs it."""
 
 import asyncio
 import tempfile
@@ -43,7 +43,7 @@ PREFIX = "stock:test:"
 
 
 async def marked(redis, generation, *, prefix=PREFIX):
-    """An empty stock takes effect, as at the end of a rebuild."""
+    """Activate an empty stock, as at the end of a rebuild."""
     scripts = Scripts(redis, CurrentGeneration())
     await redis.set(REBUILD_LOCK, "test")
     header = ("test", generation, prefix, FORMAT)
@@ -57,7 +57,7 @@ def store_on(redis, current, *, lease_ms=LEASE_MS, grace_ms=0, backlog_limit=100
 
 
 async def fresh_store(redis, *, generation=1, prefix=PREFIX, **limits):
-    """An empty stock in its first generation."""
+    """Return an empty stock in its first generation."""
     await marked(redis, generation, prefix=prefix)
     current = CurrentGeneration()
     current.adopt(Position(generation))
@@ -67,7 +67,7 @@ async def fresh_store(redis, *, generation=1, prefix=PREFIX, **limits):
 
 
 class StockOnScriptsSuite(StockPortSuite):
-    """The port's suite on the real store and its real scripts; who runs it has a fixture `redis`."""
+    """The port's test suite on the real store and its real scripts; subclasses have a fixture `redis`."""
 
     @pytest.fixture
     def make_store(self, redis):
@@ -84,5 +84,5 @@ class StockOnScriptsSuite(StockPortSuite):
 
 @pytest.fixture
 async def store(redis):
-    """A mug of which there are ten, a pen of which there are three."""
+    """Return a stock of ten mugs and three pens."""
     return await furnished(await fresh_store(redis))

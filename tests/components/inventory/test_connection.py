@@ -1,4 +1,4 @@
-"""Whoever works with Redis in a loop ends when it is told to."""
+"""Loops that use Redis end when they are cancelled."""
 
 import asyncio
 import contextlib
@@ -12,8 +12,8 @@ from inventory_svc.connection import connect
 SEED = random.randrange(2**32)
 
 
-async def test_no_cancellation_is_forgotten(redis_server):
-    """Of those that came at a random moment, redis-py alone forgets most on Python 3.11."""
+async def test_no_cancellation_is_lost(redis_server):
+    """Of cancellations at a random moment, redis-py alone loses most on Python 3.11."""
     print(f"seed {SEED}")
     moments, going = random.Random(SEED), True
     client = connect(redis_server.url, connect_timeout_s=0.5, timeout_s=1)
@@ -36,12 +36,12 @@ async def test_no_cancellation_is_forgotten(redis_server):
     await client.aclose()
 
 
-async def test_a_send_takes_no_longer_than_the_limit(redis_server):
+async def test_a_send_is_bounded(redis_server):
     client = connect(redis_server.url, connect_timeout_s=0.5, timeout_s=0.3)
     await client.ping()
     redis_server.freeze()
     try:
-        # More than any buffer between the two takes.
+        # More than all buffers on the way hold.
         with pytest.raises((RedisError, OSError, TimeoutError)):
             await asyncio.wait_for(client.set("key", "x" * 64 * 1024 * 1024), 20)
     finally:

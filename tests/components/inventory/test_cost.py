@@ -1,4 +1,4 @@
-"""What holding, selling and telling costs in calls to Redis: counted, so that more of them is a red test."""
+"""The number of Redis calls for holding, committing and publishing; more of them fail the test."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ from tests.support.waiting import passes
 TOGETHER = 100
 """Baskets that arrive in one call."""
 FROM_CLIENTS = ("evalsha", "eval", "xread", "xtrim", "xrange", "set")
-"""What no script calls, so that each of them was a round trip."""
+"""Commands that no script runs, so that each was a round trip."""
 
 
 async def calls(redis):
@@ -53,8 +53,8 @@ async def test_orders_of_one_batch_are_sold_in_one_call_to_redis(store, redis, o
     assert await since(redis, before) == {"evalsha": 1}
 
 
-async def test_events_that_trickle_in_leave_together(store, redis, orders):
-    """The relay does not wake for each of them: nobody waits for it."""
+async def test_events_that_trickle_in_are_published_in_batches(store, redis, orders):
+    """The relay does not wake for each of them, since nobody waits for it."""
     publisher = FakePublisher()
     task = asyncio.create_task(Relay(redis, publisher, retry_s=0.05).run())
 

@@ -1,9 +1,8 @@
 """
 Two replicas under load while they are killed, and Redis is killed and emptied.
 
-The orders' side is kept by the test as the real one keeps it: an order is
-confirmed only on a hold of the present generation. Afterwards nothing is
-oversold, and the stock is exactly what the confirmed orders own.
+The test plays the orders' side as the real one does: an order is confirmed only on a hold of the current generation.
+Afterwards nothing is oversold, and the stock is exactly what the confirmed orders own.
 """
 
 import asyncio
@@ -65,7 +64,7 @@ class Shop:
         await self.tell(order, Order.CONFIRMED, wanted, hold.generation)
         if chance.random() < 0.2:
             del self.table.owned[order]
-            # As the orders' transaction does it: in the generation that counts at that moment.
+            # Like the orders' transaction: in the current generation.
             await self.tell(order, Order.CANCELLED, wanted, self.table.generation, hold.generation)
 
     def count(self, outcome):
@@ -98,7 +97,7 @@ async def table():
     await server.stop()
 
 
-async def test_nothing_acknowledged_is_forgotten_and_nothing_oversold(redis, redis_server, kafka, table):
+async def test_nothing_acknowledged_is_lost_and_nothing_is_oversold(redis, redis_server, kafka, table):
     ensure_topics(kafka, [Topic("order_events")])
     with tempfile.TemporaryDirectory(prefix="inventory-disasters-") as folder:
         common = {"redis": redis_server.url, "brokers": kafka, "orders": table.address}
@@ -122,7 +121,7 @@ async def test_nothing_acknowledged_is_forgotten_and_nothing_oversold(redis, red
 
 async def run_through_disasters(shop, replicas, redis, redis_server):
     await passes(lambda: shop.stock(PRODUCTS[0]), 40)
-    # The ledger may have receipts of tests before this one.
+    # The ledger may have receipts of earlier tests.
     before = {name: (await shop.stock(name)).on_hand for name in PRODUCTS}
     stopped = asyncio.Event()
     buyers = [asyncio.create_task(shop.buy_until(stopped, seed)) for seed in range(BUYERS)]

@@ -1,10 +1,9 @@
 """
-Random histories of a shop, against the orders that it may confirm and the units that came in.
+Random histories of a shop, checked against its confirmed orders and received units.
 
-Holds, confirmations, cancellations, hand-overs, events that come late, again or
-not at all, leases that end, restocks that are torn apart by a crash, and Redis
-losing everything. After each step units are conserved and nothing is oversold;
-once everything has been delivered the stock is exactly what the orders say.
+Holds, confirmations, cancellations, deliveries, late, repeated and missing events, expired leases, restocks
+interrupted by a crash, and data loss in Redis. After each step units are conserved and nothing is oversold; once
+everything has been delivered the stock is exactly what the orders say.
 """
 
 import asyncio
@@ -110,7 +109,7 @@ class Histories(RuleBasedStateMachine):
         self.run(self.ledger.record_receipts([Receipt(f"seed {name}", name, 5) for name in PRODUCTS]))
         self.run(self.recovery.look())
 
-    # What customers and the saga do.
+    # Actions of customers and the saga.
 
     @rule(order=orders, wanted=quantities)
     def hold(self, order, wanted):
@@ -120,14 +119,14 @@ class Histories(RuleBasedStateMachine):
             self.granted[order] = outcome.generation
             told = self.delivered[order] == len(self.history[order])
             cancelled = told and order in self.final and order not in self.table.fulfilled
-            # After a rebuild that is forgotten, until the event comes again; its lease ends such a hold.
+            # A rebuild forgets it until the event is redelivered; the lease ends such a hold.
             assert not cancelled or outcome.generation > self.told_in.get(order, 0)
             if outcome.state is State.COMMITTED:
                 assert order in self.table.confirmed or order in self.table.fulfilled or not told
 
     @rule(order=orders)
     def confirm(self, order):
-        """As the orders' transaction does it: only on a hold of the present generation whose lease lasts."""
+        """Confirm like the orders' transaction: only on a hold of the current generation with an unexpired lease."""
         if order in self.final or order in self.table.confirmed:
             return
         if self.granted.get(order) == self.table.present:
@@ -144,7 +143,7 @@ class Histories(RuleBasedStateMachine):
         if order in self.baskets and order not in self.final:
             sale = self.table.confirmed.pop(order, None)
             self.final.add(order)
-            # As the orders' transaction does it: in the generation that counts then.
+            # Like the orders' transaction: in the generation that is current then.
             self.note(order, Order.CANCELLED, self.table.present if sale else 0, sale.generation if sale else 0)
 
     @rule(order=orders)
@@ -157,7 +156,7 @@ class Histories(RuleBasedStateMachine):
     def note(self, order, state, generation, held_in):
         self.history[order].append((state, generation, held_in, time.time()))
 
-    # What Kafka does.
+    # Actions of Kafka.
 
     @rule(order=orders)
     def deliver(self, order):
@@ -191,14 +190,14 @@ class Histories(RuleBasedStateMachine):
         try:
             self.run(self.events([message(order.encode(), event.SerializeToString())]))
         except Rebuilding:
-            # The generation is later than Redis's, or what became of the order is forgotten: a rebuild comes first.
+            # The generation is newer than Redis's, or the order's outcome was pruned: a rebuild comes first.
             self.run(self.recovery.look())
             return False
         if state == Order.CANCELLED:
             self.told_in[order] = self.current.number
         return True
 
-    # What time and operators do.
+    # Actions of time and operators.
 
     @rule()
     def leases_end(self):
@@ -240,13 +239,13 @@ class Histories(RuleBasedStateMachine):
     @rule()
     @precondition(lambda self: self.current.position is not None)
     def rebuild_what_is_there(self):
-        """As the reconciler has it done: nothing was lost, and nothing may be."""
+        """Rebuild as the reconciler does: nothing was lost, and nothing may be."""
         self.run(self.inventory.rebuild(self.current.number))
         self.run(self.recovery.look())
 
     @rule()
     def fence(self):
-        """A rebuild whose last step failed: the orders are ahead of Redis, and there may be no event of it."""
+        """Rebuild and fail in the last step: the orders are ahead of Redis, possibly without an event of it."""
         self.table.present += 1
         self.granted = {}
 
@@ -256,7 +255,7 @@ class Histories(RuleBasedStateMachine):
         """
         Restore the orders from before their last generation began, in which nothing was changed yet.
 
-        A change made in it would be gone, and its event a dead letter: there is no such generation any more.
+        A change made in it would be lost, and its event a dead letter: that generation no longer exists.
         """
         self.table.present = max(0, self.table.present - 1)
         self.granted = {}
@@ -271,7 +270,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(ticks=st.integers(1, 4))
     def time_passes(self, ticks):
-        """What is remembered grows old, and what is old enough is forgotten; events do not come any sooner."""
+        """Let remembered outcomes age, and prune those that are old enough; events arrive no sooner."""
         self.run(self.grow_old(ticks))
         while self.run(self.store.forget()).more:
             pass
@@ -293,7 +292,7 @@ class Histories(RuleBasedStateMachine):
             await raw.set(f"{prefix}horizon", int(horizon) - ticks)
         await raw.aclose()
 
-    # What must hold.
+    # Invariants.
 
     @invariant()
     def units_are_conserved(self):
@@ -318,7 +317,7 @@ class Histories(RuleBasedStateMachine):
         return self.table.owned()
 
     def settle(self):
-        """Deliver everything and let all leases end: the stock is what the orders own and what is left."""
+        """Deliver everything and let all leases expire: the stock is the units owned by orders, and the rest."""
         self.run(self.recovery.look())
         self.follow_ledger()
         for order in ORDERS:
@@ -339,7 +338,7 @@ HOLD_AGAIN = [("time_passes", {"ticks": 4}), ("time_passes", {"ticks": 4}), ("ho
     "rest", [[], [("cancel", {})], [*HOLD_AGAIN[:2], ("cancel", {})]], ids=["sold", "cancelled", "old"]
 )
 @pytest.mark.parametrize("late", [False, True], ids=["cancelled before", "cancelled after"])
-def test_a_hold_made_after_the_sale_was_forgotten_is_not_taken_for_the_one_that_was_sold(redis_server, rest, late):
+def test_a_hold_after_its_sale_was_pruned_is_not_mistaken_for_the_sold_one(redis_server, rest, late):
     state = Histories(redis_server.url)
     order = ORDERS[0]
     try:
@@ -356,7 +355,7 @@ def message(key, value):
     return Message("order_events", 0, 0, key, value, {}, 0)
 
 
-def test_no_history_loses_doubles_or_oversells_a_unit(redis_server):
+def test_no_history_loses_duplicates_or_oversells_a_unit(redis_server):
     run_state_machine_as_test(
         lambda: Histories(redis_server.url),
         settings=settings(

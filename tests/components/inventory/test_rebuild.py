@@ -1,4 +1,4 @@
-"""When Redis loses its data, when it only seems so, and when it is no longer accepted; against a real Redis."""
+"""Data loss in Redis, apparent loss, and rejected generations; against a real Redis."""
 
 import asyncio
 from functools import partial
@@ -27,7 +27,7 @@ MUG = Listing("mug", "Mug", "A mug.", Money.of("EUR", 12), 0)
 
 
 class Replica:
-    """One replica's eyes on Redis."""
+    """One replica's view of Redis."""
 
     def __init__(self, url, ledger, orders, *, ask_s=0.0):
         self.redis = connect(url, connect_timeout_s=0.5, timeout_s=2)
@@ -86,7 +86,7 @@ def owns(orders, name, units, generation=1):
 
 
 async def staged(redis):
-    """The prefixes of all stocks that there are."""
+    """Return the prefixes of all stocks in Redis."""
     return {key.split(":")[1] async for key in redis.scan_iter(match="stock:*:*")}
 
 
@@ -97,7 +97,7 @@ async def test_a_first_start_builds_the_stock_from_the_ledger(replica):
     assert replica.said == [False, True]
 
 
-async def test_a_rebuild_takes_what_orders_own_and_forgets_what_was_only_held(replica, redis, orders):
+async def test_a_rebuild_keeps_owned_units_and_drops_holds(replica, redis, orders):
     await replica.look()
     for order in ("confirmed", "only-held"):
         await replica.hold(order, 2)
@@ -112,7 +112,7 @@ async def test_a_rebuild_takes_what_orders_own_and_forgets_what_was_only_held(re
     assert await replica.stock() == Stock(10, 9, 0, 1)
 
 
-async def test_receipts_of_before_do_not_come_in_again(replica, redis, ledger):
+async def test_receipts_are_not_applied_again_after_a_rebuild(replica, redis, ledger):
     await replica.look()
     await redis.flushall()
     await replica.look()
@@ -121,7 +121,7 @@ async def test_receipts_of_before_do_not_come_in_again(replica, redis, ledger):
     assert await replica.stock() == Stock(10, 10)
 
 
-async def test_of_two_receipts_with_one_request_the_first_counts(replica, ledger):
+async def test_of_two_receipts_with_one_request_id_the_first_wins(replica, ledger):
     await ledger.record_receipts([Receipt("ada r", "mug", 1), Receipt("ada r", "mug", 5)])
     await replica.look()
     assert await replica.stock() == Stock(11, 11)
@@ -142,7 +142,7 @@ async def test_a_running_replica_notices_at_its_next_call(replica, redis):
     assert replica.current.position.generation == 2
 
 
-async def test_data_older_than_the_replica_saw_is_not_served(replica, redis):
+async def test_data_older_than_the_replica_knows_is_not_served(replica, redis):
     await replica.look()
     before = await redis.hgetall(MARKER)
     await replica.hold("a")
@@ -161,8 +161,8 @@ async def test_data_older_than_the_published_events_is_not_served_by_a_new_repli
     assert second.current.position == Position(2)
 
 
-async def test_a_replica_that_starts_while_others_sell_takes_nothing_for_lost(replicas, ledger, orders):
-    """The history grows while it is read: whatever it then tells, Redis is read afterwards."""
+async def test_a_replica_that_starts_under_load_detects_no_false_loss(replicas, ledger, orders):
+    """The history grows while it is read: Redis is always read after it."""
     first, second = replicas
     await first.look()
     asked = 0
@@ -183,7 +183,7 @@ async def test_a_replica_that_starts_while_others_sell_takes_nothing_for_lost(re
     assert second.current.position == Position(1, ledger.published.sequence)
 
 
-async def test_a_redis_that_is_started_while_its_history_is_read_is_looked_at_again(replica, ledger, redis_server):
+async def test_a_redis_restarted_during_the_check_is_checked_again(replica, ledger, redis_server):
     asked = 0
 
     async def restarted_meanwhile():
@@ -219,8 +219,8 @@ async def test_only_one_replica_rebuilds(replicas, orders):
     assert first.current.position == second.current.position == Position(1)
 
 
-async def test_who_gets_the_lock_after_another_has_rebuilt_serves_that(replicas, redis, orders):
-    """It found nothing, then waited for a moment, and the other was faster."""
+async def test_a_replica_that_gets_the_lock_after_a_rebuild_adopts_it(replicas, redis, orders):
+    """It found nothing, then waited, and the other replica was faster."""
     first, second = replicas
     step_back = second.recovery._step_back
 
@@ -235,7 +235,7 @@ async def test_who_gets_the_lock_after_another_has_rebuilt_serves_that(replicas,
     assert second.said == [False, True]
 
 
-async def test_a_redis_whose_generation_is_older_than_the_orders_serves_reads_only_until_it_is_rebuilt(
+async def test_a_redis_with_an_older_generation_than_orders_serves_reads_only_until_it_is_rebuilt(
     replica, ledger, orders
 ):
     await replica.look()
@@ -253,7 +253,7 @@ async def test_a_redis_whose_generation_is_older_than_the_orders_serves_reads_on
     assert replica.said[-1] is True
 
 
-async def test_orders_that_were_restored_to_an_earlier_time_begin_above_what_is_in_redis(replica, redis, orders):
+async def test_restored_orders_start_a_generation_above_redis(replica, redis, orders):
     orders.present = 6
     await replica.look()
     await replica.hold("a")
@@ -261,7 +261,7 @@ async def test_orders_that_were_restored_to_an_earlier_time_begin_above_what_is_
     orders.present = 3
     await replica.look()
     assert replica.current.position == Position(8)
-    # Redis's events go on above those that are there already, even if all else is lost.
+    # Redis's event ids continue above existing ones, even if all else is lost.
     await replica.hold("b")
     await redis.delete(MARKER)
     orders.present = 3
@@ -271,7 +271,7 @@ async def test_orders_that_were_restored_to_an_earlier_time_begin_above_what_is_
     assert await redis.xlen(EVENTS) == 3
 
 
-async def test_a_generation_that_began_after_the_orders_were_asked_is_no_loss(replicas, redis, orders):
+async def test_a_generation_started_during_the_check_is_not_a_loss(replicas, redis, orders):
     first, second = replicas
     await second.look()
     generation = orders.generation
@@ -289,7 +289,7 @@ async def test_a_generation_that_began_after_the_orders_were_asked_is_no_loss(re
     assert second.current.position == Position(2)
 
 
-async def test_a_stock_that_was_found_wrong_is_replaced_once(replica, orders):
+async def test_a_stock_found_wrong_is_replaced_once(replica, orders):
     await replica.look()
     owns(orders, "sold elsewhere", 4)
     replica.current.retire(1)
@@ -301,7 +301,7 @@ async def test_a_stock_that_was_found_wrong_is_replaced_once(replica, orders):
     assert orders.present == 2
 
 
-async def test_nothing_is_served_while_orders_cannot_be_asked(replica, orders):
+async def test_a_lost_stock_is_not_served_while_orders_is_down(replica, orders):
     orders.down = True
     with pytest.raises(Unavailable):
         await replica.look()
@@ -312,7 +312,7 @@ async def test_nothing_is_served_while_orders_cannot_be_asked(replica, orders):
     assert isinstance(await replica.hold("a"), Hold)
 
 
-async def test_what_is_there_is_served_while_orders_cannot_be_asked(replicas, orders):
+async def test_an_intact_stock_is_served_while_orders_is_down(replicas, orders):
     first, second = replicas
     await first.look()
     orders.down = True
@@ -322,7 +322,7 @@ async def test_what_is_there_is_served_while_orders_cannot_be_asked(replicas, or
     assert isinstance(await second.hold("b"), Hold)
 
 
-async def test_nothing_is_served_while_the_ledger_cannot_be_read(replica, ledger, orders):
+async def test_a_lost_stock_is_not_served_while_the_ledger_is_unreadable(replica, ledger, orders):
     ledger.down = True
     with pytest.raises(Unavailable):
         await replica.look()
@@ -330,7 +330,7 @@ async def test_nothing_is_served_while_the_ledger_cannot_be_read(replica, ledger
     assert orders.present == 0
 
 
-async def test_kafka_being_down_does_not_keep_a_replica_from_serving_what_is_there(replicas, ledger):
+async def test_an_intact_stock_is_served_while_kafka_is_down(replicas, ledger):
     first, second = replicas
     await first.look()
     ledger.down = True
@@ -349,7 +349,7 @@ async def test_a_replica_that_lost_the_lock_does_not_finish_its_rebuild(replica,
     assert await staged(redis) == set()
 
 
-async def test_redis_emptied_again_while_it_is_rebuilt_is_rebuilt_again(replica, redis, orders):
+async def test_redis_emptied_during_a_rebuild_is_rebuilt_again(replica, redis, orders):
     orders.before_start = redis.flushall
     with pytest.raises(Aborted):
         await replica.look()
@@ -358,8 +358,8 @@ async def test_redis_emptied_again_while_it_is_rebuilt_is_rebuilt_again(replica,
     assert await replica.stock() == Stock(10, 10)
 
 
-async def test_a_rebuild_that_fails_leaves_the_stock_as_it_is_and_nothing_beside_it(replica, redis, ledger, orders):
-    """No fence moves before the new stock is whole."""
+async def test_a_failed_rebuild_changes_nothing_and_leaves_no_staging_data(replica, redis, ledger, orders):
+    """No fence moves before the new stock is complete."""
     await replica.look()
     keys = {key async for key in redis.scan_iter()}
     written = len(ledger.messages)
@@ -383,7 +383,7 @@ async def test_a_rebuild_that_fails_leaves_the_stock_as_it_is_and_nothing_beside
     assert orders.present == 2
 
 
-async def test_a_rebuild_whose_last_step_fails_says_so_and_heals_by_itself(replica, redis, orders, redis_server):
+async def test_a_rebuild_that_fails_in_its_last_step_is_reported_and_recovers(replica, redis, orders, redis_server):
     await replica.look()
     owns(orders, "a", 3)
 
@@ -402,7 +402,7 @@ async def test_a_rebuild_whose_last_step_fails_says_so_and_heals_by_itself(repli
     assert await replica.stock() == Stock(10, 10)
 
     async def healed():
-        # The lock of the rebuild that failed is there for a while, since it could not be given back.
+        # The lock of the failed rebuild remains for a while, since it could not be released.
         await replica.look()
         assert await replica.stock() == Stock(10, 7, 0, 3)
 
@@ -411,8 +411,8 @@ async def test_a_rebuild_whose_last_step_fails_says_so_and_heals_by_itself(repli
     assert isinstance(await replica.hold("b"), Hold)
 
 
-async def test_the_last_step_goes_also_where_nothing_else_does(replica, redis, orders):
-    """It needs next to no memory, and orders wait for it."""
+async def test_the_last_step_works_with_full_memory(replica, redis, orders):
+    """It needs almost no memory, and orders wait for it."""
 
     async def out_of_memory():
         used = (await redis.info("memory"))["used_memory"]
@@ -425,8 +425,8 @@ async def test_the_last_step_goes_also_where_nothing_else_does(replica, redis, o
     assert await replica.stock() == Stock(10, 7, 0, 3)
 
 
-async def test_units_that_come_in_during_a_rebuild_are_in_the_new_stock_once(replica, ledger, orders):
-    """They are written after the ledger was read; whoever follows it adds them to what counts then."""
+async def test_units_received_during_a_rebuild_are_in_the_new_stock_once(replica, ledger, orders):
+    """They are written after the ledger was read; the follower adds them to the then current stock."""
     await replica.look()
 
     async def restocked():
@@ -444,7 +444,7 @@ async def test_units_that_come_in_during_a_rebuild_are_in_the_new_stock_once(rep
     assert await replica.stock() == Stock(15, 15)
 
 
-async def test_a_ledger_with_entries_that_cannot_be_used_is_rebuilt_from_the_others(replica, ledger):
+async def test_invalid_ledger_entries_are_skipped_by_a_rebuild(replica, ledger):
     ledger.append(b"\xff\xff")
     ledger.append(LedgerEntry().SerializeToString())
     bad = LedgerEntry.FromString(ledger.messages[0].value)
@@ -463,13 +463,13 @@ async def test_a_ledger_with_entries_that_cannot_be_used_is_rebuilt_from_the_oth
     assert await replica.stock() == Stock(15, 15)
 
 
-async def test_orders_that_own_more_than_came_in_leave_nothing_to_sell(replica, orders):
+async def test_orders_that_own_more_than_was_received_leave_nothing_available(replica, orders):
     owns(orders, "a", 12)
     await replica.look()
     assert await replica.stock() == Stock(10, 0, 0, 10, short=2)
 
 
-async def test_old_generations_leave_nothing_behind(replica, redis):
+async def test_old_generations_leave_no_data(replica, redis):
     await redis.hset("stock:1:hold:old", "lines", "[]")
     await replica.look()
     await replica.hold("a")
@@ -478,7 +478,7 @@ async def test_old_generations_leave_nothing_behind(replica, redis):
     assert await staged(redis) == {(await redis.hget(MARKER, "prefix")).split(":")[1]}
 
 
-async def test_a_replica_that_lost_the_lock_removes_nothing_of_another_rebuilds(replica, redis):
+async def test_a_replica_that_lost_the_lock_removes_no_data_of_another_rebuild(replica, redis):
     await replica.look()
     scripts = Scripts(redis, CurrentGeneration())
     await redis.hset("stock:theirs:product:mug", "on_hand", 1)
@@ -491,7 +491,7 @@ async def test_a_replica_that_lost_the_lock_removes_nothing_of_another_rebuilds(
     assert await replica.stock() == Stock(10, 10)
 
 
-async def test_a_redis_that_is_down_is_told_as_such_and_the_replica_stays_ready(redis, ledger, orders):
+async def test_a_redis_that_is_down_is_unavailable_and_the_replica_stays_ready(redis, ledger, orders):
     replica = Replica("unix:///nonexistent/redis.sock", ledger, orders)
     with pytest.raises(Unavailable):
         await replica.look()

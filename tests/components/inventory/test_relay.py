@@ -1,4 +1,4 @@
-"""Stock events on their way from Redis to Kafka."""
+"""The relay of stock events from Redis to Kafka."""
 
 import asyncio
 import contextlib
@@ -45,7 +45,7 @@ async def gone(redis):
     assert await redis.xlen(EVENTS) == 0
 
 
-async def test_events_are_published_with_the_stock_of_their_moment_and_leave_the_stream(store, redis, publisher):
+async def test_events_are_published_with_their_stock_and_removed_from_the_stream(store, redis, publisher):
     (order,) = await sell(store, 1)
     async with relaying(store, redis, publisher):
         await passes(lambda: gone(redis))
@@ -58,7 +58,7 @@ async def test_events_are_published_with_the_stock_of_their_moment_and_leave_the
     assert next(each for each in publisher.records if each.value == held.SerializeToString()).key == held.hold.encode()
 
 
-async def test_ids_grow_and_none_is_left_out(store, redis, publisher):
+async def test_event_ids_are_consecutive(store, redis, publisher):
     await sell(store, 600)
     async with relaying(store, redis, publisher):
         await passes(lambda: gone(redis))
@@ -68,7 +68,7 @@ async def test_ids_grow_and_none_is_left_out(store, redis, publisher):
     assert sequences == list(range(1, sequences[-1] + 1))
 
 
-async def test_events_stay_in_the_stream_while_kafka_is_down_and_go_out_after(store, redis, publisher):
+async def test_events_stay_in_the_stream_while_kafka_is_down_and_are_published_after(store, redis, publisher):
     orders = await sell(store, 20)
     publisher.refuses = lambda record: Unavailable("Kafka does not answer")
     async with relaying(store, redis, publisher):
@@ -79,7 +79,7 @@ async def test_events_stay_in_the_stream_while_kafka_is_down_and_go_out_after(st
     assert {f"holds/{order}" for order in orders} <= {event.hold for event in events(publisher)}
 
 
-async def test_an_event_that_kafka_never_takes_blocks_no_other(store, redis, publisher):
+async def test_an_event_that_kafka_rejects_blocks_no_other(store, redis, publisher):
     bad, good = await sell(store, 2)
     publisher.refuses = lambda record: InvalidArgument("too big") if record.key == f"holds/{bad}".encode() else None
     async with relaying(store, redis, publisher):
@@ -87,7 +87,7 @@ async def test_an_event_that_kafka_never_takes_blocks_no_other(store, redis, pub
     assert f"holds/{good}" in {event.hold for event in events(publisher)}
 
 
-async def test_a_relay_that_dies_before_it_trims_leaves_everything_to_the_next(store, redis, publisher):
+async def test_a_relay_that_dies_before_trimming_loses_nothing(store, redis, publisher):
     orders = await sell(store, 20)
 
     def die(record):
@@ -112,7 +112,7 @@ async def test_only_one_of_several_relays_publishes(store, redis, publisher):
     assert not (publisher.records and other.records)
 
 
-async def test_another_relay_takes_over_when_the_lock_ends(store, redis, publisher):
+async def test_another_relay_takes_over_when_the_lock_expires(store, redis, publisher):
     await redis.set(RELAY_LOCK, "a replica that was killed", px=300)
     await sell(store, 3)
     async with relaying(store, redis, publisher):
@@ -121,7 +121,7 @@ async def test_another_relay_takes_over_when_the_lock_ends(store, redis, publish
         await passes(lambda: gone(redis))
 
 
-async def test_an_entry_that_is_no_event_is_reported_and_holds_up_no_other(store, redis, publisher):
+async def test_an_invalid_entry_is_reported_and_blocks_no_other(store, redis, publisher):
     await redis.delete(EVENTS)
     await redis.xadd(EVENTS, {"kind": "held", "changes": "no JSON"}, id="0-1")
     await redis.xadd(EVENTS, {"nothing": "of ours"}, id="0-2")

@@ -1,4 +1,4 @@
-"""The service as a process of its own, on a real Redis and a real Kafka."""
+"""The service as a process, on a real Redis and a real Kafka."""
 
 import asyncio
 import contextlib
@@ -38,7 +38,7 @@ async def orders():
 
 @pytest.fixture
 async def shop(redis, redis_server, kafka, orders):
-    """One replica that serves the example shop, and what a caller needs."""
+    """One replica with the example shop, and a client."""
     with tempfile.TemporaryDirectory(prefix="inventory-service-") as folder:
         ensure_topics(kafka, [Topic("order_events")])
         shop = Shop(folder, redis_server, kafka, orders)
@@ -70,7 +70,7 @@ class Shop:
 
     @contextlib.asynccontextmanager
     async def second(self, name):
-        """Another replica, for as long as this lasts."""
+        """A second replica while the block runs."""
         second = Shop(self.folder, self.redis_server, self.kafka, self.orders, name)
         second.replica.start()
         try:
@@ -159,7 +159,7 @@ async def test_an_order_goes_from_hold_to_sale_to_refund_by_its_events(shop):
     await passes(published)
 
 
-async def test_garbage_goes_to_the_dead_letters_and_blocks_nobody(shop):
+async def test_invalid_messages_are_dead_lettered_and_block_nothing(shop):
     order = new_order()
     hold = await shop.hold(order, tea_kettle=1)
     await shop.publish(Record("order_events", order.encode(), b"\xff\xff no event"))
@@ -194,13 +194,13 @@ async def test_emptied_redis_is_rebuilt_before_anything_is_served(shop, redis):
     await passes(rebuilt)
     again = await shop.hold(forgotten, wool_blanket=5)
     assert again.generation > first.generation
-    # The event from before the rebuild finds everything done.
+    # The event from before the rebuild is already applied.
     await shop.tell(sold, Order.CONFIRMED, first.generation, wool_blanket=4)
     repeat = await shop.restock("wool-blanket", 7, f"r-{sold}")
     assert repeat.stock.on_hand == total
 
 
-async def test_units_come_in_once_for_each_request_of_an_operator(shop):
+async def test_a_restock_is_applied_once_per_request_id(shop):
     request_id = new_order()
     first = await shop.restock("bread-knife", 5, request_id)
     again = await shop.restock("bread-knife", 5, request_id)
@@ -231,8 +231,8 @@ async def test_a_restarted_redis_keeps_its_generation(shop):
     assert shop.orders.generation == generation
 
 
-async def test_replicas_that_start_under_load_rebuild_nothing(shop):
-    """The history that they read is younger than what they read of Redis a moment before would be."""
+async def test_replicas_started_under_load_rebuild_nothing(shop):
+    """The history that they read is newer than their read of Redis shortly before."""
     generation = shop.orders.generation
     sold, stopped = [], asyncio.Event()
 
@@ -253,7 +253,7 @@ async def test_replicas_that_start_under_load_rebuild_nothing(shop):
     assert shop.orders.generation == generation
 
 
-async def test_an_entry_of_the_ledger_that_cannot_be_used_stops_neither_restocks_nor_a_rebuild(shop, redis):
+async def test_an_invalid_ledger_entry_blocks_neither_restocks_nor_a_rebuild(shop, redis):
     before = await shop.stock("bread-knife")
     bad = LedgerEntry(listing={"product": {"name": "products/bread-knife", "unit_price": {"currency_code": "EUR"}}})
     bad.occur_time.seconds = 10**15
@@ -277,8 +277,8 @@ async def test_an_entry_of_the_ledger_that_cannot_be_used_stops_neither_restocks
     await passes(rebuilt, 30)
 
 
-async def test_events_of_a_generation_that_never_began_block_nobody(shop):
-    """What Kafka holds after PostgreSQL was restored to an earlier time, or what a mistaken producer sends."""
+async def test_events_of_an_unknown_generation_block_nothing(shop):
+    """Kafka's records after PostgreSQL was restored to an earlier time, or those of a faulty producer."""
     before = await shop.stock("field-notebook")
     owned, older, nobody, good = (new_order() for _ in range(4))
     shop.orders.owned |= {owned: {"field-notebook": 2}, older: {"field-notebook": 3}}
@@ -299,8 +299,8 @@ async def test_events_of_a_generation_that_never_began_block_nobody(shop):
     shop.orders.owned.clear()
 
 
-async def test_a_rebuild_reads_past_no_transaction_that_is_open(shop, redis):
-    """What was acknowledged after it began is in the stock, or there is none yet."""
+async def test_a_rebuild_waits_for_open_transactions_in_the_ledger(shop, redis):
+    """What was acknowledged after it began is in the stock, or there is no stock yet."""
     before = await shop.stock("linen-towel")
     producer = confluent_kafka.Producer({"bootstrap.servers": shop.kafka, "transactional.id": new_order()})
     await asyncio.to_thread(producer.init_transactions, 20)
@@ -322,7 +322,7 @@ async def test_a_rebuild_reads_past_no_transaction_that_is_open(shop, redis):
     await passes(rebuilt, 40)
 
 
-async def test_a_stock_that_is_said_to_be_wrong_is_rebuilt_while_it_can_be_read(shop):
+async def test_a_stock_reported_wrong_stays_readable_during_its_rebuild(shop):
     order, generation = new_order(), shop.orders.generation
     before = await shop.stock("beeswax-candle")
     shop.orders.owned[order] = {"beeswax-candle": 5}
@@ -338,7 +338,7 @@ async def test_a_stock_that_is_said_to_be_wrong_is_rebuilt_while_it_can_be_read(
     shop.orders.owned.clear()
 
 
-async def test_a_killed_replica_leaves_no_stock_event_behind(shop):
+async def test_a_killed_replica_loses_no_stock_event(shop):
     orders = [new_order() for _ in range(30)]
     for order in orders[:15]:
         await shop.hold(order, linen_towel=1)

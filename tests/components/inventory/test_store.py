@@ -1,4 +1,4 @@
-"""What the stock promises, on a real Redis."""
+"""The ports' test suite and more on a real Redis."""
 
 import asyncio
 import time
@@ -26,15 +26,15 @@ from tests.support.stock_port_suite import (
 
 
 class TestStockOnRedis(StockOnScriptsSuite):
-    """The real one."""
+    """The real store."""
 
 
 async def kinds(redis):
     return [fields["kind"] for _, fields in await redis.xrange(EVENTS)]
 
 
-async def test_a_finished_order_takes_no_key_of_its_own(store, redis):
-    """What stays is some bytes in a shard, however many orders there were."""
+async def test_a_final_order_needs_no_redis_key(store, redis):
+    """What remains is some bytes in a shard, however many orders there were."""
     await hold(store, "a", mug=2)
     await commit(store, "a")
     await hold(store, "b", mug=2)
@@ -43,8 +43,8 @@ async def test_a_finished_order_takes_no_key_of_its_own(store, redis):
     assert keys == {"products", "product", "receipts", "final", "ticks"}
 
 
-async def test_a_finished_order_takes_few_bytes(store, redis):
-    """As many in a shard as 10^6 orders are: these then fit into 64 MiB."""
+async def test_a_final_order_needs_few_bytes(store, redis):
+    """As many in a shard as with 10^6 orders: these then fit into 64 MiB."""
     shards, each = 100, 61
     orders = [str(uuid.UUID(int=(4 * shard << 112) + number)) for shard in range(shards) for number in range(each)]
     before = (await redis.info("memory"))["used_memory"]
@@ -56,7 +56,7 @@ async def test_a_finished_order_takes_few_bytes(store, redis):
 
 
 async def aged(redis, store, order, ticks):
-    """Let *order* have become final so much earlier, in steps of ten minutes."""
+    """Let *order* have become final that much earlier, in steps of ten minutes."""
     shard = int(order_id(order)[:4], 16) // 4
     key, field = f"{PREFIX}final:{shard}", uuid.UUID(order_id(order)).bytes
     raw = connect_raw(redis)
@@ -81,7 +81,7 @@ async def forget_all(store):
             return forgotten, memory.remembered
 
 
-async def test_final_orders_are_forgotten_when_they_are_old(redis, store):
+async def test_old_final_orders_are_pruned(redis, store):
     await hold(store, "old", mug=1)
     await commit(store, "old")
     await release(store, "new")
@@ -93,7 +93,7 @@ async def test_final_orders_are_forgotten_when_they_are_old(redis, store):
     assert await numbers(store) == (9, 0, 1)
 
 
-async def test_of_too_many_final_orders_the_oldest_are_forgotten(redis, store):
+async def test_the_oldest_of_too_many_final_orders_are_pruned(redis, store):
     store = store_on(redis, store.current, keep_ms=10**9, remembered=3)
     for number in range(8):
         await release(store, f"o{number}")
@@ -103,14 +103,14 @@ async def test_of_too_many_final_orders_the_oldest_are_forgotten(redis, store):
     assert {each.order for each in found} == {order_id(f"o{number}") for number in (5, 6, 7)}
 
 
-async def test_what_became_final_just_now_is_kept_however_many_there_are(redis, store):
+async def test_recent_final_orders_are_kept_however_many_there_are(redis, store):
     store = store_on(redis, store.current, remembered=3)
     for number in range(8):
         await release(store, f"o{number}")
     assert await forget_all(store) == (0, 8)
 
 
-async def test_what_happened_before_anything_was_forgotten_cannot_be_decided(redis, store):
+async def test_events_from_before_the_pruning_are_undecidable(redis, store):
     await hold(store, "sold", mug=1)
     await commit(store, "sold")
     await aged(redis, store, "sold", 10)
@@ -119,7 +119,7 @@ async def test_what_happened_before_anything_was_forgotten_cannot_be_decided(red
     (again,) = await store.commit([Sale(order_id("sold"), lines(mug=1), 1, before)], owned=True)
     assert isinstance(again, Undecided)
     assert isinstance(await release(store, "x", 1, held_in=0, at_ms=before, mug=1), Undecided)
-    # What happens from now on can, and so can the hand-over of what was sold then.
+    # Later events can be decided, and so can the delivery of what was sold later.
     (handed_over,) = await store.commit([Sale(order_id("sold"), lines(mug=1), 1, before, handed_over=True)])
     assert isinstance(handed_over, HoldSettled)
     now = int(time.time() * 1000)
@@ -138,7 +138,7 @@ async def let_expire(store, order):
     assert await store.expire([order_id(order)]) == 1
 
 
-async def test_what_a_late_commit_cannot_find_is_short_and_served_before_new_buyers(redis):
+async def test_units_missing_for_a_late_commit_are_owed_before_new_holds(redis):
     store = await expired_store(redis)
     await hold(store, "a", mug=4)
     await let_expire(store, "a")
@@ -155,7 +155,7 @@ async def test_what_a_late_commit_cannot_find_is_short_and_served_before_new_buy
     assert await numbers(store) == (12, 0, 0)
 
 
-async def test_falling_to_the_threshold_is_told_once(redis):
+async def test_falling_to_the_low_stock_threshold_is_reported_once(redis):
     store = await fresh_store(redis)
     await list_product(store, "mug", 10, low=5)
     await hold(store, "a", mug=4)
@@ -181,7 +181,7 @@ async def test_a_sale_after_its_lease_appends_its_event(store, redis):
     assert await kinds(redis) == ["committed"]
 
 
-async def test_refusals_and_repeats_append_no_event(store, redis):
+async def test_rejections_and_replays_append_no_event(store, redis):
     await hold(store, "a", mug=4)
     await redis.delete(EVENTS)
     await hold(store, "a", mug=4)
@@ -191,26 +191,26 @@ async def test_refusals_and_repeats_append_no_event(store, redis):
     assert await kinds(redis) == []
 
 
-async def test_nothing_more_is_held_while_too_many_events_wait(redis):
+async def test_nothing_is_held_while_the_event_backlog_is_full(redis):
     store = await fresh_store(redis, backlog_limit=3)
     await list_product(store, "mug", 10)
     await hold(store, "a", mug=1)
     await hold(store, "b", mug=1)
     assert isinstance(await hold(store, "c", mug=1), BacklogFull)
-    # What is held already can be repeated, sold and given back.
+    # Existing holds can be repeated, committed and released.
     assert isinstance(await hold(store, "a", mug=1), Hold)
     await commit(store, "a")
     await release(store, "b")
     assert await numbers(store) == (9, 0, 1)
 
 
-async def test_a_stock_that_does_not_add_up_is_found(store, redis):
+async def test_an_audit_finds_stock_that_does_not_add_up(store, redis):
     assert (await store.audit()).broken == ()
     await redis.hincrby(f"{PREFIX}product:mug", "available", 1)
     assert (await store.audit()).broken == ("mug",)
 
 
-async def test_emptied_redis_refuses_every_change(store, redis):
+async def test_an_emptied_redis_rejects_every_change(store, redis):
     await redis.flushall()
     assert isinstance(await hold(store, "a", mug=1), Rebuilding)
     calls = (
@@ -226,13 +226,13 @@ async def test_emptied_redis_refuses_every_change(store, redis):
     assert await redis.dbsize() == 0
 
 
-async def test_redis_that_lost_its_last_changes_refuses(store, redis):
+async def test_a_redis_that_lost_its_last_changes_rejects(store, redis):
     await hold(store, "a", mug=1)
     await redis.hincrby("stock:marker", "sequence", -1)
     assert isinstance(await hold(store, "b", mug=1), Rebuilding)
 
 
-async def test_nothing_comes_in_while_a_rebuild_reads_what_came_in(store, redis):
+async def test_no_receipt_is_applied_while_a_rebuild_reads_the_ledger(store, redis):
     """It would be added to a stock that is about to be replaced, and be missing in the new one."""
     await redis.set(REBUILD_LOCK, "somebody")
     with pytest.raises(Rebuilding):
@@ -244,7 +244,7 @@ async def test_nothing_comes_in_while_a_rebuild_reads_what_came_in(store, redis)
     assert await store.receive(Receipt("r", "mug", 5)) == Stock(15, 15)
 
 
-async def test_nothing_is_held_while_orders_do_not_accept_it(store):
+async def test_nothing_is_held_in_a_fenced_generation(store):
     store.current.fence()
     assert isinstance(await hold(store, "a", mug=1), Rebuilding)
     assert await numbers(store) == (10, 0, 0)
@@ -256,7 +256,7 @@ async def test_data_of_another_format_is_not_used(store, redis):
     assert store.current.doubted.is_set()
 
 
-async def test_a_generation_takes_effect_once_however_often_that_is_told(redis):
+async def test_a_generation_is_activated_once(redis):
     await marked(redis, 3, prefix="stock:a:")
     await redis.hset("stock:marker", "sequence", 9)
     await marked(redis, 3, prefix="stock:a:")
@@ -268,13 +268,13 @@ async def test_a_generation_takes_effect_once_however_often_that_is_told(redis):
 
 
 async def test_a_thousand_buyers_of_ten_items_get_exactly_ten(store, redis_server):
-    """Straight at the store, from several clients at the same time, in small groups."""
+    """Directly on the store, from several clients at the same time, in small groups."""
     clients = [connect(redis_server.url, connect_timeout_s=2, timeout_s=10, max_connections=16) for _ in range(4)]
     stores = [other_client(client) for client in clients]
     buyers = [str(uuid.uuid4()) for _ in range(1000)]
 
     async def buy(index):
-        # Two lines, so that half a basket would be seen.
+        # Two lines, so that a partial basket would be noticed.
         return await stores[index % 4].hold([Basket(buyers[index], lines(mug=1))])
 
     outcomes = [outcome for (outcome,) in await asyncio.gather(*map(buy, range(1000)))]

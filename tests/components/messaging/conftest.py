@@ -1,4 +1,4 @@
-"""A Kafka of these tests' own, and what sends anything to it."""
+"""A Kafka for these tests, and producers."""
 
 import uuid
 
@@ -17,7 +17,7 @@ def kafka():
 
 @pytest.fixture
 def make_topic(kafka):
-    """Makes topics under names that no other test has."""
+    """Create topics with unique names."""
 
     def make(name="t", **settings):
         full = f"{name}-{uuid.uuid4().hex[:8]}"

@@ -1,7 +1,7 @@
 """
-A producer that sends what confluent-kafka would not: any bytes as header names, any time, any partition.
+A producer of records that confluent-kafka would not send: any bytes as header names, any time, any partition.
 
-It calls the librdkafka that confluent-kafka brings, so nothing more has to be installed.
+It calls the librdkafka of confluent-kafka, so nothing more is installed.
 """
 
 import ctypes
@@ -55,7 +55,7 @@ def library():
 
 
 class RawProducer:
-    """Sends records of whatever kind; `flush` returns once the broker has taken or refused them."""
+    """Sends arbitrary records; `flush` returns once the broker has accepted or rejected them."""
 
     def __init__(self, brokers, **settings):
         self._library = library()

@@ -1,4 +1,4 @@
-"""What is put aside on a real Kafka: it fits, or is cut; and back again."""
+"""Dead letters on a real Kafka: size limits, truncation and redrive."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ from runtime.messaging.redrive import Redrive, Source
 from runtime.messaging.topics import MAX_DEAD_LETTER_BYTES, Topic, dead_letter_topic, ensure_topics
 from tests.support.waiting import passes
 
-# The most that a topic takes whose limit is the broker's.
+# The largest record of a topic with the broker's default limit.
 LARGE = b"x" * 1_048_500
 HEADERS = {f"h{number}": "y" * 100 for number in range(60)}
 
@@ -33,19 +33,19 @@ async def bury(publisher, topic, value=LARGE):
     await dead_lettered(publisher, topic)(fail)([poison])
 
 
-async def test_what_fits_in_a_topic_fits_in_its_dead_letter_topic(kafka, make_topic, publisher):
+async def test_a_record_that_fits_its_topic_fits_the_dead_letter_topic(kafka, make_topic, publisher):
     source, dead = make_topic(), make_topic("dead", max_message_bytes=MAX_DEAD_LETTER_BYTES)
     await bury(publisher, dead)
     (letter,) = await read_to_end(kafka, dead)
     assert len(letter.value) == len(LARGE)
     assert letter.headers["h1"] == "y" * 100
     redriven = await Redrive(kafka, publisher, {dead: Source(source, lambda _: True)}, group=dead).run(10)
-    # With its sender's headers it is above what its source takes, which is told and does not stop the redrive.
+    # With its sender's headers it exceeds its source topic's limit, which is reported and does not stop the redrive.
     assert redriven.sent == {dead: 0}
     assert redriven.passed_over == {dead: 1}
 
 
-async def test_what_does_not_fit_is_cut_and_says_where_it_was(kafka, make_topic, publisher):
+async def test_an_oversized_record_is_truncated_and_has_its_origin(kafka, make_topic, publisher):
     dead = make_topic("dead")
     await bury(publisher, dead)
     (letter,) = await read_to_end(kafka, dead)
@@ -54,7 +54,7 @@ async def test_what_does_not_fit_is_cut_and_says_where_it_was(kafka, make_topic,
     assert [letter.headers[f"origin_{part}"] for part in ("topic", "partition", "offset")] == ["source", "1", "2"]
 
 
-async def test_a_topic_that_exists_is_made_to_take_more(kafka, make_topic, publisher):
+async def test_the_record_limit_of_an_existing_topic_is_raised(kafka, make_topic, publisher):
     dead = make_topic("dead")
     await asyncio.to_thread(ensure_topics, kafka, [dead_letter_topic(dead)])
     await bury(publisher, dead)
@@ -62,7 +62,7 @@ async def test_a_topic_that_exists_is_made_to_take_more(kafka, make_topic, publi
     assert len(letter.value) == len(LARGE)
 
 
-async def test_a_batch_with_one_that_is_too_large_for_its_topic_loses_no_other(kafka, make_topic, publisher):
+async def test_one_oversized_record_fails_no_other_of_its_batch(kafka, make_topic, publisher):
     topic = make_topic(partitions=1)
     values = [b"small", b"x" * 1_500_000, b"small, too", LARGE]
     outcomes = await publisher.publish_each([Record(topic, b"k", value) for value in values])
@@ -70,7 +70,7 @@ async def test_a_batch_with_one_that_is_too_large_for_its_topic_loses_no_other(k
     assert [len(each.value) for each in await read_to_end(kafka, topic)] == [5, 10, len(LARGE)]
 
 
-async def test_redrive_goes_only_where_it_may_whatever_a_record_says(kafka, make_topic, publisher, raw):
+async def test_redrive_publishes_only_to_allowed_topics(kafka, make_topic, publisher, raw):
     source, dead, other = make_topic(), make_topic("dead"), make_topic("other")
     raw.send(dead, value=b"good", headers=[(b"origin_topic", other.encode()), (b"traceparent", b"00-1")])
     raw.send(dead, value=b"bad")
@@ -88,7 +88,7 @@ async def test_redrive_goes_only_where_it_may_whatever_a_record_says(kafka, make
         await redrive.run(10, topic=other)
 
 
-async def test_a_topic_that_exists_keeps_what_else_was_set(kafka, make_topic):
+async def test_an_existing_topic_keeps_its_other_settings(kafka, make_topic):
     name = make_topic("dead")
     await asyncio.to_thread(ensure_topics, kafka, [Topic(name, retention_ms=1, max_message_bytes=2_000_000)])
     admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": kafka})

@@ -1,8 +1,8 @@
 """
-Whatever is written to a topic: no replica ends, no partition stands still, and what cannot be used is put aside.
+Whatever is written to a topic: no replica ends, no partition is blocked, and invalid records are dead-lettered.
 
-Both services run as processes of their own on one Kafka. Every topic that they read is filled with
-random bytes and with what has ended processes before; the good records come behind that, in every partition.
+Both services run as processes on one Kafka. Every topic that they read is filled with random bytes and with records
+that once ended processes; valid records follow in every partition.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ NOT_UTF8 = [(b"\xff\xfe", b"x"), (b"traceparent", b"\xff")]
 
 
 def poisons(chance):
-    """Records that have ended processes or stopped partitions, and random ones."""
+    """Return records that once ended processes or blocked partitions, and random ones."""
     far = Timestamp(seconds=2**62)
     name = f"orders/{uuid.UUID(int=chance.getrandbits(128))}"
     order = order_pb2.Order(name=name, state=order_pb2.Order.CONFIRMED, version=2**62, create_time=far, update_time=far)
@@ -89,7 +89,7 @@ def flood(raw, topics):
         for record in poisons(chance):
             raw.send(topic, partition=chance.randrange(PARTITIONS[topic]), **record)
             sent += 1
-        # What none of the consumers' specialized calls may stumble over, in each partition.
+        # Records that break calls that CPython has specialized, in each partition.
         for partition in range(PARTITIONS[topic]):
             for _ in range(12):
                 raw.send(topic, partition=partition, value=b"\xff", headers=NOT_UTF8)
@@ -99,7 +99,7 @@ def flood(raw, topics):
 
 
 class World:
-    """Both services, and what each of them needs of the other as a stand-in."""
+    """Both services, each with a stand-in for the other."""
 
     def __init__(self, kafka, database, folder):
         self.kafka = kafka
@@ -139,7 +139,7 @@ class World:
     async def place(self):
         order = order_pb2.Order(lines=[order_pb2.OrderLine(product="products/tea", quantity=1)])
         request = order_service_pb2.CreateOrderRequest(order=order, request_id=str(uuid.uuid4()))
-        # On a machine with too much to do some need the repeat that they are told to make.
+        # On a busy machine some orders need the retry that the error asks for.
         return await passes(lambda: self.orders.orders.CreateOrder(request, metadata=CUSTOMER, timeout=20), 60)
 
     async def end(self):
@@ -166,12 +166,12 @@ async def world(kafka, database_url, tmp_path):
             print((tmp_path / "orders.log").read_text(errors="replace")[-3000:])
 
 
-async def test_nothing_that_is_written_to_a_topic_ends_a_replica_or_stops_a_partition(world, kafka, raw):
+async def test_no_record_ends_a_replica_or_blocks_a_partition(world, kafka, raw):
     flood(raw, PARTITIONS)
     await world.serve()
     ledger_before = (await world.product("olive-oil")).on_hand
 
-    # Behind it, a good event in each partition of order_events, and a receipt in the ledger.
+    # After them, a valid event in each partition of order_events, and a receipt in the ledger.
     for partition in range(PARTITIONS["order_events"]):
         order = str(uuid.uuid4())
         lines = [inventory_pb2.HoldLine(product="products/enamel-mug", quantity=1)]
@@ -186,7 +186,7 @@ async def test_nothing_that_is_written_to_a_topic_ends_a_replica_or_stops_a_part
     raw.send("stock_ledger", key=uuid.uuid4().bytes, value=receipt.SerializeToString(), headers=NOT_UTF8)
     raw.flush()
 
-    # And orders that find no inventory, so that they pass every retry topic as well.
+    # And orders without inventory, so that they pass through every retry topic.
     orders = [await world.place() for _ in range(40)]
     assert {order.state for order in orders} == {order_pb2.Order.PENDING}
     await asyncio.sleep(4)
@@ -205,7 +205,7 @@ async def test_nothing_that_is_written_to_a_topic_ends_a_replica_or_stops_a_part
     await passes(confirmed, 90)
     await passes(sold_and_received, 60)
 
-    # Operators get at the dead letters, whatever they are.
+    # Operators can list the dead letters, whatever they contain.
     operations = operations_service_pb2_grpc.OperationsServiceStub(world.orders.channel)
 
     async def counted():

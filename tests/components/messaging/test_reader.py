@@ -1,4 +1,4 @@
-"""Reading a topic to its end: all of it, or an error that says why not."""
+"""Reading a topic to its end: completely, or with an error."""
 
 import asyncio
 import time
@@ -25,7 +25,7 @@ def send(raw, topic, count, **more):
     raw.flush()
 
 
-async def test_everything_is_read_and_of_an_empty_topic_nothing(kafka, make_topic, raw):
+async def test_a_topic_is_read_to_its_end(kafka, make_topic, raw):
     topic = make_topic(partitions=3)
     assert await read_to_end(kafka, topic) == []
     send(raw, topic, 2500)
@@ -33,7 +33,7 @@ async def test_everything_is_read_and_of_an_empty_topic_nothing(kafka, make_topi
     assert sorted(int(message.value) for message in messages) == list(range(2500))
 
 
-async def test_an_open_transaction_is_not_taken_for_the_end(kafka, make_topic, raw, transactional):
+async def test_an_open_transaction_is_not_the_end(kafka, make_topic, raw, transactional):
     topic = make_topic(partitions=1)
     send(raw, topic, 3)
     transactional.begin_transaction()
@@ -50,7 +50,7 @@ async def test_an_open_transaction_is_not_taken_for_the_end(kafka, make_topic, r
     assert [message.value for message in await reading] == [b"0", b"1", b"2", b"of the transaction", b"0"]
 
 
-async def test_an_aborted_transaction_at_the_end_is_passed(kafka, make_topic, raw, transactional):
+async def test_an_aborted_transaction_at_the_end_is_skipped(kafka, make_topic, raw, transactional):
     topic = make_topic(partitions=1)
     send(raw, topic, 2)
     transactional.begin_transaction()
@@ -60,7 +60,7 @@ async def test_an_aborted_transaction_at_the_end_is_passed(kafka, make_topic, ra
     assert [message.value for message in await read_to_end(kafka, topic, within_s=20)] == [b"0", b"1"]
 
 
-async def test_a_topic_that_does_not_exist_and_one_that_is_too_large_are_told(kafka, make_topic, raw):
+async def test_missing_and_oversized_topics_are_errors(kafka, make_topic, raw):
     with pytest.raises(Unavailable):
         await read_to_end(kafka, "no-such-topic", within_s=1)
     topic = make_topic(partitions=1)
@@ -69,7 +69,7 @@ async def test_a_topic_that_does_not_exist_and_one_that_is_too_large_are_told(ka
         await read_to_end(kafka, topic, max_records=29)
 
 
-async def test_the_last_ones_and_those_after_a_moment(kafka, make_topic, raw):
+async def test_last_records_and_records_after_a_time_are_read(kafka, make_topic, raw):
     topic = make_topic(partitions=1)
     send(raw, topic, 3)
     ends = topic_ends(kafka, topic)
@@ -80,8 +80,8 @@ async def test_the_last_ones_and_those_after_a_moment(kafka, make_topic, raw):
     assert [each.offset for each in after] == [3, 4]
 
 
-async def test_headers_that_cannot_be_read_are_dropped_and_the_value_stays(kafka, make_topic, raw):
-    """As often as it takes for CPython to specialize the call, which then no longer raises."""
+async def test_unreadable_headers_are_dropped_and_the_value_is_kept(kafka, make_topic, raw):
+    """As often as CPython needs to specialize the call, which then no longer raises."""
     topic = make_topic(partitions=1)
     for number in range(200):
         raw.send(topic, value=b"%d" % number, headers=[(b"ok", None), (b"\xff\xfe", b"x"), (b"\xfe", b"")])
@@ -97,7 +97,7 @@ async def test_headers_that_cannot_be_read_are_dropped_and_the_value_stays(kafka
     assert messages[203].key == b""
 
 
-async def test_without_a_broker_it_ends_in_time():
+async def test_without_a_broker_reading_ends_in_time():
     started = time.monotonic()
     with pytest.raises(Unavailable):
         await read_to_end("127.0.0.1:1", "t", within_s=1)

@@ -11,7 +11,7 @@ import yaml
 from tests.support.alerts import ALERTS, MONITORING, RULES, TESTS
 from tools.dashboards.__main__ import boards
 
-# Whose absence tells that alerts do not get through.
+# The alert whose absence shows that alerts are not delivered.
 ALWAYS = "Watchdog"
 
 
@@ -43,7 +43,7 @@ def test_alerts_fire_when_they_should_and_only_then(path):
 
 @functools.cache
 def expectations():
-    """What promtool is to find."""
+    """Return the alerts that promtool expects."""
     tests = [test for path in TESTS for test in yaml.safe_load(path.read_text())["tests"]]
     return [each for test in tests for each in test.get("promql_expr_test", ())]
 
@@ -57,13 +57,13 @@ def test_every_alert_is_tested_firing_and_silent(alert):
 
 
 def about(expression, alert):
-    """Whether *expression* asks whether *alert* fires."""
+    """Return whether *expression* tests whether *alert* fires."""
     found = re.search(r'ALERTS\{.*alertname=~?"([^"]*)"', expression)
     return found is not None and re.fullmatch(found[1], alert) is not None
 
 
 @pytest.mark.parametrize("alert", ALERTS)
-def test_every_alert_says_how_bad_it_is_what_customers_see_and_what_to_do(alert):
+def test_every_alert_has_severity_impact_and_runbook(alert):
     rule = ALERTS[alert]
     assert rule["labels"]["severity"] in (("none",) if alert == ALWAYS else ("page", "ticket"))
     assert set(rule["annotations"]) == {"summary", "description", "runbook"}

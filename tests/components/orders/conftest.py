@@ -1,4 +1,4 @@
-"""What the tests of orders need: a Kafka of their own, replicas, and a stand-in for inventory."""
+"""A Kafka for these tests, replicas of orders, and a stand-in for inventory."""
 
 import asyncio
 import contextlib
@@ -26,14 +26,14 @@ async def pool(database_url):
 
 @pytest.fixture(scope="session")
 def kafka():
-    """A broker for these tests alone: they make the services' topics anew."""
+    """Start a broker for these tests only, since they recreate the services' topics."""
     with running_kafka() as brokers:
         yield brokers
 
 
 @pytest.fixture
 def suffix():
-    """Keeps one test's topics and groups apart from another's."""
+    """Return a suffix that keeps one test's topics and groups apart from another's."""
     return uuid.uuid4().hex[:8]
 
 
@@ -48,7 +48,7 @@ async def inventory():
 
 @pytest.fixture
 async def environment(database_url, kafka, inventory):
-    """What a replica is told; the topics are made anew, so that tests do not see each other's messages."""
+    """Return a replica's environment; the topics are recreated, so that tests do not see each other's messages."""
     settings = {
         "DATABASE_URL": database_url,
         "KAFKA_BROKERS": kafka,
@@ -76,7 +76,7 @@ def empty_topics(brokers):
 
 @pytest.fixture
 async def replicas(environment, tmp_path):
-    """Makes running replicas."""
+    """Start replicas."""
     made = []
 
     async def start(count=1):
@@ -91,7 +91,7 @@ async def replicas(environment, tmp_path):
 
 
 def read_topic(brokers, name, *, within_s=10, at_least=1):
-    """Everything in a topic, once it has *at_least* messages."""
+    """Return all records of a topic, once it has *at_least*."""
     end = time.monotonic() + within_s
     while True:
         found = list(messages_to_end(brokers, name, within_s=within_s))

@@ -1,4 +1,4 @@
-"""What an order costs in statements and requests to Kafka: counted, so that more of them is a red test."""
+"""The number of statements and Kafka requests per order; more of them fail the test."""
 
 import asyncio
 import json
@@ -26,13 +26,13 @@ from runtime.notifier import Notifier
 from tests.support.fakes.orders import FakeInventory
 
 TOGETHER = 100
-"""Orders that arrive at the same time; no more than go in one batch."""
+"""Orders that arrive concurrently; no more than one batch."""
 LONG_S = 0.5
-"""For what gathers before it is sent: the number of requests must not depend on how busy the machine is."""
+"""A linger time so long that the number of requests does not depend on how busy the machine is."""
 
 
 class Statements:
-    """Counts what is sent to PostgreSQL over the connections that a pool may have."""
+    """Counts the statements sent to PostgreSQL over a pool's connections."""
 
     def __init__(self):
         self.sent = Counter()
@@ -46,14 +46,14 @@ class Statements:
         await self.settle()
 
     async def settle(self):
-        """Loggers are called in a turn of the loop of their own."""
+        """Wait a turn of the loop, in which asyncpg calls its loggers."""
         await asyncio.sleep(0.05)
 
     def _note(self, record):
         self.sent[" ".join(record.query.split())] += 1
 
     def of(self, *texts):
-        """How many of the statements *texts* were sent."""
+        """Return how many of the statements *texts* were sent."""
         return sum(self.sent[" ".join(text.split())] for text in texts)
 
 
@@ -81,9 +81,9 @@ def draft(number):
 
 
 @pytest.mark.parametrize("count", [1, TOGETHER])
-async def test_orders_that_arrive_together_wait_for_two_statements(checkout, statements, count):
-    """One looks for earlier answers, one stores; neither has a BEGIN, a COMMIT or a reset around it."""
-    # The first on a connection asks for the types of what it sends.
+async def test_concurrent_orders_cost_two_statements(checkout, statements, count):
+    """One finds earlier responses, one stores; neither has a BEGIN, a COMMIT or a reset around it."""
+    # The first statement on a connection looks up the types of its parameters.
     await checkout.place(draft("first"))
     await statements.settle()
     statements.sent.clear()
@@ -94,7 +94,7 @@ async def test_orders_that_arrive_together_wait_for_two_statements(checkout, sta
 
 
 class Context:
-    """A call of Ann's, as far as a servicer looks."""
+    """The part of a call's context that a servicer uses."""
 
     @staticmethod
     def invocation_metadata():
@@ -102,7 +102,7 @@ class Context:
 
 
 async def test_a_batch_is_one_call_to_inventory_and_one_commit(pool, statements, notifier, inventory):
-    """Its orders go in step: whoever starts one when it is checked has them ask one after the other."""
+    """Its orders start together; starting each after its validation would hold them one after the other."""
     line = order_pb2.OrderLine(product="products/tea", quantity=1)
 
     def batch(name, count):
@@ -127,9 +127,7 @@ async def test_a_batch_is_one_call_to_inventory_and_one_commit(pool, statements,
     assert sum(statements.sent.values()) == 2, statements.sent
 
 
-async def test_what_follows_from_orders_costs_a_few_statements_and_requests(
-    checkout, statements, notifier, pool, kafka, monkeypatch
-):
+async def test_publishing_costs_a_few_statements_and_requests(checkout, statements, notifier, pool, kafka, monkeypatch):
     """Notifications, the outbox and Kafka: for a hundred orders hardly more than for one."""
     asked = Counter()
     monkeypatch.setattr(confluent_kafka, "Producer", counting(confluent_kafka.Producer, asked))
@@ -149,7 +147,7 @@ async def test_what_follows_from_orders_costs_a_few_statements_and_requests(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     assert await pool.fetchval("SELECT count(*) FROM outbox") == 0
-    # Each shard gives a part at a time, so the rows may go in two.
+    # Each shard publishes its own batch, so the rows may take two.
     assert sent[" ".join(relay.DELETE.split())] <= 2, sent
     assert sent[" ".join(relay.SELECT_BATCH.split())] <= 4, sent
     assert sent["SELECT pg_notify($1, $2)"] <= 2, sent
@@ -158,7 +156,7 @@ async def test_what_follows_from_orders_costs_a_few_statements_and_requests(
 
 
 def counting(producer, asked):
-    """A producer that notes in *asked* how many requests of each kind it has sent."""
+    """Return a producer that counts in *asked* the requests of each kind."""
 
     def note(statistics):
         for broker in json.loads(statistics)["brokers"].values():

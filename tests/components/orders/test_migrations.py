@@ -1,4 +1,4 @@
-"""`migrate` on a database that several hosts may have."""
+"""`migrate` on a database with several hosts."""
 
 import asyncio
 
@@ -19,7 +19,7 @@ async def empty_database(postgres):
     await execute(postgres, "DROP DATABASE empty WITH (FORCE)")
 
 
-async def test_the_primary_is_found_among_the_hosts(empty_database, postgres):
+async def test_the_primary_is_found_among_several_hosts(empty_database, postgres):
     found = await url_of_primary(empty_database)
     assert found == f"postgresql://orders:s%40cret@{postgres.address}/empty?sslmode=disable"
 
@@ -36,7 +36,7 @@ async def test_the_primary_is_found_among_the_hosts(empty_database, postgres):
         ),
     ],
 )
-async def test_dbmate_encrypts_where_the_address_insists(asked, told):
+async def test_dbmate_uses_tls_where_the_url_requires_it(asked, told):
     assert await url_of_primary(f"postgresql://o:s@db:5432/orders{asked}") == f"postgresql://o:s@db:5432/orders?{told}"
 
 
@@ -60,7 +60,7 @@ def test_a_server_that_takes_only_tls_is_migrated_and_used(encrypted_database, p
     assert asyncio.run(orders()) == (0, True)
 
 
-def test_migrating_twice_is_migrating_once(empty_database, postgres):
+def test_migrating_twice_changes_nothing(empty_database, postgres):
     async def tables():
         connection = await asyncpg.connect(postgres.url("empty"))
         found = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
@@ -84,7 +84,7 @@ FROM unnest(ARRAY['CONFIRMED', 'CONFIRMED', 'FULFILLED', 'CANCELLED', 'PENDING']
 """
 
 
-def test_a_database_of_the_first_version_gets_its_sold_units_counted(empty_database, postgres, tmp_path, monkeypatch):
+def test_sold_units_of_a_database_of_the_first_version_are_counted(empty_database, postgres, tmp_path, monkeypatch):
     async def do(statement):
         connection = await asyncpg.connect(postgres.url("empty"))
         found = await connection.fetch(statement)

@@ -1,4 +1,4 @@
-"""What operators do, on a running replica with a real Kafka."""
+"""Operators' RPCs on a running replica with a real Kafka."""
 
 import asyncio
 import datetime
@@ -25,7 +25,7 @@ def publish(brokers, topic, *values):
     producer.flush(10)
 
 
-async def test_customers_may_not(replicas):
+async def test_customers_are_denied(replicas):
     (replica,) = await replicas()
     for call in (
         operations(replica).GetBacklog(operations_service_pb2.GetBacklogRequest(), metadata=ANN),
@@ -40,7 +40,9 @@ async def test_customers_may_not(replicas):
         assert error.reason == "OPERATOR_ONLY"
 
 
-async def test_poison_is_a_dead_letter_and_the_next_order_is_finished(replicas, kafka, inventory, eventually, topic):
+async def test_an_invalid_message_is_dead_lettered_and_the_next_order_is_confirmed(
+    replicas, kafka, inventory, eventually, topic
+):
     await inventory.stop()
     (replica,) = await replicas()
     await asyncio.to_thread(publish, kafka, "pending_orders", *[b"\xff garbage"] * 20)
@@ -56,8 +58,8 @@ async def test_poison_is_a_dead_letter_and_the_next_order_is_finished(replicas, 
     assert dead[0].headers["reason"] == "POISON_MESSAGE"
 
 
-async def test_dead_letters_are_counted_sent_back_and_finished(replicas, kafka, inventory, eventually, environment):
-    """The order is given up on while inventory is away; then it is back and an operator redrives."""
+async def test_dead_letters_are_counted_redriven_and_confirmed(replicas, kafka, inventory, eventually, environment):
+    """The order is dead-lettered while inventory is down; then it is back and an operator redrives."""
     environment["SAGA_GIVE_UP_S"] = "1"
     await inventory.stop()
     (replica,) = await replicas()
@@ -95,14 +97,14 @@ async def test_dead_letters_are_counted_sent_back_and_finished(replicas, kafka, 
     await eventually(counted)
 
 
-async def test_killed_in_the_midst_of_a_batch_nothing_is_lost_or_doubled(replicas, inventory, eventually):
-    """kill -9 of the replica that works on 200 pending orders; the other one finishes them."""
+async def test_kill_9_during_a_batch_loses_and_duplicates_nothing(replicas, inventory, eventually):
+    """kill -9 of the replica that processes 200 pending orders; the other one finishes them."""
     await inventory.stop()
     first, second = await replicas(2)
     batch = order_service_pb2.BatchCreateOrdersRequest(requests=[create(key=f"k{n}") for n in range(200)])
 
     async def all_pending():
-        # On a machine with too much to do some may need the repeat that they are told to make.
+        # On a busy machine some orders may need the retry that the error asks for.
         answer = await first.orders.BatchCreateOrders(batch, metadata=ANN, timeout=20)
         return all(each.order.state == Order.PENDING for each in answer.outcomes)
 
@@ -126,7 +128,7 @@ async def test_killed_in_the_midst_of_a_batch_nothing_is_lost_or_doubled(replica
     assert inventory.servicer.stock["products/tea"] == 1_000_000 - 200
 
 
-async def test_an_orders_life_is_told_from_the_request_to_its_end(replicas, kafka, inventory, eventually, environment):
+async def test_a_timeline_covers_an_order_from_request_to_end(replicas, kafka, inventory, eventually, environment):
     environment["SAGA_RETRY_DELAYS_S"] = "[1, 2]"
     await inventory.stop()
     (replica,) = await replicas()

@@ -1,4 +1,4 @@
-"""The outbox relay: at least once, in order per key, several at once, whatever fails."""
+"""The outbox relay: at least once, in order per key, several relays, under every failure."""
 
 import asyncio
 import time
@@ -18,11 +18,11 @@ from runtime.messaging.relay import Relay, waves
 from runtime.messaging.topics import Topic, ensure_topics
 from runtime.notifier import Notifier
 
-# Also for a Kafka that takes its time to start.
+# Long enough for a Kafka that starts slowly.
 
 
 class Broker:
-    """Kafka as the relay sees it, with faults on demand."""
+    """Kafka as the relay uses it, with faults on demand."""
 
     def __init__(self):
         self.records = []
@@ -61,7 +61,7 @@ async def waiting(pool):
 
 @pytest.fixture
 async def run():
-    """Runs relays until the test ends."""
+    """Run relays until the test ends."""
     tasks = []
 
     def start(work):
@@ -85,7 +85,7 @@ async def emptied(pool, within_s=10):
     raise AssertionError(f"{await waiting(pool)} rows are left")
 
 
-async def test_rows_are_published_in_order_per_key_and_deleted(pool, run):
+async def test_rows_are_published_in_key_order_and_deleted(pool, run):
     broker = Broker()
     for n in range(60):
         await put(pool, f"k{n % 7}", n)
@@ -125,7 +125,7 @@ async def test_a_relay_takes_over_the_shards_of_one_that_died(pool, run):
     assert broker.records
 
 
-async def test_a_row_that_kafka_refuses_for_good_blocks_no_other(pool, run):
+async def test_a_row_that_kafka_rejects_blocks_no_other(pool, run):
     broker = Broker()
     broker.bad = {b"1"}
     for n in range(4):
@@ -152,7 +152,7 @@ async def test_a_row_that_fails_is_not_overtaken_by_later_ones_of_its_key(pool, 
     assert broker.by_key()[b"k"] == [0, 1, 2, 3, 4]
 
 
-async def test_rows_wait_while_kafka_is_away_and_go_when_it_is_back(pool, run):
+async def test_rows_wait_while_kafka_is_down_and_are_published_after(pool, run):
     broker = Broker()
     broker.down = True
     for n in range(10):
@@ -178,7 +178,7 @@ async def test_a_notification_wakes_the_relay_before_its_poll(pool, run):
     assert time.monotonic() - started < 1
 
 
-async def test_the_relay_goes_on_after_its_session_was_ended(pool, run):
+async def test_the_relay_continues_after_a_lost_session(pool, run):
     broker = Broker()
     run(Relay(pool, broker, poll_s=0.1).run())
     await asyncio.sleep(0.3)
@@ -206,7 +206,7 @@ async def test_a_relay_that_dies_between_publishing_and_deleting_publishes_again
     assert len(broker.records) >= 2
 
 
-async def test_kafka_itself_refuses_only_the_row_that_is_too_large(pool, run, kafka, topic):
+async def test_kafka_rejects_only_the_oversized_row(pool, run, kafka, topic):
     name = f"t-{uuid.uuid4().hex[:6]}"
     await asyncio.to_thread(ensure_topics, kafka, [Topic(name)])
     async with Publisher(kafka, client_id="test") as publisher:
@@ -220,13 +220,13 @@ async def test_kafka_itself_refuses_only_the_row_that_is_too_large(pool, run, ka
         assert found[0].headers["traceparent"] == "00-x"
 
 
-def test_waves_keep_rows_of_one_key_apart():
+def test_each_publish_round_has_one_row_per_key():
     rows = [{"id": n, "topic": "t", "key": key} for n, key in enumerate("abacab")]
     assert [[row["id"] for row in wave] for wave in waves(rows)] == [[0, 1, 3], [2, 5], [4]]
 
 
-async def test_a_topic_that_cannot_be_written_holds_up_no_other(pool, run):
-    """More of its rows than a batch has, all older than the others'."""
+async def test_an_unavailable_topic_blocks_no_other(pool, run):
+    """It has more rows than a batch, all older than the others'."""
     broker = Broker()
     broker.flaky = lambda record: record.topic == "gone"
     for n in range(1200):
@@ -244,7 +244,7 @@ async def test_a_topic_that_cannot_be_written_holds_up_no_other(pool, run):
     assert len(broker.records) == 1240
 
 
-async def test_a_topic_that_is_slow_holds_up_no_other(pool, run):
+async def test_a_slow_topic_blocks_no_other(pool, run):
     class Slow(Broker):
         async def publish_each(self, records):
             await asyncio.sleep(4 if records[0].topic == "slow" else 0)
@@ -262,8 +262,8 @@ async def test_a_topic_that_is_slow_holds_up_no_other(pool, run):
     await emptied(pool)
 
 
-async def test_with_a_topic_gone_the_others_are_published_and_it_catches_up_when_it_is_back(pool, run, kafka, suffix):
-    """`pending_orders` deleted on a real Kafka: new orders' `order_events` flow all the while."""
+async def test_a_missing_topic_blocks_no_other_and_catches_up_when_recreated(pool, run, kafka, suffix):
+    """`pending_orders` is deleted on a real Kafka: new orders' `order_events` are published meanwhile."""
     gone, well = Topic(f"gone-{suffix}"), Topic(f"well-{suffix}")
     ensure_topics(kafka, [well])
     async with Publisher(kafka, client_id="test") as publisher:

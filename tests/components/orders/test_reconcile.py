@@ -1,4 +1,4 @@
-"""Each kind of damage, planted and found; with a real PostgreSQL and an inventory in memory."""
+"""Each kind of damage is planted and found; with a real PostgreSQL and an inventory in memory."""
 
 import asyncio
 from dataclasses import replace
@@ -20,7 +20,7 @@ from tests.support.orders_port_suite import confirmed, draft, hold_for, pending
 
 
 class Shelf:
-    """Inventory's open holds and stock, as damaged as the test wants them."""
+    """Inventory's open holds and stock, damaged as the test needs."""
 
     def __init__(self):
         self.holds = {}
@@ -33,7 +33,7 @@ class Shelf:
         self.rebuilt = []
 
     def put(self, order, units=None, generation=None):
-        """A hold that nobody has committed."""
+        """Add an uncommitted hold."""
         units = units or units_of(order)
         self.holds[order.id] = HoldSeen(order.id, order.generation if generation is None else generation, units)
         self.held += sum(units.values())
@@ -63,7 +63,7 @@ class Shelf:
         self.released.add(order_id)
 
     async def rebuild(self, generation):
-        """As inventory does it: from what the orders' sums say."""
+        """Rebuild as inventory does: from the orders' sums."""
         self.rebuilt.append(generation)
         if self.refuses:
             raise Unavailable("nothing can be rebuilt now")
@@ -104,7 +104,7 @@ class Broker:
 
 @pytest.fixture
 async def broker(pool):
-    """Kafka that takes everything; a relay runs."""
+    """Run a relay to a Kafka that accepts everything."""
     broker = Broker()
     task = asyncio.create_task(Relay(pool, broker, poll_s=0.05).run())
     yield broker
@@ -122,7 +122,7 @@ def met(report):
 
 
 async def sent(pool):
-    """Every row is published, as if long ago."""
+    """Count every row as published long ago."""
     await pool.execute("DELETE FROM outbox")
 
 
@@ -138,7 +138,7 @@ async def test_a_sound_system_has_no_discrepancy(orders, shelf, reconciler, pool
     assert (report.orders, report.holds, report.unrepaired) == (0, 0, 0)
 
 
-async def test_a_sale_that_never_reached_inventory_is_mended_by_a_rebuild(orders, shelf, reconciler, pool):
+async def test_a_commit_that_never_reached_inventory_is_repaired_by_a_rebuild(orders, shelf, reconciler, pool):
     await place(orders, confirmed(draft()))
     await sent(pool)
     report = await reconciler.run()
@@ -155,7 +155,7 @@ async def test_a_stock_that_cannot_be_rebuilt_now_is_reported(orders, shelf, rec
     assert met(await reconciler.run()) == [("STOCK_DIFFERS", "products/tea", False)]
 
 
-async def test_a_hold_that_was_never_committed_is_committed_and_its_event_told_again(orders, shelf, reconciler, pool):
+async def test_an_uncommitted_hold_is_committed_and_its_event_republished(orders, shelf, reconciler, pool):
     order = await place(orders, confirmed(draft()))
     shelf.put(order)
     await sent(pool)
@@ -176,8 +176,8 @@ async def test_the_hold_of_a_fulfilled_order_is_committed(orders, shelf, reconci
     assert met(await reconciler.run()) == [("HOLD_NOT_COMMITTED", order.name, True)]
 
 
-async def test_a_hold_of_another_generation_than_its_orders_is_left_to_its_lease(orders, shelf, reconciler, pool):
-    """Its order was counted when the stock was rebuilt: selling the hold would sell it twice."""
+async def test_a_hold_of_another_generation_is_left_to_its_lease(orders, shelf, reconciler, pool):
+    """Its order was counted when the stock was rebuilt: committing the hold would count it twice."""
     order = await place(orders, confirmed(draft()))
     shelf.sell(order)
     shelf.put(order, generation=7)
@@ -186,18 +186,18 @@ async def test_a_hold_of_another_generation_than_its_orders_is_left_to_its_lease
     assert shelf.held == 2
 
 
-async def test_a_sale_to_an_order_that_does_not_exist_is_given_back_by_a_rebuild(shelf, reconciler):
+async def test_a_sale_without_an_order_is_released_by_a_rebuild(shelf, reconciler):
     shelf.sell(confirmed(draft()).order)
     assert met(await reconciler.run()) == [("STOCK_DIFFERS", "products/tea", True)]
     assert shelf.sold == 0
 
 
-async def test_a_hold_whose_order_is_still_to_come_is_left_to_its_lease(shelf, reconciler):
+async def test_a_hold_without_an_order_is_left_to_its_lease(shelf, reconciler):
     shelf.put(confirmed(draft()).order)
     assert met(await reconciler.run()) == []
 
 
-async def test_the_hold_of_a_cancelled_order_is_given_back(orders, shelf, reconciler, pool):
+async def test_the_hold_of_a_cancelled_order_is_released(orders, shelf, reconciler, pool):
     order = await place(orders, confirmed(draft()))
     shelf.put(order)
     await orders.save(Change(order, order.cancel(datetime.now(UTC))))
@@ -206,7 +206,7 @@ async def test_the_hold_of_a_cancelled_order_is_given_back(orders, shelf, reconc
     assert shelf.released == {order.id}
 
 
-async def test_an_outbox_row_that_nobody_sent_goes_with_a_running_relay(orders, shelf, reconciler, pool, broker):
+async def test_a_stuck_outbox_row_is_published_by_a_running_relay(orders, shelf, reconciler, pool, broker):
     order = await place(orders, confirmed(draft()))
     shelf.sell(order)
     await pool.execute("UPDATE outbox SET refused = 'too large'")
@@ -215,13 +215,13 @@ async def test_an_outbox_row_that_nobody_sent_goes_with_a_running_relay(orders, 
     assert len(broker.records) == 1
 
 
-async def test_an_outbox_row_that_nobody_relays_is_reported(orders, shelf, reconciler):
+async def test_an_outbox_row_without_a_relay_is_reported(orders, shelf, reconciler):
     shelf.sell(await place(orders, confirmed(draft())))
     report = await reconciler.run()
     assert [(each.kind, each.repaired) for each in report.discrepancies] == [("EVENT_NOT_SENT", False)]
 
 
-async def test_an_order_that_waits_for_too_long_is_finished(orders, shelf, reconciler, pool):
+async def test_an_order_pending_for_too_long_is_finished(orders, shelf, reconciler, pool):
     wanted = draft()
     placement = pending(wanted)
     old = replace(placement.order, update_time=datetime.now(UTC) - timedelta(hours=1))
@@ -233,7 +233,7 @@ async def test_an_order_that_waits_for_too_long_is_finished(orders, shelf, recon
     assert (await orders.get(old.id)).state is State.CONFIRMED
 
 
-async def test_stock_that_does_not_add_up_is_rebuilt_and_told_with_its_numbers(shelf, reconciler):
+async def test_stock_that_does_not_add_up_is_reported_with_numbers_and_rebuilt(shelf, reconciler):
     shelf.on_hand = 101
     (found,) = (await reconciler.run()).discrepancies
     assert (found.kind, found.subject, found.repaired) == ("STOCK_NOT_CONSERVED", "products/tea", True)
@@ -241,7 +241,7 @@ async def test_stock_that_does_not_add_up_is_rebuilt_and_told_with_its_numbers(s
     assert "100" in found.detail
 
 
-async def test_units_that_are_not_there_are_reported_and_not_rebuilt_for_nothing(orders, shelf, reconciler, pool):
+async def test_missing_units_are_reported_without_a_useless_rebuild(orders, shelf, reconciler, pool):
     await place(orders, confirmed(draft(quantity=120)))
     shelf.sold = 100
     await sent(pool)
@@ -249,14 +249,14 @@ async def test_units_that_are_not_there_are_reported_and_not_rebuilt_for_nothing
     assert shelf.rebuilt == []
 
 
-async def test_a_hold_of_other_lines_is_reported(orders, shelf, reconciler, pool):
+async def test_a_hold_with_other_lines_is_reported(orders, shelf, reconciler, pool):
     order = await place(orders, confirmed(draft(quantity=2)))
     shelf.put(order, units={"products/tea": 1})
     await sent(pool)
     assert ("HOLD_DIFFERS", order.name, False) in met(await reconciler.run(only_look=True))
 
 
-async def test_looking_only_repairs_nothing(orders, shelf, reconciler, pool):
+async def test_validate_only_repairs_nothing(orders, shelf, reconciler, pool):
     order = await place(orders, confirmed(draft()))
     await sent(pool)
     shelf.put(order)
@@ -268,7 +268,7 @@ async def test_looking_only_repairs_nothing(orders, shelf, reconciler, pool):
     assert shelf.rebuilt == []
 
 
-async def test_a_count_that_is_not_the_sum_of_the_orders_is_found_by_a_deep_run(orders, shelf, reconciler, pool):
+async def test_a_deep_run_finds_a_wrong_count_of_sold_units(orders, shelf, reconciler, pool):
     shelf.sell(await place(orders, confirmed(draft())))
     await sent(pool)
     await pool.execute("UPDATE sold_units SET units = units + 1")
@@ -279,7 +279,7 @@ async def test_a_count_that_is_not_the_sum_of_the_orders_is_found_by_a_deep_run(
     assert found.detail == "orders own 2, but 3 are counted"
 
 
-async def test_what_has_just_changed_may_be_on_its_way_and_is_left_alone(pool, orders, shelf):
+async def test_recent_changes_are_ignored(pool, orders, shelf):
     order = await place(orders, confirmed(draft()))
     shelf.put(order)
     await pool.execute("UPDATE orders SET update_time = now()")
@@ -290,7 +290,7 @@ async def test_what_has_just_changed_may_be_on_its_way_and_is_left_alone(pool, o
     assert met(await Reconciler(OperationsStore(pool), shelf, nothing, settle_s=60, pause_s=0.01).run()) == []
 
 
-async def test_an_inventory_that_can_not_be_asked_is_told(orders, shelf, reconciler, pool):
+async def test_an_unavailable_inventory_is_reported(orders, shelf, reconciler, pool):
     await place(orders, confirmed(draft()))
     await sent(pool)
     shelf.down = True

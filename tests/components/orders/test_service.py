@@ -36,7 +36,7 @@ async def state_of(replica, order, who=ANN):
     return got.state
 
 
-async def test_an_order_goes_all_its_way(replicas, topic, inventory):
+async def test_an_order_passes_through_all_states(replicas, topic, inventory):
     (replica,) = await replicas()
     call = replica.orders.CreateOrder(create(quantity=3, key="k"), metadata=ANN)
     order = await call
@@ -73,7 +73,7 @@ async def test_an_order_goes_all_its_way(replicas, topic, inventory):
     assert len(inventory.servicer.holds) == 1
 
 
-async def test_what_is_not_there_is_refused_and_nothing_is_stored(replicas):
+async def test_insufficient_stock_is_rejected_and_nothing_is_stored(replicas):
     (replica,) = await replicas()
     error = await refusal(replica.orders.CreateOrder(create("products/pot", 6), metadata=ANN))
     assert (type(error).__name__, error.reason) == ("FailedPrecondition", "OUT_OF_STOCK")
@@ -82,9 +82,7 @@ async def test_what_is_not_there_is_refused_and_nothing_is_stored(replicas):
     assert not listed.orders
 
 
-async def test_without_inventory_an_order_is_pending_and_ends_confirmed_when_it_is_back(
-    replicas, inventory, topic, eventually
-):
+async def test_without_inventory_an_order_is_pending_until_it_is_back(replicas, inventory, topic, eventually):
     await inventory.stop()
     (replica,) = await replicas()
     call = replica.orders.CreateOrder(create(key="k"), metadata=ANN)
@@ -107,7 +105,7 @@ async def test_without_inventory_an_order_is_pending_and_ends_confirmed_when_it_
     assert inventory.servicer.stock["products/tea"] == 999_999
 
 
-async def test_a_pending_order_whose_stock_is_gone_ends_rejected(replicas, inventory, eventually):
+async def test_a_pending_order_without_stock_ends_rejected(replicas, inventory, eventually):
     await inventory.stop()
     (replica,) = await replicas()
     order = await replica.orders.CreateOrder(create("products/pot", 6), metadata=ANN)
@@ -120,7 +118,7 @@ async def test_a_pending_order_whose_stock_is_gone_ends_rejected(replicas, inven
     await eventually(rejected)
 
 
-async def test_orders_of_others_do_not_exist(replicas):
+async def test_orders_of_other_customers_are_not_found(replicas):
     (replica,) = await replicas()
     order = await replica.orders.CreateOrder(create(), metadata=ANN)
     get = order_service_pb2.GetOrderRequest(name=order.name)
@@ -169,7 +167,7 @@ async def test_a_late_watcher_gets_the_versions_it_asks_for(replicas):
     assert got[-1].HasField("end")
 
 
-async def test_cancel_wants_the_etag_that_it_was_given(replicas):
+async def test_cancel_fails_with_a_stale_etag(replicas):
     (replica,) = await replicas()
     order = await replica.orders.CreateOrder(create(), metadata=ANN)
     wrong = order_service_pb2.CancelOrderRequest(name=order.name, etag='"other"')
@@ -178,8 +176,8 @@ async def test_cancel_wants_the_etag_that_it_was_given(replicas):
     assert (await replica.orders.CancelOrder(right, metadata=ANN)).state == Order.CANCELLED
 
 
-async def test_a_caller_that_leaves_finds_its_order(replicas, inventory, eventually):
-    """What was started is finished, so that the repeat finds it."""
+async def test_a_cancelled_call_is_completed_for_its_retry(replicas, inventory, eventually):
+    """The started call is completed, so that the retry finds its order."""
     (replica,) = await replicas()
     inventory.servicer.delay_s = 0.8
     call = replica.orders.CreateOrder(create(key="k"), metadata=ANN)
@@ -193,7 +191,7 @@ async def test_a_caller_that_leaves_finds_its_order(replicas, inventory, eventua
     await eventually(stored)
 
 
-async def test_a_slow_inventory_leaves_time_to_answer(replicas, inventory):
+async def test_a_slow_inventory_leaves_time_for_a_pending_response(replicas, inventory):
     (replica,) = await replicas()
     inventory.servicer.delay_s = 5
     order = await replica.orders.CreateOrder(create(), metadata=ANN, timeout=1.5)
@@ -210,7 +208,7 @@ async def test_sixty_identical_requests_on_two_replicas_are_one_order(replicas, 
     assert inventory.servicer.stock["products/tea"] == 999_999
 
 
-async def test_orders_outlive_a_lost_database(replicas, postgres, eventually):
+async def test_orders_survive_a_database_outage(replicas, postgres, eventually):
     (replica,) = await replicas()
     await replica.orders.CreateOrder(create(), metadata=ANN)
     await asyncio.to_thread(postgres.stop)

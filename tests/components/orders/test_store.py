@@ -1,4 +1,4 @@
-"""Orders in a real PostgreSQL."""
+"""The orders' store on a real PostgreSQL."""
 
 import asyncio
 import json
@@ -42,7 +42,7 @@ class TestStore(OrdersPortSuite):
         return raised
 
 
-async def test_each_change_is_told_to_the_outbox_in_its_own_transaction(orders, pool):
+async def test_each_change_writes_its_outbox_row_in_the_same_transaction(orders, pool):
     placement = pending(draft())
     await orders.place(placement)
     await orders.save(Change(placement.order, placement.order.cancel(AT)))
@@ -51,7 +51,7 @@ async def test_each_change_is_told_to_the_outbox_in_its_own_transaction(orders, 
     assert {row["key"].decode() for row in rows} == {str(placement.order.id)}
 
 
-async def test_an_order_that_no_row_can_hold_fails_alone(orders):
+async def test_an_order_that_cannot_be_stored_fails_alone(orders):
     bad = confirmed(draft())
     bad = replace(bad, order=replace(bad.order, state_reason="\x00"))
     good = [confirmed(draft()) for _ in range(4)]
@@ -71,24 +71,24 @@ async def test_an_order_is_found_again_after_its_key_was_pruned(orders, pool):
     assert (stored.answer.snapshot, stored.fingerprint) == (answer.snapshot, wanted.fingerprint)
 
 
-async def test_keys_that_are_younger_than_promised_are_kept(orders, pool):
+async def test_keys_within_their_retention_are_kept(orders, pool):
     await orders.place(confirmed(draft()))
     await pool.execute("UPDATE idempotency_keys SET create_time = now() - interval '6 days'")
     assert await orders.prune_keys() == 0
 
 
-async def test_orders_that_arrive_together_share_a_commit(orders, pool):
+async def test_concurrent_orders_share_a_commit(orders, pool):
     before = await pool.fetchval("SELECT txid_current()")
     await asyncio.gather(*(orders.place(confirmed(draft())) for _ in range(100)))
     assert await pool.fetchval("SELECT txid_current()") - before <= 6
 
 
-async def test_no_statement_is_compiled_before_it_runs(pool):
-    """A table that was just made has no statistics: the planner takes it for large, and statements for expensive."""
+async def test_no_statement_is_jit_compiled(pool):
+    """A new table has no statistics: the planner assumes that it is large, and statements expensive."""
     assert await pool.fetchval("SHOW jit") == "off"
 
 
-async def test_a_generation_starts_in_the_midst_of_confirmations(orders, pool):
+async def test_a_generation_starts_during_confirmations(orders, pool):
     """The fence must not wait for a moment without confirmations; what is confirmed is in its sums, or refused."""
     busy, stored = True, 0
 
@@ -112,15 +112,15 @@ async def test_a_generation_starts_in_the_midst_of_confirmations(orders, pool):
     assert stored > 0
 
 
-async def test_a_generation_is_greater_than_any_that_inventory_has_met(pool):
+async def test_a_generation_is_greater_than_any_that_inventory_knows(pool):
     allocations = AllocationStore(pool)
     generations = [(await allocations.start_generation(above=above)).generation for above in (0, 0, 7, 3)]
     assert generations == [1, 2, 8, 9]
     assert await allocations.generation() == 9
 
 
-async def test_cancellations_in_the_midst_of_new_generations_are_in_the_sums_or_in_the_new_one(orders, pool):
-    """What a cancelled order's event says decides who gives the units back: exactly one."""
+async def test_cancellations_during_new_generations_count_exactly_once(orders, pool):
+    """The event of a cancelled order decides who releases the units: exactly one."""
     checkout = Checkout(orders, None, hold_timeout_s=1)
     allocations = AllocationStore(pool)
     placed = [confirmed(draft(), generation=1_000_000) for _ in range(60)]
@@ -133,7 +133,7 @@ async def test_cancellations_in_the_midst_of_new_generations_are_in_the_sums_or_
             await asyncio.sleep(0.01)
 
     async def cancel(order_id):
-        """As its error tells callers to: again, should generations start faster than a call can keep up with."""
+        """Retry as the error asks for, should generations start faster than a call."""
         for _ in range(20):
             with suppress(OrderBusy):
                 return await checkout.cancel(Caller("ann"), order_id)
@@ -148,8 +148,8 @@ async def test_cancellations_in_the_midst_of_new_generations_are_in_the_sums_or_
         assert start.sold.get("products/tea", 0) == 2 * counted
 
 
-async def test_a_confirmation_under_way_is_seen_by_the_check_of_expired_holds(orders, pool):
-    """Between the check and the hold's end nothing may be confirmed that the check did not tell."""
+async def test_the_check_of_expired_holds_waits_for_confirmations(orders, pool):
+    """Between the check and the end of the hold nothing may be confirmed that the check did not report."""
     placement = confirmed(draft())
     async with pool.acquire() as session:
         transaction = session.transaction()
@@ -163,7 +163,7 @@ async def test_a_confirmation_under_way_is_seen_by_the_check_of_expired_holds(or
 
 
 async def test_a_confirmation_that_waited_for_a_new_generation_sees_it(orders, pool):
-    """It waits inside of its one statement, which began before the generation did."""
+    """It waits inside its single statement, which began before the generation did."""
     placement = confirmed(draft(), generation=0)
     async with pool.acquire() as session, session.transaction():
         await session.execute(LOCK_FENCE)
@@ -176,8 +176,8 @@ async def test_a_confirmation_that_waited_for_a_new_generation_sees_it(orders, p
     assert await orders.get(placement.order.id) is None
 
 
-async def test_a_session_is_left_as_it_was_by_what_changes_it(pool):
-    """The pool resets nothing, so what sets, listens or locks ends with its session."""
+async def test_session_state_does_not_leak_into_the_pool(pool):
+    """The pool resets nothing, so sessions that set, listen or lock are closed."""
     async with database.own_session(pool) as session:
         backend = session.get_server_pid()
         await session.execute("SET synchronous_commit = off")
@@ -191,7 +191,7 @@ async def test_a_session_is_left_as_it_was_by_what_changes_it(pool):
                 await asyncio.sleep(0.02)
 
 
-async def test_a_transaction_that_is_left_open_goes_to_nobody(pool):
+async def test_a_connection_with_an_open_transaction_is_not_reused(pool):
     session = await pool.acquire()
     await session.transaction().start()
     await pool.release(session)
@@ -199,7 +199,7 @@ async def test_a_transaction_that_is_left_open_goes_to_nobody(pool):
         assert not session.is_in_transaction()
 
 
-async def test_an_order_without_its_second_copy_is_not_shown_before_it_has_one(orders, second_copy_missing, eventually):
+async def test_an_order_is_not_visible_before_it_is_replicated(orders, second_copy_missing, eventually):
     placement = pending(draft())
     async with second_copy_missing():
         for _ in range(2):
@@ -207,13 +207,13 @@ async def test_an_order_without_its_second_copy_is_not_shown_before_it_has_one(o
                 await orders.place(placement)
         assert await orders.get(placement.order.id) is None
         assert await orders.find_answer(placement.request) is None
-    # Its session went on waiting, and has its copy now.
+    # Its session continued to wait, and has its copy now.
     await eventually(lambda: orders.get(placement.order.id), within_s=5)
 
 
 @pytest.fixture
 def second_copy_missing(postgres, eventually):
-    """Has commits wait for a replica that is not there while a block runs."""
+    """Make commits wait for a missing synchronous replica while a block runs."""
 
     async def tell(names):
         session = await asyncpg.connect(postgres.url("postgres"))
@@ -251,8 +251,8 @@ async def test_owners_and_sums_are_those_of_confirmed_and_fulfilled_orders(order
     assert (await AllocationStore(pool).start_generation()).sold == {"products/tea": 5, "products/pot": 5}
 
 
-async def test_orders_of_the_same_products_in_any_order_wait_for_each_other_and_never_for_ever(orders, pool):
-    """Everybody counts into the same rows, so that a deadlock would be seen."""
+async def test_concurrent_orders_of_the_same_products_never_deadlock(orders, pool):
+    """Everybody updates the same rows, so that a deadlock would be noticed."""
     stores = [orders] + [Store(pool, Notifier(pool)) for _ in range(5)]
     names = [f"products/{name}" for name in "abcdef"]
 
@@ -273,7 +273,7 @@ async def test_orders_of_the_same_products_in_any_order_wait_for_each_other_and_
     assert (await AllocationStore(pool).start_generation()).sold == dict.fromkeys(names, 100)
 
 
-async def test_counting_units_costs_one_more_statement_a_batch(orders, pool):
+async def test_counting_units_costs_one_more_statement_per_batch(orders, pool):
     """However many orders and lines there are, a batch writes its sum once for each product."""
     placed = [confirmed(draft()) for _ in range(100)]
     await asyncio.gather(*(orders.place(each) for each in placed))
@@ -287,9 +287,9 @@ async def test_counting_units_costs_one_more_statement_a_batch(orders, pool):
 
 
 async def units_written(pool):
-    """How many row versions of sold_units were ever written."""
+    """Return how many row versions of sold_units were ever written."""
     counted = "SELECT n_tup_ins + n_tup_upd FROM pg_stat_user_tables WHERE relname = 'sold_units'"
-    # Each session tells its counts when it likes, unless it is asked.
+    # Sessions report their statistics with a delay, unless they are flushed.
     sessions = [await pool.acquire() for _ in range(pool.get_size())]
     for each in sessions:
         await each.fetchval("SELECT pg_stat_force_next_flush()")
@@ -300,7 +300,7 @@ async def units_written(pool):
 
 
 class Watched:
-    """A pool of one session that tells how many statements and rows a use of it took."""
+    """A pool of one session that counts the statements and rows of a use."""
 
     def __init__(self, pool):
         self._pool = pool
@@ -319,12 +319,12 @@ class Watched:
         self.statements.append(record.query)
 
     async def rows_read(self):
-        """How many rows of our tables this session has read."""
+        """Return how many rows of our tables this session has read."""
         await self._pool.fetchval("SELECT pg_stat_force_next_flush()")
         return await self._pool.fetchval("SELECT sum(seq_tup_read + idx_tup_fetch)::bigint FROM pg_stat_user_tables")
 
 
-async def test_a_generation_reads_as_much_however_many_orders_there_are(database_url):
+async def test_the_cost_of_a_generation_does_not_depend_on_the_number_of_orders(database_url):
     """The rebuild of the stock waits for it, and so does every order that is confirmed meanwhile."""
     insert = """
     INSERT INTO orders
@@ -348,7 +348,7 @@ async def test_a_generation_reads_as_much_however_many_orders_there_are(database
 
 
 class TestPages:
-    """ListOrders: newest first, nothing twice, nothing missing."""
+    """ListOrders: newest first, without duplicates or gaps."""
 
     @pytest.fixture
     def listing(self, orders):
@@ -371,7 +371,7 @@ class TestPages:
             if not token:
                 return seen
 
-    async def test_pages_together_are_all_orders_newest_first(self, orders, listing):
+    async def test_all_pages_together_are_all_orders_newest_first(self, orders, listing):
         placed = [await self.place_at(orders, n, State.PENDING if n % 3 else State.CONFIRMED) for n in range(10)]
         assert await self.all_pages(listing, Caller("ann")) == placed[::-1]
 
@@ -394,7 +394,7 @@ class TestPages:
         assert await self.all_pages(listing, Caller("ann"), State.PENDING) == wanted[::-1]
         assert await self.all_pages(listing, Caller("ann"), State.REJECTED) == []
 
-    async def test_customers_see_their_own_and_operators_all(self, orders, listing):
+    async def test_customers_list_their_own_orders_and_operators_all(self, orders, listing):
         mine = await self.place_at(orders, 0)
         other = await self.place_at(orders, 1, customer="bob")
         assert await self.all_pages(listing, Caller("ann")) == [mine]
@@ -419,7 +419,7 @@ class TestPages:
             with pytest.raises(InvalidArgument):
                 await listing.page(who, state, 1, token)
 
-    async def test_a_page_reads_as_many_rows_as_it_shows_whatever_the_table_holds(self, pool):
+    async def test_a_page_reads_as_many_rows_as_it_returns(self, pool):
         await pool.execute(
             """INSERT INTO orders SELECT gen_random_uuid(), 'ann', (enum_range(null::order_state))[1 + n % 2], '', '[]',
                'EUR', 1, 0, 1, now() - n * interval '1 s', now() FROM generate_series(1, 30000) n"""

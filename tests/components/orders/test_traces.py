@@ -1,4 +1,4 @@
-"""One order's trace, as a replica sends its spans: confirmed at once, and after it has waited; nothing personal."""
+"""One order's trace from a replica's spans: confirmed at once, and after it was pending; without personal data."""
 
 import collections
 
@@ -18,7 +18,7 @@ CREATE, HOLD = "/shop.orders.v1.OrderService/CreateOrder", "/shop.inventory.v1.I
 
 
 class Collector(trace_service_pb2_grpc.TraceServiceServicer):
-    """Keeps what is sent, as text and by trace."""
+    """Collects exported spans, as text and by trace."""
 
     def __init__(self):
         self.texts = []
@@ -49,12 +49,12 @@ def called_in(trace, *, kept=True):
 
 
 def parents(spans):
-    """The name of each span with that of its parent; the caller's own is none of them."""
+    """Return each span's name with that of its parent, without the caller's own."""
     names = {span.span_id: span.name.lstrip("/") for span in spans}
     return {(span.name.lstrip("/"), names.get(span.parent_span_id, span.parent_span_id.hex())) for span in spans}
 
 
-async def test_a_trace_goes_from_the_call_to_the_last_event_and_tells_nothing_of_who_called(
+async def test_a_trace_covers_the_call_to_the_last_event_without_personal_data(
     collector, replicas, inventory, eventually
 ):
     (replica,) = await replicas()
