@@ -1,8 +1,8 @@
 """
 Real Chromium on the running stack's pages.
 
-Which stack is read from the environment (PORT, NETWORK, STATE), as every command does. Screenshots
-are kept in STATE/screenshots, or in the folder that SCREENSHOTS names.
+The stack is the environment's (PORT, NETWORK, STATE), as for every command. Screenshots are kept in STATE/screenshots,
+or in the folder of SCREENSHOTS.
 """
 
 import contextlib
@@ -30,11 +30,11 @@ FLAGS = (
 )  # fmt: skip
 BUYER = "browser-tests"
 OPERATOR = "browser-operator"
-# What Chromium says when the edge is away or answers with an error; the page itself must cope.
+# Chromium's messages when the edge is down or returns an error; the page itself must handle these.
 UNREACHABLE = (r"Failed to load resource", r"net::ERR_")
 DESKTOP = {"width": 1280, "height": 860}
 PHONE = {"width": 390, "height": 844}
-# What axe finds that keeps people out.
+# The impacts of axe's findings that fail a test.
 SERIOUS = ("serious", "critical")
 expect.set_options(timeout=15_000)
 
@@ -48,7 +48,7 @@ class Stack:
         self.killed = set()
 
     def make(self, target, **variables):
-        """Run a target of the Makefile on this stack and return what it printed; what is killed is remembered."""
+        """Run a target of the Makefile on this stack and return its output; remember what is killed."""
         if target == "kill":
             self.killed.add(variables["SVC"])
         environment = {**os.environ, **self.settings.environment(), "MAKEFLAGS": ""}
@@ -59,20 +59,20 @@ class Stack:
         return done.stdout
 
     def token(self, name, *, operator=False):
-        """What the development issuer would give to *name*."""
+        """Return a token of the development issuer for *name*."""
         return customer.token(self.settings, name, operator=operator)
 
     def client(self):
-        """Calls the API as the customer whom the tests buy for."""
+        """Return an API client of the customer of the browser tests."""
         return httpx.Client(base_url=self.url, headers=rest.signed(self.token(BUYER)), timeout=10)
 
     def buy(self, product, quantity=1):
-        """Order something; the API's answer."""
+        """Place an order; return the API's response."""
         with self.client() as client:
             return rest.place(client, rest.basket(product, quantity))
 
     def orders(self):
-        """Every order of the tests' customer."""
+        """Return every order of the tests' customer."""
         found, token = [], ""
         with self.client() as client:
             while True:
@@ -83,12 +83,12 @@ class Stack:
                     return found
 
     def sold_out(self, product):
-        """Buy all there is of a product, and cancel that in the end."""
+        """Sell out a product, and cancel that at the end."""
         return self.left(product, 0)
 
     @contextlib.contextmanager
     def left(self, product, count):
-        """Buy all but *count* of a product, and cancel that in the end."""
+        """Leave *count* units of a product, and cancel that at the end."""
         bought = []
         with self.client() as client:
             while (more := int(client.get(f"/v1/{product}").json()["stock"]["available"]) - count) > 0:
@@ -100,12 +100,14 @@ class Stack:
                     client.post(f"/v1/{name}:cancel", json={}).raise_for_status()
 
     def pending(self):
-        """The orders that wait for their stock."""
+        """Return the pending orders."""
         with self.client() as client:
             return client.get("/v1/orders", params={"state": "PENDING"}).json()["orders"]
 
     def wait_until_confirming(self, *, within_s=60):
-        """Wait until a new order is confirmed at once and none waits, so that a test begins with everything well."""
+        """
+        Wait until a new order is confirmed at once and none is pending, so that a test begins in a healthy state.
+        """
         end = time.monotonic() + within_s
         while time.monotonic() < end:
             try:
@@ -125,7 +127,7 @@ def stack():
 
 @pytest.fixture
 def well(stack):
-    """The stack with everything running, before the test and after it."""
+    """Return the stack with everything running, before the test and after it."""
     stack.wait_until_confirming()
     yield stack
     while stack.killed:
@@ -142,11 +144,11 @@ def chromium():
 
 @pytest.fixture
 def open_page(chromium, stack, request):
-    """Opens pages as somebody who has never been here; what the console complains of fails the test."""
+    """Open pages as a new visitor; errors in the console fail the test."""
     contexts, complaints = [], []
 
     def open_at(path="/", *, size=DESKTOP, scheme="light", language="en-GB", forgive=(), who=BUYER, routed=False):
-        """A page whose requests are *routed* has no service worker: behind one the test would not see them."""
+        """Open a page whose requests are *routed*, without a service worker, which would hide them from the test."""
         context = chromium.new_context(
             viewport=size,
             color_scheme=scheme,
@@ -173,7 +175,7 @@ def open_page(chromium, stack, request):
     yield open_at
     for context in contexts:
         for page in context.pages:
-            # The page goes on asking while it is closed.
+            # The page continues its requests while it is closed.
             page.unroute_all(behavior="ignoreErrors")
         context.close()
     assert complaints == []
@@ -181,7 +183,7 @@ def open_page(chromium, stack, request):
 
 @pytest.fixture
 def screenshot(stack):
-    """Keeps a picture of the page, for people to look at."""
+    """Save a screenshot of the page."""
     folder = Path(os.environ.get("SCREENSHOTS") or stack.settings.state / "screenshots")
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -192,12 +194,12 @@ def screenshot(stack):
 
 
 def keep_token(token):
-    """The script that makes a browser's session one of that token."""
+    """Return the script that sets a browser's session to that token."""
     return f"localStorage.setItem('shop.token', {json.dumps(json.dumps(token))})"
 
 
 def sign_in(page, name, *, operator=False):
-    """From a button that leads there, through the development issuer's page, and back."""
+    """Sign in, from a button that leads there, through the development issuer's page, and back."""
     page.get_by_role("button", name=re.compile("^Sign in")).click()
     page.get_by_label("Name").fill(name)
     if operator:
@@ -206,8 +208,8 @@ def sign_in(page, name, *, operator=False):
 
 
 def complaints(page):
-    """What axe finds in the page that keeps people out."""
-    # Still experimental in axe, and settled in WCAG (2.5.3).
+    """Return axe's findings in the page."""
+    # Still experimental in axe, and required by WCAG (2.5.3).
     options = {"rules": {"label-content-name-mismatch": {"enabled": True}}}
     found = Axe().run(page, options=options).response["violations"]
     return [
@@ -219,19 +221,19 @@ def complaints(page):
 
 
 def add(page, product, times=1):
-    """Put a product into the basket."""
+    """Add a product to the basket."""
     page.get_by_role("button", name=f"Add to basket: {product}").click()
     for _ in range(times - 1):
         page.get_by_role("button", name=f"One more {product}").click()
 
 
 def place_order(page):
-    """From wherever the visitor is to the pressed button."""
+    """Place the order, from any page of the shop."""
     page.get_by_role("link", name=re.compile("^Basket")).click()
     page.get_by_role("button", name="Place order").click()
 
 
 def order_name(page):
-    """The order that the page shows."""
+    """Return the order that the page shows."""
     page.wait_for_url(re.compile(r"#/orders/[0-9a-f-]{36}$"))
     return page.url.split("#/")[1]

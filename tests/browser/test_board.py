@@ -1,4 +1,4 @@
-"""Operators see what happens to the mesh, and help."""
+"""The operators' board shows the state of the mesh, and its actions work."""
 
 import re
 import time
@@ -17,11 +17,11 @@ def buy(stack, times):
         stack.buy("products/tea-kettle")
 
 
-def test_a_breaker_is_seen_open_and_closed_again(well, open_page, screenshot):
+def test_the_board_shows_a_breaker_open_and_closed_again(well, open_page, screenshot):
     page = open_page("/ops", who=OPERATOR, forgive=UNREACHABLE)
     breakers = page.locator("[data-breaker^='orders-'][data-breaker$=' inventory']")
     expect(breakers.first).to_be_visible()
-    # Not the services: what is not ready is taken out of the mesh, and its breaker with it.
+    # Kill sidecars instead of services: an unready service is removed from the mesh, and its breaker with it.
     for replica in ("inventory-0", "inventory-1"):
         well.make("kill", SVC=f"{replica}-envoy")
     deadline = time.monotonic() + 40
@@ -41,7 +41,7 @@ def test_a_breaker_is_seen_open_and_closed_again(well, open_page, screenshot):
 
 
 def printed(stack):
-    """What `make breakers` says: (sidecar, service, subset) to its states."""
+    """Return the rows of `make breakers`: the states by (sidecar, service, subset)."""
     found = {}
     for line in stack.make("breakers").splitlines()[1:]:
         sidecar, target, _, state, *_ = re.split(r"  +", line)
@@ -58,12 +58,12 @@ def summary(states):
 
 
 def shown(stack):
-    """The board's lines in the same form."""
+    """Return the board's rows in the same form."""
     signed = {"authorization": f"Bearer {stack.token(OPERATOR, operator=True)}"}
     end = time.monotonic() + 30
     while True:
         answer = httpx.get(f"{stack.url}/ops/api/board", headers=signed, timeout=20)
-        # A busy machine: a page asks again, too.
+        # Retried, as the page does on a busy machine.
         if answer.is_success and answer.json()["breakers"] is not None:
             break
         assert time.monotonic() < end, answer.text
@@ -73,10 +73,10 @@ def shown(stack):
 
 def agree(stack, key, state, *, within_s=90):
     """
-    Buy until the board and `make breakers` say the same *state* of one breaker.
+    Order until the board and `make breakers` show the same *state* of one breaker.
 
-    Not of all of them at every look: the board is behind by a scrape of Prometheus, and a breaker that lets a host in
-    again for a moment is seen by one of the two. tests/unit/gateway/pages/test_breakers.py compares the same moments.
+    Not of all of them at every moment: the board lags by a scrape of Prometheus, and a breaker that admits a host for
+    a moment is seen by one of the two. tests/unit/gateway/pages/test_breakers.py compares the same moments.
     """
     end = time.monotonic() + within_s
     while time.monotonic() < end:
@@ -101,7 +101,7 @@ def test_the_board_and_make_breakers_agree_through_an_outage(well):
     agree(well, inventory, "closed")
 
 
-def test_a_breaker_of_the_edges_calls_is_seen_open_while_every_order_is_refused(well):
+def test_the_board_shows_the_edges_breaker_open_while_every_order_is_refused(well):
     """The edge calls orders by several clusters, and only one of them is open."""
     for replica in ("orders-0", "orders-1"):
         well.make("kill", SVC=f"{replica}-envoy")
@@ -112,9 +112,9 @@ def test_a_breaker_of_the_edges_calls_is_seen_open_while_every_order_is_refused(
     agree(well, ("edge-0", "orders", "calls"), "closed")
 
 
-def test_calls_and_stock_on_the_board_are_the_real_ones(well, open_page):
+def test_calls_and_stock_on_the_board_match_the_services(well, open_page):
     page = open_page("/ops", who=OPERATOR)
-    # Of a product that no other test sells out: the board rounds large numbers.
+    # With a product that no other test sells out, since the board rounds large numbers.
     before = stock_sold(well, "products/coffee-grinder")
     for _ in range(3):
         well.buy("products/coffee-grinder")
@@ -128,7 +128,7 @@ def stock_sold(stack, product):
     return int(httpx.get(f"{stack.url}/v1/{product}").json()["stock"]["sold"])
 
 
-def test_a_service_that_has_gone_is_seen_to_have_no_hosts(well, open_page):
+def test_the_board_shows_a_stopped_service_without_hosts(well, open_page):
     page = open_page("/ops", who=OPERATOR, forgive=UNREACHABLE)
     well.make("kill", SVC="inventory")
     calls = page.get_by_role("region", name="Calls").get_by_role("row").filter(has_text="orders → inventory")
@@ -140,20 +140,20 @@ def test_a_service_that_has_gone_is_seen_to_have_no_hosts(well, open_page):
     expect(replica).to_contain_text("up", timeout=30_000)
 
 
-def test_what_cannot_be_known_is_said_to_be_unknown(well, open_page):
+def test_unknown_values_are_shown_as_unknown(well, open_page):
     page = open_page("/ops", who=OPERATOR, forgive=UNREACHABLE)
     expect(page.get_by_role("rowheader", name="Tea kettle")).to_be_visible()
     well.make("kill", SVC="inventory")
     expect(page.locator("section", has_text="Stock").get_by_text("Not known:")).to_be_visible(timeout=30_000)
 
 
-def test_the_board_lifts_nothing_for_another_sites_page(stack):
+def test_cross_site_requests_to_the_board_lift_nothing(stack):
     signed = {"authorization": f"Bearer {stack.token(OPERATOR, operator=True)}", "sec-fetch-site": "cross-site"}
     answer = httpx.post(f"{stack.url}/ops/api/faults/anything:lift", json={}, headers=signed)
     assert (answer.status_code, answer.json()["details"][0]["reason"]) == (403, "OTHER_SITE")
 
 
-def test_orders_by_state_and_what_waits_are_the_services_own(well, open_page):
+def test_orders_by_state_and_backlog_match_the_service(well, open_page):
     page = open_page("/ops", who=OPERATOR)
     expect(page.locator(".bars", has_text="Orders by state")).to_contain_text("CONFIRMED")
     expect(page.get_by_text("0 dead letters, 0 events that Kafka refuses")).to_be_visible()
@@ -164,7 +164,7 @@ def test_orders_by_state_and_what_waits_are_the_services_own(well, open_page):
     expect(page.get_by_text("0 differences, 0 repaired.")).to_be_visible(timeout=60_000)
 
 
-def test_a_fault_in_force_is_seen_and_lifted_with_a_button(well, open_page, screenshot):
+def test_a_fault_in_force_is_shown_and_lifted_with_a_button(well, open_page, screenshot):
     page = open_page("/ops", who=OPERATOR)
     expect(page.get_by_text("None: every call goes through as it is.")).to_be_visible()
     well.make("mesh-apply", FILE=FAULT)
@@ -195,7 +195,7 @@ def test_alerts_that_fire_are_on_top_of_the_board(stack, open_page, screenshot, 
         firing = [{"name": name, "severity": how, "since": since, "labels": labels} for name, how, labels in alerts]
         return route.fulfill(json={**board, "alerts": firing})
 
-    # What takes minutes to fire is made up here; that real alerts come this way is seen in tests/unit/gateway/pages.
+    # Alerts that take minutes to fire are faked here; that real ones are shown is tested in tests/unit/gateway/pages.
     page.route("**/ops/api/board", answer)
     page.goto(stack.url + "/ops")
     expect(page.get_by_role("heading", name="Who")).to_be_visible()
@@ -242,7 +242,7 @@ def test_the_edges_outage_and_restart_are_on_the_board(well, open_page):
     edge = page.get_by_role("region", name="Replicas").get_by_role("row").filter(has_text="edge-0")
     before = int(edge.get_by_role("cell").nth(1).text_content())
     well.make("kill", SVC="edge")
-    # Until Prometheus has missed it.
+    # Until a scrape has failed.
     time.sleep(8)
     well.make("start", SVC="edge")
     expect(edge.get_by_role("cell").nth(1)).to_have_text(str(before + 1), timeout=60_000)
@@ -250,7 +250,7 @@ def test_the_edges_outage_and_restart_are_on_the_board(well, open_page):
 
 
 @pytest.mark.parametrize("state", ["open", "partly", "empty"])
-def test_nothing_hides_what_the_picture_says_when_everything_is_wrong(stack, open_page, screenshot, state):
+def test_no_label_is_hidden_when_everything_fails(stack, open_page, screenshot, state):
     page = open_page(who=OPERATOR, routed=True, forgive=UNREACHABLE)
     ways = [("edge", "orders"), ("edge", "inventory"), ("edge", "pages"), ("orders", "inventory")]
     ways += [("inventory", "orders"), ("pages", "inventory")]
@@ -278,13 +278,13 @@ def test_nothing_hides_what_the_picture_says_when_everything_is_wrong(stack, ope
 
 
 def overlap(one, other):
-    """Whether two boxes of the page lie on each other."""
+    """Return whether two boxes of the page overlap."""
     wide = min(one["x"] + one["width"], other["x"] + other["width"]) - max(one["x"], other["x"])
     high = min(one["y"] + one["height"], other["y"] + other["height"]) - max(one["y"], other["y"])
     return wide > 0 and high > 0
 
 
-def test_the_board_leads_on(well, open_page):
+def test_the_boards_links_lead_to_their_targets(well, open_page):
     page = open_page("/ops", who=OPERATOR, forgive=UNREACHABLE)
     expect(page.get_by_role("link", name="Prometheus", exact=True)).to_have_attribute("href", re.compile("^http"))
     waiting = page.locator(".tile", has_text="Orders waiting").get_by_role("link")

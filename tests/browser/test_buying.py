@@ -1,4 +1,4 @@
-"""A customer buys, whatever happens meanwhile."""
+"""A customer places orders, under every failure."""
 
 import re
 import time
@@ -11,7 +11,7 @@ from tests.browser.conftest import UNREACHABLE, add, keep_token, order_name, pla
 OUTAGE_S = 12
 
 
-def test_what_a_customer_buys_is_confirmed(well, open_page, screenshot):
+def test_a_customers_order_is_confirmed(well, open_page, screenshot):
     page = open_page()
     add(page, "Enamel mug", 2)
     add(page, "Olive oil")
@@ -28,7 +28,7 @@ def test_what_a_customer_buys_is_confirmed(well, open_page, screenshot):
     }
 
 
-def test_the_basket_is_empty_after_buying_and_the_order_is_among_mine(well, open_page):
+def test_after_an_order_the_basket_is_empty_and_the_order_is_listed(well, open_page):
     page = open_page()
     add(page, "Tea kettle")
     place_order(page)
@@ -39,8 +39,8 @@ def test_the_basket_is_empty_after_buying_and_the_order_is_among_mine(well, open
     expect(page.locator(f"a[href='#/{name}']")).to_contain_text("Confirmed")
 
 
-def test_an_order_without_an_answer_waits_for_its_own_customer(well, open_page):
-    """Sent for somebody else, the same key would be a second order; and it is in nobody else's way."""
+def test_an_order_with_an_unknown_outcome_is_kept_for_its_own_customer(well, open_page):
+    """Sent for another customer, the same key would be a second order; and it must not block others."""
     page = open_page(forgive=UNREACHABLE, who="", routed=True)
     sent = []
     page.route(re.compile("/v1/orders$"), lambda route: (sent.append(route.request.method), route.abort())[1])
@@ -69,7 +69,7 @@ def test_a_basket_survives_a_reload(well, open_page):
     expect(page.get_by_label("Quantity of Field notebook").get_by_role("spinbutton")).to_have_value("3")
 
 
-def test_what_is_sold_out_meanwhile_is_refused_in_words_and_nothing_is_ordered(well, open_page, screenshot):
+def test_a_product_sold_out_meanwhile_is_refused_with_a_message(well, open_page, screenshot):
     page = open_page(forgive=UNREACHABLE)
     add(page, "Table lamp", 2)
     with well.sold_out("products/table-lamp"):
@@ -82,7 +82,7 @@ def test_what_is_sold_out_meanwhile_is_refused_in_words_and_nothing_is_ordered(w
         page.get_by_role("link", name="Products").click()
         lamp = page.locator("li.product").filter(has_text="Table lamp")
         expect(lamp).to_contain_text("Sold out")
-    # What was cancelled comes back to the shelf, and the page sees it without a reload.
+    # Cancelled units become available, and the page shows it without a reload.
     expect(lamp).to_contain_text("in stock")
     page.get_by_role("link", name="Basket 2 items").click()
     page.get_by_role("button", name="Place order").click()
@@ -92,12 +92,12 @@ def test_what_is_sold_out_meanwhile_is_refused_in_words_and_nothing_is_ordered(w
 
 @pytest.fixture
 def few_left(well):
-    """A shop with two field notebooks on the shelf."""
+    """Open a shop with two field notebooks available."""
     with well.left("products/field-notebook", 2):
         yield well
 
 
-def test_more_than_what_is_left_is_told_at_the_line_before_ordering(few_left, open_page, screenshot):
+def test_too_large_a_quantity_is_shown_at_its_line_before_ordering(few_left, open_page, screenshot):
     page = open_page()
     expect(page.locator("li.product", has_text="Field notebook")).to_contain_text("Only 2 left")
     add(page, "Field notebook", 2)
@@ -114,8 +114,8 @@ def test_more_than_what_is_left_is_told_at_the_line_before_ordering(few_left, op
     expect(line).not_to_contain_text("Only 2 left.")
 
 
-def test_a_refusal_marks_the_line_with_what_is_left(few_left, open_page, screenshot):
-    """Also when the catalogue cannot be read again meanwhile."""
+def test_a_rejection_marks_the_line_with_the_available_quantity(few_left, open_page, screenshot):
+    """Also when the catalogue cannot be reloaded meanwhile."""
     page = open_page(forgive=UNREACHABLE, routed=True)
     add(page, "Field notebook")
     add(page, "Olive oil")
@@ -134,7 +134,7 @@ def test_a_refusal_marks_the_line_with_what_is_left(few_left, open_page, screens
         screenshot(page, "basket-after-refusal")
 
 
-def test_what_is_sold_out_has_nothing_to_press(well, open_page, screenshot):
+def test_a_sold_out_product_has_no_button(well, open_page, screenshot):
     with well.left("products/table-lamp", 0):
         page = open_page()
         lamp = page.locator("li.product").filter(has_text="Table lamp")
@@ -146,7 +146,7 @@ def test_what_is_sold_out_has_nothing_to_press(well, open_page, screenshot):
         expect(page.locator("main").get_by_role("button")).to_have_count(0)
 
 
-def test_a_rejected_order_says_which_line_and_that_nothing_is_to_pay(well, open_page, screenshot):
+def test_a_rejected_order_names_the_line_and_that_nothing_is_charged(well, open_page, screenshot):
     page = open_page(forgive=UNREACHABLE)
     add(page, "Table lamp", 2)
     add(page, "Olive oil")
@@ -167,7 +167,7 @@ def test_a_rejected_order_says_which_line_and_that_nothing_is_to_pay(well, open_
         screenshot(page, "rejected")
 
 
-def test_a_first_visitor_while_inventory_is_away_sees_the_catalogue_and_orders(well, open_page, screenshot):
+def test_a_first_visitor_while_inventory_is_down_sees_the_catalogue_and_can_order(well, open_page, screenshot):
     well.make("kill", SVC="inventory")
     page = open_page(forgive=UNREACHABLE)
     expect(page.get_by_role("heading", name="Enamel mug")).to_be_visible(timeout=30_000)
@@ -195,7 +195,7 @@ def test_a_product_has_a_page_of_its_own(well, open_page):
     expect(page.get_by_text("There is no such product here.")).to_be_visible()
 
 
-def test_my_orders_keep_their_place_and_can_be_filtered(well, open_page):
+def test_my_orders_keep_their_scroll_position_and_can_be_filtered(well, open_page):
     for _ in range(max(0, 25 - len(well.orders()))):
         well.buy("products/wool-blanket")
     page = open_page("/#/orders")
@@ -242,7 +242,7 @@ def test_a_pending_order_turns_confirmed_without_a_reload(well, open_page, scree
     assert [order["state"] for order in well.orders() if order["name"] == name] == ["CONFIRMED"]
 
 
-def test_one_order_comes_of_a_checkout_whose_edge_went_away(well, open_page, screenshot):
+def test_a_checkout_during_an_edge_outage_places_one_order(well, open_page, screenshot):
     page = open_page(forgive=UNREACHABLE)
     before = {order["name"] for order in well.orders()}
     add(page, "Coffee grinder")
@@ -259,8 +259,8 @@ def test_one_order_comes_of_a_checkout_whose_edge_went_away(well, open_page, scr
 
 
 @pytest.mark.parametrize("broken", ["request", "answer"])
-def test_one_order_comes_of_a_checkout_whose_line_broke(well, open_page, broken):
-    """Cut before the order arrives, or after it was placed and before the customer heard of it."""
+def test_a_checkout_over_a_broken_connection_places_one_order(well, open_page, broken):
+    """Cut before the order arrives, or after it was placed and before the customer got the response."""
     page = open_page(forgive=UNREACHABLE, routed=True)
     before = {order["name"] for order in well.orders()}
     keys = []
@@ -284,7 +284,7 @@ def test_one_order_comes_of_a_checkout_whose_line_broke(well, open_page, broken)
     assert {order["name"] for order in well.orders()} - before == {name}
 
 
-def test_an_order_page_takes_up_its_line_where_it_broke(well, open_page):
+def test_an_order_page_resumes_its_event_stream(well, open_page):
     page = open_page(forgive=UNREACHABLE)
     add(page, "Olive oil")
     place_order(page)

@@ -1,4 +1,7 @@
-"""By keyboard and by ear: focus is never lost, changes are said once, names hold what is seen (WCAG 2.2)."""
+"""
+Keyboard and screen readers: focus is never lost, changes are announced once, accessible names contain the visible
+labels (WCAG 2.2).
+"""
 
 import re
 
@@ -9,7 +12,7 @@ from tests.browser.conftest import OPERATOR, add, complaints, order_name, place_
 
 
 def focused(page):
-    """What has the focus, by its name."""
+    """Return the focused element, by its accessible name."""
     return page.evaluate(
         "(() => { const e = document.activeElement;"
         " return e === document.body ? 'BODY' : (e.getAttribute('aria-label') || e.textContent).trim() })()"
@@ -21,12 +24,12 @@ def said(page):
 
 
 def press(page, role, name):
-    """With the keyboard: what is pressed has the focus first."""
+    """Press a button with the keyboard, after it got the focus."""
     page.get_by_role(role, name=name, exact=True).focus()
     page.keyboard.press("Enter")
 
 
-def test_adding_stepping_and_removing_keep_the_focus_beside_the_product(stack, open_page):
+def test_adding_changing_and_removing_keep_the_focus_at_the_product(stack, open_page):
     page = open_page()
     press(page, "button", "Add to basket: Olive oil")
     expect(page.get_by_role("button", name="One more Olive oil")).to_be_focused()
@@ -53,7 +56,7 @@ def test_removing_lines_moves_the_focus_to_the_next_one_and_then_to_the_heading(
 
 @pytest.mark.parametrize("first", ["answer", "event"])
 def test_cancelling_keeps_the_focus(stack, open_page, first):
-    """Whether the page hears of the order's end by the answer to its call or by its subscription first."""
+    """Whether the page learns of the order's end from the response to its call or from its subscription first."""
     page = open_page(routed=True)
     add(page, "Olive oil")
     place_order(page)
@@ -78,7 +81,7 @@ def test_cancelling_keeps_the_focus(stack, open_page, first):
     expect(page.get_by_role("heading", level=1)).to_be_focused()
 
 
-def test_what_changes_is_said_in_one_polite_region(stack, open_page):
+def test_changes_are_announced_in_one_polite_live_region(stack, open_page):
     page = open_page()
     expect(page.get_by_role("heading", name="Enamel mug")).to_be_visible()
     expect(said(page)).to_have_count(1)
@@ -96,7 +99,7 @@ def test_what_changes_is_said_in_one_polite_region(stack, open_page):
     assert page.locator("[role=status], [role=log]").count() == 0
 
 
-def test_an_order_that_is_placed_is_said_in_the_same_region(stack, open_page):
+def test_a_placed_order_is_announced_in_the_same_region(stack, open_page):
     page = open_page()
     add(page, "Olive oil")
     place_order(page)
@@ -106,7 +109,7 @@ def test_an_order_that_is_placed_is_said_in_the_same_region(stack, open_page):
 
 
 @pytest.mark.parametrize("language", ["en-GB", "es-ES"])
-def test_names_hold_the_words_that_are_seen(stack, open_page, language):
+def test_accessible_names_contain_the_visible_labels(stack, open_page, language):
     page = open_page(language=language, who=OPERATOR)
     page.locator("li.product button.primary").first.click()
     assert complaints(page) == []

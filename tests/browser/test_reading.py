@@ -1,4 +1,4 @@
-"""The pages for everybody: by keyboard, by ear, in Spanish, on a phone, in the dark."""
+"""The pages with a keyboard, with a screen reader, in Spanish, on a phone, and in dark mode."""
 
 import re
 
@@ -10,7 +10,7 @@ from tests.browser.conftest import DESKTOP, OPERATOR, PHONE, add, complaints, or
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("device", "size"), [("desktop", DESKTOP), ("phone", PHONE)])
-def test_nothing_keeps_people_out(stack, open_page, screenshot, device, size, scheme):
+def test_axe_finds_no_violations(stack, open_page, screenshot, device, size, scheme):
     page = open_page(size=size, scheme=scheme, who=OPERATOR)
     look = f"{device}-{scheme}"
 
@@ -80,7 +80,7 @@ def test_an_order_can_be_placed_by_keyboard_alone(stack, open_page):
     expect(page.get_by_role("heading", name=re.compile("^Order "))).to_be_focused()
 
 
-def test_a_change_of_an_order_is_read_out(stack, open_page):
+def test_a_change_of_an_order_is_announced(stack, open_page):
     page = open_page()
     add(page, "Olive oil")
     place_order(page)
@@ -93,7 +93,7 @@ def test_a_change_of_an_order_is_read_out(stack, open_page):
     expect(said).to_contain_text("This order was cancelled")
 
 
-def test_a_spanish_reader_gets_spanish_and_may_choose_english(stack, open_page, screenshot):
+def test_pages_are_in_the_browsers_language_and_it_can_be_changed(stack, open_page, screenshot):
     page = open_page(language="es-ES")
     expect(page.get_by_role("heading", name="Productos")).to_be_visible()
     assert page.evaluate("document.documentElement.lang") == "es"
@@ -113,7 +113,7 @@ def test_a_spanish_reader_gets_spanish_and_may_choose_english(stack, open_page, 
     expect(page.get_by_role("heading", name="Your order is confirmed")).to_be_visible()
 
 
-def test_the_pages_ask_nothing_of_other_hosts(stack, open_page):
+def test_the_pages_make_no_requests_to_other_hosts(stack, open_page):
     page = open_page("/#/account", who=OPERATOR)
     asked = []
     page.on("request", lambda request: asked.append(request.url))

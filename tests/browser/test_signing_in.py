@@ -1,4 +1,4 @@
-"""Who somebody is: signing in at the issuer, a session over all tabs, its end, and tokens that the edge refuses."""
+"""Signing in at the issuer, a session over all tabs, its end, and tokens that the edge refuses."""
 
 import dataclasses
 import re
@@ -31,7 +31,7 @@ def signer(stack):
 
 @pytest.fixture
 def forged(signer, tmp_path):
-    """A token like the issuer's that somebody else has signed."""
+    """Return a token like the issuer's, signed by another key."""
 
     def make(name, *, operator=False):
         forger = dataclasses.replace(signer, key=key_in(tmp_path))
@@ -45,8 +45,8 @@ def use(page, token):
     page.reload()
 
 
-def test_who_looks_around_signs_in_by_name_when_it_comes_to_ordering(well, open_page, screenshot):
-    # A name that the issuer refuses is answered with 400.
+def test_anonymous_visitors_sign_in_when_they_order(well, open_page, screenshot):
+    # A name that the issuer rejects is a 400.
     page = open_page(who="", forgive=[r"status of 400"])
     add(page, "Enamel mug")
     page.get_by_role("link", name=re.compile("^Basket")).click()
@@ -65,14 +65,14 @@ def test_who_looks_around_signs_in_by_name_when_it_comes_to_ordering(well, open_
     expect(page.get_by_text("You are signed in as newcomer.")).to_be_visible()
 
 
-def test_the_code_is_in_no_address_that_stays(well, open_page):
+def test_the_authorization_code_is_removed_from_the_address(well, open_page):
     page = open_page("/#/account", who="")
     sign_in(page, "newcomer")
     expect(page.get_by_text("You are signed in as newcomer.")).to_be_visible()
     assert "code=" not in page.evaluate("JSON.stringify([location.href, document.referrer, {...localStorage}])")
 
 
-def test_one_session_is_for_all_tabs_and_so_is_its_end(well, open_page):
+def test_session_and_sign_out_apply_to_all_tabs(well, open_page):
     page = open_page("/#/account", who="")
     other = page.context.new_page()
     other.goto(well.url + "/#/account")
@@ -89,7 +89,7 @@ def test_an_operator_signs_in_on_the_board(well, open_page):
     expect(page.get_by_role("rowheader", name="Tea kettle")).to_be_visible()
 
 
-def test_a_session_ends_when_its_time_is_over(well, open_page, signer):
+def test_a_session_ends_when_its_token_expires(well, open_page, signer):
     page = open_page("/#/orders", who="")
     use(page, signer.token(BUYER, now=datetime.now(UTC), lifetime=timedelta(seconds=4)))
     expect(page.locator(".orders li, .empty").first).to_be_visible()
@@ -97,14 +97,14 @@ def test_a_session_ends_when_its_time_is_over(well, open_page, signer):
     expect(page.get_by_role("button", name="Sign in")).to_be_visible()
 
 
-def test_an_answer_that_nobody_here_asked_for_signs_nobody_in(well, open_page):
+def test_an_unsolicited_authorization_response_is_ignored(well, open_page):
     page = open_page("/signed-in?code=guessed&state=guessed", who="", forgive=UNREACHABLE)
     expect(page.get_by_role("heading", name="Signing in did not work")).to_be_visible()
     assert page.evaluate("localStorage.getItem('shop.token')") is None
     assert "code=" not in page.url
 
 
-def test_an_order_whose_token_is_refused_is_known_not_to_be_placed_and_can_be_repeated(well, open_page, forged):
+def test_an_order_with_a_refused_token_is_not_placed_and_can_be_retried(well, open_page, forged):
     page = open_page(who="", forgive=UNREACHABLE, routed=True)
     keys = []
     page.on("request", lambda sent: keys.append(sent.headers.get("idempotency-key")) if sent.method == "POST" else None)
@@ -123,7 +123,7 @@ def test_an_order_whose_token_is_refused_is_known_not_to_be_placed_and_can_be_re
     assert len(set(sent)) == 1
 
 
-def test_an_order_whose_token_is_refused_can_be_given_up(well, open_page, forged):
+def test_an_order_with_a_refused_token_can_be_discarded(well, open_page, forged):
     page = open_page(who="", forgive=UNREACHABLE)
     use(page, forged(BUYER))
     add(page, "Enamel mug")
@@ -134,7 +134,7 @@ def test_an_order_whose_token_is_refused_can_be_given_up(well, open_page, forged
     expect(page.get_by_role("link", name="Basket 1 item")).to_be_visible()
 
 
-def test_a_refused_token_locks_nothing_for_the_next_customer_on_the_device(well, open_page, forged):
+def test_a_refused_token_blocks_nothing_for_the_next_customer_on_the_device(well, open_page, forged):
     page = open_page(who="", forgive=UNREACHABLE)
     use(page, forged("first"))
     add(page, "Enamel mug")
@@ -149,7 +149,7 @@ def test_a_refused_token_locks_nothing_for_the_next_customer_on_the_device(well,
 
 
 @pytest.mark.parametrize("path", ["/#/orders", "/#/orders/00000000-0000-0000-0000-000000000000"])
-def test_orders_ask_for_signing_in_when_the_token_is_refused(well, open_page, forged, path):
+def test_my_orders_ask_to_sign_in_when_the_token_is_refused(well, open_page, forged, path):
     page = open_page(path, who="", forgive=UNREACHABLE)
     use(page, forged(BUYER))
     expect(page.get_by_role("alert")).to_contain_text("did not accept your sign-in")
@@ -157,7 +157,7 @@ def test_orders_ask_for_signing_in_when_the_token_is_refused(well, open_page, fo
     assert page.get_by_text("tries again by itself").count() == 0
 
 
-def test_products_are_there_whatever_the_token_is(well, open_page, forged):
+def test_products_are_shown_with_any_token(well, open_page, forged):
     page = open_page(who="", forgive=UNREACHABLE)
     use(page, forged(BUYER))
     expect(page.get_by_role("heading", name="Enamel mug")).to_be_visible()
@@ -172,7 +172,7 @@ def test_the_board_says_that_a_token_is_refused(well, open_page, forged):
     expect(page.get_by_role("button", name="Sign in as an operator")).to_be_visible()
 
 
-def test_the_board_says_that_a_customer_is_no_operator(well, open_page, screenshot):
+def test_the_board_says_that_a_customer_is_not_an_operator(well, open_page, screenshot):
     page = open_page("/ops", who="", forgive=UNREACHABLE)
     use(page, well.token(BUYER))
     expect(page.get_by_role("alert")).to_contain_text(f"You are signed in as {BUYER}, who is not an operator")
@@ -183,7 +183,7 @@ def test_the_board_says_that_a_customer_is_no_operator(well, open_page, screensh
     expect(page.get_by_role("rowheader", name="Tea kettle")).to_be_visible()
 
 
-def test_a_developer_may_use_a_token_of_their_own(well, open_page):
+def test_a_developer_may_use_their_own_token(well, open_page):
     page = open_page("/#/account", who="")
     page.get_by_text("For developers").click()
     page.get_by_label("Sign-in token").fill("not a token")

@@ -1,4 +1,4 @@
-"""Kubernetes' API server, silent for a while: frozen, as one that is being upgraded or overloaded is to its callers."""
+"""An unresponsive Kubernetes API server: frozen by SIGSTOP, as during an upgrade or an overload."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from k8s.kubectl import kubectl
 
 
 def process() -> psutil.Process | None:
-    """The API server that kubectl talks to, if it is a process of this machine and may be frozen."""
+    """Return the API server that kubectl uses, if it is a process of this machine that may be frozen."""
     described = json.loads(kubectl("config", "view", "--minify", "-o", "json"))
     port = urlsplit(described["clusters"][0]["cluster"]["server"]).port
     try:

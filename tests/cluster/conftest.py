@@ -1,4 +1,4 @@
-"""The deployed system, and the table of what was done to it."""
+"""The deployed system, and the table of experiments."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FACTS: list[str] = []
 
 @pytest.fixture(scope="session")
 def shop() -> Shop:
-    """The edge's address and a customer's token, or the end of the run."""
+    """Return the edge's address and a customer's token, or end the run."""
     try:
         address = deployed.address()
         token = deployed.token("test")
@@ -36,19 +36,19 @@ async def products(shop: Shop) -> list[str]:
 
 @pytest.fixture
 def outcomes() -> list[Outcome]:
-    """Every experiment adds what came of it; the table at the end shows all."""
+    """Collect the outcomes of all experiments for the table at the end."""
     return OUTCOMES
 
 
 @pytest.fixture
 def facts() -> list[str]:
-    """Lines to show under the table."""
+    """Collect lines to show below the table."""
     return FACTS
 
 
 @pytest.fixture
 async def whole() -> AsyncIterator[None]:
-    """Everything is there before, and nothing but what is killed ends meanwhile."""
+    """Check that everything is healthy before, and that nothing restarts except what is killed."""
     await settled()
     before = pods.restarts()
     yield

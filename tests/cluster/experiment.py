@@ -1,4 +1,4 @@
-"""One thing done to the deployed system while customers order, and what they saw of it."""
+"""One action on the deployed system under load, and its effect on customers."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tests.cluster import pods
 from tests.cluster.load import Load, Outcome, Shop, lost
 
 RATE = 10
-# Mean time to recovery that the system promises.
+# The guaranteed mean time to recovery.
 RECOVERY_LIMIT_S = 120
 SETTLED_S = 240
 
 
 async def experiment(shop: Shop, products: list[str], what: str, do: Callable[[], object]) -> Outcome:
-    """Run *do* under load, go on until orders flow again, and look for every order that was acknowledged."""
+    """Run *do* under load, continue until orders are acknowledged again, and look up every acknowledged order."""
     async with Load(shop, products, rate=RATE) as load:
         await load.flowing(within_s=60)
         fault = time.monotonic()
@@ -30,7 +30,7 @@ async def experiment(shop: Shop, products: list[str], what: str, do: Callable[[]
 
 
 def check(outcome: Outcome, outcomes: list[Outcome]) -> None:
-    """Add *outcome* to the table; nothing that was acknowledged may be lost, and the end may not be too far."""
+    """Add *outcome* to the table; no acknowledged order may be lost, and recovery has a limit."""
     outcomes.append(outcome)
     for each in outcome.failed[:5]:
         print(f"{outcome.what}: {each.started - outcome.fault:+.1f} s: {each.status} {each.said}")
@@ -39,7 +39,7 @@ def check(outcome: Outcome, outcomes: list[Outcome]) -> None:
 
 
 async def settled() -> None:
-    """Wait until everything that an experiment took away is back."""
+    """Wait until everything that an experiment removed is back."""
     for app, count in (("orders", 2), ("inventory", 2), ("edge", 2), ("postgres", 3), ("kafka", 3), ("redis", 1)):
         ready = functools.partial(pods.all_ready, app, count)
         await pods.until(ready, within_s=SETTLED_S, what=f"{app} is back")

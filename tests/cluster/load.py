@@ -1,4 +1,4 @@
-"""Customers who keep ordering, and what they were told."""
+"""Customers who place orders continuously, and the responses they got."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from shop_client import rest
 
 CALL_SECONDS = 12
 MOST_IN_FLIGHT = 128
-# An order that finds its product sold out was answered as it should be.
+# A sold-out response is a success.
 ANSWERED = (*rest.TAKEN, 400)
 
 
 @dataclass
 class Attempt:
-    """One order as its customer saw it; times of `time.monotonic()`, status 0 where no answer came."""
+    """One order as its customer saw it; times of `time.monotonic()`, status 0 without a response."""
 
     started: float
     ended: float
@@ -37,7 +37,7 @@ class Attempt:
 
 @dataclass
 class Outcome:
-    """What one experiment did to the orders."""
+    """The effect of one experiment on the orders."""
 
     what: str
     fault: float
@@ -54,13 +54,15 @@ class Outcome:
 
     @property
     def recovery_s(self) -> float:
-        """From the fault until the last order that failed because of it, or the longest silence after it."""
+        """
+        Return the seconds from the fault to the last order that failed because of it, or the longest gap after it.
+        """
         failed = [each.ended - self.fault for each in self.failed if each.ended > self.fault]
         return max([self.longest_gap_s, *failed])
 
     @property
     def longest_gap_s(self) -> float:
-        """The longest time after the fault in which no order was acknowledged."""
+        """Return the longest time after the fault without an acknowledged order."""
         ends = sorted(each.ended for each in self.acknowledged if each.ended >= self.fault)
         moments = [self.fault, *ends]
         return max((after - before for before, after in itertools.pairwise(moments)), default=float("inf"))
@@ -74,14 +76,14 @@ class Shop:
     token: str
 
     def client(self) -> httpx.AsyncClient:
-        """What the customer calls with; as many connections as calls at a time."""
+        """Return the customer's client; with as many connections as concurrent calls."""
         limits = httpx.Limits(max_connections=MOST_IN_FLIGHT, max_keepalive_connections=MOST_IN_FLIGHT)
         signed = rest.signed(self.token)
         return httpx.AsyncClient(base_url=self.edge, timeout=CALL_SECONDS, limits=limits, headers=signed)
 
 
 class Load:
-    """Places *rate* orders a second for one unit of *products* in turn, until the block ends."""
+    """Place *rate* orders a second for one unit of *products* in turn, until the block ends."""
 
     def __init__(self, shop: Shop, products: Sequence[str], *, rate: float) -> None:
         self._shop, self._products, self._rate = shop, products, rate
@@ -138,7 +140,7 @@ class Load:
 
 
 async def lost(shop: Shop, acknowledged: Sequence[Attempt]) -> list[str]:
-    """The acknowledged orders that the system no longer knows."""
+    """Return the acknowledged orders that the system no longer has."""
     missing: list[str] = []
     slots = asyncio.Semaphore(8)
 
@@ -149,7 +151,7 @@ async def lost(shop: Shop, acknowledged: Sequence[Attempt]) -> list[str]:
                 try:
                     status = (await client.get(f"/v1/{name}")).status_code
                 except httpx.HTTPError as error:
-                    # The edge may be away for a moment; only who never answers counts.
+                    # The edge may be down for a moment; only orders that are never found count.
                     said = repr(error)
                 else:
                     said = str(status)
@@ -166,6 +168,6 @@ async def lost(shop: Shop, acknowledged: Sequence[Attempt]) -> list[str]:
 
 
 async def stocked(shop: Shop) -> list[str]:
-    """The products that are for sale, those with the most stock first."""
+    """Return the available products, those with the most stock first."""
     async with shop.client() as client:
         return rest.in_stock((await client.get("/v1/products")).json(), at_least=21)

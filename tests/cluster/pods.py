@@ -1,4 +1,4 @@
-"""What the experiments do to pods, and what they read of them."""
+"""Actions on pods, and reading their state."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from k8s.kubectl import NAMESPACE, ClusterError, get, kubectl
 
 
 def of(app: str) -> list[str]:
-    """The pods of an application that are not on their way out."""
+    """Return the pods of an application that are not terminating."""
     return [each["metadata"]["name"] for each in get("pods", "-l", f"app={app}") if not _ending(each)]
 
 
@@ -22,7 +22,7 @@ def _ending(pod: dict[str, Any]) -> bool:
 
 
 def kill(*names: str) -> None:
-    """Kill pods at once, with no time to say goodbye."""
+    """Kill pods at once, without a grace period."""
     kubectl("delete", "pod", *names, "-n", NAMESPACE, "--grace-period=0", "--force", "--wait=false")
 
 
@@ -31,7 +31,7 @@ def uids(app: str) -> set[str]:
 
 
 def all_ready(app: str, count: int) -> bool:
-    """Whether an application has at least *count* pods and every one is ready."""
+    """Return whether an application has at least *count* pods and every one is ready."""
     pods = [each for each in get("pods", "-l", f"app={app}") if not _ending(each)]
     return len(pods) >= count and all(_ready(each) for each in pods)
 
@@ -60,12 +60,12 @@ ASK = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=5).
 
 
 def ask(pod: str, url: str, *, container: str = "app") -> str:
-    """What *url* answers in a pod, asked by a container that has Python."""
+    """Return the response of *url* in a pod, from a container that has Python."""
     return run_in(pod, "python", "-c", ASK, url, container=container)
 
 
 def members() -> list[dict[str, Any]]:
-    """PostgreSQL's members as the leader sees them, or else the first that answers."""
+    """Return PostgreSQL's members as the leader sees them, or else the first that responds."""
     leaders = of("postgres,role=primary")
     for pod in [*leaders, *(each for each in of("postgres") if each not in leaders)]:
         try:
@@ -77,7 +77,7 @@ def members() -> list[dict[str, Any]]:
 
 
 def member(role: str) -> str:
-    """The name of the member with this role: `leader`, `sync_standby` or `replica`."""
+    """Return the name of the member with this role: `leader`, `sync_standby` or `replica`."""
     found = [each["name"] for each in members() if each["role"] == role]
     if not found:
         raise AssertionError(f"no member of PostgreSQL is a {role}: {members()}")
@@ -85,12 +85,12 @@ def member(role: str) -> str:
 
 
 def copies() -> int:
-    """How many members besides the leader follow it."""
+    """Return how many members besides the leader follow it."""
     return sum(each["role"] != "leader" and each["state"] == "streaming" for each in members())
 
 
 def stock_generation() -> int:
-    """The generation of the stock that every pod of inventory works on; the newest if they do not agree."""
+    """Return the stock generation of every inventory pod; the newest if they differ."""
     read = (ask(pod, "http://127.0.0.1:9464/metrics") for pod in of("inventory"))
     return max(
         int(float(number)) for text in read for number in re.findall(r"^inventory_generation (\S+)", text, re.MULTILINE)
@@ -101,7 +101,7 @@ APPS = ("orders", "inventory", "pages", "edge", "postgres", "kafka", "redis")
 
 
 def restarts() -> dict[tuple[str, str], int]:
-    """How often each container of each pod, named by both and the pod's id, was started again in its place."""
+    """Return how often each container of each pod, named by both and the pod's id, was restarted in place."""
     counts = {}
     for pod in get("pods", "-l", f"app in ({','.join(APPS)})"):
         of_pod = pod["status"].get("containerStatuses", []) + pod["status"].get("initContainerStatuses", [])
@@ -111,25 +111,28 @@ def restarts() -> dict[tuple[str, str], int]:
 
 
 def kafka_tool(name: str, *arguments: str) -> str:
-    """What one of Kafka's own tools prints, run in a broker's pod."""
+    """Return the output of one of Kafka's own tools, run in a broker's pod."""
     java = ("java", "-Xmx64m", "-cp", "/opt/kafka/libs/*", f"org.apache.kafka.tools.{name}")
     return run_in(of("kafka")[0], *java, "--bootstrap-server", "localhost:9092", *arguments)
 
 
 def topic(name: str) -> str:
-    """Everything that a topic holds, as text with what is not text replaced."""
+    """Return all records of a topic as text, with undecodable bytes replaced."""
     reading = ("--topic", name, "--from-beginning", "--timeout-ms", "8000")
     return kafka_tool("consumer.ConsoleConsumer", *reading)
 
 
 def coordinator() -> tuple[str, bool]:
-    """The pod that Kafka prefers to coordinate the groups of the first partition of their offsets; whether it does."""
+    """
+    Return the pod that Kafka prefers to coordinate the groups of the first partition of the offsets topic, and whether
+    it does.
+    """
     described = kafka_tool("TopicCommand", "--describe", "--topic", "__consumer_offsets")
     [(leader, preferred)] = re.findall(r"Partition: 0\s+Leader: (\w+)\s+Replicas: (\d+)", described)
     return f"kafka-{int(preferred) - 1}", leader == preferred
 
 
 def move_leaders_back() -> None:
-    """Have Kafka do now what it does by itself every five minutes; brokers that are not ready yet stay as they are."""
+    """Trigger the leader rebalance that Kafka does every five minutes; brokers that are not ready yet are left out."""
     with suppress(ClusterError):
         kafka_tool("LeaderElectionCommand", "--election-type", "preferred", "--all-topic-partitions")

@@ -15,7 +15,7 @@ from tests.cluster.load import Shop
 
 @pytest.fixture(scope="module")
 def client(shop):
-    """Makes a client for a customer."""
+    """Create a client for a customer."""
     tokens = {name: deployed.token(name) for name in ("somebody", faults.VICTIM)}
 
     def of(name: str) -> httpx.AsyncClient:
@@ -25,7 +25,7 @@ def client(shop):
 
 
 @pytest.mark.parametrize("name", faults.CHECKS)
-async def test_customers_see_what_the_fault_is_said_to_do_and_lose_nothing(client, name):
+async def test_a_fault_has_the_documented_effect_and_loses_nothing(client, name):
     kubectl("apply", "-f", str(faults.FOLDER / name))
     try:
         orders = await faults.CHECKS[name](client)

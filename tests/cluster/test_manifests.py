@@ -1,4 +1,4 @@
-"""What a cluster and Istio say to the files themselves."""
+"""The manifests validated by a cluster and by Istio."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from k8s.kubectl import get, kubectl
 
 
 def dry_run(manifests: str) -> int:
-    """How many objects the server would take; an error names the one that it would not."""
+    """Return how many objects the server would accept; an error names the one that it would not."""
     arguments = ("--server-side", "--force-conflicts", "--dry-run=server", "-f", "-")
     return kubectl("apply", *arguments, stdin=manifests).count("serverside-applied")
 
 
-def test_every_manifest_of_what_is_deployed_passes_the_servers_dry_run():
+def test_every_deployed_manifest_passes_a_server_side_dry_run():
     assert dry_run(render.manifests("one-node").read_text()) >= 60
 
 
-def test_every_manifest_for_production_passes_the_servers_dry_run():
-    # In a namespace of its own: a volume's size, for one, cannot change in what is deployed.
+def test_every_production_manifest_passes_a_server_side_dry_run():
+    # In its own namespace, since a volume's size, for one, cannot change in the deployed one.
     elsewhere = render.manifests("production").read_text().replace("namespace: shop\n", "namespace: dry-run\n")
     kubectl("create", "namespace", "dry-run")
     try:
@@ -29,7 +29,7 @@ def test_every_manifest_for_production_passes_the_servers_dry_run():
         kubectl("delete", "namespace", "dry-run", "--wait")
 
 
-def test_istio_finds_nothing_to_complain_about(facts):
+def test_istioctl_analyze_has_no_findings(facts):
     analysed = subprocess.run(
         ["istioctl", "analyze", "-n", "shop"], capture_output=True, text=True, timeout=120, check=False
     )

@@ -14,7 +14,7 @@ SUITE_SECONDS = 900
 pytestmark = pytest.mark.timeout(1200)
 
 
-def test_every_rule_does_on_istio_what_it_does_on_one_machine(facts):
+def test_the_mesh_suite_passes_on_istio(facts):
     python = next(image for image in SERVICES if image.name == "orders").reference()
     finished = subprocess.run(
         [str(CHECKOUT / "tests/mesh/cluster/run.sh"), python, "-q", "--tb=short", "-p", "no:cacheprovider"],

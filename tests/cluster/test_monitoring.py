@@ -1,4 +1,4 @@
-"""The board's numbers, which come from a Prometheus that finds the pods by itself."""
+"""The board's numbers from a Prometheus that discovers the pods."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ SECONDS = 60
 
 @pytest.fixture
 def operator() -> dict[str, str]:
-    """The header of an operator of the development issuer."""
+    """Return the header of an operator of the development issuer."""
     if not exists("statefulset", "prometheus") or not exists("statefulset", "issuer"):
         pytest.skip("the overlay brings no Prometheus or no development issuer")
     return {"authorization": f"Bearer {deployed.issued('test-operator', '--operator')}"}
 
 
-async def test_the_board_knows_every_pod_and_who_calls_whom(shop, products, operator):
+async def test_the_board_shows_every_pod_and_its_calls(shop, products, operator):
     async with Load(shop, products, rate=5):
         await pods.until(lambda: complete(shop, operator), within_s=SECONDS, what="the board is complete")
 
 
 def complete(shop, operator):
-    """Whether the board shows every pod that runs, and the calls that are made."""
+    """Return whether the board shows every running pod, and the calls between them."""
     answer = httpx.get(f"{shop.edge}/ops/api/board", headers=operator, timeout=15)
     assert answer.status_code == 200, answer.text
     seen = answer.json()

@@ -1,4 +1,4 @@
-"""What an operator does on any day - upgrade the API server, restart, drain, scale - while customers order."""
+"""Planned operations under load: upgrade the API server, restart, drain, scale."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ ROLLOUT_S = 240
 
 
 def rollout(kind_and_name: str) -> None:
-    """Restart every pod of a workload, rolling, and wait for the end of it."""
+    """Restart the pods of a workload in a rolling way, and wait for its end."""
     kubectl("rollout", "restart", kind_and_name, "-n", NAMESPACE)
     kubectl("rollout", "status", kind_and_name, "-n", NAMESPACE, f"--timeout={ROLLOUT_S}s", seconds=ROLLOUT_S + 10)
 
 
 def evict(pod: str) -> None:
-    """Do with a pod what draining its node does."""
+    """Evict a pod, as draining its node does."""
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": NAMESPACE}}
     path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}/eviction"
     kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
 
 
-# For a moment, and for longer than PostgreSQL's leader may hold on to its lease without renewing it.
+# For a moment, and for longer than the lease of PostgreSQL's leader.
 @pytest.mark.parametrize("seconds", [3, 60])
 async def test_customers_do_not_notice_that_the_api_server_is_silent(shop, products, outcomes, seconds):
     server = api_server.process()
@@ -64,7 +64,7 @@ async def test_customers_do_not_notice_that_kafka_is_restarted_rolling(shop, pro
     assert {each.status for each in outcome.acknowledged} == {201}
 
 
-async def test_a_rolling_update_of_inventory_begins_no_new_stock(shop, products, outcomes):
+async def test_a_rolling_update_of_inventory_causes_no_rebuild(shop, products, outcomes):
     before = pods.stock_generation()
     outcome = await experiment(shop, products, "restart inventory, rolling", lambda: rollout("deployment/inventory"))
     check(outcome, outcomes)
@@ -72,7 +72,7 @@ async def test_a_rolling_update_of_inventory_begins_no_new_stock(shop, products,
     assert pods.stock_generation() == before
 
 
-async def test_orders_flow_again_after_redis_is_evicted_and_its_stock_is_the_same(shop, products, outcomes):
+async def test_orders_resume_after_redis_is_evicted_with_the_same_stock(shop, products, outcomes):
     before, [redis] = pods.stock_generation(), pods.of("redis")
     outcome = await experiment(shop, products, "evict Redis", lambda: evict(redis))
     check(outcome, outcomes)

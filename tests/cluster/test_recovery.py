@@ -1,4 +1,4 @@
-"""Pods die under load: how long no order is taken, and that none that was taken is lost."""
+"""Pods die under load: how long no order is acknowledged, and that no acknowledged one is lost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.cluster.load import Shop
 pytestmark = [pytest.mark.timeout(600), pytest.mark.usefixtures("whole")]
 
 
-# A call in flight to an edge that dies has nobody left to repeat it; stock that is not there makes an order wait.
+# A call in flight through a killed edge is not retried; a missing hold makes an order pending.
 @pytest.mark.parametrize("app", ["orders", "inventory", "kafka"])
 async def test_customers_do_not_notice_that_a_pod_is_killed(shop, products, outcomes, app):
     outcome = await experiment(shop, products, f"kill one pod of {app}", lambda: pods.kill(pods.of(app)[0]))
@@ -26,13 +26,13 @@ async def test_customers_do_not_notice_that_a_pod_is_killed(shop, products, outc
 
 
 @pytest.mark.parametrize("app", ["edge", "redis"])
-async def test_orders_flow_again_after_a_pod_is_killed(shop, products, outcomes, app):
+async def test_orders_resume_after_a_pod_is_killed(shop, products, outcomes, app):
     outcome = await experiment(shop, products, f"kill one pod of {app}", lambda: pods.kill(pods.of(app)[0]))
     check(outcome, outcomes)
 
 
 async def test_customers_do_not_notice_that_kafka_moves_its_coordinators(shop, products, outcomes):
-    """A broker that was away gets its partitions back, among them those whose leaders coordinate the groups."""
+    """A returning broker gets its partitions back, among them those whose leaders coordinate the groups."""
     broker, _ = pods.coordinator()
     pods.kill(broker)
     await settled()
@@ -48,18 +48,18 @@ async def test_customers_do_not_notice_that_kafka_moves_its_coordinators(shop, p
     assert pods.coordinator() == (broker, True)
 
 
-async def test_orders_flow_again_after_the_leader_of_postgresql_is_killed(shop, products, outcomes):
+async def test_orders_resume_after_the_leader_of_postgresql_is_killed(shop, products, outcomes):
     leader = pods.member("leader")
     outcome = await experiment(shop, products, "kill PostgreSQL's leader", lambda: pods.kill(leader))
     check(outcome, outcomes)
     assert pods.member("leader"), "somebody leads"
 
 
-async def test_orders_go_on_and_health_says_so_while_a_copy_is_missing(shop, products, outcomes, facts):
+async def test_orders_continue_and_health_is_degraded_while_a_replica_is_missing(shop, products, outcomes, facts):
     standby, seen = pods.member("sync_standby"), []
 
     def kill_and_look() -> None:
-        # Kubernetes brings it back within seconds, so it is killed until somebody has looked in between.
+        # Kubernetes restarts it within seconds, so it is killed until a probe has looked in between.
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and not (seen and min(seen) < 2):
             pods.kill(standby)
@@ -105,7 +105,7 @@ async def test_an_order_without_inventory_waits_in_kafka_and_is_confirmed_later(
 
 
 async def pending_order(shop: Shop, product: str) -> str:
-    """Place one order twice with the same key; both answers must be the same pending order."""
+    """Place one order twice with the same key; both responses must be the same pending order."""
     order, key = rest.basket(product), str(uuid.uuid4())
     async with shop.client() as client:
         first = await rest.place(client, order, key)

@@ -1,4 +1,4 @@
-"""Kubernetes adds replicas under load and takes them away after it."""
+"""Kubernetes adds replicas under load and removes them after it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """
-The running stack that `make test` started, reached only through what people have: ports and commands.
+The running stack that `make test` started, used only through ports and commands.
 
-Which stack is read from the environment (PORT, NETWORK, STATE), as every command does.
+The stack is the environment's (PORT, NETWORK, STATE), as for every command.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from tests.integration.load import Load
 from tests.support.waiting import eventually
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-# Mean time to recovery that the system promises.
+# The guaranteed mean time to recovery.
 RECOVERY_LIMIT_S = 120
 PLENTY = 2000
 
@@ -47,13 +47,16 @@ class Stack:
         return done.stdout
 
     def client(self, name=None, *, operator=False):
-        """An HTTP client of the edge: a customer, an operator, or nobody in particular."""
+        """Yield an HTTP client of the edge: a customer, an operator, or anonymous."""
         headers = {} if name is None else rest.signed(customer.token(self.settings, name, operator=operator))
         return httpx.AsyncClient(base_url=self.settings.edge_url, headers=headers, timeout=15)
 
     @asynccontextmanager
     async def killed(self, part, load, *, orders):
-        """Kill *part* while *load* orders, go on inside once so many orders were taken without it, start it again."""
+        """
+        Kill *part* under *load*, continue in the block once so many orders were acknowledged without it, then start it
+        again.
+        """
         try:
             await asyncio.to_thread(self.make, "kill", SVC=part)
             moment = time.monotonic()
@@ -67,7 +70,7 @@ class Stack:
             await asyncio.to_thread(self.make, "start", SVC=part)
 
     async def restock(self, product, quantity):
-        """Bring as many units of a product."""
+        """Add units of a product."""
         async with self.client("otto", operator=True) as operator:
             answer = await rest.restock(operator, product, quantity)
         assert answer.status_code == 200, answer.text
@@ -84,7 +87,7 @@ def stack():
 
 @pytest.fixture(scope="session", autouse=True)
 def what_the_edge_logs(stack):
-    """Whatever the tests do, no script of the edge fails, and its log of failures has no call that went well."""
+    """After all tests no script of the edge has failed, and its failure log has no successful call."""
     log = stack.settings.state / "log" / "edge-0.log"
     earlier = log.stat().st_size if log.exists() else 0
     yield
@@ -105,21 +108,21 @@ def _went_well(call):
 
 @pytest.fixture
 async def edge(stack):
-    """The edge, called by a customer of this test alone."""
+    """Return a client of the edge for a customer of this test only."""
     async with stack.client(f"test-{uuid.uuid4()}") as client:
         yield client
 
 
 @pytest.fixture
 async def load(stack, edge):
-    """Customers of a product of which there is plenty."""
+    """Return customers of a product with much stock."""
     product = (await edge.get("/v1/products")).json()["products"][0]["name"]
     await stack.restock(product, PLENTY)
     return Load(edge, product)
 
 
 class Topic:
-    """Everything that is published to a topic from the moment this was made."""
+    """Everything that is published to a topic from the creation of this object on."""
 
     def __init__(self, brokers, name):
         self._brokers, self._name = brokers, name

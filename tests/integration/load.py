@@ -1,4 +1,4 @@
-"""Customers who keep ordering, and what they were answered."""
+"""Customers who place orders continuously, and the responses they got."""
 
 import asyncio
 import time
@@ -7,24 +7,24 @@ from contextlib import asynccontextmanager
 from shop_client import rest
 
 PAUSE_S = 0.1
-# What the contract answers while the system recovers, always with the time after which the same call is repeated:
-# no replica could, or none had within the edge's own time limit.
+# The errors of the contract during a recovery, always with a retry delay: no replica was available, or none responded
+# within the edge's time limit.
 NOT_NOW = {503, 504}
 
 
 class Load:
-    """Customers who order one thing after another; answers are `(began, ended, status, name)`."""
+    """Customers who place one order after another; responses are `(began, ended, status, name)`."""
 
     def __init__(self, edge, product):
         self.edge, self.basket = edge, rest.basket(product)
         self.answers = []
-        # What the others said and when, for the message of a test that fails.
+        # The bodies of the other responses and their times, for the message of a failing test.
         self.refusals = []
         self.retry_after_missing = 0
 
     @asynccontextmanager
     async def of(self, buyers):
-        """Have so many order at a time while the block runs; an error of theirs is one of the test."""
+        """Let that many customers order while the block runs; their exceptions fail the test."""
         tasks = [asyncio.create_task(self._order()) for _ in range(buyers)]
         try:
             yield
@@ -49,7 +49,7 @@ class Load:
 
     @property
     def taken(self):
-        """The orders that were acknowledged."""
+        """Return the acknowledged orders."""
         return [name for *_, name in self.answers if name]
 
     def taken_since(self, moment):

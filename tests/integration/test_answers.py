@@ -1,4 +1,7 @@
-"""Every field counts, a watch answers at once and ends, and who calls is told why not (see also test_both_wires.py)."""
+"""
+Every field has an effect, a watch responds at once and ends, and errors name their reason (see also
+test_both_wires.py).
+"""
 
 import asyncio
 import uuid
@@ -47,7 +50,7 @@ async def ordered(client, product, quantity=1):
 
 
 class TestEveryFieldCounts:
-    """Each field of each request of the REST contract, with two calls that differ in it and in what is seen."""
+    """Each field of each request of the REST contract, with two calls that differ in it and in their effect."""
 
     async def two_pages(self, edge, product, path):
         for _ in range(2):
@@ -165,8 +168,8 @@ class TestEveryFieldCounts:
         """ """
         assert (await operator.get("/v1/backlog")).status_code == 200
 
-    def test_no_method_and_no_field_is_left_out(self):
-        """Above, a test's name is a method's and its docstring its fields."""
+    def test_every_method_and_every_field_has_a_test(self):
+        """Above, a test's name is a method's and its docstring lists its fields."""
         read = contract.load(CHECKOUT / "build" / "descriptors.binpb")
         tested = {}
         for name, test in vars(type(self)).items():
@@ -178,7 +181,7 @@ class TestEveryFieldCounts:
 
 
 class TestOneKey:
-    async def test_a_reused_key_of_a_restock_is_the_same_answer(self, operator, product):
+    async def test_a_retried_restock_gets_the_same_response(self, operator, product):
         one = key()
         answers = [
             await operator.post(f"/v1/{product}:restock", json={"quantity": quantity}, headers=one)
@@ -190,12 +193,12 @@ class TestOneKey:
 
 class TestWatch:
     @pytest.mark.parametrize("resume", [{"headers": {"last-event-id": "1"}}, {"params": {"fromVersion": "2"}}], ids=str)
-    async def test_headers_of_a_resumed_watch_come_at_once(self, edge, product, resume):
+    async def test_headers_of_a_resumed_watch_are_sent_at_once(self, edge, product, resume):
         order = await ordered(edge, product)
         async with asyncio.timeout(5), edge.stream("GET", f"/v1/{order['name']}:watch", **resume) as answer:
             assert answer.status_code == 200
 
-    async def test_headers_come_at_once_for_grpc(self, stack, edge, product):
+    async def test_headers_are_sent_at_once_for_grpc(self, stack, edge, product):
         order = await ordered(edge, product)
         async with grpc.aio.insecure_channel(f"127.0.0.1:{stack.settings.port}") as channel, asyncio.timeout(5):
             stub = order_service_pb2_grpc.OrderServiceStub(channel)
@@ -205,7 +208,7 @@ class TestWatch:
             await call.initial_metadata()
             call.cancel()
 
-    async def test_a_watch_from_a_version_that_never_comes_ends_with_the_order(self, edge, product):
+    async def test_a_watch_from_a_future_version_ends_with_the_order(self, edge, product):
         order = await ordered(edge, product)
 
         async def watch():
@@ -220,7 +223,7 @@ class TestWatch:
 
 
 class TestWhoCalls:
-    async def test_a_token_is_not_called_a_bad_one_while_the_issuers_keys_are_away(self, stack, edge):
+    async def test_a_token_is_503_and_not_401_while_the_issuers_keys_are_unavailable(self, stack, edge):
         async def answered(status):
             try:
                 answer = await edge.get("/v1/orders")
@@ -249,9 +252,7 @@ class TestWhoCalls:
             stub = order_service_pb2_grpc.OrderServiceStub(channel)
             await stub.ListOrders(order_service_pb2.ListOrdersRequest(), metadata=metadata)
 
-    async def test_what_policies_and_limits_refuse_can_be_read_by_a_page_of_an_allowed_origin(
-        self, stack, edge, product
-    ):
+    async def test_policy_and_limit_errors_have_cors_headers(self, stack, edge, product):
         origin = {"origin": "http://localhost:5173"}
         async with stack.client() as nobody:
             answers = [await nobody.get("/v1/orders", headers=origin)]

@@ -1,8 +1,8 @@
 """
-Every method of every service, for every kind of caller: who gets in, and who does not.
+Every method of every service, for every kind of caller: who is admitted.
 
-The rows are the contract's methods, so that a new one without a row is red. What gets in is told by a message that no
-method can read: the service itself refuses it, and nothing is done.
+The rows are the contract's methods, so that a new one without a row fails. An admitted call is recognized by a message
+that no method can parse: the service itself rejects it, and nothing happens.
 """
 
 import ssl
@@ -21,7 +21,7 @@ from stack.topology.addresses import Host, Port
 UNREADABLE = b"\xff"
 OUTSIDE = {"nobody", "customer", "operator"}
 MESH = {"edge", "orders", "inventory", "pages"}
-# Without a certificate of the mesh nobody gets as far as to be asked what they want.
+# Without a certificate of the mesh no call is even read.
 NO_ONE = {"no certificate", "foreign authority", "plain text"}
 SIGNED_IN = {"customer", "operator"}
 
@@ -71,13 +71,13 @@ DESCRIBED = (
     reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"],
 )
 METHODS = [(service.full_name, method.name) for service in DESCRIBED for method in service.methods]
-# What an answer says of whether the call got in; anything else is neither, and an error.
+# How a response shows whether the call was admitted; anything else is an error.
 IN = {"grpc 3", "grpc 0"}
 OUT = {"grpc 7", "grpc 16", "grpc 12", "http 401", "http 403", "http 404", "refused", "closed"}
 
 
 def context(folder=None):
-    """TLS as a sidecar speaks it, with the certificate in *folder*; who the server is counts for nothing here."""
+    """Return a sidecar's TLS context with the certificate in *folder*; the server is not verified."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.check_hostname, made.verify_mode = False, ssl.CERT_NONE
     made.set_alpn_protocols(["h2"])
@@ -88,7 +88,7 @@ def context(folder=None):
 
 @pytest.fixture(scope="module")
 def contexts(stack, tmp_path_factory):
-    """How each caller of the mesh connects."""
+    """Return how each caller of the mesh connects."""
     accounts = stack.settings.secrets / "certificates/ns/shop/sa"
     foreign = tmp_path_factory.mktemp("foreign")
     options = [f"--registry={stack.settings.conf}/registry.yaml", f"--out={foreign}"]
@@ -119,7 +119,7 @@ async def from_the_mesh(stack, contexts, caller, service, method):
     path, message = wanted(service, method)
     home = Host.INVENTORY if "inventory" in service else Host.ORDERS
     at = stack.network.at(home, Port.SERVICE)
-    # Who may write headers is who may write them for anybody: the edge, and nobody else.
+    # Who may write identity headers may impersonate anybody: only the edge.
     forged = ((b"x-customer-id", b"matrix"), (b"x-operator", b"true"))
     return await exchange((at.address, at.port), call(path, message, *forged), limit_s=10, tls=contexts[caller])
 
@@ -129,7 +129,7 @@ def test_every_method_of_the_contract_has_a_row():
 
 
 @pytest.mark.parametrize(("service", "method"), METHODS)
-async def test_a_method_is_for_exactly_those_it_should_be_for(stack, contexts, service, method):
+async def test_a_method_admits_exactly_its_callers(stack, contexts, service, method):
     answers = {caller: await from_outside(stack, caller, service, method) for caller in sorted(OUTSIDE)}
     for caller in sorted(MESH | NO_ONE):
         answers[caller] = await from_the_mesh(stack, contexts, caller, service, method)

@@ -1,4 +1,4 @@
-"""What is refused, and why, is the same by REST and by gRPC, on the real edge with the real services behind it."""
+"""Errors and their reasons are the same over REST and gRPC, on the real edge with the real services."""
 
 import asyncio
 import uuid
@@ -29,13 +29,13 @@ TOLD_S = 10
 
 
 class Rest:
-    """A caller of the JSON API; what it is told is a code, a reason and a message."""
+    """A caller of the JSON API; its results are a code, a reason and a message."""
 
     def __init__(self, stack, token):
         self._client = httpx.AsyncClient(base_url=stack.settings.edge_url, headers=rest.signed(token), timeout=15)
 
     async def call(self, method, fields, headers=()):
-        """Make a call of the orders' contract."""
+        """Call a method of the orders' contract."""
         fields = dict(fields)
         name = fields.pop("name", "")
         verb, path, query = "POST", {"CreateOrder": "/v1/orders", "BatchCreateOrders": "/v1/orders:batchCreate"}, {}
@@ -58,7 +58,7 @@ class Rest:
         return code_pb2.Code.Name(said["code"]), rest_reason(said), said
 
     async def watch(self, name):
-        """The last event of a watched order, and those before it."""
+        """Return the last event of a watched order, and those before it."""
         async with self._client.stream("GET", f"/v1/{name}:watch") as answer:
             kinds = [line async for line in answer.aiter_lines() if line.startswith(("event: ", "data: "))]
         return [kind.removeprefix("event: ") for kind in kinds[::2]], kinds[-1]
@@ -72,7 +72,7 @@ def rest_reason(said):
 
 
 class Native:
-    """The same by gRPC."""
+    """The same over gRPC."""
 
     def __init__(self, stack, token):
         self._metadata = (("authorization", f"Bearer {token}"),)
@@ -80,7 +80,7 @@ class Native:
         self._stub = order_service_pb2_grpc.OrderServiceStub(self._channel)
 
     async def call(self, method, fields, headers=()):
-        """Make a call of the orders' contract."""
+        """Call a method of the orders' contract."""
         request = ParseDict(fields, getattr(order_service_pb2, f"{method}Request")())
         try:
             answer = await getattr(self._stub, method)(request, metadata=(*self._metadata, *headers), timeout=15)
@@ -90,7 +90,7 @@ class Native:
         return "OK", "", MessageToDict(answer)
 
     async def watch(self, name):
-        """The last event of a watched order, and those before it."""
+        """Return the last event of a watched order, and those before it."""
         request = order_service_pb2.WatchOrderRequest(name=name)
         events = [event async for event in self._stub.WatchOrder(request, metadata=self._metadata, timeout=30)]
         status = events[-1].end.status
@@ -109,7 +109,7 @@ def token(stack, subject, *, lasting=timedelta(hours=1), **claims):
 
 @pytest.fixture(params=[Rest, Native], ids=["REST", "gRPC"])
 async def connect(request, stack):
-    """Makes callers, each with a token of its own."""
+    """Create callers, each with its own token."""
     made = []
 
     def connected(subject, **claims):
@@ -134,7 +134,7 @@ async def product(edge):
 
 @pytest.fixture
 async def scarce(edge):
-    """What there is least of, so that it is soon bought up."""
+    """Return the product with the least stock, so that it is soon sold out."""
     listed = (await edge.get("/v1/products")).json()
     return rest.in_stock(listed, at_least=20)[-1]
 
@@ -155,7 +155,7 @@ async def state_of(caller, order):
 
 
 @pytest.mark.parametrize("method", ["CancelOrder", "FulfilOrder"])
-async def test_a_write_under_a_stale_etag_does_not_happen(caller, product, method):
+async def test_a_write_with_a_stale_etag_is_refused(caller, product, method):
     order = await ordered(caller, product)
     for fields, headers in (({"etag": '"0"'}, ()), ({}, (("if-match", '"0"'),))):
         told = await caller.call(method, {"name": order["name"], **fields}, headers)
@@ -174,7 +174,7 @@ async def test_the_etag_is_part_of_the_idempotent_request(caller, product, metho
     assert (await caller.call(method, fields))[:2] == ("INVALID_ARGUMENT", "IDEMPOTENCY_KEY_REUSED")
 
 
-# The headers of a call beside its own key, and whether that is in its place in the request.
+# The headers of a call beside its own key, and whether that is in the request message.
 UNUSABLE = {
     "a space in the key": ([("idempotency-key", "a b")], False),
     "a key that is too long": ([("idempotency-key", "x" * 129)], False),
@@ -186,7 +186,7 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize("case", UNUSABLE)
-async def test_what_cannot_be_used_or_is_said_twice_is_refused(connect, product, case):
+async def test_invalid_and_duplicated_headers_are_refused(connect, product, case):
     headers, keyed = UNUSABLE[case]
     caller = connect(f"wires-{uuid.uuid4()}")
     told = await caller.call("CreateOrder", placing((product, 1), key=None if keyed else ""), headers)
@@ -194,8 +194,8 @@ async def test_what_cannot_be_used_or_is_said_twice_is_refused(connect, product,
     assert (await caller.call("ListOrders", {}))[2].get("orders", []) == []
 
 
-async def test_another_basket_under_a_key_has_one_answer_at_any_moment(caller, product):
-    """Both replicas, all at once; and a second later."""
+async def test_another_basket_with_a_used_key_always_gets_the_same_error(caller, product):
+    """Both replicas, all concurrently; and a second later."""
     key = str(uuid.uuid4())
     calls = (caller.call("CreateOrder", placing((product, 1 + number % 3), key=key)) for number in range(30))
     told = await asyncio.gather(*calls)
@@ -206,7 +206,7 @@ async def test_another_basket_under_a_key_has_one_answer_at_any_moment(caller, p
     assert len({each[2]["name"] for each in told if each[0] == "OK"}) == 1
 
 
-async def test_another_basket_under_a_key_of_the_same_batch_is_told_so(caller, product):
+async def test_another_basket_with_a_key_of_the_same_batch_is_refused(caller, product):
     key = str(uuid.uuid4())
     requests = [placing((product, quantity), key=key) for quantity in (1, 2, 1, 3)]
     outcomes = (await caller.call("BatchCreateOrders", {"requests": requests}))[2]["outcomes"]
@@ -219,7 +219,7 @@ def reason_of(outcome):
     return rest_reason(outcome["error"])
 
 
-async def test_a_refusal_is_not_kept_and_the_success_after_it_is(caller, stack, edge, scarce):
+async def test_a_rejection_is_not_replayed_and_a_later_success_is(caller, stack, edge, scarce):
     available = int((await edge.get(f"/v1/{scarce}")).json()["stock"]["available"])
     rest_of, key = available % 1000, str(uuid.uuid4())
     taken = [await ordered(caller, scarce, 1000) for _ in range(available // 1000)]
@@ -237,7 +237,7 @@ async def test_a_refusal_is_not_kept_and_the_success_after_it_is(caller, stack, 
 
 @pytest.fixture
 async def imported(stack, edge):
-    """A product that is priced in another currency for the time of a test."""
+    """Price a product in another currency during a test."""
     usual = catalogue.LISTINGS[5]
 
     async def priced(price):
@@ -275,8 +275,8 @@ async def test_an_order_of_two_currencies_is_refused_and_holds_nothing(caller, e
     assert await stock_of(edge, product, imported) == before
 
 
-def test_no_basket_of_the_contract_comes_to_more_than_an_amount_can_say():
-    """So what is shown of such totals is shown of the store and the use case, which do not rely on it."""
+def test_no_valid_basket_exceeds_the_range_of_money():
+    """So such totals are tested on the store and the use case, which do not rely on it."""
     lines, quantity, amount = 100, 1000, 2**63
     assert (MAX_PRICE + 1) * lines * quantity < amount
 
@@ -290,8 +290,8 @@ async def test_a_watch_ends_when_the_callers_token_expires(connect, product):
     assert "TOKEN_EXPIRED" in last
 
 
-async def test_a_subject_of_255_characters_goes_all_the_way(connect, topic, product):
-    """Placed, read, listed, told to Kafka and cancelled; and it is nobody else's."""
+async def test_a_subject_of_255_characters_is_supported_everywhere(connect, topic, product):
+    """Placed, read, listed, published to Kafka and cancelled; and not visible to others."""
     subject = LONG[:-1] + chr(ord("A") + uuid.uuid4().int % 26)
     assert len(subject) == 255
     caller, events = connect(subject), topic("order_events")

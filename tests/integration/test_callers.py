@@ -1,4 +1,4 @@
-"""Who may do what through the edge: nobody in particular, customers, operators."""
+"""Who may do what through the edge: anonymous callers, customers, operators."""
 
 import uuid
 
@@ -25,26 +25,26 @@ async def product(edge):
     return (await edge.get("/v1/products")).json()["products"][0]["name"]
 
 
-async def test_products_are_for_everybody(stack):
+async def test_products_are_public(stack):
     async with stack.client() as nobody:
         assert (await nobody.get("/v1/products")).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/v1/orders", f"/v1/orders/{uuid.UUID(int=0)}", "/v1/backlog", "/ops/api/board"])
-async def test_nobody_in_particular_is_told_to_sign_in(stack, path):
+async def test_anonymous_calls_are_401(stack, path):
     async with stack.client() as nobody:
         answer = await nobody.get(path)
     assert (answer.status_code, reason(answer)) == (401, "MISSING_TOKEN")
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
-async def test_nobody_in_particular_places_no_order(stack, product):
+async def test_anonymous_orders_are_not_placed(stack, product):
     async with stack.client() as nobody:
         answer = await place(nobody, product)
     assert answer.status_code == 401
 
 
-async def test_a_forged_identity_in_a_header_is_nobody(stack, product):
+async def test_a_forged_identity_header_is_ignored(stack, product):
     async with stack.client() as nobody:
         nobody.headers.update({"x-customer-id": "ana", "x-operator": "true"})
         assert (await place(nobody, product)).status_code == 401
@@ -58,7 +58,7 @@ async def test_a_customer_cannot_claim_to_be_another_or_an_operator(edge, produc
     assert fulfilled.status_code == 403
 
 
-async def test_another_customers_order_is_not_there(stack, edge, product):
+async def test_another_customers_order_is_404(stack, edge, product):
     order = (await place(edge, product)).json()
     async with stack.client("somebody-else") as other:
         seen = await other.get(f"/v1/{order['name']}")
@@ -109,7 +109,7 @@ async def test_operations_are_for_operators(edge, verb, path):
         ("PUT", "/issuer/token", (405, "UNSUPPORTED_METHOD")),
     ],
 )
-async def test_what_the_mesh_and_other_servers_refuse_has_the_form_of_every_error(stack, verb, path, told):
+async def test_errors_of_the_mesh_have_the_usual_format(stack, verb, path, told):
     async with stack.client("otto", operator=True) as operator:
         answer = await operator.request(verb, path)
         head = await operator.head(path)
@@ -134,7 +134,7 @@ async def test_a_grpc_client_without_a_token_is_unauthenticated_and_with_one_is_
     assert hold.value.code() in (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNIMPLEMENTED)
 
 
-async def test_a_document_of_the_pages_may_be_larger_than_what_is_buffered_of_a_connection(edge):
+async def test_a_page_may_be_larger_than_the_connection_buffer(edge):
     answer = await edge.get("/openapi.json")
     assert answer.status_code == 200
     assert answer.json()["openapi"]

@@ -8,12 +8,12 @@ from tests import faults
 from tests.integration.conftest import RECOVERY_LIMIT_S
 
 
-def test_every_fault_is_tried():
+def test_every_fault_file_is_tested():
     assert set(faults.CHECKS) == {path.name for path in faults.FOLDER.glob("*.yaml")}
 
 
 @pytest.mark.parametrize("name", faults.CHECKS)
-async def test_customers_see_what_the_fault_is_said_to_do_and_lose_nothing(stack, name):
+async def test_a_fault_has_the_documented_effect_and_loses_nothing(stack, name):
     file = faults.FOLDER / name
     await asyncio.to_thread(stack.make, "mesh-apply", FILE=file)
     try:

@@ -1,4 +1,4 @@
-"""The attacks of chaos/hostile in a short form: each for a moment, while another customer shops."""
+"""A short form of the attacks of chaos/hostile, while another customer places orders."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from chaos.hostile.runner import Runner
 
 SECONDS = 0.7
 SEED = 1
-# One for each kind of attack; `make hostile` has them all, and gives each its time.
+# One for each kind of attack; `make hostile` has all of them, for longer.
 SHORT = (
     "grpc-no-te,grpc-no-message,grpc-cut-frame,grpc-unparsable,grpc-unknown-encoding,grpc-binary-metadata,"
     "grpc-attempts,grpc-unknown-method,grpc-reflection,grpc-short-timeout,"
@@ -18,9 +18,9 @@ SHORT = (
 
 
 @pytest.mark.timeout(400)
-async def test_what_one_caller_does_is_not_felt_by_another(stack):
+async def test_an_attack_does_not_affect_another_customer(stack):
     runner = Runner(stack.settings, seconds=SECONDS, seed=SEED, say=print, least_s=2)
     outcomes = await runner.run(chosen(SHORT))
-    # How long calls take says more of what else this machine does; `make hostile` judges it.
+    # Latencies depend on what else this machine does; `make hostile` judges them.
     broken = {each.row: told for each in outcomes if (told := each.broken(timed=False))}
     assert not broken, "\n".join(f"{row}: {'; '.join(told)}" for row, told in broken.items())

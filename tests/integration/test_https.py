@@ -1,4 +1,4 @@
-"""The edge over HTTPS, known by the local authority."""
+"""The edge over HTTPS, with a certificate of the local authority."""
 
 import ssl
 
@@ -11,20 +11,20 @@ def trusted(stack):
     return ssl.create_default_context(cafile=str(stack.settings.authority))
 
 
-async def test_the_edge_is_known_by_the_local_authority_and_speaks_http_2(stack, trusted):
+async def test_the_edges_certificate_is_trusted_and_http_2_is_negotiated(stack, trusted):
     async with httpx.AsyncClient(verify=trusted, http2=True) as client:
         answer = await client.get(f"https://localhost:{stack.settings.tls_port}/v1/products")
     assert (answer.status_code, answer.http_version) == (200, "HTTP/2")
     assert answer.json()["products"]
 
 
-async def test_a_client_that_does_not_know_the_authority_refuses_the_edge(stack):
+async def test_a_client_without_the_authority_rejects_the_certificate(stack):
     async with httpx.AsyncClient() as client:
         with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
             await client.get(f"https://localhost:{stack.settings.tls_port}/v1/products")
 
 
-async def test_errors_over_https_have_the_same_form(stack, trusted):
+async def test_errors_over_https_have_the_same_format(stack, trusted):
     async with httpx.AsyncClient(verify=trusted) as client:
         answer = await client.get(f"https://localhost:{stack.settings.tls_port}/v1/orders")
     assert (answer.status_code, answer.json()["details"][0]["reason"]) == (401, "MISSING_TOKEN")

@@ -1,4 +1,4 @@
-"""A service of one's own, as docs/internal-services.md says: it joins the mesh, places an order, and leaves."""
+"""An additional service, as in docs/internal-services.md: it joins the mesh, places an order, and leaves."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The rules and alerts of monitoring/ are in force in the running Prometheus, and find what they ask for."""
+"""The rules and alerts of monitoring/ are loaded by the running Prometheus, and their series exist."""
 
 import re
 
@@ -12,17 +12,17 @@ from tests.support.promql import selectors
 from tests.support.waiting import eventually
 from tools.dashboards.__main__ import boards
 
-# What no stack has before something went wrong.
+# Series that exist only after an error.
 ONLY_AFTER_A_FAULT = {
     'envoy_cluster_grpc{cluster_name=~"outbound.*",grpc_status=~"2|4|13|14|15",service="edge"}',
     'inventory_order_events_total{outcome="DEAD"}',
     "failed_messages_not_published_total",
-    # Where Prometheus scrapes kubelets.
+    # Series that Prometheus scrapes from kubelets.
     "kubelet_volume_stats_available_bytes",
     "kubelet_volume_stats_capacity_bytes",
     "edge:time_to_recovery_seconds:7d",
 }
-# What a dashboard shows only after something went wrong, or after an order waited.
+# Panels that are empty until an error, or until an order was pending.
 AFTER_A_FAULT = re.compile(
     "ALERTS|time_to_recovery|longest_outage|5xx|orders_saga|consumer_restarts|expired_leases|"
     'envoy_cluster_grpc\\{service="edge"\\}'
@@ -33,7 +33,7 @@ EVALUATED_S = 90
 
 @pytest.fixture
 async def prometheus(stack):
-    """The stack's Prometheus; what its API answers."""
+    """Return the results of the stack's Prometheus."""
     address = stack.network.at(Host.PROMETHEUS, Port.PROMETHEUS)
     async with httpx.AsyncClient(base_url=f"http://{address}/api/v1", timeout=10) as client:
 
@@ -44,7 +44,7 @@ async def prometheus(stack):
         yield ask
 
 
-def test_prometheus_is_given_what_it_reads_and_nothing_else(stack):
+def test_prometheus_has_only_the_files_it_reads(stack):
     folder = stack.settings.conf / "prometheus"
     given = {path.relative_to(folder).parts[0] for path in folder.rglob("*")}
     assert given == {"prometheus.yml", "rules", "targets"}
@@ -67,11 +67,11 @@ async def test_the_running_prometheus_has_every_rule_and_evaluates_it(prometheus
         assert await unwell() == []
 
 
-async def test_whatever_a_rule_asks_for_is_measured(stack, edge, prometheus):
+async def test_every_series_of_a_rule_exists(stack, edge, prometheus):
     placed = await rest.place(edge, rest.basket("products/enamel-mug"), "measured")
     assert placed.status_code in rest.TAKEN
     async with stack.client("op", operator=True) as operator:
-        # Who reconciles tells what is left from then on; by itself it does so after minutes.
+        # A reconciliation exports what remains; by itself it runs only after minutes.
         (await operator.post("/v1/orders:reconcile", json={}, timeout=60)).raise_for_status()
     loaded = [rule for group in (await prometheus("/rules"))["groups"] for rule in group["rules"]]
     wanted = {selector for rule in loaded for selector in selectors(rule["query"])} - ONLY_AFTER_A_FAULT
@@ -111,7 +111,7 @@ async def test_every_panel_of_the_dashboards_shows_something(prometheus):
         assert await empty() == set()
 
 
-async def test_a_missing_second_copy_is_noticed_and_its_return_too(stack, prometheus):
+async def test_a_missing_synchronous_replica_fires_and_resolves_its_alert(stack, prometheus):
     async def told():
         found = await prometheus("/query", query='ALERTS{alertname="SecondCopyMissing"}')
         return [each["metric"]["alertstate"] for each in found["result"]]

@@ -1,4 +1,4 @@
-"""Who is an operator: one reading of the token, the same for the edge, the services and the pages."""
+"""Who is an operator: edge, services and pages agree on each token."""
 
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -33,7 +33,7 @@ OTHERS = [
 
 
 def token(settings, claim):
-    """A token of the stack's issuer whose claim `operator` is *claim*."""
+    """Return a token of the stack's issuer whose claim `operator` is *claim*."""
     issuer = IssuerSettings(state=settings.secrets / "issuer")
     signer = Signer(key_in(issuer.state), issuer.url)
     now = datetime.now(UTC)
@@ -49,7 +49,7 @@ async def somebodys_order(edge, load):
 
 
 async def readings(stack, claim, order):
-    """Whether each place that asks takes the bearer for an operator."""
+    """Return whether each place that checks accepts the token's subject as an operator."""
     bearer = f"Bearer {token(stack.settings, claim)}"
     async with stack.client() as client:
         client.headers["authorization"] = bearer
@@ -67,12 +67,12 @@ async def readings(stack, claim, order):
 
 
 @pytest.mark.parametrize("claim", OPERATORS, ids=repr)
-async def test_the_claim_that_is_true_makes_an_operator_everywhere(stack, somebodys_order, claim):
+async def test_the_operator_claim_true_is_an_operator_everywhere(stack, somebodys_order, claim):
     found = await readings(stack, claim, somebodys_order)
     assert set(found.values()) == {True}, found
 
 
 @pytest.mark.parametrize("claim", OTHERS, ids=repr)
-async def test_any_other_claim_makes_an_operator_nowhere(stack, somebodys_order, claim):
+async def test_any_other_operator_claim_is_no_operator_anywhere(stack, somebodys_order, claim):
     found = await readings(stack, claim, somebodys_order)
     assert set(found.values()) == {False}, found

@@ -1,4 +1,4 @@
-"""An order's way through the whole system."""
+"""An order's path through the whole system."""
 
 import uuid
 
@@ -49,7 +49,7 @@ async def test_an_order_is_confirmed_and_its_stock_and_event_are_real(edge, topi
     assert message.key.decode() in order["name"]
 
 
-async def test_a_repeat_with_the_same_key_is_the_same_order_and_takes_no_more_stock(edge):
+async def test_a_retry_with_the_same_key_is_the_same_order_and_takes_no_more_stock(edge):
     product = await some_product(edge)
     key = str(uuid.uuid4())
     first = await place(edge, basket(product), key)
@@ -63,7 +63,7 @@ async def test_a_repeat_with_the_same_key_is_the_same_order_and_takes_no_more_st
 
 @pytest.fixture
 async def sold_out(stack, edge):
-    """A product of which nothing is left; afterwards there is as much again."""
+    """Sell out a product; restore its stock afterwards."""
     products = (await edge.get("/v1/products")).json()["products"]
     product = products[-1]["name"]
     taken = left = await available(edge, product)

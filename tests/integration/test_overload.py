@@ -1,4 +1,4 @@
-"""More calls at a time than the edge lets through: the rest is told to wait, at once, and nothing breaks."""
+"""More concurrent calls than the edge admits: the excess is rejected at once with a retry delay."""
 
 import asyncio
 import uuid
@@ -14,7 +14,7 @@ from stack import customer
 AT_A_TIME = 400
 
 
-async def test_calls_above_the_limit_are_refused_with_a_delay_and_the_others_answered(stack):
+async def test_calls_above_the_limit_get_a_retry_delay_and_the_others_succeed(stack):
     metadata = customer.metadata(stack.settings, f"flood-{uuid.uuid4()}")
     async with grpc.aio.insecure_channel(f"127.0.0.1:{stack.settings.port}") as channel:
         stub = order_service_pb2_grpc.OrderServiceStub(channel)
@@ -35,7 +35,7 @@ async def test_calls_above_the_limit_are_refused_with_a_delay_and_the_others_ans
     assert after == (grpc.StatusCode.OK, None)
 
 
-async def test_rest_clients_above_the_limit_are_told_when_to_come_again(stack):
+async def test_rest_clients_above_the_limit_get_retry_after(stack):
     async with stack.client(f"flood-{uuid.uuid4()}") as client:
         # Most wait for one of the client's own connections first.
         client.timeout = httpx.Timeout(15, pool=60)

@@ -1,4 +1,4 @@
-"""One replica, or its sidecar, is killed while people order: nobody notices."""
+"""One replica, or its sidecar, is killed under load: no call fails."""
 
 import asyncio
 

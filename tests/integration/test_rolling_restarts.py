@@ -1,4 +1,4 @@
-"""Every replica in turn is stopped and started in its own time while people order: nobody notices."""
+"""Every replica in turn is restarted gracefully under load: no call fails."""
 
 import asyncio
 import time
@@ -35,12 +35,12 @@ async def test_every_order_is_confirmed_at_once_and_the_stock_is_not_rebuilt(sta
 
 
 async def flowing(load, moment):
-    """Whether orders that began after *moment* are taken."""
+    """Return whether orders that began after *moment* are acknowledged."""
     return load.taken_since(moment)[5 * BUYERS :]
 
 
 async def served(stack):
-    """The stock generation that each replica of inventory works on."""
+    """Return the stock generation of each replica of inventory."""
     async with httpx.AsyncClient(timeout=5) as client:
         return [await generation(client, stack.network.at(Host.INVENTORY, Port.METRICS, each)) for each in REPLICAS]
 

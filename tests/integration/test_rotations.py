@@ -1,4 +1,4 @@
-"""Each secret and certificate is turned over while people order: nobody notices."""
+"""Each secret and certificate is rotated under load: no call fails."""
 
 import asyncio
 from collections import Counter
@@ -7,7 +7,7 @@ BUYERS = 4
 KINDS = ("postgres", "redis", "page-token", "signing-key", "workload-certificates", "edge-certificate")
 
 
-async def test_every_order_is_confirmed_while_each_secret_is_turned_over(stack, load):
+async def test_every_order_is_confirmed_while_each_secret_is_rotated(stack, load):
     async with load.of(BUYERS):
         for kind in KINDS:
             assert "in use everywhere" in await asyncio.to_thread(stack.make, "rotate", WHAT=kind)

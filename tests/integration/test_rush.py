@@ -1,4 +1,4 @@
-"""Many buyers for few items, at the same time, through the whole mesh."""
+"""Many buyers of few units, concurrently, through the whole mesh."""
 
 import asyncio
 import uuid
@@ -13,7 +13,7 @@ from shop.orders.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
 from stack import customer
 
 BUYERS, ITEMS, AT_A_TIME = 1000, 10, 250
-# What tells a buyer to ask again with the same id.
+# The statuses after which a buyer retries with the same id.
 AGAIN = {grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.ABORTED}
 
 
@@ -24,7 +24,7 @@ async def stock_of(channel, name):
 
 @pytest.fixture
 async def rare(stack):
-    """A product of which there are exactly ten; afterwards there is as much as before."""
+    """Leave exactly ten units of a product; restore its stock afterwards."""
     operator = customer.metadata(stack.settings, "otto", operator=True)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{stack.settings.port}") as channel:
         inventory = inventory_service_pb2_grpc.InventoryServiceStub(channel)

@@ -1,6 +1,6 @@
 """
-A service to try a mesh with: it answers every method with who it is and what it got, fails and waits when told to, and
-calls others when told to. Told over HTTP on CONTROL_LISTEN, called over gRPC on GRPC_LISTEN.
+A service for testing a mesh: it returns its name and the request for every method, fails and waits on demand, and
+calls others on demand. Controlled over HTTP on CONTROL_LISTEN, called over gRPC on GRPC_LISTEN.
 """
 
 import json
@@ -16,14 +16,14 @@ import grpc
 from grpc_health.v1 import health, health_pb2_grpc
 
 NAME = os.environ.get("POD_NAME", "app")
-# Where the sidecar takes this application's calls; without it, calls go out as they are and are intercepted.
+# Where the sidecar accepts this application's outbound calls; without it, calls are intercepted.
 OUTBOUND = os.environ.get("OUTBOUND", "")
 MAX_CALLS, MAX_BODY = 20_000, 1_000_000
 THREADS = 8
 
 
 class State:
-    """What this service was told to do, and what it has seen."""
+    """The behaviour that this service was set to, and its counters."""
 
     def __init__(self) -> None:
         self.status, self.delay_s, self.calls = "", 0.0, 0
@@ -34,7 +34,7 @@ STATE = State()
 
 
 class Echo(grpc.GenericRpcHandler):
-    """Answers every method but those of the health service."""
+    """Serves every method except those of the health service."""
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
         if details.method.startswith("/grpc.health."):
@@ -53,7 +53,7 @@ class Echo(grpc.GenericRpcHandler):
 
 
 def call(asked: dict[str, Any]) -> list[dict[str, Any]]:
-    """Call another service as often as asked; one answer a call."""
+    """Call another service as often as asked; return one response per call."""
     target = asked.get("target") or OUTBOUND or asked["host"]
     options = [("grpc.default_authority", asked["host"]), ("grpc.use_local_subchannel_pool", 1)]
     times = min(int(asked.get("times", 1)), MAX_CALLS)
@@ -74,7 +74,7 @@ def _one(method: Callable[..., bytes], asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def behave(asked: dict[str, Any]) -> dict[str, Any]:
-    """Fail with a status, or wait, from now on; tells how often it was called since the last time."""
+    """Fail with a status, or wait, from now on; return the number of calls since the last change."""
     with STATE.lock:
         calls, STATE.calls = STATE.calls, 0
         STATE.status, STATE.delay_s = asked.get("status", ""), float(asked.get("delay_s", 0))
@@ -92,7 +92,7 @@ class Control(BaseHTTPRequestHandler):
         self._say({"by": NAME, "calls": STATE.calls})
 
     def log_message(self, *_: Any) -> None:
-        """Nothing to log."""
+        """Log nothing."""
 
     def _say(self, answer: Any) -> None:
         body = json.dumps(answer).encode()

@@ -1,5 +1,5 @@
 """
-The mesh under test: the one that the environment names, else one of real Envoys on this machine.
+The mesh under test: the one of the environment, or one of real Envoys on this machine.
 """
 
 from collections.abc import Iterator
@@ -24,6 +24,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
 
 @pytest.fixture
 def mesh(running: Mesh) -> Mesh:
-    """A mesh in which nobody is told to fail and no rules are in force but the base."""
+    """Return a mesh without set behaviour and with only the base rules in force."""
     running.settle()
     return running

@@ -1,5 +1,5 @@
 """
-The mesh under test on one machine: real Envoys on loopback addresses of a network of its own.
+The mesh under test on one machine: real Envoys on loopback addresses of their own network.
 """
 
 import contextlib
@@ -30,12 +30,12 @@ EDGE_PORT = 18080
 
 
 def address(service: int, replica: int) -> str:
-    """A workload's own loopback address."""
+    """Return a workload's own loopback address."""
     return f"127.{NETWORK}.{service}.{replica}"
 
 
 def registry() -> dict[str, Any]:
-    """What Kubernetes would know."""
+    """Return the registry that Kubernetes would provide."""
     workloads = [_sidecar(*application) for application in APPLICATIONS]
     edge = {"name": "edge-0", "kind": "gateway", "labels": {"istio": "mesh-edge"}, "address": address(0, 1)}
     edge |= {"namespace": "mesh-test", "serviceAccount": "mesh-edge", "ports": {8080: EDGE_PORT}}
@@ -64,7 +64,7 @@ def _sidecar(name: str, service: str, number: int, replica: int, version: str) -
 
 @contextlib.contextmanager
 def local_mesh(folder: Path) -> Iterator[Mesh]:
-    """Start everything, and end it all in the end."""
+    """Start everything, and stop it at the end."""
     (folder / "registry.yaml").write_text(yaml.safe_dump(registry()))
     options = [f"--istio={HERE / 'rules'}", f"--registry={folder / 'registry.yaml'}"]
     options += [f"--certificates={folder / 'certificates'}", f"--out={folder / 'xds'}"]

@@ -1,5 +1,5 @@
 """
-A mesh to test, known by addresses alone: the same on one machine and on a cluster.
+A mesh under test, known by addresses alone: the same on one machine and on a cluster.
 """
 
 import contextlib
@@ -25,10 +25,10 @@ SETTLE_S, TAKES_EFFECT_S = 20.0, 5.0
 @dataclass(frozen=True)
 class Mesh:
     """
-    Where the test applications are told what to do, where the edge is, and how rules are put in force.
+    The control addresses of the test applications, the edge's address, and the commands that apply rules.
 
-    `plain` is where a stranger reaches a back replica's sidecar; in `apply` and `delete`, {} stands for the file;
-    `takes_s` is how long rules take to be in force where applying them does not wait for it.
+    `plain` is the address of a back replica's sidecar for clients outside the mesh; in `apply` and `delete`, {} stands
+    for the file; `takes_s` is how long rules take to be in force where applying them does not wait for it.
     """
 
     front: str
@@ -44,7 +44,7 @@ class Mesh:
 
     @classmethod
     def from_environment(cls) -> "Mesh | None":
-        """The mesh that MESH_FRONT and the like name, if they do."""
+        """Return the mesh that MESH_FRONT and the like name, if they are set."""
         if "MESH_FRONT" not in os.environ:
             return None
         backs = dict(pair.split("=", 1) for pair in os.environ["MESH_BACKS"].split(","))
@@ -59,16 +59,16 @@ class Mesh:
     def call(
         self, *, by: str = "", path: str = DO, host: str = BACK, times: int = 1, **more: Any
     ) -> list[dict[str, Any]]:
-        """What comes back when front, or another application, calls a host."""
+        """Return the responses of a host called by front, or by another application."""
         return _tell(f"{by or self.front}/call", {"host": host, "path": path, "times": times, **more})
 
     def behave(self, name: str, **told: Any) -> int:
-        """Tell a back replica to fail or to wait; how often it was called since it was last told."""
+        """Set a back replica to fail or to wait; return the number of calls since the last change."""
         return int(_tell(f"{self.backs[name]}/behave", told)["calls"])
 
     @contextlib.contextmanager
     def rules(self, text: str) -> Iterator[None]:
-        """Put rules in force, and take them back in the end."""
+        """Apply rules, and delete them at the end."""
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
             file.write(text)
             file.flush()
@@ -80,7 +80,7 @@ class Mesh:
                 self.run(self.delete_command, file.name)
 
     def run(self, command: str, file: str = "") -> str:
-        """Run one of the mesh's commands; a failure has what it said."""
+        """Run one of the mesh's commands; raise with its output if it fails."""
         arguments = [part.replace("{}", file) for part in shlex.split(command)]
         done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
         if done.returncode:
@@ -88,7 +88,7 @@ class Mesh:
         return done.stdout
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> int:
-        """The status that the edge answers."""
+        """Return the status of the edge's response."""
         request = urllib.request.Request(f"{self.edge}{path}", headers=dict(headers or {}))
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:
@@ -97,14 +97,14 @@ class Mesh:
             return error.code
 
     def settle(self) -> None:
-        """Let everything behave, and wait until every replica is called again."""
+        """Reset all behaviour, and wait until every replica is called again."""
         for name in self.backs:
             self.behave(name)
         eventually(lambda: set(self.backs) == {a.get("by") for a in self.call(times=10)}, SETTLE_S)
 
 
 class RefusedRules(Exception):
-    """The mesh refuses rules; the message is what it said."""
+    """The mesh rejects rules; the message is its output."""
 
 
 def eventually(holds: Any, seconds: float = TAKES_EFFECT_S) -> None:
@@ -116,12 +116,12 @@ def eventually(holds: Any, seconds: float = TAKES_EFFECT_S) -> None:
 
 
 def codes(answers: list[dict[str, Any]]) -> Counter[str]:
-    """How often each code was answered."""
+    """Return how often each code was received."""
     return Counter(answer["code"] for answer in answers)
 
 
 def virtual_service(http: str, *, subsets: bool = False) -> str:
-    """Rules for calls to back; with *subsets* also v1 and v2."""
+    """Return rules for calls to back; with *subsets* also v1 and v2."""
     text = f"""
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -135,7 +135,7 @@ spec:
 
 
 def destination_rule(policy: str) -> str:
-    """A rule for back with its two subsets."""
+    """Return a rule for back with its two subsets."""
     block = "" if policy == "{}" else f"  trafficPolicy: {policy}\n"
     return f"""
 apiVersion: networking.istio.io/v1

@@ -1,6 +1,6 @@
 # ruff: noqa: E501  # a rule is easier to read on one line
 """
-What Istio's rules do to real calls through real sidecars.
+The effects of Istio's rules on real calls through real sidecars.
 """
 
 import base64
@@ -19,7 +19,7 @@ ISSUER = "https://issuer.mesh-test"
 TO_BACK = "route: [{destination: {host: back}}]"
 
 
-def test_sidecars_know_each_other_by_their_certificates(mesh: Mesh) -> None:
+def test_sidecars_authenticate_each_other_by_certificate(mesh: Mesh) -> None:
     [answer] = mesh.call()
     assert "URI=spiffe://cluster.local/ns/mesh-test/sa/front" in answer["headers"]["x-forwarded-client-cert"]
 
@@ -35,7 +35,7 @@ def test_wrong_identity_is_denied(mesh: Mesh) -> None:
     assert (answer["code"], "RBAC" in answer["details"]) == ("PERMISSION_DENIED", True)
 
 
-def test_right_identity_is_denied_what_is_not_named(mesh: Mesh) -> None:
+def test_right_identity_is_denied_other_methods(mesh: Mesh) -> None:
     [answer] = mesh.call(path="/test.Other/Do")
     assert answer["code"] == "PERMISSION_DENIED"
 
@@ -45,7 +45,7 @@ def test_unknown_host_is_rejected(mesh: Mesh) -> None:
     assert answer["code"] != "OK"
 
 
-def test_abort_hits_the_share_of_calls_it_names(mesh: Mesh) -> None:
+def test_abort_affects_its_percentage_of_calls(mesh: Mesh) -> None:
     with mesh.rules(
         virtual_service(
             f"  - {{fault: {{abort: {{grpcStatus: RESOURCE_EXHAUSTED, percentage: {{value: 20}}}}}}, {TO_BACK}}}"
@@ -58,7 +58,7 @@ def test_abort_hits_the_share_of_calls_it_names(mesh: Mesh) -> None:
     assert found["OK"] == 2000 - found["RESOURCE_EXHAUSTED"]
 
 
-def test_delay_for_one_customer_leaves_the_others_alone(mesh: Mesh) -> None:
+def test_delay_for_one_customer_does_not_affect_the_others(mesh: Mesh) -> None:
     rules = f"""
   - match: [{{headers: {{x-customer: {{exact: anna}}}}}}]
     fault: {{delay: {{fixedDelay: 400ms, percentage: {{value: 100}}}}}}
@@ -71,7 +71,7 @@ def test_delay_for_one_customer_leaves_the_others_alone(mesh: Mesh) -> None:
 
 
 def test_retry_reaches_the_other_replica(mesh: Mesh) -> None:
-    # Of two hosts a retry draws the one that has failed again once in 64 times, so two retries are not always enough.
+    # Of two hosts a retry chooses the failed one again once in 64 times, so two retries are not always enough.
     rules = virtual_service(f"  - {{{TO_BACK}, retries: {{attempts: 5, retryOn: unavailable, backoff: 5ms}}}}")
     with mesh.rules(rules):
         mesh.behave("back-0", status="UNAVAILABLE")
@@ -81,7 +81,7 @@ def test_retry_reaches_the_other_replica(mesh: Mesh) -> None:
         assert mesh.behave("back-0") > 0
 
 
-def test_no_attempts_means_that_the_error_is_seen(mesh: Mesh) -> None:
+def test_without_attempts_the_error_reaches_the_caller(mesh: Mesh) -> None:
     with mesh.rules(virtual_service(f"  - {{{TO_BACK}, retries: {{attempts: 0}}}}")):
         mesh.behave("back-0", status="UNAVAILABLE")
         eventually(lambda: codes(mesh.call(times=20))["UNAVAILABLE"] > 0)
@@ -94,7 +94,7 @@ def breaking() -> str:
     return virtual_service(f"  - {{{TO_BACK}, retries: {{attempts: 0}}}}") + "---" + destination_rule(OUTLIERS)
 
 
-def test_replica_is_ejected_after_three_errors_and_comes_back(mesh: Mesh) -> None:
+def test_replica_is_ejected_after_three_errors_and_returns(mesh: Mesh) -> None:
     with mesh.rules(breaking()):
         mesh.behave("back-0", status="UNAVAILABLE")
         eventually(lambda: codes(mesh.call(times=20)) == {"OK": 20})
@@ -140,7 +140,7 @@ def test_weights_share_calls_between_versions(mesh: Mesh) -> None:
     assert 135 <= share <= 265
 
 
-def test_header_chooses_the_version(mesh: Mesh) -> None:
+def test_header_selects_the_version(mesh: Mesh) -> None:
     rules = """
   - match: [{headers: {x-version: {exact: new}}}]
     route: [{destination: {host: back, subset: v2}}]
@@ -151,7 +151,7 @@ def test_header_chooses_the_version(mesh: Mesh) -> None:
         assert {a["by"] for a in mesh.call(times=10, headers={"x-version": "new"})} == {"back-1"}
 
 
-def test_mirror_copies_calls_and_answers_come_from_the_first(mesh: Mesh) -> None:
+def test_mirror_copies_calls_and_responses_come_from_the_first(mesh: Mesh) -> None:
     rules = "  - {route: [{destination: {host: back, subset: v1}}], mirror: {host: back, subset: v2}, mirrorPercentage: {value: 100}}"
     with mesh.rules(virtual_service(rules, subsets=True)):
         eventually(lambda: {a["by"] for a in mesh.call(times=10)} == {"back-0"})
@@ -170,7 +170,7 @@ def test_headers_are_set_and_removed_on_the_way(mesh: Mesh) -> None:
         assert "x-secret" not in mesh.call(headers={"x-secret": "1"})[0]["headers"]
 
 
-def test_wrong_rules_are_refused_and_the_running_ones_stay(mesh: Mesh) -> None:
+def test_invalid_rules_are_rejected_and_the_previous_ones_stay_in_force(mesh: Mesh) -> None:
     wrong = virtual_service(f"  - {{{TO_BACK}, retries: {{attempts: 2, retryOn: sometimes}}}}")
     with pytest.raises(RefusedRules, match="retryOn"), mesh.rules(wrong):
         pass
@@ -178,7 +178,7 @@ def test_wrong_rules_are_refused_and_the_running_ones_stay(mesh: Mesh) -> None:
 
 
 class Steady:
-    """Calls without a pause in the background, until it is left."""
+    """Continuous calls in the background, until the block ends."""
 
     def __init__(self, mesh: Mesh) -> None:
         self.answers: list[dict[str, Any]] = []
@@ -214,7 +214,7 @@ def test_changing_rules_drops_no_call(mesh: Mesh) -> None:
 def test_certificates_rotate_while_calls_go_on(mesh: Mesh) -> None:
     if not mesh.renew_command:
         pytest.skip("this mesh rotates certificates by itself")
-    # A connection keeps the certificate it was made with, so they must be short to show the new one.
+    # A connection keeps its certificate, so connections must be short to show the new one.
     short = destination_rule("{connectionPool: {http: {maxRequestsPerConnection: 10}}}")
     before = certificate(mesh)
     with mesh.rules(short), Steady(mesh) as steady:
@@ -224,7 +224,7 @@ def test_certificates_rotate_while_calls_go_on(mesh: Mesh) -> None:
 
 
 def certificate(mesh: Mesh) -> str:
-    """The digest of the certificate with which front calls."""
+    """Return the digest of the certificate with which front calls."""
     parts = mesh.call()[0]["headers"]["x-forwarded-client-cert"].split(";")
     return next(part for part in parts if part.startswith("Hash="))
 
@@ -273,7 +273,7 @@ spec:
 """
 
 
-def test_token_is_checked_if_there_is_one(mesh: Mesh) -> None:
+def test_token_is_verified_if_present(mesh: Mesh) -> None:
     with mesh.rules(TOKENS):
         eventually(lambda: mesh.get("/open", token(key=OTHER)) == 401)
         assert mesh.get("/open") == 200
@@ -297,11 +297,11 @@ def test_edge_routes_to_services_over_mutual_tls(mesh: Mesh) -> None:
     def answer() -> dict[str, Any]:
         return mesh.call(by=mesh.stranger, target=edge, host="shop.example", path=DO)[0]
 
-    # Another test made the edge demand tokens; on Istio the end of that rule takes its time to arrive.
+    # Another test made the edge require tokens; on Istio the removal of that rule takes time.
     eventually(lambda: answer().get("by") in mesh.backs)
     assert "sa/mesh-edge" in answer()["headers"]["x-forwarded-client-cert"]
 
 
-def test_service_is_known_by_its_short_name_in_its_namespace(mesh: Mesh) -> None:
+def test_service_is_called_by_its_short_name_in_its_namespace(mesh: Mesh) -> None:
     [answer] = mesh.call(host="back:50051")
     assert answer["code"] == "OK"

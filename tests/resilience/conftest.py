@@ -1,4 +1,4 @@
-"""The running stack of the integration tests, and its parts to be cut off from each other."""
+"""The running stack of the integration tests, with partitions between its parts."""
 
 import asyncio
 import os
@@ -18,13 +18,13 @@ stack, edge, load, topic = running.stack, running.edge, running.load, running.to
 
 @pytest.fixture
 def logged(stack):
-    """What a service logs from here on."""
+    """Yield a function that returns what a service logged since."""
     return LogMark.now(stack.settings.log).lines
 
 
 @pytest.fixture
 def cut(stack):
-    """Cuts two parts off from each other while a block runs, by the command that people have."""
+    """Cut two parts off from each other while a block runs, with the stack's command."""
     try:
         program()
     except NotAllowed as refused:

@@ -1,4 +1,4 @@
-"""Each action of the lab that is no command of the stack: its effect is seen, and seen undone."""
+"""Each action of the lab that is not a command of the stack: its effect is observed, and its end."""
 
 import asyncio
 import os
@@ -35,7 +35,7 @@ def test_a_part_is_frozen_with_all_its_processes_and_thawed(stack):
     assert states() == {False}
 
 
-async def test_nobody_reads_a_locked_table_until_it_is_unlocked(stack, plan):
+async def test_a_locked_table_blocks_readers_until_it_is_unlocked(stack, plan):
     async def read():
         connection = await asyncpg.connect(plan.database_url)
         try:
@@ -59,7 +59,7 @@ async def test_nobody_reads_a_locked_table_until_it_is_unlocked(stack, plan):
     assert holder.returncode == 1
 
 
-async def test_an_empty_redis_is_filled_again_with_the_same_stock(stack, edge):
+async def test_an_emptied_redis_is_rebuilt_with_the_same_stock(stack, edge):
     async def available():
         answer = await edge.get("/v1/products")
         if answer.status_code != 200:

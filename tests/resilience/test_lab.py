@@ -1,4 +1,4 @@
-"""The lab itself on a real stack: an experiment to its end, and what is left when its runner is killed."""
+"""The lab itself on a real stack: a complete experiment, and the state after its runner is killed."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ FAULT = CHECKOUT / "chaos" / "faults" / "inventory-delay.yaml"
 
 @pytest.fixture
 def short(tmp_path):
-    """An experiment of a second, with a few customers."""
+    """Write an experiment of a second, with a few customers."""
     document = yaml.safe_load((FOLDER / "inventory-replica-killed.yaml").read_text())
     document["method"][0]["for_s"] = 1
     document["load"] = {"customers": 3}
@@ -52,7 +52,7 @@ async def test_an_experiment_passes_and_leaves_its_page_history_and_verdict(stac
     assert {call["type"] for call in calls} >= {"invoked", "ok"}
 
 
-async def test_what_a_killed_runner_broke_is_put_right_and_only_one_runs_at_a_time(stack, lab):
+async def test_faults_of_a_killed_runner_are_reverted_and_only_one_runs_at_a_time(stack, lab):
     process = lab("run", "inventory-replica-killed", stdout=subprocess.PIPE, text=True)
     try:
         while "kill inventory-0, for" not in (line := await asyncio.to_thread(process.stdout.readline)):
@@ -67,7 +67,7 @@ async def test_what_a_killed_runner_broke_is_put_right_and_only_one_runs_at_a_ti
     began = time.monotonic()
 
     async def is_back():
-        # It fails while any part is not well.
+        # It fails while any part is unhealthy.
         with contextlib.suppress(AssertionError):
             return await asyncio.to_thread(stack.make, "status")
         return ""
@@ -76,7 +76,7 @@ async def test_what_a_killed_runner_broke_is_put_right_and_only_one_runs_at_a_ti
     print(f"back after {time.monotonic() - began:.1f} s")
 
 
-async def test_an_earlier_fault_of_the_user_comes_back_byte_for_byte(stack, tmp_path):
+async def test_an_earlier_fault_of_the_user_is_restored_byte_for_byte(stack, tmp_path):
     chosen = stack.settings
     mine = tmp_path / "mine.yaml"
     mine.write_text(FAULT.read_text().replace("fixedDelay: 1s", "fixedDelay: 7s"))

@@ -1,4 +1,7 @@
-"""Orders is cut off from what it needs, one way and both: what customers see, and that each order happens once."""
+"""
+Orders is cut off from its dependencies, in one and in both directions: the responses, and that each order takes effect
+once.
+"""
 
 import uuid
 
@@ -9,7 +12,7 @@ from shop_client.rest import basket, in_stock, keyed, place, unconfirmed
 from tests.integration.conftest import RECOVERY_LIMIT_S, eventually
 from tests.integration.load import NOT_NOW
 
-# A customer who hangs up before any time limit of ours.
+# A customer who gives up before any time limit of ours.
 HANG_UP_S = 1.5
 
 
@@ -19,7 +22,7 @@ async def product(edge):
 
 
 async def taken_in_the_end(edge, product, key):
-    """The order of this key; asked for with the same call until it is taken, as a customer does."""
+    """Return the order of this key; retry with the same call until it is acknowledged, as a customer does."""
 
     async def taken():
         answer = await place(edge, basket(product), key)
@@ -34,7 +37,7 @@ async def orders_of(edge):
 
 
 @pytest.mark.parametrize("way", [(), ("--one-way",)], ids=["both ways", "one way"])
-async def test_without_inventory_orders_are_pending_and_confirmed_after_it(edge, cut, product, way):
+async def test_without_inventory_orders_are_pending_and_confirmed_afterwards(edge, cut, product, way):
     async with cut("orders", "inventory", *way):
         answer = await place(edge, basket(product))
         assert (answer.status_code, answer.json()["state"]) == (202, "PENDING")
@@ -42,7 +45,9 @@ async def test_without_inventory_orders_are_pending_and_confirmed_after_it(edge,
 
 
 @pytest.mark.parametrize("way", [(), ("--one-way",)], ids=["both ways", "one way"])
-async def test_without_kafka_orders_are_confirmed_and_their_events_come_after_it(edge, cut, topic, product, way):
+async def test_without_kafka_orders_are_confirmed_and_their_events_are_published_afterwards(
+    edge, cut, topic, product, way
+):
     events = topic("order_events")
     async with cut("kafka", "orders", *way):
         answer = await place(edge, basket(product))
@@ -51,7 +56,7 @@ async def test_without_kafka_orders_are_confirmed_and_their_events_come_after_it
     await events.find(lambda value: order in value, within_s=RECOVERY_LIMIT_S)
 
 
-async def test_without_postgresql_orders_are_refused_with_a_time_to_come_back(edge, cut, product):
+async def test_without_postgresql_orders_are_refused_with_a_retry_delay(edge, cut, product):
     key = str(uuid.uuid4())
     async with cut("orders", "postgres"):
         answer = await place(edge, basket(product), key)
@@ -61,7 +66,7 @@ async def test_without_postgresql_orders_are_refused_with_a_time_to_come_back(ed
     assert await orders_of(edge) == [order["name"]]
 
 
-async def test_an_order_whose_commit_nobody_heard_of_is_one_order_when_it_is_repeated(edge, cut, product):
+async def test_an_order_with_a_lost_commit_response_is_one_order_after_its_retry(edge, cut, product):
     key = str(uuid.uuid4())
     async with cut("postgres", "orders", "--one-way"):
         with pytest.raises(httpx.ReadTimeout):

@@ -1,4 +1,4 @@
-"""PostgreSQL's leader dies while people order: the synchronous replica takes over, and nothing acknowledged is lost."""
+"""PostgreSQL's leader dies under load: the synchronous replica takes over, and nothing acknowledged is lost."""
 
 import asyncio
 import time
@@ -35,7 +35,7 @@ async def test_no_acknowledged_order_is_lost_when_postgresqls_leader_is_killed(s
 
 
 async def both_copies(patroni):
-    """Whether the member that was away follows again, synchronously."""
+    """Return whether the returned member follows again, synchronously."""
     return sorted((await breakage.roles(patroni)).values()) == ["leader", "sync_standby"]
 
 
@@ -53,14 +53,12 @@ async def test_customers_do_not_notice_that_postgresqls_leader_is_restarted(stac
 
 
 async def flowing(load, moment):
-    """Whether orders that began after *moment* are taken."""
+    """Return whether orders that began after *moment* are acknowledged."""
     return load.taken_since(moment)[5 * BUYERS :]
 
 
-async def test_customers_do_not_notice_that_the_members_cannot_agree_for_longer_than_a_lease_lasts(
-    stack, load, patroni
-):
-    """Without etcd nobody could lead by its word; the leader goes on because every member says that it may."""
+async def test_customers_do_not_notice_an_outage_of_etcd_longer_than_the_leaders_lease(stack, load, patroni):
+    """Without etcd nobody could be elected; the leader continues because every member confirms it (failsafe mode)."""
     await eventually(lambda: both_copies(patroni), within_s=RECOVERY_LIMIT_S)
     leader = await breakage.leader(patroni)
     try:

@@ -1,4 +1,4 @@
-"""The rules and alerts of monitoring/, and what tests them."""
+"""The rules and alerts of monitoring/, and their tests."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ TESTS = sorted(MONITORING.glob("tests/*.yml"))
 
 
 def rules():
-    """Every rule of the files."""
+    """Return every rule of the files."""
     return [rule for path in RULES for group in yaml.safe_load(path.read_text())["groups"] for rule in group["rules"]]
 
 

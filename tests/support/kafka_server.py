@@ -16,7 +16,7 @@ HOST = "127.41.13.1"
 
 
 class KafkaServer(Process):
-    """One broker of its own; the jars are those that the stack has installed."""
+    """One broker; the jars are those that the stack has installed."""
 
     def __init__(self, folder, libs):
         port, controller = free_port(HOST), free_port(HOST)
@@ -49,7 +49,7 @@ class KafkaServer(Process):
 
 @contextlib.contextmanager
 def running_kafka():
-    """The brokers' address of a broker that is gone afterwards; TEST_KAFKA names ones that run already."""
+    """Return the brokers' address; TEST_KAFKA names brokers that run already."""
     if given := os.environ.get("TEST_KAFKA"):
         yield given
         return

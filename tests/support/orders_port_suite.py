@@ -1,4 +1,4 @@
-"""What every store of orders must do; run on the fake and on PostgreSQL."""
+"""The test suite of the orders' store port; run on the fake and on PostgreSQL."""
 
 import asyncio
 import uuid
@@ -41,14 +41,14 @@ def request_to(method, order, key):
 
 
 class OrdersPortSuite:
-    """Subclasses have a fixture `orders` and a fixture `raise_generation`."""
+    """Subclasses have the fixtures `orders` and `raise_generation`."""
 
-    async def test_a_placed_order_reads_back_as_it_was(self, orders):
+    async def test_a_placed_order_is_read_back_unchanged(self, orders):
         placement = confirmed(draft())
         await orders.place(placement)
         assert await orders.get(placement.order.id) == placement.order
 
-    async def test_a_pending_order_reads_back_without_prices(self, orders):
+    async def test_a_pending_order_is_read_back_without_prices(self, orders):
         placement = pending(draft())
         answer = await orders.place(placement)
         assert http_code(message(answer)) == 202
@@ -57,7 +57,7 @@ class OrdersPortSuite:
     async def test_an_unknown_order_is_none(self, orders):
         assert await orders.get(uuid.uuid4()) is None
 
-    async def test_the_answer_is_found_again_byte_for_byte(self, orders):
+    async def test_the_response_is_replayed_byte_for_byte(self, orders):
         wanted = draft()
         answer = await orders.place(confirmed(wanted))
         stored = await orders.find_answer(Request.of(wanted))
@@ -65,7 +65,7 @@ class OrdersPortSuite:
         assert stored.answer.replayed
         assert not answer.replayed
 
-    async def test_the_answer_stays_that_of_the_first_call_after_the_order_moved(self, orders):
+    async def test_the_replayed_response_is_that_of_the_first_call_after_later_transitions(self, orders):
         wanted = draft()
         placement = pending(wanted)
         answer = await orders.place(placement)
@@ -86,13 +86,13 @@ class OrdersPortSuite:
         assert ann.order_id != bob.order_id
         assert (await orders.get(bob.order_id)).customer == "bob"
 
-    async def test_of_many_at_once_with_one_key_exactly_one_is_stored(self, orders):
+    async def test_of_concurrent_orders_with_one_key_exactly_one_is_stored(self, orders):
         wanted = [draft("k", quantity=1 + n % 2) for n in range(20)]
         outcomes = await asyncio.gather(*(orders.place(confirmed(w)) for w in wanted), return_exceptions=True)
         assert sum(not isinstance(outcome, Exception) for outcome in outcomes) == 1
         assert all(isinstance(outcome, KeyTaken) for outcome in outcomes if isinstance(outcome, Exception))
 
-    async def test_of_two_moves_of_one_version_the_second_is_refused(self, orders):
+    async def test_of_two_transitions_of_one_version_the_second_is_refused(self, orders):
         order = pending(draft())
         await orders.place(order)
         await orders.save(Change(order.order, order.order.cancel(AT)))
@@ -101,7 +101,7 @@ class OrdersPortSuite:
         now = await orders.get(order.order.id)
         assert (now.state, now.version) == (State.CANCELLED, 2)
 
-    async def test_a_move_with_a_key_is_answered_again(self, orders):
+    async def test_a_transition_with_a_key_is_replayed(self, orders):
         placement = confirmed(draft())
         await orders.place(placement)
         request = request_to("CancelOrder", placement.order, "c")
@@ -110,7 +110,7 @@ class OrdersPortSuite:
         assert stored.answer.snapshot == answer.snapshot
         assert message(answer).state == order_pb2.Order.CANCELLED
 
-    async def test_a_move_whose_key_is_taken_changes_nothing(self, orders):
+    async def test_a_transition_with_a_used_key_changes_nothing(self, orders):
         first, second = confirmed(draft("a")), confirmed(draft("b"))
         await orders.place(first)
         await orders.place(second)
@@ -140,7 +140,7 @@ class OrdersPortSuite:
         await orders.save(Change(placement.order, placement.order.confirm(hold_for(wanted, 1), AT)))
         assert (await orders.get(wanted.order_id)).generation == 1
 
-    async def test_an_order_is_not_confirmed_on_a_hold_whose_lease_ends(self, orders):
+    async def test_an_order_is_not_confirmed_on_a_hold_about_to_expire(self, orders):
         over = datetime.now(UTC) + timedelta(seconds=1)
         wanted = draft()
         with pytest.raises(Fenced):
@@ -152,7 +152,7 @@ class OrdersPortSuite:
         long = datetime.now(UTC) + timedelta(minutes=1)
         await orders.save(Change(placement.order, placement.order.confirm(hold_for(wanted), AT)), lease=long)
 
-    async def test_a_confirmed_order_is_cancelled_in_the_generation_that_counts_now(self, orders, raise_generation):
+    async def test_a_confirmed_order_is_cancelled_in_the_current_generation(self, orders, raise_generation):
         placement = confirmed(draft())
         await orders.place(placement)
         await raise_generation()
@@ -163,14 +163,14 @@ class OrdersPortSuite:
         await orders.save(Change(placement.order, placement.order.cancel(AT, generation=now)))
         assert (await orders.get(placement.order.id)).generation == now == 1
 
-    async def test_a_pending_order_is_cancelled_in_whatever_generation(self, orders, raise_generation):
+    async def test_a_pending_order_is_cancelled_in_any_generation(self, orders, raise_generation):
         placement = pending(draft())
         await orders.place(placement)
         await raise_generation()
         await orders.save(Change(placement.order, placement.order.cancel(AT)))
         assert (await orders.get(placement.order.id)).generation == 0
 
-    async def test_an_order_is_handed_over_in_whatever_generation(self, orders, raise_generation):
+    async def test_an_order_is_fulfilled_in_any_generation(self, orders, raise_generation):
         placement = confirmed(draft())
         await orders.place(placement)
         await raise_generation()

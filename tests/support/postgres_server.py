@@ -13,17 +13,17 @@ from stores import files
 from tests.support.processes import free_port
 
 HOST = "127.42.10.1"
-# A database that takes no connection in plain text.
+# A database that accepts no connection in plain text.
 ONLY_TLS = "only_tls"
 
 
 def as_postgres(*command):
-    """PostgreSQL refuses to run as root."""
+    """Return the prefix to run as another user, since PostgreSQL refuses to run as root."""
     return ["runuser", "-u", "postgres", "--", *command] if os.geteuid() == 0 else list(command)
 
 
 class PostgresServer:
-    """One server on its own address; `kill` is SIGKILL to all of it."""
+    """One server on its own address; `kill` sends SIGKILL to all of it."""
 
     def __init__(self, folder):
         found = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
@@ -43,14 +43,14 @@ class PostgresServer:
 
     @property
     def authority(self):
-        """The certificate that signs the server's: its own."""
+        """Return the certificate of the server's authority: its own."""
         return self._data / "server.crt"
 
     def _log(self):
         return self._data.with_suffix(".log")
 
     def start(self):
-        # As the stack's, but for the place, and for what a throw-away server need not keep.
+        # Like the stack's settings, except for addresses and durability that a temporary server does not need.
         own = {"listen_addresses": HOST, "port": self.port, "ssl": "on", "fsync": "off"}
         options = " ".join(f"-c {name}={value}" for name, value in (files.postgresql() | own).items())
         command = [
@@ -72,13 +72,13 @@ class PostgresServer:
         subprocess.run(as_postgres(*command), check=False, capture_output=True)
 
     def url(self, name):
-        """The address of a database."""
+        """Return the address of a database."""
         return f"postgresql://orders:secret@{self.address}/{name}"
 
 
 @contextlib.contextmanager
 def running_postgres():
-    """A server with the tables of orders in its database template_orders; gone afterwards."""
+    """Start a server with the tables of orders in its database template_orders; remove it afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres")

@@ -1,4 +1,4 @@
-"""Child processes of tests, free ports, and waiting for what they become."""
+"""Child processes of tests, and free ports."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 class Process:
-    """A child process that is gone when the test is."""
+    """A child process that is killed at the end of the test."""
 
     def __init__(self, command, log, **environment):
         self._command = [str(part) for part in command]

@@ -1,4 +1,4 @@
-"""What a query of Prometheus asks for."""
+"""The selectors of a PromQL query."""
 
 import re
 
@@ -9,13 +9,13 @@ SELECTOR = re.compile(r"(?<![\w:.])([a-zA-Z_:][\w:]*)(\{[^}]*\})?(?!\s*\()(?![\w
 
 def selectors(query):
     """
-    The names of series in *query*, with what is asked of their labels.
+    Return the names of series in *query*, with their label matchers.
 
-    A word that is none, by mistake, is one that Prometheus does not know.
+    A function name that is mistaken for a series is one that Prometheus does not know.
     """
     query = re.sub(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", " ", query)
     query = re.sub(r"\[[^\]]*\]", " ", query)
-    # The texts that a function takes; those of a selector's labels stand in braces.
+    # The string arguments of a function; those of label matchers are in braces.
     query = re.sub(r'(\{[^}]*\})|"[^"]*"', lambda found: found[1] or " ", query)
     nameless = set(NAMELESS.findall(query))
     query = NAMELESS.sub(" ", query)

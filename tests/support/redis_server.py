@@ -8,7 +8,7 @@ from tests.support.processes import Process, wait_for
 
 
 class RedisServer(Process):
-    """A Redis set up as the stack's is."""
+    """A Redis with the stack's settings."""
 
     def __init__(self, folder):
         self.folder = Path(folder)

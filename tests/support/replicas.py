@@ -1,4 +1,4 @@
-"""Replicas of both services as processes of their own, and their `migrate`."""
+"""Replicas of both services as processes, and their `migrate`."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ INVENTORY_HOST = "127.41.2.1"
 
 
 class OrdersReplica:
-    """`python -m orders_svc` as a process of its own."""
+    """`python -m orders_svc` as a process."""
 
     def __init__(self, environment, log):
         self.address = f"{ORDERS_HOST}:{free_port(ORDERS_HOST)}"
@@ -60,7 +60,7 @@ class OrdersReplica:
 
 
 def inventory_replica(folder, name, *, redis, brokers, orders, **settings):
-    """A replica of the service as a process of its own."""
+    """Start a replica of inventory as a process."""
     listen = f"{INVENTORY_HOST}:{free_port(INVENTORY_HOST)}"
     environment = {
         "GRPC_LISTEN": listen,

@@ -22,7 +22,7 @@ INVENTORY_HOST = "127.42.2.1"
 
 
 class Allocations(AllocationServiceServicer):
-    """What orders own, as the test says, and the generations that were started."""
+    """Units owned by orders, as set by the test, and the generations that were started."""
 
     def __init__(self):
         self.address = f"{ORDERS_HOST}:{free_port(ORDERS_HOST)}"
@@ -53,7 +53,7 @@ class Allocations(AllocationServiceServicer):
         return messages.GetGenerationResponse(generation=self.generation)
 
     async def CheckAllocations(self, request, context):
-        # Whatever the test put here without a generation was confirmed in the present one.
+        # Orders that the test added without a generation count as confirmed in the current one.
         names = {name.partition("/")[2]: name for name in request.orders}
         owners = [
             name

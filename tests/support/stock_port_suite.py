@@ -1,4 +1,4 @@
-"""What every stock must do; run on the fake and on Redis."""
+"""The test suite of the stock's ports; run on the fake and on Redis."""
 
 import time
 import uuid
@@ -25,7 +25,7 @@ PRICE = Money.of("EUR", 12, 900_000_000)
 
 
 def order_id(name):
-    """The id of an order that a test calls *name*: always the same."""
+    """Return the id of an order that a test calls *name*: always the same."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, name))
 
 
@@ -36,14 +36,14 @@ async def list_product(store, name, units, *, low=0, price=PRICE):
 
 
 async def furnished(store):
-    """A mug of which there are ten, a pen of which there are three."""
+    """Return a stock of ten mugs and three pens."""
     await list_product(store, "mug", 10)
     await list_product(store, "pen", 3)
     return store
 
 
 async def expiring(make_store, *, grace_ms=0):
-    """A stock whose leases end after 30 ms."""
+    """Return a stock with leases of 30 ms."""
     store = await make_store(lease_ms=30, grace_ms=grace_ms)
     await list_product(store, "mug", 10)
     return store
@@ -91,11 +91,11 @@ async def numbers(store, name="mug"):
 
 class StockPortSuite:
     """
-    Subclasses have fixtures: `store`, furnished; `make_store`, which makes an empty one with limits of its own;
-    `pass_time`, which lets so many seconds go by.
+    Subclasses have the fixtures `store`, with products; `make_store`, which returns an empty one with other limits;
+    `pass_time`, which lets so many seconds pass.
     """
 
-    async def test_a_basket_is_held_with_the_prices_of_the_moment(self, store):
+    async def test_a_basket_is_held_with_the_current_prices(self, store):
         held = await hold(store, "a", mug=2, pen=1)
         assert held.state is State.HELD
         assert held.lines[0] == Line("mug", 2, Money.of("EUR", 12, 900_000_000))
@@ -107,7 +107,7 @@ class StockPortSuite:
         assert isinstance(refused, OutOfStock)
         assert await numbers(store, "mug") == (10, 0, 0)
 
-    async def test_every_missing_line_is_told_at_once_with_its_numbers(self, store):
+    async def test_every_missing_line_is_reported_at_once_with_its_numbers(self, store):
         refused = await hold(store, "a", mug=11, pen=4)
         told = [(each.type, each.subject, each.description) for each in refused.violations]
         assert told == [
@@ -115,7 +115,7 @@ class StockPortSuite:
             ("OUT_OF_STOCK", "products/pen", "4 wanted, 3 available"),
         ]
 
-    async def test_an_unknown_product_is_told_by_its_line(self, store):
+    async def test_an_unknown_product_is_reported_by_its_line(self, store):
         refused = await hold(store, "a", mug=1, unicorn=1)
         assert isinstance(refused, UnknownProducts)
         assert [each.field for each in refused.fields] == ["lines[1].product"]
@@ -144,20 +144,20 @@ class StockPortSuite:
         assert [type(each) for each in outcomes] == [Hold, OutOfStock, UnknownProducts, Hold, Hold]
         assert await numbers(store, "pen") == (0, 3, 0)
 
-    async def test_a_batch_of_very_many_keeps_its_order(self, store):
+    async def test_a_very_large_batch_keeps_its_order(self, store):
         await store.receive(Receipt("more", "mug", 2000))
         outcomes = await store.hold([basket(f"o{index}", mug=1) for index in range(1000)])
         assert [each.order for each in outcomes] == [order_id(f"o{index}") for index in range(1000)]
         assert await numbers(store) == (1010, 1000, 0)
 
-    async def test_a_committed_hold_is_sold_and_a_repeat_changes_nothing(self, store):
+    async def test_a_committed_hold_is_sold_and_a_replay_changes_nothing(self, store):
         await hold(store, "a", mug=2)
         for _ in range(2):
             assert (await commit(store, "a")).state is State.COMMITTED
         assert await numbers(store) == (8, 0, 2)
         assert (await hold(store, "a", mug=2)).state is State.COMMITTED
 
-    async def test_held_and_sold_stock_can_be_given_back_once(self, store):
+    async def test_held_and_sold_units_are_released_once(self, store):
         await hold(store, "a", mug=2)
         await hold(store, "b", mug=3)
         await commit(store, "b")
@@ -166,25 +166,25 @@ class StockPortSuite:
             assert (await release(store, "b", 1, held_in=1, mug=3)).state is State.RELEASED
         assert await numbers(store) == (10, 0, 0)
 
-    async def test_what_is_sold_is_given_back_only_by_its_orders_cancellation(self, store):
+    async def test_sold_units_are_released_only_by_the_orders_cancellation(self, store):
         await hold(store, "a", mug=2)
         await commit(store, "a")
         assert isinstance(await release(store, "a"), HoldCommitted)
         assert await numbers(store) == (8, 0, 2)
 
-    async def test_a_hold_that_comes_after_its_release_is_refused(self, store):
+    async def test_a_hold_after_its_release_is_refused(self, store):
         await release(store, "a")
         assert isinstance(await hold(store, "a", mug=2), HoldReleased)
         assert await numbers(store) == (10, 0, 0)
 
-    async def test_a_commit_that_comes_after_the_release_sells_nothing(self, store):
+    async def test_a_commit_after_the_release_sells_nothing(self, store):
         await hold(store, "a", mug=2)
         await release(store, "a")
         assert isinstance(await commit(store, "a", mug=2), HoldReleased)
         assert await numbers(store) == (10, 0, 0)
 
-    async def test_a_sale_that_is_told_again_stays_one(self, store):
-        """Also as the hand-over that follows it."""
+    async def test_a_replayed_commit_counts_once(self, store):
+        """Also as the delivery that follows it."""
         await hold(store, "a", mug=2)
         for _ in range(2):
             assert isinstance(await commit(store, "a", mug=2), Hold)
@@ -192,7 +192,7 @@ class StockPortSuite:
         assert handed_over.state is State.COMMITTED
         assert await numbers(store) == (8, 0, 2)
 
-    async def test_a_sold_order_that_asks_again_is_told_that_it_is_sold(self, store):
+    async def test_a_hold_of_a_sold_order_reports_that_it_is_sold(self, store):
         await hold(store, "a", mug=2)
         await commit(store, "a")
         again = await hold(store, "a", mug=2)
@@ -201,8 +201,8 @@ class StockPortSuite:
         assert isinstance(await hold(store, "a", unicorn=1), UnknownProducts)
         assert await numbers(store) == (8, 0, 2)
 
-    async def test_a_cancellation_in_this_generation_gives_back_what_an_older_one_sold(self, store):
-        """A rebuild counted the order as sold: there is neither a hold nor anything remembered."""
+    async def test_a_cancellation_releases_what_an_older_generation_sold(self, store):
+        """A rebuild counted the order as sold: there is neither a hold nor a remembered outcome."""
         await hold(store, "other", mug=5)
         await commit(store, "other")
         for _ in range(2):
@@ -210,19 +210,19 @@ class StockPortSuite:
         assert await numbers(store) == (8, 0, 2)
         assert isinstance(await hold(store, "a", mug=3), HoldReleased)
 
-    async def test_a_cancellation_before_this_generation_is_in_it_already(self, make_store):
+    async def test_a_cancellation_from_an_older_generation_is_already_included(self, make_store):
         store = await make_store(generation=5)
         await list_product(store, "mug", 10)
         assert isinstance(await release(store, "a", 4, held_in=3, mug=3), HoldSettled)
         assert await numbers(store) == (10, 0, 0)
         assert isinstance(await hold(store, "a", mug=3), HoldReleased)
 
-    async def test_a_cancellation_in_a_later_generation_shows_that_the_stock_is_old(self, store):
+    async def test_a_cancellation_of_a_later_generation_reveals_an_outdated_stock(self, store):
         await hold(store, "a", mug=3)
         assert isinstance(await release(store, "a", 2, held_in=1, mug=3), Ahead)
         assert await numbers(store) == (7, 3, 0)
 
-    async def test_a_stray_hold_is_given_back_beside_what_its_order_bought_before(self, make_store):
+    async def test_a_stray_hold_is_released_beside_the_orders_sold_units(self, make_store):
         store = await make_store(generation=5)
         await list_product(store, "mug", 10)
         await hold(store, "other", mug=4)
@@ -231,19 +231,19 @@ class StockPortSuite:
         assert isinstance(await release(store, "a", 5, held_in=3, mug=2), Hold)
         assert await numbers(store) == (8, 0, 2)
 
-    async def test_a_cancelled_order_whose_sale_never_took_effect_gives_nothing_back(self, store):
-        """Its CONFIRMED event is a dead letter: what is not remembered as sold was not."""
+    async def test_a_cancelled_order_without_an_applied_commit_releases_nothing(self, store):
+        """Its CONFIRMED event is a dead letter: without a remembered commit nothing was sold."""
         await hold(store, "other", mug=4)
         await commit(store, "other")
         now = int(time.time() * 1000)
         assert isinstance(await release(store, "a", 1, held_in=1, at_ms=now, created_ms=now, mug=2), Hold)
         assert await numbers(store) == (6, 0, 4)
 
-    async def test_a_cancellation_of_more_than_was_ever_sold_makes_up_no_units(self, store):
+    async def test_a_cancellation_of_more_than_was_sold_creates_no_units(self, store):
         assert isinstance(await release(store, "a", 1, held_in=0, mug=3), Undecided)
         assert await numbers(store) == (10, 0, 0)
 
-    async def test_an_ended_lease_gives_its_stock_back_once(self, make_store, pass_time):
+    async def test_an_expired_lease_releases_its_units_once(self, make_store, pass_time):
         store = await expiring(make_store)
         await hold(store, "a", mug=4)
         await pass_time(0.05)
@@ -253,7 +253,7 @@ class StockPortSuite:
         assert await store.expire(due) == 0
         assert await numbers(store) == (10, 0, 0)
 
-    async def test_a_claimed_lease_is_nobody_elses_for_a_while(self, make_store, pass_time):
+    async def test_a_claimed_lease_is_not_claimed_again_for_a_while(self, make_store, pass_time):
         store = await expiring(make_store)
         await hold(store, "a", mug=4)
         await pass_time(0.05)
@@ -262,20 +262,20 @@ class StockPortSuite:
         await pass_time(0.1)
         assert await store.claim_expired(claim_ms=80) == [order_id("a")]
 
-    async def test_a_running_lease_is_not_ended_whoever_asks(self, store):
+    async def test_an_unexpired_lease_is_never_ended(self, store):
         await hold(store, "a", mug=4)
         assert await store.claim_expired(claim_ms=10_000) == []
         assert await store.expire([order_id("a")]) == 0
         assert await numbers(store) == (6, 4, 0)
 
-    async def test_a_lease_counts_for_its_grace_beyond_what_the_holder_was_told(self, make_store, pass_time):
+    async def test_a_lease_lasts_for_a_grace_period_beyond_its_expiry(self, make_store, pass_time):
         store = await expiring(make_store, grace_ms=60_000)
         await hold(store, "a", mug=4)
         await pass_time(0.05)
         assert await store.claim_expired(claim_ms=10_000) == []
         assert await store.expire([order_id("a")]) == 0
 
-    async def test_a_repeated_hold_starts_its_lease_again(self, store, pass_time):
+    async def test_a_repeated_hold_renews_its_lease(self, store, pass_time):
         first = await hold(store, "a", mug=1)
         await pass_time(0.02)
         again = await hold(store, "a", mug=1)
@@ -290,14 +290,14 @@ class StockPortSuite:
         assert await store.expire([order_id("a")]) == 0
         assert await numbers(store) == (6, 0, 4)
 
-    async def test_an_order_whose_lease_ended_may_hold_again(self, make_store, pass_time):
+    async def test_an_order_with_an_expired_lease_may_hold_again(self, make_store, pass_time):
         store = await expiring(make_store)
         await hold(store, "a", mug=4)
         await let_expire(store, "a", pass_time)
         assert (await hold(store, "a", mug=4)).state is State.HELD
         assert await numbers(store) == (6, 4, 0)
 
-    async def test_a_confirmed_order_whose_lease_ended_gets_its_stock_again(self, make_store, pass_time):
+    async def test_a_confirmed_order_with_an_expired_lease_gets_its_units_back(self, make_store, pass_time):
         store = await expiring(make_store)
         await hold(store, "a", mug=4)
         await let_expire(store, "a", pass_time)
@@ -307,13 +307,13 @@ class StockPortSuite:
         assert await numbers(store) == (6, 0, 4)
 
     @pytest.mark.parametrize(("confirmed_in", "present"), [(4, 5), (1, 2)])
-    async def test_an_order_confirmed_before_a_rebuild_is_settled_by_it(self, confirmed_in, present, make_store):
+    async def test_an_order_confirmed_before_a_rebuild_is_included_in_it(self, confirmed_in, present, make_store):
         store = await make_store(generation=present)
         await list_product(store, "mug", 10)
         assert isinstance(await commit(store, "a", generation=confirmed_in, mug=1), HoldSettled)
         assert await numbers(store) == (10, 0, 0)
 
-    async def test_an_order_confirmed_on_a_later_generation_shows_that_the_stock_is_old(self, store):
+    async def test_a_commit_of_a_later_generation_reveals_an_outdated_stock(self, store):
         assert isinstance(await commit(store, "a", generation=2, mug=1), Ahead)
         assert await numbers(store) == (10, 0, 0)
 
@@ -324,24 +324,24 @@ class StockPortSuite:
         assert isinstance(await commit(store, "a", generation=4, mug=1), HoldSettled)
         assert await numbers(store) == (9, 1, 0)
 
-    async def test_committing_what_was_never_held_needs_its_owner_and_its_lines(self, store):
+    async def test_committing_without_a_hold_needs_owner_and_lines(self, store):
         assert isinstance(await commit(store, "a", owned=True), HoldGone)
         assert isinstance(await commit(store, "a", mug=1), HoldGone)
         assert isinstance(await commit(store, "a", unicorn=1, owned=True), UnknownProduct)
         assert (await commit(store, "a", mug=1, owned=True)).late
         assert await numbers(store) == (9, 0, 1)
 
-    async def test_units_come_in_once_for_each_request(self, store):
+    async def test_units_are_received_once_per_request_id(self, store):
         receipt = Receipt("ada r", "mug", 5)
         assert await store.reserve(receipt) is None
         assert await store.receive(receipt) == Stock(15, 15)
         await hold(store, "a", mug=1)
-        # The answer of the first time, not the stock of now.
+        # The first response, not the current stock.
         assert await store.receive(receipt) == Stock(15, 15)
         assert await store.reserve(receipt) == Stock(15, 15)
         assert await numbers(store) == (14, 1, 0)
 
-    async def test_a_request_id_cannot_bring_something_else(self, store):
+    async def test_a_request_id_cannot_be_reused_with_other_contents(self, store):
         await store.reserve(Receipt("ada r", "mug", 5))
         for other in (Receipt("ada r", "mug", 6), Receipt("ada r", "pen", 5)):
             with pytest.raises(IdempotencyKeyReused):
@@ -360,7 +360,7 @@ class StockPortSuite:
         assert product.listing == renamed
         assert product.stock == Stock(10, 10)
 
-    async def test_pages_of_products_miss_and_repeat_none(self, store):
+    async def test_pages_of_products_have_each_one_once(self, store):
         for name in ("axe", "zip", "mat"):
             await list_product(store, name, 1)
         found, after = [], None
@@ -369,7 +369,7 @@ class StockPortSuite:
             after = found[-1]
         assert found == ["axe", "mat", "mug", "pen", "zip"]
 
-    async def test_holds_are_told_for_the_orders_that_have_one(self, store):
+    async def test_holds_are_returned_for_orders_that_have_one(self, store):
         await hold(store, "a", mug=2)
         await release(store, "b")
         await hold(store, "c", mug=1)
@@ -409,7 +409,7 @@ class StockPortSuite:
     @pytest.mark.parametrize(
         ("units", "outcome"), [(4_500_000_000_000_000_000, Hold), (4_700_000_000_000_000_000, None)]
     )
-    async def test_a_basket_that_comes_to_more_than_an_amount_can_say_holds_nothing(self, store, units, outcome):
+    async def test_a_basket_with_a_total_out_of_range_holds_nothing(self, store, units, outcome):
         await list_product(store, "diamond", 5, price=Money.of("EUR", units, 0))
         assert isinstance(await hold(store, "a", diamond=2), outcome or TotalTooLarge)
         assert await numbers(store, "diamond") == ((3, 2, 0) if outcome else (5, 0, 0))

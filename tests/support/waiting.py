@@ -1,4 +1,4 @@
-"""Waiting for what comes by itself."""
+"""Waiting for a condition, within a limit."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""What inventory asks others for, in memory."""
+"""Fakes of inventory's ports to orders and Kafka, in memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Refusal = errors.Unavailable | errors.InvalidArgument
 
 
 class FakeOrders:
-    """The orders' table: what is confirmed or fulfilled, by order."""
+    """The orders' table: confirmed and fulfilled orders."""
 
     def __init__(self) -> None:
         self.present = 0
@@ -96,7 +96,7 @@ class FakeLedger:
 
 
 class FakePublisher:
-    """Kafka as a list; *refuses* says what becomes of a record."""
+    """Kafka as a list; *refuses* returns the error of a record."""
 
     def __init__(self) -> None:
         self.records: list[Record] = []

@@ -1,4 +1,4 @@
-"""Orders and inventory in memory, behind the same ports as the real ones."""
+"""Fakes of orders' ports, in memory."""
 
 from __future__ import annotations
 
@@ -86,13 +86,13 @@ class FakeOrders:
 
 
 class OutOfStock(FailedPrecondition):
-    """Inventory's refusal, as its client tells it."""
+    """Inventory's rejection, as its client raises it."""
 
     reason = "OUT_OF_STOCK"
 
 
 class FakeInventory:
-    """Inventory with what is in *stock*; `down` makes it unreachable."""
+    """Inventory with the units in *stock*; `down` makes it unavailable."""
 
     def __init__(self, stock: Mapping[str, int] | None = None, generation: int = 0) -> None:
         self.stock = dict(stock or {})

@@ -1,4 +1,4 @@
-"""A stock, a ledger and orders that answer what a test sets, and remember what they were asked."""
+"""A stock, a ledger and orders that return what a test sets, and record their calls."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class ScriptedStock:
 
 
 class DueHolds:
-    """Holds of which those in *due* have ended."""
+    """Holds of which those in *due* have expired."""
 
     def __init__(self, due: Sequence[str]) -> None:
         self.due = list(due)
@@ -95,7 +95,7 @@ class DueHolds:
 
 
 class ScriptedLedger:
-    """Notes in *done* that a receipt was written."""
+    """Records in *done* that a receipt was written."""
 
     def __init__(self, done: list[str]) -> None:
         self.done = done
@@ -108,7 +108,7 @@ class ScriptedLedger:
 
 
 class ScriptedOrders:
-    """*known* own their units on a hold of the present generation, *before* on an older one."""
+    """*known* own their units on a hold of the current generation, *before* on an older one."""
 
     def __init__(self, *known: str) -> None:
         self.known = set(known)

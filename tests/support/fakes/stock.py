@@ -1,4 +1,4 @@
-"""A stock in memory that keeps the promises of the ports, as the suite in `stock_port_suite` shows."""
+"""A stock in memory that implements the ports, as the suite in `stock_port_suite` verifies."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from runtime.refusals import IdempotencyKeyReused
 
 @dataclass
 class Shelf:
-    """A product with its numbers, which change."""
+    """A product with its changing numbers."""
 
     listing: Listing
     listed_ms: int
@@ -41,14 +41,14 @@ class Shelf:
 
     def make_available(self, units: int) -> None:
         """
-        Add units to what is available; what is short goes first.
+        Add available units; missing ones are filled first.
         """
         owed = min(self.stock.short, units)
         self.move(short=-owed, sold=owed, available=units - owed)
 
 
 class FakeStock:
-    """Holds, sales, receipts and products of one *generation*; *now_ms* is what a test sets. Nothing is forgotten."""
+    """Holds, commits, receipts and products of one *generation*; *now_ms* is set by the test. Nothing is pruned."""
 
     def __init__(self, *, generation: int = 1, lease_ms: int = 60_000, grace_ms: int = 0) -> None:
         self.generation = generation
@@ -157,7 +157,7 @@ class FakeStock:
                 if back.held_in in (0, self.generation):
                     return self._released(back)
             if state is None and back.held_in == self.generation:
-                # Its sale would be remembered: there was none.
+                # Its commit would be remembered: there was none.
                 return self._released(back)
             return self._give_back_sold(back)
         if hold is not None:

@@ -1,4 +1,4 @@
-"""Two processes of a stack that is none, in cgroups of their own, cut off from each other by the real packet filter."""
+"""Two processes in their own cgroups, without a stack, cut off from each other by the real packet filter."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from stack.run import cgroups
 from stack.settings import Settings
 from stack.topology.addresses import Endpoint
 
-# A network that no stack has: those of other ports begin at 17, and the tests' own is 200.
+# A network that no stack uses: those of other ports begin at 17, and the tests' own is 200.
 NETWORK = 9
 SETTINGS = Settings(checkout=Path("/checkout"), state=Path("/state"), tools=Path("/tools"), network=NETWORK)
 
@@ -33,7 +33,7 @@ def echo(connection):
 while True:
     threading.Thread(target=echo, args=(listening.accept()[0],), daemon=True).start()
 """
-# Asks over the connection that it has and over a new one, each time it is told to.
+# Sends over its open connection and over a new one, for each line of input.
 CLIENT = """
 import json, socket, sys, time
 def asked(connection):
@@ -62,7 +62,7 @@ for _ in sys.stdin:
 
 @pytest.fixture(scope="module")
 def packets():
-    """The packet filter; where a test may not use it, it says so plainly."""
+    """Return the packet filter; fail plainly where a test may not use it."""
     try:
         found = Filter(SETTINGS)
     except NotAllowed as refused:
@@ -89,7 +89,7 @@ class Pair:
             assert each.stdout.readline() == "connected\n"
 
     def ask(self):
-        """How long the kept and a new connection of the client took, or the name of what went wrong."""
+        """Return how long the open and a new connection of the client took, or the name of the error."""
         return self._asked(self._client)
 
     def ask_bystander(self):
@@ -127,19 +127,19 @@ def went(answers):
     return [isinstance(each, float) for each in answers]
 
 
-def test_both_kept_and_new_connections_are_cut_and_nobody_elses(pair, packets):
+def test_open_and_new_connections_of_both_sides_are_cut_and_no_others(pair, packets):
     assert went(pair.ask()) == [True, True]
     packets.run(pair.script(pair.partition()))
     assert went(pair.ask()) == [False, False]
     assert went(pair.ask_bystander()) == [True, True]
     assert [each.name for each in packets.partitions()] == ["pair"]
     assert packets.heal("pair") == ["pair"]
-    # The kept one has sent again what was lost, and that takes longer the longer it was cut.
+    # The open connection retransmits, and the longer it was cut, the longer that takes.
     assert went(pair.ask())[1]
 
 
 @pytest.mark.parametrize("towards_server", [True, False])
-def test_one_way_cuts_what_that_side_sends_and_lets_the_other_way_through(pair, packets, towards_server):
+def test_one_way_cuts_only_one_direction(pair, packets, towards_server):
     partition = pair.partition(one_way=True)
     if not towards_server:
         partition = Partition("pair", partition.other, partition.one, one_way=True)
@@ -152,7 +152,7 @@ def test_one_way_cuts_what_that_side_sends_and_lets_the_other_way_through(pair, 
     assert listed.count("drop") == 2
 
 
-def test_a_partition_that_nobody_renews_is_lifted_by_the_kernel(pair, packets, monkeypatch):
+def test_a_partition_that_is_not_renewed_expires_in_the_kernel(pair, packets, monkeypatch):
     monkeypatch.setattr(rules, "LEASE_S", 1)
     packets.run(pair.script(pair.partition()))
     time.sleep(0.5)
@@ -164,13 +164,13 @@ def test_a_partition_that_nobody_renews_is_lifted_by_the_kernel(pair, packets, m
     assert [each.lapsed for each in packets.partitions()] == [True]
 
 
-def test_a_part_of_the_packets_is_lost(pair, packets):
+def test_a_percentage_of_packets_is_lost(pair, packets):
     packets.run(pair.script(pair.partition(loss_percent=60)))
     answers = [pair.ask()[1] for _ in range(6)]
     assert not all(isinstance(each, float) and each < 0.1 for each in answers)
 
 
-async def test_a_delay_makes_answers_late_and_ends_with_its_proxy(pair, packets):
+async def test_a_delay_ends_with_its_proxy(pair, packets):
     proxies = DelayProxy(there_s=0.1, back_s=0.1), DelayProxy(there_s=0, back_s=0)
     ports = [await each.start() for each in proxies]
     packets.run(pair.script(pair.partition(delay_ms=100), proxies=tuple(ports)))
@@ -194,10 +194,10 @@ def test_tables_of_others_are_left_alone(packets):
         subprocess.run(["nft", "delete table inet order_system_test_of_others"], check=True)
 
 
-def test_a_process_enters_its_cgroup_before_it_starts_and_its_children_too(packets):
+def test_a_process_and_its_children_start_in_their_cgroup(packets):
     folder = cgroups.of_stack(SETTINGS, cgroups.mount())
     words = cgroups.entered(["sh", "-c", "cat /proc/self/cgroup; id -un"], folder / "part-0", "nobody")
-    # nobody's group has another name in Debian.
+    # The group of nobody has another name in Debian.
     words = [word.replace("--regid=nobody", "--regid=nogroup") for word in words]
     said = subprocess.run(words, capture_output=True, text=True).stdout
     assert f"0::/order-system-{NETWORK}/part-0" in said
@@ -206,13 +206,13 @@ def test_a_process_enters_its_cgroup_before_it_starts_and_its_children_too(packe
     assert not folder.exists()
 
 
-def test_where_no_cgroup_can_be_made_the_process_starts_all_the_same(tmp_path):
+def test_without_cgroups_the_process_starts_anyway(tmp_path):
     (tmp_path / "file").touch()
     done = subprocess.run(cgroups.entered(["echo", "here"], tmp_path / "file" / "x", None), capture_output=True)
     assert done.stdout == b"here\n"
 
 
-def test_who_is_not_root_is_refused_plainly(monkeypatch):
+def test_without_root_the_command_fails_with_one_sentence(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(NotAllowed, match="needs root"):
         Filter(SETTINGS)
@@ -220,7 +220,7 @@ def test_who_is_not_root_is_refused_plainly(monkeypatch):
         cgroup_of(SETTINGS)
 
 
-def test_without_nftables_it_is_said_how_to_get_it(monkeypatch):
+def test_without_nftables_the_error_says_how_to_install_it(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr("chaos.partition.filter.which", lambda _: None)
     with pytest.raises(NotAllowed, match="apt-get install nftables"):

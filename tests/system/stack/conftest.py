@@ -1,4 +1,4 @@
-"""A stack in a folder of the test's own, on a network that no other test has."""
+"""A stack in a temporary folder, on a network that no other test uses."""
 
 import sys
 from pathlib import Path

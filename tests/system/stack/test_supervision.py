@@ -1,4 +1,4 @@
-"""A real supervisord over small processes: what it is configured to do, it does."""
+"""A real supervisord with small processes follows its configuration."""
 
 import argparse
 import dataclasses
@@ -41,7 +41,7 @@ def server(name, port, **changes):
 
 @pytest.fixture
 def running(settings, request):
-    """A supervised pair of servers; everything is ended afterwards."""
+    """Start a supervised pair of servers; stop everything afterwards."""
     stack_state.claim(settings)
     steps = {process.name: process for process in (server("web-0", 18181), server("web-1", 18182))}
     write_private(settings.conf / "supervisord.conf", supervisor.render(settings, list(steps.values())))
@@ -70,7 +70,7 @@ def pid(settings, name):
     return Supervisor(settings).info()[name]["pid"]
 
 
-def test_a_killed_process_comes_back_and_is_counted(running):
+def test_a_killed_process_is_restarted_and_counted(running):
     settings, starter, steps = running
     starter.run(steps)
     first = pid(settings, "web-0")
@@ -112,7 +112,7 @@ def test_a_stop_returns_when_the_process_has_ended_and_keeps_no_core_busy_until_
     assert spent < 0.5
 
 
-def test_starting_what_runs_changes_nothing(running):
+def test_starting_a_running_process_changes_nothing(running):
     settings, starter, steps = running
     starter.run(steps)
     before = pid(settings, "web-1")
@@ -120,7 +120,7 @@ def test_starting_what_runs_changes_nothing(running):
     assert pid(settings, "web-1") == before
 
 
-def test_a_process_that_never_becomes_healthy_is_named_with_its_last_words(running):
+def test_a_process_that_never_becomes_healthy_is_named_with_its_last_output(running):
     settings, starter, _ = running
     broken = server("web-0", 18183, start_seconds=2)
     with pytest.raises(StartFailed) as failed:
@@ -129,14 +129,14 @@ def test_a_process_that_never_becomes_healthy_is_named_with_its_last_words(runni
     assert str(supervisor.log_file(settings, "web-0")) in str(failed.value)
 
 
-def test_a_task_that_fails_is_named_with_its_last_words(running):
+def test_a_failed_task_is_named_with_its_last_output(running):
     _, starter, _ = running
     task = Task(name="prepare", command=(sys.executable, "-c", "raise SystemExit('no space left')"))
     with pytest.raises(StartFailed, match=r"prepare exited with 1\n  \| no space left"):
         starter.run({"prepare": task})
 
 
-def test_a_task_that_takes_too_long_is_ended(running):
+def test_a_task_beyond_its_time_limit_is_killed(running):
     _, starter, _ = running
     task = Task(name="prepare", command=(sys.executable, "-c", "import time; time.sleep(60)"), seconds=0.5)
     began = time.monotonic()
@@ -145,7 +145,7 @@ def test_a_task_that_takes_too_long_is_ended(running):
     assert time.monotonic() - began < 10
 
 
-def test_what_outlived_its_supervisor_is_found_and_ended(running):
+def test_orphans_of_the_supervisor_are_found_and_stopped(running):
     settings, starter, steps = running
     starter.run(steps)
     supervisord = psutil.Process(int(supervisor.pid_file(settings).read_text()))
@@ -156,7 +156,7 @@ def test_what_outlived_its_supervisor_is_found_and_ended(running):
     assert members.of_stack(settings) == []
 
 
-def test_a_process_in_the_foreground_stands_in_for_its_twin_until_it_ends(running, monkeypatch):
+def test_a_process_in_the_foreground_replaces_its_supervised_one_until_it_ends(running, monkeypatch):
     settings, starter, steps = running
     starter.run(steps)
     monkeypatch.setattr(foreground, "describe", lambda _: None)
@@ -177,7 +177,7 @@ def test_a_process_in_the_foreground_stands_in_for_its_twin_until_it_ends(runnin
     assert state(settings, "web-0") == "RUNNING"
 
 
-def test_what_runs_in_the_foreground_is_one_process(running, monkeypatch):
+def test_only_one_process_runs_in_the_foreground(running, monkeypatch):
     settings, _, steps = running
     monkeypatch.setattr(foreground, "describe", lambda _: None)
     monkeypatch.setattr(foreground.system, "steps", lambda _: steps)
@@ -185,7 +185,7 @@ def test_what_runs_in_the_foreground_is_one_process(running, monkeypatch):
         foreground.run(settings, argparse.Namespace(service="web"))
 
 
-def test_processes_without_their_supervisor_are_told_of_and_not_called_nothing(running, capsys):
+def test_processes_without_their_supervisor_are_reported(running, capsys):
     settings, starter, steps = running
     starter.run(steps)
     supervisord = psutil.Process(int(supervisor.pid_file(settings).read_text()))
@@ -200,7 +200,7 @@ def test_processes_without_their_supervisor_are_told_of_and_not_called_nothing(r
     end.strays(settings, Progress())
 
 
-def test_every_process_has_a_cgroup_of_its_own_as_its_user_and_down_removes_them(settings):
+def test_every_process_has_its_own_cgroup_and_down_removes_them(settings):
     mounted = cgroups.mount()
     if mounted is None:
         pytest.skip("cgroups need root, and version 2 mounted")

@@ -1,6 +1,6 @@
 # one field a line
 """
-Draws resources from Istio's own schema, with values that are often plausible and sometimes not.
+Generates resources from Istio's own schema, with values that are often plausible and sometimes not.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from translator.checks.unsupported import UNSUPPORTED
 from translator.model.schema import Kind
 
-# By the name of a field: what is plausible there, so that generated resources reach the translation often enough.
+# Plausible values by field name, so that enough generated resources are translated.
 PLAUSIBLE: dict[str, list[Any]] = {
     "host": ["inventory", "orders.shop.svc.cluster.local", "bank.example", "*.example", "*", ""],
     "hosts": ["inventory", "orders", "shop.example", "*.shop.example", "*", "./*", "shop/*", "bank.example"],
@@ -56,7 +56,7 @@ MOST_ITEMS, MOST_FIELDS = 3, 4
 
 
 def specs(kind: Kind) -> st.SearchStrategy[Any]:
-    """Specs of a kind: mostly what the schema allows."""
+    """Return specs of a kind: mostly valid by the schema."""
     return _values(dict(kind.schema), "spec")
 
 
@@ -105,14 +105,14 @@ def _objects(schema: dict[str, Any], name: str) -> st.SearchStrategy[Any]:
 
 
 def drawn(kind: Kind) -> st.SearchStrategy[Any]:
-    """Specs of a kind, most of them mended so that more than their outside is translated."""
+    """Return specs of a kind, most of them repaired so that they are translated deeply."""
     return st.tuples(specs(kind), st.integers(0, 9)).map(
         lambda pair: mended(kind.name, pair[0]) if pair[1] else pair[0]
     )
 
 
 def mended(kind: str, spec: Any) -> Any:
-    """A spec without what is refused at once: unsupported fields, missing ends, and names that cannot be."""
+    """Return a spec without what is rejected at once: unsupported fields, missing destinations, and invalid names."""
     for pattern in UNSUPPORTED[kind]:
         _drop(spec, pattern.split("."))
     if kind == "VirtualService":

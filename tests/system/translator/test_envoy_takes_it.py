@@ -1,5 +1,5 @@
 """
-Real Envoy takes what is generated: `envoy --mode validate` on whole configurations.
+Real Envoy accepts the generated configuration: `envoy --mode validate`.
 """
 
 from pathlib import Path
@@ -34,13 +34,13 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("workload", WORKLOADS)
-def test_envoy_takes_the_sample(workload: str, certificates: Path) -> None:
+def test_envoy_accepts_the_sample(workload: str, certificates: Path) -> None:
     made = translate(Mesh(REGISTRY, read(SAMPLE)), out=Path("/out"), certificates=certificates)
     [configuration] = [one for one in made if one.workload.name == workload]
     assert refusal(ENVOY, configuration) == ""
 
 
-def test_envoy_takes_our_own_rules(certificates: Path) -> None:
+def test_envoy_accepts_our_own_rules(certificates: Path) -> None:
     made = translate(Mesh(REGISTRY, Checker().load(OURS)), out=Path("/out"), certificates=certificates)
     for configuration in made:
         if configuration.workload.name in ("edge-0", "orders-0", "inventory-0"):

@@ -1,8 +1,8 @@
 """
-Generated resources end in configuration that Envoy takes or in a named error, never in a crash.
+Generated resources become configuration that Envoy accepts or a named error, never a crash.
 
-RESOURCES is how many of each kind to draw (60 unless told otherwise), ENVOY_CHECKS how many of those that are accepted
-real Envoy is asked about.
+RESOURCES is how many of each kind to generate (60 by default), ENVOY_CHECKS how many of the accepted ones real Envoy
+validates.
 """
 
 import os
@@ -66,7 +66,7 @@ def refused_by_name(kind: str, error: InvalidMesh) -> None:
 
 @pytest.mark.parametrize("kind", NAMES)
 @pytest.mark.timeout(3600)
-def test_generated_resource_is_taken_or_refused_by_name(kind: str, certificates: Path) -> None:
+def test_generated_resource_is_accepted_or_rejected_by_name(kind: str, certificates: Path) -> None:
     asked = 0
 
     @settings(

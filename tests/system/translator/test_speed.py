@@ -1,5 +1,5 @@
 """
-How long a large mesh takes; the time is printed, and only a gross loss fails.
+How long the translation of a large mesh takes; the time is printed, and only a gross regression fails.
 """
 
 import time
