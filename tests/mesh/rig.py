@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support.waiting import wait_until
+
 BACK = "back.mesh-test.svc.cluster.local:50051"
 DO = "/test.Back/Do"
 SETTLE_S, TAKES_EFFECT_S = 20.0, 5.0
@@ -100,19 +102,11 @@ class Mesh:
         """Reset all behaviour, and wait until every replica is called again."""
         for name in self.backs:
             self.behave(name)
-        eventually(lambda: set(self.backs) == {a.get("by") for a in self.call(times=10)}, SETTLE_S)
+        wait_until(lambda: set(self.backs) == {a.get("by") for a in self.call(times=10)}, within_s=SETTLE_S)
 
 
 class RefusedRules(Exception):
     """The mesh rejects rules; the message is its output."""
-
-
-def eventually(holds: Any, seconds: float = TAKES_EFFECT_S) -> None:
-    """Wait until something holds; fail if it does not in time."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "did not come to hold in time"
-        time.sleep(0.05)
 
 
 def codes(answers: list[dict[str, Any]]) -> Counter[str]:

@@ -13,7 +13,8 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.mesh.rig import DO, Mesh, RefusedRules, codes, destination_rule, eventually, virtual_service
+from tests.mesh.rig import DO, TAKES_EFFECT_S, Mesh, RefusedRules, codes, destination_rule, virtual_service
+from tests.support.waiting import wait_until
 
 ISSUER = "https://issuer.mesh-test"
 TO_BACK = "route: [{destination: {host: back}}]"
@@ -51,7 +52,7 @@ def test_abort_affects_its_percentage_of_calls(mesh: Mesh) -> None:
             f"  - {{fault: {{abort: {{grpcStatus: RESOURCE_EXHAUSTED, percentage: {{value: 20}}}}}}, {TO_BACK}}}"
         )
     ):
-        eventually(lambda: codes(mesh.call(times=50))["RESOURCE_EXHAUSTED"] > 0)
+        wait_until(lambda: codes(mesh.call(times=50))["RESOURCE_EXHAUSTED"] > 0, within_s=TAKES_EFFECT_S)
         found = codes(mesh.call(times=2000))
     # 20 % of 2,000 with a standard deviation of 18; five of them either way.
     assert 310 <= found["RESOURCE_EXHAUSTED"] <= 490
@@ -66,7 +67,7 @@ def test_delay_for_one_customer_does_not_affect_the_others(mesh: Mesh) -> None:
   - {TO_BACK}
 """
     with mesh.rules(virtual_service(rules)):
-        eventually(lambda: mesh.call(headers={"x-customer": "anna"})[0]["took_ms"] >= 400)
+        wait_until(lambda: mesh.call(headers={"x-customer": "anna"})[0]["took_ms"] >= 400, within_s=TAKES_EFFECT_S)
         assert min(answer["took_ms"] for answer in mesh.call(headers={"x-customer": "bert"}, times=5)) < 300
 
 
@@ -84,7 +85,7 @@ def test_retry_reaches_the_other_replica(mesh: Mesh) -> None:
 def test_without_attempts_the_error_reaches_the_caller(mesh: Mesh) -> None:
     with mesh.rules(virtual_service(f"  - {{{TO_BACK}, retries: {{attempts: 0}}}}")):
         mesh.behave("back-0", status="UNAVAILABLE")
-        eventually(lambda: codes(mesh.call(times=20))["UNAVAILABLE"] > 0)
+        wait_until(lambda: codes(mesh.call(times=20))["UNAVAILABLE"] > 0, within_s=TAKES_EFFECT_S)
 
 
 OUTLIERS = "{outlierDetection: {consecutive5xxErrors: 3, consecutiveGatewayErrors: 3, interval: 500ms, baseEjectionTime: 3s, maxEjectionPercent: 100, minHealthPercent: 0}}"
@@ -97,11 +98,11 @@ def breaking() -> str:
 def test_replica_is_ejected_after_three_errors_and_returns(mesh: Mesh) -> None:
     with mesh.rules(breaking()):
         mesh.behave("back-0", status="UNAVAILABLE")
-        eventually(lambda: codes(mesh.call(times=20)) == {"OK": 20})
+        wait_until(lambda: codes(mesh.call(times=20)) == {"OK": 20}, within_s=TAKES_EFFECT_S)
         # A later ejection may take a few more errors than the rule says (istio#57343).
         assert 3 <= mesh.behave("back-0") <= 8
         ejected = time.monotonic()
-        eventually(lambda: "back-0" in {answer.get("by") for answer in mesh.call(times=10)}, 15)
+        wait_until(lambda: "back-0" in {answer.get("by") for answer in mesh.call(times=10)}, within_s=15)
         assert time.monotonic() - ejected > 1
 
 
@@ -109,7 +110,7 @@ def test_with_no_healthy_host_a_call_fails_in_milliseconds(mesh: Mesh) -> None:
     with mesh.rules(breaking()):
         for name in mesh.backs:
             mesh.behave(name, status="UNAVAILABLE", delay_s=0.2)
-        eventually(lambda: mesh.call()[0]["details"] == "no healthy upstream", 15)
+        wait_until(lambda: mesh.call()[0]["details"] == "no healthy upstream", within_s=15)
         took = sorted(answer["took_ms"] for answer in mesh.call(times=21))
         assert took[10] < 50
 
@@ -125,7 +126,7 @@ def test_timeout_ends_a_call_that_takes_longer(mesh: Mesh) -> None:
     with mesh.rules(virtual_service(f"  - {{{TO_BACK}, timeout: 300ms, retries: {{attempts: 0}}}}")):
         for name in mesh.backs:
             mesh.behave(name, delay_s=2)
-        eventually(lambda: mesh.call()[0]["took_ms"] < 1500)
+        wait_until(lambda: mesh.call()[0]["took_ms"] < 1500, within_s=TAKES_EFFECT_S)
         [answer] = mesh.call()
         assert answer["code"] in ("DEADLINE_EXCEEDED", "UNAVAILABLE")
         assert 250 < answer["took_ms"] < 1500
@@ -134,7 +135,7 @@ def test_timeout_ends_a_call_that_takes_longer(mesh: Mesh) -> None:
 def test_weights_share_calls_between_versions(mesh: Mesh) -> None:
     rules = "  - route: [{destination: {host: back, subset: v1}, weight: 80}, {destination: {host: back, subset: v2}, weight: 20}]"
     with mesh.rules(virtual_service(rules, subsets=True)):
-        eventually(lambda: sum(a.get("by") == "back-0" for a in mesh.call(times=40)) > 24)
+        wait_until(lambda: sum(a.get("by") == "back-0" for a in mesh.call(times=40)) > 24, within_s=TAKES_EFFECT_S)
         share = sum(answer["by"] == "back-1" for answer in mesh.call(times=1000))
     # 20 % of 1,000 with a standard deviation of 13; five of them either way.
     assert 135 <= share <= 265
@@ -147,14 +148,14 @@ def test_header_selects_the_version(mesh: Mesh) -> None:
   - route: [{destination: {host: back, subset: v1}}]
 """
     with mesh.rules(virtual_service(rules, subsets=True)):
-        eventually(lambda: {a["by"] for a in mesh.call(times=10)} == {"back-0"})
+        wait_until(lambda: {a["by"] for a in mesh.call(times=10)} == {"back-0"}, within_s=TAKES_EFFECT_S)
         assert {a["by"] for a in mesh.call(times=10, headers={"x-version": "new"})} == {"back-1"}
 
 
 def test_mirror_copies_calls_and_responses_come_from_the_first(mesh: Mesh) -> None:
     rules = "  - {route: [{destination: {host: back, subset: v1}}], mirror: {host: back, subset: v2}, mirrorPercentage: {value: 100}}"
     with mesh.rules(virtual_service(rules, subsets=True)):
-        eventually(lambda: {a["by"] for a in mesh.call(times=10)} == {"back-0"})
+        wait_until(lambda: {a["by"] for a in mesh.call(times=10)} == {"back-0"}, within_s=TAKES_EFFECT_S)
         time.sleep(0.3)
         for name in mesh.backs:
             mesh.behave(name)
@@ -166,7 +167,9 @@ def test_mirror_copies_calls_and_responses_come_from_the_first(mesh: Mesh) -> No
 def test_headers_are_set_and_removed_on_the_way(mesh: Mesh) -> None:
     rules = f"  - {{headers: {{request: {{set: {{x-tag: here}}, remove: [x-secret]}}}}, {TO_BACK}}}"
     with mesh.rules(virtual_service(rules)):
-        eventually(lambda: mesh.call(headers={"x-secret": "1"})[0]["headers"].get("x-tag") == "here")
+        wait_until(
+            lambda: mesh.call(headers={"x-secret": "1"})[0]["headers"].get("x-tag") == "here", within_s=TAKES_EFFECT_S
+        )
         assert "x-secret" not in mesh.call(headers={"x-secret": "1"})[0]["headers"]
 
 
@@ -219,7 +222,7 @@ def test_certificates_rotate_while_calls_go_on(mesh: Mesh) -> None:
     before = certificate(mesh)
     with mesh.rules(short), Steady(mesh) as steady:
         mesh.run(mesh.renew_command)
-        eventually(lambda: certificate(mesh) != before, 10)
+        wait_until(lambda: certificate(mesh) != before, within_s=10)
     assert codes(steady.answers) == {"OK": len(steady.answers)}
 
 
@@ -275,7 +278,7 @@ spec:
 
 def test_token_is_verified_if_present(mesh: Mesh) -> None:
     with mesh.rules(TOKENS):
-        eventually(lambda: mesh.get("/open", token(key=OTHER)) == 401)
+        wait_until(lambda: mesh.get("/open", token(key=OTHER)) == 401, within_s=TAKES_EFFECT_S)
         assert mesh.get("/open") == 200
         assert mesh.get("/open", token()) == 200
         assert mesh.get("/open", token(lives_s=-600)) == 401
@@ -286,7 +289,7 @@ def test_token_is_verified_if_present(mesh: Mesh) -> None:
 
 def test_token_can_be_required_and_its_subject_chosen(mesh: Mesh) -> None:
     with mesh.rules(TOKENS + NEEDED):
-        eventually(lambda: mesh.get("/open") == 403)
+        wait_until(lambda: mesh.get("/open") == 403, within_s=TAKES_EFFECT_S)
         assert mesh.get("/open", token()) == 200
         assert mesh.get("/open", token(subject="bert")) == 403
 
@@ -298,7 +301,7 @@ def test_edge_routes_to_services_over_mutual_tls(mesh: Mesh) -> None:
         return mesh.call(by=mesh.stranger, target=edge, host="shop.example", path=DO)[0]
 
     # Another test made the edge require tokens; on Istio the removal of that rule takes time.
-    eventually(lambda: answer().get("by") in mesh.backs)
+    wait_until(lambda: answer().get("by") in mesh.backs, within_s=TAKES_EFFECT_S)
     assert "sa/mesh-edge" in answer()["headers"]["x-forwarded-client-cert"]
 
 

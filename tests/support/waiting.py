@@ -18,6 +18,16 @@ async def eventually(probe, *, within_s, every_s=0.5):
     raise AssertionError(f"not within {within_s} s; last answer: {answer!r}")
 
 
+def wait_until(probe, *, within_s, every_s=0.1):
+    """Return the first true answer of a blocking *probe*, as `eventually` does of an asynchronous one."""
+    end = time.monotonic() + within_s
+    while not (answer := probe()):
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {within_s} s; last answer: {answer!r}")
+        time.sleep(every_s)
+    return answer
+
+
 async def passes(check, within_s=15):
     """Return what *check* returns once it no longer fails; fail as it does after *within_s*."""
     end = time.monotonic() + within_s

@@ -107,5 +107,5 @@ def topic(kafka):
 
 @pytest.fixture
 def eventually():
-    """Waits for a probe's first true answer."""
+    """`waiting.eventually` with the limits of these tests."""
     return functools.partial(waiting.eventually, within_s=15, every_s=0.2)

@@ -23,6 +23,9 @@ from stack.topology.addresses import Endpoint
 from stack.topology.checks import HttpCheck
 from stack.topology.passwords import write_private
 from stack.topology.processes import Process, Role, Task
+from tests.support.waiting import wait_until
+
+SOON_S = 10
 
 
 def server(name, port, **changes):
@@ -53,15 +56,6 @@ def running(settings, request):
     assert members.of_stack(settings) == []
 
 
-def eventually(probe, seconds=10):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if probe():
-            return True
-        time.sleep(0.1)
-    return False
-
-
 def state(settings, name):
     return Supervisor(settings).info()[name]["statename"]
 
@@ -75,8 +69,10 @@ def test_a_killed_process_is_restarted_and_counted(running):
     starter.run(steps)
     first = pid(settings, "web-0")
     os.kill(first, signal.SIGKILL)
-    assert eventually(lambda: pid(settings, "web-0") not in (0, first) and state(settings, "web-0") == "RUNNING")
-    assert eventually(lambda: restarts.load(supervisor.restarts_file(settings)) == {"web-0": 1})
+    wait_until(
+        lambda: pid(settings, "web-0") not in (0, first) and state(settings, "web-0") == "RUNNING", within_s=SOON_S
+    )
+    wait_until(lambda: restarts.load(supervisor.restarts_file(settings)) == {"web-0": 1}, within_s=SOON_S)
 
 
 def test_kill_keeps_every_replica_down_until_it_is_started(running):
@@ -100,7 +96,7 @@ def test_a_stop_returns_when_the_process_has_ended_and_keeps_no_core_busy_until_
     under.launch()
     try:
         under.start("slow-0")
-        assert eventually(lambda: state(settings, "slow-0") == "RUNNING")
+        wait_until(lambda: state(settings, "slow-0") == "RUNNING", within_s=SOON_S)
         supervisord = psutil.Process(int(supervisor.pid_file(settings).read_text()))
         before = supervisord.cpu_times()
         under.stop("slow-0", wait=True)
@@ -167,7 +163,9 @@ def test_a_process_in_the_foreground_replaces_its_supervised_one_until_it_ends(r
         seen["twin"] = state(settings, "web-0")
         seen["gone"] = not psutil.pid_exists(twin)
         child = subprocess.Popen(process.command, env=environment, cwd=directory)
-        seen["known"] = eventually(lambda: child.pid in {each.pid for each in members.of_stack(settings)})
+        seen["known"] = wait_until(
+            lambda: child.pid in {each.pid for each in members.of_stack(settings)}, within_s=SOON_S
+        )
         child.kill()
         return child.wait()
 
@@ -215,14 +213,15 @@ def test_every_process_has_its_own_cgroup_and_down_removes_them(settings):
     try:
         for name in steps:
             under.start(name)
-            assert eventually(lambda name=name: state(settings, name) == "RUNNING")
+            wait_until(lambda name=name: state(settings, name) == "RUNNING", within_s=SOON_S)
             assert str(pid(settings, name)) in (folder / name / "cgroup.procs").read_text().split()
         assert psutil.Process(pid(settings, "db-0")).username() == "postgres"
         assert psutil.Process(pid(settings, "db-0")).name() == "sleep"
         end.kill(settings, ["web-0"])
         under.start("web-0")
-        assert eventually(
-            lambda: (folder / "web-0" / "cgroup.procs").read_text().split() == [str(pid(settings, "web-0"))]
+        wait_until(
+            lambda: (folder / "web-0" / "cgroup.procs").read_text().split() == [str(pid(settings, "web-0"))],
+            within_s=SOON_S,
         )
     finally:
         end.down(settings, steps, Progress())
