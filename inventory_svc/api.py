@@ -52,7 +52,7 @@ class InventoryService(InventoryServiceServicer):
         return inventory_service_pb2.BatchHoldStockResponse(outcomes=_outcome_messages(outcomes))
 
     async def _checked_basket(self, request: inventory_service_pb2.HoldStockRequest) -> Basket | errors.Error:
-        """Return one basket of a batch, or what is wrong with it: it fails alone."""
+        """Return one basket of a batch, or its error: an invalid one fails alone."""
         try:
             await self._turns.check(request)
             return _basket(request)
@@ -109,7 +109,7 @@ class InventoryService(InventoryServiceServicer):
         """Return a page of products."""
         size = min(request.page_size or DEFAULT_PAGE, MAX_PAGE)
         after = self._products.read(request.page_token).decode() if request.page_token else None
-        # One more than asked for shows whether another page follows.
+        # One more than requested shows whether another page follows.
         found = await self._reads.products(after=after, limit=size + 1)
         page = found[:size]
         return inventory_service_pb2.ListProductsResponse(
@@ -122,7 +122,7 @@ class InventoryService(InventoryServiceServicer):
         who = caller(context)
         if not who.operator:
             raise OperatorOnly("only operators restock")
-        # Request ids belong to who uses them.
+        # Request ids are scoped to the caller.
         receipt = Receipt(f"{who.customer} {request.request_id}", wire.bare(request.name), request.quantity)
         restocked = await self._inventory.restock(receipt)
         if restocked.repeated:
@@ -136,7 +136,7 @@ def _basket(request: inventory_service_pb2.HoldStockRequest) -> Basket:
 
 def _raise_if_unavailable(outcomes: Sequence[HoldOutcome]) -> None:
     """
-    Fail the whole call if nothing can be held right now, so that the mesh sees it.
+    Fail the whole call if nothing can be held right now, so that the mesh counts it as a failure.
     """
     down = [outcome for outcome in outcomes if isinstance(outcome, errors.Unavailable)]
     if down and len(down) == len(outcomes):

@@ -1,4 +1,4 @@
-"""Regular work on the whole stock: whether it adds up, for metrics and alerts, and forgetting what is final."""
+"""Periodic work on the whole stock: checking that it adds up, for metrics and alerts, and pruning final orders."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def audit(stock: Audited) -> None:
 
 async def forget_regularly(stock: Audited, *, every_s: float) -> None:
     """
-    Forget final orders that are old enough, or too many, in small steps, until cancelled.
+    Prune final orders that are old enough, or too many, in small steps, until cancelled.
     """
     while True:
         more = False
@@ -53,5 +53,5 @@ async def forget_regularly(stock: Audited, *, every_s: float) -> None:
             REMEMBERED.set(memory.remembered)
         except errors.Error as error:
             log.info("forgetting_skipped", error=error.message)
-        # A pass over all shards takes some seconds, with pauses in which Redis does what customers wait for.
+        # A pass over all shards takes some seconds, with pauses in which Redis serves other clients.
         await asyncio.sleep(0.02 if more else every_s)

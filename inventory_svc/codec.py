@@ -16,7 +16,7 @@ Anything = TypeVar("Anything")
 
 def price_text(price: Money | None) -> str:
     """
-    Return *price* as the scripts carry it: `EUR 12 990000000`; empty for none.
+    Return *price* in the scripts' format: `EUR 12 990000000`; empty for none.
     """
     if price is None:
         return ""
@@ -26,7 +26,7 @@ def price_text(price: Money | None) -> str:
 
 def price(text: str) -> Money | None:
     """
-    Read what `price_text` wrote.
+    Parse the result of `price_text`.
     """
     if not text:
         return None
@@ -36,7 +36,7 @@ def price(text: str) -> Money | None:
 
 def lines(text: str) -> tuple[Line, ...]:
     """
-    Read a hold's lines: `[[product, quantity, price], ...]`.
+    Parse a hold's lines: `[[product, quantity, price], ...]`.
     """
     found = json.loads(text)
     # Lua has one kind of table, so its empty list may come as an empty object.
@@ -45,7 +45,7 @@ def lines(text: str) -> tuple[Line, ...]:
 
 def hold(order: str, generation: int, state: str, text: str, expire_ms: str = "", *, late: bool = False) -> Hold:
     """
-    Return a hold from a script's reply.
+    Return the hold in a script's reply.
     """
     end = int(expire_ms) if expire_ms else None
     return Hold(order, lines(text), State(state), generation, end, late)
@@ -53,7 +53,7 @@ def hold(order: str, generation: int, state: str, text: str, expire_ms: str = ""
 
 def product(row: Sequence[Any]) -> Product:
     """
-    Return a product from a row of `browse.lua`.
+    Return the product in a row of `browse.lua`.
     """
     name, *numbers = row[:6]
     display_name, description, amount, low = row[6:]
@@ -73,7 +73,7 @@ def stock(numbers: Sequence[Any]) -> Stock:
 
 def basket_arguments(basket: Basket) -> Iterator[str | int]:
     """
-    Yield what `hold.lua` takes for a basket.
+    Yield the arguments of `hold.lua` for a basket.
     """
     yield basket.order
     yield from _line_arguments(basket.lines)
@@ -81,7 +81,7 @@ def basket_arguments(basket: Basket) -> Iterator[str | int]:
 
 def sale_arguments(sale: Sale) -> Iterator[str | int]:
     """
-    Yield what `commit.lua` takes for an order.
+    Yield the arguments of `commit.lua` for an order.
     """
     yield from (sale.order, sale.generation, int(not sale.handed_over), sale.at_ms)
     yield from _line_arguments(sale.lines)
@@ -89,7 +89,7 @@ def sale_arguments(sale: Sale) -> Iterator[str | int]:
 
 def return_arguments(back: Return) -> Iterator[str | int]:
     """
-    Yield what `release.lua` takes for an order.
+    Yield the arguments of `release.lua` for an order.
     """
     yield from (back.order, back.generation, back.held_in, back.at_ms, back.created_ms)
     yield from _line_arguments(back.lines)
@@ -105,7 +105,7 @@ def chunks(items: Sequence[Item], max_lines: int) -> Iterator[list[Item]]:
     """
     Split *items* so that each part has at most *max_lines* lines (or one item).
 
-    Redis does nothing else while a script runs, so no script gets too much.
+    Redis does nothing else while a script runs, so each script call is limited.
     """
     part: list[Item] = []
     size = 0

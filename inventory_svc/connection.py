@@ -1,4 +1,4 @@
-"""Connections to Redis that are bounded, and whose tasks can be cancelled."""
+"""Bounded connections to Redis, whose tasks can be cancelled."""
 
 from __future__ import annotations
 
@@ -25,11 +25,10 @@ def connect(
     max_connections: int = 16,
 ) -> Redis:
     """
-    Return a client of at most *max_connections*; a lost one is replaced once, at once.
+    Return a client of at most *max_connections*; a lost connection is replaced once, immediately.
 
-    That repeats the command, which is safe: every script here is idempotent. A
-    command that takes longer than *timeout_s* is not repeated. With *password*, each
-    login of *url*'s user reads that file.
+    That repeats the command, which is safe: every script here is idempotent. A command that takes longer than
+    *timeout_s* is not repeated. With *password*, each login of *url*'s user reads that file.
     """
     provided = {} if password is None else {"credential_provider": PasswordFile(urlsplit(url).username, password)}
     pool = BlockingConnectionPool.from_url(
@@ -49,7 +48,7 @@ def connect(
 
 
 class PasswordFile(CredentialProvider):
-    """The password of *user* as its file has it at each login."""
+    """The password of *user*, read from its file at each login."""
 
     def __init__(self, user: str | None, password: SecretFile) -> None:
         self._user = user
@@ -57,25 +56,24 @@ class PasswordFile(CredentialProvider):
         self.given = ""
 
     def get_credentials(self) -> tuple[str] | tuple[str, str]:
-        """Return what AUTH is sent with."""
+        """Return the arguments of AUTH."""
         self.given = self.password.values()[0]
         return (self._user, self.given) if self._user else (self.given,)
 
 
 async def log_in_anew(redis: Redis) -> None:
     """
-    Close *redis*'s idle connections, so that those that follow log in with the password as it is now.
+    Close *redis*'s idle connections, so that later ones log in with the current password.
     """
     await redis.connection_pool.disconnect(inuse_connections=False)
 
 
 class Cancellable:
     """
-    Put before a class of redis-py's connections: a task that sends can be cancelled at any moment.
+    A mixin for redis-py's connections: a task that sends can be cancelled at any moment.
 
-    redis-py limits a send with `asyncio.wait_for`, which before Python 3.12 forgets a
-    cancellation that comes as the send ends (CPython issue 86296). A task that works with
-    Redis in a loop then goes on, and the process does not end.
+    redis-py limits a send with `asyncio.wait_for`, which before Python 3.12 loses a cancellation that arrives as the
+    send ends (CPython issue 86296). A task that uses Redis in a loop then continues, and the process does not end.
     """
 
     socket_timeout: float | None
@@ -83,7 +81,7 @@ class Cancellable:
 
     async def on_connect_check_health(self, check_health: bool = True) -> None:
         """
-        Log in, and tell which password was taken.
+        Log in, and log which password was accepted.
         """
         await super().on_connect_check_health(check_health)  # type: ignore[misc]
         provider = self.credential_provider

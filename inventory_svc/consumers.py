@@ -1,4 +1,4 @@
-"""What inventory consumes, and what is around each handler, the outermost first."""
+"""Inventory's Kafka consumers, and the wrappers of each handler, the outermost first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runtime.messaging.wrappers import PATIENCE_S, chain, measured, retried, tra
 
 def order_events(handler: OrderEvents, publisher: Publishes, *, patience_s: float = PATIENCE_S) -> Handler:
     """
-    Return what takes order events; what nothing can be done with goes to the dead letters.
+    Return the consumer of order events; permanently failing ones are dead-lettered.
     """
     return chain(
         handler.handle,
@@ -25,7 +25,7 @@ def order_events(handler: OrderEvents, publisher: Publishes, *, patience_s: floa
 
 def ledger_entries(handler: LedgerEntries, publisher: Publishes) -> Handler:
     """
-    Return what follows the ledger; an entry that cannot be used stays there, logged and counted.
+    Return the follower of the ledger; invalid entries stay there, logged and counted.
     """
     return chain(
         handler.handle,

@@ -1,9 +1,8 @@
 """
-What an entry of the ledger says, if it can be used.
+Validation of the ledger's entries.
 
-Whatever is in the ledger, reading it does not raise: what cannot be used is set
-aside, logged and counted, here and nowhere else, for the follower of the ledger and
-for a rebuild alike.
+Parsing never raises, whatever is in the ledger: invalid entries are skipped, logged and counted, here and nowhere
+else, for the follower of the ledger and for a rebuild alike.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ from runtime.money import NANOS
 
 UNUSABLE = Counter("inventory_ledger_unusable", "Ledger entries that were set aside, each time they were met.")
 MAX_UNITS = 1_000_000
-"""Of one receipt, as Restock has it."""
+"""Of one receipt, like Restock's limit."""
 MAX_PRICE = 10**12
 """Whole units of a currency."""
 MAX_NAME = 256
 MAX_DESCRIPTION = 4096
 MAX_REQUEST = MAX_CUSTOMER + 1 + 128
-"""Who asked, and their request id, which the contract lets have 128 characters."""
+"""The caller and their request id, which has at most 128 characters in the contract."""
 LAST_MS = 253_402_300_799_999
 """The end of the year 9999, which is the last that protobuf has."""
 _PRODUCT = re.compile(r"products/[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -41,7 +40,7 @@ log = structlog.get_logger()
 
 def usable(message: Message) -> Entry | None:
     """
-    Return what *message* says, or None if that says nothing; what cannot be used is set aside.
+    Return the entry in *message*, or None if it has none or an invalid one, which is logged and counted.
     """
     try:
         return _read(message.value or b"")
@@ -68,7 +67,7 @@ def _read(value: bytes) -> Entry | None:
 
 def understood(entry: LedgerEntry) -> Entry | None:
     """
-    Return what *entry* says, None for what no longer counts; `InvalidArgument` for what cannot be used.
+    Return the content of *entry*, None for obsolete kinds; raise `InvalidArgument` for an invalid one.
     """
     kind = entry.WhichOneof("entry")
     if kind == "listing":

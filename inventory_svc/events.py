@@ -1,10 +1,9 @@
 """
-What becomes of orders, from Kafka: confirmed or fulfilled -> sell, cancelled or rejected -> give back.
+Order events from Kafka: confirmed or fulfilled -> commit, cancelled or rejected -> release.
 
-What that means where holds are gone, stocks were rebuilt or generations unknown
-is in `holds`. Every effect is idempotent, so events may come again, and a batch
-is worked on by kind: sales, then returns. What is no order event, or cannot take effect whenever it
-comes, goes to the dead-letter topic and does not block others.
+The cases of missing holds, rebuilt stocks and unknown generations are described in `holds`. Every effect is
+idempotent, so events may be redelivered, and a batch is grouped by kind: commits, then releases. Invalid events, and
+those that can never be applied, are dead-lettered and do not block others.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ EVENTS = Counter(
     "inventory_order_events", "Order events, by the order's state and what became of them.", ["state", "outcome"]
 )
 NO_FAULT = (HoldReleased, HoldSettled, HoldGone, HoldCommitted)
-"""What an old event may meet whose order has moved on."""
+"""Errors of a stale event of an order that has changed since."""
 UNITS_MOVE = (Order.CONFIRMED, Order.FULFILLED)
 MAX_QUANTITY = 1_000_000
 _ORDER = re.compile(r"orders/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -42,7 +41,7 @@ log = structlog.get_logger()
 
 @dataclass
 class Batch:
-    """The events of one batch by what they ask for."""
+    """The events of one batch by operation."""
 
     sales: list[tuple[Message, Sale]] = field(default_factory=list)
     returns: list[tuple[Message, Return]] = field(default_factory=list)
@@ -57,9 +56,9 @@ class OrderEvents:
 
     async def handle(self, messages: Sequence[Message]) -> None:
         """
-        Take effect of *messages*; raises `Unavailable` if they should come again.
+        Apply *messages*; raise `Unavailable` if they should be redelivered.
 
-        Those that cannot take effect whenever they come are `Rejected`, and the others are done.
+        Those that can never be applied are `Rejected`, and the others are done.
         """
         batch = sort(messages)
         sold = await self._inventory.commit_all([sale for _, sale in batch.sales])
@@ -83,7 +82,7 @@ def _note(batch: Batch, message: Message, state: str, outcome: HoldOutcome) -> N
 
 def sort(messages: Sequence[Message]) -> Batch:
     """
-    Return what *messages* ask for; those that can't be read are dead.
+    Group *messages* by operation; invalid ones are dead.
     """
     batch = Batch()
     for message in messages:
@@ -113,7 +112,7 @@ def _moment(time: Timestamp) -> int:
 
 def read(message: Message) -> OrderEvent:
     """
-    Return the event in *message*, or raise `InvalidArgument` that says what is wrong with it.
+    Return the event in *message*, or raise `InvalidArgument` with what is invalid in it.
     """
     try:
         event = OrderEvent.FromString(message.value or b"")

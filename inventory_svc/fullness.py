@@ -1,4 +1,4 @@
-"""Whether Redis answers, and how full it is, so that operators are alerted before it refuses writes."""
+"""Whether Redis responds, and how full it is, so that operators are alerted before it rejects writes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 async def watch(redis: Redis) -> None:
     """
-    Look again and again, until cancelled.
+    Probe periodically, until cancelled.
     """
     while True:
         try:
@@ -32,7 +32,7 @@ async def watch(redis: Redis) -> None:
 
 def ratio(info: dict[str, object]) -> float:
     """
-    Return the used part by what `INFO memory` says; not a number where Redis may take all there is.
+    Return the used share of memory according to `INFO memory`; NaN without a limit.
     """
     limit = int(str(info.get("maxmemory", 0)))
     return int(str(info["used_memory"])) / limit if limit else math.nan

@@ -1,4 +1,4 @@
-"""Which stock generation a replica may work on, and how far it has seen it."""
+"""The stock generation that a replica works on, and how far it has seen its history."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runtime import errors
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """How far the stock's history got: its generation, and the sequence of the last event in it."""
+    """A position in the stock's history: its generation, and the sequence of the last event in it."""
 
     generation: int
     sequence: int = 0
@@ -21,8 +21,7 @@ class CurrentGeneration:
     """
     The generation in Redis, and whether the orders accept its holds.
 
-    What meets a sign that this is not true any more says so here; `doubted` wakes
-    the recovery.
+    Whoever finds that this is no longer true calls `withdraw`, `fence` or `retire`; `doubted` wakes the recovery.
     """
 
     def __init__(self) -> None:
@@ -35,7 +34,7 @@ class CurrentGeneration:
 
     @property
     def position(self) -> Position | None:
-        """What has been seen; None while there is no stock to work on."""
+        """The position seen so far; None while there is no stock."""
         return self._position
 
     @property
@@ -45,12 +44,12 @@ class CurrentGeneration:
 
     @property
     def number(self) -> int:
-        """The generation to work on; raises `Rebuilding`, or why else there is none."""
+        """The current generation; raises `Rebuilding`, or the reason why there is none."""
         return self.known().generation
 
     def known(self) -> Position:
         """
-        Return what has been seen; raises `Rebuilding`, or why else there is no stock.
+        Return the position seen so far; raise `Rebuilding`, or the reason why there is no stock.
         """
         if self._position is None:
             raise self._absence or Rebuilding()
@@ -80,7 +79,7 @@ class CurrentGeneration:
 
     def withdraw(self, because: errors.Error | None = None) -> None:
         """
-        Work on nothing, *because* of something, else a rebuild.
+        Work on no generation, and raise *because* to callers, else `Rebuilding`.
         """
         self._position = None
         self._absence = because
@@ -88,14 +87,14 @@ class CurrentGeneration:
 
     def advance(self, reached: Position) -> None:
         """
-        Remember the highest sequence seen; answers may come in another order than they were made.
+        Record the highest sequence seen; replies may arrive out of order.
         """
         if self._position is not None and self._position.generation == reached.generation:
             self._position = max(self._position, reached)
 
     def retire(self, generation: int) -> None:
         """
-        Request a rebuild that replaces *generation*: its stock is wrong, or something cannot be decided in it.
+        Request a rebuild that replaces *generation*: its stock is wrong, or an event cannot be decided in it.
         """
         self.retired = max(self.retired, generation)
         self.doubted.set()

@@ -1,23 +1,19 @@
 """
 The use cases: hold, commit, release, restock.
 
-An order that is confirmed owns its stock, whatever became of its hold:
+An order that is confirmed owns its stock, whatever happened to its hold:
 
-- Its hold is there: it is sold.
-- It was confirmed on an older generation: the rebuild counted what orders own at
-  the point where it fenced that generation, this order included.
-- Its hold's lease ended. The orders are asked: if it owns its units, which clocks
-  that differ by more than the lease's grace can bring about, they are taken again
-  from what is available. What is not there is noted as `short`, and the next units
-  that come in or back go to it. If not, it was cancelled since; that is remembered,
-  because its CANCELLED event must then give nothing back.
-- Its generation is not in Redis. The orders are asked for theirs: if they are ahead,
-  a rebuild is under way. If not, there never was such a generation (their database was
-  restored, or a producer is mistaken); what they own is sold, what else is
-  refused for good.
+- Its hold exists: it is sold. - It was confirmed on an older generation: the rebuild counted what orders own at the
+point where it fenced that generation, this order included. - Its hold's lease ended. The orders are asked: if it owns
+its units, which clocks that differ by more than the lease's grace can cause, they are taken again from the available
+ones. Missing units are recorded as `short`, and the next units that are received or released go to it. If not, it was
+cancelled since; that is remembered, because its CANCELLED event must then release nothing. - Its generation is not in
+Redis. The orders are asked for theirs: if they are ahead, a rebuild is under way. If not, there never was such a
+generation (their database was restored, or a producer is faulty); owned units are sold, and other events are rejected
+permanently.
 
-A cancelled order gives back what it holds or, in the generation in which it was
-cancelled, what it bought. What was so before a generation started is in it already.
+A cancelled order releases what it holds or, in the generation in which it was cancelled, what it bought. Changes from
+before a generation started are included in it.
 """
 
 from __future__ import annotations
@@ -41,20 +37,20 @@ UNDECIDED = Counter(
     "inventory_undecided_events", "Events of orders of which too much was forgotten; each makes the stock be rebuilt."
 )
 MAX_TOGETHER = 128
-"""Baskets that arrive at the same time and go to Redis in one script."""
+"""Baskets that arrive concurrently and share one script call."""
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Restocked:
-    """A product after units came in; *repeated* if the request had brought them before."""
+    """A product after a receipt; *repeated* if the request was applied before."""
 
     product: Product
     repeated: bool
 
 
 class Inventory:
-    """What changes the stock."""
+    """The use cases that change the stock."""
 
     def __init__(self, stocks: Stocks, ledger: Ledger, orders: Orders, current: CurrentGeneration) -> None:
         self._stocks = stocks
@@ -65,7 +61,7 @@ class Inventory:
 
     async def hold(self, basket: Basket) -> Hold:
         """
-        Hold all of *basket* or nothing, in a batch with others that arrive at the same time.
+        Hold all of *basket* or nothing, in a batch with others that arrive concurrently.
         """
         return await self._together.submit(basket)
 
@@ -94,7 +90,7 @@ class Inventory:
 
     async def commit_all(self, sales: Sequence[Sale]) -> list[HoldOutcome]:
         """
-        Sell what orders hold that were confirmed; an outcome for each, `Rebuilding` where it has to come again.
+        Commit the holds of confirmed orders; an outcome for each, `Rebuilding` where it must be redelivered.
         """
         outcomes = await self._stocks.commit(sales)
         for kind, settle in ((Ahead, self._commit_ahead), (HoldGone, self._commit_late)):
@@ -107,7 +103,7 @@ class Inventory:
 
     async def _commit_late(self, sales: Sequence[Sale]) -> list[HoldOutcome]:
         """
-        Sell what the orders own though its hold is gone, and remember who was cancelled since.
+        Commit units that orders own although their hold is gone, and remember orders cancelled since.
         """
         generation = self._current.number
         owners = await self._orders.owners([sale.order for sale in sales], generation=generation)
@@ -123,7 +119,7 @@ class Inventory:
 
     async def _commit_ahead(self, sales: Sequence[Sale]) -> list[HoldOutcome]:
         """
-        Sell what the orders own though its generation does not exist; `Rebuilding` if it does.
+        Commit units that orders own although the generation does not exist; `Rebuilding` if it does.
         """
         known = await self._orders.generation()
         rest = [sale for sale in sales if sale.generation > known]
@@ -180,10 +176,10 @@ class Inventory:
 
     async def restock(self, receipt: Receipt) -> Restocked:
         """
-        Add units: first bind the request id to them, then make them durable, then let them count.
+        Add units: first bind the request id to them, then make them durable, then apply them.
 
-        A repeat goes the same way and changes nothing. If this ends between, the
-        follower of the ledger finishes it.
+        A retry repeats the same steps and changes nothing. If this is interrupted, the follower of the ledger finishes
+        it.
         """
         before = await self._stocks.reserve(receipt)
         if before is not None:

@@ -1,12 +1,11 @@
 """
 Ends the leases of holds that were never committed.
 
-A hold's order may be confirmed while its event is still on the way here, for
-example while Kafka is down. So the orders are asked first: what an order owns is
-sold, the rest is given back. The answer can't become wrong afterwards, because
-orders confirm on a hold only before its lease ends, and a lease counts here for
-`lease_grace_s` longer than the hold's `expire_time`. While orders can't be asked, a
-hold stays: stock that cannot be bought for a while is better than stock sold twice.
+A hold's order may be confirmed while its event is still on the way here, for example while Kafka is down. So the
+orders are asked first: what an order owns is committed, the rest is released. The answer can't become wrong
+afterwards, because orders confirm on a hold only before its lease ends, and a lease lasts here for `lease_grace_s`
+longer than the hold's `expire_time`. While orders can't be asked, a hold stays: stock that cannot be bought for a
+while is better than stock sold twice.
 
 Every replica does this; a claim keeps two from asking about the same holds.
 """
@@ -53,7 +52,7 @@ class Leases:
 
     async def end_due(self) -> int:
         """
-        End some of the leases that are due; returns how many were looked at.
+        End some of the expired leases; return how many were examined.
         """
         if self._current.position is None:
             return 0

@@ -1,10 +1,9 @@
 """
 The ledger: what must outlive Redis, in the compacted Kafka topic `stock_ledger`.
 
-Listings and receipts. One partition, so that everybody reads it in one order: of
-two receipts with one request id the first counts. A receipt is written here
-before it takes effect, and what was written but not applied, since a replica died
-between, is applied by the follower of the ledger.
+Listings and receipts. One partition, so that everybody reads it in one order: of two receipts with one request id the
+first wins. A receipt is written here before it is applied; if a replica dies in between, the follower of the ledger
+applies it.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ from runtime.messaging.publisher import Publisher
 from runtime.messaging.reader import read_to_end
 
 READ_S = 30.0
-"""For all of the ledger; an open transaction in it keeps its end from being reached."""
+"""For the whole ledger; an open transaction in it keeps its end from being reached."""
 LAST_S = 5.0
 LAST_EVENTS = 20
-"""Of each partition, of which the highest position counts; the very last may be another replica's."""
+"""Of each partition, of which the highest position is taken; the very last may be another replica's."""
 
 
 class Ledger:
@@ -40,7 +39,7 @@ class Ledger:
 
     async def record_receipts(self, receipts: Iterable[Receipt]) -> None:
         """
-        Write that units came in; return once it can't be lost. `InvalidArgument` for what could not be read back.
+        Write receipts; return once they are durable. `InvalidArgument` for what could not be read back.
         """
         await self._write(wire.receipt_entry(each, self._now_ms()) for each in receipts)
 
@@ -71,7 +70,7 @@ class Ledger:
 
 
 def _record(entry: LedgerEntry) -> Record:
-    # What could not be read back must not be written, least of all acknowledged.
+    # An entry that could not be read back must not be written, least of all acknowledged.
     understood(entry)
     return Record(LEDGER.name, key(entry), entry.SerializeToString(deterministic=True))
 
@@ -80,8 +79,8 @@ def key(entry: LedgerEntry) -> bytes:
     """
     Return the key under which compaction keeps the last of *entry*'s kind.
 
-    Receipts that differ have different keys, whatever their request ids: which one
-    counts is decided by their order, so none may go.
+    Receipts that differ have different keys, whatever their request ids: which one wins is decided by their order, so
+    none may be compacted away.
     """
     if entry.HasField("listing"):
         return f"listings/{entry.listing.product.name}".encode()
@@ -91,7 +90,7 @@ def key(entry: LedgerEntry) -> bytes:
 
 def _position(value: bytes) -> Position:
     """
-    Return the position of the stock event in *value*; what is none counts as the very first.
+    Return the position of the stock event in *value*; of an invalid one the very first.
     """
     try:
         generation, _, sequence = StockEvent.FromString(value).event_id.partition("-")

@@ -1,4 +1,4 @@
-"""Follows the ledger, so that what a replica wrote there takes effect also if it died in between."""
+"""Follows the ledger, so that what a replica wrote there is applied also if it died in between."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from runtime.messaging.message import Message
 
 
 class LedgerEntries:
-    """Applies what is in the ledger and was not applied by who wrote it."""
+    """Applies entries of the ledger that their writer did not apply."""
 
     def __init__(self, stock: Supplied) -> None:
         self._stock = stock
 
     async def handle(self, messages: Sequence[Message]) -> None:
         """
-        Apply *messages* in their order; raises `Unavailable` if they should come again, and nothing else.
+        Apply *messages* in their order; raise `Unavailable` if they should be redelivered, and nothing else.
         """
         for message in messages:
             entry = usable(message)

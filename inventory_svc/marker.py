@@ -1,4 +1,4 @@
-"""What Redis says of its stock, and the right to replace it."""
+"""The marker of the stock in Redis, and the lock of rebuilds."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ class StockMarker:
 
 
 class RedisRebuildLock:
-    """The port `RebuildLock`; it ends by itself after `LOCK_S`."""
+    """The port `RebuildLock`; it expires after `LOCK_S`."""
 
     def __init__(self, redis: Redis) -> None:
         self._lock = redis.lock(REBUILD_LOCK, timeout=LOCK_S, blocking=False)
 
     @property
     def token(self) -> str:
-        """What the lock has in Redis while it is ours."""
+        """The lock's value in Redis while it is ours."""
         token = self._lock.local.token
         return token.decode() if isinstance(token, bytes) else str(token)
 
@@ -78,7 +78,7 @@ class RedisRebuildLock:
 
     async def renew(self) -> bool:
         """
-        Begin `LOCK_S` again; False if it is ours no more. Raises `Unavailable`.
+        Renew it for `LOCK_S`; False if it is no longer ours. Raises `Unavailable`.
         """
         try:
             await self._lock.reacquire()
@@ -90,7 +90,7 @@ class RedisRebuildLock:
 
     async def release(self) -> None:
         """
-        Release it at once, if that is possible.
+        Release it at once, if possible.
         """
         with contextlib.suppress(LockError, *AWAY):
             await self._lock.release()

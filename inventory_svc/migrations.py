@@ -1,4 +1,4 @@
-"""Makes the Kafka topics, and lists the example shop's products once."""
+"""Creates the Kafka topics, and lists the example shop's products once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PUBLISH_S = 30
 
 def migrate(settings: Settings) -> None:
     """
-    Make the topics, and list the example shop's products if that is wanted; repeating it changes nothing.
+    Create the topics, and list the example shop's products if configured; repeating it changes nothing.
     """
     ensure_topics(settings.kafka_brokers, [LEDGER, STOCK_EVENTS, DEAD_EVENTS])
     if settings.seed_catalogue:
@@ -26,7 +26,7 @@ def migrate(settings: Settings) -> None:
 
 async def seed(settings: Settings) -> None:
     """
-    List the example shop's products and their first stock, unless the ledger has them.
+    List the example shop's products and their first stock, unless they are in the ledger.
     """
     async with Publisher(settings.kafka_brokers, client_id=settings.pod_name, timeout_s=PUBLISH_S) as publisher:
         ledger = Ledger(publisher, settings.kafka_brokers, now_ms=now_ms)

@@ -1,4 +1,4 @@
-"""Works out the stock from what is durable: the ledger and what the orders own."""
+"""Computes the stock from durable data: the ledger and the units that orders own."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from inventory_svc.stock import MAX_PRODUCTS, Entry, Listing, Receipt, Stock
 @dataclass
 class StockProjection:
     """
-    Listings and receipts, as they come in.
+    Listings and receipts, in their order.
 
-    *receipts* are by request: of two with one request the first counts, as it did
-    when they came in.
+    *receipts* are by request id: of two with one id the first wins, as it did when it was applied.
     """
 
     listings: dict[str, tuple[Listing, int]] = field(default_factory=dict)
@@ -26,7 +25,7 @@ class StockProjection:
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> StockProjection:
         """
-        Return what *entries* come to; raises `TooManyProducts`.
+        Return the projection of *entries*; raise `TooManyProducts`.
         """
         projection = cls()
         for entry in entries:
@@ -38,7 +37,7 @@ class StockProjection:
 
     def list_product(self, listing: Listing, listed_ms: int) -> None:
         """
-        Note a listing; the latest counts.
+        Add a listing; the latest wins.
         """
         present = self.listings.get(listing.product)
         if present is None and len(self.listings) >= MAX_PRODUCTS:
@@ -48,7 +47,7 @@ class StockProjection:
 
     def receive(self, receipt: Receipt) -> None:
         """
-        Note what came in, once for each request.
+        Add a receipt, once for each request id.
         """
         if receipt.request not in self.receipts:
             self.receipts[receipt.request] = receipt
@@ -56,7 +55,7 @@ class StockProjection:
 
     def stock(self, product: str, owned: int = 0) -> Stock:
         """
-        Return the stock of *product* of which orders own *owned*; what they own beyond what came in is short.
+        Return the stock of *product* of which orders own *owned*; owned units beyond the received ones are short.
         """
         on_hand = self.came_in[product]
         sold = min(on_hand, owned)
@@ -64,6 +63,6 @@ class StockProjection:
 
     def unlisted(self, owned: Iterable[str]) -> set[str]:
         """
-        Return products that came in or are *owned* though they were never listed.
+        Return products that were received or are *owned* though they were never listed.
         """
         return (set(self.came_in) | set(owned)) - set(self.listings)

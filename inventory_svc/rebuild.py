@@ -30,9 +30,9 @@ from inventory_svc.projection import StockProjection
 from runtime import errors
 
 RENEW_S = 2.5
-"""A quarter of what the lock lasts."""
+"""A quarter of the lock's duration."""
 ACTIVATE_S = 5.0
-"""For the last step, which is tried again: the orders wait for it."""
+"""For the last step, which is retried: the orders wait for it."""
 log = structlog.get_logger()
 
 
@@ -40,16 +40,16 @@ class Rebuild:
     """Builds stocks; one replica at a time has the lock."""
 
     def __init__(self, stage: Callable[[], StagedStock], history: History, orders: Orders) -> None:
-        """*stage* returns a new stock that does not count yet."""
+        """*stage* returns a new, inactive stock."""
         self._stage = stage
         self._history = history
         self._orders = orders
 
     async def run(self, lock: RebuildLock, *, above: int) -> Position:
         """
-        Rebuild with *lock*, in a generation greater than *above*; returns where its history begins.
+        Rebuild with *lock*, in a generation greater than *above*; return where its history begins.
 
-        Raises `Unavailable` if something could not be asked, `Aborted` if the lock was lost.
+        Raises `Unavailable` if a store or service did not respond, `Aborted` if the lock was lost.
         """
         renewing = asyncio.create_task(_renew(lock))
         staging = self._stage()
@@ -83,7 +83,7 @@ class Rebuild:
 
     async def _sweep(self, staging: StagedStock, lock: RebuildLock) -> None:
         """
-        Remove what earlier tries and generations have left; the next one does it if Redis does not answer.
+        Remove what earlier tries and generations have left; the next rebuild does it if Redis does not respond.
         """
         try:
             removed = await staging.sweep(lock.token)
@@ -115,7 +115,7 @@ def _report(projection: StockProjection, started: Started) -> None:
 
 async def _renew(lock: RebuildLock) -> None:
     """
-    Keep the lock while the rebuild lasts; if it is lost, the last step finds out.
+    Renew the lock while the rebuild lasts; if it is lost, the last step fails.
     """
     while True:
         await asyncio.sleep(RENEW_S)

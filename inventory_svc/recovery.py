@@ -1,14 +1,13 @@
 """
-Watches over Redis's data, and has the stock rebuilt when it is lost or no longer accepted.
+Monitors Redis's data, and rebuilds the stock when it is lost or no longer accepted.
 
-Redis holds a marker: its generation and the sequence of its last event. The data
-is lost if the marker is missing or behind what is known: what this replica saw, or
-the last published stock event. Whatever is known is read before the marker, which
-grows meanwhile: only then must the marker be there or further.
+Redis holds a marker: its generation and the sequence of its last event. The data is lost if the marker is missing or
+behind what is known: what this replica saw, or the last published stock event. The known position is read before the
+marker, which grows meanwhile: only then must the marker be there or further.
 
-The orders know which generation they accept holds of. If that is not Redis's, its
-holds are worth nothing: nothing is held until the stock is rebuilt, while products can
-still be read. A first start with an empty Redis is a rebuild as any other.
+The orders know which generation they accept holds of. If that is not Redis's, its holds are worthless: nothing is held
+until the stock is rebuilt, while products can still be read. A first start with an empty Redis is a rebuild like any
+other.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ from inventory_svc.verdict import Found, Verdict, judge
 from runtime import errors
 
 ASK_S = 3.0
-"""How often the orders are asked for their generation, if nothing is in doubt."""
+"""How often the orders are asked for their generation without a sign of a change."""
 MAX_WAIT_S = 10.0
-"""Between two tries of what fails."""
+"""Between two tries after a failure."""
 GENERATION = Gauge("inventory_generation", "The stock generation that this replica works on; 0 for none.")
 ACCEPTED = Gauge("inventory_stock_accepted", "Whether orders accept holds of the stock that is served: 1 or 0.")
 REBUILDS = Counter("inventory_rebuilds", "Rebuilds of the stock.", ["outcome"])
@@ -70,7 +69,7 @@ class StockRecovery:
 
     async def run(self) -> None:
         """
-        Look at Redis regularly, and at once when something is in doubt, until cancelled.
+        Check Redis periodically, and at once when something is in doubt, until cancelled.
         """
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(errors.Error),
@@ -91,7 +90,7 @@ class StockRecovery:
 
     async def look(self) -> None:
         """
-        Serve if Redis has what it should have; rebuild if not.
+        Serve if Redis is up to date; rebuild if not.
         """
         verdict = await self._judge()
         if verdict.reason is None:
@@ -101,14 +100,14 @@ class StockRecovery:
 
     async def _judge(self) -> Verdict:
         """
-        Read what is known, then what the orders accept, then Redis; and compare.
+        Read the known position, then the accepted generation, then Redis; and compare.
         """
         while True:
             run = (await self._find()).run
             known = await self._read_known(run)
             accepted = await self._ask_orders()
             found = await self._find()
-            # A Redis that was started meanwhile may have other data than its history was read for.
+            # A Redis that was restarted meanwhile may have other data than its history was read for.
             if found.run == run:
                 break
         self._known = known
@@ -119,9 +118,9 @@ class StockRecovery:
 
     async def _read_known(self, run: str) -> Position:
         """
-        Return how far the history must have got: as this replica saw it and, for each start of Redis, as Kafka has it.
+        Return the known position of the history: as this replica saw it and, for each start of Redis, as Kafka has it.
 
-        Kafka being down does not keep a replica from serving: it asks again at the next look.
+        Kafka being down does not keep a replica from serving: it asks again at the next check.
         """
         known = max(self._known, self._current.position or self._known)
         if run == self._checked_run:
@@ -137,7 +136,7 @@ class StockRecovery:
         try:
             return await self._data.find()
         except errors.Unavailable as error:
-            # Redis is down, for every replica: say so in the answers, not by leaving the mesh.
+            # Redis is down, for every replica: report it in responses instead of leaving the mesh.
             if self._current.position is None:
                 self._current.withdraw(error)
                 await self._on_ready(True)
@@ -145,7 +144,7 @@ class StockRecovery:
 
     async def _ask_orders(self) -> int | None:
         """
-        Return the generation that the orders accept, as of the last few seconds if nothing was in doubt.
+        Return the generation that the orders accept, cached for a few seconds if nothing was in doubt.
         """
         if time.monotonic() < self._ask_at:
             return self._accepted
@@ -186,7 +185,7 @@ class StockRecovery:
             log.info("rebuilt_by_another_replica", reason=verdict.reason)
             return
         try:
-            # Another replica may have been faster, and have given the lock back.
+            # Another replica may have been faster, and have released the lock.
             verdict = await self._judge_again()
             if verdict.reason is None:
                 await self._serve(verdict.found)
@@ -231,7 +230,7 @@ class StockRecovery:
 
     async def _say_unaccepted(self) -> None:
         """
-        Leave the mesh if nothing can be held: the fence moved and the new stock is not there, or there is none at all.
+        Leave the mesh if nothing can be held: the fence moved and there is no new stock yet, or none at all.
         """
         accepted = await self._ask_orders_now()
         present = self._current.position

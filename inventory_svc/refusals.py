@@ -1,4 +1,4 @@
-"""What inventory refuses, and why: the errors of the domain."""
+"""The domain errors of inventory."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class UnknownProducts(errors.InvalidArgument):
 
 
 class UnknownProduct(errors.NotFound):
-    """The product that was asked for is not there."""
+    """The requested product does not exist."""
 
     reason = "UNKNOWN_PRODUCT"
 
@@ -56,7 +56,7 @@ class UnknownProduct(errors.NotFound):
 
 
 class HoldError(errors.FailedPrecondition):
-    """A hold stands where the call is not possible."""
+    """The state of the hold does not allow the call."""
 
     def __init__(self, order: str, problem: str) -> None:
         super().__init__(f"holds/{order} {problem}", metadata={"hold": f"holds/{order}"})
@@ -69,19 +69,19 @@ class HoldMismatch(HoldError):
 
 
 class HoldReleased(HoldError):
-    """The order's hold was given back for good."""
+    """The order's hold was released for good."""
 
     reason = "HOLD_RELEASED"
 
 
 class HoldCommitted(HoldError):
-    """The order is sold: only its own cancellation gives that back."""
+    """The order is sold: only its own cancellation releases that."""
 
     reason = "HOLD_COMMITTED"
 
 
 class HoldSettled(HoldError):
-    """What became of the order was so before the stock was rebuilt, and the rebuild took it into account."""
+    """The order's outcome was known before the stock was rebuilt, and is included in it."""
 
     reason = "HOLD_SETTLED"
 
@@ -93,13 +93,13 @@ class NoSuchGeneration(HoldError):
 
 
 class Ahead(HoldError):
-    """What became of the order was in a generation that is not in Redis: ask the orders whether there is one."""
+    """The order's outcome belongs to a generation that is not in Redis: ask the orders whether there is one."""
 
     reason = "GENERATION_AHEAD"
 
 
 class Undecided(HoldError):
-    """Whether an event took effect already has been forgotten: only a new generation settles it."""
+    """Whether an event was applied has been pruned: only a new generation decides it."""
 
     reason = "HOLD_FORGOTTEN"
 
@@ -132,7 +132,7 @@ class Rebuilding(errors.Unavailable):
 
 
 class BacklogFull(errors.Unavailable):
-    """Too many stock events wait for Kafka, so that no further stock is set aside."""
+    """Too many stock events wait for Kafka, so that nothing more is held."""
 
     reason = "STOCK_EVENTS_BACKLOG"
 

@@ -30,13 +30,13 @@ from runtime.messaging.publisher import Publisher
 
 BATCH = 500
 LOCK_S = 15.0
-"""After so long another replica takes over from one that died; more than publishing a batch takes."""
+"""Expiry of the lock of a replica that died; more than publishing a batch takes."""
 WAIT_MS = 2000
-"""For the next event, before looking whether the lock is still ours."""
+"""How long to wait for the next event, before checking that the lock is still ours."""
 LOOK_S = 1.0
 """How often the lock is renewed and the backlog measured, while events keep coming."""
 GATHER_S = 0.05
-"""Unless more is waiting than goes at a time, events gather for this time: one of them costs nearly what many do."""
+"""Unless more than a batch is waiting, events gather for this time: one of them costs nearly as much as many."""
 BACKLOG = Gauge("inventory_stock_events_backlog", "Stock events that wait for Kafka.")
 LAG = Gauge("inventory_stock_events_lag_seconds", "Age of the oldest stock event that waits for Kafka.")
 PUBLISHED = Counter("inventory_stock_events_published", "Stock events that Kafka has taken.", ["kind"])
@@ -46,7 +46,7 @@ log = structlog.get_logger()
 
 
 class Relay:
-    """Moves events from the stream to Kafka; *redis* must wait longer than `WAIT_MS` for an answer."""
+    """Publishes the stream's events to Kafka; the timeout of *redis* must exceed `WAIT_MS`."""
 
     def __init__(self, redis: Redis, publisher: Publisher, *, retry_s: float = 1.0) -> None:
         self._redis = redis
@@ -97,7 +97,7 @@ class Relay:
 
     async def _publish(self, entries: Sequence[Entry]) -> None:
         """
-        Publish *entries*; one that can never be published is reported and passed over.
+        Publish *entries*; one that can never be published is reported and skipped.
         """
         readable = [(entry, record) for entry in entries if (record := _readable(*entry)) is not None]
         outcomes = await self._publisher.publish_each([record for _, record in readable])
@@ -132,7 +132,7 @@ def _at_ms(entry: Entry) -> int:
 
 def _readable(event_id: str, fields: Mapping[str, str]) -> Record | None:
     """
-    Return the record of an event; None if it is none, which is reported and must not stop the others.
+    Return the record of an event; None if it is invalid, which is reported and must not block the others.
     """
     try:
         return _record(event_id, fields)

@@ -1,4 +1,4 @@
-"""What runs beside the server: recovery, consumers, the relay, and what is done again and again."""
+"""The background tasks: recovery, consumers, the relay, and periodic work."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from runtime.messaging.consumer import consume
 
 def background(settings: Settings, parts: Parts, on_ready: Callable[[bool], Awaitable[None]]) -> dict[str, Work]:
     """
-    Return what runs beside the server, by name; *on_ready* is called with whether there is a stock to serve.
+    Return the background tasks by name; *on_ready* is called with whether there is a stock to serve.
     """
     recovery = StockRecovery(
         parts.data,
@@ -46,7 +46,7 @@ def background(settings: Settings, parts: Parts, on_ready: Callable[[bool], Awai
 
 def consumers(settings: Settings, parts: Parts) -> dict[str, Work]:
     """
-    Return what consumes Kafka's topics until it is cancelled.
+    Return the consumers of Kafka's topics.
     """
     joined = partial(consume, settings.kafka_brokers, client_id=settings.pod_name)
     events = order_events(OrderEvents(parts.inventory), parts.publisher)

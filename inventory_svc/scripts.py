@@ -23,9 +23,9 @@ EVENTS = "stock:events"
 REBUILD_LOCK = "stock:rebuild"
 RELAY_LOCK = "stock:relay"
 FORMAT = "2"
-"""Of what is in Redis, as `common.lua` has it; data of another one is not used."""
+"""The format of the data in Redis, as in `common.lua`; data of another one is not used."""
 _LOST = ("GENERATION", "BEHIND")
-# Answers of a Redis that is there but can't take writes right now; some have classes, some only a first word.
+# Errors of a Redis that can't accept writes right now; some have classes, some only a first word.
 _NOT_NOW = (OutOfMemoryError, ReadOnlyError, MasterDownError)
 _NOT_NOW_WORDS = ("MISCONF", "NOREPLICAS", "BUSY")
 ALONE = {"activate", "unlink"}
@@ -33,7 +33,7 @@ ALONE = {"activate", "unlink"}
 
 
 class Scripts:
-    """Calls scripts by their file's name, at the position that this replica knows."""
+    """Calls scripts by file name, at the position that this replica knows."""
 
     def __init__(self, redis: Redis, current: CurrentGeneration) -> None:
         self._current = current
@@ -86,7 +86,7 @@ class Scripts:
 
 def unavailable(error: Exception) -> errors.Unavailable:
     """
-    Return the error for callers while Redis does not answer, or takes no writes.
+    Return the error for callers while Redis does not respond, or accepts no writes.
     """
     return errors.Unavailable(
         "the stock cannot be reached",
@@ -98,7 +98,7 @@ def unavailable(error: Exception) -> errors.Unavailable:
 
 def _read_all() -> dict[str, str]:
     """
-    Return the scripts by name, each with what they have in common before it.
+    Return the scripts by name, each with the common part before it.
     """
     files = {path.name.removesuffix(".lua"): path.read_text() for path in _files() if path.name.endswith(".lua")}
     common = files.pop("common")

@@ -1,8 +1,8 @@
 """
-Writes a stock that does not count yet, and removes what no longer does.
+Writes a stock that is not active yet, and removes old ones.
 
-Each has a prefix of its own, so that nothing is half there: it counts when the
-marker names it, which `activate.lua` does in one step.
+Each has its own prefix, so that none is ever partial: it is active when the marker names it, which `activate.lua` does
+in one step.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ COMMANDS = 500
 
 
 class Staging:
-    """Builds up a stock in Redis: all but what the orders own, which is known last."""
+    """Builds a stock in Redis: everything except the units that orders own, which are known last."""
 
     def __init__(self, redis: Redis, scripts: Scripts) -> None:
         self._redis = redis
@@ -35,7 +35,7 @@ class Staging:
 
     async def write(self, projection: StockProjection) -> None:
         """
-        Write the products with what came in, and the receipts, which must not come in again; raises `Unavailable`.
+        Write products with received units, and the receipts, which must not be applied again; raise `Unavailable`.
         """
         try:
             await self._write_products(projection)
@@ -76,13 +76,13 @@ class Staging:
 
     async def remove(self) -> None:
         """
-        Remove what was written, unless it counts by now.
+        Remove what was written, unless it is active by now.
         """
         await self._remove(f"{self._prefix}*", token="")
 
     async def sweep(self, token: str) -> int:
         """
-        Remove every stock that does not count, if the lock has *token*; returns the number of keys removed.
+        Remove every stock that is not active, if the lock has *token*; return the number of keys removed.
         """
         return await self._remove("stock:*:*", token=token)
 

@@ -1,8 +1,8 @@
 """
-What the shop sells, what is set aside for whom, and the errors of both.
+Products, their stock, holds, and the errors of these.
 
-Units are conserved: for every product and at every moment, `on_hand` =
-`available` + `held` + `sold`, and none is below zero.
+Units are conserved: for every product and at every moment, `on_hand` = `available` + `held` + `sold`, and none is
+below zero.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from runtime import errors
 from runtime.money import Money
 
 MAX_LINES = 100
-"""Lines of one basket, as the contract has it."""
+"""Lines of one basket, as in the contract."""
 MAX_PRODUCTS = 10_000
-"""Of the shop; a rebuild enters what was sold of all of them in one step."""
+"""Of the shop; a rebuild enters the sold units of all of them in one step."""
 JUST_NOW_MS = 2**53
 """For what is known to be so at this moment."""
 
@@ -32,7 +32,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Basket:
-    """What an order wants, each product at most once; *order* is the order's UUID, and its hold's."""
+    """The lines of an order, each product at most once; *order* is the order's UUID, and its hold's."""
 
     order: str
     lines: tuple[Line, ...]
@@ -60,7 +60,7 @@ def _check_line(index: int, line: Line, seen: set[str]) -> None:
 
 
 class State(StrEnum):
-    """Where a hold stands: HELD -> COMMITTED or RELEASED."""
+    """The state of a hold: HELD -> COMMITTED or RELEASED."""
 
     HELD = "held"
     COMMITTED = "committed"
@@ -70,11 +70,10 @@ class State(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Hold:
     """
-    Stock set aside for one order.
+    The units held for one order.
 
-    It is given back after *expire_ms* (by Redis's clock, since 1970) unless it is
-    committed before; None where it does not expire. A *late* one was committed
-    after its lease had ended. Of final ones the lines are not kept.
+    Released after *expire_ms* (by Redis's clock, since 1970) unless committed before; None if it does not expire. A
+    *late* one was committed after its lease had ended. Of final ones the lines are not kept.
     """
 
     order: str
@@ -90,8 +89,8 @@ class Stock:
     """
     Units of a product.
 
-    *short* are units that confirmed orders own beyond what was there; it is zero
-    unless a lease ended while its order was being confirmed.
+    *short* are units that confirmed orders own beyond the existing ones; it is zero unless a lease ended while its
+    order was being confirmed.
     """
 
     on_hand: int = 0
@@ -127,7 +126,7 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Units that came in; *request* is who asked and their request id, and brings them once."""
+    """Received units; *request* is the caller and their request id, which is applied once."""
 
     request: str
     product: str
@@ -141,7 +140,7 @@ Entry = tuple[Listing, int] | Receipt
 @dataclass(frozen=True, slots=True)
 class Sale:
     """
-    What a confirmed order owns, and the generation of the hold that it was confirmed on (0: not known).
+    The units of a confirmed order, and the generation of the hold that it was confirmed on (0: not known).
 
     It was confirmed at *at_ms*, or, if it is only *handed_over* now, not before that.
     """
@@ -156,10 +155,10 @@ class Sale:
 @dataclass(frozen=True, slots=True)
 class Return:
     """
-    What an order gives back that is cancelled or rejected.
+    What a cancelled or rejected order releases.
 
-    *generation* is the one in which it gave its units back, 0 if it never had any;
-    *held_in* that of the hold that it was confirmed on, 0 if that is not known.
+    *generation* is the one in which it released its units, 0 if it never had any; *held_in* that of the hold that it
+    was confirmed on, 0 if that is not known.
     """
 
     order: str

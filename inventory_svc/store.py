@@ -30,21 +30,20 @@ from runtime.money import MixedCurrencies, TotalTooLarge
 from runtime.refusals import IdempotencyKeyReused
 
 MAX_SCRIPT_LINES = 500
-"""Lines that one script works on: a few milliseconds in which Redis does nothing else."""
+"""The most lines of one script call: a few milliseconds in which Redis does nothing else."""
 MAX_SCRIPT_HOLDS = 50
 """Holds that one script call releases; each may have a hundred lines."""
 SHARDS_AT_A_TIME = 32
-"""Of final orders that one script looks at for what may be forgotten."""
+"""The most final orders that one script call examines for pruning."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """
-    How long and how much is kept.
+    Retention times and limits.
 
-    A hold's lease ends after *lease_ms* and counts for *grace_ms* more; final orders
-    are remembered for *keep_ms*, and at most about *max_remembered* of them. With
-    *max_backlog* events waiting for Kafka nothing more is held.
+    A hold's lease ends after *lease_ms* plus *grace_ms*; final orders are remembered for *keep_ms*, and at most about
+    *max_remembered* of them. With *max_backlog* events waiting for Kafka nothing more is held.
     """
 
     lease_ms: int
@@ -55,7 +54,7 @@ class Limits:
 
 
 class Store:
-    """Holds, sales, and products, in the generation that *current* names."""
+    """Holds, commits, and products, in the generation that *current* names."""
 
     def __init__(self, scripts: Scripts, current: CurrentGeneration, limits: Limits) -> None:
         self._scripts = scripts
@@ -83,10 +82,10 @@ class Store:
 
     async def commit(self, sales: Sequence[Sale], *, owned: bool = False) -> list[HoldOutcome]:
         """
-        Sell what confirmed orders hold; an outcome for each.
+        Commit the holds of confirmed orders; an outcome for each.
 
-        What is not held any more is sold only if the orders said just now that it
-        is *owned*; otherwise its outcome is `HoldGone`.
+        Units that are no longer held are sold only if the orders reported just now that the order is *owned*;
+        otherwise its outcome is `HoldGone`.
         """
         outcomes: list[HoldOutcome] = []
         for chunk in codec.chunks(sales, MAX_SCRIPT_LINES):
@@ -147,7 +146,7 @@ class Store:
 
     async def forget(self) -> Memory:
         """
-        Forget some of the final orders that are old enough, or too many.
+        Prune some of the final orders that are old enough, or too many.
         """
         forgotten, left, more = await self._scripts.call(
             "forget", self._limits.keep_ms, self._limits.max_remembered, SHARDS_AT_A_TIME
@@ -166,14 +165,14 @@ class Store:
 
     async def reserve(self, receipt: Receipt) -> Stock | None:
         """
-        Bind the request to what it brings; returns the stock just after, if it has come in already.
+        Bind the request id to its receipt; return the stock just after it, if it was applied already.
         """
         word, *numbers = await self._receipt("reserve_receipt", receipt)
         return codec.stock(numbers) if word == "received" else None
 
     async def receive(self, receipt: Receipt) -> Stock:
         """
-        Add what came in, once for each request; returns the stock just after.
+        Apply a receipt, once for each request id; return the stock just after it.
         """
         _, *numbers = await self._receipt("receive", receipt)
         return codec.stock(numbers)

@@ -1,4 +1,4 @@
-"""Kafka's topics that inventory writes and reads, and the groups that read them."""
+"""The Kafka topics that inventory writes and reads, and its consumer groups."""
 
 from __future__ import annotations
 

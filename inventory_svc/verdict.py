@@ -1,4 +1,4 @@
-"""Whether what is in Redis may be served: a comparison of what is known with what was found afterwards."""
+"""Whether the data in Redis may be served: the known position compared with the one found afterwards."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from inventory_svc.generation import Position
 @dataclass(frozen=True, slots=True)
 class Found:
     """
-    What is in Redis: *position* is None if there is no stock.
+    The data in Redis: *position* is None if there is no stock.
 
-    *above* is the highest generation that is mentioned there; *run* changes
-    whenever Redis is started.
+    *above* is the highest generation that is mentioned there; *run* changes whenever Redis is started.
     """
 
     position: Position | None
@@ -23,7 +22,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Why the stock has to be rebuilt, None if it is as it should be; *usable* if it may be read meanwhile."""
+    """The reason for a rebuild, None if the data is up to date; *usable* if it may be read meanwhile."""
 
     found: Found
     reason: str | None = None
@@ -36,9 +35,8 @@ def judge(found: Found, *, known: Position, accepted: int | None, retired: int) 
     """
     Return what to do about *found*.
 
-    *known* is how far its history must have got and *accepted* the generation that
-    the orders accept (None: not known), both as they were before Redis was read;
-    generations up to *retired* are to be replaced.
+    *known* is the known position of its history and *accepted* the generation that the orders accept (None: not
+    known), both as they were before Redis was read; generations up to *retired* are to be replaced.
     """
     position = found.position
     above = max(found.above, known.generation)

@@ -1,4 +1,4 @@
-"""Our stock as the contract's messages, and back; bare ids here, resource names there."""
+"""Conversion between our stock and the contract's messages; ids here, resource names there."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def bare(name: str) -> str:
 
 def timestamp(milliseconds: int) -> Timestamp:
     """
-    Return a moment given in ms since 1970.
+    Return the timestamp of a time given in ms since 1970.
     """
     moment = Timestamp()
     moment.FromMilliseconds(milliseconds)
@@ -46,14 +46,14 @@ def timestamp(milliseconds: int) -> Timestamp:
 
 def milliseconds(moment: Timestamp) -> int:
     """
-    Return *moment* in ms since 1970; whatever it says, this does not raise.
+    Return *moment* in ms since 1970; never raises.
     """
     return moment.seconds * 1000 + moment.nanos // 1_000_000
 
 
 def lines(messages: Iterable[inventory_pb2.HoldLine] | Iterable[order_pb2.OrderLine]) -> tuple[Line, ...]:
     """
-    Return a basket's lines; a price that is absent stays so.
+    Return a basket's lines; an absent price stays absent.
     """
     return tuple(
         Line(bare(each.product), each.quantity, money(each.unit_price) if each.HasField("unit_price") else None)
@@ -92,7 +92,7 @@ def stock_message(stock: Stock) -> inventory_pb2.Stock:
 
 def product_message(product: Product) -> inventory_pb2.Product:
     """
-    Return *product* as a message, its etag made of all the rest.
+    Return *product* as a message, with an etag over all its other fields.
     """
     message = _listing_message(product.listing)
     message.stock.CopyFrom(stock_message(product.stock))

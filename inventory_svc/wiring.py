@@ -1,4 +1,4 @@
-"""Builds the parts of the service from its settings, and closes what they hold open."""
+"""Builds the parts of the service from its settings, and closes what they opened."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from runtime.settings import secret
 
 @dataclass
 class Parts:
-    """What the server and what runs beside it have in common; *waiting* is a Redis that may be waited for."""
+    """The parts that the server and background tasks share; *waiting* is a Redis client without a short timeout."""
 
     redis: Redis
     waiting: Redis
@@ -51,7 +51,7 @@ class Parts:
 @asynccontextmanager
 async def built(settings: Settings) -> AsyncIterator[Parts]:
     """
-    Build the parts, and close what they hold open in the end.
+    Build the parts, and close what they opened at the end.
     """
     async with AsyncExitStack() as stack:
         url, patience_s = settings.redis_url, settings.redis_connect_timeout_s
@@ -60,7 +60,7 @@ async def built(settings: Settings) -> AsyncIterator[Parts]:
         redis = await stack.enter_async_context(
             connect(url, password=password, connect_timeout_s=patience_s, timeout_s=settings.redis_timeout_s)
         )
-        # The relay waits for events, so its connection must wait longer.
+        # The relay blocks for events, so its connection has a longer timeout.
         waiting = await stack.enter_async_context(
             connect(
                 url,
@@ -99,7 +99,7 @@ async def built(settings: Settings) -> AsyncIterator[Parts]:
 
 def limits(settings: Settings) -> Limits:
     """
-    Return how long and how much is kept, as *settings* want it.
+    Return the retention times and limits of *settings*.
     """
     return Limits(
         lease_ms=int(settings.lease_s * 1000),

@@ -1,1 +1,1 @@
-"""Takes orders and drives each to an end."""
+"""The orders service: takes orders and brings each to a final state."""

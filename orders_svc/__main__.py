@@ -113,7 +113,7 @@ async def serve(settings: Settings) -> None:
 
 async def reconcile(settings: Settings, *, only_look: bool) -> int:
     """
-    Reconcile once and print what was met; return 1 if something is left, else 0.
+    Reconcile once and print the result; return 1 if differences are left, else 0.
     """
     async with built(settings) as parts:
         notifying = asyncio.create_task(parts.notifier.run())
@@ -135,7 +135,7 @@ async def reconcile(settings: Settings, *, only_look: bool) -> int:
 
 async def redrive(settings: Settings) -> None:
     """
-    Send what operators are asked about on its way again, and print how much that was.
+    Redrive dead letters and refused outbox rows, and print how many.
     """
     async with built(settings) as parts:
         try:

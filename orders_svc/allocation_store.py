@@ -1,4 +1,4 @@
-"""What orders own of the stock, for inventory to rebuild from; and the fence that makes it exact. In PostgreSQL."""
+"""The units that orders own, for rebuilds of the stock; and the fence that makes them exact. In PostgreSQL."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orders_svc.session import connection
 
 
 class AllocationStore:
-    """Reads what orders own, and starts stock generations."""
+    """Reads the units that orders own, and starts stock generations."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
@@ -22,9 +22,8 @@ class AllocationStore:
         """
         Start a generation greater than *above* and all before.
 
-        It waits for the confirmations and cancellations in flight: whatever changes
-        what orders own is in the sums or knows the new generation, never both. The
-        lock's queue is fair, so it does not starve.
+        It waits for the confirmations and cancellations in flight: whatever changes the owned units is in the sums or
+        sees the new generation, never both. The lock's queue is fair, so it does not starve.
         """
         async with connection(self._pool) as session, session.transaction():
             await session.execute(sql.LOCK_FENCE)
@@ -42,7 +41,7 @@ class AllocationStore:
         """
         Return which of the orders are confirmed or fulfilled, on a hold of *generation* or a later one.
 
-        It waits for the confirmations in flight; later ones look at their hold's lease.
+        It waits for the confirmations in flight; later ones check their hold's lease.
         """
         async with connection(self._pool) as session, session.transaction():
             await session.execute(sql.LOCK_FENCE)

@@ -1,4 +1,4 @@
-"""Idempotent replays: stored answers, and the errors where a key names another request."""
+"""Idempotent replays: stored responses, and the errors where a key belongs to another request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REPLAYED = Counter("orders_replayed", "Idempotent replays: stored answers that w
 
 def replay(stored: Stored, request: Request) -> Answer:
     """
-    Return the stored answer; `IdempotencyKeyReused` if something else was asked then.
+    Return the stored response; raise `IdempotencyKeyReused` if the request was another one.
     """
     if stored.fingerprint != request.fingerprint:
         raise key_reused(request)
@@ -23,7 +23,7 @@ def replay(stored: Stored, request: Request) -> Answer:
 
 def key_reused(request: Request) -> IdempotencyKeyReused:
     """
-    Return the error for a request whose id names another.
+    Return the error for a request whose id was used for another.
     """
     return IdempotencyKeyReused.of(request.request_id)
 

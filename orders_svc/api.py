@@ -1,4 +1,4 @@
-"""The gRPC servicers: from a request to a use case to a reply."""
+"""The gRPC servicers: from requests to use cases to responses."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from runtime.status import to_status
 from runtime.validation import Turns
 
 HEARTBEAT_S = 15.0
-# Orders of one batch that go together; while they do, others wait for no more than their statement takes.
+# Orders of one batch that share a statement; other calls wait for no more than that one.
 MAX_SLICE = 100
 log = structlog.get_logger()
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class OrderService(order_service_pb2_grpc.OrderServiceServicer):
-    """What customers and operators call."""
+    """The RPCs of customers and operators."""
 
     def __init__(
         self, checkout: Checkout, listing: Listing, subscriptions: Subscriptions, *, max_watch_s: float
@@ -60,7 +60,7 @@ class OrderService(order_service_pb2_grpc.OrderServiceServicer):
         try:
             return await self._checkout.place(_draft(who, request))
         except Error as error:
-            # Inventory names the fields of its own request.
+            # Inventory's field paths are those of its own request.
             error.fields = tuple(_prefixed(each) for each in error.fields)
             raise
 
@@ -95,7 +95,7 @@ class OrderService(order_service_pb2_grpc.OrderServiceServicer):
 
     async def FulfilOrder(self, request: order_service_pb2.FulfilOrderRequest, context: Context) -> order_pb2.Order:
         """
-        Mark an order as handed over.
+        Mark an order as fulfilled.
         """
         order_id = wire.order_id(request.name)
         answer = await self._checkout.fulfil(
@@ -107,7 +107,7 @@ class OrderService(order_service_pb2_grpc.OrderServiceServicer):
         self, request: order_service_pb2.BatchCreateOrdersRequest, context: Context
     ) -> order_service_pb2.BatchCreateOrdersResponse:
         """
-        Place up to 1,000 orders, each with an outcome of its own.
+        Place up to 1,000 orders, each with its own outcome.
         """
         who, outcomes = caller(context), []
         for at in range(0, len(request.requests), MAX_SLICE):
@@ -120,7 +120,7 @@ class OrderService(order_service_pb2_grpc.OrderServiceServicer):
         """
         Place some orders of a batch.
 
-        They start together once all are checked, and so stay together: one look for earlier answers, one call to
+        They start together once all are validated, and so stay together: one lookup of earlier responses, one call to
         inventory and one commit for all of them.
         """
         problems = [await self._problem(each) for each in requests]
@@ -161,12 +161,13 @@ class OrderService(order_service_pb2_grpc.OrderServiceServicer):
         if order.final and first > order.version:
             yield _end(Status())
             return
-        # What comes next is looked at in any case: it may be the end, also of who waits for a version that never comes.
+        # The next version is read in any case: it may be the last, also for a client that waits for a version that
+        # never comes.
         with self._subscriptions.watch(order.id, min(first, order.version + 1)) as subscription:
             # At once, so that a client that resumes knows that the stream works. Later failures are sent as an event.
             await context.send_initial_metadata(())
             if first > order.version:
-                # The transcoder holds headers back until there is something that follows them.
+                # The transcoder holds headers back until a message follows them.
                 yield _event(None)
             try:
                 async for event in events(subscription, HEARTBEAT_S, end):
@@ -181,7 +182,7 @@ class OrderService(order_service_pb2_grpc.OrderServiceServicer):
 
 
 class AllocationService(allocation_service_pb2_grpc.AllocationServiceServicer):
-    """What inventory calls when it rebuilds."""
+    """The RPCs that inventory calls for a rebuild."""
 
     def __init__(self, allocations: Allocations) -> None:
         self._allocations = allocations
@@ -190,7 +191,7 @@ class AllocationService(allocation_service_pb2_grpc.AllocationServiceServicer):
         self, request: allocation_service_pb2.StartGenerationRequest, context: Context
     ) -> allocation_service_pb2.StartGenerationResponse:
         """
-        Start a stock generation and fence the one before.
+        Start a stock generation and fence the previous one.
         """
         started = await self._allocations.start_generation(above=request.above)
         log.info("stock_generation_started", generation=started.generation, above=request.above)
@@ -238,7 +239,7 @@ def _reply(context: Context, answer: Answer, *, placed: bool = False) -> order_p
 
 def http_code(placed: order_pb2.Order) -> HTTPStatus:
     """
-    Return the status for who placed an order: accepted while its stock is still to be held.
+    Return the HTTP status for a placed order: 202 while its stock is still to be held.
     """
     return HTTPStatus.ACCEPTED if placed.state == order_pb2.Order.PENDING else HTTPStatus.CREATED
 

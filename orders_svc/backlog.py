@@ -1,4 +1,4 @@
-"""What waits, and where: for operators and for the metrics."""
+"""The backlog: for operators and for the metrics."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ PENDING = Gauge("orders_pending", "Orders that wait for their stock.")
 OLDEST = Gauge("orders_pending_oldest_seconds", "How long the oldest of them has been waiting.")
 LAG = Gauge("orders_saga_lag", "Messages of the saga's topics that are not worked on yet.", ["topic"])
 DEAD_LETTERS = Gauge("orders_dead_letters", "Messages in a dead-letter topic that were not redriven.", ["topic"])
-# Several operators who look at once share a look.
+# Concurrent requests of operators share a measurement.
 FRESH_S = 3.0
 NOTHING = WaitingNow({}, PendingNow(0, 0.0), 0, 0.0, 0)
 
 
 @dataclass(frozen=True)
 class Backlog:
-    """What waits; ages in seconds."""
+    """The backlog; ages in seconds."""
 
     states: Mapping[State, int]
     oldest_pending_s: float
@@ -35,11 +35,11 @@ class Backlog:
     refused_rows: int
     topics: Mapping[str, int]
     dead_letters: Mapping[str, int]
-    unknown: Sequence[str] = ()  # what could not be asked, and why
+    unknown: Sequence[str] = ()  # what was unavailable, and why
 
 
 class BacklogMonitor:
-    """Looks at the backlog of everything, at most every `FRESH_S`."""
+    """Measures the whole backlog, at most every `FRESH_S`."""
 
     def __init__(self, waits: Waits, lags: Lags, path: Sequence[saga.Stage]) -> None:
         self._waits = waits
@@ -51,7 +51,7 @@ class BacklogMonitor:
 
     async def look(self) -> Backlog:
         """
-        Return the backlog, without what can't be asked; raises `Unavailable` if that is everything.
+        Return the backlog, without unavailable parts; raise `Unavailable` if that is everything.
         """
         async with self._looking:
             if self._last is None or time.monotonic() - self._looked_at > FRESH_S:
@@ -83,7 +83,7 @@ class BacklogMonitor:
 
     async def measure(self) -> None:
         """
-        Set the metrics; those of what can't be asked stay as they were.
+        Set the metrics; those of unavailable parts are unchanged.
         """
         pending = await self._waits.pending_now()
         PENDING.set(pending.orders)
@@ -94,7 +94,7 @@ class BacklogMonitor:
 
 
 def _reason(error: BaseException) -> str:
-    """Why something can't be asked; whatever else is wrong is raised."""
+    """Return why a part is unavailable; raise any other error."""
     if isinstance(error, Unavailable):
         return error.message
     raise error

@@ -10,13 +10,13 @@ from prometheus_client import Gauge
 from runtime.errors import Error, ResourceExhausted, Unavailable
 
 OPEN = Gauge("orders_breaker_open", "1 while the mesh refuses calls to a service without sending them.", ["host"])
-# How Envoy words a call that it did not send: no host is left, or as many calls wait as may.
+# Envoy's messages for calls that it did not send: no healthy host is left, or too many calls are pending.
 REFUSALS = ("no healthy upstream", "overflow", "circuit breaker")
 log = structlog.get_logger()
 
 
 class Breaker:
-    """What is seen of the sidecar's breaker for *host* from the service's side."""
+    """The state of the sidecar's breaker for *host*, as seen by the service."""
 
     def __init__(self, host: str) -> None:
         self._host = host
@@ -25,7 +25,7 @@ class Breaker:
 
     def failed(self, error: Error) -> None:
         """
-        Note a failed call; the first that the mesh itself refused opens the breaker.
+        Record a failed call; the first that the mesh itself rejected opens the breaker.
         """
         if self._opened_at is not None or not _refused_by_mesh(error):
             return
@@ -35,7 +35,7 @@ class Breaker:
 
     def answered(self) -> None:
         """
-        Note an answer, which closes the breaker.
+        Record a response, which closes the breaker.
         """
         if self._opened_at is None:
             return

@@ -1,4 +1,4 @@
-"""Notifications of changed orders, by PostgreSQL's LISTEN: one connection a process."""
+"""Notifications of changed orders by PostgreSQL's LISTEN: one connection per process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ChangeFeed:
     @asynccontextmanager
     async def listen(self, heard: Callable[[str], None]) -> AsyncIterator[Line]:
         """
-        Call *heard* with the ids of changed orders, commas between, while inside; raises `Unavailable` when it ends.
+        Call *heard* with the ids of changed orders, comma-separated, while inside; raises `Unavailable` when it ends.
         """
         try:
             async with own_session(self._pool) as connection, listening(connection, self._channel, heard):
@@ -33,13 +33,13 @@ class ChangeFeed:
 
 
 class Line:
-    """The connection that hears."""
+    """The listening connection."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
 
     async def probe(self) -> None:
         """
-        Find out whether anything can still be heard; raises what makes `listen` end if not.
+        Check that notifications can still arrive; raise the error that ends `listen` if not.
         """
         await self._connection.fetchval(sql.PROBE)

@@ -34,15 +34,15 @@ from runtime.errors import Error, Unavailable
 from runtime.refusals import IdempotencyKeyReused, OperatorOnly
 
 PLACED = Counter("orders_placed", "Orders that were stored, by state.", ["state"])
-# The part of a call's time that a hold may take; the rest is for the commit.
+# The share of a call's time that a hold may take; the rest is for the commit.
 HOLD_SHARE = 0.6
-# What is kept back for the way to the caller, so that it hears more than that its time is over.
+# Reserved for the response, so that the caller gets more than a deadline error.
 RETURN_S = 0.1
-# Giving a hold back is not what the caller waits for; if it fails, the lease ends.
+# The caller does not wait for the release of a hold; if it fails, the lease expires.
 RELEASE_S = 2.0
 # Calls without a deadline get one from the server; this is for work outside of a call.
 DEFAULT_S = 10.0
-# Each lost race means that another has moved the order, which it can do only three times.
+# Each lost race means that another call has changed the order, which is possible only three times.
 MAX_RACES = 5
 Result = TypeVar("Result")
 log = structlog.get_logger()
@@ -66,7 +66,7 @@ class Checkout:
 
     async def place(self, draft: Draft) -> Answer:
         """
-        Place an order, or return the answer that the same request had before.
+        Place an order, or replay the stored response of the same request.
         """
         request = Request.of(draft)
         async with in_time():
@@ -78,7 +78,7 @@ class Checkout:
         try:
             hold = await self._try_to_hold(draft)
         except REFUSALS as refused:
-            # Of calls at the same time with the same key another may have succeeded: its answer is the key's.
+            # A concurrent call with the same key may have succeeded: its response is the key's.
             if stored := await self._orders.find_answer(request):
                 return replay(stored, request)
             if isinstance(refused, IdempotencyKeyReused):
@@ -88,7 +88,7 @@ class Checkout:
         try:
             order, answer = await self._store(draft, Placement(order, request, hold.expire_time if hold else None))
         except KeyTaken as taken:
-            # Taken by a call of another kind, there is no order that the hold could be for.
+            # If a call of another kind used the key, there is no order that the hold could be for.
             if taken.stored.fingerprint != request.fingerprint and await self._orders.get(order.id) is None:
                 await self._give_back(draft, hold)
             return replay(taken.stored, request)
@@ -100,7 +100,7 @@ class Checkout:
 
     async def _begun(self, draft: Draft, hold: Hold | None) -> Order:
         """
-        Return the order as it begins: confirmed on *hold*, or pending without one.
+        Return the new order: confirmed on *hold*, or pending without one.
         """
         if hold is None:
             return Order.pending(draft, self._clock())
@@ -134,7 +134,7 @@ class Checkout:
 
     async def _try_to_hold(self, draft: Draft) -> Hold | None:
         """
-        Return the order's hold, or None if inventory can't be asked.
+        Return the order's hold, or None if inventory is unavailable.
         """
         share = min(self._hold_timeout_s, HOLD_SHARE * remaining_s(DEFAULT_S))
         try:
@@ -148,7 +148,7 @@ class Checkout:
 
     async def cancel(self, caller: Caller, order_id: uuid.UUID, *, request_id: str = "", etag: str = "") -> Answer:
         """
-        Cancel an order; its stock comes back through its event.
+        Cancel an order; its units are released through its event.
         """
         request = self._request(caller, "CancelOrder", order_id, request_id, etag)
         return await self._change(caller, order_id, request, etag, self._cancelled)
@@ -159,7 +159,7 @@ class Checkout:
 
     async def fulfil(self, caller: Caller, order_id: uuid.UUID, *, request_id: str = "", etag: str = "") -> Answer:
         """
-        Mark an order as handed over; only operators may.
+        Mark an order as fulfilled; only operators may.
         """
         if not caller.operator:
             raise OperatorOnly("only operators fulfil orders")
@@ -201,7 +201,7 @@ class Checkout:
                     require_etag(order, etag)
                     return await self._to_the_end(self._orders.save(Change(order, await move(order)), request))
                 except (IllegalTransition, OrderChanged):
-                    # A repeat that ran at the same time may be what moved it.
+                    # A concurrent retry may be what changed it.
                     if stored := await self._answered(request):
                         return stored
                     raise
@@ -219,7 +219,7 @@ class Checkout:
 
     async def _to_the_end(self, work: Coroutine[Any, Any, Result]) -> Result:
         """
-        Return what *work* returns; it goes on if the caller leaves, so that nothing stays half done.
+        Return what *work* returns; it continues if the caller disconnects, so that nothing stays half done.
         """
         task = asyncio.create_task(work)
         self._running.add(task)
@@ -233,7 +233,7 @@ class Checkout:
 
     async def finish(self) -> None:
         """
-        Wait for what callers have left behind; for the end of the process.
+        Wait for calls whose callers have disconnected, at the end of the process.
         """
         if self._running:
             await asyncio.wait(set(self._running))
@@ -242,7 +242,7 @@ class Checkout:
 @asynccontextmanager
 async def in_time() -> AsyncIterator[None]:
     """
-    End what runs inside shortly before the caller's deadline, as `Unavailable` that may be repeated.
+    Cancel the block shortly before the caller's deadline, as a retryable `Unavailable`.
     """
     left = remaining_s(DEFAULT_S)
     try:

@@ -1,4 +1,4 @@
-"""What the orders service consumes, and what is around each handler, the outermost first."""
+"""The Kafka consumers of orders, and the wrappers of each handler, the outermost first."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from runtime.messaging.dead_lettering import Publishes, dead_lettered
 from runtime.messaging.message import Handler
 from runtime.messaging.wrappers import PATIENCE_S, chain, concurrently, measured, retried, traced
 
-# Orders of one batch that are worked on at a time.
+# The orders of one batch that are processed concurrently.
 WIDTH = 64
 
 
 def pending_orders(saga: Saga, stage: Stage, publisher: Publishes, *, patience_s: float = PATIENCE_S) -> Handler:
     """
-    Return what takes the messages of *stage*; those that fail go on to the next.
+    Return the consumer of *stage*; failed messages move on to the next stage.
     """
     group = group_of(stage)
     return chain(

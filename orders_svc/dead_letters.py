@@ -1,4 +1,4 @@
-"""The dead-letter topics of both services, which operators of orders look after."""
+"""The dead-letter topics of both services, which operators redrive through orders."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GROUP = "orders-redrive"
 
 def is_pending_order(message: Message) -> bool:
     """
-    Return whether *message* is one that the saga could work on.
+    Return whether *message* is valid for the saga.
     """
     try:
         saga.parse(message)
@@ -27,12 +27,12 @@ def is_pending_order(message: Message) -> bool:
 
 def is_order_event(message: Message) -> bool:
     """
-    Return whether *message* is an event of some order.
+    Return whether *message* is a valid event of an order.
     """
     try:
         event = events_pb2.OrderEvent.FromString(message.value or b"")
         uuid.UUID(event.order.name.removeprefix("orders/"))
-    except Exception:  # whatever it is, it is no event
+    except Exception:  # whatever the error, it is not an event
         return False
     return True
 

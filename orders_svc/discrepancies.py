@@ -1,4 +1,4 @@
-"""What may not fit together, and what is looked at to find it."""
+"""Kinds of discrepancies, and the data that shows them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 
 class Kind(StrEnum):
-    """What may not fit together."""
+    """Kinds of discrepancies."""
 
     HOLD_NOT_COMMITTED = "HOLD_NOT_COMMITTED"
     HOLD_DIFFERS = "HOLD_DIFFERS"
@@ -33,7 +33,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Discrepancy:
-    """Something that does not fit together, and whether it was repaired."""
+    """A discrepancy, and whether it was repaired."""
 
     kind: Kind
     subject: str
@@ -43,7 +43,7 @@ class Discrepancy:
 
 @dataclass
 class Report:
-    """What a run compared and met."""
+    """What a run compared and found."""
 
     orders: int = 0
     holds: int = 0
@@ -53,7 +53,7 @@ class Report:
 
     def add(self, kind: Kind, subject: str, detail: str, *, repaired: bool) -> None:
         """
-        Note a difference; only the first `MAX_REPORTED` are listed.
+        Add a discrepancy; only the first `MAX_REPORTED` are listed.
         """
         if repaired:
             self.repaired += 1
@@ -67,7 +67,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class HoldSeen:
-    """An open hold as inventory has it: of which stock generation, which units of which product."""
+    """An open hold in inventory: of which stock generation, which units of which product."""
 
     order_id: uuid.UUID
     generation: int
@@ -76,7 +76,7 @@ class HoldSeen:
 
 @dataclass(frozen=True, slots=True)
 class StockSeen:
-    """A product's units as inventory has them."""
+    """A product's units in inventory."""
 
     product: str
     on_hand: int
@@ -89,8 +89,8 @@ def judge(stock: StockSeen, before: Mapping[str, int], after: Mapping[str, int])
     """
     Return what is wrong with a product's units.
 
-    *before* and *after* are what confirmed and fulfilled orders owned when the
-    stock was about to be read and when it was: it may show anything between.
+    *before* and *after* are the units that confirmed and fulfilled orders owned before and after the stock was read:
+    it may show anything between.
     """
     total = stock.available + stock.held + stock.sold
     if stock.on_hand != total or min(stock.available, stock.held, stock.sold) < 0:
@@ -105,6 +105,6 @@ def judge(stock: StockSeen, before: Mapping[str, int], after: Mapping[str, int])
 
 def units_of(order: Order) -> dict[str, int]:
     """
-    Return the units of each product that *order* wants.
+    Return the units of each product in *order*.
     """
     return {line.product: line.quantity for line in order.lines}

@@ -24,17 +24,17 @@ from runtime.money_message import money
 from runtime.refusals import IdempotencyKeyReused
 
 HOLDS = Counter("orders_holds", "Holds that inventory was asked for, by outcome.", ["outcome"])
-# Of those, what orders say themselves: the others are of inventory's own resources, and no caller's business.
+# The details that orders returns, too: the others name inventory's own resources, which are internal.
 PASSED_ON = ("OUT_OF_STOCK", "UNKNOWN_PRODUCT", "MIXED_CURRENCIES", "TOTAL_TOO_LARGE", "INVALID_ARGUMENT")
-# While one batch waits for a slow replica the others go on.
+# While one batch waits for a slow replica the others continue.
 BATCHERS = 4
 MAX_BATCH = 128
-# A call is slow that takes many times as long as calls do: on a busy machine all take their time, and more of them at
-# once would only be smaller ones. These are the bounds, so that calls which all wait for something do not wait for each
+# A call is slow if it takes many times as long as recent calls: on a busy machine all are slow, and more concurrent
+# ones would only be smaller. These are the bounds, so that calls that all wait for one thing do not wait for each
 # other as well.
 SLOW_FACTOR = 4
 SLOW_S, MAX_SLOW_S = 0.05, 0.2
-# How much the last call counts for how long calls take.
+# The weight of the last call in the moving average of latencies.
 LAST_WEIGHT = 0.1
 MAX_PAGE = 500
 log = structlog.get_logger()
@@ -42,7 +42,7 @@ log = structlog.get_logger()
 
 class MeshInventory:
     """
-    The inventory's port over gRPC. Holds that are asked for together ride in one call.
+    The inventory port over gRPC. Concurrent holds share one call.
 
     *timeout_s* bounds each call; *max_batch* its baskets.
     """
@@ -56,17 +56,16 @@ class MeshInventory:
 
     def answered_within(self, seconds: float) -> bool:
         """
-        Return whether inventory has answered anything in the last *seconds*.
+        Return whether inventory has responded to anything in the last *seconds*.
         """
         return time.monotonic() - self._answered_at <= seconds
 
     async def hold(self, order_id: uuid.UUID, lines: Sequence[Line]) -> Hold:
         """
-        Hold the whole basket or nothing; a repeat returns the same hold.
+        Hold the whole basket or nothing; a retry returns the same hold.
 
-        Raises `FailedPrecondition` or `InvalidArgument` when inventory refuses, of
-        which `IdempotencyKeyReused` is for an id that holds other lines, and
-        `Unavailable` when it can't be asked.
+        Raises `FailedPrecondition` or `InvalidArgument` when inventory rejects it, of which `IdempotencyKeyReused` is
+        for an id that holds other lines, and `Unavailable` when inventory can't be asked.
         """
         baskets = [inventory_pb2.HoldLine(product=line.product, quantity=line.quantity) for line in lines]
         request = inventory_service_pb2.HoldStockRequest(order=f"orders/{order_id}", lines=baskets)
@@ -113,7 +112,7 @@ class MeshInventory:
 
 
 class HoldBatcher:
-    """One call to inventory at a time: how many wait for it, and how long it has been under way."""
+    """One call to inventory at a time: how many baskets wait for it, and how long it has been under way."""
 
     def __init__(self, work: Work[inventory_service_pb2.HoldStockRequest, Hold], max_batch: int) -> None:
         self._work = work
@@ -126,7 +125,7 @@ class HoldBatcher:
 
     @property
     def slow(self) -> bool:
-        """Whether the call under way takes longer than calls do."""
+        """Whether the current call takes longer than calls usually do."""
         if self._started_at is None:
             return False
         limit_s = min(MAX_SLOW_S, max(SLOW_S, SLOW_FACTOR * self._usual_s))
@@ -161,10 +160,10 @@ def _outcome(outcome: inventory_service_pb2.HoldStockOutcome) -> Hold | Exceptio
 
 def _refusal(error: errors.Error) -> errors.Error:
     """
-    Return what inventory refuses with, in the words of orders.
+    Return inventory's rejection as an error of orders.
     """
     if error.reason in PASSED_ON:
-        # Named after the order that there is not.
+        # The resource is the order that does not exist.
         error.metadata.pop("order", None)
         return error
     if error.reason == "HOLD_MISMATCH":
@@ -192,7 +191,7 @@ def _unavailable(error: errors.Error) -> errors.Unavailable:
 
 
 class MeshStock:
-    """What the reconciler asks of inventory; raises `Unavailable` when it can't be asked."""
+    """The inventory port of the reconciler; raises `Unavailable` when inventory can't be asked."""
 
     def __init__(self, stub: Any, *, timeout_s: float = 5) -> None:
         self._stub = stub
@@ -227,7 +226,7 @@ class MeshStock:
 
     async def state_of_hold(self, order_id: uuid.UUID) -> tuple[str, datetime | None] | None:
         """
-        Return the contract's word for where the order's hold stands, and when it ends; None if there is none.
+        Return the contract's name of the hold's state, and its expiry; None if there is no hold.
         """
         request = inventory_service_pb2.BatchGetHoldsRequest(names=[f"holds/{order_id}"])
         for hold in (await self._call(self._stub.BatchGetHolds, request)).holds:
@@ -237,7 +236,7 @@ class MeshStock:
 
     async def commit(self, order_id: uuid.UUID) -> None:
         """
-        Sell what the order holds; raises what inventory refuses with.
+        Commit the order's hold; raise inventory's rejection.
         """
         await self._call(self._stub.CommitHold, inventory_service_pb2.CommitHoldRequest(name=f"holds/{order_id}"))
 
@@ -263,7 +262,7 @@ class MeshStock:
 
 def seen_of(message: inventory_pb2.Hold) -> HoldSeen:
     """
-    Return the hold in *message*, for comparing.
+    Return the hold in *message*, for comparison.
     """
     units = {line.product: line.quantity for line in message.lines}
     return HoldSeen(uuid.UUID(message.name.removeprefix("holds/")), message.generation, units)

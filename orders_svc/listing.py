@@ -24,7 +24,7 @@ class Listing:
     """
     Lists orders in pages. A page token names the last order of its page.
 
-    New orders come before every token's place, so pages neither repeat nor skip an order.
+    New orders sort before every token's position, so pages neither repeat nor skip an order.
     """
 
     def __init__(self, orders: Lists, tokens: PageTokens) -> None:

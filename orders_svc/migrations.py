@@ -1,4 +1,4 @@
-"""Brings the schema and the Kafka topics to what this version needs."""
+"""Migrates the schema and creates the Kafka topics."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ INSIST_ON_TLS = ("require", "verify-ca", "verify-full")
 
 def migrate(settings: Settings) -> None:
     """
-    Bring the schema and the Kafka topics to what this version needs; repeating it changes nothing.
+    Bring the schema and the Kafka topics to this version; repeating it changes nothing.
     """
     apply_migrations(settings.database_url.get_secret_value(), secret(settings.database_password_file, "postgres"))
     names = [stage.topic for stage in saga.stages(settings.saga_retry_delays_s)[1:]]
@@ -38,7 +38,7 @@ def migrate(settings: Settings) -> None:
 
 def apply_migrations(url: str, password: SecretFile | None = None) -> None:
     """
-    Apply the migrations that are missing; of several replicas at a time dbmate lets one do it.
+    Apply the missing migrations; of several replicas dbmate lets one do it.
     """
     dbmate = Path(sysconfig.get_path("scripts")) / "dbmate"
     command = [str(dbmate), "--no-dump-schema", "--wait", "--migrations-dir", str(SCHEMA), "up"]
@@ -48,9 +48,9 @@ def apply_migrations(url: str, password: SecretFile | None = None) -> None:
 
 async def url_of_primary(url: str, password: SecretFile | None = None) -> str:
     """
-    Return *url* for dbmate, which takes but one host: of several, the primary, which is waited for.
+    Return *url* for dbmate, which accepts only one host: of several, the primary, which is waited for.
 
-    Its driver encrypts by default, so `sslmode=disable` is set unless *url* insists on TLS.
+    Its driver encrypts by default, so `sslmode=disable` is set unless *url* requires TLS.
     """
     parts = urlsplit(url)
     user, _, hosts = parts.netloc.rpartition("@")

@@ -1,4 +1,4 @@
-"""The gRPC servicer of what operators look after."""
+"""The gRPC servicer of operators' RPCs."""
 
 # ruff: noqa: N802 - gRPC method names are the contract's
 
@@ -26,7 +26,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class OperationsService(operations_service_pb2_grpc.OperationsServiceServicer):
-    """What operators call."""
+    """The RPCs of operators."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class OperationsService(operations_service_pb2_grpc.OperationsServiceServicer):
         self, request: operations_service_pb2.GetBacklogRequest, context: Context
     ) -> operations_service_pb2.GetBacklogResponse:
         """
-        Return what waits, and where.
+        Return the backlog.
         """
         _operator(context)
         return _backlog_message(await self._backlog_monitor.look())
@@ -64,7 +64,7 @@ class OperationsService(operations_service_pb2_grpc.OperationsServiceServicer):
         self, request: operations_service_pb2.RedriveDeadLettersRequest, context: Context
     ) -> operations_service_pb2.RedriveDeadLettersResponse:
         """
-        Send dead letters on their way again, and refused outbox rows unless one topic is asked for.
+        Redrive dead letters, and refused outbox rows unless one topic is given.
         """
         _operator(context)
         done = await self._redrive.run(request.limit or DEFAULT_REDRIVE, topic=request.topic)
@@ -78,7 +78,7 @@ class OperationsService(operations_service_pb2_grpc.OperationsServiceServicer):
         self, request: operations_service_pb2.ReconcileOrdersRequest, context: Context
     ) -> operations_service_pb2.ReconcileOrdersResponse:
         """
-        Compare everything, and repair it unless that is not wanted.
+        Compare everything, and repair it unless validate_only is set.
         """
         _operator(context)
         return _report_message(await self._reconciler.run(only_look=request.validate_only))

@@ -1,4 +1,4 @@
-"""What operators' use cases need from outside: what waits, what differs, and what can be done about it."""
+"""The ports of operators' use cases: the backlog, discrepancies, and repairs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from runtime.messaging.message import Message
 
 @dataclass(frozen=True, slots=True)
 class PendingNow:
-    """How many orders are pending, and how long the oldest of them has been."""
+    """How many orders are pending, and for how long the oldest."""
 
     orders: int
     oldest_s: float
@@ -24,7 +24,7 @@ class PendingNow:
 
 @dataclass(frozen=True, slots=True)
 class WaitingNow:
-    """Orders by state, and what waits: pending orders, rows of the outbox, those of them that Kafka refused."""
+    """Orders by state, and the backlog: pending orders, outbox rows, and those of them that Kafka refused."""
 
     states: Mapping[State, int]
     pending: PendingNow
@@ -34,25 +34,25 @@ class WaitingNow:
 
 
 class Waits(Protocol):
-    """Where orders and events wait; raises `Unavailable` while that cannot be reached."""
+    """The backlog of orders and events; raises `Unavailable` while it can't be read."""
 
     async def waiting(self) -> WaitingNow:
-        """Return how many orders are in each state, and what waits of orders and events."""
+        """Return the number of orders by state, and the backlog of orders and events."""
 
     async def pending_now(self) -> PendingNow:
-        """Return how many orders are pending, and how long the oldest of them has been."""
+        """Return how many orders are pending, and for how long the oldest."""
 
 
 class Lags(Protocol):
-    """How far consumer groups are behind."""
+    """The lag of consumer groups."""
 
     async def of(self, topics: Mapping[str, str]) -> Mapping[str, int]:
-        """Return for each of *topics* how many messages its group, the value, has not acknowledged."""
+        """Return for each of *topics* how many messages its group, the value, has not committed."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnsentEvent:
-    """A row of the outbox that is not published, and why Kafka refused it, if it did."""
+    """An unpublished row of the outbox, and why Kafka refused it, if it did."""
 
     id: int
     topic: str
@@ -62,7 +62,7 @@ class UnsentEvent:
 
 @dataclass(frozen=True, slots=True)
 class Miscounted:
-    """A product of which orders own other units than are counted."""
+    """A product whose counted units differ from those of its orders."""
 
     product: str
     owned: int
@@ -71,7 +71,7 @@ class Miscounted:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version of an order as clients were told it, and which replica made it in which trace, as far as is kept."""
+    """A version of an order as returned to clients, and which replica made it in which trace, as far as is kept."""
 
     version: int
     snapshot: bytes
@@ -81,7 +81,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A request that was answered with a version of an order."""
+    """A request whose response was a version of an order."""
 
     request_id: str
     version: int
@@ -90,7 +90,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Unpublished:
-    """An event of an order that is not published, and why Kafka refused it, if it did."""
+    """An unpublished event of an order, and why Kafka refused it, if it did."""
 
     topic: str
     time: datetime
@@ -98,34 +98,34 @@ class Unpublished:
 
 
 class Records(Protocol):
-    """What is kept of an order; raises `Unavailable` while that cannot be reached."""
+    """What is stored of an order; raises `Unavailable` while it can't be read."""
 
     async def versions(self, order_id: uuid.UUID) -> list[Version]:
         """Return every version of the order, the oldest first; none if there is no such order."""
 
     async def answered(self, order_id: uuid.UUID, at: Sequence[datetime]) -> list[Answered]:
-        """Return the requests about the order that were answered at these times, as long as they are kept."""
+        """Return the requests about the order that got responses at these times, as long as they are kept."""
 
     async def unpublished(self, order_id: uuid.UUID) -> list[Unpublished]:
         """Return the order's events that are not published, the oldest first."""
 
 
 class Holds(Protocol):
-    """Who knows of an order's hold; raises `Unavailable` while that cannot be asked."""
+    """The state of an order's hold; raises `Unavailable` while it can't be asked."""
 
     async def state_of_hold(self, order_id: uuid.UUID) -> tuple[str, datetime | None] | None:
-        """Return the contract's word for where the hold stands, and when it ends; None if there is none."""
+        """Return the contract's name of the hold's state, and its expiry; None if there is no hold."""
 
 
 class Letters(Protocol):
-    """Where messages wait to be worked on; raises `Unavailable` while that cannot be asked."""
+    """Messages in the topics; raises `Unavailable` while they can't be read."""
 
     async def of(self, topics: Mapping[str, str], key: bytes) -> list[Message]:
-        """Return the messages with *key* that the groups, the values of *topics*, have not acknowledged."""
+        """Return the messages with *key* that the groups, the values of *topics*, have not committed."""
 
 
 class Books(Protocol):
-    """What the reconciler reads and repairs of orders; raises `Unavailable` while that cannot be reached."""
+    """The reconciler's access to orders; raises `Unavailable` while they can't be read."""
 
     def alone(self) -> AbstractAsyncContextManager[bool]:
         """Yield whether no other replica is inside, and keep others out if so."""
@@ -146,23 +146,23 @@ class Books(Protocol):
         """Return orders that have been pending since *before*, the oldest first."""
 
     async def orders(self, order_ids: Sequence[uuid.UUID]) -> list[Order]:
-        """Return those of the orders that there are."""
+        """Return the existing ones of the orders."""
 
     async def publish_again(self, order: Order) -> None:
         """Write the order's last change to the outbox again."""
 
     async def generation(self) -> int:
-        """Return the stock generation that counts now."""
+        """Return the current stock generation."""
 
     async def sold(self) -> dict[str, int]:
-        """Return the units that confirmed and fulfilled orders own, by product, as they are counted."""
+        """Return the units that confirmed and fulfilled orders own, by product, as counted."""
 
     async def miscounted(self) -> list[Miscounted]:
-        """Return products whose count is not what the orders come to; this reads every order."""
+        """Return products whose count differs from their orders'; this reads every order."""
 
 
 class Stock(Protocol):
-    """What the reconciler asks of inventory."""
+    """The reconciler's access to inventory."""
 
     def open_holds(self) -> AsyncIterator[Sequence[HoldSeen]]:
         """Yield every hold that is neither committed nor released, in pages."""
@@ -171,7 +171,7 @@ class Stock(Protocol):
         """Return every product's units."""
 
     async def commit(self, order_id: uuid.UUID) -> None:
-        """Sell what the order holds."""
+        """Commit the order's hold."""
 
     async def release(self, order_id: uuid.UUID) -> None:
         """Release the order's hold."""

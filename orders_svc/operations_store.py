@@ -1,4 +1,4 @@
-"""What operators and the reconciler look at in PostgreSQL, and what they repair there."""
+"""Operators' and the reconciler's access to PostgreSQL."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class OperationsStore:
 
     async def waiting(self) -> WaitingNow:
         """
-        Return how many orders are in each state, and what waits of orders and events.
+        Return the number of orders by state, and the backlog of orders and events.
         """
         async with connection(self._pool) as session:
             counted = {State(row["state"]): row["orders"] for row in await session.fetch(sql.STATES)}
@@ -53,7 +53,7 @@ class OperationsStore:
 
     async def pending_now(self) -> PendingNow:
         """
-        Return how many orders are pending, and how long the oldest of them has been.
+        Return how many orders are pending, and for how long the oldest.
         """
         async with connection(self._pool) as session:
             return _pending_now(await session.fetchrow(sql.PENDING_NOW))
@@ -71,7 +71,7 @@ class OperationsStore:
 
     async def answered(self, order_id: uuid.UUID, at: Sequence[datetime]) -> list[Answered]:
         """
-        Return the requests about the order that were answered at these times, as long as they are kept.
+        Return the requests about the order that got responses at these times, as long as they are kept.
         """
         async with connection(self._pool) as session:
             found = await session.fetch(sql.ANSWERS, order_id, list(at))
@@ -150,7 +150,7 @@ class OperationsStore:
 
     async def orders(self, order_ids: Sequence[uuid.UUID]) -> list[Order]:
         """
-        Return those of the orders that there are.
+        Return the existing ones of the orders.
         """
         async with connection(self._pool) as session:
             return [rows.order_of(row) for row in await session.fetch(sql.OF_IDS, list(order_ids))]
@@ -164,21 +164,21 @@ class OperationsStore:
 
     async def generation(self) -> int:
         """
-        Return the stock generation that counts now.
+        Return the current stock generation.
         """
         async with connection(self._pool) as session:
             return int(await session.fetchval(sql.GENERATION))
 
     async def sold(self) -> dict[str, int]:
         """
-        Return the units that confirmed and fulfilled orders own, by product, as they are counted.
+        Return the units that confirmed and fulfilled orders own, by product, as counted.
         """
         async with connection(self._pool) as session:
             return {row["product"]: row["units"] for row in await session.fetch(sql.SOLD)}
 
     async def miscounted(self) -> list[Miscounted]:
         """
-        Return products whose count is not what the orders come to; this reads every order.
+        Return products whose count differs from their orders'; this reads every order.
         """
         async with connection(self._pool, limit_s=None) as session, session.transaction(readonly=True):
             await session.execute(sql.STATEMENT_TIMEOUT.format(seconds=DEEP_S))

@@ -1,5 +1,5 @@
 """
-An order: its states and moves, and what may be wrong with it.
+An order: its states and transitions, and its errors.
 
 Only the standard library and our errors; nothing here knows gRPC or PostgreSQL.
 """
@@ -16,14 +16,14 @@ from enum import StrEnum
 from orders_svc.refusals import IllegalTransition, OrderChanged
 from runtime.money import MAX_UNITS, NANOS, Money, TotalTooLarge
 
-# Never change it: the order of a repeated request is found through it.
+# Never change it: the order of a retried request is found through it.
 NAMESPACE = uuid.UUID("6f0c7a52-93d1-5d0e-8d0b-0c3f5be2a1f4")
 INVENTORY_UNAVAILABLE = "INVENTORY_UNAVAILABLE"
 HOLD_LAPSED = "HOLD_LAPSED"
 
 
 class State(StrEnum):
-    """Where an order stands."""
+    """The state of an order."""
 
     PENDING = "PENDING"
     CONFIRMED = "CONFIRMED"
@@ -49,7 +49,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Stock that inventory has set aside: whose generation, at which prices, until when."""
+    """Units that inventory holds: of which generation, at which prices, until when."""
 
     generation: int
     prices: Mapping[str, Money]
@@ -71,18 +71,18 @@ class Draft:
 
     @property
     def order_id(self) -> uuid.UUID:
-        """The order's id: the same for every repeat of the request."""
+        """The order's id: the same for every retry of the request."""
         return uuid.uuid5(NAMESPACE, f"{self.customer}\n{self.request_id}")
 
     @property
     def fingerprint(self) -> bytes:
-        """What a repeat must have in common with the first request."""
+        """What a retry must have in common with the first request."""
         return fingerprint("CreateOrder", *basket(self.lines))
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order as it is at one version; moves return the next version."""
+    """An order at one version; transitions return the next version."""
 
     id: uuid.UUID
     customer: str
@@ -98,14 +98,14 @@ class Order:
     @classmethod
     def pending(cls, draft: Draft, at: datetime, reason: str = INVENTORY_UNAVAILABLE) -> Order:
         """
-        Return a new order that waits for its stock.
+        Return a new order without a hold.
         """
         return cls(draft.order_id, draft.customer, draft.lines, State.PENDING, at, at, reason)
 
     @classmethod
     def confirmed(cls, draft: Draft, hold: Hold, at: datetime) -> Order:
         """
-        Return a new order whose stock is held.
+        Return a new order with a hold.
         """
         order = cls(draft.order_id, draft.customer, draft.lines, State.CONFIRMED, at, at)
         return order._priced(hold)
@@ -117,7 +117,7 @@ class Order:
 
     @property
     def final(self) -> bool:
-        """Whether nothing can change any more."""
+        """Whether no further change is possible."""
         return self.state not in NEXT
 
     @property
@@ -128,26 +128,26 @@ class Order:
 
     def confirm(self, hold: Hold, at: datetime) -> Order:
         """
-        Return the order with its stock held.
+        Return the confirmed order with its hold.
         """
         return self._move(State.CONFIRMED, at)._priced(hold)
 
     def reject(self, reason: str, at: datetime) -> Order:
         """
-        Return the order turned down because of *reason*.
+        Return the order rejected because of *reason*.
         """
         return self._move(State.REJECTED, at, reason)
 
     def cancel(self, at: datetime, generation: int = 0) -> Order:
         """
-        Return the order cancelled; *generation* is the stock's that gets a confirmed order's units back.
+        Return the cancelled order; *generation* is that of the stock to which a confirmed order's units are released.
         """
         cancelled = self._move(State.CANCELLED, at)
         return replace(cancelled, generation=generation) if self.state is State.CONFIRMED else cancelled
 
     def fulfil(self, at: datetime) -> Order:
         """
-        Return the order handed over.
+        Return the fulfilled order.
         """
         return self._move(State.FULFILLED, at)
 
@@ -167,14 +167,14 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A move of an order; `before` is None for a new one."""
+    """A transition of an order; `before` is None for a new one."""
 
     before: Order | None
     after: Order
 
     @property
     def moves_units(self) -> bool:
-        """Whether it changes which units orders own, so that the stock generation must stand still for it."""
+        """Whether it changes which units orders own, so that the stock generation must not change meanwhile."""
         was_confirmed = self.before is not None and self.before.state is State.CONFIRMED
         return self.after.state is State.CONFIRMED or (was_confirmed and self.after.state is State.CANCELLED)
 
@@ -194,14 +194,14 @@ def total(lines: Sequence[Line]) -> Money:
 
 def basket(lines: Sequence[Line]) -> list[str]:
     """
-    Return what is wanted in a form that does not depend on the lines' order.
+    Return the basket in a form that does not depend on the order of the lines.
     """
     return sorted(f"{line.product}={line.quantity}" for line in lines)
 
 
 def fingerprint(*parts: str) -> bytes:
     """
-    Return a digest that two requests share only if they ask for the same.
+    Return a digest that two requests share only if they are the same.
     """
     return hashlib.sha256("\n".join(parts).encode()).digest()
 

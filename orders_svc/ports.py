@@ -1,4 +1,4 @@
-"""What the use cases need from outside, and what they exchange with it."""
+"""The ports of the use cases, and their data."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ from orders_svc.order import Change, Draft, Hold, Line, Order, State
 from runtime.errors import FailedPrecondition, Internal, InvalidArgument, NotFound
 
 REFUSALS = (FailedPrecondition, InvalidArgument, NotFound)
-"""What inventory says about a basket; any other error only says that it can't be asked."""
+"""Inventory's rejection of a basket; any other error only means that it can't be asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """
-    What a caller names with a request id.
+    The request that a request id identifies.
 
-    `order_id` is given where the id follows from the request, so that an order
-    is found also when its key is pruned.
+    `order_id` is given where the id follows from the request, so that an order is found also when its key is pruned.
     """
 
     customer: str
@@ -33,7 +32,7 @@ class Request:
     @classmethod
     def of(cls, draft: Draft) -> Request:
         """
-        Return the request that *draft* came in.
+        Return the request of *draft*.
         """
         return cls(draft.customer, draft.request_id, draft.fingerprint, draft.order_id)
 
@@ -48,7 +47,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A stored answer, and the request that it answered."""
+    """A stored response, and its request."""
 
     fingerprint: bytes
     answer: Answer
@@ -56,7 +55,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """A new order with the request it answers, and when its hold ends by itself."""
+    """A new order with its request, and when its hold expires."""
 
     order: Order
     request: Request
@@ -68,11 +67,11 @@ class Stale(Exception):
 
 
 class Fenced(Exception):
-    """The hold no longer counts: its lease ended, or the stock was rebuilt; nothing was stored."""
+    """The hold is invalid: its lease ended, or the stock was rebuilt; nothing was stored."""
 
 
 class KeyTaken(Exception):
-    """The request id has an answer already; nothing was stored."""
+    """The request id has a response already; nothing was stored."""
 
     def __init__(self, stored: Stored) -> None:
         super().__init__("the request id has an answer already")
@@ -84,38 +83,37 @@ class Unstorable(Internal):
 
 
 class Orders(Protocol):
-    """Where orders are kept; raises `Unavailable` while that cannot be reached."""
+    """The store of orders; raises `Unavailable` while it can't be reached."""
 
     async def find_answer(self, request: Request) -> Stored | None:
-        """Return what the request's id was answered with."""
+        """Return the stored response of the request's id."""
 
     async def place(self, placement: Placement) -> Answer:
-        """Store a new order and its answer; raises `KeyTaken`, `Fenced` or `Unstorable`."""
+        """Store a new order and its response; raises `KeyTaken`, `Fenced` or `Unstorable`."""
 
     async def get(self, order_id: uuid.UUID) -> Order | None:
-        """Return the order as it is now."""
+        """Return the current order."""
 
     async def generation(self) -> int:
-        """Return the stock generation that counts now."""
+        """Return the current stock generation."""
 
     async def save(self, change: Change, request: Request | None = None, lease: datetime | None = None) -> Answer:
         """
-        Store a move of an order; raises `Stale`, `Fenced` or `KeyTaken`.
+        Store a transition of an order; raises `Stale`, `Fenced` or `KeyTaken`.
 
-        *lease* is when the hold that it is confirmed on ends by itself.
+        *lease* is the expiry of the hold that it is confirmed on.
         """
 
 
 class Inventory(Protocol):
-    """Who holds stock."""
+    """Holds units of stock."""
 
     async def hold(self, order_id: uuid.UUID, lines: Sequence[Line]) -> Hold:
         """
-        Hold the whole basket or nothing; a repeat returns the same hold.
+        Hold the whole basket or nothing; a retry returns the same hold.
 
-        Raises `FailedPrecondition` or `InvalidArgument` when inventory refuses, of
-        which `IdempotencyKeyReused` is for an id that holds other lines, and
-        `Unavailable` when it can't be asked.
+        Raises `FailedPrecondition` or `InvalidArgument` when inventory rejects it, of which `IdempotencyKeyReused` is
+        for an id that holds other lines, and `Unavailable` when inventory can't be asked.
         """
 
     async def release(self, order_id: uuid.UUID) -> None:
@@ -123,14 +121,14 @@ class Inventory(Protocol):
 
 
 class WaitedFor(Inventory, Protocol):
-    """Inventory, and whether it is there."""
+    """Inventory, and whether it is available."""
 
     def answered_within(self, seconds: float) -> bool:
-        """Return whether inventory has answered anything in the last *seconds*."""
+        """Return whether inventory has responded to anything in the last *seconds*."""
 
 
 class Lists(Protocol):
-    """Where orders are listed from."""
+    """The orders to list."""
 
     async def list(
         self, *, customer: str | None, states: Sequence[State], before: tuple[datetime, uuid.UUID], limit: int
@@ -139,24 +137,24 @@ class Lists(Protocol):
 
 
 class History(Protocol):
-    """Where every version of an order can be read."""
+    """The versions of orders."""
 
     async def history(self, since: Mapping[uuid.UUID, int]) -> list[tuple[uuid.UUID, int, bytes]]:
         """Return for each order its versions from the given one on."""
 
 
 class ChangeLine(Protocol):
-    """What hears of changes."""
+    """A listening connection."""
 
     async def probe(self) -> None:
-        """Find out whether anything can still be heard."""
+        """Check that notifications can still arrive."""
 
 
 class Changes(Protocol):
     """Notifications of changed orders."""
 
     def listen(self, heard: Callable[[str], None]) -> AbstractAsyncContextManager[ChangeLine]:
-        """Call *heard* with the ids of changed orders, commas between, while inside; `Unavailable` when it ends."""
+        """Call *heard* with the ids of changed orders, comma-separated, while inside; `Unavailable` when it ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +166,7 @@ class Started:
 
 
 class Allocations(Protocol):
-    """What orders own of the stock."""
+    """The units that orders own."""
 
     async def start_generation(self, *, above: int = 0) -> Started:
         """Start a generation greater than *above* and all before."""

@@ -1,10 +1,9 @@
 """
 Compares orders, holds, events and stock; repairs what a crash left behind and reports the rest.
 
-PostgreSQL decides what an order is; inventory follows. Whatever changed within
-the last *settle_s* may still be on its way and is left alone. A sale leaves no
-trace of its own in inventory, so sales are compared as sums; a stock that
-differs for good is rebuilt.
+PostgreSQL is the source of truth for orders; inventory follows. Changes within the last *settle_s* may still be
+propagating and are ignored. Inventory keeps no record of single sales, so sales are compared as sums; a stock with a
+lasting difference is rebuilt.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ from runtime.clock import now
 from runtime.errors import Error
 
 LOOKS = 8
-"""Looks at the stock before a difference counts, with a pause between: under load something is always on its way."""
+"""How often a difference must be seen, with a pause between: under load some change is always in flight."""
 REBUILD_LOOKS = 30
-"""Looks for the generation of a rebuild that was asked for."""
+"""How often the generation of a requested rebuild is looked for."""
 LEFT = Gauge("orders_discrepancies", "Differences that the last reconciliation left.", ["kind"])
 RUN_AT = Gauge("orders_reconciled_timestamp_seconds", "When the last reconciliation ended.")
 log = structlog.get_logger()
@@ -36,7 +35,7 @@ Wrong = Mapping[str, tuple[Kind, str]]
 
 class Reconciler:
     """
-    Compares and repairs; *finish* is what brings a pending order to an end.
+    Compares and repairs; *finish* brings a pending order to an end.
 
     With *only_look* nothing is repaired.
     """
@@ -79,7 +78,7 @@ class Reconciler:
 
     async def run_alone(self) -> None:
         """
-        Do a run unless another replica is at it.
+        Run once unless another replica does.
         """
         async with self._books.alone() as alone:
             if alone:
@@ -97,7 +96,7 @@ class Reconciler:
 
     async def _unsent(self, report: Report, repair: bool) -> None:
         """
-        Outbox rows that Kafka refused, or that were not published for long.
+        Outbox rows that Kafka refused, or that have been unpublished for long.
         """
         found = await self._books.unsent(self._before(self._settle_s), limit=MAX_REPORTED)
         if not found:
@@ -124,7 +123,7 @@ class Reconciler:
 
     async def _pending(self, report: Report, repair: bool) -> None:
         """
-        Orders that wait for much longer than the saga takes while inventory is there.
+        Orders pending for much longer than the saga takes while inventory is available.
         """
         for order in await self._books.stuck(self._before(self._stuck_s), limit=MAX_REPORTED):
             done = repair and await self._tried(self._finish(order))
@@ -133,7 +132,7 @@ class Reconciler:
 
     async def _tried(self, work: Awaitable[None]) -> bool:
         """
-        Return whether *work* succeeded; raises `Unavailable` no further, since the next run comes.
+        Return whether *work* succeeded; `Unavailable` is logged, since the next run repeats it.
         """
         try:
             await work
@@ -144,7 +143,7 @@ class Reconciler:
 
     async def _holds(self, report: Report, repair: bool) -> None:
         """
-        Every open hold is on its way to its order, or its lease ends it.
+        Every open hold must belong to an order that is under way, or its lease ends it.
         """
         settled = self._before(self._settle_s)
         async for page in self._stock.open_holds():
@@ -176,12 +175,12 @@ class Reconciler:
 
     async def _give_back(self, order: Order) -> None:
         await self._stock.release(order.id)
-        # The event of the cancellation may never have been sent.
+        # The event of the cancellation may never have been published.
         await self._books.publish_again(order)
 
     async def _units(self, report: Report, repair: bool) -> None:
         """
-        For every product: on hand = available + held + sold, and what orders own is sold or held.
+        For every product: on hand = available + held + sold, and units that orders own are sold or held.
         """
         generation = await self._books.generation()
         wrong = await self._lasting_differences()
@@ -201,7 +200,7 @@ class Reconciler:
 
     async def _lasting_differences(self) -> Wrong:
         """
-        Return what is wrong with products each time that they are looked at.
+        Return what is wrong with products in every look.
         """
         wrong = await self._differences()
         for _ in range(LOOKS - 1):
@@ -220,7 +219,7 @@ class Reconciler:
 
     async def _count(self, report: Report) -> None:
         """
-        The units that are counted as sold are those of all confirmed and fulfilled orders.
+        The counted sold units are those of all confirmed and fulfilled orders.
         """
         for each in await self._books.miscounted():
             detail = f"orders own {each.owned}, but {each.counted} are counted"

@@ -1,4 +1,4 @@
-"""What orders refuse, and why: the errors of the domain."""
+"""The domain errors of orders."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from runtime.errors import Aborted, Error, FailedPrecondition, NotFound
 
 
 class IllegalTransition(FailedPrecondition):
-    """The order can't move there from where it stands."""
+    """The transition is not allowed in the order's state."""
 
     reason = "ILLEGAL_TRANSITION"
 
@@ -18,31 +18,31 @@ class OrderNotFound(NotFound):
 
 
 class RequestRefused(FailedPrecondition):
-    """The request id's order came to nothing before; another try needs another id."""
+    """The request id's order was rejected before; another try needs another id."""
 
     reason = "REQUEST_REFUSED"
 
 
 class RequestInProgress(Aborted):
-    """A request with the same id is being worked on."""
+    """A request with the same id is in progress."""
 
     reason = "REQUEST_IN_PROGRESS"
 
 
 class OrderChanged(Aborted):
-    """The order is not, or no longer, the one that the caller has seen."""
+    """The order is not in the version that the caller has seen."""
 
     reason = "ORDER_CHANGED"
 
 
 class OrderBusy(Aborted):
-    """Others keep changing the order at the same time."""
+    """Concurrent calls keep changing the order."""
 
     reason = "ORDER_BUSY"
 
 
 def not_found(name: str) -> Error:
     """
-    Return the error for an order that is not there, or not the caller's.
+    Return the error for an order that does not exist, or is not the caller's.
     """
     return OrderNotFound(f"{name} does not exist", metadata={"order": name})

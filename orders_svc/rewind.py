@@ -1,14 +1,13 @@
 """
-What is to be done before anything is served from a PostgreSQL that was restored to an earlier moment.
+The steps before serving from a PostgreSQL that was restored to an earlier moment.
 
-1. A stock generation starts that is above every one there ever was, those of the lost history included: it is the time
-   in seconds, which no number of rebuilds reaches. So no hold counts, and the stock is rebuilt from what orders own.
-2. The consumers pass over everything that was published before: the rebuild has what is true of it, and the rest is
-   about orders as they are not. What waits as a dead letter is passed over as well.
-3. Pending orders are published again, since their messages may have been consumed in the lost history.
-4. Everybody else is told.
+1. A stock generation starts that is above every earlier one, those of the lost history included: it is the time in
+seconds, which no number of rebuilds reaches. So no hold is valid, and the stock is rebuilt from the units that orders
+own. 2. The consumers skip everything that was published before: the rebuild includes what is still true, and the rest
+is about versions of orders that no longer exist. Dead letters are skipped as well. 3. Pending orders are published
+again, since their messages may have been consumed in the lost history. 4. A notice is published for other consumers.
 
-Done twice, it does no harm.
+Repeating it does no harm.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ PAGE = 500
 
 
 class Restored(Protocol):
-    """What this needs of the orders' database; raises `Unavailable`."""
+    """The part of the orders' database that this uses; raises `Unavailable`."""
 
     async def pending_after(self, order_id: uuid.UUID, *, limit: int) -> list[Order]:
         """Return pending orders whose ids are above *order_id*, in the order of their ids."""
@@ -43,7 +42,7 @@ class Restored(Protocol):
 
 @dataclass(frozen=True)
 class Rewound:
-    """The generation that counts from now on, and how many pending orders were published again."""
+    """The new generation, and how many pending orders were published again."""
 
     generation: int
     pending: int
@@ -60,7 +59,7 @@ async def rewind(
     """
     Bring the other stores in line with a database that was restored *to* a moment; *at* is when that was done.
 
-    Raises `Unavailable` if something could not be reached: then it is to be done again.
+    Raises `Unavailable` if a store was unavailable: then repeat it.
     """
     started = await allocations.start_generation(above=int(at.timestamp()))
     await pass_over()
@@ -79,6 +78,6 @@ async def _publish_pending(books: Restored) -> int:
 
 
 def notice(*, to: datetime, at: datetime, generation: int) -> Record:
-    """Return what everybody is told; a repeat has the same key and id."""
+    """Return the notice for consumers; a repeated one has the same key and id."""
     event = wire.orders_restored(to=to, at=at, generation=generation)
     return Record(ORDERS_RESTORED, event.event_id.encode(), event.SerializeToString(), {})

@@ -1,4 +1,4 @@
-"""The rows of an order: what is written and what is read."""
+"""The database rows of an order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from runtime.money import Money
 
 @dataclass(frozen=True)
 class Prepared:
-    """A placement with everything that does not need the database."""
+    """A placement with everything that does not depend on the database."""
 
     placement: Placement
     snapshot: bytes
@@ -38,7 +38,7 @@ def prepare(placement: Placement) -> Prepared:
 
 def outbox_rows(change: Change) -> tuple[Record, ...]:
     """
-    Return what is published about *change*, in the present trace, which the consumers join.
+    Return the outbox rows of *change*, in the current trace, which the consumers continue.
     """
     key, headers = str(change.after.id).encode(), outbox.trace_headers()
     records = [Record(ORDER_EVENTS, key, wire.order_event(change).SerializeToString(), headers)]
@@ -50,7 +50,7 @@ def outbox_rows(change: Change) -> tuple[Record, ...]:
 
 def columns(rows: Sequence[Mapping[str, object]]) -> dict[str, list[object]]:
     """
-    Return *rows*, of which there is one at least, as columns by name: the form that `unnest` takes.
+    Return *rows*, of which there is at least one, as columns by name: the form that `unnest` takes.
     """
     return {name: [row[name] for row in rows] for name in rows[0]}
 
@@ -65,7 +65,7 @@ def find_arguments(requests: Sequence[Request]) -> list[object]:
 
 def place_arguments(batch: Sequence[Prepared], replica: str | None) -> list[object]:
     """
-    Return the parameters of `sql.PLACE`; *replica* is who places.
+    Return the parameters of `sql.PLACE`; *replica* is recorded with the change.
     """
     orders = [_placed(each) for each in batch]
     events = [{"event_of": each.placement.order.id, **outbox.named(record)} for each in batch for record in each.rows]
@@ -89,7 +89,7 @@ def save_arguments(
     change: Change, before: Order, request: Request | None, lease: datetime | None, replica: str | None
 ) -> list[object]:
     """
-    Return the parameters of `sql.SAVE`; *replica* is who saves.
+    Return the parameters of `sql.SAVE`; *replica* is recorded with the change.
     """
     order, records = change.after, outbox_rows(change)
     return sql.SAVE.arguments(

@@ -1,9 +1,8 @@
 """
-The saga: brings orders that wait for their stock to an end.
+The saga: brings pending orders to an end.
 
-A message of `pending_orders` is tried at once, then after each delay of the
-retry topics, and ends in the dead-letter topic if nothing helps. The order
-itself stays PENDING and visible all the while.
+A message of `pending_orders` is tried at once, then after each delay of the retry topics, and ends in the dead-letter
+topic. The order itself stays PENDING and visible meanwhile.
 """
 
 from __future__ import annotations
@@ -41,14 +40,14 @@ log = structlog.get_logger()
 
 
 class Poison(InvalidArgument):
-    """A message that nothing can be done with, however often it is delivered."""
+    """A message that can never be processed."""
 
     reason = "POISON_MESSAGE"
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A topic whose messages are tried *delay_s* after they came there."""
+    """A topic whose messages are tried *delay_s* after they were written."""
 
     topic: str
     delay_s: float
@@ -56,14 +55,14 @@ class Stage:
 
 def stages(delays_s: Sequence[float]) -> list[Stage]:
     """
-    Return the topics a pending order passes: at once, then after each delay.
+    Return the topics that a pending order passes: at once, then after each delay.
     """
     return [Stage(PENDING_ORDERS, 0), *(Stage(f"{PENDING_ORDERS}.retry.{delay:g}s", delay) for delay in delays_s)]
 
 
 def group_of(stage: Stage) -> str:
     """
-    Return the consumer group of *stage*: its own, so that one that waits holds up no other's rebalance.
+    Return the consumer group of *stage*: its own, so that a waiting one does not delay the rebalance of another.
     """
     return f"orders-saga{stage.topic.removeprefix(PENDING_ORDERS)}"
 
@@ -72,8 +71,8 @@ class Saga:
     """
     Finishes pending orders; *path* are the stages in their order.
 
-    An order that inventory could not be asked about stays on the last stage until
-    it is *give_up_s* old: an outage is no reason to bother an operator with each order.
+    While inventory is unavailable an order stays on the last stage until it is *give_up_s* old, so that an outage does
+    not leave one dead letter per order.
     """
 
     def __init__(
@@ -97,14 +96,14 @@ class Saga:
 
     async def handle(self, messages: Sequence[Message]) -> None:
         """
-        Finish the order of each of *messages*; `Poison` if one is about none.
+        Finish the order of each of *messages*; raise `Poison` if one is invalid.
         """
         for message in messages:
             await self.finish(parse(message))
 
     def delayed(self, stage: Stage) -> Wrapper:
         """
-        Hand over the messages of *stage* when they are due.
+        Handle the messages of *stage* when they are due.
         """
 
         def wrap(handler: Handler) -> Handler:
@@ -118,7 +117,7 @@ class Saga:
 
     def next_topic(self, stage: Stage, message: Message, error: Exception) -> str:
         """
-        Return where *message* goes on to from *stage*, because of *error*.
+        Return the topic after *stage* for *message*, depending on *error*.
         """
         if isinstance(error, Poison):
             return DEAD_ORDERS
@@ -133,10 +132,10 @@ class Saga:
 
     async def _wait_until_due(self, messages: Sequence[Message], stage: Stage) -> None:
         """
-        Wait for the delay of the newest message, but not longer than inventory is away.
+        Wait for the delay of the newest message, but no longer than inventory is unavailable.
         """
         due = max(message.timestamp_ms for message in messages) / 1000 + stage.delay_s
-        # Not above the delay, should the clocks differ.
+        # At most the delay, in case of clock skew.
         end = time.monotonic() + min(due - time.time(), stage.delay_s)
         while (left := end - time.monotonic()) > 0:
             await asyncio.sleep(min(left, self._probe_s))
@@ -145,7 +144,7 @@ class Saga:
 
     async def _inventory_is_back(self, messages: Sequence[Message]) -> bool:
         """
-        Try the hold of one waiting order, which it needs anyway.
+        Try the hold of one pending order, which it needs anyway.
         """
         for message in messages:
             try:
@@ -165,8 +164,8 @@ class Saga:
         """
         Hold the order's stock and confirm it, or reject it if inventory refuses.
 
-        Nothing happens to an order that no longer waits. Raises `Unavailable` if it
-        has to be tried again, `Poison` if there is no such order.
+        An order that is no longer pending is unchanged. Raises `Unavailable` if it must be retried, `Poison` if there
+        is no such order.
         """
         for _ in range(MAX_RACES):
             order = await self._orders.get(waiting.id)
@@ -178,7 +177,7 @@ class Saga:
             try:
                 await self._orders.save(Change(order, moved), lease=lease)
             except Stale:
-                # Another writer moved it: its row decides, and its event releases what was held.
+                # Another writer changed it: its row decides, and its event releases the hold.
                 continue
             except Fenced as error:
                 raise Unavailable("the hold no longer counts", reason=HOLD_LAPSED) from error
@@ -193,7 +192,7 @@ class Saga:
             hold = await self._hold(order)
             return order.confirm(hold, self._clock()), hold.expire_time
         except IdempotencyKeyReused as error:
-            # The hold of a call with the same key that was not stored, as this order was: its lease ends.
+            # The hold of another call with the same key, which was not stored: its lease expires.
             raise Unavailable("another basket is held under this order's id", reason=HOLD_LAPSED) from error
         except REFUSALS as error:
             return order.reject(error.reason, self._clock()), None
@@ -210,9 +209,9 @@ class Saga:
 
 def parse(message: Message) -> Order:
     """
-    Return the order that *message* is about; `Poison` if it is about none.
+    Return the order that *message* is about; raise `Poison` if it is invalid.
     """
     try:
         return wire.waiting_order(message.value or b"")
-    except Exception as error:  # whatever it is: times out of range, names that are no ids
+    except Exception as error:  # whatever the error: times out of range, names that are not ids
         raise Poison(f"not a shop.orders.v1.PendingOrder: {error}") from error

@@ -1,4 +1,4 @@
-"""What runs beside the server: consumers, the relay, and what is done again and again."""
+"""The background tasks: consumers, the relay, and periodic work."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def background(
     settings: Settings, parts: Parts, subscriptions: Subscriptions, backlog_monitor: BacklogMonitor
 ) -> dict[str, Work]:
     """
-    Return what runs beside the server, by name.
+    Return the background tasks by name.
     """
     return {
         "outbox relay": Relay(parts.pool, parts.publisher).run,
@@ -43,7 +43,7 @@ def background(
 
 def consumer(settings: Settings, parts: Parts, stage: saga.Stage) -> Work:
     """
-    Return what feeds one stage of the saga until it is cancelled.
+    Return the consumer of one stage of the saga.
     """
     return partial(
         consume,
@@ -57,7 +57,7 @@ def consumer(settings: Settings, parts: Parts, stage: saga.Stage) -> Work:
 
 async def prune(orders: Store) -> None:
     """
-    Forget request ids that are old enough, in small batches.
+    Prune old request ids in small batches.
     """
     for _ in range(MAX_PRUNINGS):
         if not await orders.prune_keys():

@@ -1,4 +1,4 @@
-"""Sessions of the orders' database, bounded."""
+"""Bounded use of sessions of the orders' database."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 @asynccontextmanager
 async def connection(pool: asyncpg.Pool, *, limit_s: float | None = USE_LIMIT_S) -> AsyncIterator[Any]:
     """
-    Yield a connection for *limit_s* at most; what says that there is no database right now becomes `Unavailable`.
+    Yield a connection for at most *limit_s*; errors of an unavailable database become `Unavailable`.
     """
     try:
         async with database.acquired(pool, wait_s=ACQUIRE_TIMEOUT_S) as acquired:

@@ -1,4 +1,4 @@
-"""What the orders service reads from its environment."""
+"""The settings of the orders service, from the environment."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr, model_validator
 
 from runtime.settings import Address, SecretPath, ServiceSettings, check_page_key
 
-# A consumer must come back within five minutes, or its partitions go to another.
+# A consumer must poll within five minutes, or its partitions move to another.
 Delay = Annotated[float, Field(gt=0, le=240)]
 DOMAIN = "orders.shop.example.com"
 SERVICES = (
@@ -16,7 +16,7 @@ SERVICES = (
     "shop.orders.v1.AllocationService",
     "shop.orders.v1.OperationsService",
 )
-# Reflection is answered here for callers at the edge, so it names what the edge serves.
+# Reflection is answered here for callers at the edge, so it lists what the edge serves.
 LISTED = (
     "shop.orders.v1.OrderService",
     "shop.orders.v1.OperationsService",
@@ -36,28 +36,28 @@ class Settings(ServiceSettings):
     inventory_address: Address
     """This pod's sidecar, through which inventory is reached."""
     inventory_authority: str = "inventory.shop.svc.cluster.local:50051"
-    """The service that the sidecar is asked for."""
+    """The name under which the sidecar routes to inventory."""
     hold_timeout_s: float = Field(default=1.5, gt=0, le=60)
-    """The most that an order waits for its hold; without one it is PENDING."""
+    """The longest wait of an order for its hold; without one it is PENDING."""
     saga_retry_delays_s: tuple[Delay, ...] = Field(default=(5, 30, 120), min_length=1, max_length=5)
-    """How long a pending order waits before each delayed delivery; not above 240 s each."""
+    """The delays of a pending order's deliveries; at most 240 s each."""
     saga_give_up_s: float = Field(default=3600, gt=0)
-    """An order that inventory can't be asked about for this long becomes a dead letter."""
+    """After this time without inventory an order becomes a dead letter."""
     reconcile_every_s: float = Field(default=300, ge=1)
     """Pause between two runs of the reconciler in one replica."""
     settle_s: float = Field(default=30, ge=1)
-    """What changed more recently may still be on its way; the reconciler leaves it alone."""
+    """More recent changes may still be propagating; the reconciler ignores them."""
     max_batches: int = Field(default=4, ge=1, le=1000)
-    """Batches that customers have under way in one replica at a time: one of 1,000 orders is a second of its work."""
+    """The most batches of customers at a time in one replica: one of 1,000 orders takes a second of work."""
     max_batches_per_caller: int = Field(default=1, ge=1, le=1000)
     """Of those, one customer's."""
     max_batch_message_bytes: int = Field(default=512 * 1024, ge=1024, le=64 * 1024 * 1024)
     """The largest batch: 1,000 orders of 10 lines each."""
     max_watchers: int = Field(default=1000, ge=1, le=100_000)
-    """Streams of WatchOrder that one replica serves at a time."""
+    """The most streams of WatchOrder at a time in one replica."""
 
     max_watch_s: float = Field(default=900, gt=0, le=86_400)
-    """The longest that a stream of WatchOrder lasts; it is taken up again where it ended."""
+    """The longest duration of a stream of WatchOrder; clients resume where it ended."""
 
     @model_validator(mode="after")
     def _has_a_page_key(self) -> Settings:

@@ -1,10 +1,10 @@
 """
-Every statement that the service sends, but for those of the outbox, which are the runtime's.
+Every statement of the service, except those of the outbox, which are in the runtime.
 
-Only the constants here are put into statements; values go as parameters.
+Only constants of this module are formatted into statements; values are parameters.
 """
 
-# ruff: noqa: S608 - what is put into these statements is written below
+# ruff: noqa: S608 - only text of this module is formatted into these statements
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from runtime.messaging import outbox
 
 FENCE = 0x6F72646572
 RECONCILER = 0x7265636F
-# The channel on which listeners hear of changed orders.
+# The channel of notifications of changed orders.
 CHANGES = "order_changes"
 KEYS_KEPT_DAYS = 7
-# By how much the clocks of PostgreSQL and of Redis, which ends leases, may differ.
+# The most by which the clocks of PostgreSQL and of Redis, which ends leases, may differ.
 CLOCKS_DIFFER = "interval '2 s'"
 
 COLUMNS = """order_id, customer, state::text AS state, state_reason, lines, currency, total,
     generation, version, create_time, update_time"""
 LOCK_FENCE_SHARED = f"SELECT pg_advisory_xact_lock_shared({FENCE})"
-# Rows whose hold no longer counts, or whose request id has an answer, are left out. `pass_fence` takes the fence's
-# lock, and reads the generation and the clock after that: inventory gives an expired hold's stock back only after it
-# has waited for that lock.
+# Rows whose hold is no longer valid, or whose request id has a response, are left out. `pass_fence` takes the fence's
+# lock, and reads the generation and the clock after that: inventory releases an expired hold only after it has waited
+# for that lock.
 PLACE = Statement(f"""
 WITH input AS (
     SELECT * FROM unnest(
@@ -92,7 +92,7 @@ WITH moved AS (
 )
 SELECT count(*) FROM moved
 """)
-# A pruned key is made up for by the order's first version, whose id follows from the request.
+# A pruned key is replaced by the order's first version, whose id follows from the request.
 FIND = Statement("""
 SELECT asked.number, found.fingerprint, change.snapshot
 FROM unnest(:customer::text[], :request_id::text[], :order_id::uuid[])
@@ -103,7 +103,7 @@ JOIN order_changes AS change ON change.order_id = coalesce(found.order_id, asked
 """)
 GET = f"SELECT {COLUMNS} FROM orders WHERE order_id = $1"
 GENERATION = "SELECT generation FROM stock_generation"
-# One short index scan a state, whatever the number of orders.
+# One short index scan per state, whatever the number of orders.
 LIST = f"""
 SELECT page.* FROM unnest($1::text[]) AS wanted (state) CROSS JOIN LATERAL (
     SELECT {COLUMNS} FROM orders

@@ -8,7 +8,7 @@ PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
 
 
 class Statement:
-    """A statement with parameters written as `:name`; *text* is what the server is sent."""
+    """A statement with parameters written as `:name`; *text* is the server's form."""
 
     def __init__(self, text: str) -> None:
         self._names = [*dict.fromkeys(PARAMETER.findall(text))]
@@ -16,7 +16,7 @@ class Statement:
 
     def arguments(self, **values: object) -> list[object]:
         """
-        Return *values* in the order that the server counts them; each parameter must have one, and nothing else.
+        Return *values* in the order of the numbered parameters; each must have exactly one value.
         """
         if values.keys() != set(self._names):
             raise TypeError(f"the statement takes {sorted(self._names)}, not {sorted(values)}")

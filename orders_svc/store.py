@@ -1,4 +1,4 @@
-"""Orders in PostgreSQL: each change with its history, its answer and its events in one transaction."""
+"""Orders in PostgreSQL: each change with its history, its response and its events in one transaction."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ log = structlog.get_logger()
 
 class Store:
     """
-    The orders' port on PostgreSQL; calls that arrive together share statements and commits.
+    The orders' port on PostgreSQL; concurrent calls share statements and commits.
 
-    *replica* is who changes are recorded to be made by.
+    *replica* is recorded with each change.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Store:
 
     async def find_answer(self, request: Request) -> Stored | None:
         """
-        Return what the request's id was answered with.
+        Return the stored response of the request's id.
         """
         return await self._finding.submit(request)
 
@@ -67,7 +67,7 @@ class Store:
 
     async def place(self, placement: Placement) -> Answer:
         """
-        Store a new order and its answer; raises `KeyTaken`, `Fenced` or `Unstorable`.
+        Store a new order and its response; raises `KeyTaken`, `Fenced` or `Unstorable`.
         """
         return await self._placing.submit(rows.prepare(placement))
 
@@ -78,14 +78,14 @@ class Store:
             if len(batch) == 1:
                 log.error("order_not_storable", order=batch[0].placement.order.name, error=str(error))
                 return [Unstorable("the order can't be stored")]
-        # One of them is bad; alone, it can't fail its neighbours.
+        # One of them is invalid; stored one by one, it fails alone.
         outcomes: list[Answer | Exception] = []
         for each in batch:
             outcomes += await self._place_batch([each])
         return outcomes
 
     async def _place_together(self, batch: Sequence[rows.Prepared]) -> list[Answer | Exception]:
-        # Of repeats in one batch the first counts; the others find its answer, as they would a moment later.
+        # Of duplicates in one batch the first is stored; the others find its response.
         unique = {each.placement.order.id: each for each in reversed(batch)}
         async with connection(self._pool) as session:
             placed = await session.fetch(sql.PLACE.text, *rows.place_arguments([*unique.values()], self._replica))
@@ -98,7 +98,7 @@ class Store:
 
     async def get(self, order_id: uuid.UUID) -> Order | None:
         """
-        Return the order as it is now.
+        Return the current order.
         """
 
         async def get() -> Any:
@@ -110,16 +110,16 @@ class Store:
 
     async def generation(self) -> int:
         """
-        Return the stock generation that counts now.
+        Return the current stock generation.
         """
         async with connection(self._pool) as session:
             return int(await session.fetchval(sql.GENERATION))
 
     async def save(self, change: Change, request: Request | None = None, lease: datetime | None = None) -> Answer:
         """
-        Store a move of an order; raises `Stale`, `Fenced` or `KeyTaken`.
+        Store a transition of an order; raises `Stale`, `Fenced` or `KeyTaken`.
 
-        *lease* is when the hold that it is confirmed on ends by itself.
+        *lease* is the expiry of the hold that it is confirmed on.
         """
         order, before = change.after, change.before
         if before is None:
@@ -166,7 +166,7 @@ class Store:
 
     async def prune_keys(self, limit: int = 500) -> int:
         """
-        Forget at most *limit* request ids that are older than is promised; return how many.
+        Prune at most *limit* request ids that are older than their retention; return how many.
         """
         async with connection(self._pool) as session:
             return int((await session.execute(sql.PRUNE_KEYS, limit)).split()[-1])
@@ -177,7 +177,7 @@ class Store:
         """
         Return at most *limit* orders in *states* that are older than *before*, newest first.
 
-        *customer* None means everybody's.
+        With *customer* None, of everybody.
         """
         query, owner = (sql.LIST_ALL, []) if customer is None else (sql.LIST_OF_CUSTOMER, [customer])
         async with connection(self._pool) as session:
@@ -187,10 +187,10 @@ class Store:
 
 async def _again(work: Callable[[], Awaitable[Result]]) -> Result:
     """
-    Return what *work*, which is safe to repeat, returns; one failure within `LOST_WITHIN_S` is not the last word.
+    Return what the idempotent *work* returns; a failure within `LOST_WITHIN_S` is retried once.
 
     A primary that hands over ends every session at once. Its successor is there within a second or two, but a whole
-    batch of refused calls would have the edge take this replica for broken.
+    batch of failed calls would make the edge eject this replica.
     """
     began = time.monotonic()
     try:

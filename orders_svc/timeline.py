@@ -1,4 +1,4 @@
-"""One order's life, from everything that is recorded of it."""
+"""An order's timeline, from everything that is recorded of it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from runtime.messaging.message import Message
 
 
 class Kind(StrEnum):
-    """What happened to an order, or waits to happen; the contract's words."""
+    """Kinds of entries; the contract's names."""
 
     ANSWERED = "ANSWERED"
     CHANGED = "CHANGED"
@@ -35,7 +35,7 @@ class Kind(StrEnum):
     STOCK_RELEASED = "STOCK_RELEASED"
 
 
-# The versions are in the database; what others know must not cost them the call.
+# The versions are in the database; a slow other source must not fail the call.
 LOOK_S = 4.0
 OF_HOLD = {"HELD": Kind.STOCK_HELD, "COMMITTED": Kind.STOCK_SOLD, "RELEASED": Kind.STOCK_RELEASED}
 # Of entries with the same time, responses come after changes.
@@ -44,7 +44,7 @@ ORDERED = [Kind.CHANGED, Kind.ANSWERED]
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One thing of an order's life; *time* is None where only what is now is known."""
+    """An entry of the timeline; *time* is None where only the current state is known."""
 
     kind: Kind
     time: datetime | None = None
@@ -59,7 +59,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Timeline:
-    """An order as it is now, what happened to it, the oldest first, and what could not be asked."""
+    """An order, its timeline, the oldest entry first, and which sources were unavailable."""
 
     order: order_pb2.Order
     entries: Sequence[Entry]
@@ -77,10 +77,10 @@ class Timelines:
 
     async def of(self, order_id: uuid.UUID) -> Timeline:
         """
-        Return the order's life.
+        Return the order's timeline.
 
-        Raises `OrderNotFound`, and `Unavailable` while the database can't be asked; what inventory and Kafka know is
-        left out, and named, while they can't be.
+        Raises `OrderNotFound`, and `Unavailable` while the database is; inventory and Kafka are left out, and named,
+        while they are unavailable.
         """
         order, entries = await self._recorded(order_id)
         unknown: list[str] = []
@@ -94,7 +94,7 @@ class Timelines:
         if not versions:
             raise OrderNotFound("there is no such order")
         orders = [order_pb2.Order.FromString(each.snapshot) for each in versions]
-        # A request was answered with the change that it made, so at its time.
+        # A request got its response with the change that it made, so at its time.
         times = [each.update_time.ToDatetime(UTC) for each in orders]
         entries = [_changed(version, order) for version, order in zip(versions, orders, strict=True)]
         entries += [_answered(each) for each in await self._records.answered(order_id, times)]

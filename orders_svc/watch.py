@@ -1,8 +1,8 @@
 """
-Watching orders: one listener for each process, however many clients watch.
+Watching orders: one listener per process, however many clients watch.
 
-The database is read when something changed, once for all who watch it, and
-every few seconds in case a notification was lost.
+The database is read when something changed, once for all watchers, and every few seconds in case a notification was
+lost.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Subscription:
 
     def put(self, version: int, snapshot: bytes) -> None:
         """
-        Take a version that the stream has not had; a stream that is too slow is ended with `SLOW_WATCHER`.
+        Add a version that the stream has not had; a stream that is too slow is ended with `SLOW_WATCHER`.
         """
         if version < self.next_version or self.lost:
             return
@@ -59,7 +59,7 @@ class Subscription:
 
     async def get(self, timeout_s: float) -> Version | None:
         """
-        Return the next version, None after *timeout_s* without one, or raise why there will be no more.
+        Return the next version, None after *timeout_s* without one, or raise the error that ended the stream.
         """
         try:
             async with asyncio.timeout(timeout_s):
@@ -72,7 +72,7 @@ class Subscription:
 
 
 class Subscriptions:
-    """Hears of changes and hands them to the watchers of their orders."""
+    """Receives notifications and passes versions to the watchers of their orders."""
 
     def __init__(self, changes: Changes, history: History, *, max_watchers: int) -> None:
         self._changes = changes
@@ -181,7 +181,7 @@ def stopping() -> Unavailable:
 
 @dataclass(frozen=True)
 class End:
-    """When a stream has lasted long enough, on the loop's clock, and the error that ends it then."""
+    """The end of a long stream, on the loop's clock, and its error."""
 
     at: float
     error: Error

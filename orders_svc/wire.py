@@ -1,4 +1,4 @@
-"""Orders as the contract's messages, and back."""
+"""Conversion between orders and the contract's messages."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def order_id(name: str) -> uuid.UUID:
 
 def event_id(order: Order, kind: str) -> str:
     """
-    Return the id of the event of this version of *order*, the same in every repeat.
+    Return the id of the event of this version of *order*, the same in every redelivery.
     """
     return str(uuid.uuid5(order.id, f"{kind}/{order.version}"))
 
@@ -111,7 +111,7 @@ def _hold_generation(change: Change) -> int:
 
 def orders_restored(*, to: datetime, at: datetime, generation: int) -> events_pb2.OrdersRestored:
     """
-    Return the record for `orders_restored`: the orders are as of *to* again, since *at*.
+    Return the record for `orders_restored`: the orders were restored *to* a moment, since *at*.
     """
     return events_pb2.OrdersRestored(
         event_id=str(uuid.uuid5(uuid.NAMESPACE_OID, f"restored/{to.timestamp()}/{at.timestamp()}")),
@@ -123,7 +123,7 @@ def orders_restored(*, to: datetime, at: datetime, generation: int) -> events_pb
 
 def waiting_order(value: bytes) -> Order:
     """
-    Return the order that a message of `pending_orders` is about; raises whatever is wrong with it.
+    Return the order that a message of `pending_orders` is about; raise if it is invalid.
     """
     return order(events_pb2.PendingOrder.FromString(value).order)
 

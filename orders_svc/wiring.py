@@ -1,4 +1,4 @@
-"""Builds the parts of the service from its settings, and closes what they hold open."""
+"""Builds the parts of the service from its settings, and closes what they opened."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CLOSE_S = 5.0
 
 @dataclass
 class Parts:
-    """What the commands have in common."""
+    """The parts that the commands share."""
 
     pool: asyncpg.Pool
     publisher: Publisher
@@ -52,7 +52,7 @@ class Parts:
 @asynccontextmanager
 async def built(settings: Settings) -> AsyncIterator[Parts]:
     """
-    Build the parts, and close what they hold open in the end.
+    Build the parts, and close what they opened at the end.
     """
     async with AsyncExitStack() as stack:
         url = settings.database_url.get_secret_value()
@@ -91,7 +91,7 @@ async def built(settings: Settings) -> AsyncIterator[Parts]:
 
 async def close(pool: asyncpg.Pool) -> None:
     """
-    Close *pool*, and do not wait for longer than `CLOSE_S` for what is still at work.
+    Close *pool*, and wait at most `CLOSE_S` for running work.
     """
     with suppress(TimeoutError):
         await asyncio.wait_for(pool.close(), CLOSE_S)

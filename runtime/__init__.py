@@ -1,1 +1,1 @@
-"""What every service process starts with: settings, server, errors, Kafka, PostgreSQL, telemetry."""
+"""The common parts of both services: settings, server, errors, Kafka, PostgreSQL, telemetry."""

@@ -1,4 +1,4 @@
-"""Work beside the calls, for as long as the process runs."""
+"""Background tasks, for as long as the process runs."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import structlog
 from prometheus_client import Counter
 
 Work = Callable[[], Coroutine[Any, Any, None]]
-"""Starts what runs until it is cancelled; it can be restarted."""
+"""Starts a task that runs until it is cancelled; it can be restarted."""
 FAILURES = Counter(
     "background_failures", "Times that work beside the calls ended by itself and was restarted.", ["work"]
 )
 PAUSE_S = 2.0
 END_S = 20.0
-"""For what leaves its consumer group first, and may have to wait for Kafka."""
+"""For a task that must leave its consumer group first, and may wait for Kafka."""
 log = structlog.get_logger()
 
 
 async def keep_going(name: str, work: Work, *, pause_s: float = PAUSE_S) -> None:
     """
-    Run *work* until cancelled; what it raises is logged and counted, and it is restarted after *pause_s*.
+    Run *work* until cancelled; exceptions are logged and counted, and it is restarted after *pause_s*.
 
-    It never ends the process: what goes wrong here goes wrong in every replica
-    at the same moment, and calls can be answered all the while.
+    It never ends the process: a failure here happens in every replica at the same moment, and calls can be answered
+    meanwhile.
     """
     task = asyncio.current_task()
     failures = FAILURES.labels(name)
@@ -44,7 +44,7 @@ async def keep_going(name: str, work: Work, *, pause_s: float = PAUSE_S) -> None
 
 async def end(running: Collection[asyncio.Task[None]], *, within_s: float = END_S) -> None:
     """
-    Cancel what is *running* and wait for its end; what has not ended *within_s* is named and left.
+    Cancel the *running* tasks and wait for their end; those that have not ended *within_s* are named and abandoned.
     """
     for task in running:
         task.cancel()

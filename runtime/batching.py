@@ -1,8 +1,8 @@
 """
-Group commit: what arrives while one batch is in flight goes together in the next.
+Group commit: items that arrive while one batch is in flight share the next.
 
-There is no timer, so an idle system adds no wait. A busy one first does what is ready: calls that are on their way
-through the process join the batch, where each of them would have made one of its own a moment later.
+There is no timer, so an idle system adds no wait. On a busy one ready callbacks run first: calls that are about to
+arrive join the batch, where each of them would have made its own a moment later.
 """
 
 from __future__ import annotations
@@ -29,12 +29,11 @@ MAX_TURNS = 200
 
 class Batcher(Generic[Item, Result]):
     """
-    Hands items to *work* in batches of at most *max_batch*, one batch in flight at a time.
+    Passes items to *work* in batches of at most *max_batch*, one batch in flight at a time.
 
-    *work* returns a result or an exception for each item, in their order; if it
-    raises, every item of its batch gets that. At most *max_queued* items wait;
-    more are refused with `ResourceExhausted`. The callers' traces tell of the batch
-    in a span *name*.
+    *work* returns a result or an exception for each item, in their order; if it raises, every item of its batch gets
+    that. At most *max_queued* items wait; more are rejected with `ResourceExhausted`. Each batch is a span *name* in
+    the callers' traces.
     """
 
     def __init__(self, work: Work[Item, Result], *, name: str, max_batch: int = 256, max_queued: int = 4096) -> None:
@@ -49,7 +48,7 @@ class Batcher(Generic[Item, Result]):
         """
         Return what *work* returned for *item*, or raise what it raised.
 
-        If the caller is cancelled before its batch starts, the item is not worked on.
+        If the caller is cancelled before its batch starts, the item is skipped.
         """
         if len(self._waiting) >= self._max_queued:
             raise ResourceExhausted("too much is waiting here", reason="QUEUE_FULL", retry_after_s=1)
@@ -70,7 +69,7 @@ class Batcher(Generic[Item, Result]):
 
     async def _gather(self) -> None:
         """
-        Yield to the event loop while that brings items and the batch is not full.
+        Yield to the event loop while that adds items and the batch is not full.
         """
         seen, idle = 0, 0
         for _ in range(MAX_TURNS):

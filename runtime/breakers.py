@@ -1,6 +1,6 @@
 """
-How an Envoy's view of a service is read, wherever it is shown: `make breakers` from its administration, the board from
-Prometheus. The two must never say different things of the same moment.
+Envoy's view of a service, the same wherever it is shown: in `make breakers` from its admin port, on the board from
+Prometheus. Both must agree at every moment.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _CLUSTER = re.compile(r"outbound\|(\d+)\|([^|]*)\|([^;|]+)")
 
 
 class State(StrEnum):
-    """Whether calls to a cluster find a host."""
+    """Whether a cluster has healthy hosts."""
 
     CLOSED = "closed"
     PARTLY = "partly"
@@ -35,7 +35,7 @@ def state(*, hosts: int, ejected: int) -> State:
 @dataclass(frozen=True, order=True)
 class Outbound:
     """
-    Whom an outbound cluster calls. A subset is a cluster of its own, with hosts, ejections and limits of its own.
+    The destination of an outbound cluster. A subset is its own cluster, with its own hosts, ejections and limits.
     """
 
     host: str
@@ -50,7 +50,7 @@ class Outbound:
 
 def outbound(cluster: str) -> Outbound | None:
     """
-    Read a cluster's name, such as `outbound|50051|calls|orders.shop.svc.cluster.local`; nothing for other clusters.
+    Parse a cluster's name, such as `outbound|50051|calls|orders.shop.svc.cluster.local`; None for other clusters.
     """
     found = _CLUSTER.fullmatch(cluster)
     return Outbound(found[3], int(found[1]), found[2]) if found else None

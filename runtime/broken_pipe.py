@@ -1,5 +1,5 @@
 """
-Programs whose output is read by another, as `make logs | head` has it.
+Programs whose output is piped, as in `make logs | head`.
 """
 
 import os
@@ -24,14 +24,14 @@ def until_reader_leaves(command: Callable[[], int]) -> int:
         if not gone:
             raise
         for descriptor in gone:
-            # Nothing more may be written there, at the interpreter's end neither.
+            # Nothing more may be written there, not even at the interpreter's exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
         return READER_GONE
 
 
 def _written_out(command: Callable[[], int]) -> int:
     """
-    Run *command* and write out what is in the buffer: at the interpreter's end it is too late to say how that went.
+    Run *command* and flush its output: at the interpreter's exit it is too late to report an error.
     """
     try:
         code = command()

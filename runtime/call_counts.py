@@ -1,4 +1,4 @@
-"""How many calls a service answered, by method and code."""
+"""The number of calls that a service answered, by method and code."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from prometheus_client import Counter
 
 HANDLED = Counter("grpc_server_handled", "Calls that ended, by code.", ["grpc_method", "grpc_code"])
 FAULTS = ("UNAVAILABLE", "INTERNAL", "UNKNOWN", "DEADLINE_EXCEEDED", "DATA_LOSS")
-"""A service's own; everything else is an answer."""
+"""Internal errors; everything else is a response."""
 
 
 def count_from_zero(services: Iterable[str]) -> None:
     """
-    Show every method's faults from the start: of a counter that begins with the first one, Prometheus sees no rise.
+    Export every method's error counters from the start: of a counter that begins with the first error, Prometheus sees
+    no increase.
     """
     pool = descriptor_pool.Default()
     for service in services:

@@ -1,8 +1,8 @@
 """
-Who calls.
+The caller's identity.
 
-The edge sets these headers from the verified token and strips them from what
-comes from outside; inside the mesh only its identities reach a service at all.
+The edge sets these headers from the verified token and removes them from external requests; inside the mesh only its
+identities reach a service.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from runtime.errors import FieldViolation, InvalidArgument, Unauthenticated
 
 CUSTOMER = "x-customer-id"
 OPERATOR = "x-operator"
-# When the caller's token ends, in seconds since 1970; absent where there is no token.
+# When the caller's token expires, in seconds since 1970; absent without a token.
 EXPIRY = "x-token-exp"
-# Who is at the other end of the mesh's connection, as the sidecar found in its certificate.
+# The peer of the mesh's connection, from its certificate, as set by the sidecar.
 WORKLOAD = "x-forwarded-client-cert"
 _SPIFFE = re.compile(r"URI=(spiffe://[^;,\"]+)")
-# What an issuer may call a subject: 255 ASCII characters (OpenID Connect Core, section 2). No space at an end: HTTP
-# takes it away there, which makes two customers one.
+# Subjects of any issuer: 255 ASCII characters (OpenID Connect Core, section 2). No space at an end: HTTP strips it,
+# which would make two customers one.
 MAX_CUSTOMER = 255
 _CUSTOMER_FORM = re.compile(rf"[!-~](?:[ -~]{{0,{MAX_CUSTOMER - 2}}}[!-~])?")
-# Stands for itself in a segment of a path, as "pchar" of RFC 3986 does.
+# Characters that need no escaping in a path segment, "pchar" of RFC 3986.
 _PLAIN = "@|:!$&'()*+,;="
 
 
@@ -61,7 +61,7 @@ def customer_id(name: str) -> str:
 
 def caller(context: grpc.aio.ServicerContext[Any, Any]) -> Caller:
     """
-    Return who calls; `Unauthenticated` if no caller is named, `InvalidArgument` if the name has no valid form.
+    Return the caller; `Unauthenticated` without one, `InvalidArgument` if the name is malformed.
     """
     customer, operator = single(context, CUSTOMER), single(context, OPERATOR)
     if customer is None:
@@ -77,7 +77,7 @@ def caller(context: grpc.aio.ServicerContext[Any, Any]) -> Caller:
 
 def single(context: grpc.aio.ServicerContext[Any, Any], *names: str) -> str | None:
     """
-    Return the metadata that has one of *names*; `InvalidArgument` if there is more than one.
+    Return the metadata that has one of *names*; `InvalidArgument` if it is duplicated.
     """
     found = [str(value) for key, value in context.invocation_metadata() or () if key in names]
     if len(found) > 1:
@@ -91,7 +91,7 @@ def single(context: grpc.aio.ServicerContext[Any, Any], *names: str) -> str | No
 
 def token_left_s(context: grpc.aio.ServicerContext[Any, Any]) -> float | None:
     """
-    Return the seconds that the caller's token lasts, None for a caller without one.
+    Return the remaining seconds of the caller's token, None without one.
     """
     try:
         return float(single(context, EXPIRY) or "") - time.time()
@@ -103,14 +103,14 @@ def is_operator(header: str | None) -> bool:
     """
     Return whether the edge found an operator in the token: its claim `operator` is true, or the text "true".
 
-    The edge's own policies (istio/customers.yaml) look at the same header in the same way.
+    The edge's own policies (istio/customers.yaml) check the same header in the same way.
     """
     return header == "true"
 
 
 def share_of(context: grpc.aio.ServicerContext[Any, Any]) -> str:
     """
-    Return whose share of a limit a call takes: the workload that sends it, and the customer that it is for.
+    Return the keys under which a call is counted for limits: the calling workload, and the customer.
     """
     metadata = _metadata(context)
     found = _SPIFFE.findall(metadata.get(WORKLOAD, ""))

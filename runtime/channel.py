@@ -1,4 +1,4 @@
-"""The client's end of a call through the mesh."""
+"""A client's channel into the mesh."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from opentelemetry.instrumentation.grpc import aio_client_interceptors
 
 def connect(address: str, *, authority: str) -> grpc.aio.Channel:
     """
-    Return a channel to *authority* by way of the sidecar at *address*.
+    Return a channel to *authority* through the sidecar at *address*.
 
-    gRPC's own retries are off: the mesh owns them on this hop. The sidecar is on
-    this machine, so reconnecting to it is quick and cheap.
+    gRPC's own retries are off: the mesh does them on this hop. The sidecar is on this machine, so reconnecting to it
+    is quick and cheap.
     """
     return grpc.aio.insecure_channel(
         address,

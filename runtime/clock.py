@@ -1,4 +1,4 @@
-"""The current time, by the one clock that tests and simulations replace: the standard library's `time`."""
+"""The current time, by the only clock that tests and simulations replace: the standard library's `time`."""
 
 from __future__ import annotations
 

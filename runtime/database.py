@@ -1,4 +1,4 @@
-"""PostgreSQL: a pool that finds the primary, also after a failover."""
+"""A PostgreSQL connection pool that finds the primary, also after a failover."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from asyncpg.connect_utils import SessionAttribute
 
 from runtime.secret_file import SecretFile
 
-# What a server answers that starts, stops, is about to be promoted, or has run out of something that others give back.
+# Errors of a server that starts, stops, is about to be promoted, or lacks a resource temporarily.
 NOT_NOW = (
     OSError,
     TimeoutError,
     asyncpg.ConnectionDoesNotExistError,
     asyncpg.InterfaceError,
-    # What a session meets that the server ends in the midst of an exchange.
+    # Errors of a session that the server ends during an exchange.
     asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.ReadOnlySQLTransactionError,
     # Class 53: the disk or the memory is full, or there are too many connections.
     asyncpg.InsufficientResourcesError,
-    # Class 57: it shuts down, or ends this session or this statement, also since it took too long.
+    # Class 57: the server shuts down, or ends this session or this statement, also after a timeout.
     asyncpg.OperatorInterventionError,
-    # Its disk fails it; another holds a lock; two waited for each other.
+    # I/O errors, lock timeouts and deadlocks.
     asyncpg.PostgresIOError,
     asyncpg.LockNotAvailableError,
     asyncpg.TransactionRollbackError,
 )
 
 IDLE_S = 30.0
-# A standby that is asked first learns of a changed password a moment after the primary.
+# A standby learns of a changed password a moment after the primary.
 LOGIN_TRIES = 5
 LOGIN_PAUSE_S = 0.1
 _LEAST_ACQUIRE_S = 0.1
@@ -56,15 +56,15 @@ async def connect(
     wait_s: float = 60,
 ) -> asyncpg.Pool:
     """
-    Return a pool of at most *max_connections* to the primary among *url*'s hosts, opened as they are needed.
+    Return a pool of at most *max_connections* to the primary among *url*'s hosts, opened on demand.
 
-    One that was idle for `IDLE_S` is closed: a server's connections are shared by all replicas. Waits up to
-    *wait_s* for a primary, then raises what the last try raised. With *password*, each login reads that file.
+    A connection idle for `IDLE_S` is closed: a server's connections are shared by all replicas. Waits up to *wait_s*
+    for a primary, then raises the last error. With *password*, each login reads that file.
     """
     settings = {
         "statement_timeout": str(int(statement_timeout_s * 1000)),
-        # Our statements take milliseconds. With few statistics the planner overrates them and has the compiler build
-        # each anew, again and again: measured, ten seconds for a batch of 100 orders on a busy machine.
+        # Our statements take milliseconds. With few statistics the planner overestimates them and JIT-compiles each
+        # again and again: measured, ten seconds for a batch of 100 orders on a busy machine.
         "jit": "off",
     }
 
@@ -87,9 +87,9 @@ async def connect(
 
 async def login(password: SecretFile | None, *words: Any, **options: Any) -> asyncpg.Connection:
     """
-    Return a connection, opened with the first value of *password* that the server takes.
+    Return a connection, opened with the first value of *password* that the server accepts.
 
-    While a password changes, the file has the old and the new one, so no moment is without one that is valid.
+    While a password changes, the file has the old and the new one, so that one is always valid.
     """
     if password is None:
         return await asyncpg.connect(*words, **options)
@@ -106,18 +106,18 @@ async def login(password: SecretFile | None, *words: Any, **options: Any) -> asy
 
 async def _leave_as_it_is(_: Any) -> None:
     """
-    Save the statement with which the pool otherwise resets a session after each use of it.
+    Skip the statement with which the pool otherwise resets a session after each use.
 
-    asyncpg itself has ended what transaction was open. Whoever leaves more behind has an `own_session`.
+    asyncpg itself has ended any open transaction. Code that changes more uses `own_session`.
     """
 
 
 @asynccontextmanager
 async def own_session(pool: asyncpg.Pool, *, timeout_s: float = 5) -> AsyncIterator[Any]:
     """
-    Yield one of *pool*'s connections for what changes a session: `SET`, `LISTEN`, a session's advisory locks.
+    Yield one of *pool*'s connections for code that changes a session: `SET`, `LISTEN`, a session's advisory locks.
 
-    It ends with the block, however that ends, so that no later user inherits any of it.
+    It is closed with the block, however that ends, so that no later user inherits any of it.
     """
     async with pool.acquire(timeout=timeout_s) as connection:
         try:
@@ -137,11 +137,11 @@ def end_session(connection: Any) -> None:
 @contextmanager
 def ended_after(connection: Any, limit_s: float | None) -> Iterator[None]:
     """
-    End *connection* once it is used for longer than *limit_s*.
+    Close *connection* once it is used for longer than *limit_s*.
 
-    Otherwise asyncpg would cancel what it does. A commit that waits for the synchronous replica must not be cancelled:
-    PostgreSQL then makes it visible on one machine alone, and a repeat would find the order. A
-    session that has lost its client goes on waiting.
+    Otherwise asyncpg would cancel its statement. A commit that waits for the synchronous replica must not be
+    cancelled: PostgreSQL then makes it visible on one machine alone, and a retry would find the order. A session that
+    has lost its client continues to wait.
     """
     if limit_s is None:
         yield
@@ -158,8 +158,7 @@ async def acquired(pool: asyncpg.Pool, *, wait_s: float) -> AsyncIterator[Any]:
     """
     Yield one of *pool*'s connections.
 
-    While no server leads, as when one hands over to another, tries again for *wait_s*, then raises what the last try
-    raised.
+    Without a primary, as during a switchover, retries for *wait_s*, then raises the last error.
     """
     end = time.monotonic() + wait_s
 
@@ -169,7 +168,7 @@ async def acquired(pool: asyncpg.Pool, *, wait_s: float) -> AsyncIterator[Any]:
     try:
         connection = await acquire()
     except NOT_NOW:
-        # Only now: what tries again costs as much as the statement that mostly follows.
+        # Only now: the check costs as much as the statement that usually follows.
         connection = await _again_for(max(0.0, end - time.monotonic()))(acquire)
     try:
         yield connection
@@ -228,7 +227,7 @@ async def listening(connection: Any, channel: str, heard: Callable[[str], None])
 
 def _patiently(wait_s: float) -> tenacity.AsyncRetrying:
     """
-    Return what tries again for *wait_s* while there is no database right now, then raises what the last try raised.
+    Return what retries for *wait_s* while the database is unavailable, then raises the last error.
     """
     return tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception_type(NOT_NOW),

@@ -1,4 +1,4 @@
-"""The time that the current call has left."""
+"""The remaining time of the current call."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _end: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 def remaining_s(default: float) -> float:
     """
-    Return the seconds that the current call has left, never below 0; *default* outside of a call.
+    Return the remaining seconds of the current call, never below 0; *default* outside of a call.
     """
     end = _end.get()
     return default if end is None else max(0.0, end - time.monotonic())
@@ -21,7 +21,7 @@ def remaining_s(default: float) -> float:
 @contextmanager
 def ends_in(seconds: float) -> Iterator[None]:
     """
-    Limit what runs inside to *seconds*, or to the caller's remaining time if that is less.
+    Limit the block to *seconds*, or to the caller's remaining time if that is less.
     """
     end = time.monotonic() + seconds
     outer = _end.get()

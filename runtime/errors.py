@@ -1,8 +1,8 @@
 """
-The errors that services raise, in our words.
+The errors that services raise.
 
-Only the standard library, so that every domain can use them. `runtime.status`
-maps them to gRPC and back; nothing else knows both.
+Only the standard library, so that every domain can use them. `runtime.status` maps them to gRPC and back; nothing else
+knows both.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class FieldViolation:
-    """A field of the request that is wrong, such as `order.lines[2].quantity`, and why."""
+    """An invalid field of the request, such as `order.lines[2].quantity`, and why."""
 
     field: str
     description: str
@@ -58,25 +58,25 @@ class Error(Exception):
 
 
 class InvalidArgument(Error):
-    """The request is wrong whatever the state of the system."""
+    """The request is invalid whatever the state of the system."""
 
     reason = "INVALID_ARGUMENT"
 
 
 class NotFound(Error):
-    """What the request names is not there, or not for this caller."""
+    """The resource does not exist, or not for this caller."""
 
     reason = "NOT_FOUND"
 
 
 class AlreadyExists(Error):
-    """What the request would create is there already."""
+    """The resource to create exists already."""
 
     reason = "ALREADY_EXISTS"
 
 
 class FailedPrecondition(Error):
-    """The state of the system does not allow it; a repeat changes nothing until the state does."""
+    """The state of the system does not allow it; a retry fails until the state changes."""
 
     reason = "FAILED_PRECONDITION"
 
@@ -106,13 +106,13 @@ class ResourceExhausted(Error):
 
 
 class DeadlineExceeded(Error):
-    """The caller's time is over."""
+    """The caller's deadline is over."""
 
     reason = "DEADLINE_EXCEEDED"
 
 
 class Unavailable(Error):
-    """Something that is needed does not answer; waiting helps."""
+    """A dependency does not respond; waiting helps."""
 
     reason = "UNAVAILABLE"
 

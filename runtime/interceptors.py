@@ -1,5 +1,5 @@
 """
-What happens around every call, one wrapper of the same type for each concern.
+The interceptors of every call, one wrapper of the same type for each concern.
 
 The list in `wrappers` is the order in which they run, the outermost first.
 """
@@ -32,16 +32,16 @@ SECONDS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 IN_FLIGHT = Gauge("grpc_server_in_flight", "Calls being worked on.", ["kind"])
-# Less than this cannot be enough for anything; the caller has gone or is about to.
+# Less than this is never enough; the caller has gone or is about to.
 LEAST_USEFUL_S = 0.005
-# Headers of HTTP that say the same as a field of the request.
+# HTTP headers that mean the same as a field of the request.
 FIELD_HEADERS = {"request_id": "Idempotency-Key", "etag": "If-Match"}
 log = structlog.get_logger()
 
 
 @dataclass
 class Call:
-    """One call on its way through the wrappers; what it asks for is known once it is received and parsed."""
+    """One call on its way through the wrappers; its message is known once it is received and parsed."""
 
     method: str
     context: grpc.aio.ServicerContext[Any, Any]
@@ -52,7 +52,7 @@ class Call:
 
     @property
     def kind(self) -> str:
-        """What it takes a place of: `unary`, `batch` or `stream`."""
+        """The kind of slot that it takes: `unary`, `batch` or `stream`."""
         if self.streaming:
             return "stream"
         return "batch" if messages.is_batch(self.method) else "unary"
@@ -65,7 +65,7 @@ Wrapper = Callable[[Call], AbstractAsyncContextManager[None]]
 
 def wrappers(settings: ServiceSettings, domain: str) -> list[Wrapper]:
     """
-    Return what surrounds every call of a service, the outermost first.
+    Return the wrappers of every call of a service, the outermost first.
     """
     return [
         measure,
@@ -98,7 +98,7 @@ async def measure(call: Call) -> AsyncIterator[None]:
 
 def report_errors(domain: str) -> Wrapper:
     """
-    Turn what is raised into a `google.rpc.Status`; an internal error is logged, and the caller gets a generic message.
+    Turn exceptions into a `google.rpc.Status`; an internal error is logged, and the caller gets a generic message.
     """
 
     @asynccontextmanager
@@ -124,7 +124,7 @@ async def _abort(call: Call, error: errors.Error, domain: str) -> None:
 
 def receive(settings: ServiceSettings) -> Wrapper:
     """
-    Read the message, which may take its time, before the call takes a place among those that are worked on.
+    Read the message, which may be slow, before the call takes one of the limited slots.
     """
 
     @asynccontextmanager
@@ -138,7 +138,8 @@ def receive(settings: ServiceSettings) -> Wrapper:
 
 def limit(settings: ServiceSettings) -> Wrapper:
     """
-    Refuse at once what exceeds the calls allowed in flight, of all and of one caller, so that the accepted stay fast.
+    Reject at once what exceeds the calls allowed in flight, of all and of one caller, so that the accepted ones stay
+    fast.
     """
     places = {
         "unary": Shares("calls", total=settings.max_in_flight, each=settings.max_in_flight_per_caller),
@@ -156,7 +157,7 @@ def limit(settings: ServiceSettings) -> Wrapper:
 
 def keep_deadline(settings: ServiceSettings) -> Wrapper:
     """
-    Do not start what the caller can't wait for, and end unary calls at the caller's deadline.
+    Do not start calls with too little time left, and end unary calls at the caller's deadline.
     """
 
     @asynccontextmanager
@@ -192,9 +193,9 @@ async def parse(call: Call) -> AsyncIterator[None]:
 @asynccontextmanager
 async def take_headers(call: Call) -> AsyncIterator[None]:
     """
-    Fill empty fields from the headers that are the same thing: `request_id` (AIP-155) and `etag` (RFC 9110, 13.1.1).
+    Fill empty fields from the headers that mean the same: `request_id` (AIP-155) and `etag` (RFC 9110, 13.1.1).
 
-    `InvalidArgument` for one that has no field: what it asks for would not be done. Only a read may be repeated anyway.
+    `InvalidArgument` for one without a field: its condition would be ignored. Only a read may be retried anyway.
     """
     for name, header in FIELD_HEADERS.items():
         value = single(call.context, header.lower())
@@ -224,7 +225,7 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
 class Interceptor(grpc.aio.ServerInterceptor):
-    """Puts the wrappers around every call of the service's own methods."""
+    """Applies the wrappers to every call of the service's own methods."""
 
     def __init__(self, around: Sequence[Wrapper], *, prefix: str = "/shop.") -> None:
         self._around = around
@@ -236,9 +237,9 @@ class Interceptor(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
         """
-        Return the method's handler inside the wrappers; health and reflection pass as they are.
+        Return the method's handler inside the wrappers; health and reflection are not wrapped.
 
-        It is a handler of streamed bytes, though only one message is read: so the wrappers see what is not readable.
+        It is a handler of streamed bytes, though only one message is read: so the wrappers see unreadable ones.
         """
         handler = await continuation(handler_call_details)
         method = handler_call_details.method

@@ -1,9 +1,9 @@
 """
-Requests as the bytes that they arrive in.
+Requests as received bytes.
 
-gRPC answers what it cannot read with INTERNAL or UNKNOWN, which a breaker takes for a fault of the replica, and leaves
-a call that ends without a message unanswered until its deadline (grpc.aio). Read here, both are the caller's mistake
-and told at once.
+gRPC answers unparsable messages with INTERNAL or UNKNOWN, which a breaker counts as a failure of the replica, and
+leaves a call that ends without a message unanswered until its deadline (grpc.aio). Parsed here, both are the caller's
+error, reported at once.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from google.protobuf.message import DecodeError, Message
 from runtime import errors
 
 Deserializer = Callable[[bytes], Message]
-# What takes many requests at a time is named so (AIP-231 and its siblings).
+# The names of batch methods (AIP-231 and its siblings).
 BATCH = "Batch"
-# And what only reads (AIP-131, 132 and 231); the others are ours.
+# The names of read methods (AIP-131, 132 and 231); the others are ours.
 READS = ("Get", "List", "BatchGet", "Watch", "Check")
 
 
 def is_batch(method: str) -> bool:
     """
-    Return whether *method* (`/package.Service/Method`) takes many requests at a time.
+    Return whether *method* (`/package.Service/Method`) takes several requests at a time.
     """
     return method.rpartition("/")[2].startswith(BATCH)
 
 
 def is_read(method: str) -> bool:
     """
-    Return whether *method* changes nothing, so that a repeat of it needs no key.
+    Return whether *method* changes nothing, so that a retry needs no key.
     """
     return method.rpartition("/")[2].startswith(READS)
 
@@ -61,7 +61,7 @@ async def receive(context: grpc.aio.ServicerContext[Any, Any], *, limit: int, wi
 
 def parse(message: bytes, deserializer: Deserializer) -> Message:
     """
-    Return *message* as the method's request; `InvalidArgument` if it is none.
+    Parse *message* as the method's request; `InvalidArgument` if it is malformed.
     """
     try:
         return deserializer(message)
@@ -73,7 +73,7 @@ def parse(message: bytes, deserializer: Deserializer) -> Message:
 
 def merge(request: Any, name: str, value: str, *, header: str) -> None:
     """
-    Set the field *name* of *request* to the *value* of a *header*; `InvalidArgument` if it is another one or unknown.
+    Set the field *name* of *request* to the *value* of a *header*; `InvalidArgument` if it differs or is unknown.
     """
     if not value:
         raise errors.InvalidArgument(
@@ -89,7 +89,7 @@ def merge(request: Any, name: str, value: str, *, header: str) -> None:
 
 def without_field(header: str) -> errors.InvalidArgument:
     """
-    Return the error for a *header* that says what the method has no field for.
+    Return the error for a *header* for which the method has no field.
     """
     return errors.InvalidArgument(
         f"the header {header} has no meaning for this method",

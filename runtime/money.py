@@ -1,4 +1,4 @@
-"""Amounts of money, exact, and what may be wrong with sums of them."""
+"""Exact amounts of money, and the errors of sums."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class MixedCurrencies(FailedPrecondition):
 
 
 class TotalTooLarge(FailedPrecondition):
-    """The order comes to more than an amount can say."""
+    """The order's total is out of the range of an amount."""
 
     reason = "TOTAL_TOO_LARGE"
 
@@ -47,7 +47,7 @@ class Money:
 
     def __add__(self, other: Money) -> Money:
         """
-        Return the sum; `MixedCurrencies` if there is none.
+        Return the sum; raise `MixedCurrencies` if there is none.
         """
         if self.currency != other.currency:
             raise MixedCurrencies([self.currency, other.currency])

@@ -1,4 +1,4 @@
-"""Amounts as `google.type.Money`, and back."""
+"""Conversion of amounts to `google.type.Money` and back."""
 
 from __future__ import annotations
 

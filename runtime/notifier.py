@@ -1,4 +1,4 @@
-"""PostgreSQL's notifications, sent after the commit of what they announce."""
+"""PostgreSQL notifications, sent after the commit of what they announce."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ log = structlog.get_logger()
 
 class Notifier:
     """
-    Notifies every process of what has changed, after the commit.
+    Notifies every process of changes, after the commit.
 
-    NOTIFY inside a transaction makes commits wait for each other, so it is sent
-    on its own; one that is lost with the process costs its listeners a poll.
+    NOTIFY inside a transaction serializes commits, so it is sent separately; one that is lost with the process delays
+    its listeners by a poll.
     """
 
     def __init__(self, pool: asyncpg.Pool, *, most_waiting: int = 10_000) -> None:

@@ -1,4 +1,4 @@
-"""Tokens of pages (AIP-158): signed, and good for the list alone that gave them out."""
+"""Page tokens (AIP-158): signed, and valid only for the list that issued them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from runtime.errors import FieldViolation, InvalidArgument
 
 SIGNATURE_BYTES = 16
 Keys = Callable[[], Sequence[bytes]]
-"""Returns the key that signs, followed by those whose tokens are still accepted."""
+"""Returns the signing key, followed by further keys whose tokens are accepted."""
 
 
 class PageTokens:
     """
     The tokens of *method*'s pages, signed with the first of *keys*, which all replicas share.
 
-    A place has *place_bytes* where lists have scopes: what is signed is both, without a mark where one ends.
+    A position has *place_bytes* where lists have scopes: both are signed, without a separator.
     """
 
     def __init__(self, keys: Keys | bytes, *, method: str, place_bytes: int | None = None) -> None:
@@ -30,13 +30,13 @@ class PageTokens:
 
     def write(self, place: bytes, scope: str = "") -> str:
         """
-        Return the token for what follows *place* in the list of *scope*, which says whose list and which it is.
+        Return the token for what follows *place* in the list of *scope*, which identifies the caller and the list.
         """
         return base64.urlsafe_b64encode(place + self._sign(self._keys()[0], place, scope)).rstrip(b"=").decode()
 
     def read(self, token: str, scope: str = "") -> bytes:
         """
-        Return the place in *token*; `InvalidArgument` unless it is of the list of *scope*.
+        Return the position in *token*; `InvalidArgument` unless it is of the list of *scope*.
         """
         try:
             raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
@@ -62,7 +62,7 @@ class PageTokens:
 
 def derived_key(url: str, purpose: bytes) -> bytes:
     """
-    Return a key for *purpose* made of the password in a store's *url*, so the same in every replica.
+    Return a key for *purpose* derived from the password in a store's *url*, so the same in every replica.
     """
     password = unquote(urlsplit(url).password or "")
     return hmac.new(password.encode(), purpose, hashlib.sha256).digest()

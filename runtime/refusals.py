@@ -1,4 +1,4 @@
-"""Refusals that every service may make: one class, and so one reason and one code, for each condition."""
+"""Errors common to every service: one class, and so one reason and one code, for each condition."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from runtime.errors import InvalidArgument, PermissionDenied
 
 
 class IdempotencyKeyReused(InvalidArgument):
-    """The request id named another request before."""
+    """The request id was used for another request before."""
 
     reason = "IDEMPOTENCY_KEY_REUSED"
 
     @classmethod
     def of(cls, request_id: str) -> IdempotencyKeyReused:
         """
-        Return the refusal of a request with an id that names another.
+        Return the error of a request whose id was used for another.
         """
         return cls("the request id was used for another request", metadata={"request_id": request_id})
 

@@ -1,4 +1,4 @@
-"""What a success sends to the REST edge beside its body."""
+"""Headers of a success for the REST edge."""
 
 from __future__ import annotations
 
@@ -16,10 +16,8 @@ def set_http_code(
     """
     Set *code* and *headers* of a success for JSON clients.
 
-    They travel in trailers, from which the edge makes response headers. gRPC
-    writes initial metadata, message and trailers together, unless a service
-    sends initial metadata itself: then the caller's proxy has a response, which
-    it does not retry, before there is one. A replica that dies in between would
-    fail the call.
+    They are sent as trailers, from which the edge makes response headers. gRPC writes initial metadata, message and
+    trailers together, unless a service sends initial metadata itself: then the caller's proxy has a response, which it
+    does not retry, before there is one. A replica that dies in between would fail the call.
     """
     context.set_trailing_metadata(((HTTP_CODE, str(code)), *headers))

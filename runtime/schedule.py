@@ -1,4 +1,4 @@
-"""Work that is done again and again."""
+"""Periodic work."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = structlog.get_logger()
 
 async def every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
     """
-    Do *work* every *seconds* until cancelled; an `Error` is logged, and the next time comes.
+    Do *work* every *seconds* until cancelled; an `Error` is logged, and the schedule continues.
     """
     while True:
         await asyncio.sleep(seconds)

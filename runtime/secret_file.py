@@ -21,7 +21,7 @@ class SecretFile:
     """
     A secret in a file, one value a line: the first is the one to use, the others are accepted as well.
 
-    A file that cannot be read any more leaves the values as they were; raises `ValueError` if it never could.
+    A file that becomes unreadable leaves the values as they were; raises `ValueError` if it never was readable.
     """
 
     def __init__(self, path: Path, *, name: str) -> None:
@@ -32,7 +32,7 @@ class SecretFile:
 
     def values(self) -> tuple[str, ...]:
         """
-        Return what the file says now.
+        Return the current values of the file.
         """
         try:
             self._values = _values(self._path)
@@ -42,15 +42,15 @@ class SecretFile:
 
     def last_read(self) -> tuple[str, ...]:
         """
-        Return what the file said when it was last read, as `watch` does every second; it costs no I/O.
+        Return the values of the last read by `watch`, which reads every second; it costs no I/O.
         """
         return self._values
 
     def used(self, value: str) -> None:
         """
-        Record in the metrics, by its fingerprint, that *value* was used with success.
+        Record in the metrics, by its fingerprint, that *value* was used successfully.
         """
-        # A service uses one at a time; the one before must not be told beside it.
+        # A service uses one at a time; the previous one must not be exported beside it.
         self.accepted = value
         IN_USE.remove_by_labels({"secret": self.name})
         IN_USE.labels(self.name, fingerprint(value)).set(1)
@@ -58,7 +58,7 @@ class SecretFile:
 
 def fingerprint(value: str) -> str:
     """
-    Return what tells one secret from another and does not help to guess it, since ours are drawn at random.
+    Return a fingerprint that identifies a secret and does not help to guess it, since ours are random.
     """
     return hashlib.sha256(value.encode()).hexdigest()[:8]
 
@@ -67,9 +67,9 @@ async def watch(
     reactions: Mapping[SecretFile, Callable[[], Awaitable[None]] | None], *, every_s: float = LOOK_S
 ) -> None:
     """
-    Do what belongs to each file whenever its values have changed, until cancelled.
+    Run each file's action whenever its values have changed, until cancelled.
 
-    One that needs nothing done is used as soon as it is read.
+    A file without an action is used as soon as it is read.
     """
     known: dict[SecretFile, tuple[str, ...]] = {}
     while True:

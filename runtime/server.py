@@ -1,4 +1,4 @@
-"""The gRPC server of a service, from its start to its drained end."""
+"""The gRPC server of a service, from its start to the end of its draining."""
 
 from __future__ import annotations
 
@@ -28,19 +28,18 @@ Servicer = tuple[Callable[[Any, grpc.aio.Server], None], Any]
 """A generated `add_…Servicer_to_server` and the servicer."""
 MAX_READ_BYTES = 6 * 1024 * 1024
 LIVE = "live"
-"""The health service's name for the process itself: SERVING also while calls are not welcome."""
+"""The health service's name for the process itself: SERVING also while the service is not ready."""
 log = structlog.get_logger()
 
 
 class Server:
     """
-    Serves *servicers*, and keeps the *work* beside them going, until SIGTERM.
+    Serves *servicers*, and keeps the background *work* running, until SIGTERM.
 
-    *services* are the full names of what is served; *listed* those that reflection
-    names, the same unless it speaks for more than itself. It starts as SERVING unless
-    *ready* is False; `set_ready` changes that. Readiness must not depend on what
-    all replicas share, or one fault there takes every replica away at once.
-    *on_drain* is called when the end begins, to end what would not end by itself.
+    *services* are the full names of what is served; *listed* those that reflection lists, the same unless given. It
+    starts as SERVING unless *ready* is False; `set_ready` changes that. Readiness must not depend on what all replicas
+    share, or one failure there removes every replica at once. *on_drain* is called when draining begins, to end
+    streams.
     """
 
     def __init__(
@@ -116,7 +115,7 @@ class Server:
 
 def _options(settings: ServiceSettings) -> list[tuple[str, int]]:
     return [
-        # Above this gRPC itself refuses, with RESOURCE_EXHAUSTED, which callers take for a reason to try again.
+        # Above this gRPC itself rejects, with RESOURCE_EXHAUSTED, which callers would retry.
         ("grpc.max_receive_message_length", MAX_READ_BYTES),
         ("grpc.max_metadata_size", 16 * 1024),
         ("grpc.so_reuseport", 0),
@@ -130,8 +129,8 @@ def run(main: Callable[[], Awaitable[None]]) -> None:
     """
     Run *main* on uvloop; a second interrupt ends it hard.
 
-    A crash inside a library that is not Python (Kafka's, gRPC's) tells on standard error
-    what every thread was at; without that the process would end without a word.
+    A crash in a native library (Kafka's, gRPC's) prints every thread's stack on standard error; without that the
+    process would end silently.
     """
     faulthandler.enable()
 
@@ -149,7 +148,7 @@ def run(main: Callable[[], Awaitable[None]]) -> None:
 
 def _end_stuck_threads(code: int) -> None:
     """
-    End the process with *code* at once if a call into Kafka's library does not return.
+    End the process with *code* at once if a call into Kafka's library hangs.
 
     Python would wait for its thread forever, although all work is done.
     """

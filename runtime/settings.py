@@ -41,22 +41,22 @@ Addresses = Annotated[str, AfterValidator(_hosts_and_ports)]
 
 
 class ProcessSettings(BaseSettings):
-    """What every process needs to know; each field is the variable of the same name in capitals."""
+    """The settings of every process; each field is the variable of the same name in capitals."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
     metrics_listen: Address = "127.0.0.1:9464"
     """Where `/metrics` is served."""
     pod_name: str = Field(default="local", pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")
-    """Which replica this is; in every log line."""
+    """This replica's name; in every log line."""
     log_level: str = Field(default="INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")
-    """The least level that is logged."""
+    """The minimum level that is logged."""
     otel_exporter_otlp_endpoint: str | None = None
-    """Where spans go; without it they only give the logs their trace ids."""
+    """The endpoint for spans; without it they only give the logs their trace ids."""
 
 
 class ServiceSettings(ProcessSettings):
-    """What every gRPC service needs to know besides."""
+    """The further settings of every gRPC service."""
 
     grpc_listen: Address = "127.0.0.1:50061"
     """Where the service serves gRPC, behind its sidecar."""
@@ -67,27 +67,27 @@ class ServiceSettings(ProcessSettings):
     page_token_key_file: SecretPath | None = None
     """A file with that key in its first line; tokens signed with the keys in further lines are still accepted."""
     max_in_flight: int = Field(default=128, ge=1, le=100_000)
-    """Unary calls at a time; more are refused at once."""
+    """Unary calls at a time; more are rejected at once."""
     max_in_flight_per_caller: int = Field(default=64, ge=1, le=100_000)
     """Of those, one customer's or one workload's."""
     max_batches: int = Field(default=64, ge=1, le=100_000)
-    """Batches at a time; more are refused at once."""
+    """Batches at a time; more are rejected at once."""
     max_batches_per_caller: int = Field(default=64, ge=1, le=100_000)
     """Of those, one customer's or one workload's."""
     max_streams: int = Field(default=1024, ge=1, le=100_000)
-    """Streaming calls at a time; more are refused at once."""
+    """Streaming calls at a time; more are rejected at once."""
     max_streams_per_caller: int = Field(default=64, ge=1, le=100_000)
     """Of those, one customer's or one workload's."""
     max_message_bytes: int = Field(default=64 * 1024, ge=1024, le=64 * 1024 * 1024)
-    """The largest request, but for those of batches."""
+    """The largest request, except for batches."""
     max_batch_message_bytes: int = Field(default=1024 * 1024, ge=1024, le=64 * 1024 * 1024)
     """The largest request of a batch; a MiB of empty lines takes 0.1 s to parse."""
     default_deadline_s: float = Field(default=10.0, gt=0, le=300)
-    """For calls without a deadline, and the longest that any gets."""
+    """The deadline of calls without one, and the longest of any."""
     drain_wait_s: float = Field(default=2.5, ge=0, le=300)
-    """From saying NOT_SERVING to refusing calls, so that callers have noticed."""
+    """From NOT_SERVING to rejecting calls, so that callers have noticed."""
     drain_limit_s: float = Field(default=15.0, gt=0, le=300)
-    """What calls in flight get to finish."""
+    """How long calls in flight may take to finish."""
 
     def page_keys(self, keys: SecretFile | None, *, store_url: str, purpose: bytes) -> Keys:
         """
@@ -120,7 +120,7 @@ SettingsType = TypeVar("SettingsType", bound=BaseSettings)
 
 def load(kind: type[SettingsType]) -> SettingsType:
     """
-    Read *kind* from the environment, or end the program naming every wrong variable.
+    Read *kind* from the environment, or end the program with the names of all invalid variables.
     """
     try:
         return kind()

@@ -1,4 +1,4 @@
-"""Shares of what there is a limited number of, so that no one caller can have it all."""
+"""Shares of limited slots, so that no single caller can take all of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runtime.errors import ResourceExhausted
 
 class Shares:
     """
-    At most *total* at a time, and at most *each* of them one caller's; *what* names them in refusals.
+    At most *total* at a time, and at most *each* of them one caller's; *what* names them in errors.
     """
 
     def __init__(self, what: str, *, total: int, each: int, retry_after_s: float = 1) -> None:

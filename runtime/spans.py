@@ -1,4 +1,4 @@
-"""Spans of work that is done for several traces at a time: each of them tells of it."""
+"""Spans of work for several traces at a time: one in each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from opentelemetry import context, propagate, trace
 from opentelemetry.context import Context
 
 MAX_SPANS = 64
-"""Of one batch; more of its traces do not tell of it."""
+"""Of one batch; further traces get no span."""
 NONE = Context()
 tracer = trace.get_tracer(__name__)
 
@@ -23,7 +23,7 @@ def context_of(headers: Mapping[str, str]) -> Context:
 
 def contexts_of(messages: Sequence[Mapping[str, str]]) -> list[Context]:
     """
-    Return the trace contexts in the headers of *messages* that are kept, else that of the first.
+    Return the sampled trace contexts in the headers of *messages*, else that of the first.
 
     Parsing one costs ten times as much as checking that it is not sampled.
     """
@@ -34,10 +34,10 @@ def contexts_of(messages: Sequence[Mapping[str, str]]) -> list[Context]:
 @contextmanager
 def together(name: str, contexts: Sequence[Context], kind: trace.SpanKind = trace.SpanKind.INTERNAL) -> Iterator[None]:
     """
-    Record what is done inside as a span *name* in each of the traces that are kept.
+    Record the block as a span *name* in each sampled trace.
 
-    What is called inside belongs to the first of them, to which the spans of the others link. Of what no trace that
-    is kept tells, the first context goes on, so that logs have a trace's id.
+    Calls inside belong to the first of them, to which the spans of the others link. Without a sampled trace the first
+    context is propagated, so that logs have a trace's id.
     """
     kept = [each for each in contexts if trace.get_current_span(each).get_span_context().trace_flags.sampled]
     if not kept:

@@ -1,5 +1,5 @@
 """
-Our errors as `google.rpc.Status`, and back.
+Conversion of our errors to `google.rpc.Status` and back.
 
 Source: google/rpc/code.proto and google/rpc/error_details.proto.
 """
@@ -19,12 +19,12 @@ from google.rpc.status_pb2 import Status
 from runtime import errors
 
 DETAILS_KEY = "grpc-status-details-bin"
-# A status travels in trailers, of which clients and proxies take 8 kB and not much more: all of it stays below 4 kB.
+# A status is sent in trailers, of which clients and proxies accept about 8 kB: all of it stays below 4 kB.
 MAX_LISTED = 20
 MAX_LISTED_BYTES = 1800
 MAX_TEXT_BYTES = 200
 MAX_METADATA = 6
-# In ErrorInfo.metadata: how many fields or violations there are besides those that are listed.
+# In ErrorInfo.metadata: how many fields or violations are omitted.
 OMITTED = "omitted"
 _CODES: dict[type[errors.Error], grpc.StatusCode] = {
     errors.InvalidArgument: grpc.StatusCode.INVALID_ARGUMENT,
@@ -52,7 +52,7 @@ def code_of(error: errors.Error) -> grpc.StatusCode:
 
 def to_status(error: errors.Error, domain: str) -> Status:
     """
-    Return *error* as a status of the service *domain*, its ErrorInfo first; what would be too much is left out.
+    Return *error* as a status of the service *domain*, its ErrorInfo first; details beyond the limit are left out.
     """
     status = Status(code=code_of(error).value[0], message=_short(error.message))
     given = list(error.metadata.items())[:MAX_METADATA]
@@ -68,7 +68,7 @@ def to_status(error: errors.Error, domain: str) -> Status:
 
 def _optional_details(error: errors.Error) -> tuple[list[Message], int]:
     """
-    Return the details that *error* has besides its ErrorInfo, and how many of what they list are left out.
+    Return the details of *error* besides its ErrorInfo, and how many of their entries are left out.
     """
     fields = [
         details.BadRequest.FieldViolation(field=_short(each.field), description=_short(each.description))
@@ -95,7 +95,7 @@ def _optional_details(error: errors.Error) -> tuple[list[Message], int]:
 
 def _first(listed: Sequence[Message]) -> list[Message]:
     """
-    Return as many of *listed* as have room in a trailer.
+    Return as many of *listed* as fit in a trailer.
     """
     ends = itertools.accumulate(each.ByteSize() for each in listed)
     return [each for each, end in zip(listed, ends, strict=True) if end <= MAX_LISTED_BYTES]
@@ -108,7 +108,7 @@ def _short(text: str) -> str:
 
 def from_status(status: Status) -> errors.Error:
     """
-    Return the error in *status*; a code without one of ours is `Internal`.
+    Return the error in *status*; a code without a class of ours is `Internal`.
     """
     kind = _ERRORS.get(status.code, errors.Internal)
     parts = _Parts()
@@ -125,7 +125,7 @@ def from_status(status: Status) -> errors.Error:
 
 
 class _Parts:
-    """The details of a status, as far as they are known here."""
+    """The known details of a status."""
 
     def __init__(self) -> None:
         self.info = details.ErrorInfo()
@@ -135,7 +135,7 @@ class _Parts:
 
     def read(self, detail: Any) -> None:
         """
-        Take in one detail; unknown types are passed over.
+        Add one detail; unknown types are skipped.
         """
         bad, failed, retry = details.BadRequest(), details.PreconditionFailure(), details.RetryInfo()
         if detail.Unpack(self.info):
@@ -150,7 +150,7 @@ class _Parts:
 
 def from_rpc_error(error: grpc.aio.AioRpcError) -> errors.Error:
     """
-    Return the error behind a failed call: the server's own, or the mesh's.
+    Return the error of a failed call: the server's own, or the mesh's.
     """
     for key, value in error.trailing_metadata() or ():
         if key == DETAILS_KEY:

@@ -47,12 +47,12 @@ def _start_logging(settings: ProcessSettings, service: str) -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service, pod=settings.pod_name)
-    # Libraries log through the standard library: the same stream, the same form.
+    # Libraries log through the standard library: the same stream, the same format.
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[_ToStructlog()], force=True)
 
 
 class _ToStructlog(logging.Handler):
-    """Hands what libraries log to structlog."""
+    """Passes logs of libraries to structlog."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """
@@ -76,7 +76,7 @@ class NothingPersonal(SpanProcessor):
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """
-        Hide the attributes that a span begins with.
+        Remove the attributes that a span starts with.
         """
         for name in self.PERSONAL:
             if span.attributes and name in span.attributes:
@@ -85,13 +85,13 @@ class NothingPersonal(SpanProcessor):
 
 def _start_tracing(settings: ProcessSettings, service: str) -> None:
     resource = Resource.create({"service.name": service, "service.instance.id": settings.pod_name})
-    # What is kept of others' traces they have decided; of our own, OTEL_TRACES_SAMPLER does (all, unless it says less).
-    # Without an exporter a span only has ids, which go into logs and on to others; nothing is recorded in it.
+    # Sampling of remote traces is decided by their parents; of our own, by OTEL_TRACES_SAMPLER (all, by default).
+    # Without an exporter a span only has ids, which are logged and propagated; nothing is recorded in it.
     provider = TracerProvider(resource=resource, sampler=None if settings.otel_exporter_otlp_endpoint else ALWAYS_OFF)
     if settings.otel_exporter_otlp_endpoint:
         exporter = OTLPSpanExporter(endpoint=settings.otel_exporter_otlp_endpoint)
         provider.add_span_processor(NothingPersonal())
         provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
-    # The trace alone: whatever else a caller hands on (baggage) would be kept in every event of its order.
+    # Only the trace: baggage of a caller would be kept in every event of its order.
     propagate.set_global_textmap(TraceContextTextMapPropagator())

@@ -1,7 +1,7 @@
 """
-The contract's protovalidate rules, held against a request with bounded work and a bounded answer.
+The contract's protovalidate rules, with bounded work and a bounded error.
 
-How many items a field may have is looked at first: that is cheap, and everything after it costs by the item.
+The number of items of each field is checked first: that is cheap, and everything after it costs per item.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from google.protobuf.message import Message
 
 from runtime import errors
 
-# Fields of messages in messages; none of the contract goes as deep.
+# The depth of nested messages; none of the contract is as deep.
 MAX_DEPTH = 8
 MAX_TURN_S = 0.005
 Counted = tuple[tuple[str, ...], int]
-"""The way to a repeated field, and the most items it may have."""
+"""The path to a repeated field, and its most items."""
 
 
 def check(request: Message, *, first_only: bool = False) -> None:
     """
-    Raise `InvalidArgument` with the fields of *request* that break a rule of the contract.
+    Raise `InvalidArgument` with the fields of *request* that violate a rule of the contract.
 
-    With *first_only* it stops at the first, which bounds what one bad part of a batch costs.
+    With *first_only* it stops at the first, which bounds the cost of one invalid part of a batch.
     """
     fields = list(_too_many(request)) or [
         errors.FieldViolation(_path(each.proto.field), each.proto.message)
@@ -44,9 +44,9 @@ def check(request: Message, *, first_only: bool = False) -> None:
 
 class Turns:
     """
-    Checks the parts of batches, all that are under way together, and lets others have their turn every 5 ms.
+    Validates the parts of batches, all concurrent ones together, and yields to other tasks every 5 ms.
 
-    Of each part only the first violation is reported: what is wrong with a part must not cost more than what is right.
+    Of each part only the first violation is reported, so that an invalid part costs no more than a valid one.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Turns:
 
     async def check(self, part: Message) -> None:
         """
-        Raise `InvalidArgument` if *part* breaks a rule of the contract.
+        Raise `InvalidArgument` if *part* violates a rule of the contract.
         """
         async with self._lock:
             if time.monotonic() - self._since > MAX_TURN_S:
@@ -82,7 +82,7 @@ def _counted(message: Descriptor) -> tuple[Counted, ...]:
 
 def _bounds(message: Descriptor, path: tuple[str, ...], deeper: int) -> Iterator[Counted]:
     """
-    Find what has a `max_items`, in *message* and in the messages in it that there is one of each.
+    Find the fields with `max_items`, in *message* and in its singular submessages.
     """
     for field in message.fields:
         way = (*path, field.name)
@@ -96,7 +96,7 @@ def _bounds(message: Descriptor, path: tuple[str, ...], deeper: int) -> Iterator
 
 def _path(field: Any) -> str:
     """
-    Return a field path as people write it: `order.lines[2].quantity`.
+    Return a readable field path: `order.lines[2].quantity`.
     """
     parts = []
     for element in field.elements if field is not None else ():

@@ -1,6 +1,5 @@
 """
-Messages between services: Kafka's records, what consumes and publishes them, and the outbox.
+Messages between services: Kafka records, their consumers and publishers, and the outbox.
 
-Nothing outside of this package touches confluent_kafka's messages, so what its calls
-may do to a process is dealt with in one place.
+Nothing outside of this package uses confluent_kafka's messages, so that its defects are handled in one place.
 """

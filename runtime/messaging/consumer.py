@@ -1,7 +1,7 @@
 """
-Consuming from Kafka that commits after the effect.
+Consuming from Kafka with commits after the effect.
 
-librdkafka does the work, in threads: a call into it may not return, so every wait has a limit.
+librdkafka does the work, in threads: a call into it may hang, so every wait has a limit.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ Anything = TypeVar("Anything")
 RESTARTS = Counter("consumer_restarts", "Times that a consumer left its group and restarted.", ["group"])
 log = structlog.get_logger()
 COMMIT_S = 10.0
-"""For committing offsets; it may wait for a rebalance that only goes on while a member consumes."""
+"""For committing offsets; it may wait for a rebalance that only progresses while a member consumes."""
 LEAVE_S = 8.0
 """For leaving a group; a request that the coordinator holds back during a rebalance takes 5 s."""
 RESTART_S = 1.0
 THREADS = 4
-"""Of a consumer: one at work, the others for when a call into librdkafka does not return."""
+"""Threads of a consumer: one in use, the others for when a call into librdkafka hangs."""
 THREAD_PREFIX = "kafka-consumer-"
 
 
@@ -73,7 +73,7 @@ async def consume(
 
 def _raise_if_cancelled(error: Exception) -> None:
     """
-    End as cancelled if *error* came up on the way out.
+    Raise `CancelledError` if *error* occurred during a cancellation.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
@@ -158,10 +158,10 @@ async def _consume_batch(consumer: AIOConsumer, handle: Handler, limit: int, pol
 
 async def _to_its_end(call: Coroutine[Any, Any, Anything], *, limit_s: float) -> Anything:
     """
-    Return what *call* returns within *limit_s*; who is cancelled waits for that first.
+    Return what *call* returns within *limit_s*; a cancelled caller waits for that first.
 
-    It runs in a thread that no cancellation reaches, and closing the consumer
-    while a thread is in it may never return. Raises `TimeoutError` after *limit_s*.
+    It runs in a thread that no cancellation reaches, and closing the consumer while a thread is in it may hang. Raises
+    `TimeoutError` after *limit_s*.
     """
     running = asyncio.ensure_future(call)
     waiting = asyncio.ensure_future(asyncio.wait([running], timeout=limit_s))
@@ -177,7 +177,7 @@ async def _to_its_end(call: Coroutine[Any, Any, Anything], *, limit_s: float) ->
 
 async def _commit(consumer: AIOConsumer, messages: Sequence[Message]) -> None:
     """
-    Commit past *messages*; what cannot be committed is delivered again, and every effect is idempotent.
+    Commit past *messages*; uncommitted ones are redelivered, and every effect is idempotent.
     """
     next_offsets = {(each.topic, each.partition): each.offset + 1 for each in messages}
     positions = [confluent_kafka.TopicPartition(*place, offset) for place, offset in next_offsets.items()]

@@ -1,4 +1,4 @@
-"""How far a consumer is behind, and whether it reaches Kafka, from librdkafka's statistics."""
+"""Consumer lag, and whether a consumer reaches Kafka, from librdkafka's statistics."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ INTERVAL_MS = 5_000
 
 def reporter(group: str) -> Callable[[str], Awaitable[None]]:
     """
-    Return a `stats_cb` that keeps the gauges at what the consumer of *group* says.
+    Return a `stats_cb` that sets the gauges of the consumer of *group*.
     """
     shown: set[tuple[str, str]] = set()
 

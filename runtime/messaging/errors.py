@@ -1,4 +1,4 @@
-"""Kafka's errors in our words."""
+"""The mapping of Kafka's errors."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from confluent_kafka import KafkaError, KafkaException
 
 from runtime.errors import InvalidArgument, Unavailable
 
-# A record that the broker refuses whenever it is sent: repeating it would never help.
+# Errors that the broker returns whenever the record is sent: a retry never helps.
 _REFUSED = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD, KafkaError.INVALID_MSG}
-# The topic is the trouble; records for others may well be taken.
+# Errors of the topic; records for others may be accepted.
 _NO_TOPIC = {
     KafkaError.UNKNOWN_TOPIC_OR_PART,
     KafkaError._UNKNOWN_TOPIC,
@@ -23,28 +23,28 @@ log = structlog.get_logger()
 
 def unavailable(error: KafkaException) -> Unavailable:
     """
-    Return the error for callers while Kafka does not answer.
+    Return the error for callers while Kafka does not respond.
     """
-    # What the client library says is for the log; it names addresses and means nothing to callers.
+    # The client library's text is for the log; it has addresses and means nothing to callers.
     log.info("kafka_does_not_answer", error=str(error))
     return Unavailable("Kafka does not answer", reason="KAFKA_UNAVAILABLE", retry_after_s=1)
 
 
 def translated(topic: str, error: Exception) -> Unavailable | InvalidArgument:
     """
-    Return what a record for *topic* met that was not even queued.
+    Return the error of a record for *topic* that could not even be queued.
     """
     if isinstance(error, BufferError):
         return Unavailable("the queue to Kafka is full", reason="KAFKA_UNAVAILABLE", retry_after_s=1)
     if isinstance(error, KafkaException):
         return refusal(topic, error.args[0])
-    # Not a record at all, such as a header that is no text.
+    # An invalid record, for example with a header that is not text.
     return InvalidArgument(f"no record for {topic}: {error}", reason="RECORD_REFUSED", metadata={"topic": topic})
 
 
 def refusal(topic: str, error: KafkaError) -> Unavailable | InvalidArgument:
     """
-    Return why Kafka did not take a record for *topic*; `InvalidArgument` if it never will.
+    Return why Kafka did not accept a record for *topic*; `InvalidArgument` if it never will.
     """
     metadata = {"topic": topic, "error": error.name()}
     message = f"Kafka did not take a record for {topic}: {error.str()}"

@@ -19,11 +19,10 @@ Place = tuple[str, int]
 
 class GroupLags:
     """
-    Asks for committed offsets and for the partitions' ends; joins no group.
+    Reads committed offsets and the partitions' ends; joins no group.
 
-    A group's offsets are asked for by a consumer of that group that never subscribes.
-    An AdminClient's question would end the whole process as soon as another broker
-    coordinates the group (librdkafka issue 5040), and so all replicas at once.
+    A group's offsets are read by a consumer of that group that never subscribes. An AdminClient would end the whole
+    process as soon as another broker coordinates the group (librdkafka issue 5040), and so all replicas at once.
     """
 
     def __init__(self, brokers: str) -> None:
@@ -37,7 +36,7 @@ class GroupLags:
 
     async def waiting(self, topics: Mapping[str, str]) -> dict[str, dict[int, int]]:
         """
-        Return for each of *topics* of which its group has not acknowledged all: from which offset on, by partition.
+        Return for each of *topics* with lag the first uncommitted offset by partition.
 
         Raises `Unavailable` while Kafka can't be asked.
         """
@@ -53,7 +52,7 @@ class GroupLags:
 
     async def of(self, topics: Mapping[str, str]) -> dict[str, int]:
         """
-        Return for each of *topics* how many messages its group, the value, has not acknowledged.
+        Return for each of *topics* how many messages its group, the value, has not committed.
 
         A topic that does not exist is left out. Raises `Unavailable` while Kafka can't be asked.
         """
@@ -67,7 +66,7 @@ class GroupLags:
 
     def _look(self, topics: Mapping[str, str]) -> dict[str, dict[Place, tuple[int, int]]]:
         """
-        Return for each place of each topic what its group has to read next, and where it ends.
+        Return for each partition of each topic the next offset of its group, and the end.
         """
         try:
             with self._alone():
@@ -86,7 +85,7 @@ class GroupLags:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        # One at a time, and nobody waits behind others for longer than Kafka itself is given.
+        # One at a time, and nobody waits for others longer than for Kafka itself.
         if not self._busy.acquire(timeout=CALL_S):
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "others are still asking"))
         try:
@@ -101,7 +100,7 @@ class GroupLags:
 
     def _committed(self, group: str, places: Sequence[Place]) -> dict[Place, int]:
         """
-        Return how far *group* is in each place; below 0 where it has committed nothing.
+        Return the committed offset of *group* in each partition; below 0 without one.
         """
         member = self._members.get(group)
         if member is None:

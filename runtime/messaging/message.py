@@ -1,7 +1,7 @@
 """
-A message as handlers see it, and what makes one of what librdkafka received.
+A message as handlers see it, built from a librdkafka message.
 
-Whatever is in a record, reading it neither raises nor ends the process.
+Reading a record never raises and never ends the process, whatever is in it.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from prometheus_client import Counter
 
 MAX_HEADERS = 128
 MAX_HEADER_BYTES = 16 * 1024
-"""Names and values together; a record with more of them is handled without its headers."""
+"""Names and values together; a record with more is handled without its headers."""
 UNREADABLE = Counter(
     "kafka_unreadable_headers", "Records whose headers were dropped because they cannot be read.", ["topic"]
 )
 log = structlog.get_logger()
 
-# A header name that is not UTF-8 leaves a list with a null pointer in it *and* an exception
-# (confluent-kafka 2.16.1, `c_headers_to_py`). Written as `message.headers()`, CPython's specialized
-# instruction returns that list without a look at the exception, and to unpack it ends the process.
-# `methodcaller` goes the way that checks, so it always raises.
+# A header name that is not UTF-8 leaves a list with a null pointer in it *and* an exception (confluent-kafka 2.16.1,
+# `c_headers_to_py`). Written as `message.headers()`, CPython's specialized instruction returns that list without
+# checking the exception, and unpacking it ends the process. `methodcaller` uses the path that checks, so it always
+# raises.
 _read_headers = operator.methodcaller("headers")
 
 
 @dataclass(frozen=True)
 class Message:
-    """What was consumed."""
+    """A consumed message."""
 
     topic: str
     partition: int
@@ -45,14 +45,14 @@ class Message:
     @property
     def place(self) -> str:
         """
-        Return where the message is, for people: `topic/partition/offset`.
+        Return the message's position for logs: `topic/partition/offset`.
         """
         return f"{self.topic}/{self.partition}/{self.offset}"
 
 
 @dataclass(frozen=True)
 class Record:
-    """What is published: *key* decides the partition, and so the order."""
+    """A record to publish: *key* decides the partition, and so the order."""
 
     topic: str
     key: bytes
@@ -66,7 +66,7 @@ Handler = Callable[[Sequence[Message]], Awaitable[None]]
 
 def message_of(raw: confluent_kafka.Message) -> Message:
     """
-    Return what librdkafka received, in our words; headers that cannot be read are dropped and counted.
+    Convert a librdkafka message; unreadable headers are dropped and counted.
     """
     topic, partition, offset = raw.topic() or "", raw.partition() or 0, raw.offset() or 0
     headers = _headers(raw)
@@ -86,7 +86,7 @@ def message_of(raw: confluent_kafka.Message) -> Message:
 
 def _headers(raw: confluent_kafka.Message) -> dict[str, str] | None:
     """
-    Return the headers of *raw*, None if they cannot be read or are more than the limits allow.
+    Return the headers of *raw*, None if they are unreadable or exceed the limits.
     """
     try:
         pairs = cast(list[tuple[str, bytes | None]], _read_headers(raw) or [])

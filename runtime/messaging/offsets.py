@@ -1,4 +1,4 @@
-"""Has consumer groups pass over what is in their topics now, while none of their members runs."""
+"""Moves consumer groups to the ends of their topics, while none of their members runs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from runtime.messaging.reader import topic_ends
 
 CALL_S = 10.0
 PATIENCE_S = 45.0
-"""A member that was killed counts as one until its session ends."""
+"""A killed member belongs to its group until its session ends."""
 
 
 def pass_over(brokers: str, topics: Mapping[str, str]) -> None:
     """
     Commit the end of each of *topics* for its group, the value; it blocks.
 
-    Raises `Unavailable` if that is refused for `PATIENCE_S`: Kafka is away, or the group has members.
+    Raises `Unavailable` if that fails for `PATIENCE_S`: Kafka is down, or the group has members.
     """
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(KafkaException),

@@ -1,18 +1,40 @@
 """
-The outbox: what a transaction wants published, published after its commit.
+The outbox: records written in a transaction, published after its commit.
 
-Rows are written in the transaction itself, by the owner of the schema that has
-this table:
+Rows are written in the transaction itself, by the owner of the schema that has this table:
 
-    id          bigint, identity: rows of a topic and key go out in its order
-    shard       smallint, `shard_of(key)`: which relay publishes the row
-    topic, key, value    text, bytea, bytea
-    headers     jsonb: an object of texts
-    create_time timestamptz, when it was written
-    refused     text: why Kafka will never take it; such a row waits for an operator
+id
 
-with indexes on (shard, id) where refused is null, and on (id) where it is not.
-`runtime.messaging.relay` publishes the rows.
+
+
+
+
+
+
+
+
+bigint, identity: rows of a topic and key go out in its order shard
+
+
+
+
+
+ smallint, `shard_of(key)`: which relay publishes the row topic, key, value
+
+
+
+text, bytea, bytea headers
+
+
+
+ jsonb: an object of texts create_time timestamptz, when it was written refused
+
+
+
+ text: why Kafka will never take it; such a row waits for an operator
+
+with indexes on (shard, id) where refused is null, and on (id) where it is not. `runtime.messaging.relay` publishes the
+rows.
 """
 
 from __future__ import annotations
@@ -63,7 +85,7 @@ def shard_of(key: bytes) -> int:
 
 def trace_id(record: Record) -> bytes | None:
     """
-    Return the trace that *record* was made in, 16 bytes; None without one.
+    Return the trace in which *record* was made, 16 bytes; None without one.
     """
     parts = record.headers.get("traceparent", "").split("-")
     return bytes.fromhex(parts[1]) if len(parts) == 4 else None

@@ -1,4 +1,4 @@
-"""What waits in the outbox: for operators and for the metrics."""
+"""The backlog of the outbox: for operators and for the metrics."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _shown: set[str] = set()
 
 @dataclass(frozen=True)
 class Waiting:
-    """Rows of one topic, and the age of the oldest that waits."""
+    """Rows of one topic, and the age of the oldest unpublished one."""
 
     waiting: int = 0
     refused: int = 0
@@ -35,7 +35,7 @@ class Waiting:
 
 async def look(connection: Any) -> Mapping[str, Waiting]:
     """
-    Return what waits, by topic; topics of which nothing waits are left out.
+    Return the backlog by topic; topics without one are left out.
     """
     return {
         row["topic"]: Waiting(row["waiting"], row["refused"], max(0.0, float(row["lag_s"])))

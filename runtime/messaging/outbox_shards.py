@@ -1,4 +1,4 @@
-"""Which relay publishes which shards of the outbox: a fair share of them, held by advisory locks."""
+"""The shards of the outbox that a relay publishes: a fair share of them, claimed by advisory locks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from runtime.messaging.outbox import SHARDS
 
-# Names our advisory locks among others of the same database.
+# Distinguishes our advisory locks from others of the same database.
 LOCKS = 0x6F75
 _MEMBERS = SHARDS
 LOCK_SHARD = "SELECT pg_try_advisory_lock($1, $2)"
@@ -28,25 +28,25 @@ class Shards:
     @property
     def mine(self) -> list[int]:
         """
-        Return the shards that are this relay's now.
+        Return this relay's current shards.
         """
         return sorted(self._mine)
 
     def clear(self) -> None:
         """
-        Forget them: their session is gone.
+        Forget them: their session was lost.
         """
         self._mine.clear()
 
     async def join(self, connection: Any) -> None:
         """
-        Be counted among the relays.
+        Register as one of the relays.
         """
         await connection.fetchval(JOIN_RELAYS, LOCKS, _MEMBERS)
 
     async def balance(self, connection: Any, *, may_give_up: bool) -> None:
         """
-        Keep a fair share: claim free shards below it and, if that may be now, give up those above it.
+        Keep a fair share: claim free shards below it and, if allowed now, release those above it.
         """
         relays = max(1, await connection.fetchval(COUNT_RELAYS, LOCKS, _MEMBERS))
         fair = -(-SHARDS // relays)

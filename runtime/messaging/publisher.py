@@ -1,7 +1,7 @@
 """
-Publishing to Kafka that waits for every broker's word.
+Publishing to Kafka that waits for all in-sync brokers.
 
-librdkafka does the work; its callbacks come back to the event loop.
+librdkafka does the work; its callbacks are passed to the event loop.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ class Publisher:
         """
         Return once every record is on every in-sync broker.
 
-        Raises `Unavailable` if one is not within the time limit (some of the others
-        may be there), `InvalidArgument` if a record can never be taken.
+        Raises `Unavailable` if one is not within the time limit (some of the others may be there), `InvalidArgument`
+        if a record can never be accepted.
         """
         outcomes = await self.publish_each(records)
         for outcome in outcomes:
@@ -78,7 +78,7 @@ class Publisher:
 
     async def publish_each(self, records: Sequence[Record]) -> list[Unavailable | InvalidArgument | None]:
         """
-        Publish *records* and return for each what went wrong, None if it is there.
+        Publish *records* and return an error, or None, for each.
         """
         if not records:
             return []
@@ -112,7 +112,7 @@ class _Delivery:
 
     def callback(self, index: int) -> Callable[[KafkaError | None, confluent_kafka.Message], None]:
         """
-        Return what librdkafka calls when record *index* is delivered or given up.
+        Return librdkafka's callback for record *index*.
         """
 
         def delivered(error: KafkaError | None, message: confluent_kafka.Message) -> None:
@@ -122,7 +122,7 @@ class _Delivery:
 
     def settle(self, index: int, outcome: Unavailable | InvalidArgument | None) -> None:
         """
-        Note the outcome of record *index*; the last one wakes the caller.
+        Record the outcome of record *index*; the last one wakes the caller.
         """
         with self._lock:
             self._outcomes[index] = outcome

@@ -1,8 +1,7 @@
 """
-Reading a topic from a start to the end that the broker named before the reading began.
+Reads a topic from a start to the end that the broker named before reading began.
 
-It joins no group. A read that did not get to that end is no read: whoever works
-something out from a topic must have seen all of it.
+It joins no group. An incomplete read raises: a caller that computes something from a topic must have seen all of it.
 """
 
 from __future__ import annotations
@@ -54,9 +53,9 @@ def messages_to_end(
     max_records: int = MAX_RECORDS,
 ) -> Iterator[Message]:
     """
-    Yield what `read_to_end` returns, as it comes; *starts* are offsets by partition.
+    Yield what `read_to_end` returns, message by message; *starts* are offsets by partition.
 
-    It blocks, so it belongs in a thread. What was yielded before an error is not all there is.
+    It blocks, so it belongs in a thread. Messages yielded before an error are incomplete.
     """
     end_at = time.monotonic() + within_s
     consumer = Consumer(_settings(brokers))
@@ -72,7 +71,7 @@ def messages_to_end(
 
 def topic_ends(brokers: str, topic: str, *, within_s: float = 10.0) -> Ends:
     """
-    Return where *topic* ends now; raises `Unavailable`.
+    Return the end of *topic*; raise `Unavailable`.
     """
     return _patiently(brokers, topic, time.monotonic() + within_s)[1]
 
@@ -80,7 +79,7 @@ def topic_ends(brokers: str, topic: str, *, within_s: float = 10.0) -> Ends:
 def _settings(brokers: str) -> dict[str, str | int | float | bool]:
     return {
         "bootstrap.servers": brokers,
-        # Asked for by the library; nothing is committed to it.
+        # Required by the library; nothing is committed to it.
         "group.id": "reader",
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
@@ -88,10 +87,10 @@ def _settings(brokers: str) -> dict[str, str | int | float | bool]:
         "auto.offset.reset": "earliest",
         "isolation.level": "read_committed",
         "allow.auto.create.topics": False,
-        # The end of a partition is reported after this time without news.
+        # The end of a partition is reported after this time without messages.
         "fetch.wait.max.ms": 50,
         "reconnect.backoff.max.ms": 1000,
-        # What goes wrong is raised; the library would log it again at each try.
+        # Errors are raised; the library would log them again at each try.
         "log_level": 0,
     }
 
@@ -118,7 +117,7 @@ def _start(low: int, end: int, number: int, last: int | None, starts: Mapping[in
 
 def _bounds(brokers: str, topic: str) -> tuple[Ends, Ends]:
     """
-    Return the first and the end offset of each partition; before the end may be what is not committed yet.
+    Return the first and the end offset of each partition; records before the end may be uncommitted.
     """
     admin = AdminClient({"bootstrap.servers": brokers, "log_level": 0})
     found = admin.list_topics(topic, timeout=CALL_S).topics[topic]
@@ -161,7 +160,7 @@ def _advanced(left: Ends, message: Message) -> Message:
 
 def _reach(left: Ends, partition: int, position: int) -> None:
     """
-    Note that *partition* was read up to *position*; an end before that of the broker is an open transaction's.
+    Record that *partition* was read up to *position*; an end before the broker's is that of an open transaction.
     """
     if partition in left and position >= left[partition]:
         del left[partition]
@@ -173,7 +172,7 @@ def _shown(left: Ends) -> str:
 
 def unread(topic: str, problem: str) -> Unavailable:
     """
-    Return what is raised when *topic* could not be read to its end.
+    Return the error of a *topic* that could not be read to its end.
     """
     return Unavailable(
         f"{topic} cannot be read to its end: {problem}",

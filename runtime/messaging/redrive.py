@@ -1,4 +1,4 @@
-"""Sending dead letters back to where they came from."""
+"""Redrives dead letters to their original topics."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from runtime.messaging.message import Message, Record, message_of
 
 CALL_S = 5.0
 SILENCE_S = 3.0
-"""A message that does not come within this time is left for the next redrive."""
+"""A message that does not arrive within this time is left for the next redrive."""
 BATCH = 500
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a dead-letter topic's records came from, and what recognises one that is worth sending back."""
+    """The source of a dead-letter topic's records, and the test of one that is worth redriving."""
 
     topic: str
     accepts: Callable[[Message], bool]
@@ -33,7 +33,7 @@ class Source:
 
 @dataclass
 class Redriven:
-    """How many messages were sent back, and how many were passed over because that would not help; by topic."""
+    """How many messages were redriven, and how many were skipped because that would not help; by topic."""
 
     sent: dict[str, int] = field(default_factory=dict)
     passed_over: dict[str, int] = field(default_factory=dict)
@@ -41,9 +41,9 @@ class Redriven:
 
 class Redrive:
     """
-    Sends dead letters back, from the topics of *sources* to their sources and nowhere else.
+    Redrives dead letters, from the topics of *sources* to their sources and nowhere else.
 
-    *group* remembers how far that was done; no consumer ever joins it.
+    *group* stores the progress; no consumer ever joins it.
     """
 
     def __init__(self, brokers: str, publisher: Publishes, sources: Mapping[str, Source], *, group: str) -> None:
@@ -55,10 +55,10 @@ class Redrive:
 
     async def run(self, limit: int, *, topic: str = "") -> Redriven:
         """
-        Send at most *limit* dead letters back, the oldest first, of *topic* or else of all.
+        Redrive at most *limit* dead letters, the oldest first, of *topic* or else of all.
 
-        One that is sent twice does no harm: consumers stand repeats. Raises `Unavailable`
-        while Kafka can't be reached, `InvalidArgument` if *topic* is none of ours.
+        A duplicate does no harm: consumers are idempotent. Raises `Unavailable` while Kafka can't be reached,
+        `InvalidArgument` if *topic* is not one of ours.
         """
         if topic and topic not in self._sources:
             known = ", ".join(sorted(self._sources))
@@ -107,7 +107,7 @@ class Redrive:
 
     async def _publish(self, records: Sequence[Record]) -> int:
         """
-        Return how many Kafka took; those that it never takes are passed over.
+        Return how many Kafka accepted; permanently rejected ones are skipped.
         """
         outcomes = await self._publisher.publish_each(records)
         for outcome in outcomes:
@@ -119,7 +119,7 @@ class Redrive:
 
     def _again(self, topic: str, message: Message) -> Record | None:
         """
-        Return what *message* becomes where it came from; None if it was cut, or is of no use there.
+        Return the record of *message* for its origin; None if it was truncated, or is invalid there.
         """
         source = self._sources[topic]
         if dead_letters.ORIGINAL_SIZE in message.headers or not source.accepts(message):
@@ -141,7 +141,7 @@ def _assign_patiently(consumer: Consumer, topic: str) -> int:
 
 def _assign(consumer: Consumer, topic: str) -> int:
     """
-    Place *consumer* after what was redriven before; return how many messages follow.
+    Place *consumer* after the redriven messages; return how many follow.
     """
     found = consumer.list_topics(topic, timeout=CALL_S).topics[topic]
     if found.error is not None and found.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:

@@ -1,9 +1,8 @@
 """
 The outbox's relay: publishes its rows at least once and, for each key of a topic, in the order of their ids.
 
-Every replica runs one; they share the shards of the keys among them through advisory
-locks, which end with the session of a relay that dies. Each topic has a task of its
-own: one that cannot be written, or is slow, holds up no other's rows.
+Every replica runs one; they share the shards of the keys through advisory locks, which end with the session of a relay
+that dies. Each topic has its own task: an unavailable or slow one does not delay the others' rows.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ MEASURE_EVERY_S = 2.0
 # A relay that is stopped but not dead loses its session, and so its shards, after this time.
 _IDLE_LIMIT_S = 30
 GATHER_S = 0.05
-"""Unless more is waiting than goes at a time, rows gather for this time: one of them costs nearly what many do."""
+"""Unless more than a batch is waiting, rows gather for this time: one of them costs nearly as much as many."""
 PROMPT_S = 0.25
-"""A batch that is published within this time is waited for; then the other topics go on without it."""
+"""A batch is awaited for this time; then the other topics continue without it."""
 BACKOFF_S, MAX_BACKOFF_S = 0.5, 5.0
-"""A topic that did not take its rows is tried again after this time, twice as long each time, and at most that."""
+"""The first retry delay of a topic that failed, which doubles each time, and its maximum."""
 PUBLISHED = Counter("outbox_published", "Rows that were published.", ["topic"])
 log = structlog.get_logger()
 
@@ -53,7 +52,7 @@ REFUSE = "UPDATE outbox SET refused = $2 WHERE id = $1"
 
 class Relay:
     """
-    Publishes the rows of its share of the shards until cancelled.
+    Publishes the rows of its shards until cancelled.
 
     Wakes when `CHANNEL` is notified, and every *poll_s* in case a notification was lost.
     """
@@ -84,7 +83,7 @@ class Relay:
             await asyncio.sleep(0.5)
 
     async def _relay(self, connection: Any) -> None:
-        # A deletion that a failover forgets means one more repeat, which consumers stand anyway.
+        # A deletion that a failover loses means one more duplicate, which consumers tolerate anyway.
         await connection.execute(f"SET synchronous_commit = off; SET idle_session_timeout = '{_IDLE_LIMIT_S}s'")
         await self._shards.join(connection)
         async with listening(connection, CHANNEL, lambda _: self._wake.set()):
@@ -99,7 +98,7 @@ class Relay:
         while True:
             if time.monotonic() - balanced_at > MEASURE_EVERY_S:
                 async with self._one_at_a_time:
-                    # A shard is given up only when none of its rows is on its way.
+                    # A shard is released only when none of its rows is in flight.
                     await self._shards.balance(connection, may_give_up=not self._publishing)
                     await outbox_backlog.measure(connection)
                 balanced_at = time.monotonic()
@@ -119,7 +118,7 @@ class Relay:
 
     async def move_batch(self, connection: Any) -> int:
         """
-        Send one batch of this relay's shards on its way; return how many rows it has.
+        Start publishing one batch of this relay's shards; return how many rows it has.
         """
         self._end_failed_tasks()
         async with self._one_at_a_time:
@@ -138,7 +137,7 @@ class Relay:
 
     def _end_failed_tasks(self) -> None:
         """
-        Forget the tasks that are done; raise what one of them met at the database.
+        Remove finished tasks; raise a database error of one of them.
         """
         for topic, task in list(self._tasks.items()):
             if task.done():
@@ -155,7 +154,7 @@ class Relay:
 
     async def _move(self, connection: Any, topic: str, rows: Sequence[Any]) -> None:
         """
-        Publish *rows* of *topic* in their order; after a failure the topic waits before its rows are looked at again.
+        Publish *rows* of *topic* in their order; after a failure the topic waits before its rows are read again.
         """
         try:
             taken = await self._publish(connection, rows)
@@ -177,7 +176,7 @@ class Relay:
             async with self._one_at_a_time:
                 await self._settle(connection, wave, outcomes)
             if any(isinstance(outcome, Unavailable) for outcome in outcomes):
-                # Later rows of a key must not overtake; the topic is given a moment.
+                # Later rows of a key must not overtake; the topic is retried after a delay.
                 return False
         return True
 
@@ -212,9 +211,9 @@ def by_topic(rows: Iterable[Any]) -> Mapping[str, list[Any]]:
 
 def waves(rows: Iterable[Any]) -> list[list[Any]]:
     """
-    Split *rows* of a topic so that no wave has two of the same key, in their order.
+    Split *rows* of a topic into rounds without two rows of the same key, in their order.
 
-    Each wave waits for the one before, so a failed row is never overtaken by a later one of its key.
+    Each round waits for the one before, so a failed row is never overtaken by a later one of its key.
     """
     result: list[list[Any]] = []
     seen: Tally[bytes] = Tally()

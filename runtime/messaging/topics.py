@@ -1,4 +1,4 @@
-"""Topics as they must be, and what makes them so."""
+"""Topics: their settings, and their creation."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from runtime.errors import Unavailable
 MAX_MESSAGE_BYTES = "max.message.bytes"
 SEVEN_DAYS_MS = 7 * 24 * 3600 * 1000
 MAX_DEAD_LETTER_BYTES = 2 * 1024 * 1024
-"""Twice what other topics take, so whatever fits there fits with the headers of a dead letter, too."""
+"""Twice the limit of other topics, so that whatever fits there also fits with the headers of a dead letter."""
 
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic as it must be; compacted ones keep the last record of each key forever."""
+    """A topic's settings; compacted ones keep the last record of each key forever."""
 
     name: str
     partitions: int = 4
@@ -46,14 +46,14 @@ class Topic:
 
 def dead_letter_topic(name: str, *, partitions: int = 1) -> Topic:
     """
-    Return the retry or dead-letter topic *name*, which takes what its source took and the headers that say why.
+    Return the retry or dead-letter topic *name*, with room for the largest record of its source and the added headers.
     """
     return Topic(name, partitions, max_message_bytes=MAX_DEAD_LETTER_BYTES)
 
 
 def ensure_topics(brokers: str, topics: Sequence[Topic], *, replication: int = -1, wait_s: float = 60) -> None:
     """
-    Create the topics that are missing, and let those that exist take records as large as they must.
+    Create the missing topics, and raise the record limit of existing ones where needed.
 
     *replication* -1 is the broker's default. Waits up to *wait_s* for Kafka, then raises `Unavailable`.
     """
@@ -72,7 +72,7 @@ def ensure_topics(brokers: str, topics: Sequence[Topic], *, replication: int = -
 
 def _create_topics(admin: AdminClient, topics: Sequence[Topic], replication: int) -> list[Topic]:
     """
-    Return which of *topics* were there already.
+    Return which of *topics* existed already.
     """
     wanted = [NewTopic(t.name, t.partitions, replication, config=t.configuration()) for t in topics]
     existed = set()

@@ -1,4 +1,4 @@
-"""Messages about one thing that a consumer group has not acknowledged."""
+"""Finds uncommitted messages of a consumer group by key."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ READ_S = 3.0
 
 
 class WaitingMessages:
-    """Looks through what waits in topics; where nothing waits, nothing is read."""
+    """Searches the uncommitted messages of topics; a topic without any is not read."""
 
     def __init__(self, brokers: str, lags: GroupLags) -> None:
         self._brokers = brokers
@@ -22,10 +22,10 @@ class WaitingMessages:
 
     async def of(self, topics: Mapping[str, str], key: bytes) -> list[Message]:
         """
-        Return the messages with *key* that the groups, the values of *topics*, have not acknowledged.
+        Return the messages with *key* that the groups, the values of *topics*, have not committed.
 
-        Raises `Unavailable` while Kafka can't be asked or read within `READ_S` for each topic, and
-        `ResourceExhausted` where more than `MAX_RECORDS` wait in one.
+        Raises `Unavailable` while Kafka can't be asked or read within `READ_S` for each topic, and `ResourceExhausted`
+        where more than `MAX_RECORDS` are uncommitted in one.
         """
         found: list[Message] = []
         for topic, starts in (await self._lags.waiting(topics)).items():

@@ -1,5 +1,5 @@
 """
-What consumers have in common, as wrappers of a handler that are handlers themselves.
+The common behaviour of consumers, as wrappers of a handler that are handlers themselves.
 
 A consumer's list, the first outermost, is its whole behaviour: see `consumers.py` of a service.
 """
@@ -28,11 +28,11 @@ TRANSIENT = (
     KafkaException,
     OSError,
 )
-"""What a repeat may heal; `TimeoutError` is an `OSError`. Everything else fails whenever it comes."""
+"""Transient errors; `TimeoutError` is an `OSError`. All others are permanent."""
 PATIENCE_S = 120.0
 """For one batch, before its consumer restarts; the group waits 5 minutes for a member."""
 SILENT_TRIES = 2
-"""The first tries are silent: what restarts is back in a moment."""
+"""The first tries are not logged: a restarting dependency is back in a moment."""
 HANDLED = Counter("consumed_messages", "Messages that a consumer applied or dead-lettered.", ["group"])
 RETRIED = Counter("consumed_batches_retried", "Batches that were tried once more.", ["group"])
 SECONDS = Histogram(
@@ -45,7 +45,7 @@ log = structlog.get_logger()
 
 
 class Rejected(Exception):
-    """Raised by a handler that is done with its batch except for *failures*, and says which."""
+    """Raised by a handler that has processed its batch except for *failures*."""
 
     def __init__(self, failures: Sequence[tuple[Message, Exception]]) -> None:
         super().__init__(f"{len(failures)} messages failed, the first: {failures[0][1]}" if failures else "none")
@@ -81,7 +81,7 @@ def measured(group: str) -> Wrapper:
 
 def retried(group: str, *, patience_s: float = PATIENCE_S, wait: tenacity.wait.wait_base | None = None) -> Wrapper:
     """
-    Try a batch again that meets what a repeat may heal, for *patience_s*; then raise it.
+    Retry a batch with a transient error for *patience_s*; then raise it.
     """
     retries = RETRIED.labels(group)
 
@@ -110,7 +110,7 @@ def retried(group: str, *, patience_s: float = PATIENCE_S, wait: tenacity.wait.w
 
 def concurrently(width: int) -> Wrapper:
     """
-    Hand over each message on its own, *width* at a time; those that fail are `Rejected` in the end.
+    Handle each message on its own, *width* at a time; raise those that failed as `Rejected` at the end.
     """
 
     def wrap(handler: Handler) -> Handler:
@@ -138,7 +138,7 @@ def concurrently(width: int) -> Wrapper:
 
 def traced(name: str) -> Wrapper:
     """
-    Record a batch in its messages' traces: the calls that it makes belong to the first, the others link to that.
+    Record a batch in its messages' traces: its calls belong to the first, the others link to that.
     """
 
     def wrap(handler: Handler) -> Handler:
