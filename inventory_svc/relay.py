@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import structlog
+from opentelemetry import trace
 from prometheus_client import Counter, Gauge
 from redis.asyncio import Redis
 from redis.asyncio.lock import Lock
@@ -24,7 +25,7 @@ from redis.exceptions import LockError, RedisError
 from inventory_svc import wire
 from inventory_svc.scripts import EVENTS, RELAY_LOCK
 from inventory_svc.topics import STOCK_EVENTS
-from runtime import errors
+from runtime import errors, spans
 from runtime.messaging.message import Record
 from runtime.messaging.publisher import Publisher
 
@@ -100,7 +101,10 @@ class Relay:
         Publish *entries*; one that can never be published is reported and skipped.
         """
         readable = [(entry, record) for entry in entries if (record := _readable(*entry)) is not None]
-        outcomes = await self._publisher.publish_each([record for _, record in readable])
+        records = [record for _, record in readable]
+        contexts = spans.contexts_of([record.headers for record in records])
+        with spans.together(f"publish {STOCK_EVENTS.name}", contexts, trace.SpanKind.PRODUCER):
+            outcomes = await self._publisher.publish_each(records)
         for ((event_id, fields), _), outcome in zip(readable, outcomes, strict=True):
             if isinstance(outcome, errors.Unavailable):
                 raise outcome
@@ -149,7 +153,8 @@ def _refuse(event_id: str, fields: Mapping[str, str], error: Exception) -> None:
 def _record(event_id: str, fields: Mapping[str, str]) -> Record:
     event = wire.stock_event(event_id, fields)
     key = event.hold or event.changes[0].product
-    return Record(STOCK_EVENTS.name, key.encode(), event.SerializeToString())
+    headers = {spans.TRACEPARENT: fields[spans.TRACEPARENT]} if spans.TRACEPARENT in fields else {}
+    return Record(STOCK_EVENTS.name, key.encode(), event.SerializeToString(), headers)
 
 
 async def _give_up(lock: Lock) -> None:

@@ -16,7 +16,7 @@ from redis.exceptions import MasterDownError, OutOfMemoryError, ReadOnlyError, R
 
 from inventory_svc.generation import CurrentGeneration, Position
 from inventory_svc.refusals import Rebuilding
-from runtime import errors
+from runtime import errors, spans
 
 MARKER = "stock:marker"
 EVENTS = "stock:events"
@@ -43,11 +43,13 @@ class Scripts:
         """
         Run `lua/<name>.lua` on the stock and return its reply without the sequence.
 
+        The events that it appends belong to the trace of the present span, if that is kept.
+
         Raises `Rebuilding` if the stock's data was lost, `Unavailable` if Redis
         does not answer.
         """
         position = self._current.known()
-        values = [position.generation, position.sequence, *arguments]
+        values = [position.generation, position.sequence, *arguments, spans.kept_traceparent()]
         try:
             reply = cast(list[Any], await self._run(name, [MARKER, EVENTS, REBUILD_LOCK], values))
         except ResponseError as error:

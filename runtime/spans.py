@@ -11,6 +11,9 @@ from opentelemetry.context import Context
 MAX_SPANS = 64
 """Of one batch; further traces get no span."""
 NONE = Context()
+TRACEPARENT = "traceparent"
+SAMPLED = frozenset("13579bdf")
+"""The last digits of a traceparent whose trace is kept: other flags may stand beside it, such as `random`."""
 tracer = trace.get_tracer(__name__)
 
 
@@ -27,8 +30,19 @@ def contexts_of(messages: Sequence[Mapping[str, str]]) -> list[Context]:
 
     Parsing one costs ten times as much as checking that it is not sampled.
     """
-    kept = [headers for headers in messages if headers.get("traceparent", "").endswith("1")]
+    kept = [headers for headers in messages if headers.get(TRACEPARENT, "")[-1:] in SAMPLED]
     return [context_of(headers) for headers in (kept or messages[:1])[:MAX_SPANS]]
+
+
+def kept_traceparent() -> str:
+    """
+    Return the present span as W3C's `traceparent`; empty if its trace is not kept.
+    """
+    if not trace.get_current_span().get_span_context().trace_flags.sampled:
+        return ""
+    headers: dict[str, str] = {}
+    propagate.inject(headers)
+    return headers.get(TRACEPARENT, "")
 
 
 @contextmanager

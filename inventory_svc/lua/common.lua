@@ -5,6 +5,7 @@
 -- KEYS[3]  stock:rebuild  lock of a rebuild under way
 -- ARGV[1]  the generation that the caller knows
 -- ARGV[2]  the highest sequence that the caller saw in it
+-- The last of ARGV, which is taken away here, is the W3C traceparent of the call, '' if its trace is not kept.
 --
 -- Fails with GENERATION if Redis has another generation or none, and with BEHIND
 -- if it has less of this generation than the caller saw: its data was lost, and
@@ -26,6 +27,7 @@
 -- replicas), not a Redis Cluster.
 
 local FORMAT = '2'
+local trace = table.remove(ARGV)
 local generation = ARGV[1]
 local marker = redis.call('HMGET', KEYS[1], 'generation', 'sequence', 'prefix', 'format')
 if marker[1] ~= generation or marker[4] ~= FORMAT then
@@ -95,8 +97,12 @@ end
 
 local function append_event(kind, order, changes)
   sequence = sequence + 1
-  redis.call('XADD', KEYS[2], generation .. '-' .. sequence,
-    'kind', kind, 'hold', order, 'at', now, 'changes', cjson.encode(changes))
+  local fields = { 'kind', kind, 'hold', order, 'at', now, 'changes', cjson.encode(changes) }
+  if trace ~= '' then
+    table.insert(fields, 'traceparent')
+    table.insert(fields, trace)
+  end
+  redis.call('XADD', KEYS[2], generation .. '-' .. sequence, unpack(fields))
 end
 
 -- Takes available units for `field` (held or sold).

@@ -26,7 +26,7 @@ def redis_server():
 
 @pytest.fixture
 async def redis(redis_server):
-    client = connect(redis_server.url, connect_timeout_s=0.5, timeout_s=1)
+    client = connect(redis_server.url, connect_timeout_s=5, timeout_s=20)
     await client.flushall()
     yield client
     await client.aclose()

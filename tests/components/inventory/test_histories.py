@@ -60,7 +60,7 @@ class Histories(RuleBasedStateMachine):
     def __init__(self, url):
         super().__init__()
         self.runner = asyncio.Runner()
-        self.redis = connect(url, connect_timeout_s=1, timeout_s=5)
+        self.redis = connect(url, connect_timeout_s=5, timeout_s=20)
         self.current = CurrentGeneration()
         self.store = store_on(self.redis, self.current, lease_ms=3_600_000, keep_ms=3_600_000, remembered=10**6)
         self.table, self.ledger, self.publisher = FakeOrders(), FakeLedger(), FakePublisher()

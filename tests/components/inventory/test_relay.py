@@ -5,11 +5,16 @@ import contextlib
 import uuid
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind
 from shop.inventory.v1.events_pb2 import StockEvent
 
 from inventory_svc.relay import Relay
 from inventory_svc.scripts import EVENTS, RELAY_LOCK
 from inventory_svc.stock import Basket, Line, Receipt
+from runtime import spans
 from runtime.errors import InvalidArgument, Unavailable
 from tests.support.fakes.inventory import FakePublisher
 from tests.support.waiting import passes
@@ -129,3 +134,26 @@ async def test_an_invalid_entry_is_reported_and_blocks_no_other(store, redis, pu
     async with relaying(store, redis, publisher):
         await passes(lambda: gone(redis))
     assert publisher.records
+
+
+async def test_an_event_belongs_to_the_trace_of_the_call_that_moved_its_units(store, redis, publisher, monkeypatch):
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(spans, "tracer", provider.get_tracer("test"))
+    await store.receive(Receipt(str(uuid.uuid4()), "mug", 2))
+    of_no_trace, of_a_trace = str(uuid.uuid4()), str(uuid.uuid4())
+    await store.hold([Basket(of_no_trace, (Line("mug", 1),))])
+    with provider.get_tracer("test").start_as_current_span("commit stock") as call:
+        await store.hold([Basket(of_a_trace, (Line("mug", 1),))])
+    async with relaying(store, redis, publisher):
+        await passes(lambda: gone(redis))
+    trace_id, span_id = call.get_span_context().trace_id, call.get_span_context().span_id
+    headers = {record.key.decode(): dict(record.headers) for record in publisher.records}
+    assert headers[f"holds/{of_no_trace}"] == {}
+    assert headers[f"holds/{of_a_trace}"]["traceparent"].startswith(f"00-{trace_id:032x}-{span_id:016x}-")
+    (published,) = [span for span in exporter.get_finished_spans() if span.name == "publish stock_events"]
+    assert (published.context.trace_id, published.parent.span_id, published.kind) == (
+        trace_id,
+        span_id,
+        SpanKind.PRODUCER,
+    )

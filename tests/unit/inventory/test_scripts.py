@@ -59,7 +59,7 @@ async def test_a_script_gets_the_known_sequence_and_returns_the_current_one(redi
     assert await scripts.call("browse", "x", 5) == ["a", "b"]
     [(_, keys, arguments)] = redis.calls
     assert keys == [MARKER, EVENTS, REBUILD_LOCK]
-    assert arguments == [4, 7, "x", 5]
+    assert arguments == [4, 7, "x", 5, ""]
     assert current.known() == Position(4, 9)
 
 

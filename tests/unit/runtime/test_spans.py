@@ -17,8 +17,8 @@ from runtime.telemetry import NothingPersonal
 TRACES = [f"{number:032x}" for number in range(1, 5)]
 
 
-def headers(trace_id, *, kept=True):
-    return {"traceparent": f"00-{trace_id}-00000000000000aa-0{int(kept)}"}
+def headers(trace_id, *, kept=True, flags="01"):
+    return {"traceparent": f"00-{trace_id}-00000000000000aa-{flags if kept else '00'}"}
 
 
 @pytest.fixture
@@ -35,14 +35,16 @@ def trace_of(span):
     return trace.format_trace_id(span.context.trace_id)
 
 
-async def test_a_batch_of_messages_has_a_span_in_each_trace(finished):
+@pytest.mark.parametrize("flags", ["01", "03"], ids=["sampled", "sampled and random"])
+async def test_a_batch_of_messages_has_a_span_in_each_trace(finished, flags):
     seen = []
 
     async def handle(_):
         seen.append(trace.format_trace_id(trace.get_current_span().get_span_context().trace_id))
 
     messages = [
-        Message("t", 0, number, b"k", b"v", headers(each, kept=number != 1), 0) for number, each in enumerate(TRACES)
+        Message("t", 0, number, b"k", b"v", headers(each, kept=number != 1, flags=flags), 0)
+        for number, each in enumerate(TRACES)
     ]
     await traced("work")(handle)(messages)
     assert seen == [TRACES[0]]
@@ -91,3 +93,12 @@ async def test_spans_have_no_personal_data(finished):
         pass
     [span] = finished()
     assert dict(span.attributes) == {"rpc.user_agent": "-", "net.peer.ip": "-"}
+
+
+@pytest.mark.parametrize(("kept", "expected"), [(True, f"00-{TRACES[0]}-"), (False, "")])
+def test_what_is_stored_for_later_work_is_the_present_span_if_its_trace_is_kept(finished, kept, expected):
+    with spans.together("call", [spans.context_of(headers(TRACES[0], kept=kept))]):
+        found = spans.kept_traceparent()
+    assert found[: len(expected)] == expected
+    assert bool(found) is kept
+    assert spans.kept_traceparent() == ""
