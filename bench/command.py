@@ -1,4 +1,4 @@
-"""How the benchmark's commands end: what they started is ended, and what went wrong is said in a line."""
+"""The end of a benchmark command: started processes are stopped, and errors are printed in one line."""
 
 from __future__ import annotations
 

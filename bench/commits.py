@@ -1,9 +1,9 @@
 """
-Compares a commit with this checkout: each in a stack of its own, under the same load in turn.
+Compares a commit with this checkout: each in its own stack, under the same load in turn.
 
-    python -m bench.commits [--base COMMIT] [--rounds N] [--seconds N] [--batch N] [--json FILE]
+python -m bench.commits [--base COMMIT] [--rounds N] [--seconds N] [--batch N] [--json FILE]
 
-This checkout's stack is the one that the environment names, and keeps running; the other's is temporary.
+This checkout's stack is the environment's, and keeps running; the other's is temporary.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _checked_out(base: str, *, beside: Settings) -> Iterator[Settings]:
     """
     Yield the settings of a stack of *base*, whose checkout is removed at the end; its state is kept for the next time.
     """
-    # Always the same path: the tools cache what they installed for it.
+    # Always the same path: tools cache their installations by path.
     folder = Path(f"{beside.state}-base-checkout")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()

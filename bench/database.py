@@ -1,4 +1,4 @@
-"""What only PostgreSQL itself can tell of a stack: its WAL, and rows counted."""
+"""Measurements in PostgreSQL itself: WAL bytes and row counts."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def members(settings: Settings) -> list[str]:
 
 
 def url(settings: Settings, database: str) -> str:
-    """Return where *database* is, whichever member leads, for the superuser."""
+    """Return the address of *database* on the leader, for the superuser."""
     password = passwords.read(settings.secrets).postgres_superuser
     return f"postgresql://{SUPERUSER}:{password}@{','.join(members(settings))}/{database}"
 
 
 @contextmanager
 def connected(settings: Settings, database: str) -> Iterator[Connection]:
-    """Yield a connection to *database* on the member that leads; every statement is a transaction of its own."""
+    """Yield a connection to *database* on the leader; every statement is its own transaction."""
     address = url(settings, database)
     with psycopg.connect(
         address, target_session_attrs="read-write", connect_timeout=CONNECT_S, autocommit=True
@@ -41,17 +41,17 @@ def connected(settings: Settings, database: str) -> Iterator[Connection]:
 
 
 def number(settings: Settings, database: str, statement: str) -> int:
-    """Return the one number that *statement* selects."""
+    """Return the single number that *statement* selects."""
     with connected(settings, database) as connection:
         row = connection.execute(statement).fetchone()
     return int(row[0]) if row else 0
 
 
 def pending(settings: Settings, database: str) -> int:
-    """Return how many orders wait for their stock."""
+    """Return the number of pending orders."""
     return number(settings, database, "SELECT count(*) FROM orders WHERE state = 'PENDING'")
 
 
 def wal_bytes(settings: Settings) -> int:
-    """Return how much has been written to the log ahead of the cluster since it was made."""
+    """Return the number of WAL bytes since the cluster was created."""
     return number(settings, SUPERUSER, "SELECT pg_current_wal_lsn() - '0/0'")

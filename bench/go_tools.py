@@ -1,4 +1,4 @@
-"""ghz and vegeta, load generators in Go, built when they are first wanted."""
+"""ghz and vegeta, load generators in Go, built on first use."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ BUILD_S = 900
 
 
 class NotThere(Exception):
-    """A load generator cannot be had; the message says why, in a few words."""
+    """A load generator is unavailable; the message says why, in a few words."""
 
 
 def find(settings: Settings, name: str) -> Path:
     """
-    Return where *name* is, after building it if need be; raises `NotThere`.
+    Return the path of *name*, built if necessary; raise `NotThere`.
     """
     folder = settings.tools / "bench-go"
     if not (folder / name).exists():

@@ -1,4 +1,4 @@
-"""What calls took, call by call, as figures."""
+"""Statistics of single calls."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Called:
-    """What came of calls: those that were served, a second, what they took, and how many were not."""
+    """The results of calls: successes, their rate and latencies, and failures."""
 
     served: int
     per_s: float
@@ -21,7 +21,7 @@ class Called:
 
 def called(served_ms: Sequence[float], *, failed: int, seconds: float) -> Called:
     """
-    Return the figures of the calls of so many *seconds*; *served_ms* are the milliseconds of those that went well.
+    Return the statistics of the calls of so many *seconds*; *served_ms* are the latencies of the successful ones.
     """
     ordered = sorted(served_ms)
     return Called(
@@ -36,6 +36,6 @@ def called(served_ms: Sequence[float], *, failed: int, seconds: float) -> Called
 
 def quantile(ordered: Sequence[float], share: float) -> float:
     """
-    Return the value that *share* of the sorted values do not exceed; 0 of none.
+    Return the value that *share* of the sorted values do not exceed; 0 without values.
     """
     return ordered[max(0, math.ceil(len(ordered) * share) - 1)] if ordered else 0.0

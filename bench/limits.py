@@ -1,4 +1,7 @@
-"""What the stores and Envoy do without us: PostgreSQL with an order's rows, Envoy with an answer of its own."""
+"""
+The limits of the stores and of Envoy without our services: PostgreSQL with an order's rows, Envoy with a direct
+response.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ HOST = 50
 @contextmanager
 def empty_database(settings: Settings) -> Iterator[str]:
     """
-    Yield a database with orders' tables beside the stack's own, gone afterwards.
+    Yield a temporary database with orders' tables beside the stack's own.
     """
     with database.connected(settings, database.SUPERUSER) as connection:
         connection.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)".encode())
@@ -78,7 +81,7 @@ def pgbench(settings: Settings, name: str, *, seconds: int, connections: int) ->
 
 def per_s(told: str) -> float:
     """
-    Return the transactions a second that pgbench tells, from when its connections were there.
+    Return pgbench's transactions per second, without the time to connect.
     """
     found = re.search(r"^tps = ([0-9.]+) ", told, re.MULTILINE)
     if found is None:
@@ -88,7 +91,7 @@ def per_s(told: str) -> float:
 
 def took_ms(line: str) -> float:
     """
-    Return the milliseconds of a transaction from a line of pgbench's log.
+    Return the milliseconds of a transaction in a line of pgbench's log.
     """
     # Client, number of the transaction, microseconds, and more.
     return int(line.split()[2]) / US_PER_MS
@@ -97,7 +100,7 @@ def took_ms(line: str) -> float:
 @contextmanager
 def envoy(settings: Settings) -> Iterator[str]:
     """
-    Yield the address of an Envoy that answers every call by itself; it is gone afterwards.
+    Yield the address of a temporary Envoy with a direct response to every call.
     """
     plan = describe(settings)
     listen = Endpoint(f"127.{settings.network}.{HOST}.1", 8080)
@@ -116,7 +119,7 @@ def envoy(settings: Settings) -> Iterator[str]:
 
 def direct_response(listen: Endpoint) -> dict[str, object]:
     """
-    Return the configuration of an Envoy that answers 201 at *listen*, and does nothing else.
+    Return the configuration of an Envoy that only returns 201 at *listen*.
     """
     answer = {"match": {"prefix": "/"}, "direct_response": {"status": ANSWER, "body": {"inline_string": "{}"}}}
     manager = {
@@ -137,7 +140,7 @@ def direct_response(listen: Endpoint) -> dict[str, object]:
 
 def envoy_alone(settings: Settings, load: Load) -> dict[str, float]:
     """
-    Return what wrk says of an Envoy that answers by itself, called as the edge is; raises `LoadFailed`.
+    Return wrk's results for an Envoy with direct responses, called like the edge; raise `LoadFailed`.
     """
     with envoy(settings) as url:
         return run_wrk(SCRIPT, url, ("-", "products/none", uuid.uuid4().hex[:12], "0"), load)

@@ -1,4 +1,4 @@
-"""Closed-loop load on a REST edge by wrk, and what it cost."""
+"""Closed-loop load on a REST edge by wrk, and its cost."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ WARMING_S = 3
 
 
 class LoadFailed(StackError):
-    """The load generator did not do its work; the message has what it said."""
+    """The load generator failed; the message has its output."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """How hard: *connections* that each wait for their answer, for *seconds*; *batch* orders a call, 0: one by one."""
+    """
+    The load: *connections* that each wait for their response, for *seconds*; *batch* orders per call, 0: one by one.
+    """
 
     connections: int = 32
     seconds: int = 8
@@ -34,7 +36,7 @@ class Load:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """One round on one stack until nothing of it waited any more; CPU seconds are for 1,000 orders, bytes for one."""
+    """One round on one stack until its backlog was empty; CPU seconds per 1,000 orders, bytes per order."""
 
     stack: str
     orders: int
@@ -57,15 +59,15 @@ class Measured:
 
     @property
     def failed(self) -> int:
-        """Calls that were refused, or had no answer."""
+        """Calls that were rejected, or had no response."""
         return self.refused + self.broken
 
 
 def run(target: Target, load: Load, *, to_rest: bool = True) -> Measured:
     """
-    Place orders, wait for what follows from them unless *to_rest* is false, and return what that took.
+    Place orders, wait for the end of the backlog unless *to_rest* is false, and return the measurements.
 
-    Raises `LoadFailed` if the load generator fails or no order was taken.
+    Raises `LoadFailed` if the load generator fails or no order was accepted.
     """
     before = look(target)
     told = wrk(target, load)
@@ -75,7 +77,7 @@ def run(target: Target, load: Load, *, to_rest: bool = True) -> Measured:
 
 @dataclass(frozen=True)
 class Look:
-    """What a target has taken, used and written so far."""
+    """The orders, CPU seconds and bytes of a target so far."""
 
     placed: Placed
     cpu_s: Mapping[str, float]
@@ -83,7 +85,7 @@ class Look:
     kafka_bytes: int
 
     def since(self, before: Look) -> Look:
-        """What came after *before*."""
+        """Return the difference to *before*."""
         return Look(
             self.placed.since(before.placed),
             used(before.cpu_s, self.cpu_s),
@@ -94,7 +96,7 @@ class Look:
 
 def look(target: Target) -> Look:
     """
-    Return what *target* has taken, used and written until now.
+    Return the orders, CPU seconds and bytes of *target* so far.
     """
     wal, kafka = database.wal_bytes(target.settings), kafka_bytes(target.settings)
     return Look(target.placed(), target.parts.cpu_s(), wal, kafka)
@@ -102,14 +104,14 @@ def look(target: Target) -> Look:
 
 def kafka_bytes(settings: Settings) -> int:
     """
-    Return how much the broker keeps of all topics; what it has deleted is not in it.
+    Return the size of all topics on the broker; deleted records are not included.
     """
     return sum(each.stat().st_size for each in (settings.data / "kafka-0").glob("*/*.log"))
 
 
 def warm(target: Target, load: Load) -> None:
     """
-    Put *load* on *target* for a few seconds, and wait for what follows; whatever comes of it.
+    Put *load* on *target* for a few seconds, and wait for the end of the backlog; results are ignored.
     """
     wrk(target, replace(load, seconds=WARMING_S))
     target.come_to_rest()
@@ -145,7 +147,7 @@ def _measured(name: str, told: Mapping[str, float], spent: Look, drain_s: float)
 
 def wrk(target: Target, load: Load) -> dict[str, float]:
     """
-    Put *load* on *target* and return what `orders.lua` says of it; raises `LoadFailed`.
+    Put *load* on *target* and return the results of `orders.lua`; raise `LoadFailed`.
     """
     place = (str(target.tokens or "-"), ",".join(target.products), uuid.uuid4().hex[:12], str(load.batch))
     return run_wrk(SCRIPT, target.edge, place, load)
@@ -153,7 +155,7 @@ def wrk(target: Target, load: Load) -> dict[str, float]:
 
 def run_wrk(script: Path, url: str, arguments: Sequence[str], load: Load) -> dict[str, float]:
     """
-    Run wrk with a script that ends with a line of JSON, and return that; raises `LoadFailed`.
+    Run wrk with a script that prints a line of JSON at the end, and return that; raise `LoadFailed`.
     """
     command = [
         *("wrk", "--threads", "1", "--connections", str(load.connections), "--duration", f"{load.seconds}s"),

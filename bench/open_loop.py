@@ -1,4 +1,4 @@
-"""Orders at a fixed rate over REST by vegeta, whether or not answers come, so that no latency leaves out a wait."""
+"""Orders at a fixed rate over REST by vegeta, independent of responses, so that latencies include all waiting."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ MAX_SERVED_STATUS = 299
 
 def place(target: Target, *, rate: int, seconds: int) -> Called:
     """
-    Have *rate* orders a second arrive for *seconds*; raises `NotThere` without vegeta, and `LoadFailed`.
+    Place *rate* orders a second for *seconds*; raise `NotThere` without vegeta, and `LoadFailed`.
     """
     vegeta = str(go_tools.find(target.settings, "vegeta"))
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         targets, results = Path(folder) / "targets", Path(folder) / "results"
-        # It reads as it goes: what was not read in time would be late.
+        # It reads its input as it goes: what was not read in time would be sent late.
         targets.write_text("\n".join(json.dumps(each) for each in calls(target, rate * seconds)) + "\n")
         _run(
             *(vegeta, "attack", "-format=json", "-lazy", f"-targets={targets}", f"-output={results}"),
@@ -42,7 +42,7 @@ def place(target: Target, *, rate: int, seconds: int) -> Called:
 
 def calls(target: Target, count: int) -> Iterator[dict[str, Any]]:
     """
-    Return *count* calls as vegeta reads them, each with a key of its own.
+    Return *count* calls in vegeta's format, each with its own key.
     """
     prefix = uuid.uuid4().hex[:12]
     tokens = target.tokens.read_text().split() if target.tokens else [""]
@@ -58,7 +58,7 @@ def calls(target: Target, count: int) -> Iterator[dict[str, Any]]:
 
 def figures(lines: Iterable[str], *, seconds: float) -> Called:
     """
-    Return the figures of vegeta's results, a line of JSON each.
+    Return the statistics of vegeta's results, a line of JSON each.
     """
     results = [json.loads(line) for line in lines if line]
     served = [each["latency"] / NS_PER_MS for each in results if 0 < each["code"] <= MAX_SERVED_STATUS]

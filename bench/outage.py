@@ -1,4 +1,4 @@
-"""The same load while inventory is dead: every order waits; then the time until none does."""
+"""The same load while inventory is down: every order is pending; then the time until none is."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ POLL_S = 0.25
 
 @dataclass(frozen=True, kw_only=True)
 class Outage:
-    """What was taken without inventory, and what it took to confirm it; *load* has nothing of the latter."""
+    """The orders accepted without inventory, and the cost of confirming them, which is not in *load*."""
 
     load: Measured
     backlog: int
@@ -25,15 +25,15 @@ class Outage:
 
     @property
     def drained_per_s(self) -> float:
-        """Orders confirmed a second, from inventory's first answer."""
+        """Orders confirmed per second, from inventory's first response."""
         return self.backlog / self.drain_s if self.drain_s else 0.0
 
 
 def measure(target: Target, wanted: Load, *, backlog: int = 0) -> Outage:
     """
-    End inventory, place orders, start it again and wait until none is pending.
+    Stop inventory, place orders, start it again and wait until none is pending.
 
-    More orders are placed in batches until *backlog* wait. Raises `LoadFailed` if some still are after 300 s.
+    More orders are placed in batches until *backlog* are pending. Raises `LoadFailed` if some still are after 300 s.
     """
     target.stop_inventory()
     try:
@@ -43,7 +43,7 @@ def measure(target: Target, wanted: Load, *, backlog: int = 0) -> Outage:
     finally:
         target.start_inventory()
     began, cpu_before = time.monotonic(), target.parts.cpu_s()
-    # Nobody is told of the moment: asking four times a second costs less than a hundredth of a core.
+    # There is no notification of that moment: polling four times a second costs less than a hundredth of a core.
     while database.pending(target.settings, target.rows_in):
         if time.monotonic() - began > MAX_DRAIN_S:
             raise load.LoadFailed(f"{target.name} still has pending orders {MAX_DRAIN_S:.0f} s after inventory is back")

@@ -72,7 +72,7 @@ class Buyer:
 
 async def at_capacity(buyer: Buyer, *, workers: int, seconds: float) -> Measured:
     """
-    Have *workers* buyers order for *seconds*, each waiting for its response.
+    Run *workers* buyers for *seconds*, each waiting for its response.
     """
     measured = Measured(seconds)
     end = time.perf_counter() + seconds
@@ -131,7 +131,7 @@ async def _run(options: argparse.Namespace) -> None:
 
 def main() -> None:
     """
-    Measure the stack that the environment names.
+    Measure the environment's stack.
     """
     parser = argparse.ArgumentParser(description="Orders at capacity, and at three times that rate.")
     parser.add_argument("--seconds", type=float, default=10)

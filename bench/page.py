@@ -1,4 +1,4 @@
-"""One page of a run that needs nothing but itself: its tables, with bars as inline SVG."""
+"""A self-contained page of a run: its tables, with bars as inline SVG."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def bars(section: Section, column: str) -> str:
 
 def stacks(section: Section) -> str:
     """
-    Return a bar for each row, with the medians of all columns one after the other.
+    Return a stacked bar for each row, with the medians of all columns.
     """
     sums = [sum(median(row.cells.get(column, ())) or 0.0 for column in section.bars) for row in section.rows]
     top = nice(max(sums, default=0.0))

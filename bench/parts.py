@@ -1,4 +1,4 @@
-"""CPU seconds and memory of a stack's parts, as the kernel counts them."""
+"""CPU seconds and memory of a stack's parts, from the kernel."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REST = "rest"
 
 def part_of(name: str) -> str:
     """
-    Return which part the supervised program *name* belongs to.
+    Return the part of the supervised program *name*.
     """
     service, _, proxy = re.sub(r"-\d+", "", name).partition("-")
     if service == "edge":
@@ -32,9 +32,9 @@ def part_of(name: str) -> str:
 
 class Parts:
     """
-    The programs of one running stack, and *others* beside them: the part's name by the process's id.
+    The programs of one running stack, and *others* beside them: the part's name by process id.
 
-    Those that are started anew are not seen until `look_again`.
+    Restarted ones are not seen until `look_again`.
     """
 
     def __init__(self, settings: Settings, others: Mapping[int, str] | None = None) -> None:
@@ -44,7 +44,7 @@ class Parts:
 
     def look_again(self, others: Mapping[int, str] | None = None) -> None:
         """
-        See which programs run now.
+        Find the processes that run now.
         """
         supervised = Supervisor(self._settings).info()
         self._roots = dict(others or {})
@@ -67,7 +67,7 @@ class Parts:
 
     def memory_mb(self) -> dict[str, float]:
         """
-        Return the memory of each part now, in 10^6 bytes; what processes share is divided among them.
+        Return the current memory of each part, in 10^6 bytes; shared memory is divided among processes.
         """
         running = {each.pid: each.info for each in psutil.process_iter(["ppid"])}
         used: dict[str, float] = defaultdict(float)

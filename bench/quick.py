@@ -1,10 +1,10 @@
 """
 Compare running stacks, such as two commits, in one run of interleaved rounds.
 
-    python -m bench.quick [--rounds N] [--seconds N] [--batch N] [--json FILE] NAME=STATE:PORT...
+python -m bench.quick [--rounds N] [--seconds N] [--batch N] [--json FILE] NAME=STATE:PORT...
 
-Every round puts the same load on one stack after the other, so that what else the machine does meets them alike.
-Prints medians and spreads; it judges nothing.
+Every round puts the same load on one stack after the other, so that other activity of the machine affects them alike.
+Prints medians and spreads, without pass criteria.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MAX_ROUNDS = 50
 
 def main() -> None:
     """
-    Measure the stacks that the command line names.
+    Measure the stacks of the command line.
     """
     parser = argparse.ArgumentParser(description="The same load on several running stacks, in turn.")
     parser.add_argument("stacks", nargs="+", type=_stack, metavar="NAME=STATE:PORT")
@@ -42,7 +42,7 @@ def main() -> None:
 
 def compare(places: Sequence[tuple[str, str, str]], options: argparse.Namespace) -> None:
     """
-    Measure the stacks in *places*, each (name, state, port), as *options* want it, and print the table.
+    Measure the stacks in *places*, each (name, state, port), with *options*, and print the table.
     """
     stacks = [prepare(*each) for each in places]
     load = Load(connections=options.connections, seconds=options.seconds, batch=options.batch)
@@ -54,14 +54,14 @@ def compare(places: Sequence[tuple[str, str, str]], options: argparse.Namespace)
 
 def measure(stacks: Sequence[Target], load: Load, *, rounds: int) -> list[Measured]:
     """
-    Return *rounds* rounds on each of *stacks*, after one that only warms them.
+    Return *rounds* rounds on each of *stacks*, after a warm-up round.
     """
     measured = []
     for stack in stacks:
         print(f"warming {stack.name}", file=sys.stderr, flush=True)
         warm(stack, load)
     for number in range(1, rounds + 1):
-        # Who comes first changes from round to round.
+        # The order alternates from round to round.
         for stack in stacks if number % 2 else reversed(stacks):
             measured.append(run(stack, load))
             _say(number, rounds, measured[-1])
@@ -76,7 +76,7 @@ def _say(number: int, rounds: int, result: Measured) -> None:
 
 def table(rounds: Sequence[Measured], names: Sequence[str]) -> str:
     """
-    Return the medians of every stack, and how far the rounds are apart.
+    Return the medians of every stack, with the spread of the rounds.
     """
     by_name = {name: [each for each in rounds if each.stack == name] for name in names}
     parts = sorted({part for each in rounds for part in each.cpu_s})
@@ -107,7 +107,7 @@ def table(rounds: Sequence[Measured], names: Sequence[str]) -> str:
 
 def spread(values: Sequence[float]) -> str:
     """
-    Return the median of *values*, and how far they are apart.
+    Return the median of *values* with their spread.
     """
     return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
@@ -122,7 +122,7 @@ def _stack(text: str) -> tuple[str, str, str]:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """
-    Have *parser* take how much is measured, and how.
+    Add the options for what is measured to *parser*.
     """
     parser.add_argument("--rounds", type=int, default=3, choices=range(1, MAX_ROUNDS + 1), metavar="N")
     parser.add_argument("--seconds", type=int, default=8, choices=range(1, MAX_SECONDS + 1), metavar="N")
@@ -132,7 +132,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def add_batch(parser: argparse.ArgumentParser) -> None:
     """
-    Have *parser* take how many orders a call has.
+    Add the option for orders per call to *parser*.
     """
     parser.add_argument("--batch", type=int, default=0, help="orders in a call; 0: one by one")
 

@@ -1,4 +1,4 @@
-"""Reads through the edge, each customer's own orders with the customer's own token."""
+"""Reads through the edge, each customer's own orders with their own token."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ORDER BY create_time DESC LIMIT 20000
 
 def owned(running: Running, count: int) -> list[tuple[str, str]]:
     """
-    Return at most *count* confirmed orders, each its id with its owner's token.
+    Return at most *count* confirmed orders, each id with its owner's token.
     """
     tokens = running.tokens.read_text().split()
     with database.connected(running.settings, running.rows_in) as connection:
@@ -46,7 +46,7 @@ def calls(kind: str, orders: Sequence[tuple[str, str]]) -> list[str]:
 
 def run(running: Running, kind: str, load: Load) -> dict[str, float]:
     """
-    Return what wrk says of reads of one kind; raises `LoadFailed`, also where there is nothing to read yet.
+    Return wrk's results for reads of one kind; raise `LoadFailed`, also if there is nothing to read yet.
     """
     orders = owned(running, 500)
     if not orders:

@@ -1,4 +1,4 @@
-"""What a measurement comes to: tables of medians with their spread, as text and for programs."""
+"""The results of a run: tables of medians with their spread, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Cell = Sequence[float] | str
-"""The rounds' values; or why there are none."""
+"""The rounds' values; or the reason why there are none."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One thing that was measured: its values by the columns' names."""
+    """One measured subject: its values by column."""
 
     name: str
     cells: Mapping[str, Cell]
@@ -34,7 +34,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """A whole run: what it ran on, and its tables."""
+    """A whole run: its environment, and its tables."""
 
     facts: Mapping[str, str]
     sections: Sequence[Section] = field(default_factory=list)
@@ -43,14 +43,14 @@ class Report:
 
 def median(cell: Cell) -> float | None:
     """
-    Return the median of a cell; None of one without values.
+    Return the median of a cell; None without values.
     """
     return None if isinstance(cell, str) or not cell else statistics.median(cell)
 
 
 def shown(cell: Cell) -> str:
     """
-    Return a cell as people read it: the median, and the lowest and the highest if they differ.
+    Return a cell as text: the median, and the lowest and the highest if they differ.
     """
     if isinstance(cell, str):
         return cell
@@ -66,7 +66,7 @@ def figure(value: float) -> str:
     """
     if abs(value) >= 100 or value == int(value):
         return f"{value:,.0f}"
-    # So many digits after the point that three count.
+    # As many decimals as make three significant digits.
     return f"{value:.{min(3, 2 - math.floor(math.log10(abs(value))))}f}"
 
 
@@ -82,7 +82,7 @@ def text(report: Report) -> str:
 
 def document(report: Report) -> dict[str, Any]:
     """
-    Return the whole run for a program: every round's values.
+    Return the whole run as JSON with every round's values.
     """
     return {
         "facts": dict(report.facts),

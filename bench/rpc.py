@@ -32,9 +32,9 @@ def place(
     workers: int,
 ) -> Called:
     """
-    Place orders at all *addresses* at once with *workers* that each wait for their answer.
+    Place orders at all *addresses* concurrently with *workers* that each wait for their response.
 
-    *metadata* is as ghz takes it, templates included. Raises `NotThere` without ghz, and `LoadFailed`.
+    *metadata* is in ghz's format, including templates. Raises `NotThere` without ghz, and `LoadFailed`.
     """
     ghz = str(go_tools.find(settings, "ghz"))
     each = max(1, workers // len(addresses))
@@ -47,7 +47,7 @@ def place(
 
 def orders(products: Sequence[str]) -> list[Json]:
     """
-    Return what ghz sends in turn: every call has a request id of its own.
+    Return the messages that ghz sends in turn: every call has its own request id.
     """
     key = uuid.uuid4().hex[:12] + "-{{.RequestNumber}}"
     return [{"request_id": key, "order": {"lines": [{"product": name, "quantity": 1}]}} for name in products]
@@ -55,16 +55,16 @@ def orders(products: Sequence[str]) -> list[Json]:
 
 def by_worker(values: Sequence[str]) -> str:
     """
-    Return a template of ghz that is another of *values* for each worker.
+    Return a template of ghz that selects another of *values* for each worker.
     """
-    # Its workers are called g0c0, g1c1, …: a number that grows, and that of the connection.
+    # Its workers are called g0c0, g1c1, …: a growing number, and that of the connection.
     cases = [f"{{{{if eq .WorkerID `g{n}c{n % CONNECTIONS}`}}}}{value}{{{{else}}}}" for n, value in enumerate(values)]
     return "".join(cases) + values[0] + "{{end}}" * len(cases)
 
 
 def together(told: Sequence[Json], seconds: float) -> Called:
     """
-    Return the figures of all that several ghz tell.
+    Return the combined statistics of several ghz processes.
     """
     details = [each for one in told for each in one["details"] or ()]
     served = [each["latency"] / NS_PER_MS for each in details if each["status"] == "OK"]

@@ -27,7 +27,7 @@ from stack.topology.plan import REPLICAS
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 CUSTOMERS = 64
-"""Each has a rate limit of its own at the edge."""
+"""Each has its own rate limit at the edge."""
 UNITS = 500_000
 REST_LIMIT_S = 60.0
 QUIET_S = 0.5
@@ -64,7 +64,7 @@ class Running:
 
     def placed(self) -> Placed:
         """
-        Return how many orders it has taken, of those that its replicas remember since they started.
+        Return how many orders it has accepted, as counted by its running replicas.
         """
         text = self.metrics("orders")
         confirmed, pending = (
@@ -81,7 +81,7 @@ class Running:
 
     def come_to_rest(self) -> float:
         """
-        Wait until nothing of the load is left to process, at most `REST_LIMIT_S`; return the seconds that took.
+        Wait until the load's backlog is empty, at most `REST_LIMIT_S`; return the seconds that took.
         """
         began = time.monotonic()
         quiet_since: float | None = None
@@ -90,19 +90,19 @@ class Running:
             quiet_since = None if self.waiting() else (quiet_since or now)
             if quiet_since is not None and now - quiet_since > QUIET_S:
                 break
-            # Rendering the metrics costs the services more than a little CPU.
+            # Rendering the metrics costs the services noticeable CPU.
             time.sleep(0.5)
         return time.monotonic() - began
 
     def stop_inventory(self) -> None:
         """
-        End inventory's replicas, and keep them down.
+        Stop inventory's replicas, and keep them down.
         """
         end.stop(self.settings, INVENTORY)
 
     def start_inventory(self) -> None:
         """
-        Start inventory's replicas again; they answer when this returns.
+        Start inventory's replicas again; they respond when this returns.
         """
         steps = system.steps(describe(self.settings))
         starter = Starter(settings=self.settings, supervisor=Supervisor(self.settings), progress=Progress())
@@ -123,7 +123,7 @@ def prepare(name: str, state: str, port: str) -> Running:
 
 def draw_tokens(chosen: Settings, customers: int) -> Path:
     """
-    Return a file with a token a line, of the customers `bench-0`, `bench-1`, ….
+    Return a file with one token per line, of the customers `bench-0`, `bench-1`, ….
     """
     path = chosen.secrets / f"bench-tokens-{customers}"
     write_private(path, "".join(f"{customer.token(chosen, f'bench-{each}')}\n" for each in range(customers)))

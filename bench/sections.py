@@ -1,4 +1,4 @@
-"""What `make bench` measures, a function for each table; each says in its title what it is."""
+"""The tables of `make bench`, one function each; the title says what is measured."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ CALLS = ("orders/s", "p50 ms", "p99 ms", "p99.9 ms", "failed")
 READS = ("reads/s", "p50 ms", "p99 ms", "p99.9 ms", "CPU s per 1,000", "failed")
 BATCHES = (1, 10, 100)
 WATCHERS = (1, 50, 500)
-# Of what the slower of both takes in a closed loop.
+# Of the slower stack's throughput in the closed loop.
 SHARES = (0.3, 0.6, 0.9)
-# A customer may place a batch a second: this many never meet that limit.
+# A customer may place a batch a second: this many never reach that limit.
 BATCH_CUSTOMERS = 2000
 GRPC_CUSTOMERS = 32
 NOT_THERE = (NotThere, LoadFailed)
@@ -44,19 +44,19 @@ class Bench:
     progress: Progress
 
     def metadata(self) -> Mapping[str, str]:
-        """Return what ghz signs in with through the edge: its workers take the customers in turn."""
+        """Return ghz's authorization metadata for the edge: its workers take the customers in turn."""
         tokens = self.ours.tokens.read_text().split()[:GRPC_CUSTOMERS]
         return {"authorization": f"Bearer {rpc.by_worker(tokens)}"}
 
     def rest(self) -> None:
-        """Wait until neither has anything left to do."""
+        """Wait until both stacks have an empty backlog."""
         self.ours.come_to_rest()
         self.peer.come_to_rest()
 
 
 def closed_loop(bench: Bench) -> Iterator[Section]:
     """
-    Orders by as many callers as there are connections, each waiting for its answer, all kinds in turn.
+    Orders by as many callers as there are connections, each waiting for its response, all kinds in turn.
     """
     rest: dict[str, list[Measured]] = {"ours": [], "peer": []}
     calls: dict[str, list[_Grpc] | str] = {"gRPC, through the mesh": [], "gRPC, straight to orders": []}
@@ -98,7 +98,7 @@ def closed_loop(bench: Bench) -> Iterator[Section]:
 
 def fixed_rates(bench: Bench) -> Iterator[Section]:
     """
-    Orders that arrive at a rate, whether or not answers come.
+    Orders at a fixed rate, independent of responses.
     """
     targets: list[Target] = [bench.ours, bench.peer]
     for target in targets:
@@ -121,7 +121,7 @@ def fixed_rates(bench: Bench) -> Iterator[Section]:
 
 def without_inventory(bench: Bench) -> Iterator[Section]:
     """
-    Orders while inventory is dead, and how fast they are confirmed when it is back.
+    Orders while inventory is down, and how fast they are confirmed afterwards.
     """
     told = [outage.measure(bench.ours, bench.load, backlog=bench.backlog), outage.measure(bench.peer, bench.load)]
     drained = {"backlog": "backlog", "drained in s": "drain_s", "drained/s": "drained_per_s"}
@@ -134,7 +134,7 @@ def without_inventory(bench: Bench) -> Iterator[Section]:
 
 def limits_of_others(bench: Bench) -> Iterator[Section]:
     """
-    What PostgreSQL and Envoy do without us.
+    The limits of PostgreSQL and Envoy without our services.
     """
     settings, rows = bench.ours.settings, []
     with limits.empty_database(settings) as name:
@@ -162,7 +162,7 @@ def batches(bench: Bench) -> Iterator[Section]:
 
 def reading(bench: Bench) -> Iterator[Section]:
     """
-    Reads through the edge, which takes 1,000 calls a second from one address.
+    Reads through the edge, which admits 1,000 calls a second from one address.
     """
     rows = []
     for kind in ("GetOrder", "ListOrders", "ListProducts"):
@@ -180,7 +180,7 @@ def reading(bench: Bench) -> Iterator[Section]:
 
 def among_stored(bench: Bench) -> Iterator[Section]:
     """
-    What an order costs among so many that are stored already.
+    The cost of an order with so many stored already.
     """
     ours, rows = bench.ours, []
     with stored.forgotten(ours.settings, ours.rows_in):
@@ -192,7 +192,7 @@ def among_stored(bench: Bench) -> Iterator[Section]:
 
 def while_watched(bench: Bench) -> Iterator[Section]:
     """
-    What an order costs while so many streams watch others.
+    The cost of an order while so many streams watch others.
     """
     ours, rows = bench.ours, []
     for count in WATCHERS:
@@ -240,7 +240,7 @@ def _watched(ours: Running, orders: Sequence[tuple[str, str]], wanted: Load) -> 
 
 @dataclass(frozen=True)
 class _Grpc:
-    """A round of ghz, and the CPU seconds of each part for 1,000 orders."""
+    """A round of ghz, and the CPU seconds of each part per 1,000 orders."""
 
     called: Called
     cpu_s: Mapping[str, float]

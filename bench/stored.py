@@ -1,4 +1,4 @@
-"""Orders that are stored already: old ones of customers of their own, cancelled, so that they own no stock."""
+"""Existing orders: old ones of separate customers, cancelled, so that they own no stock."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ TIDY = "VACUUM (ANALYZE) orders, order_changes, idempotency_keys"
 
 
 def count(settings: Settings, name: str) -> int:
-    """Return how many orders the database *name* has."""
+    """Return the number of orders in the database *name*."""
     return database.number(settings, name, COUNT)
 
 
 def fill(settings: Settings, name: str, wanted: int) -> int:
     """
-    Have the database *name* keep *wanted* orders, if it has fewer; return how many it has.
+    Fill the database *name* up to *wanted* orders; return how many it has.
     """
     missing = wanted - count(settings, name)
     with database.connected(settings, name) as connection:
-        # In steps, each a transaction of its own, so that services beside it go on.
+        # In steps, each its own transaction, so that services continue beside it.
         for begun in range(0, max(0, missing), STEP):
             connection.execute(SEED, [min(STEP, missing - begun)])
         connection.execute(TIDY)
@@ -55,7 +55,7 @@ def fill(settings: Settings, name: str, wanted: int) -> int:
 
 @contextmanager
 def forgotten(settings: Settings, name: str) -> Iterator[None]:
-    """Take away in the end what `fill` has stored."""
+    """Remove at the end what `fill` has stored."""
     try:
         yield
     finally:

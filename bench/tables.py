@@ -1,4 +1,4 @@
-"""Tables made of rounds: which column shows which figure."""
+"""Tables of rounds: the columns and their statistics."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ COLUMNS = {
     "pending": "pending",
     "failed": "failed",
 }
-"""Of orders that were placed."""
+"""Of placed orders."""
 NOT_MEASURED = "not measured"
 
 
 def row(name: str, rounds: Sequence[Measured]) -> Row:
     """
-    Return the figures of rounds of one kind.
+    Return the statistics of rounds of one kind.
     """
     return Row(name, {column: [float(getattr(each, field)) for each in rounds] for column, field in COLUMNS.items()})
 
 
 def row_of_calls(name: str, rounds: Sequence[Called], *, per_s: str = "orders/s") -> Row:
     """
-    Return the figures of rounds that nobody has counted the CPU of.
+    Return the statistics of rounds without CPU measurements.
     """
     fields = {per_s: "per_s", "p50 ms": "p50_ms", "p99 ms": "p99_ms", "p99.9 ms": "p999_ms", "failed": "failed"}
     return Row(name, {column: [float(getattr(each, field)) for each in rounds] for column, field in fields.items()})
@@ -38,7 +38,7 @@ def row_of_calls(name: str, rounds: Sequence[Called], *, per_s: str = "orders/s"
 
 def row_of_wrk(name: str, rounds: Sequence[Mapping[str, float]], *, per_s: str) -> Row:
     """
-    Return the figures of what wrk's scripts have told.
+    Return the statistics of wrk's scripts.
     """
     cells: dict[str, Cell] = {
         per_s: [(each["calls"] - each["refused"]) / each["seconds"] for each in rounds],
@@ -50,14 +50,14 @@ def row_of_wrk(name: str, rounds: Sequence[Mapping[str, float]], *, per_s: str) 
 
 def missing(name: str, why: object, *, column: str = "orders/s") -> Row:
     """
-    Return a row that says why it has no figures.
+    Return a row with the reason why it has no values.
     """
     return Row(name, {column: f"{NOT_MEASURED}: {why}"})
 
 
 def by_part(title: str, values: Mapping[str, Sequence[Mapping[str, float]]], note: str = "") -> Section:
     """
-    Return a table of what each part took in each round: *values* by the row's name.
+    Return a table of the use of each part in each round: *values* by row name.
     """
     parts = sorted({part for rounds in values.values() for each in rounds for part in each})
     rows = [

@@ -1,4 +1,4 @@
-"""What a load is put on: a running stack of ours, or the naive one beside it."""
+"""The target of a load: a running stack of ours, or the naive one beside it."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from stack.settings import Settings
 
 @dataclass(frozen=True)
 class Placed:
-    """Orders that were taken so far, by what their clients were told."""
+    """The orders accepted so far, by the state in their responses."""
 
     confirmed: int
     pending: int
 
     def since(self, before: Placed) -> Placed:
-        """Those that were taken after *before* was read."""
+        """Return those accepted after *before* was read."""
         return Placed(self.confirmed - before.confirmed, self.pending - before.pending)
 
 
 class Target(Protocol):
-    """Something that takes orders over REST; *name* is what results call it."""
+    """A system that accepts orders over REST; *name* is its name in results."""
 
     @property
     def name(self) -> str:
-        """What results call it."""
+        """Its name in results."""
 
     @property
     def settings(self) -> Settings:
@@ -39,28 +39,28 @@ class Target(Protocol):
 
     @property
     def products(self) -> tuple[str, ...]:
-        """What it sells."""
+        """Its products."""
 
     @property
     def edge(self) -> str:
-        """Where its REST API is."""
+        """The address of its REST API."""
 
     @property
     def tokens(self) -> Path | None:
-        """A file with its customers' tokens, one a line; None where it asks for none."""
+        """A file with its customers' tokens, one a line; None if it needs none."""
 
     @property
     def rows_in(self) -> str:
-        """The name of the database that has its table `orders`."""
+        """The name of the database with its table `orders`."""
 
     def placed(self) -> Placed:
-        """Return how many orders it has taken."""
+        """Return how many orders it has accepted."""
 
     def come_to_rest(self) -> float:
-        """Wait until nothing of the load waits any more; return the seconds that took."""
+        """Wait until the load's backlog is empty; return the seconds that took."""
 
     def stop_inventory(self) -> None:
-        """End inventory, and keep it down."""
+        """Stop inventory, and keep it down."""
 
     def start_inventory(self) -> None:
         """Start inventory again; it answers when this returns."""

@@ -1,9 +1,9 @@
 """
 Compare this checkout's stack with the naive one beside it, in one run of interleaved rounds.
 
-    python -m bench.versus [--rounds N] [--seconds N] [--connections N] [--json FILE]
+python -m bench.versus [--rounds N] [--seconds N] [--connections N] [--json FILE]
 
-This checkout's stack is the one that the environment names, and runs already; the naive one is started and ended.
+This checkout's stack is the environment's, and must be running; the naive one is temporary.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ OURS, PEER = "ours", "peer"
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """All rounds of both, the outage of each, and what each uses a second when nobody calls it."""
+    """All rounds of both, the outage of each, and the idle CPU use of each."""
 
     rounds: Sequence[Measured]
     outages: Sequence[Outage]
@@ -42,7 +42,7 @@ class Comparison:
 
 def main() -> None:
     """
-    Start the naive stack, measure both, and print what came of it.
+    Start the naive stack, measure both, and print the results.
     """
     options = _options()
     wanted = Load(connections=options.connections, seconds=options.seconds)
@@ -76,7 +76,7 @@ def compare(targets: Sequence[Target], wanted: Load, *, rounds: int) -> Comparis
 
 def idle_cpu_s(targets: Sequence[Target]) -> dict[str, float]:
     """
-    Return the CPU seconds a second of each while it is not called.
+    Return the CPU seconds per second of each without load.
     """
     before = [target.parts.cpu_s() for target in targets]
     time.sleep(IDLE_S)
@@ -87,7 +87,7 @@ def idle_cpu_s(targets: Sequence[Target]) -> dict[str, float]:
 
 def ratios(rounds: Sequence[Measured], field: str) -> list[float]:
     """
-    Return what ours has of what the peer has in each round.
+    Return the ratio of ours to the peer's value in each round.
     """
     ours, theirs = ([getattr(each, field) for each in rounds if each.stack == name] for name in (OURS, PEER))
     return [mine / other for mine, other in zip(ours, theirs, strict=True) if other]
@@ -115,7 +115,7 @@ def last_line(result: Comparison) -> str:
 
 def document(result: Comparison) -> dict[str, object]:
     """
-    Return everything, for a program.
+    Return everything as JSON.
     """
     fields = {"orders/s": "orders_per_s", "cpu": "cpu_sum_s", "p50": "p50_ms", "p99": "p99_ms"}
     return {

@@ -13,7 +13,7 @@ from bench.load import LoadFailed
 from shop_client.calls import Shop
 
 A_CHANNEL = 50
-"""Fewer than an HTTP/2 connection through the edge takes."""
+"""Fewer than an HTTP/2 connection through the edge allows."""
 FIRST_S = 30
 LONGEST_S = 600
 OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
@@ -24,7 +24,7 @@ def during(address: str, orders: Sequence[tuple[str, str]], measure: Callable[[]
     """
     Return what *measure* returns while each of *orders*, an id with its owner's token, is watched through *address*.
 
-    Raises `LoadFailed` where a stream does not begin within 30 s, or none is left in the end.
+    Raises `LoadFailed` if a stream does not begin within 30 s, or none is left at the end.
     """
     return asyncio.run(_during(address, orders, measure))
 

@@ -1,10 +1,10 @@
 """
 Measure everything in one run: this checkout's stack, the naive one, and their limits.
 
-    python -m bench.whole [--only closed,rates,…] [--rounds N] [--seconds N] [--stored 1000,100000] [--out FOLDER]
+python -m bench.whole [--only closed,rates,…] [--rounds N] [--seconds N] [--stored 1000,100000] [--out FOLDER]
 
-This checkout's stack is the one that the environment names, and runs already; the naive one is started and ended.
-Writes `report.txt`, `report.json` and `report.html`; it judges nothing.
+This checkout's stack is the environment's, and must be running; the naive one is temporary. Writes `report.txt`,
+`report.json` and `report.html`, without pass criteria.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from stack.settings import CHECKOUT
 
 STORED = (1_000, 100_000)
 MAX_STORED = 10_000_000
-# What one table meets shall not cost the others.
+# An error of one table must not fail the others.
 FAILED = (StackError, OSError, psycopg.Error, subprocess.SubprocessError)
 
 
@@ -60,7 +60,7 @@ def main() -> None:
 
 def measure(bench: Bench, only: Sequence[str]) -> list[Section]:
     """
-    Return the tables of what *only* names, one after the other; what fails is a table that says so.
+    Return the tables named in *only*, one after the other; a failed one says so.
     """
     told: list[Section] = []
     for number, name in enumerate(only, 1):
@@ -75,7 +75,7 @@ def measure(bench: Bench, only: Sequence[str]) -> list[Section]:
 
 def facts(wanted: Load, rounds: int) -> dict[str, str]:
     """
-    Return what the figures depend on.
+    Return the environment that the results depend on.
     """
     return {
         "begun": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -91,7 +91,7 @@ def facts(wanted: Load, rounds: int) -> dict[str, str]:
 
 def write(report: Report, folder: Path) -> None:
     """
-    Write the report into *folder* as text, for programs and as a page.
+    Write the report into *folder* as text, JSON and a page.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.txt").write_text(results.text(report) + "\n", encoding="utf-8")

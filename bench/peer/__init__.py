@@ -1,1 +1,3 @@
-"""The stack that a Python team would write in an afternoon, and what runs it beside ours to compare both."""
+"""
+The stack that a Python team would write in an afternoon, and the programs that run it beside ours for a comparison.
+"""

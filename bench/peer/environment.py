@@ -1,4 +1,4 @@
-"""The naive stack's own Python environment, made when it is first wanted."""
+"""The naive stack's own Python environment, created on first use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ INSTALL_S = 300
 
 def ensure(settings: Settings) -> Path:
     """
-    Return the Python that has what the lock names, and nothing of ours.
+    Return a Python with the locked packages, and none of ours.
     """
     wanted = hashlib.sha256(LOCK.read_bytes() + sys.version.encode()).hexdigest()
     folder = settings.tools / f"bench-peer-{wanted[:12]}"

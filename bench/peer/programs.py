@@ -1,4 +1,4 @@
-"""Starts the naive stack's services as children, and ends them."""
+"""Starts the naive stack's services as child processes, and stops them."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ STOP_S = 15
 
 
 class PeerFailed(StackError):
-    """A service of the naive stack that does not start; the message has what it said."""
+    """A service of the naive stack did not start; the message has its output."""
 
 
 @dataclass
 class Programs:
-    """The services that run; *children* by their names."""
+    """The running services; *children* by their names."""
 
     plan: Plan
     python: Path
     children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def start(self, name: str) -> None:
-        """Start a service with its workers, and wait until it answers; raises `PeerFailed` after 30 s."""
+        """Start a service with its workers, and wait until it responds; raise `PeerFailed` after 30 s."""
         log = self.plan.settings.log / f"peer-{name}.log"
         with log.open("w") as output:
             self.children[name] = subprocess.Popen(
-                # It ends with the benchmark, also with one that is killed.
+                # It ends with the benchmark, even if that is killed.
                 [shutil.which("setpriv") or "setpriv", "--pdeathsig", "TERM", "--", *self._command(name)],
                 cwd=self.plan.settings.checkout,
                 env={"PATH": os.environ["PATH"], **environment(self.plan)},
@@ -62,7 +62,7 @@ class Programs:
             time.sleep(0.2)
 
     def stop(self, name: str) -> None:
-        """End a service and its workers."""
+        """Stop a service and its workers."""
         child = self.children.pop(name, None)
         if child is None:
             return
@@ -94,12 +94,12 @@ def running(plan: Plan, python: Path) -> Iterator[Programs]:
 
 
 def address(plan: Plan, name: str) -> Endpoint:
-    """Return where a service listens."""
+    """Return the address of a service."""
     return Endpoint(f"127.{plan.settings.network}.{HOSTS[name]}.1", PORT)
 
 
 def environment(plan: Plan) -> Mapping[str, str]:
-    """Return what the services read."""
+    """Return the services' environment variables."""
     leading = f"{database.url(plan.settings, DATABASE)}?target_session_attrs=primary"
     return {
         "PYTHONUNBUFFERED": "1",
@@ -113,7 +113,7 @@ def environment(plan: Plan) -> Mapping[str, str]:
 
 
 def redis_url(plan: Plan) -> str:
-    """Return where the naive stack keeps its stock: a database of its own in the stack's Redis."""
+    """Return the address of the naive stack's stock: its own database in the stack's Redis."""
     return f"{plan.redis_url.rpartition('/')[0]}/{REDIS_DATABASE}"
 
 

@@ -1,4 +1,4 @@
-"""The naive stack, ready for load: on stores of its own, with full shelves."""
+"""The naive stack, ready for load: on its own stores, with enough stock."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ PRODUCTS = 6
 UNITS = 100_000_000
 PRICE_CENTS = 1299
 REST_LIMIT_S = 60.0
-# An order that its client was told to be pending has been changed since, or still is.
+# Orders whose response was pending have been changed since, or are still pending.
 PLACED = "SELECT count(*), count(*) FILTER (WHERE state = 'PENDING' OR updated_at > created_at) FROM orders"
 
 
 @dataclass(frozen=True)
 class Peer:
-    """One naive stack; *name* is what results call it."""
+    """One naive stack; *name* is its name in results."""
 
     name: str
     plan: Plan
@@ -48,11 +48,11 @@ class Peer:
 
     @property
     def edge(self) -> str:
-        """Where its REST API is."""
+        """The address of its REST API."""
         return f"http://{programs.address(self.plan, 'gateway')}"
 
     def placed(self) -> Placed:
-        """Return how many orders it has taken."""
+        """Return how many orders it has accepted."""
         with database.connected(self.settings, DATABASE) as connection:
             row = connection.execute(PLACED).fetchone()
         total, pending = row or (0, 0)
@@ -60,7 +60,8 @@ class Peer:
 
     def come_to_rest(self) -> float:
         """
-        Wait until no order is pending, at most `REST_LIMIT_S`: all else is done before a client has its answer.
+        Wait until no order is pending, at most `REST_LIMIT_S`: everything else is done before a client gets its
+        response.
         """
         began = time.monotonic()
         while database.pending(self.settings, DATABASE) and time.monotonic() - began < REST_LIMIT_S:
@@ -68,11 +69,11 @@ class Peer:
         return time.monotonic() - began
 
     def stop_inventory(self) -> None:
-        """End inventory, and keep it down."""
+        """Stop inventory, and keep it down."""
         self.programs.stop("inventory")
 
     def start_inventory(self) -> None:
-        """Start inventory again; it answers when this returns."""
+        """Start inventory again; it responds when this returns."""
         self.programs.start("inventory")
         self.parts.look_again(_roots(self.programs))
 
@@ -80,7 +81,7 @@ class Peer:
 @contextmanager
 def running(settings: Settings, progress: Progress) -> Iterator[Peer]:
     """
-    Yield the naive stack on the stores of the stack in *settings*; everything of it is ended afterwards.
+    Yield the naive stack on the stores of the stack in *settings*; stop all of it afterwards.
     """
     python = environment.ensure(settings)
     with stores.running(settings, progress) as plan:
@@ -107,7 +108,7 @@ def _make_database(settings: Settings) -> None:
 def _fill_shelves(plan: Plan) -> tuple[str, ...]:
     products = tuple(f"products/peer-{number}" for number in range(PRODUCTS))
     with Redis.from_url(programs.redis_url(plan)) as stock:
-        # What earlier runs reserved is of no use to this one, and takes room.
+        # Reservations of earlier runs are useless for this one, and use memory.
         stock.flushdb()
         for product in products:
             stock.hset(f"stock:{product}", mapping={"available": UNITS, "price": PRICE_CENTS})

@@ -1,4 +1,4 @@
-"""The naive stack's stores: those of a second stack of ours, set up by the same files, and nothing else of it."""
+"""The naive stack's stores: those of a second stack of ours, from the same files, and nothing else of it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from stack.topology.plan import Plan
 from stack.topology.processes import Process, Role, Step
 
 TASKS = frozenset({"kafka-format", "orders-database", "postgres-settings"})
-"""What the stores need to be as they are in every stack."""
+"""What the stores depend on."""
 
 
 def of(steps: Mapping[str, Step]) -> dict[str, Step]:
-    """Return the stores of *steps*, and what prepares them."""
+    """Return the stores of *steps*, and the steps that prepare them."""
     return {
         name: step
         for name, step in steps.items()
@@ -33,9 +33,9 @@ def of(steps: Mapping[str, Step]) -> dict[str, Step]:
 @contextmanager
 def running(settings: Settings, progress: Progress) -> Iterator[Plan]:
     """
-    Start the stores of the stack in *settings*, and end what runs of it afterwards; what they stored stays.
+    Start the stores of the stack in *settings*, and stop what runs of it afterwards; data is kept.
 
-    Raises `StackError` where they do not start, or where that stack runs already.
+    Raises `StackError` if they do not start, or if that stack runs already.
     """
     plan = prepare(settings)
     with exclusive(settings):

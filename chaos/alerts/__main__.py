@@ -1,10 +1,10 @@
 """
-Causes alerts, and measures when each is pending, when it fires, and when it ends after its cause has.
+Causes alerts, and measures when each is pending, fires, and resolves after its cause was reverted.
 
-    python -m chaos.alerts [--only redis,kafka] [--hold-s 420] [--end-s 420]
+python -m chaos.alerts [--only redis,kafka] [--hold-s 420] [--end-s 420]
 
-Active faults are in the lab's journal, and its watchdog reverts them if this process exits first.
-What was measured is kept in monitoring/measured.json.
+Active faults are in the lab's journal, and its watchdog reverts them if this process exits first. Measurements are
+kept in monitoring/measured.json.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Cause:
 def main(words: Sequence[str]) -> int:
     """Run the trials; 1 if an alert did not fire, 2 if a fault could not be injected or reverted."""
     options = _parser().parse_args(words)
-    # As Ctrl-C, so that a run reverts its faults.
+    # Like Ctrl-C, so that a run reverts its faults.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         chosen = settings.read(os.environ, checkout=CHECKOUT)
@@ -116,7 +116,7 @@ class Trials:
         self._watch = Watch(f"http://{self._plan.network.at(Host.PROMETHEUS, Port.PROMETHEUS)}")
 
     async def run(self) -> list[Measured]:
-        """Run those that are asked for; what each has measured is kept at once."""
+        """Run the chosen trials; each result is saved at once."""
         found: list[Measured] = []
         asked = trials(self._options.only, yaml.safe_load(TRIALS.read_text(encoding="utf-8")))
         self._put_right()
@@ -165,7 +165,7 @@ class Trials:
         def since(start: float, at: float | None) -> float | None:
             return None if at is None else round(max(0.0, at - start), 1)
 
-        # Where they had to be silent first, what was seen is of this fault.
+        # The alert was silent before, so it was caused by this fault.
         first = self._watch.first
         over = None if self._watch.state(wanted) else self._watch.over(wanted)
         return Measured(
@@ -178,7 +178,7 @@ class Trials:
         )
 
     async def _until(self, condition: Callable[[], bool], within_s: float, what: str) -> None:
-        """Wait for a condition, or *within_s*: then what was not seen is not measured."""
+        """Wait for a condition, or *within_s*: then the time is missing from the result."""
         end = time.monotonic() + within_s
         while not condition():
             if time.monotonic() > end:
@@ -206,7 +206,7 @@ class Trials:
 
     @contextlib.asynccontextmanager
     async def _buying(self, product: str) -> AsyncIterator[None]:
-        """A customer who orders about twice a second, since most alerts are about what happens to orders."""
+        """A customer who orders about twice a second, since most alerts are about orders."""
         signed = rest.signed(customer.token(self._chosen, "alerts"))
 
         async def buy() -> None:

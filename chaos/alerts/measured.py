@@ -1,4 +1,4 @@
-"""What was measured of an alert, as JSON and as the table of docs/runbooks.md."""
+"""The measurements of alerts, as JSON and as the table of docs/runbooks.md."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ NEVER = "not seen"
 @dataclass(frozen=True)
 class Measured:
     """
-    Seconds from the fault to the alert's states, and from the fault's end to the alert's; None for what was not seen.
+    Seconds from the fault to the alert's states, and from the fault's end to the alert's; None if not observed.
 
-    *limit_s* is how long was waited for the end.
+    *limit_s* is how long the end was waited for.
     """
 
     alert: str
@@ -27,7 +27,7 @@ class Measured:
     limit_s: float
 
     def row(self) -> tuple[str, ...]:
-        """The line of the table."""
+        """Return the line of the table."""
         over = f"> {self.limit_s:.0f} s" if self.firing_s is not None and self.over_s is None else _seconds(self.over_s)
         return self.alert, self.cause, _seconds(self.pending_s), _seconds(self.firing_s), over
 
@@ -45,12 +45,12 @@ def table(found: Iterable[Measured]) -> str:
 
 
 def load(path: Path) -> list[Measured]:
-    """What earlier runs have measured; nothing if there is no such file."""
+    """Return the results of earlier runs; none if there is no such file."""
     return [Measured(**each) for each in json.loads(path.read_text(encoding="utf-8"))] if path.exists() else []
 
 
 def keep(path: Path, found: Sequence[Measured]) -> None:
-    """Write what was measured, in place of what was of the same alert and cause before."""
+    """Write a measurement, replacing the earlier one of the same alert and cause."""
     new = {(each.alert, each.cause) for each in found}
     kept = [each for each in load(path) if (each.alert, each.cause) not in new]
     every = sorted([*kept, *found], key=lambda each: (each.alert, each.cause))

@@ -1,4 +1,4 @@
-"""What Prometheus says of its alerts, looked at once a second."""
+"""The states of Prometheus' alerts, polled once a second."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ PENDING, FIRING = "pending", "firing"
 
 @dataclass(frozen=True)
 class Wanted:
-    """An alert, and the labels that it has to have among others."""
+    """An alert, and the labels that it must have among others."""
 
     name: str
     labels: tuple[tuple[str, str], ...] = ()
 
     def is_in(self, alert: Mapping[str, Any]) -> bool:
-        """Whether *alert*, as Prometheus tells it, is one of these."""
+        """Return whether *alert*, in Prometheus' format, is one of these."""
         told: Mapping[str, str] = alert["labels"]
         return told["alertname"] == self.name and all(told.get(key) == value for key, value in self.labels)
 
 
 @dataclass
 class Watch:
-    """When each alert was first seen in a state, and whether it is there now; times are of the monotonic clock."""
+    """When each alert was first seen in a state, and whether it is in it now; times are of the monotonic clock."""
 
     base: str
     first: dict[tuple[Wanted, str], float] = field(default_factory=dict)
@@ -38,21 +38,21 @@ class Watch:
     _over: dict[Wanted, float] = field(default_factory=dict)
 
     def begin(self) -> None:
-        """Forget what was seen before."""
+        """Forget earlier observations."""
         self.first.clear()
         self._over.clear()
 
     def state(self, wanted: Wanted) -> str:
-        """The alert's state, empty while it is silent."""
+        """Return the alert's state, empty while it is silent."""
         states = {str(alert["state"]) for alert in self.now if wanted.is_in(alert)}
         return FIRING if FIRING in states else PENDING if states else ""
 
     def over(self, wanted: Wanted) -> float | None:
-        """When the alert was last seen to have ended."""
+        """Return when the alert was last seen to have resolved."""
         return self._over.get(wanted)
 
     def take(self, alerts: list[Mapping[str, Any]], wanted: tuple[Wanted, ...], at: float) -> None:
-        """Note what Prometheus says at a moment."""
+        """Record Prometheus' response at a moment."""
         for each in wanted:
             before = self.state(each)
             now = next((str(alert["state"]) for alert in _firing_first(alerts) if each.is_in(alert)), "")
@@ -64,7 +64,7 @@ class Watch:
 
     @contextlib.asynccontextmanager
     async def looking(self, wanted: tuple[Wanted, ...]) -> AsyncIterator[None]:
-        """Look again and again while the block runs; what is not answered is passed over."""
+        """Poll while the block runs; failed requests are skipped."""
         task = asyncio.create_task(self._look(wanted))
         try:
             yield

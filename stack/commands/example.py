@@ -1,5 +1,5 @@
 """
-`make example`: docs/internal-services.md as it can be done by hand, step by step, and taken back.
+`make example`: runs the steps of docs/internal-services.md, and reverts them.
 """
 
 import argparse
@@ -27,14 +27,14 @@ COMMAND_SECONDS = 120
 
 
 class ExampleFailed(StackError):
-    """A step did not do what it should; the message says which."""
+    """A step failed; the message says which."""
 
 
 def run(chosen: Settings, _options: argparse.Namespace) -> int:
-    """Join the mesh, be let in, place an order, leave; the exit code of the service's program."""
+    """Join the mesh, apply the access policy, place an order, leave; return the exit code of the service's program."""
     with joined(describe(chosen), NAME) as sidecar:
         print(f"$ {chosen.command('sidecar')} SVC={NAME}\n{said(sidecar, NAME)}", flush=True)
-        with _running(chosen, sidecar), _let_in(chosen):
+        with _running(chosen, sidecar), _admitted(chosen):
             print(f"\n$ ORDERS_ADDRESS={sidecar.listens[1]} python {FOLDER}/place_order.py", flush=True)
             return _call(
                 (str(chosen.venv / "bin" / "python"), str(chosen.checkout / FOLDER / "place_order.py")),
@@ -69,8 +69,8 @@ def _wait_until_ready(sidecar: Process, child: "subprocess.Popen[bytes]", log: P
 
 
 @contextmanager
-def _let_in(settings: Settings) -> Iterator[None]:
-    """The policy that lets the service call orders, in force for as long as the context lasts."""
+def _admitted(settings: Settings) -> Iterator[None]:
+    """Apply the policy that admits the service to orders, and delete it with the end of the block."""
     _mesh(settings, "apply")
     try:
         yield

@@ -1,4 +1,4 @@
-"""The front door: passes requests on to the orders service."""
+"""The gateway: forwards requests to the orders service."""
 
 import os
 from collections.abc import AsyncIterator

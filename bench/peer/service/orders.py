@@ -1,4 +1,4 @@
-"""Orders: reserves stock, stores the order, tells Kafka; without inventory it accepts and confirms later."""
+"""Orders: reserves stock, stores the order, publishes to Kafka; without inventory it accepts and confirms later."""
 
 import asyncio
 import json
@@ -103,7 +103,7 @@ async def get_order(order_id: uuid.UUID) -> dict[str, Any]:
 
 
 async def reserve(order_id: uuid.UUID, lines: list[dict[str, Any]]) -> int:
-    """The order's total in cents; refused with 409 where stock is short."""
+    """Return the order's total in cents; 409 if stock is insufficient."""
     answer = await ask_inventory({"order": str(order_id), "lines": lines})
     if answer.status_code != 200:
         raise HTTPException(answer.status_code, answer.json()["detail"])
