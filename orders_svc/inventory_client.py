@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -51,7 +52,7 @@ class MeshInventory:
         self._stub = stub
         self._breaker = breaker
         self._timeout_s = timeout_s
-        self._batchers = [HoldBatcher(self._hold_batch, max_batch) for _ in range(BATCHERS)]
+        self._batchers = [HoldBatcher(self._hold_batch, max_batch, self._spread) for _ in range(BATCHERS)]
         self._answered_at = float("-inf")
 
     def answered_within(self, seconds: float) -> bool:
@@ -94,6 +95,16 @@ class MeshInventory:
         quick = (batcher for batcher in self._batchers if not batcher.slow)
         return next(quick, min(self._batchers, key=lambda batcher: batcher.load))
 
+    def _spread(self) -> None:
+        """
+        Move baskets that wait behind a slow call to a batcher without one: two slow calls are longer than orders wait.
+        """
+        for slow in self._batchers:
+            if slow.slow and slow.waiting:
+                quick = [batcher for batcher in self._batchers if not batcher.slow]
+                if quick:
+                    slow.pass_waiting_to(min(quick, key=lambda batcher: batcher.busy))
+
     async def _hold_batch(
         self, requests: Sequence[inventory_service_pb2.HoldStockRequest]
     ) -> Sequence[Hold | Exception]:
@@ -114,8 +125,17 @@ class MeshInventory:
 class HoldBatcher:
     """One call to inventory at a time: how many baskets wait for it, and how long it has been under way."""
 
-    def __init__(self, work: Work[inventory_service_pb2.HoldStockRequest, Hold], max_batch: int) -> None:
+    def __init__(
+        self,
+        work: Work[inventory_service_pb2.HoldStockRequest, Hold],
+        max_batch: int,
+        spread: Callable[[], None] = lambda: None,
+    ) -> None:
+        """
+        *spread* is called when the call turns slow, and when it ends.
+        """
         self._work = work
+        self._spread = spread
         self._batcher: Batcher[inventory_service_pb2.HoldStockRequest, Hold] = Batcher(
             self._timed, name="hold stock", max_batch=max_batch
         )
@@ -126,10 +146,27 @@ class HoldBatcher:
     @property
     def slow(self) -> bool:
         """Whether the current call takes longer than calls usually do."""
-        if self._started_at is None:
-            return False
-        limit_s = min(MAX_SLOW_S, max(SLOW_S, SLOW_FACTOR * self._usual_s))
-        return time.monotonic() - self._started_at > limit_s
+        return self._started_at is not None and time.monotonic() - self._started_at > self._limit_s
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call is under way."""
+        return self._started_at is not None
+
+    @property
+    def waiting(self) -> int:
+        """The number of baskets that wait behind the current call."""
+        return self._batcher.waiting
+
+    @property
+    def _limit_s(self) -> float:
+        return min(MAX_SLOW_S, max(SLOW_S, SLOW_FACTOR * self._usual_s))
+
+    def pass_waiting_to(self, other: HoldBatcher) -> None:
+        """
+        Let *other* ask for the baskets that wait here.
+        """
+        self._batcher.pass_waiting_to(other._batcher)
 
     async def submit(self, request: inventory_service_pb2.HoldStockRequest) -> Hold:
         """
@@ -143,12 +180,16 @@ class HoldBatcher:
 
     async def _timed(self, requests: Sequence[inventory_service_pb2.HoldStockRequest]) -> Sequence[Hold | Exception]:
         self._started_at = started_at = time.monotonic()
+        # A little later than the limit, at which the call is not slow yet.
+        turning_slow = asyncio.get_running_loop().call_later(self._limit_s + 0.001, self._spread)
         try:
             outcomes = await self._work(requests)
             self._usual_s += LAST_WEIGHT * (time.monotonic() - started_at - self._usual_s)
             return outcomes
         finally:
+            turning_slow.cancel()
             self._started_at = None
+            self._spread()
 
 
 def _outcome(outcome: inventory_service_pb2.HoldStockOutcome) -> Hold | Exception:

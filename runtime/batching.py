@@ -54,9 +54,26 @@ class Batcher(Generic[Item, Result]):
             raise ResourceExhausted("too much is waiting here", reason="QUEUE_FULL", retry_after_s=1)
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future, context.get_current()))
+        self._start()
+        return await future
+
+    @property
+    def waiting(self) -> int:
+        """The number of items that wait for a batch."""
+        return len(self._waiting)
+
+    def pass_waiting_to(self, other: Batcher[Item, Result]) -> None:
+        """
+        Let *other* process the items that wait here, behind a batch that takes long.
+        """
+        if self._waiting:
+            other._waiting.extend(self._waiting)
+            self._waiting.clear()
+            other._start()
+
+    def _start(self) -> None:
         if self._running is None:
             self._running = asyncio.create_task(self._run())
-        return await future
 
     async def _run(self) -> None:
         try:

@@ -107,6 +107,43 @@ async def test_a_hanging_call_does_not_delay_later_ones(inventory, stub):
     stuck.cancel()
 
 
+async def test_a_basket_that_waits_behind_a_slow_call_goes_in_another(inventory, stub):
+    stub.delay_s = 60
+    stuck = asyncio.create_task(inventory.hold(uuid.uuid4(), LINES))
+    await asyncio.sleep(0.01)
+    stub.delay_s = 0
+    async with asyncio.timeout(1):
+        await inventory.hold(uuid.uuid4(), LINES)
+    assert not stuck.done()
+    assert stub.batches == [1, 1]
+    stuck.cancel()
+
+
+async def test_a_basket_that_waits_behind_slow_calls_only_goes_when_the_first_of_them_ends(inventory, stub):
+    calls = asyncio.Queue()
+
+    async def hang(request, timeout):  # noqa: ASYNC109 - gRPC's own form
+        ending = asyncio.Event()
+        calls.put_nowait(ending)
+        await ending.wait()
+        return inventory_service_pb2.BatchHoldStockResponse(outcomes=[hold(each) for each in request.requests])
+
+    stub.BatchHoldStock = hang
+    waiting = []
+    for _ in range(5):
+        waiting.append(asyncio.create_task(inventory.hold(uuid.uuid4(), LINES)))
+        await asyncio.sleep(0.06)
+    endings = [calls.get_nowait() for _ in range(4)]
+    assert calls.empty()
+    endings[3].set()
+    async with asyncio.timeout(1):
+        await waiting[3]
+        (await calls.get()).set()
+        await waiting[4]
+    for task in waiting[:3]:
+        task.cancel()
+
+
 @pytest.mark.parametrize(
     ("usual_s", "after_s", "slow"),
     [(0, 0.06, True), (0, 0.04, False), (0.03, 0.1, False), (0.03, 0.13, True), (1, 0.19, False), (1, 0.21, True)],
