@@ -47,8 +47,10 @@ def _prepare(words: Sequence[str], commands: Sequence[Command]) -> Path:
         return python
     progress = Progress()
     needed = packages.basics()
-    if needs in (Needs.STORES, Needs.BROWSER):
+    if needs in (Needs.STORES, Needs.ALERTMANAGER, Needs.BROWSER):
         needed += packages.stores(kafka_libs=chosen.kafka_libs)
+    if needs in (Needs.ALERTMANAGER, Needs.BROWSER) or (needs is Needs.STORES and chosen.alert_webhook):
+        needed += packages.alertmanager()
     if needs is Needs.BROWSER:
         needed += packages.browser()
     if needs in (Needs.BROWSER, Needs.LAB):

@@ -24,6 +24,7 @@ class Needs(Enum):
     NOTHING = "an existing environment"
     ENVIRONMENT = "the environment"
     STORES = "the environment and the programs of the stores"
+    ALERTMANAGER = "those and Alertmanager"
     BROWSER = "those, a browser and a packet filter"
     LAB = "the environment and, for root, a packet filter"
 

@@ -18,6 +18,10 @@ DEFAULT_PORT = 8080
 DEFAULT_NETWORK = 16
 DEFAULT_LOG_LEVEL = "INFO"
 TRACED = "traced"
+NOTIFIED = "notified"
+NOBODY = "off"
+# Nothing that would need quoting in a configuration file.
+WEBHOOK = re.compile(r"https?://[A-Za-z0-9.\[\]:_-]+(/[A-Za-z0-9._~:/?#@!$&()*+,;=%-]*)?")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 TLS_DISTANCE = 8443 - DEFAULT_PORT
 HIGHEST_PORT = 65535
@@ -45,6 +49,7 @@ class Settings:
     log_level: str = DEFAULT_LOG_LEVEL  # log level of the services and the pages
     traces: bool = False  # whether calls are traced and the viewer runs
     traces_kept: int = 100  # percent of the traces without errors, slow calls and pending orders
+    alert_webhook: str = ""  # the URL to which alerts are posted; without one there is no Alertmanager
     differing: tuple[str, ...] = ()  # NAME=VALUE of every setting that is not the default
 
     @property
@@ -59,6 +64,11 @@ class Settings:
     def traced(self) -> Path:
         """The file whose presence marks this stack as traced."""
         return self.conf / TRACED
+
+    @property
+    def notified(self) -> Path:
+        """The file with the URL that this stack's alerts are sent to."""
+        return self.conf / NOTIFIED
 
     @property
     def zipkin_libs(self) -> Path:
@@ -160,14 +170,16 @@ class Settings:
             "LOG_LEVEL": self.log_level,
             "TRACES": str(int(self.traces)),
             "TRACES_KEPT": str(self.traces_kept),
+            "ALERT_WEBHOOK": self.alert_webhook or NOBODY,
         }
 
 
 def read(environ: Mapping[str, str], *, checkout: Path) -> Settings:
     """
-    Read PORT, NETWORK, STATE, TOOLS, LOG_LEVEL and TRACES; an empty variable counts as unset.
+    Read PORT, NETWORK, STATE, TOOLS, LOG_LEVEL, TRACES and ALERT_WEBHOOK; an empty variable counts as unset.
 
-    A stack that was started with TRACES=1 stays traced until it is started with TRACES=0.
+    A stack that was started with TRACES=1 stays traced until it is started with TRACES=0; one with ALERT_WEBHOOK=<URL>
+    sends its alerts there until it is started with ALERT_WEBHOOK=off.
 
     Raises `SettingsError` that names the variable.
     """
@@ -199,8 +211,19 @@ def read(environ: Mapping[str, str], *, checkout: Path) -> Settings:
         log_level=log_level,
         traces=bool(integer(environ, "TRACES", int(traced.exists()), 0, 1)),
         traces_kept=integer(environ, "TRACES_KEPT", int(kept) if kept.isdecimal() else 100, 0, 100),
+        alert_webhook=_webhook(environ, state / "conf" / NOTIFIED),
         differing=differing,
     )
+
+
+def _webhook(environ: Mapping[str, str], notified: Path) -> str:
+    """Return the URL that alerts are sent to: that of ALERT_WEBHOOK, else of the file *notified*; empty for none."""
+    chosen = environ.get("ALERT_WEBHOOK") or (notified.read_text(encoding="utf-8") if notified.exists() else NOBODY)
+    if chosen == NOBODY:
+        return ""
+    if not WEBHOOK.fullmatch(chosen):
+        raise SettingsError(f"ALERT_WEBHOOK={chosen!r} is not an http(s) URL, nor `{NOBODY}`")
+    return chosen
 
 
 def default_state(environ: Mapping[str, str]) -> Path:

@@ -26,7 +26,7 @@ COMMANDS = (
         name="components",
         help="the tests of one component with the real programs it needs",
         function="tools.suites:components_command",
-        needs=Needs.STORES,
+        needs=Needs.ALERTMANAGER,
         arguments=(TESTS,),
     ),
     Command(

@@ -3,7 +3,7 @@ Where everything is, printed after the start of a stack.
 """
 
 from stack.commands.columns import table
-from stack.topology import traces
+from stack.topology import alertmanager, traces
 from stack.topology.addresses import Host, Port
 from stack.topology.plan import REPLICAS, Plan
 
@@ -19,6 +19,7 @@ def summary(plan: Plan, seconds: float) -> str:
         ("Edge (HTTPS)", f"https://localhost:{settings.tls_port}  (curl --cacert {settings.authority})"),
         ("Prometheus", f"http://{network.at(Host.PROMETHEUS, Port.PROMETHEUS)}"),
         *([("Traces", f"http://{traces.viewer_at(plan)}/zipkin/")] if settings.traces else []),
+        *([("Alertmanager", f"http://{alertmanager.listens_at(plan)}")] if settings.alert_webhook else []),
         ("Kafka", plan.kafka_brokers),
         ("PostgreSQL", f"{members} (database and user orders)"),
         ("Redis", str(network.at(Host.REDIS, Port.REDIS))),

@@ -93,6 +93,7 @@ def programs() -> Programs:
         redis=packages.which("redis-server") or Path("redis-server"),
         etcd=packages.which("etcd") or Path("etcd"),
         prometheus=packages.which("prometheus") or Path("prometheus"),
+        alertmanager=packages.which("prometheus-alertmanager") or Path("prometheus-alertmanager"),
         java=packages.java() or Path("java"),
         postgres_user=_postgres_user(),
     )

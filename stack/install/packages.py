@@ -30,6 +30,7 @@ UNITS = {
     "redis-server": ["redis-server"],
     "etcd-server": ["etcd"],
     "prometheus": ["prometheus"],
+    "prometheus-alertmanager": ["prometheus-alertmanager"],
 }
 
 
@@ -88,6 +89,12 @@ def stores(*, kafka_libs: Path) -> list[Requirement]:
     if not any(kafka_libs.glob("kafka_2.13-*.jar")):
         needed.append(Requirement("maven", "Kafka's jars", lambda: which("mvn") is not None))
     return needed
+
+
+def alertmanager() -> list[Requirement]:
+    """Return what notifies somebody of alerts."""
+    name = "prometheus-alertmanager"
+    return [Requirement(name, "notifications of alerts", lambda: which(name) is not None)]
 
 
 def browser() -> list[Requirement]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stack.errors import StackError
 from stack.run import cgroups, supervisor
-from stack.topology import backups, configuration, traces
+from stack.topology import alertmanager, backups, configuration, traces
 from stack.topology.passwords import keep_files, write_private
 from stack.topology.plan import REPLICAS, Plan
 from stack.topology.processes import Process
@@ -39,6 +39,7 @@ def everything(plan: Plan, processes: list[Process]) -> None:
     (settings.conf / "istio").mkdir(exist_ok=True)
     write_private(settings.conf / "istio" / "issuer.yaml", configuration.issuer_entry(plan))
     _traces(plan)
+    _alertmanager(plan)
     sign_in = settings.checkout / "k8s" / "development-issuer" / "sign-in.yaml"
     write_private(settings.conf / "istio" / "sign-in.yaml", sign_in.read_text(encoding="utf-8"))
     mounted = cgroups.mount()
@@ -56,6 +57,19 @@ def _traces(plan: Plan) -> None:
     else:
         entry.unlink(missing_ok=True)
         settings.traced.unlink(missing_ok=True)
+
+
+def _alertmanager(plan: Plan) -> None:
+    """Write Alertmanager's configuration, and remember whom it notifies; remove both if that is nobody."""
+    settings, target = plan.settings, alertmanager.configuration_file(plan)
+    if settings.alert_webhook:
+        (settings.data / alertmanager.NAME).mkdir(exist_ok=True, mode=0o700)
+        source = (settings.checkout / "monitoring" / "alertmanager.yml").read_text(encoding="utf-8")
+        write_private(target, alertmanager.configuration(source, settings.alert_webhook))
+        write_private(settings.notified, settings.alert_webhook)
+    else:
+        target.unlink(missing_ok=True)
+        settings.notified.unlink(missing_ok=True)
 
 
 def _prometheus(plan: Plan) -> None:

@@ -23,6 +23,7 @@ class Host(IntEnum):
     ISSUER = 15
     MESH = 16
     TRACES = 17
+    ALERTMANAGER = 18
     JOINED = 40  # services of one's own, each with an R of its own
 
 
@@ -49,6 +50,7 @@ class Port(IntEnum):
     PROMETHEUS = 9090
     TRACES = 9411  # Zipkin's page and its API
     OTLP = 4317  # where spans are taken
+    ALERTMANAGER = 9193
 
 
 @dataclass(frozen=True, order=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from stack.topology import backups, traces
+from stack.topology import alertmanager, backups, traces
 from stack.topology.addresses import Endpoint, Host, Port
 from stack.topology.plan import REPLICAS, Plan
 from stack.topology.workloads import EDGE, NAMESPACE, PAGES, SERVICES
@@ -92,7 +92,9 @@ def prometheus_targets(plan: Plan) -> dict[str, str]:
     controller = [_target(plan.network.at(Host.MESH, Port.METRICS), "mesh", "mesh")]
     members = [_target(address, "postgres", f"postgres-{replica}") for replica, address in enumerate(plan.patroni)]
     itself = [_target(plan.network.at(Host.PROMETHEUS, Port.PROMETHEUS), "prometheus", "prometheus-0")]
+    notifier = [_target(alertmanager.listens_at(plan), "alertmanager", alertmanager.NAME)]
     groups = {
+        "alertmanagers": notifier if plan.settings.alert_webhook else [],
         "applications": applications,
         "envoys": envoys,
         "patroni": members,

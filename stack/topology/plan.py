@@ -20,6 +20,7 @@ class Programs:
     redis: Path
     etcd: Path
     prometheus: Path
+    alertmanager: Path
     java: Path
     postgres_user: str | None  # PostgreSQL refuses to run as root
 

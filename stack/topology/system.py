@@ -7,7 +7,7 @@ Pure description: nothing here starts, writes or reads anything.
 from collections.abc import Iterable, Mapping
 
 from stack.errors import StackError
-from stack.topology import stores, traces, workloads
+from stack.topology import alertmanager, stores, traces, workloads
 from stack.topology.plan import REPLICAS, Plan
 from stack.topology.processes import Process, Role, Step
 
@@ -34,6 +34,7 @@ def steps(plan: Plan) -> dict[str, Step]:
         *workloads.proxies(plan),
         stores.prometheus(plan),
         *traces.processes(plan),
+        *alertmanager.processes(plan),
     ]
     return {step.name: step for step in everything}
 

@@ -1,6 +1,7 @@
 """Every replica in turn is restarted gracefully under load: no call fails."""
 
 import asyncio
+import os
 import time
 from collections import Counter
 from functools import partial
@@ -15,7 +16,7 @@ from tests.support.waiting import eventually
 
 # With the pause between two orders of one buyer, about 40 orders a second.
 BUYERS = 8
-ROUNDS = 2
+ROUNDS = int(os.environ.get("ROUNDS", "2"))
 # More than are ordered in the longest time that the test may take.
 STOCK = 20_000
 PARTS = [f"{service}-{replica}" for service in ("inventory", "orders") for replica in REPLICAS]

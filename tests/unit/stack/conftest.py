@@ -30,6 +30,7 @@ def plan(settings):
         redis=Path("/usr/bin/redis-server"),
         etcd=Path("/usr/bin/etcd"),
         prometheus=Path("/usr/bin/prometheus"),
+        alertmanager=Path("/usr/bin/prometheus-alertmanager"),
         java=Path("/usr/bin/java"),
         postgres_user="postgres",
     )

@@ -42,7 +42,8 @@ PATRONI_PLACES = {
 def plan(tmp_path):
     passwords = Passwords(**dict.fromkeys((field.name for field in dataclasses.fields(Passwords)), "p"))
     programs = Programs(
-        **dict.fromkeys(("postgres_bin", "redis", "etcd", "prometheus", "java"), tmp_path), postgres_user="postgres"
+        **dict.fromkeys(("postgres_bin", "redis", "etcd", "prometheus", "alertmanager", "java"), tmp_path),
+        postgres_user="postgres",
     )
     settings = Settings(checkout=CHECKOUT, state=tmp_path / "state", tools=tmp_path / "tools", network=77)
     return Plan(settings=settings, passwords=passwords, programs=programs)
