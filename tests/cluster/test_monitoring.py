@@ -11,7 +11,7 @@ from tests.cluster import pods
 from tests.cluster.load import Load
 
 # A pod's start, a scrape, and the window of a rate.
-SECONDS = 60
+SECONDS = 180
 
 
 @pytest.fixture

@@ -153,3 +153,13 @@ def test_a_leader_in_failsafe_mode_asks_members_before_its_lease_ends():
 def test_a_silent_replica_delays_commits_by_five_seconds_at_most():
     parameters = files.postgresql()
     assert {parameters[name] for name in ("wal_sender_timeout", "wal_receiver_timeout", "tcp_user_timeout")} == {"5s"}
+
+
+def test_a_new_leader_has_the_wal_that_the_rewound_one_needs():
+    """All since the last checkpoint before its election, and what is written until the member is back."""
+    parameters = files.postgresql()
+    assert megabytes(parameters["wal_keep_size"]) >= 2 * megabytes(parameters["max_wal_size"])
+
+
+def megabytes(size):
+    return int(size[:-2]) * {"MB": 1, "GB": 1024}[size[-2:]]
