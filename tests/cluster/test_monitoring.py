@@ -30,7 +30,9 @@ async def test_the_board_shows_every_pod_and_its_calls(shop, products, operator)
 def complete(shop, operator):
     """Return whether the board shows every running pod, and the calls between them."""
     answer = httpx.get(f"{shop.edge}/ops/api/board", headers=operator, timeout=15)
-    assert answer.status_code == 200, answer.text
+    if answer.status_code != 200:
+        # It asks Prometheus, which may need longer than the edge waits while pods start on a busy node.
+        return False
     seen = answer.json()
     running = {each for app in ("orders", "inventory", "pages", "edge") for each in pods.of(app)}
     up = {each["pod"] for each in seen["pods"] if each.get("proxy_up") == 1}

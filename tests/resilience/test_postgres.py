@@ -3,7 +3,6 @@
 import asyncio
 import time
 
-import asyncpg
 import pytest
 
 from chaos import breakage
@@ -23,7 +22,6 @@ def patroni(stack):
 
 async def test_no_acknowledged_order_is_lost_when_postgresqls_leader_is_killed(stack, edge, load, patroni):
     leader = await breakage.leader(patroni)
-    await write_wal(describe(stack.settings).database_url)
     async with load.of(BUYERS):
         await asyncio.sleep(2)
         async with stack.killed(leader, load, orders=5 * BUYERS):
@@ -34,22 +32,6 @@ async def test_no_acknowledged_order_is_lost_when_postgresqls_leader_is_killed(s
     assert {status for _, _, status, _ in load.answers} <= {201, 202} | NOT_NOW
     assert load.retry_after_missing == 0
     await eventually(lambda: both_copies(patroni), within_s=RECOVERY_LIMIT_S)
-
-
-async def write_wal(url):
-    """
-    Write 240 MB of WAL, which is less than what starts a checkpoint.
-
-    The killed leader is rewound to the checkpoint before, and needs all of it from the new one.
-    """
-    connection = await asyncpg.connect(url)
-    try:
-        for _ in range(30):
-            await connection.fetch(
-                "SELECT pg_logical_emit_message(false, 'test', repeat('x', 1048576)) FROM generate_series(1, 8)"
-            )
-    finally:
-        await connection.close()
 
 
 async def both_copies(patroni):
