@@ -102,8 +102,8 @@ class Relay:
         """
         readable = [(entry, record) for entry in entries if (record := _readable(*entry)) is not None]
         records = [record for _, record in readable]
-        contexts = spans.contexts_of([record.headers for record in records])
-        with spans.together(f"publish {STOCK_EVENTS.name}", contexts, trace.SpanKind.PRODUCER):
+        headers = [record.headers for record in records]
+        with spans.of_messages(f"publish {STOCK_EVENTS.name}", headers, trace.SpanKind.PRODUCER):
             outcomes = await self._publisher.publish_each(records)
         for ((event_id, fields), _), outcome in zip(readable, outcomes, strict=True):
             if isinstance(outcome, errors.Unavailable):

@@ -14,6 +14,7 @@ from orders_svc import sql, wire
 from orders_svc.order import Change, Line, Order, State
 from orders_svc.ports import Placement, Request
 from orders_svc.topics import ORDER_EVENTS, PENDING_ORDERS
+from runtime import spans
 from runtime.messaging import outbox
 from runtime.messaging.message import Record
 from runtime.money import Money
@@ -40,7 +41,7 @@ def outbox_rows(change: Change) -> tuple[Record, ...]:
     """
     Return the outbox rows of *change*, in the current trace, which the consumers continue.
     """
-    key, headers = str(change.after.id).encode(), outbox.trace_headers()
+    key, headers = str(change.after.id).encode(), spans.trace_headers()
     records = [Record(ORDER_EVENTS, key, wire.order_event(change).SerializeToString(), headers)]
     if change.after.state is State.PENDING:
         pending = wire.pending_order(change.after).SerializeToString()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from opentelemetry import context, propagate, trace
 from opentelemetry.context import Context
@@ -34,15 +34,21 @@ def contexts_of(messages: Sequence[Mapping[str, str]]) -> list[Context]:
     return [context_of(headers) for headers in (kept or messages[:1])[:MAX_SPANS]]
 
 
+def trace_headers() -> Mapping[str, str]:
+    """
+    Return the current trace context as headers, so that the consumer's work joins the trace.
+    """
+    headers: dict[str, str] = {}
+    propagate.inject(headers)
+    return headers
+
+
 def kept_traceparent() -> str:
     """
     Return the present span as W3C's `traceparent`; empty if its trace is not kept.
     """
-    if not trace.get_current_span().get_span_context().trace_flags.sampled:
-        return ""
-    headers: dict[str, str] = {}
-    propagate.inject(headers)
-    return headers.get(TRACEPARENT, "")
+    kept = trace.get_current_span().get_span_context().trace_flags.sampled
+    return trace_headers().get(TRACEPARENT, "") if kept else ""
 
 
 @contextmanager
@@ -69,3 +75,10 @@ def together(name: str, contexts: Sequence[Context], kind: trace.SpanKind = trac
         finally:
             for span in others:
                 span.end()
+
+
+def of_messages(name: str, messages: Sequence[Mapping[str, str]], kind: trace.SpanKind) -> AbstractContextManager[None]:
+    """
+    Record the block as `together` does, in the traces in the headers of *messages*.
+    """
+    return together(name, contexts_of(messages), kind)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import structlog
+import tenacity
 from confluent_kafka import KafkaError, KafkaException
 
 from runtime.errors import InvalidArgument, Unavailable
@@ -19,6 +20,20 @@ _NO_TOPIC = {
 }
 TOPIC_UNAVAILABLE = "TOPIC_UNAVAILABLE"
 log = structlog.get_logger()
+
+
+def retrying(within_s: float) -> tenacity.Retrying:
+    """
+    Return what repeats a read of Kafka for *within_s*, then raises its last error.
+
+    A partition may have no leader for a moment, when its topic is new or a broker left.
+    """
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(KafkaException),
+        wait=tenacity.wait_random_exponential(multiplier=0.1, max=2),
+        stop=tenacity.stop_after_delay(within_s),
+        reraise=True,
+    )
 
 
 def unavailable(error: KafkaException) -> Unavailable:

@@ -41,10 +41,8 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
-
-from opentelemetry import propagate
 
 from runtime.messaging.message import Record
 
@@ -89,12 +87,3 @@ def trace_id(record: Record) -> bytes | None:
     """
     parts = record.headers.get("traceparent", "").split("-")
     return bytes.fromhex(parts[1]) if len(parts) == 4 else None
-
-
-def trace_headers() -> Mapping[str, str]:
-    """
-    Return the current trace context as headers, so that the consumer's work joins the trace.
-    """
-    headers: dict[str, str] = {}
-    propagate.inject(headers)
-    return headers

@@ -10,11 +10,11 @@ import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-import tenacity
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from runtime.errors import ResourceExhausted, Unavailable
+from runtime.messaging.errors import retrying
 from runtime.messaging.message import Message, message_of
 
 MAX_RECORDS = 5_000_000
@@ -96,15 +96,8 @@ def _settings(brokers: str) -> dict[str, str | int | float | bool]:
 
 
 def _patiently(brokers: str, topic: str, end_at: float) -> tuple[Ends, Ends]:
-    # A partition may have no leader for a moment, when its topic is new or a broker left.
-    retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(KafkaException),
-        wait=tenacity.wait_random_exponential(multiplier=0.1, max=2),
-        stop=tenacity.stop_after_delay(max(0.0, end_at - time.monotonic())),
-        reraise=True,
-    )
     try:
-        return retrying(_bounds, brokers, topic)
+        return retrying(max(0.0, end_at - time.monotonic()))(_bounds, brokers, topic)
     except KafkaException as error:
         raise unread(topic, str(error.args[0])) from error
 

@@ -7,13 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
-import tenacity
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from runtime.errors import InvalidArgument, Unavailable
 from runtime.messaging import dead_letters
 from runtime.messaging.dead_lettering import Publishes
-from runtime.messaging.errors import unavailable
+from runtime.messaging.errors import retrying, unavailable
 from runtime.messaging.message import Message, Record, message_of
 
 CALL_S = 5.0
@@ -129,14 +128,7 @@ class Redrive:
 
 
 def _assign_patiently(consumer: Consumer, topic: str) -> int:
-    # A partition may have no leader for a moment, when its topic is new or a broker left.
-    retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(KafkaException),
-        wait=tenacity.wait_random_exponential(multiplier=0.1, max=1),
-        stop=tenacity.stop_after_delay(CALL_S),
-        reraise=True,
-    )
-    return retrying(_assign, consumer, topic)
+    return retrying(CALL_S)(_assign, consumer, topic)
 
 
 def _assign(consumer: Consumer, topic: str) -> int:

@@ -170,8 +170,8 @@ class Relay:
     async def _publish(self, connection: Any, rows: Sequence[Any]) -> bool:
         for wave in waves(rows):
             records = [_record(row) for row in wave]
-            contexts = spans.contexts_of([record.headers for record in records])
-            with spans.together(f"publish {wave[0]['topic']}", contexts, trace.SpanKind.PRODUCER):
+            headers = [record.headers for record in records]
+            with spans.of_messages(f"publish {wave[0]['topic']}", headers, trace.SpanKind.PRODUCER):
                 outcomes = await self._publisher.publish_each(records)
             async with self._one_at_a_time:
                 await self._settle(connection, wave, outcomes)

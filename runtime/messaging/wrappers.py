@@ -143,8 +143,7 @@ def traced(name: str) -> Wrapper:
 
     def wrap(handler: Handler) -> Handler:
         async def handle(messages: Sequence[Message]) -> None:
-            contexts = spans.contexts_of([message.headers for message in messages])
-            with spans.together(name, contexts, trace.SpanKind.CONSUMER):
+            with spans.of_messages(name, [message.headers for message in messages], trace.SpanKind.CONSUMER):
                 await handler(messages)
 
         return handle
