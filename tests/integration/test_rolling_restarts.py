@@ -17,8 +17,8 @@ from tests.support.waiting import eventually
 # With the pause between two orders of one buyer, about 40 orders a second.
 BUYERS = 8
 ROUNDS = int(os.environ.get("ROUNDS", "2"))
-# More than are ordered in the longest time that the test may take.
-STOCK = 20_000
+# More than are ordered in the longest time that a round may take.
+STOCK = 10_000 * ROUNDS
 PARTS = [f"{service}-{replica}" for service in ("inventory", "orders") for replica in REPLICAS]
 
 
