@@ -230,6 +230,8 @@ class Interceptor(grpc.aio.ServerInterceptor):
     def __init__(self, around: Sequence[Wrapper], *, prefix: str = "/shop.") -> None:
         self._around = around
         self._prefix = prefix
+        self.called_at = float("-inf")
+        """When the last call of the service's own methods began, on the event loop's clock."""
 
     async def intercept_service(
         self,
@@ -245,6 +247,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
         method = handler_call_details.method
         if handler is None or handler.request_streaming or not method.startswith(self._prefix):
             return handler
+        self.called_at = asyncio.get_running_loop().time()
         deserializer = cast(messages.Deserializer, handler.request_deserializer)
         if handler.response_streaming:
             return grpc.stream_stream_rpc_method_handler(

@@ -26,6 +26,8 @@ from runtime.settings import ServiceSettings
 
 Servicer = tuple[Callable[[Any, grpc.aio.Server], None], Any]
 """A generated `add_…Servicer_to_server` and the servicer."""
+SILENCE_S = 0.5
+"""Without a new call for this long, callers have noticed that the server is about to stop."""
 MAX_READ_BYTES = 6 * 1024 * 1024
 LIVE = "live"
 """The health service's name for the process itself: SERVING also while the service is not ready."""
@@ -60,11 +62,12 @@ class Server:
         self._services = tuple(services)
         self._ready = ready
         self._health = health.aio.HealthServicer()
+        self._interceptor = Interceptor(wrappers(settings, domain))
         self._server = grpc.aio.server(
             interceptors=[
                 # Health checks every second are not traced.
                 aio_server_interceptor(filter_=filters.negate(filters.health_check())),  # type: ignore[no-untyped-call]
-                Interceptor(wrappers(settings, domain)),
+                self._interceptor,
             ],
             options=_options(settings),
         )
@@ -109,8 +112,25 @@ class Server:
             self._on_drain()
         log.info("draining", wait_s=self._settings.drain_wait_s, limit_s=self._settings.drain_limit_s)
         await asyncio.sleep(self._settings.drain_wait_s)
-        await self._server.stop(self._settings.drain_limit_s)
+        began = asyncio.get_running_loop().time()
+        await self._await_silence(self._settings.drain_limit_s / 2)
+        waited_s = asyncio.get_running_loop().time() - began
+        await self._server.stop(self._settings.drain_limit_s - waited_s)
         log.info("drained")
+
+    async def _await_silence(self, within_s: float) -> None:
+        """
+        Wait until no caller begins a call any more, at most *within_s*.
+
+        gRPC responds CANCELLED to calls that arrive after its stop and before their caller has seen the GOAWAY, which
+        callers do not retry. On a busy machine callers may notice only after `drain_wait_s`.
+        """
+        clock = asyncio.get_running_loop().time
+        ends_at = clock() + within_s
+        left = SILENCE_S
+        while left > 0:
+            left = min(self._interceptor.called_at + SILENCE_S, ends_at) - clock()
+            await asyncio.sleep(max(0.0, left))
 
 
 def _options(settings: ServiceSettings) -> list[tuple[str, int]]:

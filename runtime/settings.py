@@ -85,9 +85,9 @@ class ServiceSettings(ProcessSettings):
     default_deadline_s: float = Field(default=10.0, gt=0, le=300)
     """The deadline of calls without one, and the longest of any."""
     drain_wait_s: float = Field(default=2.5, ge=0, le=300)
-    """From NOT_SERVING to rejecting calls, so that callers have noticed."""
+    """From NOT_SERVING to rejecting calls, so that callers have noticed; longer while they still begin calls."""
     drain_limit_s: float = Field(default=15.0, gt=0, le=300)
-    """How long calls in flight may take to finish."""
+    """How long after that calls in flight may take to finish; callers may begin further calls for half of it."""
 
     def page_keys(self, keys: SecretFile | None, *, store_url: str, purpose: bytes) -> Keys:
         """

@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 def retrying(within_s: float) -> tenacity.Retrying:
     """
-    Return what repeats a read of Kafka for *within_s*, then raises its last error.
+    Return what repeats a request to Kafka for *within_s*, then raises its last error.
 
     A partition may have no leader for a moment, when its topic is new or a broker left.
     """

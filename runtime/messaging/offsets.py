@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import tenacity
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from runtime.messaging.errors import unavailable
+from runtime.messaging.errors import retrying, unavailable
 from runtime.messaging.reader import topic_ends
 
 CALL_S = 10.0
@@ -21,16 +20,10 @@ def pass_over(brokers: str, topics: Mapping[str, str]) -> None:
 
     Raises `Unavailable` if that fails for `PATIENCE_S`: Kafka is down, or the group has members.
     """
-    retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(KafkaException),
-        wait=tenacity.wait_fixed(1),
-        stop=tenacity.stop_after_delay(PATIENCE_S),
-        reraise=True,
-    )
     for topic, group in topics.items():
         ends = [TopicPartition(topic, number, end) for number, end in topic_ends(brokers, topic).items()]
         try:
-            retrying(_commit, brokers, group, ends)
+            retrying(PATIENCE_S)(_commit, brokers, group, ends)
         except KafkaException as error:
             raise unavailable(error) from error
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import tenacity
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
@@ -15,7 +14,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     NewTopic,
 )
 
-from runtime.errors import Unavailable
+from runtime.messaging.errors import retrying, unavailable
 
 MAX_MESSAGE_BYTES = "max.message.bytes"
 SEVEN_DAYS_MS = 7 * 24 * 3600 * 1000
@@ -58,16 +57,11 @@ def ensure_topics(brokers: str, topics: Sequence[Topic], *, replication: int = -
     *replication* -1 is the broker's default. Waits up to *wait_s* for Kafka, then raises `Unavailable`.
     """
     admin = AdminClient({"bootstrap.servers": brokers, "log_level": 3})
-    retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(KafkaException),
-        wait=tenacity.wait_random_exponential(multiplier=0.2, max=2),
-        stop=tenacity.stop_after_delay(wait_s),
-    )
     try:
-        existed = retrying(_create_topics, admin, topics, replication)
-        retrying(_alter_topics, admin, [each for each in existed if each.max_message_bytes is not None])
-    except tenacity.RetryError as error:
-        raise Unavailable("Kafka does not answer", reason="KAFKA_UNAVAILABLE") from error
+        existed = retrying(wait_s)(_create_topics, admin, topics, replication)
+        retrying(wait_s)(_alter_topics, admin, [each for each in existed if each.max_message_bytes is not None])
+    except KafkaException as error:
+        raise unavailable(error) from error
 
 
 def _create_topics(admin: AdminClient, topics: Sequence[Topic], replication: int) -> list[Topic]:

@@ -1,8 +1,18 @@
 """How a service's process ends."""
 
+import asyncio
 import signal
 import subprocess
 import sys
+from collections import Counter
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2
+
+from runtime.server import Server
+from runtime.settings import ServiceSettings
+from tests.support.waiting import eventually
 
 CRASH = """
 import ctypes
@@ -13,6 +23,8 @@ async def main():
 
 run(main)
 """
+CALLERS = 4
+METHOD = "/shop.Clock/Tick"
 
 
 def test_a_crash_outside_of_python_has_a_traceback():
@@ -20,3 +32,80 @@ def test_a_crash_outside_of_python_has_a_traceback():
     assert ended.returncode == -signal.SIGSEGV
     assert "Segmentation fault" in ended.stderr
     assert "in main" in ended.stderr
+
+
+class Clock:
+    """A service whose calls take a moment."""
+
+    async def tick(self, request, context):
+        await asyncio.sleep(0.002)
+        return request
+
+    def add_to(self, _, server):
+        method = grpc.unary_unary_rpc_method_handler(
+            self.tick, health_pb2.HealthCheckRequest.FromString, health_pb2.HealthCheckRequest.SerializeToString
+        )
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("shop.Clock", {"Tick": method}),))
+
+
+@pytest.fixture
+async def server(request):
+    # Callers leave when they have noticed, which takes longer than the drain waits.
+    settings = ServiceSettings(kafka_brokers="127.0.0.1:1", drain_wait_s=0, drain_limit_s=request.param)
+    clock = Clock()
+    server = Server(settings, domain="test", services=(), servicers=[(clock.add_to, clock)])
+    server.port = server._server.add_insecure_port("127.0.0.1:0")
+    await server._server.start()
+    yield server
+    await server._server.stop(None)
+
+
+async def call_until(leaves, port, codes):
+    """Call one call after the other until *leaves* is set."""
+    options = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options) as channel:
+        call = channel.unary_unary(METHOD)
+        while not leaves.is_set():
+            try:
+                await call(b"", timeout=10)
+                codes[grpc.StatusCode.OK] += 1
+            except grpc.aio.AioRpcError as error:
+                codes[error.code()] += 1
+
+
+async def called(codes, count):
+    """Wait until there were *count* calls."""
+
+    async def enough():
+        return sum(codes.values()) >= count
+
+    await eventually(enough, within_s=30, every_s=0.01)
+
+
+async def drain(server, *, leave):
+    """Return the codes of calls around a drain, during which all callers leave if *leave*."""
+    codes, leaves = Counter(), asyncio.Event()
+    callers = [asyncio.create_task(call_until(leaves, server.port, codes)) for _ in range(CALLERS)]
+    try:
+        await called(codes, CALLERS)
+        draining = asyncio.create_task(server._drain())
+        await called(codes, sum(codes.values()) + 10 * CALLERS)
+        if leave:
+            leaves.set()
+        async with asyncio.timeout(10):
+            await draining
+    finally:
+        leaves.set()
+        await asyncio.gather(*callers)
+    return codes
+
+
+@pytest.mark.parametrize("server", [20], indirect=True)
+async def test_callers_who_leave_late_lose_no_call(server):
+    codes = await drain(server, leave=True)
+    assert set(codes) == {grpc.StatusCode.OK}
+
+
+@pytest.mark.parametrize("server", [0.4], indirect=True)
+async def test_callers_who_never_leave_do_not_prevent_the_end(server):
+    assert await drain(server, leave=False)
