@@ -114,7 +114,7 @@ bench-peer: up ## compare this checkout with the naive stack of bench/peer under
 clean: ## remove what a stopped stack created in its folder, and list it
 	@$(STACK) clean
 
-.PHONY: backup backups restore
+.PHONY: backup backups restore drill
 
 backup: ## back PostgreSQL up now: what changed since the last backup, everything once a week
 	@$(STACK) backup
@@ -124,6 +124,9 @@ backups: ## list the backups with their times, sizes and WAL, and the moments th
 
 restore: ## bring a stopped stack back to the orders as of TO, and start it: TO=latest or TO=2026-11-26T05:00:00Z
 	@$(STACK) restore "$(TO)"
+
+drill: ## lose PostgreSQL, Kafka and Redis for good on a stack of its own (PORT + 1), bring each back, print RPO and RTO; ONLY=kafka,redis RECORD=yes
+	@$(STACK) drill --only="$(ONLY)" --record="$(RECORD)"
 
 protos: ## generate the descriptor set and the stubs, and install them
 	@$(if $(CLUSTER),tests/cluster/outside.sh) $(STACK) protos

@@ -11,10 +11,12 @@ from redis.asyncio import Redis
 
 from inventory_svc.connection import connect, log_in_anew
 from inventory_svc.generation import CurrentGeneration
+from inventory_svc.history import WholeHistory
 from inventory_svc.holds import Inventory
 from inventory_svc.ledger import Ledger
 from inventory_svc.marker import StockMarker
 from inventory_svc.orders_client import MeshOrders
+from inventory_svc.present import PresentStock
 from inventory_svc.rebuild import Rebuild
 from inventory_svc.relay import WAIT_MS
 from inventory_svc.scripts import Scripts
@@ -79,7 +81,7 @@ async def built(settings: Settings) -> AsyncIterator[Parts]:
         ledger = Ledger(publisher, settings.kafka_brokers, now_ms=now_ms)
         orders = MeshOrders(mesh)
         inventory = Inventory(store, ledger, orders, current)
-        rebuild = Rebuild(partial(Staging, redis, scripts), ledger, orders)
+        rebuild = Rebuild(partial(Staging, redis, scripts), WholeHistory(ledger, PresentStock(redis)), orders)
         reactions = {password: partial(log_in_anew, redis), keys: None}
         yield Parts(
             redis,

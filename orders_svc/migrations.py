@@ -8,7 +8,11 @@ import sysconfig
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
+import structlog
+
 from orders_svc import saga
+from orders_svc.operations_store import OperationsStore
+from orders_svc.rewind import publish_pending
 from orders_svc.settings import Settings
 from orders_svc.topics import DEAD_ORDERS, ORDER_EVENTS, ORDERS_RESTORED, PARTITIONS, PENDING_ORDERS
 from runtime import database
@@ -18,6 +22,7 @@ from runtime.settings import secret
 
 SCHEMA = Path(__file__).parent / "schema"
 MIGRATION_S = 300
+log = structlog.get_logger()
 INSIST_ON_TLS = ("require", "verify-ca", "verify-full")
 
 
@@ -33,7 +38,21 @@ def migrate(settings: Settings) -> None:
         Topic(ORDERS_RESTORED, 1, compacted=True),
         *(dead_letter_topic(name, partitions=PARTITIONS) for name in (*names, DEAD_ORDERS)),
     ]
-    ensure_topics(settings.kafka_brokers, topics)
+    created = ensure_topics(settings.kafka_brokers, topics)
+    if created & {PENDING_ORDERS, *names}:
+        # At the first start there is none. Later these topics were lost, with the messages in them.
+        asyncio.run(_publish_pending(settings))
+
+
+async def _publish_pending(settings: Settings) -> None:
+    url, password = settings.database_url.get_secret_value(), secret(settings.database_password_file, "postgres")
+    pool = await database.connect(url, password=password, max_connections=settings.database_connections)
+    try:
+        count = await publish_pending(OperationsStore(pool))
+    finally:
+        await pool.close()
+    if count:
+        log.warning("pending_orders_published_again", orders=count)
 
 
 def apply_migrations(url: str, password: SecretFile | None = None) -> None:

@@ -63,12 +63,15 @@ async def rewind(
     """
     started = await allocations.start_generation(above=int(at.timestamp()))
     await pass_over()
-    pending = await _publish_pending(books)
+    pending = await publish_pending(books)
     await books.publish([notice(to=to, at=at, generation=started.generation)])
     return Rewound(started.generation, pending)
 
 
-async def _publish_pending(books: Restored) -> int:
+async def publish_pending(books: Restored) -> int:
+    """
+    Publish every pending order again, whose message may be gone; return how many.
+    """
     count, last = 0, uuid.UUID(int=0)
     while page := await books.pending_after(last, limit=PAGE):
         for order in page:

@@ -156,6 +156,16 @@ COMMANDS = (
         arguments=(Argument("to", "TO", "latest, or a time", required="TO=latest, or TO=2026-11-26T05:00:00Z"),),
     ),
     Command(
+        name="drill",
+        help="lose PostgreSQL, Kafka and Redis for good on a stack of its own, bring each back, print RPO and RTO",
+        function=f"{PROGRAMS}:drill",
+        needs=Needs.STORES,
+        arguments=(
+            Argument("--only", "ONLY", "which losses: postgres, kafka, redis, with commas (all)"),
+            Argument("--record", "RECORD", "yes: docs/drill.json and the table of docs/sre.md have the figures"),
+        ),
+    ),
+    Command(
         name="token",
         help="print a token for CUSTOMER, signed by the development issuer",
         function=f"{PROGRAMS}:token",

@@ -8,7 +8,7 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stack.errors import StackError
@@ -139,6 +139,13 @@ class Settings:
     def state_of_tests(self) -> Path:
         """The state folder of the stack that `make test` starts."""
         return self.state / "test"
+
+    def of_drill(self) -> "Settings":
+        """Return the settings of the stack that `make drill` starts: a folder in the state, and the next port."""
+        port, state = self.port + 1 if self.port < HIGHEST_PORT else self.port - 1, self.state / "drill"
+        network = network_of(port)
+        differing = (f"STATE={state}", f"PORT={port}", f"NETWORK={network}", f"TOOLS={self.tools}")
+        return replace(self, state=state, port=port, network=network, differing=differing)
 
     @property
     def edge_url(self) -> str:

@@ -8,10 +8,12 @@ from contextlib import AsyncExitStack
 
 import httpx
 import uvicorn
+from prometheus_client import REGISTRY
 from starlette.applications import Starlette
 
 from gateway.pages import files, queries, runbooks
 from gateway.pages.app import Help, application
+from gateway.pages.backups import Backups
 from gateway.pages.board import Board
 from gateway.pages.catalogue import Catalogue
 from gateway.pages.cluster_faults import ClusterFaults
@@ -34,6 +36,8 @@ async def serve() -> None:
     """
     chosen = settings.load(Settings)
     telemetry.start(chosen, SERVICE)
+    if chosen.backups_folder is not None:
+        REGISTRY.register(Backups(chosen.backups_folder))
     issuer = chosen.issuer
     try:
         pages = files.load(chosen.pages_folder, chosen.openapi_file, issuer.origins if issuer else ())

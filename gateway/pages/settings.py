@@ -44,6 +44,8 @@ class Settings(ProcessSettings):
     """The runbooks that the board shows beside alerts."""
     stores: Annotated[dict[str, Address], NoDecode, BeforeValidator(_by_name)] = {}  # noqa: RUF012 -- pydantic copies it
     """Stores whose health is checked: Kafka=HOST:PORT,Redis=HOST:PORT,etcd=HOST:PORT, any of them."""
+    backups_folder: Path | None = None
+    """The folder of the backups on one machine, whose age is exported; none on a cluster."""
     prometheus_timeout_s: float = Field(default=2.0, gt=0, le=30)
     """The timeout of Prometheus queries."""
     inventory_address: Address = "127.0.0.1:15001"

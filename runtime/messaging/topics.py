@@ -50,9 +50,11 @@ def dead_letter_topic(name: str, *, partitions: int = 1) -> Topic:
     return Topic(name, partitions, max_message_bytes=MAX_DEAD_LETTER_BYTES)
 
 
-def ensure_topics(brokers: str, topics: Sequence[Topic], *, replication: int = -1, wait_s: float = 60) -> None:
+def ensure_topics(brokers: str, topics: Sequence[Topic], *, replication: int = -1, wait_s: float = 60) -> set[str]:
     """
     Create the missing topics, and raise the record limit of existing ones where needed.
+
+    Returns the names of those that were created.
 
     *replication* -1 is the broker's default. Waits up to *wait_s* for Kafka, then raises `Unavailable`.
     """
@@ -62,6 +64,7 @@ def ensure_topics(brokers: str, topics: Sequence[Topic], *, replication: int = -
         retrying(wait_s)(_alter_topics, admin, [each for each in existed if each.max_message_bytes is not None])
     except KafkaException as error:
         raise unavailable(error) from error
+    return {each.name for each in topics} - {each.name for each in existed}
 
 
 def _create_topics(admin: AdminClient, topics: Sequence[Topic], replication: int) -> list[Topic]:

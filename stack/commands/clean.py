@@ -27,7 +27,7 @@ def clean(settings: Settings, *, keep: tuple[str, ...] = ()) -> None:
 
     Raises `NotClean` while the stack runs and `NotAStack` for a folder in which no stack was created.
     """
-    for folder in (settings.state, settings.state_of_tests):
+    for folder in (settings.state, settings.state_of_tests, settings.of_drill().state):
         one = replace(settings, state=folder)
         if Supervisor(one).runs() or members.of_stack(one):
             raise NotClean(f"the stack in {folder} is running; run `{settings.command('down')}` first")

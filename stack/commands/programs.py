@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from stack.command_table import yes
 from stack.describe import describe
+from stack.run import state
 from stack.run.running import require_running
 from stack.settings import Settings
 from stack.topology.workloads import issuer_environment, service_environment
@@ -33,6 +34,15 @@ def soak(chosen: Settings, options: argparse.Namespace) -> int:
     """Place orders while processes are killed."""
     require_running(chosen)
     return _become(chosen, ["chaos.soak", *options.further], chosen.environment())
+
+
+def drill(chosen: Settings, options: argparse.Namespace) -> int:
+    """Lose each store of a stack of its own for good, and bring the system back."""
+    state.claim(chosen)
+    record = ["--record"] if yes("RECORD", options.record) else []
+    only = [f"--only={options.only}"] if options.only else []
+    report = f"--report={chosen.state / 'drill.json'}"
+    return _become(chosen, ["chaos.drill", report, *only, *record], chosen.of_drill().environment())
 
 
 def hostile(chosen: Settings, options: argparse.Namespace) -> int:

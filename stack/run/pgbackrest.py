@@ -14,6 +14,7 @@ from stack.settings import Settings
 from stack.topology import backups
 from stack.topology.addresses import Host, Port
 from stack.topology.checks import PatroniCheck
+from stack.topology.passwords import write_private
 from stack.topology.plan import Plan
 
 SECONDS = 3600
@@ -53,6 +54,16 @@ def take(plan: Plan) -> str:
     """
     Take a backup, a full one if the last full one is a week old; return its kind. Raises `BackupFailed`.
     """
+    try:
+        kind = _take(plan)
+    except BackupFailed:
+        _note(plan.settings, "failed")
+        raise
+    _note(plan.settings, "succeeded")
+    return kind
+
+
+def _take(plan: Plan) -> str:
     kind = kind_of_next(read(plan.settings, plan.programs.postgres_user), datetime.now(UTC))
     member = leader(plan)
     # Changes nothing if it was done before.
@@ -60,6 +71,16 @@ def take(plan: Plan) -> str:
     backups.begun(plan.settings).touch()
     run(plan, member, f"--type={kind}", "backup")
     return kind
+
+
+def _note(settings: Settings, what: str) -> None:
+    """Note that a backup succeeded or failed now, for the metrics."""
+    file = backups.outcome(settings)
+    try:
+        noted = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        noted = {}
+    write_private(file, json.dumps(noted | {what: time.time()}))
 
 
 def kind_of_next(repository: Repository, now: datetime) -> str:

@@ -14,7 +14,21 @@ MARK = "this-is-a-stack"
 # Older versions, which accepted any folder as STATE, wrote an empty marker.
 MARK_TEXT = "A stack keeps its state here; `make clean` removes it.\n"
 # Everything that a stack creates in its state folder; `make clean` removes nothing else.
-MADE = ("backups", "bench", "chaos", "conf", "data", "log", "mesh", "run", "screenshots", "secrets", "test")
+MADE = (
+    "backups",
+    "bench",
+    "chaos",
+    "conf",
+    "data",
+    "drill",
+    "drill.json",
+    "log",
+    "mesh",
+    "run",
+    "screenshots",
+    "secrets",
+    "test",
+)
 # What else may be in the folder if the installed tools are in the same one.
 TOOLS = ("bench-", "checkout-", "env-", "kafka-libs", "venv")
 EXAMPLES = 3

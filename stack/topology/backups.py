@@ -54,6 +54,16 @@ def begun(settings: Settings) -> Path:
     return settings.backups / "begun"
 
 
+def outcome(settings: Settings) -> Path:
+    """Return the file that says when a backup last succeeded and when one last failed, in s since 1970."""
+    return settings.backups / "outcome.json"
+
+
+def not_archived(settings: Settings) -> Path:
+    """Return the file that exists while the last WAL that was to be archived is not."""
+    return settings.backups / "wal-not-archived"
+
+
 def archiving(plan: Plan, folder: str) -> dict[str, str]:
     """
     Return the parameters of PostgreSQL by which the member in *folder* archives its WAL while it leads.
@@ -61,10 +71,12 @@ def archiving(plan: Plan, folder: str) -> dict[str, str]:
     Nothing is archived before the first backup: only a backup makes pgBackRest
     remove old WAL, so a stack of which nobody takes any would fill its disk.
     """
+    push, failed = f"{call(plan.settings, folder)} archive-push %p", not_archived(plan.settings)
+    noted = f"if {push}; then rm -f {failed}; else touch {failed}; false; fi"
     return {
         "archive_mode": "on",
         "archive_timeout": f"{ARCHIVE_S}s",
-        "archive_command": f"test ! -e {begun(plan.settings)} || {call(plan.settings, folder)} archive-push %p",
+        "archive_command": f"test ! -e {begun(plan.settings)} || {noted}",
     }
 
 

@@ -84,6 +84,7 @@ def pages(plan: Plan) -> Iterator[Process]:
             "GRAPH_LINK": f"http://{network.at(Host.PROMETHEUS, Port.PROMETHEUS)}/classic/graph"
             "?g0.range_input=1h&g0.tab=0&g0.expr=",
             "TRACES_LINK": traces.link(plan),
+            "BACKUPS_FOLDER": str(plan.settings.backups),
             "STORES": ",".join(
                 f"{name}={address}"
                 for name, address in (

@@ -161,6 +161,8 @@ STORES = Board(
             Panel("Members running", {"{{pod}}": "patroni_postgres_running"}),
             Panel("Replicas streaming", {"{{pod}}": "patroni_postgres_streaming"}),
             Panel("Synchronous replicas", {"{{pod}}": "patroni_sync_standby"}),
+            Panel("Age of the last backup", {"backup": "time() - max(backup_last_success_timestamp_seconds)"}, "s"),
+            Panel("WAL is not archived", {"failing": "max(backup_wal_failing)"}),
         ],
         "Redis": [
             Panel("Answers", {"{{pod}}": "inventory_redis_up"}),

@@ -1,11 +1,13 @@
 """Backups, and what a restore checks before it changes anything."""
 
 import json
+import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from gateway.pages import backups as told
 from stack.commands.restore import moment
 from stack.errors import StackError
 from stack.run import pgbackrest, restore
@@ -107,3 +109,34 @@ def test_a_restore_replaces_both_members_data_and_their_state_in_etcd(plan, tmp_
     restore._replace(settings, settings.data / "postgres-0" / "restored", again=True)
     assert (settings.data / "postgres-0/before-restore/from").read_text() == "postgres-0/pgdata"
     assert list((settings.data / "postgres-0/pgdata").iterdir()) == []
+
+
+def test_the_age_that_is_exported_is_that_of_the_last_backup(plan, monkeypatch):
+    plan.settings.backups.mkdir(parents=True)
+    monkeypatch.setattr(pgbackrest, "_take", lambda _plan: "incr")
+    assert pgbackrest.take(plan) == "incr"
+
+    def fails(_plan):
+        raise pgbackrest.BackupFailed("no room")
+
+    monkeypatch.setattr(pgbackrest, "_take", fails)
+    with pytest.raises(pgbackrest.BackupFailed):
+        pgbackrest.take(plan)
+    noted = {family.name: family.samples[0].value for family in told.Backups(plan.settings.backups).collect()}
+    assert 0 < noted["backup_last_success_timestamp_seconds"] < noted["backup_last_failure_timestamp_seconds"]
+
+
+@pytest.mark.parametrize(
+    ("begun", "pushed", "code", "noted"),
+    [(False, "false", 0, False), (True, "false", 1, True), (True, "true", 0, False)],
+)
+def test_wal_that_is_not_archived_is_kept_and_noted_once_backups_were_begun(plan, begun, pushed, code, noted):
+    plan.settings.backups.mkdir(parents=True)
+    if begun:
+        backups.begun(plan.settings).touch()
+        (plan.settings.backups / told.NOT_ARCHIVED).touch()
+    command = backups.archiving(plan, "pgdata")["archive_command"].replace(
+        backups.call(plan.settings, "pgdata"), pushed
+    )
+    assert subprocess.run(["sh", "-c", command], timeout=10).returncode == code
+    assert (plan.settings.backups / told.NOT_ARCHIVED).exists() is noted
