@@ -61,6 +61,7 @@ def checks(settings: Settings) -> dict[str, Sequence[str]]:
         # Most tests cannot run here, but whether they can be imported shows in seconds.
         "tests": (f"{tool}/python", "-m", "pytest", "--collect-only", "-qq", "-p", "no:cacheprovider", "tests"),
         "imports": (f"{tool}/python", "-c", "from importlinter.cli import lint_imports_command as run; run()"),
+        "migrations": (f"{tool}/python", "-m", "tools.migrations"),
         "contract": (f"{tool}/python", "-m", "tools.contract"),
         "format": (f"{tool}/ruff", "format", "--check", "--quiet", "."),
         "ruff": (f"{tool}/ruff", "check", "--quiet", "."),

@@ -34,7 +34,9 @@ def postgres(rotation: Rotation) -> None:
 
 def redis(rotation: Rotation) -> None:
     """
-    Add a second password to Redis's user, wait until it is used, and remove the first.
+    Add a second password to Redis's user, wait until it is used, and remove every other one.
+
+    Others than the first are there if an earlier rotation was not used everywhere.
     """
     plan, new = rotation.plan, secrets.token_hex(BYTES)
     old, file = plan.passwords.redis, plan.settings.conf / "redis-0.conf"
@@ -46,7 +48,7 @@ def redis(rotation: Rotation) -> None:
         rotation.give("redis", new, old)
         rotation.keep("redis", new)
         rotation.look("redis", new, ["inventory"])
-        client.acl_setuser("default", reset=False, enabled=True, passwords=[f"-{old}"])
+        client.acl_setuser("default", reset=False, enabled=True, reset_passwords=True, passwords=[f"+{new}"])
     rotation.give("redis", new)
     write_private(file, configuration.redis(plan, instead=new))
     rotation.progress.say("redis: the old password is refused")

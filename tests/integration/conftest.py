@@ -37,12 +37,12 @@ class Stack:
         self.settings = chosen
         self.network = Network(chosen.network)
 
-    def make(self, target, **variables):
-        """Run a target of the Makefile on this stack and return what it printed."""
+    def make(self, target, *, within_s=170, **variables):
+        """Run a target of the Makefile on this stack and return what it printed; fail if it takes longer."""
         environment = {**os.environ, **self.settings.environment(), "MAKEFLAGS": ""}
         words = ["make", "-s", "-C", str(CHECKOUT), target]
         words += [f"{name}={value}" for name, value in variables.items()]
-        done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=170)
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=within_s)
         assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 

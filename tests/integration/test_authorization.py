@@ -5,9 +5,11 @@ The rows are the contract's methods, so that a new one without a row fails. An a
 that no method can parse: the service itself rejects it, and nothing happens.
 """
 
+import shutil
 import ssl
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from grpc_health.v1 import health_pb2
@@ -17,12 +19,15 @@ from chaos.hostile.malformed import SERVICES, call
 from chaos.hostile.wire import exchange
 from stack import customer
 from stack.topology.addresses import Host, Port
+from translator.control.certificates import WORKLOAD_LIFETIME, issue_certificates
+from translator.model.registry_file import load_registry
 
+AGO = WORKLOAD_LIFETIME + timedelta(minutes=1)
 UNREADABLE = b"\xff"
 OUTSIDE = {"nobody", "customer", "operator"}
 MESH = {"edge", "orders", "inventory", "pages"}
 # Without a certificate of the mesh no call is even read.
-NO_ONE = {"no certificate", "foreign authority", "plain text"}
+NO_ONE = {"no certificate", "expired certificate", "foreign authority", "plain text"}
 SIGNED_IN = {"customer", "operator"}
 
 ORDER = SIGNED_IN | {"edge"}
@@ -90,12 +95,16 @@ def context(folder=None):
 def contexts(stack, tmp_path_factory):
     """Return how each caller of the mesh connects."""
     accounts = stack.settings.secrets / "certificates/ns/shop/sa"
-    foreign = tmp_path_factory.mktemp("foreign")
+    foreign, expired = tmp_path_factory.mktemp("foreign"), tmp_path_factory.mktemp("expired")
+    shutil.copytree(stack.settings.secrets / "certificates/root", expired / "root")
+    issue_certificates(load_registry(stack.settings.conf / "registry.yaml"), expired, now=datetime.now(UTC) - AGO)
     options = [f"--registry={stack.settings.conf}/registry.yaml", f"--out={foreign}"]
     subprocess.run([sys.executable, "-m", "translator", "certificates", *options], check=True, timeout=30)
     return {
         **{name: context(accounts / name / "current") for name in MESH},
         "no certificate": context(),
+        # The edge may call most methods: with the same authority, by the same name, a day ago.
+        "expired certificate": context(expired / "ns/shop/sa/edge/current"),
         "foreign authority": context(foreign / "ns/shop/sa/edge/current"),
         "plain text": None,
     }

@@ -35,7 +35,7 @@ def test_read_only_and_stopping_commands_install_nothing():
     installing = {name for name, each in needs.items() if each is not Needs.NOTHING}
     experiments = {"chaos", "chaos-all", "chaos-random"}
     tests = {"lint", "unit", "components", "integration", "test", "simulate", "mutation"}
-    assert installing - experiments - tests == {"up", "restore", "protos"}
+    assert installing - experiments - tests == {"up", "restore", "drill", "protos"}
     assert tests <= installing
 
 
