@@ -36,10 +36,10 @@ async def fill(settings: Settings) -> None:
     Make the ledger whole, and list the example shop's products and their first stock unless it has them.
     """
     password = secret(settings.redis_password_file, "redis")
-    patience_s, timeout_s = settings.redis_connect_timeout_s, settings.redis_timeout_s
+    connect_timeout_s, timeout_s = settings.redis_connect_timeout_s, settings.redis_timeout_s
     async with (
         Publisher(settings.kafka_brokers, client_id=settings.pod_name, timeout_s=PUBLISH_S) as publisher,
-        connect(settings.redis_url, password=password, connect_timeout_s=patience_s, timeout_s=timeout_s) as redis,
+        connect(settings.redis_url, password=password, connect_timeout_s=connect_timeout_s, timeout_s=timeout_s) as redis,
     ):
         ledger = Ledger(publisher, settings.kafka_brokers, now_ms=now_ms)
         written = await read_anyhow(WholeHistory(ledger, PresentStock(redis)), ledger)

@@ -7,27 +7,26 @@ an event that says from when on history was given up. Units that came in stay: t
 """
 
 import argparse
-import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from stack.commands import up
+from stack.commands.summary import summary
 from stack.describe import prepare
 from stack.errors import StackError
-from stack.install import artifacts
 from stack.progress import Progress
-from stack.run import end, members, pgbackrest, restore, state, supervisor, write
+from stack.run import end, members, pgbackrest, restore, state, supervisor
 from stack.run.lock import exclusive
 from stack.run.start import Starter
 from stack.settings import Settings
-from stack.topology import system
+from stack.topology import workloads
 from stack.topology.plan import Plan
-from stack.topology.processes import Step
-from stack.topology.workloads import service_environment
+from stack.topology.processes import Step, Task
 
-FIRST = ("etcd-0", "postgres-0", "redis-0", "kafka-format", "kafka-0")
-PREPARED = ("orders-database", "postgres-settings", "orders-migrate", "inventory-migrate")
-ORDERS_S = 300
+FOLLOWED = "orders-restored"
+FOLLOW_S = 300
 
 
 def run(chosen: Settings, options: argparse.Namespace) -> int:
@@ -60,44 +59,51 @@ def whole(chosen: Settings, to: datetime | None, progress: Progress) -> restore.
     """Restore a stopped stack and start it; what was begun and not finished is taken up by the next try."""
     plan = prepare(chosen)
     with exclusive(chosen):
-        artifacts.contract(chosen, say=progress.say)
-        steps = system.steps(plan)
-        write.everything(plan, system.processes(steps))
+        steps = up.built(plan, progress)
         progress.say(f"PostgreSQL: restoring to {to.isoformat() if to else 'the end of the archived WAL'}")
         restored = restore.restore(plan, to)
         progress.say(f"PostgreSQL: restored; history after {_shown(restored.to)} is given up")
         supervisor.Supervisor(chosen).launch()
+        before = before_serving(plan, steps, restored)
         try:
-            _follow(plan, steps, restored, progress)
+            Starter(settings=chosen, supervisor=supervisor.Supervisor(chosen), progress=progress).run(before)
         except BaseException:
             end.down(chosen, steps, progress)
             raise
+        progress.say(f"orders: {_last_line(supervisor.log_file(chosen, FOLLOWED))}")
+        # From here on orders are acknowledged, which a repeated restore could give up.
         restore.finished(chosen)
-    up.up(chosen, progress)
+        done = {name for name, step in before.items() if isinstance(step, Task)}
+        up.start(plan, {name: step for name, step in steps.items() if name not in done}, progress)
+    print(summary(plan, progress.seconds()))
     kind = pgbackrest.take(plan)
     progress.say(f"backup: {kind}, the first of the history that begins here")
     return restored
 
 
-def _follow(plan: Plan, steps: Mapping[str, Step], restored: restore.Restored, progress: Progress) -> None:
-    """Bring the other stores in line with PostgreSQL, before any service is started."""
-    starter = Starter(settings=plan.settings, supervisor=supervisor.Supervisor(plan.settings), progress=progress)
-    # The other member would begin a cluster of its own, were it there before this one leads.
-    for names in (FIRST, ("postgres-1",), PREPARED):
-        starter.run({name: steps[name] for name in names})
-    words = ["orders_svc", "restored", f"--to={restored.to}", f"--at={restored.at}"]
-    done = subprocess.run(
-        [plan.tool("python"), "-m", *words],
-        env={"PATH": "/usr/bin:/bin", **service_environment(plan, "orders", 0), "POD_NAME": "operator"},
-        cwd=plan.settings.checkout,
-        capture_output=True,
-        text=True,
-        timeout=ORDERS_S,
-        check=False,
+def before_serving(plan: Plan, steps: Mapping[str, Step], restored: restore.Restored) -> dict[str, Step]:
+    """
+    Return what is started before any service: all but services and edge, and the task that makes the other stores
+    follow PostgreSQL.
+
+    The second member of PostgreSQL comes after the first, or it would begin a cluster of its own.
+    """
+    services = {step.name for step in workloads.applications(plan)} | {workloads.EDGE}
+    found = {name: step for name, step in steps.items() if name not in services}
+    second = found["postgres-1"]
+    found["postgres-1"] = replace(second, after=second.after | {"postgres-0"})
+    found[FOLLOWED] = Task(
+        name=FOLLOWED,
+        command=(plan.tool("python"), "-m", "orders_svc", "restored", f"--to={restored.to}", f"--at={restored.at}"),
+        environment=workloads.service_environment(plan, "orders", 0) | {"POD_NAME": "operator"},
+        after=frozenset({"orders-migrate", "inventory-migrate"}),
+        seconds=FOLLOW_S,
     )
-    if done.returncode != 0:
-        raise StackError(f"the orders do not follow the restore: {(done.stdout + done.stderr).strip()[-1500:]}")
-    progress.say(f"orders: {done.stdout.strip()}")
+    return found
+
+
+def _last_line(log: Path) -> str:
+    return next(reversed(log.read_text(encoding="utf-8", errors="replace").strip().splitlines()), "")
 
 
 def _shown(seconds: float) -> str:

@@ -38,19 +38,27 @@ def up(settings: Settings, progress: Progress) -> None:
         again = settings.command("restore")
         raise StackError(f"a restore of {settings.state} was not finished; run `{again} TO=…` again")
     with exclusive(settings):
-        artifacts.contract(settings, say=progress.say)
-        artifacts.kafka(settings, say=progress.say)
-        artifacts.zipkin(settings, say=progress.say)
-        artifacts.pages(settings, say=progress.say)
-        steps = system.steps(plan)
-        write.everything(plan, system.processes(steps))
-        mesh_files.check(settings)
-        _start(plan, steps, progress)
+        start(plan, built(plan, progress), progress)
     print(summary(plan, progress.seconds()))
 
 
-def _start(plan: Plan, steps: Mapping[str, Step], progress: Progress) -> None:
-    """Start the processes that are not running."""
+def built(plan: Plan, progress: Progress) -> dict[str, Step]:
+    """
+    Build and write what the processes need, and return the steps that start them; raises before anything runs.
+    """
+    settings = plan.settings
+    artifacts.contract(settings, say=progress.say)
+    artifacts.kafka(settings, say=progress.say)
+    artifacts.zipkin(settings, say=progress.say)
+    artifacts.pages(settings, say=progress.say)
+    steps = system.steps(plan)
+    write.everything(plan, system.processes(steps))
+    mesh_files.check(settings)
+    return steps
+
+
+def start(plan: Plan, steps: Mapping[str, Step], progress: Progress) -> None:
+    """Start the processes that are not running, and wait until an order has been placed."""
     settings = plan.settings
     supervisor = Supervisor(settings)
     fresh = not supervisor.runs()

@@ -1,7 +1,7 @@
 """
 Both copies of PostgreSQL and Kafka's whole log are lost while orders wait: a restore brings back all that was archived.
 
-It restarts the stack, so its name puts it last.
+It takes over a minute, so `make test` leaves it out: make integration TESTS=tests/restore.
 """
 
 import asyncio
