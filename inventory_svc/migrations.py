@@ -39,7 +39,9 @@ async def fill(settings: Settings) -> None:
     connect_timeout_s, timeout_s = settings.redis_connect_timeout_s, settings.redis_timeout_s
     async with (
         Publisher(settings.kafka_brokers, client_id=settings.pod_name, timeout_s=PUBLISH_S) as publisher,
-        connect(settings.redis_url, password=password, connect_timeout_s=connect_timeout_s, timeout_s=timeout_s) as redis,
+        connect(
+            settings.redis_url, password=password, connect_timeout_s=connect_timeout_s, timeout_s=timeout_s
+        ) as redis,
     ):
         ledger = Ledger(publisher, settings.kafka_brokers, now_ms=now_ms)
         written = await read_anyhow(WholeHistory(ledger, PresentStock(redis)), ledger)
