@@ -84,8 +84,19 @@ SERVICES = (
     Image("pages", "pages", (*CONTRACT, "runtime", "gateway", "docs/runbooks.md")),
 )
 STORES = (
-    Image("postgres", "postgres", ("stores/patroni.yml", "stores/agree.sh", "stores/hand_over.py")),
-    Image("kafka", "kafka", ("stack/kafka", "stores/kafka.properties")),
+    Image(
+        "postgres",
+        "postgres",
+        (
+            *("stores/patroni.yml", "stores/agree.sh", "stores/hand_over.py"),
+            *("stores/monitor.sql", "stores/postgres-metrics.yml"),
+        ),
+    ),
+    Image(
+        "kafka",
+        "kafka",
+        ("stack/kafka", "stack/kafka-metrics", "stores/kafka.properties", "stores/kafka-metrics.yml"),
+    ),
     Image("redis", "redis", ("stores/redis.conf",)),
 )
 PROMETHEUS = Image("prometheus", "prometheus")

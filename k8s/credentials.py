@@ -14,6 +14,7 @@ from k8s.kubectl import NAMESPACE, get, kubectl
 DRAWN: Mapping[str, tuple[str, ...]] = {
     "postgres": ("SUPERUSER_PASSWORD", "REPLICATION_PASSWORD", "API_PASSWORD", "ORDERS_PASSWORD"),
     "redis": ("PASSWORD",),
+    "monitor": ("PASSWORD",),
     "orders": ("PAGE_TOKEN_KEY",),
 }
 MEMBERS = 3

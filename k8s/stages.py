@@ -8,12 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from k8s.credentials import MEMBERS
 from k8s.kubectl import NAMESPACE, ClusterError, get, kubectl, wait
 
 Say = Callable[[str], None]
 STORE_SECONDS = 300
 MIGRATION_SECONDS = 300
 ROLLOUT_SECONDS = 300
+MONITOR = "/etc/patroni/make-monitor.sh"
+DATABASES = tuple(f"postgres-{number}.postgres" for number in range(MEMBERS))
 AGREE = ("/etc/patroni/agree.sh", "/etc/patroni/patroni.yml", "/etc/patroni")
 
 
@@ -37,6 +40,7 @@ def stores(manifests: Path, *, say: Say) -> None:
     wait("stores", lambda: _missing("statefulsets", "stage=store"), seconds=STORE_SECONDS, say=say)
     # Patroni reads its dynamic configuration only when a cluster is new.
     kubectl("exec", "-n", NAMESPACE, "postgres-0", "-c", "app", "--", *AGREE)
+    kubectl("exec", "-n", NAMESPACE, "postgres-0", "-c", "app", "--", MONITOR, ",".join(DATABASES))
 
 
 def migrations(manifests: Path, *, say: Say) -> None:

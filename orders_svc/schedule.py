@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
+from prometheus_client import Gauge
+
 from orders_svc import saga
 from orders_svc.backlog import BacklogMonitor
 from orders_svc.consumers import pending_orders
@@ -17,6 +19,7 @@ from runtime.messaging.consumer import consume
 from runtime.messaging.relay import Relay
 from runtime.schedule import every
 
+OLDEST_KEY = Gauge("orders_oldest_key_seconds", "Age of the oldest request id; older ones than a week are pruned.")
 PRUNE_EVERY_S = 60.0
 PRUNE_PAUSE_S = 0.1
 MAX_PRUNINGS = 100
@@ -57,9 +60,10 @@ def consumer(settings: Settings, parts: Parts, stage: saga.Stage) -> Work:
 
 async def prune(orders: Store) -> None:
     """
-    Prune old request ids in small batches.
+    Prune old request ids in small batches, and measure how old the oldest one is then.
     """
     for _ in range(MAX_PRUNINGS):
         if not await orders.prune_keys():
-            return
+            break
         await asyncio.sleep(PRUNE_PAUSE_S)
+    OLDEST_KEY.set(await orders.oldest_key_s())

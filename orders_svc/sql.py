@@ -131,6 +131,9 @@ DELETE FROM idempotency_keys WHERE ctid IN (
     SELECT ctid FROM idempotency_keys WHERE create_time < now() - interval '{KEYS_KEPT_DAYS} days'
     ORDER BY create_time LIMIT $1 FOR UPDATE SKIP LOCKED)
 """
+OLDEST_KEY = """
+SELECT coalesce(extract(epoch FROM now() - min(create_time)), 0)::float8 AS oldest_s FROM idempotency_keys
+"""
 LOCK_FENCE = f"SELECT pg_advisory_xact_lock({FENCE})"
 START_GENERATION = """
 UPDATE stock_generation SET generation = greatest(generation, $1::bigint) + 1 RETURNING generation

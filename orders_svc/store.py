@@ -171,6 +171,13 @@ class Store:
         async with connection(self._pool) as session:
             return int((await session.execute(sql.PRUNE_KEYS, limit)).split()[-1])
 
+    async def oldest_key_s(self) -> float:
+        """
+        Return the age of the oldest request id that is kept; 0 without any.
+        """
+        async with connection(self._pool) as session:
+            return float((await session.fetch(sql.OLDEST_KEY))[0]["oldest_s"])
+
     async def list(
         self, *, customer: str | None, states: Sequence[State], before: tuple[datetime, uuid.UUID], limit: int
     ) -> list[Order]:

@@ -48,7 +48,7 @@ def _prepare(words: Sequence[str], commands: Sequence[Command]) -> Path:
     progress = Progress()
     needed = packages.basics()
     if needs in (Needs.STORES, Needs.ALERTMANAGER, Needs.BROWSER):
-        needed += packages.stores(kafka_libs=chosen.kafka_libs)
+        needed += packages.stores(kafka_libs=chosen.kafka_libs, kafka_metrics_libs=chosen.kafka_metrics_libs)
     if needs in (Needs.ALERTMANAGER, Needs.BROWSER) or (needs is Needs.STORES and chosen.alert_webhook):
         needed += packages.alertmanager()
     if needs is Needs.BROWSER:

@@ -71,6 +71,11 @@ class Settings:
         return self.conf / NOTIFIED
 
     @property
+    def kafka_metrics_libs(self) -> Path:
+        """The jar of the agent that exports Kafka's metrics."""
+        return self.tools / "kafka-metrics-libs"
+
+    @property
     def zipkin_libs(self) -> Path:
         """The jar of the trace viewer."""
         return self.tools / "zipkin-libs"

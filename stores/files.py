@@ -9,6 +9,17 @@ from typing import Any
 import yaml
 
 FOLDER = Path(__file__).parent
+# The account of the metrics' exporters, with no right to any table or key.
+MONITOR = "monitor"
+REDIS_MONITOR_RIGHTS = "resetkeys resetchannels -@all +ping +info +latency|latest +slowlog|len +client|setname"
+# The exporters' options; k8s/stores has the same. PostgreSQL's queries are those of postgres-metrics.yml alone.
+POSTGRES_EXPORTER = (
+    "--disable-default-metrics",
+    "--disable-settings-metrics",
+    "--no-collector.database",
+    "--no-collector.bgwriter",
+)
+REDIS_EXPORTER = ("-redis-only-metrics", "-config-command=-")
 
 
 def patroni() -> dict[str, Any]:

@@ -29,6 +29,9 @@ JOBS: Mapping[str, str] = {
     "metrics": "applications",
     "http-envoy-prom": "envoys",
     "patroni": "patroni",
+    "pg-metrics": "postgres",
+    "redis-metrics": "redis",
+    "kafka-metrics": "kafka",
     "prometheus": "prometheus",
 }
 Groups = dict[str, list[dict[str, Any]]]

@@ -6,6 +6,7 @@
 #   DOMAIN      the domain of the nodes, such as kafka.shop.svc.cluster.local
 #   NODES       how many there are (default 1)
 #   HEAP        the Java heap's size (default 256m)
+#   METRICS_PORT  where Prometheus finds its metrics (default: nowhere)
 set -eu
 here=$(dirname "$0") properties=${TMPDIR:-/tmp}/server.properties
 : "${CLUSTER_ID:?is not set}" "${HOST:?is not set}" "${NODES:=1}"
@@ -36,5 +37,7 @@ options="-XX:+UseSerialGC -XX:ReservedCodeCacheSize=64m -XX:MaxDirectMemorySize=
 # shellcheck disable=SC2086
 [ -f /data/kafka/meta.properties ] || java $options -Xmx128m -cp '/opt/kafka/libs/*' \
   kafka.tools.StorageTool format --ignore-formatted --cluster-id="$CLUSTER_ID" --config="$properties"
+[ -z "${METRICS_PORT:-}" ] || options="$options
+  -javaagent:/opt/kafka/metrics-libs/jmx_prometheus_javaagent.jar=$METRICS_PORT:/opt/kafka/kafka-metrics.yml"
 # shellcheck disable=SC2086
 exec java $options "-Xms$HEAP" "-Xmx$HEAP" -cp '/opt/kafka/libs/*' kafka.Kafka "$properties"

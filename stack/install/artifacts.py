@@ -20,6 +20,8 @@ CONTRACT_SECONDS = 120
 PAGES_SECONDS = 300
 CONTRACT_SUFFIXES = (".proto", ".py", ".toml", ".yaml", ".lua")
 COPY_DEPENDENCIES = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
+# Where there is one jar, its name without the version spares callers from knowing it.
+STRIP_VERSION = "-Dmdep.stripVersion=true"
 
 Say = Callable[[str], None]
 
@@ -51,17 +53,18 @@ def pages(settings: Settings, *, say: Say) -> None:
 
 
 def kafka(settings: Settings, *, say: Say) -> None:
-    """Download Kafka's jars."""
+    """Download Kafka's jars, and the agent that exports its metrics."""
     pom = settings.checkout / "stack" / "kafka" / "pom.xml"
     _jars(settings.kafka_libs, pom, say=lambda: say("kafka: downloading the jars (54 MB)"))
+    pom = settings.checkout / "stack" / "kafka-metrics" / "pom.xml"
+    _jars(settings.kafka_metrics_libs, pom, STRIP_VERSION, say=lambda: say("kafka: downloading its agent (3 MB)"))
 
 
 def zipkin(settings: Settings, *, say: Say) -> None:
     """Download the trace viewer, if it is wanted."""
     pom = settings.checkout / "stack" / "zipkin" / "pom.xml"
     if settings.traces:
-        # There is one jar; its name without the version spares callers from knowing it.
-        _jars(settings.zipkin_libs, pom, "-Dmdep.stripVersion=true", say=lambda: say("zipkin: downloading (135 MB)"))
+        _jars(settings.zipkin_libs, pom, STRIP_VERSION, say=lambda: say("zipkin: downloading (135 MB)"))
 
 
 def _jars(folder: Path, pom: Path, *options: str, say: Callable[[], None]) -> None:
@@ -94,6 +97,8 @@ def programs() -> Programs:
         etcd=packages.which("etcd") or Path("etcd"),
         prometheus=packages.which("prometheus") or Path("prometheus"),
         alertmanager=packages.which("prometheus-alertmanager") or Path("prometheus-alertmanager"),
+        postgres_exporter=packages.which("prometheus-postgres-exporter") or Path("prometheus-postgres-exporter"),
+        redis_exporter=packages.which("prometheus-redis-exporter") or Path("prometheus-redis-exporter"),
         java=packages.java() or Path("java"),
         postgres_user=_postgres_user(),
     )

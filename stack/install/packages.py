@@ -12,6 +12,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from stack.errors import StackError
@@ -23,6 +24,7 @@ JAVA_HOMES = Path("/usr/lib/jvm")
 POLICY = Path("/usr/sbin/policy-rc.d")
 FONTS = Path("/usr/share/fonts/truetype/dejavu")
 APT_SECONDS = 900
+EXPORTERS = ("prometheus-postgres-exporter", "prometheus-redis-exporter")
 # Units that Debian enables when it installs the package; the stack runs its own processes.
 UNITS = {
     "nftables": ["nftables"],
@@ -31,6 +33,7 @@ UNITS = {
     "etcd-server": ["etcd"],
     "prometheus": ["prometheus"],
     "prometheus-alertmanager": ["prometheus-alertmanager"],
+    **{exporter: [exporter] for exporter in EXPORTERS},
 }
 
 
@@ -75,7 +78,7 @@ def basics() -> list[Requirement]:
     return [Requirement("python3-venv", "the virtual environment", has_ensurepip)]
 
 
-def stores(*, kafka_libs: Path) -> list[Requirement]:
+def stores(*, kafka_libs: Path, kafka_metrics_libs: Path) -> list[Requirement]:
     """Return what starting a stack needs; Maven only until Kafka's jars are there."""
     needed = [
         Requirement("postgresql-15", "orders", lambda: postgres_bin() is not None),
@@ -83,12 +86,17 @@ def stores(*, kafka_libs: Path) -> list[Requirement]:
         Requirement("redis-server", "stock", lambda: which("redis-server") is not None),
         Requirement("etcd-server", "PostgreSQL's leader election", lambda: which("etcd") is not None),
         Requirement("prometheus", "metrics", lambda: which("prometheus") is not None),
+        *(Requirement(program, "metrics of a store", partial(_has, program)) for program in EXPORTERS),
         Requirement("openjdk-17-jre-headless", "Kafka", lambda: java() is not None),
         Requirement("curl", "make demo", lambda: which("curl") is not None),
     ]
-    if not any(kafka_libs.glob("kafka_2.13-*.jar")):
+    if not any(kafka_libs.glob("kafka_2.13-*.jar")) or not kafka_metrics_libs.is_dir():
         needed.append(Requirement("maven", "Kafka's jars", lambda: which("mvn") is not None))
     return needed
+
+
+def _has(program: str) -> bool:
+    return which(program) is not None
 
 
 def alertmanager() -> list[Requirement]:

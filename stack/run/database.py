@@ -1,5 +1,5 @@
 """
-Creates the database and the role of orders on the PostgreSQL primary.
+Creates the database and the role of orders on the PostgreSQL primary, and the role that it is measured with.
 
 Run as `python -m stack.run.database`; a repeated run changes nothing but the password.
 """
@@ -15,8 +15,10 @@ from stack.settings import CHECKOUT
 from stack.topology import passwords
 from stack.topology.addresses import Host, Network, Port
 from stack.topology.plan import REPLICAS
+from stores import files
 
 SECONDS = 90
+Connection = psycopg.Connection[tuple[object, ...]]
 
 
 def main() -> None:
@@ -25,9 +27,10 @@ def main() -> None:
     known = passwords.keep(chosen.secrets)
     with _connect(Network(chosen.network), known.postgres_superuser) as connection:
         connection.autocommit = True
-        _role(connection, known.orders_database)
+        _role(connection, "orders", known.orders_database)
         if connection.execute("SELECT FROM pg_database WHERE datname = 'orders'").fetchone() is None:
             connection.execute("CREATE DATABASE orders OWNER orders")
+        _monitor(connection, known.monitor)
 
 
 @retry(
@@ -36,7 +39,7 @@ def main() -> None:
     wait=wait_fixed(0.3),
     reraise=True,
 )
-def _connect(network: Network, password: str) -> psycopg.Connection[tuple[object, ...]]:
+def _connect(network: Network, password: str) -> Connection:
     return psycopg.connect(
         host=",".join(network.address(Host.POSTGRES, replica) for replica in REPLICAS),
         port=Port.POSTGRES.value,
@@ -52,13 +55,19 @@ def change_password(network: Network, superuser: str, password: str) -> None:
     """Set the password of the role orders; open sessions stay."""
     with _connect(network, superuser) as connection:
         connection.autocommit = True
-        _role(connection, password)
+        _role(connection, "orders", password)
 
 
-def _role(connection: psycopg.Connection[tuple[object, ...]], password: str) -> None:
-    exists = connection.execute("SELECT FROM pg_roles WHERE rolname = 'orders'").fetchone() is not None
-    statement = "ALTER ROLE orders LOGIN PASSWORD {}" if exists else "CREATE ROLE orders LOGIN PASSWORD {}"
-    connection.execute(sql.SQL(statement).format(sql.Literal(password)))
+def _role(connection: Connection, name: str, password: str) -> None:
+    exists = connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [name]).fetchone() is not None
+    statement = "ALTER ROLE {} LOGIN PASSWORD {}" if exists else "CREATE ROLE {} LOGIN PASSWORD {}"
+    connection.execute(sql.SQL(statement).format(sql.Identifier(name), sql.Literal(password)))
+
+
+def _monitor(connection: Connection, password: str) -> None:
+    """Create the exporters' role as stores/monitor.sql has it, which cannot read any table."""
+    _role(connection, files.MONITOR, password)
+    connection.execute((files.FOLDER / "monitor.sql").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

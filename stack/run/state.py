@@ -30,7 +30,7 @@ MADE = (
     "test",
 )
 # What else may be in the folder if the installed tools are in the same one.
-TOOLS = ("bench-", "checkout-", "env-", "kafka-libs", "venv")
+TOOLS = ("bench-", "checkout-", "env-", "kafka-libs", "kafka-metrics-libs", "venv")
 EXAMPLES = 3
 
 

@@ -51,6 +51,9 @@ class Port(IntEnum):
     TRACES = 9411  # Zipkin's page and its API
     OTLP = 4317  # where spans are taken
     ALERTMANAGER = 9193
+    POSTGRES_METRICS = 9187
+    REDIS_METRICS = 9121
+    KAFKA_METRICS = 9404
 
 
 @dataclass(frozen=True, order=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from stack.topology import alertmanager, backups, traces
+from stack.topology import alertmanager, backups, exporters, traces
 from stack.topology.addresses import Endpoint, Host, Port
 from stack.topology.plan import REPLICAS, Plan
 from stack.topology.workloads import EDGE, NAMESPACE, PAGES, SERVICES
@@ -26,6 +26,7 @@ def redis(plan: Plan, *, instead: str | None = None, further: Sequence[str] = ()
         f"bind {listen.address}",
         f"port {listen.port}",
         f"user default on {' '.join(f'>{each}' for each in passwords)} ~* &* +@all",
+        f"user {files.MONITOR} on >{plan.passwords.monitor} {files.REDIS_MONITOR_RIGHTS}",
         f"dir {plan.settings.data}/redis-0",
     )
 
@@ -91,6 +92,7 @@ def prometheus_targets(plan: Plan) -> dict[str, str]:
     applications.append(_target(plan.network.at(Host.PAGES, Port.METRICS), "pages", PAGES))
     controller = [_target(plan.network.at(Host.MESH, Port.METRICS), "mesh", "mesh")]
     members = [_target(address, "postgres", f"postgres-{replica}") for replica, address in enumerate(plan.patroni)]
+    databases = [_target(exporters.postgres_at(plan, each), "postgres", f"postgres-{each}") for each in REPLICAS]
     itself = [_target(plan.network.at(Host.PROMETHEUS, Port.PROMETHEUS), "prometheus", "prometheus-0")]
     notifier = [_target(alertmanager.listens_at(plan), "alertmanager", alertmanager.NAME)]
     groups = {
@@ -98,6 +100,9 @@ def prometheus_targets(plan: Plan) -> dict[str, str]:
         "applications": applications,
         "envoys": envoys,
         "patroni": members,
+        "postgres": databases,
+        "redis": [_target(exporters.redis_at(plan), "redis", "redis-0")],
+        "kafka": [_target(exporters.kafka_at(plan), "kafka", "kafka-0")],
         "prometheus": itself,
         "mesh": controller,
     }

@@ -23,6 +23,7 @@ class Passwords:
     redis: str
     patroni_api: str
     page_token_key: str  # signs the opaque tokens of list pages
+    monitor: str  # of the account that the stores are measured with
     backups: str  # encrypts the backups: without it they are of no use
 
     def __repr__(self) -> str:

@@ -21,6 +21,8 @@ class Programs:
     etcd: Path
     prometheus: Path
     alertmanager: Path
+    postgres_exporter: Path
+    redis_exporter: Path
     java: Path
     postgres_user: str | None  # PostgreSQL refuses to run as root
 

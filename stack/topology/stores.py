@@ -2,6 +2,7 @@
 The data stores' processes: etcd, PostgreSQL under Patroni, Redis, Kafka, and Prometheus.
 """
 
+from stack.topology import exporters
 from stack.topology.addresses import Host, Port
 from stack.topology.checks import HttpCheck, KafkaCheck, PatroniCheck, RedisCheck
 from stack.topology.plan import Plan
@@ -89,12 +90,15 @@ def kafka(plan: Plan) -> Process:
     """Return the one broker, which is its own controller (KRaft)."""
     listen = plan.network.at(Host.KAFKA, Port.KAFKA)
     properties = f"{plan.settings.conf}/kafka-0.properties"
+    metrics = exporters.kafka_at(plan)
+    agent = f"{plan.settings.kafka_metrics_libs}/jmx_prometheus_javaagent.jar"
+    measured = f"-javaagent:{agent}={metrics}:{plan.settings.checkout}/stores/kafka-metrics.yml"
     return Process(
         name="kafka-0",
         service="kafka",
         role=Role.STORE,
-        command=_java(plan, "-Xms128m", "-Xmx256m", "kafka.Kafka", properties),
-        listens=(listen, plan.network.at(Host.KAFKA, Port.KAFKA_CONTROLLER)),
+        command=_java(plan, "-Xms128m", "-Xmx256m", measured, "kafka.Kafka", properties),
+        listens=(listen, plan.network.at(Host.KAFKA, Port.KAFKA_CONTROLLER), metrics),
         check=KafkaCheck(listen),
         after=frozenset({"kafka-format"}),
         stop_seconds=30,

@@ -7,7 +7,7 @@ Pure description: nothing here starts, writes or reads anything.
 from collections.abc import Iterable, Mapping
 
 from stack.errors import StackError
-from stack.topology import alertmanager, stores, traces, workloads
+from stack.topology import alertmanager, exporters, stores, traces, workloads
 from stack.topology.plan import REPLICAS, Plan
 from stack.topology.processes import Process, Role, Step
 
@@ -33,6 +33,7 @@ def steps(plan: Plan) -> dict[str, Step]:
         workloads.issuer(plan),
         *workloads.proxies(plan),
         stores.prometheus(plan),
+        *exporters.processes(plan),
         *traces.processes(plan),
         *alertmanager.processes(plan),
     ]

@@ -224,6 +224,12 @@ async def prune_keys(tx: Transaction, limit: int) -> str:
     return f"DELETE {len(old)}"
 
 
+async def oldest_key(tx: Transaction) -> list[Row]:
+    """Return the age of the oldest request id."""
+    times = [key["create_time"] for key in tx.tables.keys.values()]
+    return [{"oldest_s": (tx.clock() - min(times)).total_seconds() if times else 0.0}]
+
+
 async def put(tx: Transaction, *columns: list[Any]) -> str:
     """Add rows to the outbox."""
     for event in _rows(EVENT, dict(zip(EVENT, columns, strict=True))):
@@ -346,6 +352,7 @@ STATEMENTS: dict[str, Callable[..., Awaitable[Any]]] = {
     sql.LOCK_FENCE: lock_fence,
     sql.LOCK_FENCE_SHARED: lock_fence_shared,
     sql.PRUNE_KEYS: prune_keys,
+    sql.OLDEST_KEY: oldest_key,
     sql.UNSENT: unsent,
     sql.STILL_UNSENT: still_unsent,
     sql.STUCK: stuck,

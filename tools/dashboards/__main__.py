@@ -15,7 +15,8 @@ from grafana_foundation_sdk.models.dashboard import DashboardCursorSync, Dashboa
 
 from stack.settings import CHECKOUT
 from tools.dashboards import alerts, operator_rules
-from tools.dashboards.panels import BOARDS, Board, Panel
+from tools.dashboards.panels import MESH, ORDERS, SLO, Board, Panel
+from tools.dashboards.store_panels import STORES
 
 FOLDER = CHECKOUT / "monitoring" / "dashboards"
 SOURCE = DataSourceRef(type_val="prometheus", uid="${source}")
@@ -27,7 +28,7 @@ def boards() -> list[Board]:
     """
     Return every dashboard.
     """
-    return [*BOARDS, *alerts.boards()]
+    return [ORDERS, MESH, STORES, SLO, *alerts.boards()]
 
 
 def files() -> Iterator[tuple[Path, str]]:

@@ -152,37 +152,6 @@ MESH = Board(
         ],
     },
 )
-STORES = Board(
-    "shop-stores",
-    "Shop: the stores",
-    {
-        "PostgreSQL": [
-            Panel("Primaries", {"primaries": "sum(patroni_primary)"}),
-            Panel("Members running", {"{{pod}}": "patroni_postgres_running"}),
-            Panel("Replicas streaming", {"{{pod}}": "patroni_postgres_streaming"}),
-            Panel("Synchronous replicas", {"{{pod}}": "patroni_sync_standby"}),
-            Panel("Age of the last backup", {"backup": "time() - max(backup_last_success_timestamp_seconds)"}, "s"),
-            Panel("WAL is not archived", {"failing": "max(backup_wal_failing)"}),
-        ],
-        "Redis": [
-            Panel("Answers", {"{{pod}}": "inventory_redis_up"}),
-            Panel("Memory used", {"of the limit": "max(inventory_redis_memory_used_ratio)"}, "percentunit"),
-            Panel("Stock events not published yet", {"events": "max(inventory_stock_events_backlog)"}),
-            Panel("Stock generation", {"generation": "max(inventory_generation)"}),
-        ],
-        "Kafka": [
-            Panel("Messages consumed", rate("consumed_messages_total", "group"), "ops"),
-            Panel("Rows published", rate("outbox_published_total", "topic"), "ops"),
-            Panel("Time from delivery to processing", quantiles("consumed_batch_seconds", "group"), "s"),
-            Panel("Consumer restarts", rate("consumer_restarts_total", "group"), "ops"),
-        ],
-        "Bookkeeping": [
-            Panel("Products whose units do not add up", {"products": "max(inventory_unbalanced_products)"}),
-            Panel("Units oversold", {"units": "max(inventory_short_units)"}),
-            Panel("Products out of stock", {"products": "max(inventory_low_stock_products)"}),
-        ],
-    },
-)
 SLO = Board(
     "shop-slo",
     "Shop: service level objectives",
@@ -206,4 +175,3 @@ SLO = Board(
         ],
     },
 )
-BOARDS = (ORDERS, MESH, STORES, SLO)

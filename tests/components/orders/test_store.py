@@ -66,7 +66,9 @@ async def test_an_order_is_found_again_after_its_key_was_pruned(orders, pool):
     wanted = draft()
     answer = await orders.place(confirmed(wanted))
     await pool.execute("UPDATE idempotency_keys SET create_time = now() - interval '8 days'")
+    assert await orders.oldest_key_s() == pytest.approx(8 * 86400, abs=60)
     assert await orders.prune_keys() == 1
+    assert await orders.oldest_key_s() == 0
     stored = await orders.find_answer(Request.of(wanted))
     assert (stored.answer.snapshot, stored.fingerprint) == (answer.snapshot, wanted.fingerprint)
 

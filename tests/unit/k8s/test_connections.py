@@ -15,6 +15,8 @@ READY_S = 9
 # Other connections: Patroni's own on the leader, three reserved for superusers, a migration, an operator's session,
 # and one `reconcile` or `redrive` by hand, with a pool like a replica's.
 PATRONI, SUPERUSERS, MIGRATION, OPERATOR = 4, 3, 2, 2
+# The exporter's, by its role's limit in stores/monitor.sql.
+EXPORTER = 3
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -27,7 +29,7 @@ def test_connections_suffice_for_every_replica_that_may_exist_at_once(overlay):
     leaving = math.ceil(orders["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] / READY_S)
     replicas = scaler["spec"]["maxReplicas"] + surge + leaving
     pool = connections_of_a_replica(objects)
-    reserve = PATRONI + SUPERUSERS + MIGRATION + OPERATOR + pool
+    reserve = PATRONI + SUPERUSERS + MIGRATION + OPERATOR + EXPORTER + pool
     assert replicas * pool + reserve <= files.postgresql()["max_connections"]
 
 

@@ -125,7 +125,7 @@ def test_the_members_of_postgresql_reach_each_others_patroni(objects):
 def test_a_leader_of_postgresql_has_the_time_to_hand_over_before_it_is_stopped(objects):
     [postgres] = [each for each in of_kind(objects, "StatefulSet") if each["metadata"]["name"] == "postgres"]
     pod = postgres["spec"]["template"]["spec"]
-    [container] = pod["containers"]
+    [container] = [each for each in pod["containers"] if each["name"] == "app"]
     assert "hand_over.py" in " ".join(container["lifecycle"]["preStop"]["exec"]["command"])
     assert pod["terminationGracePeriodSeconds"] >= 2 * hand_over.LIMIT_S
 

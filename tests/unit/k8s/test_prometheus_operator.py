@@ -74,18 +74,20 @@ def test_each_metrics_port_is_scraped_by_one_monitor(objects):
             ]
             assert len(found) == 1, (name, pod["metadata"]["labels"])
             seen.add(name)
-    assert seen == {"metrics", "patroni"}
+    assert seen == JOBS.keys() - {BY_ISTIO, "prometheus"}
 
 
-def test_envoy_statistics_are_relabelled_as_in_our_own_prometheus(objects):
-    jobs = yaml.safe_load((CHECKOUT / "monitoring" / "prometheus.yml").read_text())["scrape_configs"]
-    [own] = [each for each in jobs if each["job_name"] == "envoys"]
-    monitor = endpoint(of_kind(objects, "PodMonitor")["envoys"])
-    assert monitor["path"] == own["metrics_path"]
-    assert monitor["metricRelabelings"] == [
-        {re.sub(r"(?<=[a-z])_([a-z])", lambda found: found[1].upper(), key): value for key, value in each.items()}
-        for each in own["metric_relabel_configs"]
-    ]
+def test_each_job_is_scraped_and_relabelled_as_by_our_own_prometheus(objects):
+    own = yaml.safe_load((CHECKOUT / "monitoring" / "prometheus.yml").read_text())
+    jobs = {each["job_name"]: each for each in own["scrape_configs"]}
+    for name, monitor in of_kind(objects, "PodMonitor").items():
+        there, here = endpoint(monitor), jobs[name]
+        assert there.get("path") == here.get("metrics_path")
+        assert there["interval"] == here.get("scrape_interval", own["global"]["scrape_interval"])
+        assert there.get("metricRelabelings", []) == [
+            {re.sub(r"(?<=[a-z])_([a-z])", lambda found: found[1].upper(), key): value for key, value in each.items()}
+            for each in here.get("metric_relabel_configs", [])
+        ]
 
 
 def test_the_operator_gets_rules_and_dashboards_and_no_prometheus_configuration(objects):

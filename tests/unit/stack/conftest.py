@@ -23,6 +23,7 @@ def plan(settings):
         redis="p4",
         patroni_api="p5",
         page_token_key="p6",
+        monitor="p8",
         backups="p7",
     )
     programs = Programs(
@@ -31,6 +32,8 @@ def plan(settings):
         etcd=Path("/usr/bin/etcd"),
         prometheus=Path("/usr/bin/prometheus"),
         alertmanager=Path("/usr/bin/prometheus-alertmanager"),
+        postgres_exporter=Path("/usr/bin/prometheus-postgres-exporter"),
+        redis_exporter=Path("/usr/bin/prometheus-redis-exporter"),
         java=Path("/usr/bin/java"),
         postgres_user="postgres",
     )

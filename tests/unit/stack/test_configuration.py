@@ -51,6 +51,21 @@ def test_postgresql_requires_a_password(plan):
     assert all(rule.endswith(" scram-sha-256") for rule in rules)
 
 
+def test_prometheus_scrapes_every_store(plan):
+    written = {name: json.loads(text) for name, text in configuration.prometheus_targets(plan).items()}
+    targets = {
+        store: [target for group in written[f"{store}.json"] for target in group["targets"]]
+        for store in ("postgres", "redis", "kafka")
+    }
+    assert targets == {
+        "postgres": ["127.77.10.1:9187", "127.77.10.2:9187"],
+        "redis": ["127.77.12.1:9121"],
+        "kafka": ["127.77.13.1:9404"],
+    }
+    listening = {str(each) for step in system.processes(system.steps(plan)) for each in step.listens}
+    assert {each for some in targets.values() for each in some} <= listening
+
+
 def test_prometheus_scrapes_every_application_and_envoy(plan):
     written = {name: json.loads(text) for name, text in configuration.prometheus_targets(plan).items()}
     applications = {target for group in written["applications.json"] for target in group["targets"]}
@@ -115,7 +130,8 @@ def test_supervisord_splits_a_command_as_it_was_joined(plan):
         section = read[f"program:{process.name}"]
         assert shlex.split(section["command"].replace("%%", "%")) == list(process.command)
     assert read["program:mesh"]["directory"] == "/home/ana/my 100%% checkout's/of it"
-    assert read["program:kafka-0"]["command"].count("my 100%% checkout") == 1
+    # Its log configuration, and that of its agent.
+    assert read["program:kafka-0"]["command"].count("my 100%% checkout") == 2
 
 
 def test_as_root_each_process_enters_its_cgroup_before_it_drops_privileges(plan):

@@ -78,6 +78,13 @@ def test_java_is_accepted_from_version_17(tmp_path, monkeypatch, version, found)
 
 
 def test_maven_is_needed_only_without_the_jars(tmp_path):
-    assert "maven" in [each.package for each in packages.stores(kafka_libs=tmp_path)]
+    agent = tmp_path / "agent"
+
+    def needed():
+        return [each.package for each in packages.stores(kafka_libs=tmp_path, kafka_metrics_libs=agent)]
+
+    assert "maven" in needed()
     (tmp_path / "kafka_2.13-4.3.1.jar").touch()
-    assert "maven" not in [each.package for each in packages.stores(kafka_libs=tmp_path)]
+    assert "maven" in needed()
+    agent.mkdir()
+    assert "maven" not in needed()

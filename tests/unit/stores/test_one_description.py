@@ -41,10 +41,8 @@ PATRONI_PLACES = {
 @pytest.fixture
 def plan(tmp_path):
     passwords = Passwords(**dict.fromkeys((field.name for field in dataclasses.fields(Passwords)), "p"))
-    programs = Programs(
-        **dict.fromkeys(("postgres_bin", "redis", "etcd", "prometheus", "alertmanager", "java"), tmp_path),
-        postgres_user="postgres",
-    )
+    names = (field.name for field in dataclasses.fields(Programs))
+    programs = Programs(**dict.fromkeys(names, tmp_path) | {"postgres_user": "postgres"})
     settings = Settings(checkout=CHECKOUT, state=tmp_path / "state", tools=tmp_path / "tools", network=77)
     return Plan(settings=settings, passwords=passwords, programs=programs)
 
@@ -108,6 +106,29 @@ def test_redis_settings_are_the_same_on_one_machine_and_in_its_image(plan, tmp_p
     image = lines(files.redis(), " ") | started
     assert without(alone, REDIS_PLACES) == without(image, REDIS_PLACES)
     assert {alone["appendfsync"], alone["maxmemory-policy"]} == {"always", "noeviction"}
+
+
+def test_the_exporters_account_of_redis_has_the_same_rights_everywhere(plan, tmp_path):
+    """It can neither read a key nor the configuration, in which the other password is."""
+    started = script(tmp_path, "redis", "redis-server", shows="cat", REDIS_PASSWORD="p", MONITOR_PASSWORD="p")
+    [account] = [line for line in started.splitlines() if line.startswith("user ")]
+    assert account in configuration.redis(plan).splitlines()
+    assert " -@all " in account
+    assert {"~*", "+config|get", "+slowlog|get"}.isdisjoint(account.split())
+
+
+@pytest.mark.parametrize(("store", "options"), [("postgres", files.POSTGRES_EXPORTER), ("redis", files.REDIS_EXPORTER)])
+def test_the_exporters_have_the_same_options_on_kubernetes(store, options):
+    documents = yaml.safe_load_all((CHECKOUT / "k8s/stores" / f"{store}.yaml").read_text())
+    [pod] = [each["spec"]["template"]["spec"] for each in documents if each["kind"] == "StatefulSet"]
+    [exporter] = [each for each in pod["containers"] if each["name"] == "metrics"]
+    assert set(options) <= set(exporter["command"])
+    assert exporter["image"] == f"shop/{store}"
+
+
+def test_the_alert_knows_how_many_clients_redis_takes():
+    rules = (CHECKOUT / "monitoring/rules/stores.yml").read_text()
+    assert f"(redis_connected_clients) / {lines(files.redis(), ' ')['maxclients']} >" in rules
 
 
 def test_patroni_settings_are_the_same_on_one_machine_and_in_its_image(plan):

@@ -28,8 +28,7 @@ def test_application_and_proxy_of_a_pod_are_scraped_by_their_ports_names():
     assert found == {
         "applications": [{"targets": ["10.0.0.7:9464"], "labels": labels}],
         "envoys": [{"targets": ["10.0.0.7:15090"], "labels": labels}],
-        "patroni": [],
-        "prometheus": [],
+        **dict.fromkeys(("patroni", "prometheus", "postgres", "redis", "kafka"), []),
     }
 
 
@@ -37,6 +36,14 @@ def test_a_gateway_and_a_database_are_scraped_too():
     found = groups([pod("edge-1", "edge", http_envoy_prom=15090), pod("postgres-0", "postgres", patroni=8008)])
     assert [each["labels"]["pod"] for each in found["envoys"]] == ["edge-1"]
     assert [each["labels"]["pod"] for each in found["patroni"]] == ["postgres-0"]
+
+
+def test_every_store_is_scraped_by_its_exporters_port():
+    ports = {"postgres": {"pg_metrics": 9187}, "redis": {"redis_metrics": 9121}, "kafka": {"kafka_metrics": 9404}}
+    found = groups([pod(f"{store}-0", store, ip="10.0.0.9", **port) for store, port in ports.items()])
+    assert {store: [each["targets"] for each in found[store]] for store in ports} == {
+        "postgres": [["10.0.0.9:9187"]], "redis": [["10.0.0.9:9121"]], "kafka": [["10.0.0.9:9404"]],
+    }  # fmt: skip
 
 
 def test_an_address_of_ipv6_is_in_brackets():
