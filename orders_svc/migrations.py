@@ -12,7 +12,7 @@ import structlog
 
 from orders_svc import saga
 from orders_svc.operations_store import OperationsStore
-from orders_svc.rewind import publish_pending
+from orders_svc.rewind import publish_lost
 from orders_svc.settings import Settings
 from orders_svc.topics import DEAD_ORDERS, ORDER_EVENTS, ORDERS_RESTORED, PARTITIONS, PENDING_ORDERS
 from runtime import database
@@ -48,7 +48,7 @@ async def _publish_pending(settings: Settings) -> None:
     url, password = settings.database_url.get_secret_value(), secret(settings.database_password_file, "postgres")
     pool = await database.connect(url, password=password, max_connections=settings.database_connections)
     try:
-        count = await publish_pending(OperationsStore(pool))
+        count = await publish_lost(OperationsStore(pool))
     finally:
         await pool.close()
     if count:

@@ -12,6 +12,7 @@ Repeating it does no harm.
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from orders_svc.topics import ORDERS_RESTORED
 from runtime.messaging.message import Record
 
 PAGE = 500
+REJOIN_S = 20.0
+"""Twice the time after which Kafka knows that a member of a group is gone."""
 
 
 class Restored(Protocol):
@@ -77,6 +80,20 @@ async def publish_pending(books: Restored) -> int:
         for order in page:
             await books.publish_again(order)
         count, last = count + len(page), page[-1].id
+    return count
+
+
+async def publish_lost(books: Restored, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> int:
+    """
+    Publish every pending order again after Kafka's topics were lost with their messages; return how many.
+
+    A consumer that ran all the while may go on at its offset of the lost log, and so skip what the new log has below
+    that. So what is pending once the consumers have joined their groups again is published once more.
+    """
+    count = await publish_pending(books)
+    if count:
+        await sleep(REJOIN_S)
+        await publish_pending(books)
     return count
 
 

@@ -10,7 +10,7 @@ from shop.orders.v1.events_pb2 import OrdersRestored
 
 from orders_svc.order import Order
 from orders_svc.ports import Started
-from orders_svc.rewind import PAGE, notice, rewind
+from orders_svc.rewind import PAGE, REJOIN_S, notice, publish_lost, rewind
 from orders_svc.topics import ORDERS_RESTORED
 from runtime.errors import Unavailable
 from tests.support.orders_port_suite import draft
@@ -77,6 +77,27 @@ async def test_every_pending_order_is_published_again_once(count):
     database = Database(pending=count)
     assert (await database.rewind()).pending == count
     assert database.done[2:-1] == [order.id for order in database.pending]
+
+
+async def test_what_is_pending_once_consumers_have_joined_again_is_published_once_more():
+    database = Database(pending=3)
+    first, second, third = (order.id for order in database.pending)
+
+    async def sleep(seconds):
+        assert seconds == REJOIN_S
+        # Two were read from the new log meanwhile, the other one was skipped.
+        database.pending = [order for order in database.pending if order.id == second]
+        database.done.append("joined")
+
+    assert await publish_lost(database, sleep=sleep) == 3
+    assert database.done == [first, second, third, "joined", second]
+
+
+async def test_without_pending_orders_nobody_waits_for_consumers():
+    async def sleep(_seconds):
+        raise AssertionError
+
+    assert await publish_lost(Database(), sleep=sleep) == 0
 
 
 async def test_without_kafka_nothing_is_announced_and_the_next_try_repeats_everything():
