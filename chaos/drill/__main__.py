@@ -49,13 +49,16 @@ def main() -> None:
     parser.add_argument("--report", type=Path, help="the file for what was measured, as JSON")
     parser.add_argument("--record", action="store_true", help="write it to docs/drill.json and docs/sre.md as well")
     options = parser.parse_args()
+    found: list[Measured] = []
     try:
-        found = drill(settings.read(os.environ, checkout=CHECKOUT), _chosen(options.only))
+        drill(settings.read(os.environ, checkout=CHECKOUT), _chosen(options.only), found)
     except (StackError, Error, OSError, TimeoutError) as error:
         sys.exit(f"drill: {error}")
     except KeyboardInterrupt:
         sys.exit("drill: interrupted")
-    print(f"\n{shown(found)}")
+    finally:
+        if found:
+            print(f"\n{shown(found)}")
     if options.report is not None:
         write(options.report, found)
         print(f"Measured figures are in {options.report}")
@@ -70,14 +73,19 @@ def _chosen(only: str) -> list[str]:
     return names
 
 
-def drill(own: Settings, names: Sequence[str]) -> list[Measured]:
+def drill(own: Settings, names: Sequence[str], found: list[Measured]) -> None:
     """
     Run the losses *names* on the stack *own*, which is new, and removed afterwards except for its logs.
+
+    What was measured is added to *found* after each.
     """
     progress = Progress()
     with _limited(LIMIT_S), _stack(own, progress), _customers(own) as customers:
         one = Drill(own, customers, progress)
-        return [LOSSES[name](one) for name in names]
+        for name in names:
+            measured = LOSSES[name](one)
+            found.append(measured)
+            progress.say(f"drill: {measured.loss}: orders were confirmed again after {measured.rto_s:.0f} s")
 
 
 @contextlib.contextmanager
