@@ -56,10 +56,17 @@ def edge_api(contract: Contract, *, namespace: str) -> dict[str, Any]:
                 _http_filter("INSERT_BEFORE", whole_body(), beside=FAULT),
                 _http_filter("INSERT_BEFORE", lua_with_body(contract), beside=FAULT),
                 _http_filter("INSERT_BEFORE", transcoder(contract), beside=FAULT),
-                _merge_connection_manager({"local_reply_config": replies.local_replies()}),
+                _merge_connection_manager({"local_reply_config": replies.local_replies(routed(contract))}),
             ],
         },
     }
+
+
+def routed(contract: Contract) -> list[str]:
+    """
+    Return the full names of the services that the edge routes.
+    """
+    return sorted({*contract.services, *(path.split("/")[1] for path in (HEALTH, *REFLECTION))})
 
 
 def _match(sub_filter: str | None = None) -> dict[str, Any]:

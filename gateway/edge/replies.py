@@ -5,6 +5,7 @@ The edge's own responses: JSON clients get the API's error format, gRPC clients 
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from typing import Any
 
 from google.protobuf.json_format import ParseDict
@@ -20,15 +21,16 @@ DETAILS = "grpc-status-details-bin"
 CALLERS_FAULT = (400, 405, 408, 413, 414, 415, 431, 501)
 
 
-def local_replies() -> dict[str, Any]:
+def local_replies(services: Iterable[str]) -> dict[str, Any]:
     """
-    Return how Envoy's local replies are formatted for both kinds of clients.
+    Return how Envoy's local replies are formatted for both kinds of clients; *services* are those that it
+    routes.
 
     Envoy answers gRPC clients with a gRPC status; the Lua filter replaces the text of the mesh.
     """
     mappers = [mapper for failure in failures.FAILURES for mapper in _mappers(failure)]
     grpc = [mapper for http in CALLERS_FAULT for mapper in _grpc(failures.BY_HTTP[http])]
-    return {"mappers": [*_unknown_caller(), *mappers, *grpc, _aborted_with_success()]}
+    return {"mappers": [*_without_route(services), *_unknown_caller(), *mappers, *grpc, _aborted_with_success()]}
 
 
 def details(failure: failures.Failure) -> str:
@@ -80,6 +82,31 @@ def _unknown_caller() -> list[dict[str, Any]]:
             failures.UNKNOWN_CALLER, [_status_is(403), _NO_CLAIMS], failures.UNKNOWN_CALLER.status(), "Bearer"
         ),
     ]
+
+
+def _without_route(services: Iterable[str]) -> list[dict[str, Any]]:
+    """
+    Return the replies to a call of the contract that has no route, say because a VirtualService was deleted: Envoy's
+    404 would be final, and the mistake is the mesh's.
+
+    A probe of the edge's health and a browser's preflight are such calls, too. The Lua filter has answered unknown
+    paths and methods before.
+    """
+    meant = failures.BY_HTTP[503]
+    prefixes = ["/healthz", "/v1/", *(f"/{service}/" for service in services)]
+    path = {"or_filter": {"filters": [_path_begins(prefix) for prefix in prefixes]}}
+    conditions = [_status_is(404), {"response_flag_filter": {"flags": ["NR"]}}, path]
+    json = _mapper(meant, [*conditions, _IS_JSON], meant.status())
+    grpc = {
+        "filter": _all(conditions),
+        "body": {"inline_string": meant.message},
+        "headers_to_add": _headers({DETAILS: details(meant)}),
+    }
+    return [each | {"status_code": meant.http} for each in (json, grpc)]
+
+
+def _path_begins(prefix: str) -> dict[str, Any]:
+    return {"header_filter": {"header": {"name": ":path", "string_match": {"prefix": prefix}}}}
 
 
 def _forbidden_to(

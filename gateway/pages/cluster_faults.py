@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.pages.faults import Json, NoSuchFault, faults_of, key_of, unheard
+from gateway.pages.faults import Json, NoSuchFault, faults_in, faults_of, key_of
 from gateway.pages.kubernetes import Kubernetes
 from runtime.errors import FailedPrecondition
 
@@ -25,13 +25,7 @@ class ClusterFaults:
         """
         Return the faults of every VirtualService that has one; raises `KubernetesAway` if Kubernetes does not answer.
         """
-        services = await self._kubernetes.items(self._path)
-        behind = unheard(services)
-        return [
-            fault | {"file": "applied", "behind": behind.get(key_of(service), "")}
-            for service in services
-            for fault in faults_of(service)
-        ]
+        return faults_in((service, "applied") for service in await self._kubernetes.items(self._path))
 
     async def lift(self, name: str) -> None:
         """
@@ -40,8 +34,13 @@ class ClusterFaults:
         The pages server has no write access to VirtualServices, because with it any caller could be impersonated:
         routes can set headers.
         """
-        if not any(fault["name"] == name for fault in await self.active()):
+        services = await self._kubernetes.items(self._path)
+        faulty = [each for each in services if key_of(each)[1] == name and any(faults_of(each))]
+        if not faulty:
             raise NoSuchFault("no VirtualService of this name has a fault")
+        # Deleted, one with hosts would take their routes with it.
+        has_hosts = any((each.get("spec") or {}).get("hosts") for each in faulty)
+        undo = "apply -f istio/" if has_hosts else f"delete virtualservice {name}"
         raise LiftedElsewhere(
-            f"the board cannot change a cluster's mesh; kubectl -n {self._namespace} apply -f istio/ lifts the fault"
+            f"the board cannot change a cluster's mesh; kubectl -n {self._namespace} {undo} lifts the fault"
         )

@@ -18,6 +18,7 @@ import yaml
 from runtime.errors import FailedPrecondition, NotFound, Unavailable
 
 Json = dict[str, Any]
+Key = tuple[str, str]
 FILES_LIMIT = 1000
 # Istio injects nothing without a percentage.
 NO_PERCENTAGE = 0
@@ -54,7 +55,7 @@ class Found:
         return self.key[1]
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> Key:
         """The key by which another resource replaces it."""
         return key_of(self.service)
 
@@ -80,13 +81,7 @@ class FaultFiles:
         await asyncio.to_thread(self._lift, name)
 
     def _active(self) -> list[Json]:
-        found = self._in_force()
-        behind = unheard([each.service for each in found])
-        return [
-            fault | {"file": each.path.name, "behind": behind.get(each.key, "")}
-            for each in found
-            for fault in faults_of(each.service)
-        ]
+        return faults_in((each.service, each.path.name) for each in self._in_force())
 
     def _lift(self, name: str) -> None:
         faulty = [each for each in self._in_force() if each.name == name and any(faults_of(each.service))]
@@ -120,20 +115,63 @@ def _documents(path: Path) -> list[Any]:
         raise MeshUnknown(f"{path.name} cannot be read: {type(error).__name__}") from error
 
 
-def key_of(service: Mapping[str, Any]) -> tuple[str, str]:
+def key_of(service: Mapping[str, Any]) -> Key:
     """The namespace and the name of a VirtualService."""
     metadata = service.get("metadata") or {}
     return str(metadata.get("namespace", "default")), str(metadata.get("name", ""))
 
 
-def unheard(services: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], str]:
+def faults_in(found: Iterable[tuple[Mapping[str, Any], str]]) -> list[Json]:
     """
-    The VirtualServices that do nothing, and which comes first for all their hosts: a sidecar follows one for each.
+    Return the faults of VirtualServices, each given with its file.
+    """
+    listed = list(found)
+    services = [service for service, _ in listed]
+    hosts = delegating(services)
+    idle = unheard(services) | undelegated(services, hosts)
+    return [
+        fault
+        | {
+            "file": file,
+            "idle": idle.get(key_of(service), ""),
+            "hosts": hosts.get(key_of(service)) or fault["hosts"],
+        }
+        for service, file in listed
+        for fault in faults_of(service)
+    ]
+
+
+def delegating(services: Iterable[Mapping[str, Any]]) -> dict[Key, list[str]]:
+    """
+    The VirtualServices to which others delegate routes, and the hosts of those.
+    """
+    found: dict[Key, list[str]] = {}
+    for service in services:
+        spec = service.get("spec") or {}
+        for route in spec.get("http") or []:
+            delegate = route.get("delegate") if isinstance(route, dict) else None
+            if delegate and spec.get("hosts"):
+                key = str(delegate.get("namespace") or key_of(service)[0]), str(delegate.get("name", ""))
+                found.setdefault(key, []).extend(map(str, spec["hosts"]))
+    return found
+
+
+def undelegated(services: Iterable[Mapping[str, Any]], delegates: Mapping[Key, Any]) -> dict[Key, str]:
+    """
+    The VirtualServices that have no hosts and are no delegates, and that this is why they do nothing.
+    """
+    hostless = (key_of(service) for service in services if not (service.get("spec") or {}).get("hosts"))
+    return {key: "no VirtualService delegates to it" for key in hostless if key not in delegates}
+
+
+def unheard(services: Iterable[Mapping[str, Any]]) -> dict[Key, str]:
+    """
+    The VirtualServices that do nothing since another comes first for all their hosts: a sidecar follows one for each.
 
     That is the oldest, and of those without an age the first by name, as Istio has it. Those of gateways add up.
     """
-    first: dict[tuple[str, str], str] = {}
-    behind: dict[tuple[str, str], str] = {}
+    first: dict[Key, str] = {}
+    behind: dict[Key, str] = {}
     for service in sorted(services, key=_age):
         (namespace, name), spec = key_of(service), service.get("spec") or {}
         if "mesh" not in (spec.get("gateways") or ["mesh"]):
@@ -141,7 +179,7 @@ def unheard(services: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], str]
         # A host's short name and its full one are the same host.
         hosts = [(namespace, str(host).partition(".")[0]) for host in spec.get("hosts") or []]
         if hosts and all(first.setdefault(host, name) != name for host in hosts):
-            behind[namespace, name] = first[hosts[0]]
+            behind[namespace, name] = f"VirtualService {first[hosts[0]]} of that host comes first"
     return behind
 
 

@@ -1,5 +1,6 @@
 """
-VirtualServices that no sidecar listens to, because another of the same host comes first (istioctl analyze: IST0109).
+VirtualServices that do nothing: another of the same host comes first (istioctl analyze: IST0109), or no other delegates
+to them, which nothing of Istio tells.
 """
 
 from collections import defaultdict
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from translator.config.httproute import speakers
+from translator.model.delegates import ignored, referred
 from translator.model.hosts import fqdn
 from translator.model.mesh import Mesh
 from translator.model.proxy import Proxy
@@ -48,3 +50,29 @@ def unheard(mesh: Mesh) -> Iterator[Unheard]:
             host = fqdn(name.lower(), resource.namespace, mesh.registry.cluster_domain)
             if heard[host] and resource.title not in heard[host]:
                 yield Unheard(resource.title, host, next(iter(heard[host])))
+
+
+@dataclass(frozen=True)
+class Undelegated:
+    """
+    A VirtualService without hosts that does nothing, wholly or in part, and why.
+    """
+
+    title: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.title} does nothing: {self.reason}"
+
+
+def undelegated(mesh: Mesh) -> Iterator[Undelegated]:
+    """
+    Every VirtualService without hosts to which none delegates, and those that a root cannot have.
+    """
+    services = mesh.of_kind("VirtualService")
+    wanted = referred(services)
+    for resource in services:
+        if not resource.spec.get("hosts") and (resource.namespace, resource.name) not in wanted:
+            yield Undelegated(resource.title, "it has no hosts, and no VirtualService delegates to it")
+    for each in ignored(services, mesh.registry.cluster_domain):
+        yield Undelegated(each.delegate.title, f"{each.root.title} delegates to it, but {each.reason}")

@@ -30,7 +30,6 @@ UNSUPPORTED: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "VirtualService": {
             "tcp": NO_INTERCEPTION,
             "tls": NO_INTERCEPTION,
-            "http[].delegate": "write the routes in the VirtualService itself",
             "http[].fault.abort.http2Error": "Istio does not support it either",
             "http[].fault.delay.exponentialDelay": "Istio does not support it either",
         },

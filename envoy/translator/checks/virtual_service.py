@@ -36,12 +36,12 @@ def check_virtual_service(resource: Resource) -> Mistakes:
     context = RouteContext(Proxy(Mesh(NOWHERE, ()), ANYBODY), resource, ANYWHERE)
     for number, block in enumerate(spec.get("http", ())):
         path = f"spec.http[{number}]"
-        found = [*_conflicts(block, path), *_matches(resource, block, path), *details(block, path)]
+        found = [*_conflicts(resource, block, path), *_matches(resource, block, path), *details(block, path)]
         yield from found
         # Do not report the same error twice.
         if not found:
             for match in block.get("match") or [None]:
-                make = partial(build_route, context, block, match)
+                make = partial(build_route, context, _with_end(block), match)
                 yield from values.translated(make, path)
 
 
@@ -75,7 +75,22 @@ def _gateways(names: list[str], path: str) -> Mistakes:
         yield from values.label(gateway, here)
 
 
-def _conflicts(block: Block, path: str) -> Mistakes:
+def _with_end(block: Block) -> Block:
+    """
+    A route that can be built: one that is left to a delegate has no destination of its own.
+    """
+    ended = block.get("route") or {"redirect", "directResponse"} & set(block)
+    return block if ended else {**block, "route": [{"destination": {"host": "delegate"}}]}
+
+
+def _conflicts(resource: Resource, block: Block, path: str) -> Mistakes:
+    if "delegate" in block and resource.spec.get("hosts"):
+        for name in ("route", "redirect"):
+            if name in block and block[name] != []:
+                yield f"{path}.{name}", "cannot be beside delegate"
+        return
+    if "delegate" in block:
+        yield f"{path}.delegate", "cannot be in a VirtualService without hosts, which is a delegate itself"
     ends = [name for name in ("route", "redirect", "directResponse") if name in block]
     if len([name for name in ends if name != "route" or block["route"]]) != 1:
         yield path, "must have exactly one of route, redirect and directResponse"

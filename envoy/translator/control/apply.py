@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from translator.checks.analysis.analyze import brought
-from translator.checks.unheard import unheard
+from translator.checks.unheard import undelegated, unheard
 from translator.checks.validation import Checker, check
 from translator.config.names import file_name
 from translator.control.files import replace
@@ -60,7 +60,9 @@ def apply(places: Places, path: Path, *, wait_s: float = WAIT_S) -> list[str]:
         replace(_place(places, title), yaml.safe_dump(named, sort_keys=False))
     outcome = _in_force(places, before, wait_s)
     done = [f"{title} {'configured' if before[title] else 'applied'}" for title in found]
-    silent = [f"WARNING: {each}" for each in unheard(mesh_of(places, checker)) if each.title in found]
+    after = mesh_of(places, checker)
+    silent = [f"WARNING: {each}" for each in unheard(after) if each.title in found]
+    silent += [f"WARNING: {each}" for each in undelegated(after) if each.title in found]
     return [*findings, *done, outcome, *silent]
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypeVar
 
+from translator.model.delegates import roots
 from translator.model.destination_rule import RuleIndex
 from translator.model.registry import Registry, Workload
 from translator.model.resources import Resource
@@ -66,6 +67,13 @@ class Mesh:
         for service in found:
             together.setdefault((service.host, service.namespace), []).append(service)
         return tuple(_sharing(service, together[service.host, service.namespace]) for service in found)
+
+    @cached_property
+    def virtual_services(self) -> list[Resource]:
+        """
+        The VirtualServices with hosts, the oldest first, with the routes that they leave to others.
+        """
+        return roots(self.of_kind("VirtualService"), self.registry.cluster_domain)
 
     @cached_property
     def rules(self) -> RuleIndex:

@@ -79,7 +79,7 @@ class Proxy:
         wanted = set(gateways)
         seen = [
             resource
-            for resource in self.mesh.of_kind("VirtualService")
+            for resource in self.mesh.virtual_services
             if wanted & bound_gateways(resource)
             and exported(resource.spec.get("exportTo", ()), resource.namespace, self.namespace)
             and self.scope.sees_routes(resource.namespace, self.hosts_of(resource))

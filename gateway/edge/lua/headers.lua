@@ -16,7 +16,7 @@ local INTERNAL_REQUEST_HEADERS = {
   "baggage", "tracestate",
 }
 -- Useless to clients, or revealing what is behind the edge.
-local INTERNAL_RESPONSE_HEADERS = { "x-http-code", "x-app-unreachable", "server", "x-powered-by" }
+local INTERNAL_RESPONSE_HEADERS = { "x-http-code", "x-app-unreachable", "x-mesh-denied", "server", "x-powered-by" }
 -- What a service says of a success beside its message.
 local SUCCESS_HEADERS = { "location", "etag", "idempotency-replayed" }
 local GRPC_RESPONSE_HEADERS = {

@@ -1,7 +1,17 @@
 -- Completes responses to JSON clients with status and headers, and formats errors of the mesh.
 
--- google.rpc.Code.RESOURCE_EXHAUSTED.
-local TOO_MANY = 8
+-- google.rpc.Code.RESOURCE_EXHAUSTED and UNAVAILABLE.
+local TOO_MANY, AWAY = 8, 14
+
+-- What the client is told in place of the response's own error, or nil.
+local function meant(headers)
+  -- A circuit breaker's limit of calls in flight is reached: overload, not an outage.
+  if headers:get("x-envoy-overloaded") then
+    return FAILURES[TOO_MANY]
+  end
+  -- A sidecar refused the edge itself (istio/breakers.yaml): a mistake in the mesh's rules, never the caller's.
+  return headers:get("x-mesh-denied") and FAILURES[AWAY]
+end
 
 -- Returns the whole body, and the headers again: the handle from before the wait is no longer valid.
 local function wait_for_body(handle)
@@ -39,10 +49,10 @@ local function lacks_keys(message)
   return message:find("Jwks remote fetch is failed", 1, true) and KEYS_UNAVAILABLE
 end
 
-local function finish_error(handle, request, overloaded)
+local function finish_error(handle, request, instead)
   local headers, body, text = wait_for_body(handle)
   local verb, status = request.verb, headers:get(":status")
-  local failure = overloaded and FAILURES[TOO_MANY] or status == "401" and lacks_keys(text) or failure_of(text)
+  local failure = instead or status == "401" and lacks_keys(text) or failure_of(text)
   local better = failure and failure.body or name_the_field(text, verb)
   if failure then
     headers:replace(":status", failure.status)
@@ -136,13 +146,13 @@ local function finish_success(handle, status, request)
   end
 end
 
-local function finish_json(handle, status, request, overloaded)
+local function finish_json(handle, status, request, instead)
   if status < 400 and not request.verb then
     -- Not a call of the contract: a document of the pages, which may exceed a connection's buffer limit.
     return
   end
   if status >= 400 then
-    finish_error(handle, request, overloaded)
+    finish_error(handle, request, instead)
   else
     finish_success(handle, status, request)
     take_headers_of_success(handle)
@@ -172,10 +182,10 @@ local function finish_events(handle, request)
 end
 
 -- gRPC: a status in the headers without details comes from the mesh.
-local function finish_grpc(handle, headers, overloaded)
+local function finish_grpc(handle, headers, instead)
   remove(headers, INTERNAL_RESPONSE_HEADERS)
-  if overloaded then
-    headers:replace("grpc-status", tostring(TOO_MANY))
+  if instead then
+    headers:replace("grpc-status", instead.grpc)
   end
   local failure = FAILURES[tonumber(headers:get("grpc-status") or "0")]
   local keys = lacks_keys(headers:get("grpc-message") or "")
@@ -209,7 +219,10 @@ local function replace_plain(handle, headers, request)
   end
 end
 
-local function finish_rest(handle, headers, request, overloaded)
+local function finish_rest(handle, headers, request, instead)
+  if instead then
+    headers:replace(":status", instead.status)
+  end
   keep_from_caches(headers)
   remove(headers, INTERNAL_RESPONSE_HEADERS)
   remove(headers, GRPC_RESPONSE_HEADERS)
@@ -217,7 +230,7 @@ local function finish_rest(handle, headers, request, overloaded)
   headers:add("vary", "Origin")
   local kind = headers:get("content-type")
   if kind == "application/json" then
-    finish_json(handle, tonumber(headers:get(":status")), request, overloaded)
+    finish_json(handle, tonumber(headers:get(":status")), request, instead)
   elseif kind == "text/event-stream" then
     headers:replace("cache-control", "no-store")
     finish_events(handle, request)
@@ -237,8 +250,7 @@ end
 
 function envoy_on_response(handle)
   local headers = handle:headers()
-  -- A circuit breaker's limit of calls in flight is reached: overload, not an outage.
-  local overloaded = headers:get("x-envoy-overloaded") ~= nil
+  local instead = meant(headers)
   remove_where(headers, is_envoys)
   headers:replace("x-content-type-options", "nosniff")
   local request = noted(handle)
@@ -246,9 +258,9 @@ function envoy_on_response(handle)
     headers:replace("traceparent", request.traceparent)
   end
   if is_grpc(headers) then
-    return finish_grpc(handle, headers, overloaded)
+    return finish_grpc(handle, headers, instead)
   end
-  finish_rest(handle, headers, request, overloaded)
+  finish_rest(handle, headers, request, instead)
   if request.head then
     take_body(handle)
   end

@@ -161,6 +161,9 @@ class Inventory(inventory_service_pb2_grpc.InventoryServiceServicer):
     async def GetProduct(self, request: Any, context: Any) -> inventory_pb2.Product:
         if request.name == "products/tea-mesh":
             await context.abort(grpc.StatusCode.UNAVAILABLE, "upstream connect error, 127.0.0.1 refused")
+        if request.name == "products/tea-denied":
+            # As a sidecar says that its policies deny the edge (istio/breakers.yaml).
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "RBAC: access denied", (("x-mesh-denied", "true"),))
         if not request.name.startswith("products/tea-"):
             raise errors.NotFound(f"{request.name} does not exist", reason="PRODUCT_NOT_FOUND")
         return _product(request.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import grpc
 import httpx
 import pytest
+from shop.inventory.v1 import inventory_service_pb2, inventory_service_pb2_grpc
 
 from tests.components.edge.conftest import Buyer
 from tests.components.edge.statuses import detail, error
@@ -77,3 +78,35 @@ def test_client_above_the_rate_limit_gets_a_retry_delay(client: httpx.Client, ch
             call(b"")
         codes.append(caught.value.code())
     assert codes[1] == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def refused_call(channel: grpc.Channel, product: str, **headers: str) -> grpc.RpcError:
+    """
+    Read a product by gRPC and return the error.
+    """
+    stub = inventory_service_pb2_grpc.InventoryServiceStub(channel)
+    request = inventory_service_pb2.GetProductRequest(name=f"products/{product}")
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.GetProduct(request, metadata=[(key.replace("_", "-"), value) for key, value in headers.items()])
+    return caught.value
+
+
+def test_call_of_the_contract_without_a_route_is_worth_a_repeat(client: httpx.Client, channel: grpc.Channel) -> None:
+    response = client.get("/v1/products/tea-mint", headers={"x-route": "none"})
+    assert error(response, 503)["code"] == 14
+    assert response.headers["retry-after"] == "1"
+    assert refused_call(channel, "tea-mint", x_route="none").code() == grpc.StatusCode.UNAVAILABLE
+
+
+def test_path_that_is_not_the_contracts_is_still_a_404(client: httpx.Client) -> None:
+    error(client.get("/v1/nothing"), 404)
+
+
+def test_sidecar_that_denies_the_edge_is_not_the_callers_fault(client: httpx.Client, channel: grpc.Channel) -> None:
+    response = client.get("/v1/products/tea-denied")
+    assert error(response, 503)["code"] == 14
+    assert response.headers["retry-after"] == "1"
+    assert "x-mesh-denied" not in response.headers
+    denied = refused_call(channel, "tea-denied")
+    assert denied.code() == grpc.StatusCode.UNAVAILABLE
+    assert denied.details() == "the service does not answer right now"

@@ -6,8 +6,10 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+from envoy.config.route.v3 import route_components_pb2
 from envoy.extensions.filters.http.fault.v3 import fault_pb2
 
 from chaos.faults.make import FAULTS, made
@@ -28,6 +30,8 @@ HOST = {ORDERS: "orders.shop.svc.cluster.local", INVENTORY: "inventory.shop.svc.
 ANNA = {"iss": "http://issuer", "sub": "anna"}
 OPERATOR = {**ANNA, "operator": True}
 IS_OPERATOR = {"x-operator": "true"}
+# The VirtualServices whose routes faults are for.
+ROOTS = {f"VirtualService shop/{name}" for name in ("edge", "orders", "inventory")}
 REPEATABLE = {"HoldStock", "BatchHoldStock", "CommitHold", "ReleaseHold", "GetProduct", "ListProducts"}
 
 
@@ -181,6 +185,19 @@ def test_fault_files_are_up_to_date_with_the_routes(name: str) -> None:
     assert (ROOT / "chaos" / "faults" / f"{name}.yaml").read_text() == made(FAULTS[name]), "python -m chaos.faults.make"
 
 
+FAULT_FILTER = "envoy.filters.http.fault"
+
+
+def without_fault(route: route_components_pb2.Route) -> dict[str, Any]:
+    """
+    A route as text, but for its fault and for which calls it is for.
+    """
+    spared = route_components_pb2.Route()
+    spared.CopyFrom(route)
+    spared.typed_per_filter_config.pop(FAULT_FILTER, None)
+    return {key: value for key, value in as_dict(spared).items() if key != "match"}
+
+
 @pytest.mark.parametrize("name", sorted(FAULTS))
 def test_fault_affects_only_its_target(name: str) -> None:
     fault = FAULTS[name]
@@ -189,10 +206,37 @@ def test_fault_affects_only_its_target(name: str) -> None:
     broken = with_fault(over)[workload]
     host = HOST[INVENTORY] if workload == "orders-0" else "shop.example"
     headers = {key: value["exact"] for key, value in fault.headers.items()}
-    hit = simulation.outbound(broken, port, Call(host, fault.paths[0], headers=headers, claims=ANNA))
-    config = fault_pb2.HTTPFault()
-    hit.route.typed_per_filter_config["envoy.filters.http.fault"].Unpack(config)
-    assert config.HasField("delay") == ("delay" in fault.block)
-    assert config.HasField("abort") == ("abort" in fault.block)
-    spared = simulation.outbound(broken, port, Call(host, f"{INVENTORY}GetProduct"))
-    assert "envoy.filters.http.fault" not in spared.route.typed_per_filter_config
+    for path in fault.paths:
+        call = Call(host, path, headers=headers, claims=ANNA)
+        hit = simulation.outbound(broken, port, call)
+        config = fault_pb2.HTTPFault()
+        hit.route.typed_per_filter_config[FAULT_FILTER].Unpack(config)
+        assert config.HasField("delay") == ("delay" in fault.block)
+        assert config.HasField("abort") == ("abort" in fault.block)
+        # Time limits, retries, CORS, and what EnvoyFilters set on the route.
+        assert without_fault(hit.route) == without_fault(simulation.outbound(ours()[workload], port, call).route)
+    others = [Call(host, f"{INVENTORY}{method}", claims=ANNA) for method in ("GetProduct", "CommitHold")]
+    others += [Call(host, fault.paths[0], claims=ANNA)] if headers else []
+    for call in others:
+        spared = simulation.outbound(broken, port, call)
+        assert spared == simulation.outbound(ours()[workload], port, call)
+
+
+@pytest.mark.parametrize("name", sorted(FAULTS))
+def test_deleting_a_faults_file_takes_no_route_with_it(name: str) -> None:
+    [fault] = read((ROOT / "chaos" / "faults" / f"{name}.yaml").read_text())
+    written = Checker().load(ROOT / "istio")
+    assert fault.title not in {each.title for each in written}
+    assert not fault.spec.get("hosts")
+
+
+def test_place_of_a_fault_is_first_and_shadows_nothing() -> None:
+    roots = [each for each in Checker().load(ROOT / "istio") if each.title in ROOTS]
+    assert len(roots) == len(ROOTS)
+    for root in roots:
+        [place, *others] = root.spec["http"]
+        assert place["delegate"]["name"] == f"{root.name}-fault"
+        # Without a match `kubectl apply` would warn of every route after it; with a path, faults were bound to it.
+        assert place["match"]
+        assert not {"uri", "headers"} & set(place["match"][0])
+        assert not any("delegate" in each for each in others)

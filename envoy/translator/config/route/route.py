@@ -19,6 +19,7 @@ from translator.config.route.headers import header_operations
 from translator.config.route.match import is_catch_all, route_match
 from translator.config.route.retry import retry_policy
 from translator.config.route.route_action import NO_TIMEOUT, set_action
+from translator.model.delegates import origin
 from translator.model.problems import BlockError, attributed, within
 from translator.model.proxy import Proxy
 from translator.model.traffic_policy import consistent_hash_of
@@ -45,8 +46,9 @@ def http_routes(context: RouteContext) -> list[route.Route]:
     """
     routes: list[route.Route] = []
     for number, block in enumerate(context.resource.spec.get("http", ())):
+        owner, place = origin(context.resource, number)
         for match in block.get("match") or [None]:
-            with attributed(context.resource), within(f"spec.http[{number}]"):
+            with attributed(owner), within(f"spec.http[{place}]"):
                 if not _applies(context, match):
                     continue
                 routes.append(build_route(context, block, match))

@@ -80,7 +80,7 @@ export interface Fault {
   text: string;
   condition: string;
   file: string;
-  behind: string; // the VirtualService that comes first, so that this one does nothing; empty for those in force
+  idle: string; // why it does nothing; empty for those in force
 }
 
 /** A firing alert; its labels identify the subject. */

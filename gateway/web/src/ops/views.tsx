@@ -152,7 +152,7 @@ function Tiles({ now }: { now: Board }) {
       />
       <Tile title="Dead letters" value={dead ? Number(dead.deadLetters) : told["dead_letters"]} figure="dead_letters" bad />
       <Tile title="Breakers not closed" value={open} figure="ejected" bad />
-      <Tile title="Faults in force" value={now.faults?.filter((each) => !each.behind).length} bad />
+      <Tile title="Faults in force" value={now.faults?.filter((each) => !each.idle).length} bad />
       <Tile title="Stock not adding up" value={wrong} note="products" figure="unbalanced_products" bad />
     </ul>
   );
@@ -278,9 +278,7 @@ function Faults({ faults }: { faults: Fault[] }) {
                 {" "}
                 VirtualService {fault.name}, route {fault.route}, {fault.file}
               </small>
-              {fault.behind && (
-                <span class="behind"> Does nothing: VirtualService {fault.behind} of that host comes first.</span>
-              )}
+              {fault.idle && <span class="idle"> Does nothing: {fault.idle}.</span>}
             </span>
             <button type="button" aria-label={`Lift the faults of ${fault.name}`} onClick={() => raise(fault.name)}>
               Lift

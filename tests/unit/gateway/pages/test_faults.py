@@ -1,11 +1,15 @@
 """Listing the faults in force, and lifting them."""
 
+import shutil
+
 import httpx
 import pytest
+import yaml
 
 from gateway.pages.cluster_faults import ClusterFaults, LiftedElsewhere
 from gateway.pages.faults import FaultFiles, MeshUnknown, NoSuchFault, WrittenFault, describe
 from gateway.pages.kubernetes import Kubernetes, KubernetesAway
+from images.catalogue import CHECKOUT
 
 ROUTES = """\
 apiVersion: networking.istio.io/v1
@@ -18,6 +22,7 @@ kind: DestinationRule
 metadata: {name: inventory, namespace: shop}
 spec: {host: inventory}
 """
+FIRST = "VirtualService inventory of that host comes first"
 SLOW = """\
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -53,6 +58,24 @@ async def test_an_applied_fault_is_described(mesh):
     assert (fault["name"], fault["hosts"], fault["route"], fault["condition"]) == (
         "inventory", ["inventory"], "holds", "every call",
     )  # fmt: skip
+
+
+async def test_a_fault_of_a_delegate_is_shown_for_its_hosts_and_lifted(mesh):
+    written, applied, faults = mesh
+    shutil.copy(CHECKOUT / "istio/inventory-routes.yaml", written / "routes.yaml")
+    shutil.copy(CHECKOUT / "chaos/faults/inventory-delay.yaml", applied)
+    [slow] = await faults.active()
+    assert (slow["name"], slow["hosts"], slow["route"]) == ("inventory-fault", ["inventory"], "holds")
+    assert (slow["text"], slow["condition"], slow["idle"]) == ("delay 1s, 50%", "some calls", "")
+    await faults.lift("inventory-fault")
+    assert await faults.active() == []
+    assert (written / "routes.yaml").exists()
+
+
+async def test_a_delegate_that_nobody_asks_for_is_said_to_do_nothing(mesh):
+    _, applied, faults = mesh
+    shutil.copy(CHECKOUT / "chaos/faults/inventory-delay.yaml", applied)
+    assert (await faults.active())[0]["idle"] == "no VirtualService delegates to it"
 
 
 async def test_lifting_reverts_applied_resources_and_keeps_files(mesh):
@@ -131,6 +154,15 @@ async def test_on_a_cluster_the_board_is_read_only_and_shows_the_kubectl_command
     assert set(cluster.asked) == {"GET"}
 
 
+async def test_on_a_cluster_a_fault_of_its_own_is_lifted_by_deleting_it(tmp_path):
+    listed = yaml.safe_load((CHECKOUT / "chaos/faults/inventory-down.yaml").read_text())
+    # A list's items have no kind of their own.
+    cluster = Cluster(tmp_path, {key: value for key, value in listed.items() if key != "kind"})
+    with pytest.raises(LiftedElsewhere, match="kubectl -n shop delete virtualservice inventory-fault lifts"):
+        await cluster.faults.lift("inventory-fault")
+    assert set(cluster.asked) == {"GET"}
+
+
 @pytest.mark.parametrize("name", ["inventory", "nobody", "../../../secrets", "a?b=c", "%2e%2e"])
 async def test_on_a_cluster_names_are_escaped_in_urls(tmp_path, name):
     cluster = Cluster(tmp_path, service({"route": []}))
@@ -151,17 +183,17 @@ async def test_a_fault_shadowed_by_another_virtual_service_is_shown_as_ineffecti
     _, applied, faults = mesh
     (applied / "mine.yaml").write_text(SLOW.replace("name: inventory, n", "name: zz-my-fault, n"))
     [fault] = await faults.active()
-    assert (fault["name"], fault["behind"]) == ("zz-my-fault", "inventory")
+    assert (fault["name"], fault["idle"]) == ("zz-my-fault", FIRST)
     # Also with another spelling of the host.
     (applied / "mine.yaml").write_text(
         SLOW.replace("name: inventory, n", "name: zz-my-fault, n").replace("[inventory]", "[inventory.shop.svc]")
     )
-    assert (await faults.active())[0]["behind"] == "inventory"
+    assert (await faults.active())[0]["idle"] == FIRST
     (applied / "mine.yaml").write_text(SLOW)
-    assert (await faults.active())[0]["behind"] == ""
+    assert (await faults.active())[0]["idle"] == ""
     # The first by name takes the host.
     (applied / "mine.yaml").write_text(SLOW.replace("name: inventory, n", "name: a-fault, n"))
-    assert (await faults.active())[0]["behind"] == ""
+    assert (await faults.active())[0]["idle"] == ""
 
 
 async def test_virtual_services_of_a_gateway_merge(mesh):
@@ -169,4 +201,4 @@ async def test_virtual_services_of_a_gateway_merge(mesh):
     edge = SLOW.replace("hosts: [inventory]", "hosts: ['*']\n  gateways: [edge]")
     (written / "edge.yaml").write_text(edge.replace("name: inventory, n", "name: edge, n"))
     (written / "more.yaml").write_text(edge.replace("name: inventory, n", "name: more, n"))
-    assert [fault["behind"] for fault in await faults.active()] == ["", ""]
+    assert [fault["idle"] for fault in await faults.active()] == ["", ""]
