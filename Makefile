@@ -26,7 +26,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 .PHONY: mesh-apply mesh-delete mesh-diff mesh-dump breakers
 .PHONY: chaos chaos-all chaos-random
 .PHONY: rotate
-.PHONY: bench bench-peer bench-quick reconcile redrive soak hostile help up down status slo logs stop start restart kill run sidecar example demo order token clean protos lint unit components integration test
+.PHONY: bench bench-peer bench-quick reconcile redrive messages soak hostile help up down status slo logs stop start restart kill run sidecar example demo order token clean protos lint unit components integration test
 
 help: ## show the commands and the variables
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -86,6 +86,9 @@ rotate: ## turn over WHAT while calls go on: postgres, redis, page-token, signin
 
 redrive: ## redeliver dead letters
 	@$(STACK) redrive
+
+messages: ## the last messages of TOPIC (pending_orders, order_events, stock_events, pending_orders.dead, …), decoded; ORDER=, LAST=20, FOLLOW=yes
+	@$(STACK) messages "$(TOPIC)" --order="$(ORDER)" --last="$(LAST)" --follow="$(FOLLOW)"
 
 soak: ## place orders while processes are killed, then verify every guarantee; ARGUMENTS="--orders 50000 --seed 7"
 	@$(STACK) soak $(ARGUMENTS)
@@ -186,15 +189,20 @@ ENVIRONMENT = $(shell $(PYTHON) -c 'import os; from stack import bootstrap, sett
 # The addresses of its container engine and its API server.
 BESIDE := $(if $(CLUSTER),eval "$$($(CLUSTER) env)";)
 
-.PHONY: images image-locks deploy undeploy
+.PHONY: images image-locks deploy deploy-diff undeploy
 
 images: protos ## build the images that changed
 	@$(BESIDE) $(PYTHON) -m images.build cluster
 
-deploy: images ## deploy the system to a cluster and wait until an order has been placed
+deploy: ## deploy the system to a cluster and wait until an order has been placed
+	@$(PYTHON) -m k8s.ready
+	@$(MAKE) --no-print-directory images
 	@$(PYTHON) -m k8s.deploy
 
-undeploy: ## remove it from the cluster; volumes and secrets are kept, unless DATA=delete
+deploy-diff: protos ## show what `make deploy` would change in the cluster, and change nothing
+	@$(PYTHON) -m k8s.difference
+
+undeploy: ## remove it from the cluster; volumes and secrets are kept, unless DATA=delete CONFIRM=namespace/context
 	@$(PYTHON) -m k8s.undeploy
 
 image-locks: protos ## update the lock files of the images

@@ -12,10 +12,8 @@ import sys
 import time
 
 from images.catalogue import MissingInput
-from k8s import api_server, credentials, edge, render, stages
-from k8s.kubectl import ClusterError, get, kubectl
-
-ISTIO = "virtualservices.networking.istio.io"
+from k8s import api_server, credentials, edge, namespace, prune, ready, render, stages
+from k8s.kubectl import ClusterError, get
 
 
 def main() -> None:
@@ -27,11 +25,16 @@ def main() -> None:
 
 
 def deploy(overlay: str) -> None:
-    """Apply every stage in order, waiting for each."""
+    """
+    Apply every stage in order, waiting for each.
+
+    Nothing that runs is changed before the server has accepted everything in a dry run.
+    """
     started = time.monotonic()
-    _need_istio()
+    ready.need_istio()
     manifests = render.manifests(overlay)
-    stages.apply(manifests, "namespace")
+    namespace.first(manifests)
+    stages.dry_run(manifests)
     credentials.keep(say=say)
     stages.apply(manifests, "foundation")
     api_server.allow()
@@ -40,15 +43,12 @@ def deploy(overlay: str) -> None:
     stages.apply(manifests, "mesh")
     stages.migrations(manifests, say=say)
     stages.services(manifests, say=say)
+    namespace.last(manifests)
+    prune.prune(manifests, say=say)
     where = edge.address()
     order = edge.place(where, edge.token())
     say(f"{where} accepted {order['name']}: {order['state']}")
     say(f"the system is running, {time.monotonic() - started:.0f} s after the first step; {_pods()} pods")
-
-
-def _need_istio() -> None:
-    if ISTIO not in kubectl("get", "crds", "-o", "name"):
-        raise ClusterError("the cluster has no Istio: install it first (minimal profile and sidecar injection)")
 
 
 def _pods() -> int:

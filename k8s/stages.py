@@ -10,6 +10,7 @@ from typing import Any
 
 from k8s.credentials import MEMBERS
 from k8s.kubectl import NAMESPACE, ClusterError, get, kubectl, wait
+from k8s.reasons import Reasons
 
 Say = Callable[[str], None]
 STORE_SECONDS = 300
@@ -17,6 +18,12 @@ MIGRATION_SECONDS = 300
 ROLLOUT_SECONDS = 300
 MONITOR = "/etc/patroni/make-monitor.sh"
 DATABASES = tuple(f"postgres-{number}.postgres" for number in range(MEMBERS))
+# The pods of a stage; they are labelled by their application.
+OF_STAGE = {
+    "store": "app in (postgres,kafka,redis)",
+    "migration": "app in (orders-migrate,inventory-migrate)",
+    "service": "app in (orders,inventory,pages,edge,issuer)",
+}
 AGREE = ("/etc/patroni/agree.sh", "/etc/patroni/patroni.yml", "/etc/patroni")
 
 
@@ -25,6 +32,14 @@ def apply(manifests: Path, stage: str) -> None:
     kubectl(
         "apply", "--server-side", "--force-conflicts", "--field-manager=deploy",
         "-l", f"stage={stage}", "-f", str(manifests),
+    )  # fmt: skip
+
+
+def dry_run(manifests: Path) -> None:
+    """Have the server check all objects; raises `ClusterError` with those that it would refuse."""
+    kubectl(
+        "apply", "--server-side", "--force-conflicts", "--field-manager=deploy", "--dry-run=server",
+        "-f", str(manifests),
     )  # fmt: skip
 
 
@@ -37,7 +52,7 @@ def stores(manifests: Path, *, say: Say) -> None:
         say("stores: elsewhere, as the secret `stores` says")
         return
     apply(manifests, "store")
-    wait("stores", lambda: _missing("statefulsets", "stage=store"), seconds=STORE_SECONDS, say=say)
+    wait("stores", _waiting_for("statefulsets", "store"), seconds=STORE_SECONDS, say=say)
     # Patroni reads its dynamic configuration only when a cluster is new.
     kubectl("exec", "-n", NAMESPACE, "postgres-0", "-c", "app", "--", *AGREE)
     kubectl("exec", "-n", NAMESPACE, "postgres-0", "-c", "app", "--", MONITOR, ",".join(DATABASES))
@@ -47,13 +62,28 @@ def migrations(manifests: Path, *, say: Say) -> None:
     """Run the migrations again and wait for them; the end of a failed one's log is the error."""
     kubectl("delete", "jobs", "-n", NAMESPACE, "-l", "stage=migration", "--ignore-not-found", "--wait")
     apply(manifests, "migration")
-    wait("migrations", _unfinished_jobs, seconds=MIGRATION_SECONDS, say=say)
+    wait("migrations", _with_reasons(_unfinished_jobs, "migration"), seconds=MIGRATION_SECONDS, say=say)
 
 
 def services(manifests: Path, *, say: Say) -> None:
     """Roll out the services and wait until the desired number of new replicas is ready."""
     apply(manifests, "service")
-    wait("services", lambda: _missing("deployments", "stage=service"), seconds=ROLLOUT_SECONDS, say=say)
+    wait("services", _waiting_for("deployments", "service"), seconds=ROLLOUT_SECONDS, say=say)
+
+
+def _waiting_for(kind: str, stage: str) -> Callable[[], str | None]:
+    return _with_reasons(lambda: _missing(kind, f"stage={stage}"), stage)
+
+
+def _with_reasons(missing: Callable[[], str | None], stage: str) -> Callable[[], str | None]:
+    """Return *missing* with what Kubernetes says of the stage's pods; raises `ClusterError` if waiting is pointless."""
+    reasons = Reasons(OF_STAGE[stage])
+
+    def both() -> str | None:
+        found = missing()
+        return found and ": ".join(part for part in (found, reasons.now()) if part)
+
+    return both
 
 
 def _unfinished_jobs() -> str | None:

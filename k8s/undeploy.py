@@ -4,20 +4,24 @@ Removes the system from the cluster that KUBECONFIG names.
     python3 -m k8s.undeploy
 
 The volumes, the secrets and Patroni's state are kept, so that the next deployment finds every order; DATA=delete
-removes these too, with the namespace.
+removes these too, with the namespace, once CONFIRM has NAMESPACE/CONTEXT or a person has typed it.
 """
 
 import os
 import sys
 
+from k8s import ready
 from k8s.kubectl import NAMESPACE, ClusterError, kubectl
 
 STAGES = ("service", "migration", "mesh", "store", "foundation")
 KINDS = (
     "deployments,statefulsets,jobs,services,horizontalpodautoscalers,poddisruptionbudgets,networkpolicies,configmaps,"
-    "serviceaccounts,roles,rolebindings,"
+    "serviceaccounts,roles,rolebindings"
+)
+# All of them, also those that were applied by hand: faults, and files of istio/.
+MESH = (
     "virtualservices,destinationrules,gateways,envoyfilters,peerauthentications,authorizationpolicies,"
-    "requestauthentications,serviceentries,sidecars"
+    "requestauthentications,serviceentries,sidecars,telemetries"
 )
 SECONDS = 300
 
@@ -32,16 +36,30 @@ def main() -> None:
 
 def undeploy(*, everything: bool) -> None:
     """Remove the stages in reverse order, or the whole namespace."""
+    where = ready.place()
     if everything:
+        confirm(where)
         say(f"removing the namespace {NAMESPACE} and all data in it")
         kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait", seconds=SECONDS)
         return
+    say(f"from {where}")
     for stage in STAGES:
         say(f"removing {stage}")
+        if stage == "mesh":
+            kubectl("delete", MESH, "-n", NAMESPACE, "--all", "--ignore-not-found", "--wait", seconds=SECONDS)
         selector = ("-l", f"stage={stage}", "--ignore-not-found", "--wait")
         kubectl("delete", KINDS, "-n", NAMESPACE, *selector, seconds=SECONDS)
     kubectl("wait", "pods", "--all", "-n", NAMESPACE, "--for=delete", f"--timeout={SECONDS}s", seconds=SECONDS + 10)
     say("volumes and secrets are kept; DATA=delete removes them")
+
+
+def confirm(where: str) -> None:
+    """Raise `ClusterError` unless CONFIRM has *where*, or a person types it."""
+    given = os.environ.get("CONFIRM", "")
+    if not given and sys.stdin.isatty():
+        given = input(f"undeploy: this deletes all orders in {where}; type {where} to go on: ").strip()
+    if given != where:
+        raise ClusterError(f"DATA=delete deletes all orders: CONFIRM={where} confirms it, got {given!r}")
 
 
 def say(line: str) -> None:

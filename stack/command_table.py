@@ -194,6 +194,19 @@ COMMANDS = (
     ),
     Command(name="redrive", help="redeliver dead letters", function=f"{PROGRAMS}:operate"),
     Command(
+        name="messages",
+        help="the last messages of a Kafka topic, decoded by the contract, one line of JSON each",
+        function=f"{PROGRAMS}:messages",
+        arguments=(
+            Argument(
+                "topic", "TOPIC", "pending_orders, order_events, stock_events, …", required="TOPIC=pending_orders"
+            ),
+            Argument("--order", "ORDER", "an order's id or name: only its messages"),
+            Argument("--last", "LAST", "how many of each partition; 20 unless given"),
+            Argument("--follow", "FOLLOW", "yes: go on with new ones until Ctrl-C"),
+        ),
+    ),
+    Command(
         name="soak",
         help="place orders while processes are killed, then verify every guarantee",
         function=f"{PROGRAMS}:soak",

@@ -30,6 +30,16 @@ def operate(chosen: Settings, options: argparse.Namespace) -> int:
     return _become(chosen, ["orders_svc", options.command], environment)
 
 
+def messages(chosen: Settings, options: argparse.Namespace) -> int:
+    """Print the messages of a topic."""
+    environment = service_environment(describe(chosen), "orders", 0)
+    require_running(chosen)
+    words = ["orders_svc.messages", options.topic, f"--order={options.order}"]
+    words += [f"--last={options.last}"] if options.last else []
+    words += ["--follow"] if yes("FOLLOW", options.follow) else []
+    return _become(chosen, words, environment)
+
+
 def soak(chosen: Settings, options: argparse.Namespace) -> int:
     """Place orders while processes are killed."""
     require_running(chosen)

@@ -10,5 +10,5 @@ trap '"$cluster" down' EXIT
 # minutes more; `make test-cluster` tries it too. One case does not hold on one node: after a minute of silence calls failed
 # for some seconds when the API server was back, presumably because it took its only node for not ready.
 "$cluster" exec make deploy test-cluster CLUSTER="$cluster" ARGUMENTS="--ignore=tests/cluster/test_planned.py"
-"$cluster" exec make undeploy DATA=delete
+"$cluster" exec sh -c 'make undeploy DATA=delete CONFIRM="shop/$(kubectl config current-context)"'
 make test-compose CLUSTER="$cluster"

@@ -26,6 +26,7 @@ LOOKING = {
     "order": ["orders/00000000-0000-5000-8000-000000000000"],
     "reconcile": [],
     "redrive": [],
+    "messages": ["pending_orders"],
     "soak": [],
     "stop": ["orders"],
     "start": ["orders"],
