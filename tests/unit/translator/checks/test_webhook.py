@@ -104,7 +104,9 @@ TAKEN = [
     routes(f"match: [{{withoutHeaders: {{a: {{regex: '*'}}}}}}], {ROUTE}"),
     routes(f"match: [{{uri: {{}}, method: {{}}}}], {ROUTE}"),
     resource("VirtualService", f"{{http: [{{{ROUTE}}}]}}"),
-    routes("delegate: {name: a, namespace: web}, match: [{uri: {prefix: /a}}], timeout: 1s, fault: {abort: {httpStatus: 503}}"),
+    routes(
+        "delegate: {name: a, namespace: web}, match: [{uri: {prefix: /a}}], timeout: 1s, fault: {abort: {httpStatus: 503}}"
+    ),
     routes("delegate: {name: a}, route: []"),
     routes("delegate: {}"),
     resource("VirtualService", f"{{hosts: [], http: [{{{ROUTE}}}]}}"),
