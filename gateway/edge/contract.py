@@ -88,9 +88,8 @@ class Contract:
 
     @property
     def methods(self) -> list[str]:
-        """The gRPC paths of those services' methods."""
-        found = (self.pool.FindServiceByName(name) for name in self.services)
-        return sorted(f"/{service.full_name}/{method.name}" for service in found for method in service.methods)
+        """The gRPC paths that the edge serves: those with a REST binding; the others are internal."""
+        return sorted({binding.grpc_path for binding in self.bindings})
 
     def message(self, name: str) -> Descriptor:
         """

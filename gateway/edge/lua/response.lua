@@ -4,13 +4,15 @@
 local TOO_MANY, AWAY = 8, 14
 
 -- What the client is told in place of the response's own error, or nil.
-local function meant(headers)
+local function meant(headers, request)
   -- A circuit breaker's limit of calls in flight is reached: overload, not an outage.
   if headers:get("x-envoy-overloaded") then
     return FAILURES[TOO_MANY]
   end
-  -- A sidecar refused the edge itself (istio/breakers.yaml): a mistake in the mesh's rules, never the caller's.
-  return headers:get("x-mesh-denied") and FAILURES[AWAY]
+  -- A sidecar refused the edge itself (istio/breakers.yaml). For a call of the contract that is a mistake in the mesh's
+  -- rules, never the caller's: the requests' filter forwards no others. Of the pages, a policy may refuse some.
+  local of_contract = request.verb or is_grpc(headers)
+  return of_contract and headers:get("x-mesh-denied") and FAILURES[AWAY]
 end
 
 -- Returns the whole body, and the headers again: the handle from before the wait is no longer valid.
@@ -250,10 +252,10 @@ end
 
 function envoy_on_response(handle)
   local headers = handle:headers()
-  local instead = meant(headers)
+  local request = noted(handle)
+  local instead = meant(headers, request)
   remove_where(headers, is_envoys)
   headers:replace("x-content-type-options", "nosniff")
-  local request = noted(handle)
   if request.traceparent then
     headers:replace("traceparent", request.traceparent)
   end

@@ -96,6 +96,12 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "compressed": ({"compression": grpc.Compression.Gzip}, "UNIMPLEMENTED", "UNIMPLEMENTED", ""),
     "too large": ({"request": b"x" * 100_000}, "INVALID_ARGUMENT", "BODY_TOO_LARGE", ""),
     "no such method": ({"method": GET + "s"}, "UNIMPLEMENTED", "UNIMPLEMENTED", ""),
+    "an internal method": (
+        {"method": "/shop.inventory.v1.InventoryService/HoldStock"},
+        "UNIMPLEMENTED",
+        "UNIMPLEMENTED",
+        "",
+    ),
     "a bad token": ({"metadata": [("authorization", "Bearer x")]}, "UNAUTHENTICATED", "INVALID_TOKEN", ""),
     "a token with an extension": (
         {"metadata": [("authorization", "Bearer eyJjcml0IjpbIngiXX0.e30.x")]},

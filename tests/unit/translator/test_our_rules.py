@@ -13,6 +13,7 @@ from envoy.config.route.v3 import route_components_pb2
 from envoy.extensions.filters.http.fault.v3 import fault_pb2
 
 from chaos.faults.make import FAULTS, made
+from gateway.edge import contract
 from tests.unit.translator import simulation
 from tests.unit.translator.rig import REGISTRY, read
 from tests.unit.translator.simulation import DENIED, Call
@@ -89,6 +90,26 @@ def test_inventory_admits_exactly_its_callers(path: str, by: str, allowed: bool)
 )
 def test_orders_admits_exactly_its_callers(path: str, by: str, allowed: bool) -> None:
     assert arrives("orders-0", path, identity(by)) == allowed
+
+
+# The methods of the services that have a REST binding, whether or not each has one.
+EDGE = contract.load(ROOT / "build" / "descriptors.binpb")
+METHODS = sorted(
+    f"/{service}/{method.name}" for service in EDGE.services for method in EDGE.pool.FindServiceByName(service).methods
+)
+
+
+@pytest.mark.parametrize("path", METHODS)
+def test_edge_serves_exactly_what_the_services_admit_it_to(path: str) -> None:
+    """So that a service which denies the edge can only be a mistake in the mesh, and is no definite no."""
+    workload = "inventory-0" if "inventory" in path else "orders-0"
+    assert arrives(workload, path, identity("edge")) == (path in EDGE.methods)
+
+
+@pytest.mark.parametrize("path", EDGE.methods)
+def test_edge_has_a_route_for_all_that_it_serves(path: str) -> None:
+    call = Call("shop.example", path, claims=OPERATOR, headers=IS_OPERATOR)
+    assert simulation.outbound(ours()["edge-0"], 8080, call).clusters
 
 
 def test_plain_text_is_refused_everywhere() -> None:
