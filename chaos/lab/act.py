@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import yaml
 from redis import Redis
 from redis.exceptions import RedisError
 
+from chaos.lab.resources import resource
 from chaos.partition.__main__ import IN_FORCE
 from stack import settings
 from stack.commands import mesh
@@ -77,15 +77,10 @@ def _mesh(chosen: Settings, action: str, file: str) -> None:
 
 def applied(chosen: Settings, file: Path) -> Path | None:
     """Return where the resource applied in place of *file*'s is saved; None if there is none."""
-    wanted = _identity(file)
+    wanted = resource(file)
     folder = chosen.mesh / "applied"
     paths = sorted(folder.glob("*.yaml")) if folder.is_dir() else []
-    return next((path for path in paths if _identity(path) == wanted), None)
-
-
-def _identity(path: Path) -> tuple[str, str]:
-    resource: dict[str, Any] = next(yaml.safe_load_all(path.read_text(encoding="utf-8")))
-    return resource["kind"], resource["metadata"]["name"]
+    return next((path for path in paths if resource(path) == wanted), None)
 
 
 def lock_table(chosen: Settings, table: str, seconds: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from chaos.breakage import LEADER
 from chaos.lab.experiment import Step
+from chaos.lab.resources import resource
 
 REPLICA = "postgres-replica"
 # How much longer than the fault the process that holds it lives, so that the runner is the one to revert it.
@@ -32,6 +33,7 @@ class Fault:
     undo: tuple[Command, ...] = ()  # idempotent
     holds: bool = False  # `do` runs as long as the fault lasts, and prints "in force" once it is effective
     factor: int = 1  # the factor of the load, for which there is no command
+    place: str = ""  # what one fault at a time can hit, where `undo` does not tell: it puts back what it found there
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ def _paused(step: Step, scene: Scene) -> Fault:
 def _mesh(step: Step, scene: Scene) -> Fault:
     file = step.arguments["file"]
     kept = str(scene.kept / f"mesh-{scene.number}.yaml")
-    return Fault(f"mesh {Path(file).stem}", _act("mesh", file, kept), (_act("mesh-back", file, kept),))
+    undo = (_act("mesh-back", file, kept),)
+    return Fault(f"mesh {Path(file).stem}", _act("mesh", file, kept), undo, place=resource(file))
 
 
 def _partition(step: Step, scene: Scene) -> Fault:

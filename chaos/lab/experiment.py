@@ -12,6 +12,8 @@ import jsonschema
 import yaml
 
 from chaos.lab.load import LoadPlan
+from chaos.lab.resources import resource
+from stack.errors import StackError
 
 FOLDER = Path(__file__).resolve().parents[1] / "experiments"
 SCHEMA = FOLDER / "schema.json"
@@ -111,6 +113,8 @@ def parse(name: str, document: Any) -> Experiment:
     if problems:
         said = "; ".join(f"{each.json_path}: {jsonschema.exceptions.best_match([each]).message}" for each in problems)
         raise WrongExperiment(f"{name}: {said[:2000]}")
+    if overlap := _overlap([_step(each) for each in document["method"]]):
+        raise WrongExperiment(f"{name}: $.method: {overlap}")
     meanwhile = document["meanwhile"]
     return Experiment(
         name=name,
@@ -126,6 +130,28 @@ def parse(name: str, document: Any) -> Experiment:
         abort=[_bound(each) for each in document["abort"]],
         rollbacks=document.get("rollbacks", []),
     )
+
+
+def _overlap(method: Sequence[Step]) -> str:
+    """
+    Return which two faults would be in one Istio resource at a time, of which the mesh has one; empty if none would.
+    """
+    last: dict[str, Step] = {}
+    for step in sorted((each for each in method if each.action == "mesh"), key=lambda each: each.at_s):
+        file = step.arguments["file"]
+        try:
+            place = resource(file)
+        except StackError as error:
+            return str(error)
+        earlier = last.get(place)
+        if earlier and earlier.at_s + earlier.for_s > step.at_s:
+            end_s = earlier.at_s + earlier.for_s
+            return (
+                f"{file} at {step.at_s:g} s would replace {earlier.arguments['file']}, which lasts until {end_s:g} s: both"
+                f" are {place}; begin it when the other has ended, or put both faults into one file"
+            )
+        last[place] = step
+    return ""
 
 
 def _load(document: Mapping[str, Any]) -> LoadPlan:

@@ -17,6 +17,7 @@ from chaos.lab.journal import Entry, Journal
 from chaos.lab.load import Load
 from chaos.partition.__main__ import IN_FORCE
 from chaos.partition.filter import NotAllowed, program
+from stack.errors import StackError
 
 HOLD_S = 30.0
 ROLES_S, POLL_S = 60.0, 1.0
@@ -56,7 +57,7 @@ class Faults:
         self._say = say
         self._strict = strict
         self._number = 0
-        self._free: dict[tuple[Command, ...], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._free: dict[str | tuple[Command, ...], asyncio.Lock] = defaultdict(asyncio.Lock)
         self.bands: list[Band] = []
 
     async def run(self, method: Sequence[Step]) -> None:
@@ -78,7 +79,7 @@ class Faults:
         self._number += 1
         try:
             await self._happen(step, self._number)
-        except (FaultNotMade, LookupError) as error:
+        except (FaultNotMade, LookupError, StackError) as error:
             if self._strict:
                 raise
             self._say(f"skipped: {error}")
@@ -87,8 +88,9 @@ class Faults:
         if step.action == "partition":
             _may_cut()
         fault = actions.fault(step, Scene(number, await self._roles(step), self._journal.folder))
-        # A part that is down already is brought back before the next fault hits it.
-        async with self._free[fault.undo or (("once", str(number)),)]:
+        # A part that is down already is brought back before the next fault hits it, and an Istio resource is put back
+        # before the next one replaces it: otherwise the undo of the later would apply the earlier again.
+        async with self._free[fault.place or fault.undo or f"fault {number}"]:
             await self._make(step, number, fault)
 
     async def _make(self, step: Step, number: int, fault: Fault) -> None:
@@ -192,7 +194,7 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     for error in errors:
         if isinstance(error, FaultNotMade):
             return error
-        if isinstance(error, LookupError):
+        if isinstance(error, LookupError | StackError):
             return FaultNotMade(str(error))
     return errors[0] if errors else asyncio.CancelledError()
 

@@ -82,6 +82,24 @@ def test_an_invalid_field_is_rejected_with_its_path(document, damage, said):
         parse("damaged", damaged)
 
 
+def mesh(name, at_s, for_s):
+    return {"at_s": at_s, "action": "mesh", "file": f"chaos/faults/{name}.yaml", "for_s": for_s}
+
+
+def test_two_faults_that_are_the_same_resource_may_not_overlap(document):
+    method = [mesh("inventory-delay", 5, 8), mesh("edge-abort-http", 0, 30), mesh("inventory-down", 0, 8)]
+    said = r"\$\.method: .*inventory-delay.* at 5 s .*inventory-down.* until 8 s.* VirtualService inventory-fault"
+    with pytest.raises(WrongExperiment, match=said):
+        parse("damaged", document | {"method": method})
+    apart = [mesh("inventory-delay", 8, 8), *method[1:]]
+    assert len(parse("good", document | {"method": apart}).method) == len(apart)
+
+
+def test_a_file_of_the_mesh_must_be_there(document):
+    with pytest.raises(WrongExperiment, match=r"none\.yaml: No such file"):
+        parse("damaged", document | {"method": [mesh("none", 0, 1)]})
+
+
 def test_required_fields_may_not_be_missing(document):
     for key in ("title", "hypothesis", "steady_state", "method", "meanwhile", "recovery_limit_s", "abort"):
         with pytest.raises(WrongExperiment, match=key):

@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -172,6 +173,32 @@ async def test_an_interrupted_run_leaves_its_faults_in_the_journal(journal, made
 async def test_a_fault_is_reverted_before_it_is_injected_again(journal, made):
     await faults_of(journal).run([kill("redis", for_s=0.1), kill("redis", at_s=0.05)])
     assert [words[1] for words in made] == ["kill", "start", "kill", "start"]
+
+
+def mesh(name, at_s=0.0, for_s=0.1):
+    return Step(at_s, "mesh", for_s, {"file": f"chaos/faults/{name}.yaml"})
+
+
+async def test_a_resource_of_the_mesh_is_put_back_before_the_next_fault_replaces_it(journal, made):
+    """Otherwise the second's undo would apply the first again, after the first was undone."""
+    await faults_of(journal).run([mesh("inventory-down"), mesh("inventory-delay", at_s=0.05)])
+    assert [(words[1], Path(words[2]).stem) for words in made] == [
+        ("mesh", "inventory-down"),
+        ("mesh-back", "inventory-down"),
+        ("mesh", "inventory-delay"),
+        ("mesh-back", "inventory-delay"),
+    ]
+
+
+async def test_faults_of_two_hosts_overlap(journal, made):
+    await faults_of(journal).run([mesh("inventory-down"), mesh("edge-abort-http", at_s=0.05)])
+    assert [words[1] for words in made] == ["mesh", "mesh", "mesh-back", "mesh-back"]
+
+
+async def test_a_file_that_is_not_there_is_a_fault_that_was_not_injected(journal, made):
+    with pytest.raises(FaultNotMade, match=r"none\.yaml: No such file"):
+        await faults_of(journal).run([mesh("none")])
+    assert made == []
 
 
 async def test_a_burst_adds_customers_for_its_duration(journal, made):
