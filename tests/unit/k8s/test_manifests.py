@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,10 +32,13 @@ KNOWN = (_connections, _mutation)
 
 @functools.cache
 def rendered(overlay: str) -> list[dict[str, Any]]:
+    return kustomized(CHECKOUT / "k8s/overlays" / overlay)
+
+
+def kustomized(folder: Path) -> list[dict[str, Any]]:
     done = subprocess.run(
-        ["kubectl", "kustomize", str(CHECKOUT / "k8s/overlays" / overlay)],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        ["kubectl", "kustomize", str(folder)], capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stderr
     return [each for each in yaml.safe_load_all(done.stdout) if each]
 
@@ -73,6 +78,43 @@ def test_every_container_has_requests_and_a_memory_limit(objects):
     for name, _, container in containers(objects):
         assert {"cpu", "memory"} <= set(container["resources"]["requests"]), name
         assert "memory" in container["resources"]["limits"], name
+
+
+def test_a_full_disk_of_a_node_is_nobody_elses_fault(objects):
+    for name, pod, container in containers(objects):
+        if container["name"] == "app":
+            assert "ephemeral-storage" in container["resources"]["requests"], name
+            assert "ephemeral-storage" in container["resources"]["limits"], name
+        for volume in pod.get("volumes", ()):
+            assert "sizeLimit" in volume.get("emptyDir", {"sizeLimit": ""}), name
+
+
+def test_copies_are_spread_over_nodes_and_zones(objects):
+    for each in of_kind(objects, "Deployment", "StatefulSet"):
+        name, spread = each["metadata"]["name"], each["spec"]["template"]["spec"].get("topologySpreadConstraints", ())
+        if each["spec"].get("replicas") == 1:
+            continue
+        assert {one["topologyKey"] for one in spread} == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}, name
+
+
+def test_a_broker_has_the_time_to_read_its_log_after_a_crash(objects):
+    [kafka] = [each for each in of_kind(objects, "StatefulSet") if each["metadata"]["name"] == "kafka"]
+    probe = kafka["spec"]["template"]["spec"]["containers"][0]["startupProbe"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] >= 30 * 60
+
+
+def test_the_component_of_priorities_puts_stores_before_services(tmp_path):
+    resources, component = (
+        os.path.relpath(CHECKOUT / "k8s" / each, tmp_path) for each in ("overlays/production", "priorities")
+    )
+    made = {"namespace": "shop", "resources": [resources], "components": [component]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(made))
+    objects = kustomized(tmp_path)
+    values = {each["metadata"]["name"]: each["value"] for each in of_kind(objects, "PriorityClass")}
+    for each in of_kind(objects, "Deployment", "StatefulSet"):
+        wanted = "shop-stores" if each["kind"] == "StatefulSet" else "shop-services"
+        assert each["spec"]["template"]["spec"]["priorityClassName"] == wanted
+    assert 0 < values["shop-services"] < values["shop-stores"] <= 10**9
 
 
 def test_services_are_probed_over_grpc_and_liveness_ignores_dependencies(objects):
