@@ -147,8 +147,8 @@ def _overlap(method: Sequence[Step]) -> str:
         if earlier and earlier.at_s + earlier.for_s > step.at_s:
             end_s = earlier.at_s + earlier.for_s
             return (
-                f"{file} at {step.at_s:g} s would replace {earlier.arguments['file']}, which lasts until {end_s:g} s: both"
-                f" are {place}; begin it when the other has ended, or put both faults into one file"
+                f"{file} at {step.at_s:g} s would replace {earlier.arguments['file']}, which lasts until {end_s:g} s:"
+                f" both are {place}; begin it when the other has ended, or put both faults into one file"
             )
         last[place] = step
     return ""

@@ -1,4 +1,4 @@
-"""Which resource a file of Istio resources is about; the mesh has one of a name, so a second file replaces the first."""
+"""Which resource a file is about; the mesh has one of a name, so a second file replaces the first."""
 
 from __future__ import annotations
 
