@@ -20,6 +20,8 @@ ONLY_AFTER_A_FAULT = {
     # Series that Prometheus scrapes from kubelets.
     "kubelet_volume_stats_available_bytes",
     "kubelet_volume_stats_capacity_bytes",
+    # From kube-state-metrics.
+    'kube_horizontalpodautoscaler_status_condition{condition="ScalingActive",namespace="shop",status=~"false|unknown"}',
     "edge:time_to_recovery_seconds:7d",
 }
 # Panels that are empty until an error, or until an order was pending.
