@@ -55,9 +55,14 @@ class Orders(order_service_pb2_grpc.OrderServiceServicer):
 
     def __init__(self) -> None:
         self.orders: dict[str, order_pb2.Order] = {}
+        self.cancelled: set[str] = set()
 
     async def CreateOrder(self, request: Any, context: Any) -> order_pb2.Order:
         name = f"orders/{uuid.uuid5(uuid.NAMESPACE_URL, request.request_id)}"
+        if request.order.lines[0].product == "products/stopping" and name not in self.cancelled:
+            self.cancelled.add(name)
+            # What gRPC responds to a call that arrives while its server stops.
+            await context.abort(grpc.StatusCode.CANCELLED, "CANCELLED")
         if name not in self.orders:
             self.orders[name] = await _placed(name, request.order)
             who = _caller(context)

@@ -15,6 +15,7 @@ from shop_client import rest
 from tests.components.hops import rig
 
 TEA, BROKEN, BUSY, LATE = "products/tea-1", "products/broken", "products/busy", "products/late"
+STOPPING = "products/stopping"
 CREATE = "/shop.orders.v1.OrderService/CreateOrder"
 
 
@@ -41,6 +42,10 @@ def test_replica_with_a_dead_application_fails_no_call(hops: rig.Rig, customer: 
         # Not idempotent after it was sent; the sidecar reports that it was not.
         cancel = [customer.post(f"/v1/orders/{uuid.uuid4()}:cancel", json={}).status_code for _ in range(20)]
         assert set(cancel) == {404}
+
+
+def test_a_call_that_arrives_while_its_server_stops_is_retried(hops: rig.Rig, customer: httpx.Client) -> None:
+    assert {buy(customer, STOPPING).status_code for _ in range(6)} == {201}
 
 
 def test_dead_sidecar_is_ejected_after_three_failures(hops: rig.Rig, customer: httpx.Client) -> None:

@@ -137,7 +137,7 @@ def test_edge_retries_after_sending_only_where_idempotent(path: str) -> None:
     )
     conditions = set(outcome.retries.retry_on.split(","))
     never_arrived = {"connect-failure", "refused-stream"}
-    lost = {"reset", "unavailable", "deadline-exceeded"}
+    lost = {"reset", "unavailable", "cancelled", "deadline-exceeded"}
     assert conditions == never_arrived | ({"retriable-headers"} if path in ONCE else lost)
 
 

@@ -48,7 +48,7 @@ def test_a_timed_out_try_is_retried_whichever_way_it_is_reported(workload: str) 
     for route in tried:
         conditions = set(route.route.retry_policy.retry_on.split(","))
         # 504 is Envoy's own timeout; the others are how a sidecar reports one.
-        assert {"reset", "deadline-exceeded", "unavailable"} <= conditions, route.name
+        assert {"reset", "deadline-exceeded", "unavailable", "cancelled"} <= conditions, route.name
 
 
 @pytest.mark.parametrize("workload", WORKLOADS)
