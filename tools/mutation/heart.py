@@ -136,6 +136,7 @@ UNIT = ("tests/unit/inventory", "tests/unit/orders", "tests/unit/runtime")
 # Tried on what the unit tests let through. They run on real stores, in one process with the code.
 COMPONENTS = (
     "tests/components/inventory/test_store.py",
+    "tests/components/inventory/test_marker.py",
     "tests/components/inventory/test_relay.py",
     "tests/components/inventory/test_rebuild.py",
     "tests/components/messaging/test_reader.py",
