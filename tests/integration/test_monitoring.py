@@ -2,11 +2,17 @@
 
 import re
 
+import asyncpg
 import httpx
 import pytest
+from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError
 
 from shop_client import rest
+from stack.topology import passwords
 from stack.topology.addresses import Host, Port
+from stack.topology.plan import REPLICAS
+from stores import files
 from tests.support import alerts
 from tests.support.promql import selectors
 from tests.support.waiting import eventually
@@ -111,6 +117,33 @@ async def test_every_panel_of_the_dashboards_shows_something(prometheus):
         await eventually(none_empty, within_s=EVALUATED_S)
     finally:
         assert await empty() == set()
+
+
+async def test_the_account_of_postgresqls_exporter_reads_statistics_and_no_order(stack):
+    password = passwords.read(stack.settings.secrets).monitor
+    for replica in REPLICAS:
+        session = await asyncpg.connect(
+            host=stack.network.address(Host.POSTGRES, replica), port=Port.POSTGRES.value,
+            user=files.MONITOR, password=password, database="orders", timeout=10,
+        )  # fmt: skip
+        try:
+            assert await session.fetchval("SELECT sum(size) FROM pg_ls_waldir()") > 0
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await session.fetch("SELECT FROM orders")
+        finally:
+            await session.close()
+
+
+async def test_the_account_of_rediss_exporter_reads_no_key_and_no_password(stack):
+    client = Redis(
+        host=stack.network.address(Host.REDIS), port=Port.REDIS.value,
+        username=files.MONITOR, password=passwords.read(stack.settings.secrets).monitor, socket_timeout=10,
+    )  # fmt: skip
+    async with client:
+        assert (await client.info("memory"))["maxmemory"] > 0
+        for refused in (client.scan(), client.get("any"), client.config_get("*"), client.slowlog_get()):
+            with pytest.raises(NoPermissionError):
+                await refused
 
 
 async def test_a_missing_synchronous_replica_fires_and_resolves_its_alert(stack, prometheus):
