@@ -192,14 +192,15 @@ async def test_the_relay_continues_after_a_lost_session(pool, run):
 async def test_a_relay_that_dies_between_publishing_and_deleting_publishes_again(pool, run):
     broker = Broker()
     await put(pool, "k", 1)
-    relay = Relay(pool, broker, poll_s=0.1)
+    relay, died = Relay(pool, broker, poll_s=0.1), asyncio.Event()
 
     async def die(*_):
+        died.set()
         raise OSError("killed here")
 
     settle, relay._settle = relay._settle, die
     run(relay.run())
-    await asyncio.sleep(0.3)
+    await asyncio.wait_for(died.wait(), 10)
     relay._settle = settle
     await emptied(pool)
     assert set(broker.by_key()[b"k"]) == {1}
