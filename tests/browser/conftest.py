@@ -210,7 +210,7 @@ def sign_in(page, name, *, operator=False):
 def complaints(page):
     """Return axe's findings in the page."""
     # Still experimental in axe, and required by WCAG (2.5.3).
-    options = {"rules": {"label-content-name-mismatch": {"enabled": True}}}
+    options = {"rules": {"label-content-name-mismatch": {"enabled": True}}, "resultTypes": ["violations"]}
     found = Axe().run(page, options=options).response["violations"]
     return [
         f"{each['impact']}: {each['help']}: {node['html'][:120]}"
