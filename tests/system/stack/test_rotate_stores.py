@@ -1,6 +1,6 @@
 """What a rotation of Redis's password leaves behind, on a real Redis."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -43,7 +43,7 @@ def plan(tmp_path):
     settings = Settings(checkout=Path("/checkout"), state=tmp_path, tools=tmp_path, network=77)
     for folder in (settings.conf, settings.secret_files):
         folder.mkdir(parents=True)
-    unused = dict.fromkeys(("postgres_bin", "redis", "etcd", "prometheus", "java"), Path("/unused"))
+    unused = {each.name: Path("/unused") for each in fields(Programs) if each.name != "postgres_user"}
     programs = Programs(**unused, postgres_user=None)
     made = OneRedis(settings=settings, passwords=passwords.keep(settings.secrets), programs=programs)
     server = RedisServer(tmp_path)
