@@ -26,13 +26,17 @@ ONLY_AFTER_A_FAULT = {
     # Series that Prometheus scrapes from kubelets.
     "kubelet_volume_stats_available_bytes",
     "kubelet_volume_stats_capacity_bytes",
+    # Of a stack that was backed up once (gateway/pages/backups.py).
+    "backup_last_success_timestamp_seconds",
+    "backup_last_failure_timestamp_seconds",
+    "backup_wal_failing",
     # From kube-state-metrics.
     'kube_horizontalpodautoscaler_status_condition{condition="ScalingActive",namespace="shop",status=~"false|unknown"}',
     "edge:time_to_recovery_seconds:7d",
 }
-# Panels that are empty until an error, or until an order was pending.
+# Panels that are empty until an error, until an order was pending, or until the first backup.
 AFTER_A_FAULT = re.compile(
-    "ALERTS|time_to_recovery|longest_outage|5xx|orders_saga|consumer_restarts|expired_leases|"
+    "ALERTS|backup_|time_to_recovery|longest_outage|5xx|orders_saga|consumer_restarts|expired_leases|"
     'envoy_cluster_grpc\\{service="edge"\\}'
 )
 # Some rules are evaluated once a minute.
