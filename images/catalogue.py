@@ -88,8 +88,11 @@ STORES = (
         "postgres",
         "postgres",
         (
-            *("stores/patroni.yml", "stores/agree.sh", "stores/hand_over.py"),
-            *("stores/monitor.sql", "stores/postgres-metrics.yml"),
+            "stores/patroni.yml",
+            "stores/agree.sh",
+            "stores/hand_over.py",
+            "stores/monitor.sql",
+            "stores/postgres-metrics.yml",
         ),
     ),
     Image(
