@@ -12,6 +12,7 @@ from orders_svc.backlog import BacklogMonitor
 from orders_svc.consumers import pending_orders
 from orders_svc.settings import Settings
 from orders_svc.store import Store
+from orders_svc.topics import ORDER_EVENTS, PENDING_ORDERS
 from orders_svc.watch import Subscriptions
 from orders_svc.wiring import Parts
 from runtime.background import Work
@@ -33,7 +34,7 @@ def background(
     Return the background tasks by name.
     """
     return {
-        "outbox relay": Relay(parts.pool, parts.publisher).run,
+        "outbox relay": Relay(parts.pool, parts.publisher, topics=(ORDER_EVENTS, PENDING_ORDERS)).run,
         "notifier": parts.notifier.run,
         "secrets": parts.secrets,
         "watch": subscriptions.run,

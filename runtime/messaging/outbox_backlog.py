@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,13 @@ async def look(connection: Any) -> Mapping[str, Waiting]:
         row["topic"]: Waiting(row["waiting"], row["refused"], max(0.0, float(row["lag_s"])))
         for row in await connection.fetch(BACKLOG)
     }
+
+
+def show(topics: Iterable[str]) -> None:
+    """
+    Let the metrics of *topics* exist before anything waits.
+    """
+    _shown.update(topics)
 
 
 async def measure(connection: Any) -> None:

@@ -54,10 +54,20 @@ class Relay:
     """
     Publishes the rows of its shards until cancelled.
 
-    Wakes when `CHANNEL` is notified, and every *poll_s* in case a notification was lost.
+    Wakes when `CHANNEL` is notified, and every *poll_s* in case a notification was lost. The metrics of *topics* exist
+    from the start, those of others once something waits.
     """
 
-    def __init__(self, pool: asyncpg.Pool, publisher: Publishes, *, max_batch: int = 500, poll_s: float = 1) -> None:
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        publisher: Publishes,
+        *,
+        topics: Iterable[str] = (),
+        max_batch: int = 500,
+        poll_s: float = 1,
+    ) -> None:
+        outbox_backlog.show(topics)
         self._pool = pool
         self._publisher = publisher
         self._per_shard = max(1, max_batch // SHARDS)

@@ -127,6 +127,13 @@ async def test_the_backlog_is_counted_by_topic_and_in_total():
     assert [value(outbox_backlog.TOPIC_WAITING, topic) for topic in "ab"] == [3, 2]
 
 
+async def test_a_topic_has_metrics_before_anything_waits():
+    outbox_backlog.show(["d"])
+    await outbox_backlog.measure(Session())
+    exported = {sample.labels["topic"] for sample in outbox_backlog.TOPIC_LAG.collect()[0].samples}
+    assert "d" in exported
+
+
 async def test_a_topic_that_caught_up_has_lag_0():
     session = Session()
     session.rows = [{"topic": "c", "waiting": 3, "refused": 0, "lag_s": 4.5}]
