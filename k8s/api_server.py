@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from k8s.kubectl import ClusterError, kubectl
+from k8s.kubectl import ClusterError, apply, kubectl
 
 # Patroni elects its leader there; the board reads faults there, and Prometheus pods.
 ASKING = ("pages", "postgres", "prometheus")
@@ -17,10 +17,7 @@ MAX_ADDRESSES = 50
 
 def allow() -> None:
     """Apply the policy; raises `ClusterError` if the cluster does not report where its API server is."""
-    kubectl(
-        "apply", "--server-side", "--force-conflicts", "--field-manager=deploy", "-f", "-",
-        stdin=json.dumps(policy(*_places())),
-    )  # fmt: skip
+    apply(policy(*_places()))
 
 
 def policy(addresses: Sequence[str], ports: Sequence[int]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import sys
 
 from images.catalogue import MissingInput
 from k8s import prune, ready, render
-from k8s.kubectl import NAMESPACE, ClusterError, get
+from k8s.kubectl import NAMESPACE, SERVER_SIDE, ClusterError, get
 
 SECONDS = 300
 SAME, DIFFERENT = 0, 1
@@ -32,7 +32,7 @@ def show(overlay: str) -> None:
     if not get("namespace", NAMESPACE):
         raise ClusterError(f"there is no namespace {NAMESPACE}: everything would be created")
     manifests = render.manifests(overlay)
-    command = ["kubectl", "diff", "--server-side", "--force-conflicts", "--field-manager=deploy", "-f", str(manifests)]
+    command = ["kubectl", "diff", *SERVER_SIDE, "-f", str(manifests)]
     if subprocess.run(command, timeout=SECONDS, check=False).returncode not in (SAME, DIFFERENT):
         raise ClusterError("the cluster refuses an object, see above; `make deploy` would stop before its first change")
     for kind, name in prune.superfluous(manifests):

@@ -7,11 +7,23 @@ Standard library only, like everything in this package.
 import json
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 NAMESPACE = "shop"
 COMMAND_SECONDS = 120
+# By this name the server knows what a deployment applied.
+MANAGER = "deploy"
+SERVER_SIDE = ("--server-side", "--force-conflicts", f"--field-manager={MANAGER}")
+# What a deployment applies in the namespace, except for jobs, which it deletes and creates again.
+KINDS = (
+    "deployments,statefulsets,services,horizontalpodautoscalers,poddisruptionbudgets,networkpolicies,configmaps,"
+    "serviceaccounts,roles,rolebindings"
+)
+MESH_KINDS = (
+    "virtualservices,destinationrules,gateways,envoyfilters,peerauthentications,authorizationpolicies,"
+    "requestauthentications,serviceentries,sidecars,telemetries"
+)
 
 
 class ClusterError(Exception):
@@ -32,6 +44,11 @@ def kubectl(*arguments: str, stdin: str | None = None, seconds: float = COMMAND_
     if finished.returncode != 0:
         raise ClusterError(f"{' '.join(command)} exited with {finished.returncode}: {finished.stderr.strip()[-2000:]}")
     return finished.stdout
+
+
+def apply(document: Mapping[str, Any]) -> None:
+    """Apply one object; raises `ClusterError`."""
+    kubectl("apply", *SERVER_SIDE, "-f", "-", stdin=json.dumps(document))
 
 
 def get(kind: str, *arguments: str) -> list[dict[str, Any]]:

@@ -1,11 +1,10 @@
 """The namespace: its labels that restrict pods come last, once the pods that they restrict are there."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from k8s.kubectl import NAMESPACE, ClusterError, get, kubectl
+from k8s.kubectl import NAMESPACE, ClusterError, apply, get, kubectl
 from k8s.prune import documents
 
 RESTRICTING = "pod-security.kubernetes.io/enforce"
@@ -17,7 +16,7 @@ def first(manifests: Path) -> None:
 
     A deployment that fails half-way then leaves pods that are still replaced.
     """
-    _apply(without_new_limits(_wanted(manifests), _labels()))
+    apply(without_new_limits(_wanted(manifests), _labels()))
 
 
 def last(manifests: Path) -> None:
@@ -34,7 +33,7 @@ def last(manifests: Path) -> None:
             raise ClusterError(
                 f"the label {RESTRICTING} was not set, because pods that end would not be replaced: {error}"
             ) from error
-    _apply(wanted)
+    apply(wanted)
 
 
 def without_new_limits(wanted: Mapping[str, Any], there: Mapping[str, str]) -> dict[str, Any]:
@@ -57,10 +56,3 @@ def _wanted(manifests: Path) -> dict[str, Any]:
 def _labels() -> dict[str, str]:
     found = get("namespace", NAMESPACE)
     return dict(found[0]["metadata"].get("labels", {})) if found else {}
-
-
-def _apply(namespace: Mapping[str, Any]) -> None:
-    kubectl(
-        "apply", "--server-side", "--force-conflicts", "--field-manager=deploy", "-f", "-",
-        stdin=json.dumps(namespace),
-    )  # fmt: skip

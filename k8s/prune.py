@@ -5,16 +5,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from k8s.kubectl import NAMESPACE, get, kubectl
+from k8s.kubectl import KINDS, MANAGER, MESH_KINDS, NAMESPACE, get, kubectl
 
 # Their volumes may have the only copy of something, so they are named and left.
 KEPT = "StatefulSet"
-KINDS = (
-    "deployments,statefulsets,services,horizontalpodautoscalers,poddisruptionbudgets,networkpolicies,configmaps,"
-    "serviceaccounts,roles,rolebindings,virtualservices,destinationrules,gateways,envoyfilters,peerauthentications,"
-    "authorizationpolicies,requestauthentications,serviceentries,sidecars,telemetries"
-)
-MANAGER = "deploy"
 # Created by the deployment itself (api_server.py).
 OURS = {("NetworkPolicy", "api-server")}
 Key = tuple[str, str]
@@ -33,7 +27,9 @@ def prune(manifests: Path, *, say: Callable[[str], None]) -> None:
 def superfluous(manifests: Path) -> list[Key]:
     """Return the kind and name of what `prune` would delete or name."""
     wanted = {_key(each) for each in documents(manifests)}
-    there = [each for each in get(KINDS, "-l", "stage", "--show-managed-fields") if _applied_by_us(each)]
+    there = [
+        each for each in get(f"{KINDS},{MESH_KINDS}", "-l", "stage", "--show-managed-fields") if _applied_by_us(each)
+    ]
     return left_over(wanted, there, get("replicasets"))
 
 

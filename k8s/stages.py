@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from k8s.credentials import MEMBERS
-from k8s.kubectl import NAMESPACE, ClusterError, get, kubectl, wait
+from k8s.kubectl import NAMESPACE, SERVER_SIDE, ClusterError, get, kubectl, wait
 from k8s.reasons import Reasons
 
 Say = Callable[[str], None]
@@ -29,18 +29,12 @@ AGREE = ("/etc/patroni/agree.sh", "/etc/patroni/patroni.yml", "/etc/patroni")
 
 def apply(manifests: Path, stage: str) -> None:
     """Apply the objects of one stage."""
-    kubectl(
-        "apply", "--server-side", "--force-conflicts", "--field-manager=deploy",
-        "-l", f"stage={stage}", "-f", str(manifests),
-    )  # fmt: skip
+    kubectl("apply", *SERVER_SIDE, "-l", f"stage={stage}", "-f", str(manifests))
 
 
 def dry_run(manifests: Path) -> None:
     """Have the server check all objects; raises `ClusterError` with those that it would refuse."""
-    kubectl(
-        "apply", "--server-side", "--force-conflicts", "--field-manager=deploy", "--dry-run=server",
-        "-f", str(manifests),
-    )  # fmt: skip
+    kubectl("apply", *SERVER_SIDE, "--dry-run=server", "-f", str(manifests))
 
 
 def stores(manifests: Path, *, say: Say) -> None:

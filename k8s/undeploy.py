@@ -11,18 +11,9 @@ import os
 import sys
 
 from k8s import ready
-from k8s.kubectl import NAMESPACE, ClusterError, kubectl
+from k8s.kubectl import KINDS, MESH_KINDS, NAMESPACE, ClusterError, kubectl
 
 STAGES = ("service", "migration", "mesh", "store", "foundation")
-KINDS = (
-    "deployments,statefulsets,jobs,services,horizontalpodautoscalers,poddisruptionbudgets,networkpolicies,configmaps,"
-    "serviceaccounts,roles,rolebindings"
-)
-# All of them, also those that were applied by hand: faults, and files of istio/.
-MESH = (
-    "virtualservices,destinationrules,gateways,envoyfilters,peerauthentications,authorizationpolicies,"
-    "requestauthentications,serviceentries,sidecars,telemetries"
-)
 SECONDS = 300
 
 
@@ -46,9 +37,10 @@ def undeploy(*, everything: bool) -> None:
     for stage in STAGES:
         say(f"removing {stage}")
         if stage == "mesh":
-            kubectl("delete", MESH, "-n", NAMESPACE, "--all", "--ignore-not-found", "--wait", seconds=SECONDS)
+            # Also what was applied by hand: faults, and files of istio/.
+            kubectl("delete", MESH_KINDS, "-n", NAMESPACE, "--all", "--ignore-not-found", "--wait", seconds=SECONDS)
         selector = ("-l", f"stage={stage}", "--ignore-not-found", "--wait")
-        kubectl("delete", KINDS, "-n", NAMESPACE, *selector, seconds=SECONDS)
+        kubectl("delete", f"{KINDS},jobs", "-n", NAMESPACE, *selector, seconds=SECONDS)
     kubectl("wait", "pods", "--all", "-n", NAMESPACE, "--for=delete", f"--timeout={SECONDS}s", seconds=SECONDS + 10)
     say("volumes and secrets are kept; DATA=delete removes them")
 
