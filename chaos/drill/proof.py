@@ -12,7 +12,7 @@ from chaos import truth
 from chaos.drill.failures import DrillFailed
 from runtime.messaging.reader import messages_to_end
 from stack.topology.plan import Plan
-from stack.topology.workloads import service_environment
+from stack.topology.workloads import operator_environment
 
 RECONCILE_S = 180
 POLL_S = 0.5
@@ -94,7 +94,7 @@ def reconcile(plan: Plan) -> tuple[int, int]:
     try:
         done = subprocess.run(
             [plan.tool("python"), "-m", "orders_svc", "reconcile"],
-            env={"PATH": "/usr/bin:/bin", **service_environment(plan, "orders", 0), "POD_NAME": "operator"},
+            env={"PATH": "/usr/bin:/bin", **operator_environment(plan)},
             cwd=plan.settings.checkout,
             capture_output=True,
             text=True,

@@ -11,7 +11,7 @@ from stack.describe import describe
 from stack.run import state
 from stack.run.running import require_running
 from stack.settings import Settings
-from stack.topology.workloads import issuer_environment, service_environment
+from stack.topology.workloads import issuer_environment, operator_environment
 
 
 def token(chosen: Settings, options: argparse.Namespace) -> int:
@@ -26,18 +26,17 @@ def operate(chosen: Settings, options: argparse.Namespace) -> int:
     """Run an operator's command of the orders service, with the environment of its first replica."""
     plan = describe(chosen)
     require_running(chosen)
-    environment = service_environment(plan, "orders", 0) | {"POD_NAME": "operator"}
-    return _become(chosen, ["orders_svc", options.command], environment)
+    return _become(chosen, ["orders_svc", options.command], operator_environment(plan))
 
 
 def messages(chosen: Settings, options: argparse.Namespace) -> int:
     """Print the messages of a topic."""
-    environment = service_environment(describe(chosen), "orders", 0)
+    plan = describe(chosen)
     require_running(chosen)
     words = ["orders_svc.messages", options.topic, f"--order={options.order}"]
     words += [f"--last={options.last}"] if options.last else []
     words += ["--follow"] if yes("FOLLOW", options.follow) else []
-    return _become(chosen, words, environment)
+    return _become(chosen, words, operator_environment(plan))
 
 
 def soak(chosen: Settings, options: argparse.Namespace) -> int:

@@ -95,7 +95,7 @@ def before_serving(plan: Plan, steps: Mapping[str, Step], restored: restore.Rest
     found[FOLLOWED] = Task(
         name=FOLLOWED,
         command=(plan.tool("python"), "-m", "orders_svc", "restored", f"--to={restored.to}", f"--at={restored.at}"),
-        environment=workloads.service_environment(plan, "orders", 0) | {"POD_NAME": "operator"},
+        environment=workloads.operator_environment(plan),
         after=frozenset({"orders-migrate", "inventory-migrate"}),
         seconds=FOLLOW_S,
     )

@@ -12,7 +12,6 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from stack.errors import StackError
@@ -82,33 +81,33 @@ def stores(*, kafka_libs: Path, kafka_metrics_libs: Path) -> list[Requirement]:
     """Return what starting a stack needs; Maven only until Kafka's jars are there."""
     needed = [
         Requirement("postgresql-15", "orders", lambda: postgres_bin() is not None),
-        Requirement("pgbackrest", "backups of orders", lambda: which("pgbackrest") is not None),
-        Requirement("redis-server", "stock", lambda: which("redis-server") is not None),
-        Requirement("etcd-server", "PostgreSQL's leader election", lambda: which("etcd") is not None),
-        Requirement("prometheus", "metrics", lambda: which("prometheus") is not None),
-        *(Requirement(program, "metrics of a store", partial(_has, program)) for program in EXPORTERS),
+        _program("pgbackrest", "backups of orders"),
+        _program("redis-server", "stock"),
+        _program("etcd-server", "PostgreSQL's leader election", "etcd"),
+        _program("prometheus", "metrics"),
+        *(_program(exporter, "metrics of a store") for exporter in EXPORTERS),
         Requirement("openjdk-17-jre-headless", "Kafka", lambda: java() is not None),
-        Requirement("curl", "make demo", lambda: which("curl") is not None),
+        _program("curl", "make demo"),
     ]
     if not any(kafka_libs.glob("kafka_2.13-*.jar")) or not kafka_metrics_libs.is_dir():
-        needed.append(Requirement("maven", "Kafka's jars", lambda: which("mvn") is not None))
+        needed.append(_program("maven", "Kafka's jars", "mvn"))
     return needed
 
 
-def _has(program: str) -> bool:
-    return which(program) is not None
+def _program(package: str, purpose: str, program: str | None = None) -> Requirement:
+    """Return the requirement of a package that is there if its *program* is, which has the package's name if None."""
+    return Requirement(package, purpose, lambda: which(program or package) is not None)
 
 
 def alertmanager() -> list[Requirement]:
     """Return what notifies somebody of alerts."""
-    name = "prometheus-alertmanager"
-    return [Requirement(name, "notifications of alerts", lambda: which(name) is not None)]
+    return [_program("prometheus-alertmanager", "notifications of alerts")]
 
 
 def browser() -> list[Requirement]:
     """Return what the browser tests need."""
     return [
-        Requirement("chromium", "browser tests", lambda: which("chromium") is not None),
+        _program("chromium", "browser tests"),
         Requirement("fonts-dejavu-core", "fonts for the browser", FONTS.is_dir),
     ]
 
@@ -117,7 +116,7 @@ def packet_filter() -> list[Requirement]:
     """Return what cuts the network between two processes; only root can use it."""
     if os.geteuid() != 0:
         return []
-    return [Requirement("nftables", "network partitions", lambda: which("nft") is not None)]
+    return [_program("nftables", "network partitions", "nft")]
 
 
 def which(program: str) -> Path | None:

@@ -131,6 +131,11 @@ def issuer_environment(settings: Settings) -> dict[str, str]:
     return {"ISSUER_STATE": f"{settings.secrets}/issuer"}
 
 
+def operator_environment(plan: Plan) -> dict[str, str]:
+    """Return the environment of an operator's command of orders, which runs beside the replicas."""
+    return service_environment(plan, "orders", 0) | {"POD_NAME": "operator"}
+
+
 def service_environment(plan: Plan, service: str, replica: int) -> dict[str, str]:
     """Return the environment of a service, which calls the other service through its own sidecar."""
     host = SERVICES[service]
