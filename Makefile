@@ -23,7 +23,7 @@ CLUSTER := $(wildcard ../shared/cluster/cluster)
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: mesh-apply mesh-delete mesh-diff mesh-dump breakers
+.PHONY: mesh-apply mesh-delete mesh-diff mesh-dump proxy-status proxy-config breakers
 .PHONY: chaos chaos-all chaos-random
 .PHONY: rotate
 .PHONY: bench bench-peer bench-quick reconcile redrive messages soak hostile help up down status slo logs stop start restart kill run sidecar example demo order token clean protos lint unit components integration test
@@ -157,6 +157,12 @@ mesh-diff: ## show what FILE (or what is applied now) changes in every Envoy
 
 mesh-dump: ## show the configuration of the sidecars of SVC
 	@$(STACK) mesh-dump "$(SVC)"
+
+proxy-status: ## whether every Envoy has what it was given, as istioctl shows it; with SVC what differs in its sidecars
+	@$(STACK) proxy-status "$(SVC)"
+
+proxy-config: ## what the sidecars of SVC have, as istioctl shows it: WHAT=clusters, listeners, routes, endpoints or secrets; ARGUMENTS="--port 50051"
+	@$(STACK) proxy-config "$(WHAT)" "$(SVC)" $(ARGUMENTS)
 
 breakers: ## outlier detection in every sidecar: which hosts are ejected and since when, errors, pending, retries
 	@$(STACK) breakers

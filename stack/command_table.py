@@ -277,6 +277,22 @@ COMMANDS = (
         arguments=(Argument("workload", "SVC", SVC.help, required="SVC=orders"),),
     ),
     Command(
+        name="proxy-status",
+        help="whether every Envoy has what it was given, as istioctl shows it; with SVC what differs in its sidecars",
+        function=f"{MESH}:run",
+        arguments=(Argument("workload", "SVC", SVC.help),),
+    ),
+    Command(
+        name="proxy-config",
+        help="what the sidecars of SVC have, as istioctl shows it: clusters, listeners, routes, endpoints or secrets",
+        function=f"{MESH}:run",
+        arguments=(
+            Argument("kind", "WHAT", "clusters, listeners, routes, endpoints or secrets", required="WHAT=clusters"),
+            Argument("workload", "SVC", SVC.help, required="SVC=orders-0"),
+        ),
+        passes_on=True,
+    ),
+    Command(
         name="breakers",
         help="outlier detection in every sidecar: which hosts are ejected and since when, errors, pending, retries",
         function=f"{MESH}:run",

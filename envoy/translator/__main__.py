@@ -1,5 +1,5 @@
 """
-The command line: check, write, certificates, serve, apply, delete, diff, dump, breakers.
+The command line: check, write, certificates, serve, apply, delete, diff, dump, proxy-status, proxy-config, breakers.
 """
 
 import argparse
@@ -8,7 +8,7 @@ import contextlib
 import json
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,18 +21,23 @@ from translator.config.discovery import files_of
 from translator.config.translate import translate
 from translator.control import metrics
 from translator.control.apply import apply, delete
-from translator.control.breakers import read_breakers, table, with_memory
+from translator.control.breakers import read_breakers, with_memory
+from translator.control.breakers import table as breakers_table
 from translator.control.certificates import issue_certificates, utc_now
 from translator.control.controller import Controller, configure_log
 from translator.control.files import remove_files, write_files
 from translator.control.places import Places, configurations, mesh_of
+from translator.control.proxy_config import ALIASES, KINDS, proxy_config
+from translator.control.proxy_difference import difference
+from translator.control.proxy_status import statuses, table
 from translator.control.show import diff, dump
 from translator.model.mesh import Mesh
-from translator.model.problems import InvalidMesh
-from translator.model.registry import Registry
+from translator.model.problems import InvalidMesh, Problem
+from translator.model.registry import Registry, Workload
 from translator.model.registry_file import load_registry
 
 EMPTY = Registry()
+FILTERS = tuple(dict.fromkeys(name for kind in KINDS.values() for name in kind.chosen_by))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -118,16 +123,48 @@ def _diff(options: argparse.Namespace) -> None:
     print("\n".join(lines) if lines else "no changes")
 
 
-def _dump(options: argparse.Namespace) -> int:
+def _dump(options: argparse.Namespace) -> None:
+    for workload in _chosen(options):
+        print(dump(workload) or f"{workload.name} is not running")
+
+
+def _proxy_status(options: argparse.Namespace) -> None:
+    if options.workload:
+        _print_each(_chosen(options), lambda workload: difference(options.out, workload))
+        return
+    print("\n".join(table(asyncio.run(statuses(options.out, load_registry(options.registry).workloads)))))
+
+
+def _proxy_config(options: argparse.Namespace) -> None:
+    kind = ALIASES.get(options.kind, options.kind)
+    if kind not in KINDS:
+        raise InvalidMesh([Problem("", options.kind, "", f"must be one of {', '.join(KINDS)}")])
+    wanted = {name: getattr(options, name) for name in FILTERS if getattr(options, name)}
+    others = sorted(set(wanted) - set(KINDS[kind].chosen_by))
+    if others:
+        raise InvalidMesh([Problem("", kind, "", f"cannot be chosen by --{other}") for other in others])
+    as_json = options.output == "json"
+    _print_each(_chosen(options), lambda workload: proxy_config(workload, kind, wanted, as_json=as_json))
+
+
+def _print_each(workloads: Sequence[Workload], lines: Callable[[Workload], Iterable[str]]) -> None:
+    """
+    Print the lines about each workload, under its name if there are several.
+    """
+    for workload in workloads:
+        print("\n".join([*([workload.full_name] if len(workloads) > 1 else []), *lines(workload)]))
+
+
+def _chosen(options: argparse.Namespace) -> list[Workload]:
+    """
+    Return the workload of a name, or all workloads of a service; `InvalidMesh` if there is none.
+    """
     workloads = load_registry(options.registry).workloads
-    chosen = [w for w in workloads if options.workload in (w.name, w.labels.get("app"))]
+    chosen = [w for w in workloads if options.workload in (w.name, w.full_name, w.labels.get("app"))]
     if not chosen:
         known = ", ".join(workload.name for workload in workloads)
-        print(f"unknown workload {options.workload!r}; known are {known}", file=sys.stderr)
-        return 1
-    for workload in chosen:
-        print(dump(workload) or f"{workload.name} is not running")
-    return 0
+        raise InvalidMesh([Problem("", options.workload, "", f"is no workload; known are {known}")])
+    return chosen
 
 
 def _breakers(options: argparse.Namespace) -> None:
@@ -135,7 +172,7 @@ def _breakers(options: argparse.Namespace) -> None:
     remembered = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     known = {(item["sidecar"], item["service"], item["host"]): item for item in remembered}
     live = asyncio.run(read_breakers(load_registry(options.registry).workloads))
-    print("\n".join(table(with_memory(breaker, known) for breaker in live)))
+    print("\n".join(breakers_table(with_memory(breaker, known) for breaker in live)))
 
 
 def _places(options: argparse.Namespace) -> Places:
@@ -168,6 +205,16 @@ COMMANDS = {
     "delete": Command("delete what was applied from a file", _delete, frozenset({*FOLDERS, "file"})),
     "diff": Command("show what a file, or what is applied, changes", _diff, frozenset(FOLDERS)),
     "dump": Command("show the configuration of a sidecar", _dump, frozenset({"registry", "workload"})),
+    "proxy-status": Command(
+        "show whether every Envoy has what it was given; of one --workload, what differs",
+        _proxy_status,
+        frozenset({"registry", "out"}),
+    ),
+    "proxy-config": Command(
+        "show what an Envoy has: clusters, listeners, routes, endpoints, secrets",
+        _proxy_config,
+        frozenset({"registry", "workload", "kind"}),
+    ),
     "breakers": Command("show the outlier detection state of every host", _breakers, frozenset({"registry", "out"})),
 }
 HELP = {
@@ -177,7 +224,9 @@ HELP = {
     "out": "the folder to write to",
     "file": "a file with Istio resources",
     "workload": "the name of a workload, or of a service for all of its workloads",
+    "kind": f"one of {', '.join(KINDS)}",
 }
+TEXTS = ("workload", "kind")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -188,10 +237,16 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=command.run)
         for option, text in HELP.items():
             action = "append" if option == "istio" else "store"
-            kind = str if option == "workload" else Path
+            kind = str if option in TEXTS else Path
             sub.add_argument(f"--{option}", type=kind, action=action, required=option in command.required, help=text)
         if name == "serve":
             sub.add_argument("--metrics", metavar="HOST:PORT", help="the address of the controller's metrics")
+        if name == "proxy-config":
+            for chosen_by in FILTERS:
+                sub.add_argument(f"--{chosen_by}", help=f"only what has this {chosen_by}")
+            sub.add_argument(
+                "-o", "--output", choices=("short", "json"), default="short", help="the form of the output"
+            )
         if name == "certificates":
             sub.add_argument(
                 "--renew",

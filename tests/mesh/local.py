@@ -84,6 +84,7 @@ def local_mesh(folder: Path) -> Iterator[Mesh]:
 
 
 def _mesh(command: str, folder: Path) -> Mesh:
+    places = f"--registry={folder / 'registry.yaml'} --out={folder / 'xds'}"
     renew = f"{sys.executable} -m translator certificates --registry={folder / 'registry.yaml'}"
     return Mesh(
         front=f"http://{address(1, 1)}:9000",
@@ -95,6 +96,7 @@ def _mesh(command: str, folder: Path) -> Mesh:
         apply_command=command.replace("{action}", "apply") + " --file={}",
         delete_command=command.replace("{action}", "delete") + " --file={}",
         renew_command=f"{renew} --out={folder / 'certificates'} --renew",
+        status_command=f"{sys.executable} -m translator proxy-status {places}",
     )
 
 

@@ -31,6 +31,7 @@ class Mesh:
 
     `plain` is the address of a back replica's sidecar for clients outside the mesh; in `apply` and `delete`, {} stands
     for the file; `takes_s` is how long rules take to be in force where applying them does not wait for it.
+    `status_command` is the local mesh's proxy-status; a cluster's istioctl is not asked.
     """
 
     front: str
@@ -43,6 +44,7 @@ class Mesh:
     delete_command: str
     renew_command: str = ""
     takes_s: float = 0.0
+    status_command: str = ""
 
     @classmethod
     def from_environment(cls) -> "Mesh | None":

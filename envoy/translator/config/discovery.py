@@ -38,25 +38,47 @@ def files_of(configuration: Configuration) -> dict[str, File]:
     Return the files of one Envoy by their path in its folder.
     """
     files = {"bootstrap.json": File(to_json(as_dict(configuration.bootstrap)))}
-    files["lds.json"] = discovery("listeners", configuration.listeners, "listener_manager.lds")
+    files["lds.json"] = discovery("listeners", configuration.listeners, subscription("lds"))
     files["cds.json"] = clusters_file(configuration.clusters)
-    for folder, group, messages, name, prefix in (
-        ("rds", "routes", configuration.routes, "name", ".rds."),
-        ("eds", "endpoints", configuration.endpoints, "cluster_name", "cluster."),
-        ("sds", "secrets", configuration.secrets, "name", "sds."),
+    for folder, group, messages, name in (
+        ("rds", "routes", configuration.routes, "name"),
+        ("eds", "endpoints", configuration.endpoints, "cluster_name"),
+        ("sds", "secrets", configuration.secrets, "name"),
     ):
         for message in messages:
             own = str(getattr(message, name))
-            subscription = prefix + (stat_name(own) if folder == "eds" else own)
-            files[f"{folder}/{file_name(own)}.json"] = discovery(group, [message], subscription)
+            files[f"{folder}/{file_name(own)}.json"] = discovery(group, [message], subscription(folder, own))
     return files
+
+
+def subscription(kind: str, name: str = "") -> str:
+    """
+    Return the suffix of the name that an Envoy's statistics give to the subscription of a resource.
+    """
+    return {
+        "lds": "listener_manager.lds",
+        "cds": "cluster_manager.cds",
+        "rds": f".rds.{name}",
+        "eds": f"cluster.{stat_name(name)}",
+        "sds": f"sds.{name}",
+    }[kind]
+
+
+def file_of(kind: str, text: str) -> File:
+    """
+    Return a discovery response as it was written, by the text of its file.
+    """
+    content = json.loads(text)
+    first: dict[str, Any] = next(iter(content["resources"]), {})
+    name = first.get("cluster_name" if kind == "eds" else "name", "")
+    return File(text, content["version_info"], subscription(kind, name))
 
 
 def clusters_file(clusters: Iterable[Any]) -> File:
     """
     Return the file of all clusters.
     """
-    return discovery("clusters", clusters, "cluster_manager.cds")
+    return discovery("clusters", clusters, subscription("cds"))
 
 
 def discovery(group: str, messages: Iterable[Any], subscription: str) -> File:

@@ -4,27 +4,37 @@ Queries running Envoys through their admin ports for the configuration they have
 
 import asyncio
 import http.client
+import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 from translator.model.registry import SocketAddress
 
 TIMEOUT_S = 2.0
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
-STATISTICS = r"(version_text|update_rejected)$"
+STATISTICS = r"(version_text|update_rejected|update_failure|update_time)$"
 VERSION = re.compile(r"^(?P<name>.+)\.version_text: \"(?P<version>[^\"]*)\"$", re.MULTILINE)
-REJECTED = re.compile(r"^(?P<name>.+)\.update_rejected: (?P<count>\d+)$", re.MULTILINE)
+# What Envoy cannot parse at all is counted as a failure, what it can parse and refuses as a rejection.
+REFUSED = re.compile(r"^(?P<name>.+)\.update_(?:rejected|failure): (?P<count>\d+)$", re.MULTILINE)
+UPDATED = re.compile(r"^(?P<name>.+)\.update_time: (?P<ms>\d+)$", re.MULTILINE)
+
+# An Envoy's configuration by the name of its section, such as `ClustersConfigDump`.
+Sections: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class Loaded:
     """
-    What an Envoy has loaded: the version of each subscription, and the number of rejections.
+    What an Envoy has loaded: the version of each subscription, the number of its updates that Envoy refused, and when
+    it took the last one, in milliseconds since 1970.
     """
 
     versions: Mapping[str, str] = field(default_factory=dict)
-    rejected: Mapping[str, int] = field(default_factory=dict)
+    refused: Mapping[str, int] = field(default_factory=dict)
+    updated_ms: Mapping[str, int] = field(default_factory=dict)
 
 
 async def get(address: SocketAddress, path: str) -> str | None:
@@ -41,16 +51,32 @@ async def loaded(address: SocketAddress) -> Loaded | None:
     text = await get(address, f"/stats?filter={STATISTICS}")
     if text is None:
         return None
-    versions = {match["name"]: match["version"] for match in VERSION.finditer(text)}
-    return Loaded(versions, {match["name"]: int(match["count"]) for match in REJECTED.finditer(text)})
+    return loaded_in(text)
 
 
-def subscription(path: str) -> str:
+def loaded_in(text: str) -> Loaded:
     """
-    Return how the statistics name the subscription to a file, by the suffix of their name.
+    Return what an Envoy has loaded by its statistics.
     """
-    kinds = {"lds.json": "listener_manager.lds", "cds.json": "cluster_manager.cds"}
-    return kinds.get(path, path)
+    refused: Counter[str] = Counter()
+    for match in REFUSED.finditer(text):
+        refused[match["name"]] += int(match["count"])
+    return Loaded(
+        {match["name"]: match["version"] for match in VERSION.finditer(text)},
+        refused,
+        {match["name"]: int(match["ms"]) for match in UPDATED.finditer(text)},
+    )
+
+
+async def config_dump(address: SocketAddress) -> Sections | None:
+    """
+    Return the configuration that an Envoy has by the name of its section; None if it is not running.
+    """
+    text = await get(address, "/config_dump?include_eds")
+    if text is None:
+        return None
+    sections = json.loads(text).get("configs", ())
+    return {str(section.get("@type", "")).rpartition(".")[2]: section for section in sections}
 
 
 def _get(address: SocketAddress, path: str) -> str | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from runtime.breakers import Outbound, State, outbound, state
 from translator.control import admin
+from translator.control.columns import columns
 from translator.model.registry import Workload
 
 
@@ -150,9 +151,7 @@ def table(breakers: Iterable[Breaker]) -> list[str]:
     """
     Return the breakers as lines for a person.
     """
-    rows = [HEADER, *(_row(breaker) for breaker in breakers)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return columns([HEADER, *(_row(breaker) for breaker in breakers)], gap=2)
 
 
 def _row(breaker: Breaker) -> tuple[str, ...]:

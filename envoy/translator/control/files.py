@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from translator.config.discovery import File
+from translator.config.discovery import File, file_of
 
 
 def write_files(folder: Path, files: Mapping[str, File]) -> list[str]:
@@ -33,6 +33,24 @@ def remove_files(folder: Path, files: Mapping[str, File]) -> list[str]:
     for path in gone:
         (folder / path).unlink()
     return gone
+
+
+def read_files(folder: Path) -> dict[str, File]:
+    """
+    Return the discovery responses of a folder by their path, as the Envoy was given them.
+    """
+    return {
+        path: file_of(kind_of(path), (folder / path).read_text(encoding="utf-8"))
+        for path in existing(folder)
+        if kind_of(path) != "bootstrap"
+    }
+
+
+def kind_of(path: str) -> str:
+    """
+    Return the kind of discovery that a file is for, such as `cds`.
+    """
+    return path.partition("/")[0].removesuffix(".json")
 
 
 def existing(folder: Path) -> Iterator[str]:

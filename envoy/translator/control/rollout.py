@@ -152,4 +152,4 @@ def _versions(state: Loaded, file: File) -> set[str]:
 
 
 def _count(state: Loaded, file: File) -> int:
-    return sum(count for name, count in state.rejected.items() if name.endswith(file.subscription))
+    return sum(count for name, count in state.refused.items() if name.endswith(file.subscription))

@@ -7,7 +7,6 @@ import difflib
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from translator.checks.analysis.analyze import brought
 from translator.checks.validation import Checker
@@ -86,12 +85,13 @@ def dump(workload: Workload) -> str:
     """
     Return the configuration of a running Envoy as JSON by kind; empty if it is not running.
     """
-    text = asyncio.run(admin.get(workload.admin, "/config_dump?include_eds"))
-    if text is None:
+    sections = asyncio.run(admin.config_dump(workload.admin))
+    if sections is None:
         return ""
-    found: dict[str, Any] = {}
-    for section in json.loads(text).get("configs", ()):
-        name = SECTIONS.get(str(section.get("@type", "")).rpartition(".")[2])
-        if name:
-            found[name] = {key: value for key, value in section.items() if key != "@type"}
-    return to_json(found)
+    shown_sections = {SECTIONS[name]: section for name, section in sections.items() if name in SECTIONS}
+    return to_json(
+        {
+            name: {key: value for key, value in section.items() if key != "@type"}
+            for name, section in shown_sections.items()
+        }
+    )

@@ -136,6 +136,13 @@ class Workload(_Block):
     ports: Mapping[PortNumber, PortNumber] = field(default_factory=dict)
 
     @property
+    def full_name(self) -> str:
+        """
+        The name as istioctl writes it.
+        """
+        return f"{self.name}.{self.namespace}"
+
+    @property
     def has_ip(self) -> bool:
         """
         Whether `address` is an IP address rather than a DNS name.

@@ -19,6 +19,8 @@ LOOKING = {
     "token": ["ana"],
     "breakers": [],
     "mesh-dump": ["orders"],
+    "proxy-status": [],
+    "proxy-config": ["clusters", "orders"],
     "mesh-diff": ["chaos/faults/inventory-delay.yaml"],
     "mesh-apply": ["chaos/faults/inventory-delay.yaml"],
     "mesh-delete": ["chaos/faults/inventory-delay.yaml"],
