@@ -10,8 +10,8 @@ from typing import Any
 
 from k8s.kubectl import ClusterError, apply, kubectl
 
-# Patroni elects its leader there; the board reads faults there, and Prometheus pods.
-ASKING = ("pages", "postgres", "prometheus")
+# Patroni elects its leader there; the board reads faults there, and Prometheus pods; Strimzi reads topics and users.
+ASKING = ("pages", "postgres", "prometheus", "kafka-entity-operator")
 MAX_ADDRESSES = 50
 
 

@@ -4,7 +4,8 @@ The stages of a deployment; each is applied and waited for before the next.
 The label `stage` assigns every object to one.
 """
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from k8s.reasons import Reasons
 
 Say = Callable[[str], None]
 STORE_SECONDS = 300
+# An operator starts members one after the other.
+OPERATOR_SECONDS = 900
+OPERATED = ("cluster.postgresql.cnpg.io/", "kafka.kafka.strimzi.io/", "kafkatopic.kafka.strimzi.io/")
 MIGRATION_SECONDS = 300
 ROLLOUT_SECONDS = 300
 MONITOR = "/etc/patroni/make-monitor.sh"
@@ -47,6 +51,11 @@ def stores(manifests: Path, *, say: Say) -> None:
         return
     apply(manifests, "store")
     wait("stores", _waiting_for("statefulsets", "store"), seconds=STORE_SECONDS, say=say)
+    operated = [each for each in kinds.split() if each.startswith(OPERATED)]
+    if operated:
+        wait("stores", lambda: not_ready(get_each(operated)), seconds=OPERATOR_SECONDS, say=say)
+    if "statefulset.apps/postgres" not in kinds:
+        return
     # Patroni reads its dynamic configuration only when a cluster is new.
     kubectl("exec", "-n", NAMESPACE, "postgres-0", "-c", "app", "--", *AGREE)
     kubectl("exec", "-n", NAMESPACE, "postgres-0", "-c", "app", "--", MONITOR, ",".join(DATABASES))
@@ -97,8 +106,32 @@ def _last_words(job: str) -> str:
     return kubectl("logs", "-n", NAMESPACE, f"job/{job}", "--tail=20")
 
 
+def get_each(names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the objects of these names, KIND/NAME."""
+    found: dict[str, Any] = json.loads(kubectl("get", *names, "-n", NAMESPACE, "-o", "json"))
+    return list(found.get("items", [found]))
+
+
+def not_ready(objects: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return which custom resources their operators do not report as ready, and why."""
+    return "; ".join(_unready(each) for each in objects if _unready(each)) or None
+
+
+def _unready(each: Mapping[str, Any]) -> str:
+    kind, name, status = each["kind"], each["metadata"]["name"], each.get("status", {})
+    ready = [one for one in status.get("conditions", []) if one["type"] == "Ready"]
+    seen = status.get("observedGeneration", each["metadata"]["generation"]) >= each["metadata"]["generation"]
+    if seen and any(one["status"] == "True" for one in ready):
+        return ""
+    return f"{kind} {name} is not ready" + "".join(f": {one['message']}" for one in ready if one.get("message"))
+
+
 def _missing(kind: str, selector: str) -> str | None:
-    least = {each["spec"]["scaleTargetRef"]["name"]: each["spec"]["minReplicas"] for each in get("hpa")}
+    least = {
+        each["spec"]["scaleTargetRef"]["name"]: each["spec"]["minReplicas"]
+        for each in get("hpa")
+        if each["spec"]["scaleTargetRef"]["kind"] == "Deployment"
+    }
     lines = [_progress(each, least.get(each["metadata"]["name"], 1)) for each in get(kind, "-l", selector)]
     return ", ".join(line for line in lines if line) or None
 

@@ -14,6 +14,7 @@ from stack.progress import Progress
 from stack.settings import Settings
 
 SECONDS = 600
+NOT_CHECKED = "not checked"
 SOURCES = (
     "runtime",
     "orders_svc",
@@ -61,6 +62,7 @@ def checks(settings: Settings) -> dict[str, Sequence[str]]:
         # Most tests cannot run here, but whether they can be imported shows in seconds.
         "tests": (f"{tool}/python", "-m", "pytest", "--collect-only", "-qq", "-p", "no:cacheprovider", "tests"),
         "imports": (f"{tool}/python", "-c", "from importlinter.cli import lint_imports_command as run; run()"),
+        "manifests": (f"{tool}/python", "-m", "tools.manifests"),
         "migrations": (f"{tool}/python", "-m", "tools.migrations"),
         "contract": (f"{tool}/python", "-m", "tools.contract"),
         "format": (f"{tool}/ruff", "format", "--check", "--quiet", "."),
@@ -69,13 +71,14 @@ def checks(settings: Settings) -> dict[str, Sequence[str]]:
 
 
 def _passes(settings: Settings, name: str, command: Sequence[str]) -> bool:
-    """Run one check; print its output only if it fails."""
+    """Run one check; print its output only if it fails, or says what it did not check."""
     begin = time.monotonic()
     finished = subprocess.run(
         command, cwd=settings.checkout, capture_output=True, text=True, timeout=SECONDS, check=False
     )
     passed = finished.returncode == 0
     said = [f"lint: {name}: {'passed' if passed else 'FAILED'} ({time.monotonic() - begin:.1f} s)"]
+    said += finished.stdout.splitlines() if passed and NOT_CHECKED in finished.stdout else []
     if not passed:
         said.append((finished.stdout + finished.stderr).strip())
     # Printed at once, since checks run in parallel.

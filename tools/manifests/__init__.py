@@ -1,0 +1,1 @@
+"""Checks of what k8s/ renders to, without a cluster."""

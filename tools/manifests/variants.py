@@ -1,0 +1,69 @@
+"""The overlays, and what each component of k8s/ that is in none of them makes of one."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stack.settings import CHECKOUT
+
+RENDERED = ("k8s", "istio", "monitoring")
+SECONDS = 60
+LAST = "- ../../hardening"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """An overlay with other components, as its comments tell a person to write it."""
+
+    overlay: str
+    added: tuple[str, ...] = ()
+    """Components in front of the last one, as folders of k8s/."""
+    replaced: Mapping[str, str] = field(default_factory=dict)
+    """Components of the overlay, and the folder of k8s/ that takes the place of each."""
+
+
+VARIANTS: Mapping[str, Variant] = {
+    "one-node": Variant("one-node"),
+    "production": Variant("production"),
+    "managed stores": Variant("production", replaced={"stores": "managed-stores"}),
+    "operators": Variant("production", replaced={"stores": "operators"}),
+    "prometheus-operator": Variant("production", added=("prometheus-operator",)),
+    "options": Variant("production", added=("priorities", "scaling-by-requests")),
+}
+
+
+def render(variant: Variant, checkout: Path = CHECKOUT) -> list[dict[str, Any]]:
+    """Return the objects of a variant; raises `ValueError` with what kubectl says if it does not render."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in RENDERED:
+            shutil.copytree(checkout / name, Path(folder, name))
+        overlay = Path(folder, "k8s/overlays", variant.overlay)
+        _edit(overlay / "kustomization.yaml", variant)
+        return kustomized(overlay)
+
+
+def kustomized(folder: Path) -> list[dict[str, Any]]:
+    """Return the objects of a kustomization; raises `ValueError` with what kubectl says if it does not render."""
+    command = ["kubectl", "kustomize", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    if done.returncode:
+        raise ValueError(done.stderr.strip())
+    return [each for each in yaml.load_all(done.stdout, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if each]
+
+
+def _edit(path: Path, variant: Variant) -> None:
+    text = path.read_text()
+    for old, new in variant.replaced.items():
+        if f"\n- {old}\n" not in text:
+            raise ValueError(f"{path.parent.name} has no component {old}")
+        text = text.replace(f"\n- {old}\n", f"\n- ../../{new}\n")
+    added = "".join(f"- ../../{each}\n" for each in variant.added)
+    path.write_text(text.replace(LAST, added + LAST))
