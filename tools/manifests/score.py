@@ -32,6 +32,11 @@ EXCEPTIONS: Mapping[tuple[str, str], str] = {
     ("pod-probes-identical", "Deployment/pages"): "it has no state and calls nobody to be ready; liveness is slower",
     ("pod-probes-identical", "StatefulSet/issuer"): "the same",
     ("pod-probes-identical", "StatefulSet/kafka"): "a broker opens its port when it is ready; liveness is slower",
+    ("deployment-replicas", "Deployment/inventory"): "with Argo Rollouts its Rollout has the replicas",
+    (
+        "horizontalpodautoscaler-has-target",
+        "HorizontalPodAutoscaler/inventory",
+    ): "with Argo Rollouts it scales a Rollout",
     ("service-type", "Service/edge"): "one node has no load balancer",
     ("networkpolicy-targets-pod", "NetworkPolicy/postgres"): _OPERATED,
     ("networkpolicy-targets-pod", "NetworkPolicy/kafka"): _OPERATED,

@@ -16,7 +16,7 @@ from stack.settings import CHECKOUT
 
 RENDERED = ("k8s", "istio", "monitoring")
 SECONDS = 60
-LAST = "- ../../hardening"
+LAST = "- ../../hardening\n"
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Variant:
     overlay: str
     added: tuple[str, ...] = ()
     """Components in front of the last one, as folders of k8s/."""
+    last: tuple[str, ...] = ()
+    """Components behind it."""
     replaced: Mapping[str, str] = field(default_factory=dict)
     """Components of the overlay, and the folder of k8s/ that takes the place of each."""
 
@@ -36,6 +38,8 @@ VARIANTS: Mapping[str, Variant] = {
     "managed stores": Variant("production", replaced={"stores": "managed-stores"}),
     "operators": Variant("production", replaced={"stores": "operators"}),
     "prometheus-operator": Variant("production", added=("prometheus-operator",)),
+    "canary by hand": Variant("production", last=("progressive/by-hand",)),
+    "argo rollouts": Variant("production", added=("progressive/argo-rollouts",)),
     "options": Variant("production", added=("priorities", "scaling-by-requests")),
 }
 
@@ -65,5 +69,5 @@ def _edit(path: Path, variant: Variant) -> None:
         if f"\n- {old}\n" not in text:
             raise ValueError(f"{path.parent.name} has no component {old}")
         text = text.replace(f"\n- {old}\n", f"\n- ../../{new}\n")
-    added = "".join(f"- ../../{each}\n" for each in variant.added)
-    path.write_text(text.replace(LAST, added + LAST))
+    added, last = ("".join(f"- ../../{each}\n" for each in some) for some in (variant.added, variant.last))
+    path.write_text(text.replace(LAST, f"{added}{LAST}{last}"))
