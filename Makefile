@@ -8,6 +8,7 @@
 #: LOG_LEVEL log level of the services: DEBUG, INFO (default), WARNING, ERROR
 #: TRACES 1: make up turns on tracing and starts a viewer; 0: turns it off
 #: TRACES_KEPT percent of the traces that the viewer keeps of those without error, slow call or pending order (100)
+#: PROBE 1: make up starts the prober, which places an order every 10 s and cancels it; 0: ends that
 #: ALERT_WEBHOOK make up: the URL to which Alertmanager posts pages and tickets; `off` removes it (off)
 #: OTEL_EXPORTER_OTLP_ENDPOINT where traces are sent (http://127.0.0.1:4317); not sent if unset
 #: SEEDS how many seeds make simulate runs (1000); SEED runs one of them

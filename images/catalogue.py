@@ -81,7 +81,7 @@ def _service(name: str) -> Image:
 SERVICES = (
     _service("orders"),
     _service("inventory"),
-    Image("pages", "pages", (*CONTRACT, "runtime", "gateway", "docs/runbooks.md")),
+    Image("pages", "pages", (*CONTRACT, "runtime", "gateway", "shop_client", "docs/runbooks.md")),
 )
 STORES = (
     Image(

@@ -26,7 +26,7 @@ DATABASES = tuple(f"postgres-{number}.postgres" for number in range(MEMBERS))
 OF_STAGE = {
     "store": "app in (postgres,kafka,redis)",
     "migration": "app in (orders-migrate,inventory-migrate)",
-    "service": "app in (orders,inventory,pages,edge,issuer)",
+    "service": "app in (orders,inventory,pages,edge,issuer,prober)",
 }
 AGREE = ("/etc/patroni/agree.sh", "/etc/patroni/patroni.yml", "/etc/patroni")
 

@@ -19,6 +19,7 @@ DEFAULT_NETWORK = 16
 DEFAULT_LOG_LEVEL = "INFO"
 TRACED = "traced"
 NOTIFIED = "notified"
+PROBED = "probed"
 NOBODY = "off"
 # Nothing that would need quoting in a configuration file.
 WEBHOOK = re.compile(r"https?://[A-Za-z0-9.\[\]:_-]+(/[A-Za-z0-9._~:/?#@!$&()*+,;=%-]*)?")
@@ -49,6 +50,7 @@ class Settings:
     log_level: str = DEFAULT_LOG_LEVEL  # log level of the services and the pages
     traces: bool = False  # whether calls are traced and the viewer runs
     traces_kept: int = 100  # percent of the traces without errors, slow calls and pending orders
+    probe: bool = False  # whether the prober runs
     alert_webhook: str = ""  # the URL to which alerts are posted; without one there is no Alertmanager
     differing: tuple[str, ...] = ()  # NAME=VALUE of every setting that is not the default
 
@@ -64,6 +66,11 @@ class Settings:
     def traced(self) -> Path:
         """The file whose presence marks this stack as traced."""
         return self.conf / TRACED
+
+    @property
+    def probed(self) -> Path:
+        """The file whose presence marks this stack as one with a prober."""
+        return self.conf / PROBED
 
     @property
     def notified(self) -> Path:
@@ -182,16 +189,17 @@ class Settings:
             "LOG_LEVEL": self.log_level,
             "TRACES": str(int(self.traces)),
             "TRACES_KEPT": str(self.traces_kept),
+            "PROBE": str(int(self.probe)),
             "ALERT_WEBHOOK": self.alert_webhook or NOBODY,
         }
 
 
 def read(environ: Mapping[str, str], *, checkout: Path) -> Settings:
     """
-    Read PORT, NETWORK, STATE, TOOLS, LOG_LEVEL, TRACES and ALERT_WEBHOOK; an empty variable counts as unset.
+    Read PORT, NETWORK, STATE, TOOLS, LOG_LEVEL, TRACES, PROBE and ALERT_WEBHOOK; an empty variable counts as unset.
 
-    A stack that was started with TRACES=1 stays traced until it is started with TRACES=0; one with ALERT_WEBHOOK=<URL>
-    sends its alerts there until it is started with ALERT_WEBHOOK=off.
+    A stack that was started with TRACES=1 stays traced until it is started with TRACES=0, and so with PROBE; one with
+    ALERT_WEBHOOK=<URL> sends its alerts there until it is started with ALERT_WEBHOOK=off.
 
     Raises `SettingsError` that names the variable.
     """
@@ -223,6 +231,7 @@ def read(environ: Mapping[str, str], *, checkout: Path) -> Settings:
         log_level=log_level,
         traces=bool(integer(environ, "TRACES", int(traced.exists()), 0, 1)),
         traces_kept=integer(environ, "TRACES_KEPT", int(kept) if kept.isdecimal() else 100, 0, 100),
+        probe=bool(integer(environ, "PROBE", int((state / "conf" / PROBED).exists()), 0, 1)),
         alert_webhook=_webhook(environ, state / "conf" / NOTIFIED),
         differing=differing,
     )

@@ -62,8 +62,13 @@ NUMBERS = {
     "watchers": "sum(orders_watchers)",
     "breakers_scraped_s": 'time() - min(timestamp(up{job="envoys"}))',
 }
+_PLACED = f"sum by (state) (increase(orders_placed_total[{HOUR}]))"
 GROUPS = {
-    "orders_placed_1h": ("state", f"sum by (state) (increase(orders_placed_total[{HOUR}]))"),
+    # Customers' orders: without those of the prober, if there is one.
+    "orders_placed_1h": (
+        "state",
+        f"clamp_min({_PLACED} - (sum by (state) (increase(probe_orders_placed_total[{HOUR}])) or 0 * {_PLACED}), 0)",
+    ),
     "consumer_lag": ("topic", "sum by (topic) (max by (topic, partition) (kafka_consumer_lag))"),
 }
 # The queries behind the board's figures, which link to their graphs.

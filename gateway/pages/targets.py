@@ -32,6 +32,7 @@ JOBS: Mapping[str, str] = {
     "pg-metrics": "postgres",
     "redis-metrics": "redis",
     "kafka-metrics": "kafka",
+    "probe-metrics": "probe",
     "prometheus": "prometheus",
 }
 Groups = dict[str, list[dict[str, Any]]]

@@ -40,6 +40,7 @@ def everything(plan: Plan, processes: list[Process]) -> None:
     write_private(settings.conf / "istio" / "issuer.yaml", configuration.issuer_entry(plan))
     _traces(plan)
     _alertmanager(plan)
+    _probe(plan)
     sign_in = settings.checkout / "k8s" / "development-issuer" / "sign-in.yaml"
     write_private(settings.conf / "istio" / "sign-in.yaml", sign_in.read_text(encoding="utf-8"))
     mounted = cgroups.mount()
@@ -70,6 +71,14 @@ def _alertmanager(plan: Plan) -> None:
     else:
         target.unlink(missing_ok=True)
         settings.notified.unlink(missing_ok=True)
+
+
+def _probe(plan: Plan) -> None:
+    """Mark the stack as one with a prober, or remove the mark."""
+    if plan.settings.probe:
+        plan.settings.probed.touch()
+    else:
+        plan.settings.probed.unlink(missing_ok=True)
 
 
 def _prometheus(plan: Plan) -> None:

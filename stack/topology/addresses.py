@@ -24,6 +24,7 @@ class Host(IntEnum):
     MESH = 16
     TRACES = 17
     ALERTMANAGER = 18
+    PROBER = 19
     JOINED = 40  # services of one's own, each with an R of its own
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from stack.topology import alertmanager, backups, exporters, traces
+from stack.topology import alertmanager, backups, exporters, prober, traces
 from stack.topology.addresses import Endpoint, Host, Port
 from stack.topology.plan import REPLICAS, Plan
 from stack.topology.workloads import EDGE, NAMESPACE, PAGES, SERVICES
@@ -103,6 +103,7 @@ def prometheus_targets(plan: Plan) -> dict[str, str]:
         "postgres": databases,
         "redis": [_target(exporters.redis_at(plan), "redis", "redis-0")],
         "kafka": [_target(exporters.kafka_at(plan), "kafka", "kafka-0")],
+        "probe": [_target(prober.listens_at(plan), "prober", prober.NAME)] if plan.settings.probe else [],
         "prometheus": itself,
         "mesh": controller,
     }

@@ -7,7 +7,7 @@ Pure description: nothing here starts, writes or reads anything.
 from collections.abc import Iterable, Mapping
 
 from stack.errors import StackError
-from stack.topology import alertmanager, exporters, stores, traces, workloads
+from stack.topology import alertmanager, exporters, prober, stores, traces, workloads
 from stack.topology.plan import REPLICAS, Plan
 from stack.topology.processes import Process, Role, Step
 
@@ -36,6 +36,7 @@ def steps(plan: Plan) -> dict[str, Step]:
         *exporters.processes(plan),
         *traces.processes(plan),
         *alertmanager.processes(plan),
+        *prober.processes(plan),
     ]
     return {step.name: step for step in everything}
 

@@ -167,6 +167,11 @@ SLO = Board(
             Panel(f"Over {window}", {"{{service}} {{sli}}": f"slo:error_budget_remaining:{window}"}, "percentunit")
             for window in WINDOWS
         ],
+        "Orders from outside": [
+            Panel("Placed and cancelled, by outcome", rate("probe_orders_total", "outcome"), "ops"),
+            Panel("Failures", rate("probe_failures_total", "step, reason"), "ops"),
+            Panel("Response time", quantiles("probe_seconds", "step"), "s"),
+        ],
         "Outages of the edge": [
             Panel("Out", {"out": "edge:outage"}),
             Panel("Seconds of outage", {window: f"edge:outage_seconds:{window}" for window in WINDOWS}, "s"),

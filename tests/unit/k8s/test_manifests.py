@@ -27,6 +27,8 @@ from translator.config.envoyfilter.value import parse_value
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 OVERLAYS = ("one-node", "production")
+# Workloads that nobody calls; one pod of them is enough.
+SERVE_NOBODY = {"prober"}
 KNOWN = (_connections, _mutation)
 
 
@@ -128,6 +130,8 @@ def test_services_are_probed_over_grpc_and_liveness_ignores_dependencies(objects
 
 def test_rollouts_have_max_unavailable_0(objects):
     for each in of_kind(objects, "Deployment"):
+        if each["metadata"]["name"] in SERVE_NOBODY:
+            continue
         assert each["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
         [container] = each["spec"]["template"]["spec"]["containers"]
         assert container["lifecycle"]["preStop"]["sleep"]["seconds"] > 0
@@ -136,12 +140,14 @@ def test_rollouts_have_max_unavailable_0(objects):
 def test_every_workload_has_a_disruption_budget_and_at_least_two_replicas(objects):
     budgets = {each["spec"]["selector"]["matchLabels"]["app"] for each in of_kind(objects, "PodDisruptionBudget")}
     workloads = {each["metadata"]["name"] for each in of_kind(objects, "Deployment", "StatefulSet")}
-    assert budgets == workloads
+    assert budgets == workloads - SERVE_NOBODY
     least = {
         each["metadata"]["name"]: each["spec"]["minReplicas"] for each in of_kind(objects, "HorizontalPodAutoscaler")
     }
     for each in of_kind(objects, "Deployment"):
         name = each["metadata"]["name"]
+        if name in SERVE_NOBODY:
+            continue
         assert least.get(name) or each["spec"]["replicas"] >= 2, name
         assert least.get(name, 2) >= 2, name
 
@@ -256,6 +262,20 @@ def test_the_development_issuer_is_isolated_and_never_in_production(overlay):
     else:
         kinds = {"ServiceAccount", "Service", "StatefulSet", "PodDisruptionBudget", "NetworkPolicy", "VirtualService"}
         assert {each["kind"] for each in found} == kinds
+
+
+def test_the_prober_is_a_customer_without_rights():
+    objects = rendered("one-node")
+    [prober] = [each for each in of_kind(objects, "Deployment") if each["metadata"]["name"] == "prober"]
+    pod = prober["spec"]["template"]
+    assert pod["metadata"]["labels"]["sidecar.istio.io/inject"] == "false"
+    assert pod["spec"]["automountServiceAccountToken"] is False
+    # Two would cancel each other's orders.
+    assert (prober["spec"]["replicas"], prober["spec"]["strategy"]) == (1, {"type": "Recreate"})
+    assert "prober" not in {subject["name"] for each in of_kind(objects, "RoleBinding") for subject in each["subjects"]}
+    [policy] = [each for each in of_kind(objects, "NetworkPolicy") if each["metadata"]["name"] == "prober"]
+    reached = [peer["podSelector"]["matchLabels"]["app"] for rule in policy["spec"]["egress"] for peer in rule["to"]]
+    assert reached == ["edge", "issuer"]
 
 
 @pytest.fixture(scope="module")

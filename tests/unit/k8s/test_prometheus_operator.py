@@ -22,10 +22,11 @@ BY_ISTIO = "http-envoy-prom"
 @pytest.fixture(scope="module")
 def objects(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     folder = tmp_path_factory.mktemp("overlay")
-    overlay, component = (
-        os.path.relpath(CHECKOUT / "k8s" / each, folder) for each in ("overlays/production", "prometheus-operator")
+    overlay, *components = (
+        os.path.relpath(CHECKOUT / "k8s" / each, folder)
+        for each in ("overlays/production", "probe", "prometheus-operator")
     )
-    made = {"namespace": "shop", "resources": [overlay], "components": [component]}
+    made = {"namespace": "shop", "resources": [overlay], "components": components}
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(made))
     done = subprocess.run(
         ["kubectl", "kustomize", str(folder)], capture_output=True, text=True, timeout=60, check=False

@@ -10,6 +10,7 @@ import yaml
 from prometheus_client import REGISTRY
 
 import gateway.pages
+import gateway.prober
 import inventory_svc
 import orders_svc
 import runtime
@@ -46,7 +47,7 @@ def names(query):
 
 def ours():
     """Return the series that our processes export."""
-    for package in (runtime, orders_svc, inventory_svc, gateway.pages):
+    for package in (runtime, orders_svc, inventory_svc, gateway.pages, gateway.prober):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not module.name.endswith("__main__"):
                 importlib.import_module(module.name)

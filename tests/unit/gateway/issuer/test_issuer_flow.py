@@ -207,6 +207,21 @@ def test_other_grant_types_are_rejected(client: TestClient, changed: dict[str, s
     assert exchange(client, code, **changed).json()["error"] == error
 
 
+def test_a_program_is_signed_in_by_its_name_and_is_no_operator(client: TestClient, signer: Signer) -> None:
+    form = {"grant_type": "client_credentials", "client_id": "order-prober"}
+    given = client.post(f"{EDGE}/issuer/token", data=form)
+    assert (given.status_code, given.headers["cache-control"]) == (200, "no-store")
+    claims = jwt.decode(given.json()["access_token"], signer.key.public_key(), ["ES256"], audience=AUDIENCE)
+    assert (claims["sub"], claims["exp"] - claims["iat"]) == ("order-prober", given.json()["expires_in"])
+    assert "operator" not in claims
+
+
+def test_a_program_without_a_usable_name_gets_no_token(client: TestClient) -> None:
+    for name in ("", "a b", "x" * 129):
+        given = client.post(f"{EDGE}/issuer/token", data={"grant_type": "client_credentials", "client_id": name})
+        assert (given.status_code, given.json()["error"]) == (401, "invalid_client")
+
+
 def test_unused_codes_are_evicted(client: TestClient, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codes, "MAX_CODES", 3)
     assert [sign_in(client).status_code for _ in range(4)] == [303, 303, 303, 503]

@@ -28,7 +28,7 @@ def test_application_and_proxy_of_a_pod_are_scraped_by_their_ports_names():
     assert found == {
         "applications": [{"targets": ["10.0.0.7:9464"], "labels": labels}],
         "envoys": [{"targets": ["10.0.0.7:15090"], "labels": labels}],
-        **{job: [] for job in ("patroni", "prometheus", "postgres", "redis", "kafka")},
+        **{job: [] for job in ("patroni", "prometheus", "postgres", "redis", "kafka", "probe")},
     }
 
 
