@@ -93,7 +93,7 @@ def _span(span: Span, resource: Mapping[str, str]) -> Zipkin:
     if span.status.code == Status.STATUS_CODE_ERROR:
         tags.setdefault("error", span.status.message or "true")
     for number, each in enumerate(span.links):
-        tags[f"link.{number}"] = each.trace_id.hex()
+        tags[f"link.{number}"] = f"{each.trace_id.hex()}/{each.span_id.hex()}"
     result: Zipkin = {
         "traceId": span.trace_id.hex(),
         "id": span.span_id.hex(),

@@ -9,6 +9,7 @@ describes them for readers):
     error               what went wrong, for people; at most 500 characters
     deliveries          the number of failed deliveries
     first_failed_time   time of the first failure, RFC 3339
+    attempt_traceparent the span of the last delivery that failed, if its trace is kept
     original_size       only if its value was truncated: its size before, in bytes
 """
 
@@ -20,12 +21,23 @@ from datetime import UTC, datetime
 
 from runtime.errors import Error
 from runtime.messaging.message import Message, Record
+from runtime.spans import ATTEMPT, attempt_of
 
 ORIGIN_TOPIC, ORIGIN_PARTITION, ORIGIN_OFFSET = "origin_topic", "origin_partition", "origin_offset"
 REASON, ERROR, DELIVERIES = "reason", "error", "deliveries"
 FIRST_FAILED_TIME, ORIGINAL_SIZE = "first_failed_time", "original_size"
 HEADERS = frozenset(
-    {ORIGIN_TOPIC, ORIGIN_PARTITION, ORIGIN_OFFSET, REASON, ERROR, DELIVERIES, FIRST_FAILED_TIME, ORIGINAL_SIZE}
+    {
+        ORIGIN_TOPIC,
+        ORIGIN_PARTITION,
+        ORIGIN_OFFSET,
+        REASON,
+        ERROR,
+        DELIVERIES,
+        FIRST_FAILED_TIME,
+        ORIGINAL_SIZE,
+        ATTEMPT,
+    }
 )
 MAX_ERROR_LENGTH = 500
 MAX_KEPT, MAX_KEPT_BYTES = 64, 8 * 1024
@@ -52,6 +64,8 @@ def record_of(message: Message, error: Exception, topic: str, *, onward: bool, n
         ERROR: _text(str(error))[:MAX_ERROR_LENGTH],
         DELIVERIES: str(deliveries(before) + 1),
     }
+    if attempt := attempt_of(error, message.headers):
+        headers[ATTEMPT] = attempt
     return Record(topic, message.key, message.value, _kept(message.headers) | headers)
 
 
@@ -70,6 +84,13 @@ def without(headers: Mapping[str, str]) -> dict[str, str]:
     Return *headers* without those that are listed above.
     """
     return {name: value for name, value in headers.items() if name not in HEADERS}
+
+
+def redriven(headers: Mapping[str, str]) -> dict[str, str]:
+    """
+    Return the sender's headers of a dead letter, and the attempt that the next one links to.
+    """
+    return without(headers) | {name: headers[name] for name in (ATTEMPT,) if name in headers}
 
 
 def _kept(headers: Mapping[str, str]) -> dict[str, str]:

@@ -124,7 +124,7 @@ class Redrive:
         if dead_letters.ORIGINAL_SIZE in message.headers or not source.accepts(message):
             log.warning("dead_letter_passed_over", place=message.place, reason=message.headers.get(dead_letters.REASON))
             return None
-        return Record(source.topic, message.key, message.value, dead_letters.without(message.headers))
+        return Record(source.topic, message.key, message.value, dead_letters.redriven(message.headers))
 
 
 def _assign_patiently(consumer: Consumer, topic: str) -> int:

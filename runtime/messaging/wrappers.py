@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 import structlog
 import tenacity
 from confluent_kafka import KafkaException
-from opentelemetry import trace
 from prometheus_client import Counter, Histogram
 
 from runtime import errors, spans
@@ -139,12 +138,18 @@ def concurrently(width: int) -> Wrapper:
 def traced(name: str) -> Wrapper:
     """
     Record a batch in its messages' traces: its calls belong to the first, the others link to that.
+
+    A message that has failed before links to that attempt.
     """
 
     def wrap(handler: Handler) -> Handler:
         async def handle(messages: Sequence[Message]) -> None:
-            with spans.of_messages(name, [message.headers for message in messages], trace.SpanKind.CONSUMER):
-                await handler(messages)
+            with spans.of_consumed(name, messages):
+                try:
+                    await handler(messages)
+                except Exception as error:
+                    spans.mark_attempt(error)
+                    raise
 
         return handle
 

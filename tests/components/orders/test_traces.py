@@ -5,7 +5,7 @@ import collections
 import grpc
 import pytest
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from shop.orders.v1 import order_pb2
 
 from tests.components.orders.test_service import create, state_of
@@ -13,6 +13,7 @@ from tests.components.orders.test_service import create, state_of
 CUSTOMER = "zoe@example.com"
 ZOE = (("x-customer-id", CUSTOMER),)
 CALLER = "b7ad6b7169203331"
+TOPIC = "messaging.destination.name"
 AT_ONCE, WAITED, NOT_KEPT = "1" * 32, "2" * 32, "3" * 32
 CREATE, HOLD = "/shop.orders.v1.OrderService/CreateOrder", "/shop.inventory.v1.InventoryService/BatchHoldStock"
 
@@ -90,3 +91,36 @@ async def test_a_trace_covers_the_call_to_the_last_event_without_personal_data(
     assert NOT_KEPT not in collector.spans
     for text in collector.texts:
         assert not any(word in text for word in (CUSTOMER, "grpc-python", "products/tea"))
+
+
+async def test_an_order_that_is_tried_again_links_each_attempt_to_the_one_before(
+    collector, replicas, inventory, eventually
+):
+    (replica,) = await replicas()
+    await inventory.stop()
+    order = await replica.orders.CreateOrder(create(), metadata=called_in(WAITED))
+
+    def attempts():
+        found = [span for span in collector.spans[WAITED] if span.name == "finish pending order"]
+        return sorted(found, key=lambda span: span.start_time_unix_nano)
+
+    async def failed():
+        return attempts()
+
+    await eventually(failed, within_s=30)
+    await inventory.start()
+
+    async def ended():
+        return attempts()[-1].status.code != Status.STATUS_CODE_ERROR
+
+    await eventually(ended, within_s=30)
+    assert await state_of(replica, order, ZOE) == order_pb2.Order.CONFIRMED
+    first, *others = attempts()
+    assert others
+    assert list(first.links) == []
+    for before, span in zip([first, *others], others, strict=False):
+        assert before.status.code == Status.STATUS_CODE_ERROR
+        assert [link.span_id for link in span.links] == [before.span_id]
+    topics = {each.value.string_value for span in attempts() for each in span.attributes if each.key == TOPIC}
+    assert "pending_orders" in topics
+    assert len(topics) > 1

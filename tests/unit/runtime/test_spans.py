@@ -10,8 +10,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from runtime import spans
 from runtime.batching import Batcher
-from runtime.messaging.message import Message
-from runtime.messaging.wrappers import traced
+from runtime.messaging import dead_letters
+from runtime.messaging.dead_lettering import dead_lettered
+from runtime.messaging.message import Message, Record
+from runtime.messaging.wrappers import chain, concurrently, traced
 from runtime.telemetry import NothingPersonal
 
 TRACES = [f"{number:032x}" for number in range(1, 5)]
@@ -53,6 +55,79 @@ async def test_a_batch_of_messages_has_a_span_in_each_trace(finished, flags):
     assert {span.parent.span_id for span in told.values()} == {0xAA}
     first = told[TRACES[0]].context.span_id
     assert [link.context.span_id for link in told[TRACES[3]].links] == [first]
+
+
+class Bus:
+    """Keeps what is published."""
+
+    def __init__(self):
+        self.records = []
+
+    async def publish_each(self, records):
+        self.records += records
+        return [None for _ in records]
+
+
+def delivered(record, offset):
+    return Message(record.topic, 0, offset, record.key, record.value, record.headers, 0)
+
+
+def failing(error):
+    async def handle(_):
+        raise error
+
+    return handle
+
+
+async def test_an_attempt_links_to_the_one_before_it_through_retry_topics_and_a_redrive(finished):
+    bus, error = Bus(), ValueError("not yet")
+    consumer = chain(failing(error), dead_lettered(bus, "later"), traced("work"))
+    await consumer([Message("first", 3, 7, b"k", b"v", headers(TRACES[0]), 0)])
+    await chain(failing(error), dead_lettered(bus, "dead", onward=True), traced("work"))([delivered(bus.records[0], 8)])
+    again = Record("first", b"k", b"v", dead_letters.redriven(bus.records[1].headers))
+    await consumer([delivered(again, 9)])
+    one, two, three = finished()
+    assert {trace_of(span) for span in (one, two, three)} == {TRACES[0]}
+    assert [[link.context.span_id for link in span.links] for span in (one, two, three)] == [
+        [],
+        [one.context.span_id],
+        [two.context.span_id],
+    ]
+    assert {span.status.status_code for span in finished()} == {trace.StatusCode.ERROR}
+    assert dict(one.attributes) == {
+        "messaging.system": "kafka",
+        "messaging.destination.name": "first",
+        "messaging.destination.partition.id": "3",
+        "messaging.kafka.offset": 7,
+    }
+
+
+async def test_messages_that_fail_with_the_same_error_do_not_link_to_each_others_attempts(finished):
+    bus, error = Bus(), ValueError("the batch's")
+    handle = chain(failing(error), dead_lettered(bus, "later"), concurrently(2), traced("work"))
+    await handle([Message("t", 0, number, b"k", b"v", headers(each), 0) for number, each in enumerate(TRACES[:2])])
+    for record in bus.records:
+        attempt = record.headers.get(spans.ATTEMPT)
+        assert attempt is None or attempt.split("-")[1] == record.headers["traceparent"].split("-")[1]
+    assert len(bus.records) == 2
+
+
+@pytest.mark.parametrize("before", [{}, {spans.ATTEMPT: "nonsense"}, {spans.ATTEMPT: f"00-{'0' * 32}-{'0' * 16}-01"}])
+async def test_without_a_known_attempt_there_is_no_link(finished, before):
+    async def handle(_):
+        pass
+
+    await traced("work")(handle)([Message("t", 0, 1, b"k", b"v", headers(TRACES[0]) | before, 0)])
+    [span] = finished()
+    assert span.links == ()
+
+
+async def test_an_attempt_in_a_trace_that_is_not_kept_is_not_noted(finished):
+    bus = Bus()
+    handle = chain(failing(ValueError("no")), dead_lettered(bus, "later"), traced("work"))
+    await handle([Message("t", 0, 1, b"k", b"v", headers(TRACES[0], kept=False), 0)])
+    assert spans.ATTEMPT not in bus.records[0].headers
+    assert finished() == ()
 
 
 async def test_unsampled_traces_export_nothing_and_propagate_their_id(finished):

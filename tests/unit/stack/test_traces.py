@@ -101,7 +101,7 @@ SPAN = Span(
     ],
     status=Status(code=Status.STATUS_CODE_ERROR, message="no"),
     events=[Span.Event(time_unix_nano=5_000_200, name="exception")],
-    links=[Span.Link(trace_id=bytes([7] * 16))],
+    links=[Span.Link(trace_id=bytes([7] * 16), span_id=bytes([8] * 8))],
 )
 
 
@@ -122,7 +122,7 @@ def test_a_span_is_converted_to_zipkins_format():
             "hosts": "a, b",
             "replica": "orders-1",
             "error": "no",
-            "link.0": "07" * 16,
+            "link.0": f"{'07' * 16}/{'08' * 8}",
         },
         "annotations": [{"timestamp": 5000, "value": "exception"}],
     }
