@@ -21,6 +21,7 @@ from orders_svc import wire
 from orders_svc.order import HOLD_LAPSED, Change, Hold, Order, State
 from orders_svc.ports import REFUSALS, Fenced, Orders, Stale, WaitedFor
 from orders_svc.topics import DEAD_ORDERS, PENDING_ORDERS
+from runtime import spans
 from runtime.clock import now
 from runtime.errors import Aborted, Error, InvalidArgument, Unavailable
 from runtime.messaging.message import Handler, Message
@@ -182,7 +183,8 @@ class Saga:
             except Fenced as error:
                 raise Unavailable("the hold no longer counts", reason=HOLD_LAPSED) from error
             ENDED.labels(moved.state).inc()
-            SECONDS.observe(max(0.0, (moved.update_time - order.create_time).total_seconds()))
+            waited_s = (moved.update_time - order.create_time).total_seconds()
+            SECONDS.observe(max(0.0, waited_s), spans.exemplar())
             log.info("pending_order_ended", order=order.name, state=moved.state, reason=moved.state_reason)
             return
         raise Aborted(f"{waiting.name} keeps changing")

@@ -18,7 +18,7 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 from prometheus_client import Gauge, Histogram
 
-from runtime import deadline, errors, messages, status
+from runtime import deadline, errors, messages, spans, status
 from runtime.call_counts import HANDLED
 from runtime.caller import share_of, single
 from runtime.settings import ServiceSettings
@@ -93,7 +93,7 @@ async def measure(call: Call) -> AsyncIterator[None]:
     finally:
         HANDLED.labels(call.method, call.code.name).inc()
         if not call.streaming:
-            SECONDS.labels(call.method).observe(asyncio.get_running_loop().time() - started)
+            SECONDS.labels(call.method).observe(asyncio.get_running_loop().time() - started, spans.exemplar())
 
 
 def report_errors(domain: str) -> Wrapper:

@@ -16,6 +16,8 @@ tracer = trace.get_tracer(__name__)
 TRACEPARENT = "traceparent"
 SAMPLED = frozenset("13579bdf")
 """The last digits of a traceparent whose trace is kept: other flags may stand beside it, such as `random`."""
+TRACE_ID = "trace_id"
+"""The label of exemplars, by which Grafana finds the trace."""
 ATTEMPT = "attempt_traceparent"
 """The header of a failed message with the span of the attempt that failed, to which the next one links."""
 Attributes = Mapping[str, str | int]
@@ -78,6 +80,25 @@ def kept_traceparent() -> str:
     """
     kept = trace.get_current_span().get_span_context().trace_flags.sampled
     return trace_headers().get(TRACEPARENT, "") if kept else ""
+
+
+def exemplar() -> dict[str, str] | None:
+    """
+    Return the exemplar of an observation made now: the trace's id, None if the trace is not kept.
+    """
+    context_ = trace.get_current_span().get_span_context()
+    return {TRACE_ID: trace.format_trace_id(context_.trace_id)} if context_.trace_flags.sampled else None
+
+
+def exemplar_of(messages: Sequence[Consumed]) -> dict[str, str] | None:
+    """
+    Return the exemplar of an observation about *messages*: the first trace that is kept, None if none is.
+    """
+    kept = next((each.headers for each in messages if is_kept(each.headers)), None)
+    if kept is None:
+        return None
+    context_ = trace.get_current_span(context_of(kept)).get_span_context()
+    return {TRACE_ID: trace.format_trace_id(context_.trace_id)} if context_.is_valid else None
 
 
 def mark_attempt(error: BaseException) -> None:

@@ -70,7 +70,7 @@ def measured(group: str) -> Wrapper:
         async def handle(messages: Sequence[Message]) -> None:
             begin = time.perf_counter()
             await handler(messages)
-            seconds.observe(time.perf_counter() - begin)
+            seconds.observe(time.perf_counter() - begin, spans.exemplar_of(messages))
             handled.inc(len(messages))
 
         return handle

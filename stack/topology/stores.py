@@ -120,6 +120,7 @@ def prometheus(plan: Plan) -> Process:
             "--storage.tsdb.retention.size=2GB",
             f"--web.listen-address={listen}",
             "--web.enable-lifecycle",
+            "--enable-feature=exemplar-storage",
             "--log.level=warn",
         ),
         listens=(listen,),

@@ -22,6 +22,8 @@ FOLDER = CHECKOUT / "monitoring" / "dashboards"
 SOURCE = DataSourceRef(type_val="prometheus", uid="${source}")
 HEIGHT, ACROSS, GRID = 8, 3, 24
 TAG = "shop"
+# The histograms whose observations name their trace; Envoy's cannot.
+WITH_EXEMPLARS = ("grpc_server_handling_seconds", "orders_saga_seconds", "consumed_batch_seconds")
 
 
 def boards() -> list[Board]:
@@ -78,7 +80,10 @@ def chart(panel: Panel) -> timeseries.Panel:
     if panel.unit not in ("short", "percentunit"):
         made = made.min(0)
     for name, expression in panel.queries.items():
-        made = made.with_target(prometheus.Dataquery().expr(expression).legend_format(name).datasource(SOURCE))
+        query = prometheus.Dataquery().expr(expression).legend_format(name).datasource(SOURCE)
+        if any(f"{each}_bucket" in expression for each in WITH_EXEMPLARS):
+            query = query.exemplar(True)
+        made = made.with_target(query)
     return made
 
 
