@@ -24,13 +24,13 @@ SOURCES: Mapping[str, str] = {
     "github.com/cert-manager/cert-manager@v1.21.2": "deploy/crds/*.yaml",
     "github.com/external-secrets/external-secrets@v1.3.2": "config/crds/bases/external-secrets.io_*.yaml",
     "github.com/argoproj/argo-rollouts@v1.9.0": "manifests/crds/*.yaml",
+    "github.com/prometheus-operator/prometheus-operator@v0.85.0": "example/prometheus-operator-crd/*.yaml",
 }
 # Of projects that publish no module here. CRDS names a folder with their CustomResourceDefinitions.
 ELSEWHERE: Mapping[str, str] = {
     "postgresql.cnpg.io": "CloudNativePG, config/crd/bases",
     "barmancloud.cnpg.io": "CloudNativePG's Barman Cloud plugin, config/crd/bases",
     "kafka.strimzi.io": "Strimzi, install/cluster-operator",
-    "monitoring.coreos.com": "Prometheus Operator, example/prometheus-operator-crd; tests/unit/k8s reads these",
 }
 OF_KUBERNETES = (".k8s.io", "apps", "batch", "autoscaling", "policy")
 NOT_OF_KUBERNETES = ("gateway.networking.k8s.io",)
@@ -41,7 +41,13 @@ ANYTHING = "x-kubernetes-preserve-unknown-fields"
 Kind = tuple[str, str]
 """API version (group/version) and kind."""
 Schemas = Mapping[Kind, Draft202012Validator]
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Reads `=`, which the Prometheus Operator's enums have, as the text that it is; YAML 1.1 has a type for it."""
+
+
+_Loader.add_constructor("tag:yaml.org,2002:value", lambda _, node: node.value)
 
 
 def known(folder: str = os.environ.get("CRDS", "")) -> Schemas:
@@ -76,7 +82,7 @@ def _is_of_kubernetes(group: str) -> bool:
 
 
 def _of_file(path: Path) -> Iterator[tuple[Kind, Draft202012Validator]]:
-    for each in yaml.load_all(path.read_text(), Loader=_LOADER):
+    for each in yaml.load_all(path.read_text(), Loader=_Loader):
         if not each or each.get("kind") != "CustomResourceDefinition":
             continue
         for version in each["spec"]["versions"]:

@@ -30,6 +30,7 @@ EXCEPTIONS: Mapping[tuple[str, str], str] = {
     ("pod-probes", "Deployment/edge"): "Istio's injection adds it",
     ("container-security-context-user-group-id", "Deployment/edge"): "Istio's injection sets its user",
     ("pod-probes-identical", "Deployment/pages"): "it has no state and calls nobody to be ready; liveness is slower",
+    ("pod-probes-identical", "Deployment/prober"): "nobody calls it; liveness is slower",
     ("pod-probes-identical", "StatefulSet/issuer"): "the same",
     ("pod-probes-identical", "StatefulSet/kafka"): "a broker opens its port when it is ready; liveness is slower",
     ("deployment-replicas", "Deployment/inventory"): "with Argo Rollouts its Rollout has the replicas",

@@ -37,7 +37,7 @@ VARIANTS: Mapping[str, Variant] = {
     "production": Variant("production"),
     "managed stores": Variant("production", replaced={"stores": "managed-stores"}),
     "operators": Variant("production", replaced={"stores": "operators"}),
-    "prometheus-operator": Variant("production", added=("prometheus-operator",)),
+    "prometheus-operator": Variant("production", added=("prometheus-operator",), last=("probe",)),
     "canary by hand": Variant("production", last=("progressive/by-hand",)),
     "argo rollouts": Variant("production", added=("progressive/argo-rollouts",)),
     "options": Variant("production", added=("priorities", "scaling-by-requests")),
