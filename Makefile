@@ -196,7 +196,7 @@ ENVIRONMENT = $(shell $(PYTHON) -c 'import os; from stack import bootstrap, sett
 # The addresses of its container engine and its API server.
 BESIDE := $(if $(CLUSTER),eval "$$($(CLUSTER) env)";)
 
-.PHONY: images image-locks deploy deploy-diff undeploy
+.PHONY: images image-locks deploy deploy-diff undeploy manifests
 
 images: protos ## build the images that changed
 	@$(BESIDE) $(PYTHON) -m images.build cluster
@@ -208,6 +208,9 @@ deploy: ## deploy the system to a cluster and wait until an order has been place
 
 deploy-diff: protos ## show what `make deploy` would change in the cluster, and change nothing
 	@$(PYTHON) -m k8s.difference
+
+manifests: protos ## write OVERLAY with REGISTRY's images into build/gitops: complete, in order, for Argo CD or Flux
+	@$(PYTHON) -m k8s.manifests
 
 undeploy: ## remove it from the cluster; volumes and secrets are kept, unless DATA=delete CONFIRM=namespace/context
 	@$(PYTHON) -m k8s.undeploy

@@ -1,14 +1,21 @@
-"""Secrets: generated once for a cluster, and stored only there."""
+"""
+Secrets: generated once for a cluster, and stored only there.
+
+    python3 -m k8s.credentials
+
+draws those that the namespace does not have, for a GitOps tool or a chart that brings everything else.
+"""
 
 import base64
 import json
 import secrets
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from k8s.kubectl import NAMESPACE, get, kubectl
+from k8s.kubectl import NAMESPACE, ClusterError, apply, get, kubectl
 
 # The random values in each secret.
 DRAWN: Mapping[str, tuple[str, ...]] = {
@@ -22,6 +29,16 @@ MEMBERS = 3
 EDGE = "edge-certificate"
 EDGE_HOSTS = f"DNS:localhost,DNS:edge.{NAMESPACE}.svc.cluster.local,IP:127.0.0.1"
 OPENSSL_SECONDS = 30
+
+
+def main() -> None:
+    """Draw them, or exit with an error."""
+    try:
+        labels = {"istio-injection": "enabled", "stage": "namespace"}
+        apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}})
+        keep(say=print)
+    except ClusterError as error:
+        sys.exit(f"secrets: {error}")
 
 
 def keep(*, say: Callable[[str], None]) -> None:
@@ -77,3 +94,7 @@ def _create(name: str, values: Mapping[str, str], say: Callable[[str], None], *,
 
 def _decoded(data: Mapping[str, str]) -> dict[str, str]:
     return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+
+if __name__ == "__main__":
+    main()

@@ -6,6 +6,7 @@ Needs the output of `python -m gateway.edge` in build/istio.
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from images.catalogue import CHECKOUT, CLUSTER, default_registry
@@ -14,9 +15,9 @@ from k8s.kubectl import ClusterError, kubectl
 OUTPUT = Path("build/deploy")
 
 
-def manifests(overlay: str, checkout: Path = CHECKOUT) -> Path:
+def manifests(overlay: str, checkout: Path = CHECKOUT, *, components: Sequence[str] = ()) -> Path:
     """
-    Write all manifests to a file and return its path.
+    Write all manifests to a file and return its path; *components* are folders of k8s/ that are added to the overlay.
 
     Raises `ClusterError` if there is no such overlay or it does not render.
     """
@@ -24,14 +25,14 @@ def manifests(overlay: str, checkout: Path = CHECKOUT) -> Path:
         known = sorted(path.name for path in (checkout / "k8s/overlays").iterdir())
         raise ClusterError(f"OVERLAY={overlay!r} is not one of {', '.join(known)}")
     folder = checkout / OUTPUT
-    _write(folder, kustomization(overlay))
+    _write(folder, kustomization(overlay, components))
     _write(folder / "contract", of_the_contract())
     target = folder / "manifests.yaml"
     target.write_text(kubectl("kustomize", str(folder)), encoding="utf-8")
     return target
 
 
-def kustomization(overlay: str) -> dict[str, object]:
+def kustomization(overlay: str, components: Sequence[str] = ()) -> dict[str, object]:
     """Return the overlay with the generated file and the images that this checkout builds."""
     registry = default_registry()
     up = os.path.relpath(".", OUTPUT)
@@ -39,6 +40,7 @@ def kustomization(overlay: str) -> dict[str, object]:
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": [f"{up}/k8s/overlays/{overlay}", "contract"],
+        "components": [f"{up}/k8s/{each}" for each in components],
         "images": [
             {"name": f"shop/{image.name}", "newName": f"{registry}/{image.name}", "newTag": image.tag()}
             for image in CLUSTER

@@ -14,7 +14,7 @@ from stack import settings
 from stack.settings import CHECKOUT, Settings
 from tools.go_programs import NotThere
 from tools.manifests import schemas, score
-from tools.manifests.variants import VARIANTS, render
+from tools.manifests.variants import VARIANTS, examples, render
 
 
 def main() -> int:
@@ -36,7 +36,7 @@ def check(chosen: Settings) -> list[str]:
     known = schemas.known()
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
         rendered = dict(zip(VARIANTS, threads.map(render, VARIANTS.values()), strict=True))
-    wrong: list[str] = []
+    wrong = [f"examples: {each}" for each in schemas.errors(examples(), known)]
     found: set[score.Finding] = set()
     for name, objects in rendered.items():
         scored = score.findings(chosen, objects)

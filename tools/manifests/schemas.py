@@ -25,6 +25,9 @@ SOURCES: Mapping[str, str] = {
     "github.com/external-secrets/external-secrets@v1.3.2": "config/crds/bases/external-secrets.io_*.yaml",
     "github.com/argoproj/argo-rollouts@v1.9.0": "manifests/crds/*.yaml",
     "github.com/prometheus-operator/prometheus-operator@v0.85.0": "example/prometheus-operator-crd/*.yaml",
+    "github.com/argoproj/argo-cd/v3@v3.2.1": "manifests/crds/*.yaml",
+    "github.com/fluxcd/kustomize-controller@v1.7.3": "config/crd/bases/*.yaml",
+    "github.com/fluxcd/source-controller@v1.7.3": "config/crd/bases/*.yaml",
 }
 # Of projects that publish no module here. CRDS names a folder with their CustomResourceDefinitions.
 ELSEWHERE: Mapping[str, str] = {

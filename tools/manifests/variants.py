@@ -15,7 +15,10 @@ import yaml
 from stack.settings import CHECKOUT
 
 RENDERED = ("k8s", "istio", "monitoring")
+# Resources for another namespace or a moment, in no overlay.
+EXAMPLES = ("k8s/*/examples/*.yaml", "k8s/progressive/by-hand/one-caller.yaml", "chaos/faults/*.yaml")
 SECONDS = 60
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 LAST = "- ../../hardening\n"
 
 
@@ -40,6 +43,7 @@ VARIANTS: Mapping[str, Variant] = {
     "prometheus-operator": Variant("production", added=("prometheus-operator",), last=("probe",)),
     "canary by hand": Variant("production", last=("progressive/by-hand",)),
     "argo rollouts": Variant("production", added=("progressive/argo-rollouts",)),
+    "gitops": Variant("production", last=("gitops",)),
     "options": Variant("production", added=("priorities", "scaling-by-requests")),
 }
 
@@ -54,13 +58,19 @@ def render(variant: Variant, checkout: Path = CHECKOUT) -> list[dict[str, Any]]:
         return kustomized(overlay)
 
 
+def examples(checkout: Path = CHECKOUT) -> list[dict[str, Any]]:
+    """Return the resources of all examples."""
+    files = sorted(path for pattern in EXAMPLES for path in checkout.glob(pattern))
+    return [each for path in files for each in yaml.load_all(path.read_text(), Loader=_LOADER) if each]
+
+
 def kustomized(folder: Path) -> list[dict[str, Any]]:
     """Return the objects of a kustomization; raises `ValueError` with what kubectl says if it does not render."""
     command = ["kubectl", "kustomize", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
     if done.returncode:
         raise ValueError(done.stderr.strip())
-    return [each for each in yaml.load_all(done.stdout, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if each]
+    return [each for each in yaml.load_all(done.stdout, Loader=_LOADER) if each]
 
 
 def _edit(path: Path, variant: Variant) -> None:
