@@ -18,6 +18,7 @@ from shop.inventory.v1 import inventory_service_pb2, inventory_service_pb2_grpc
 from shop.orders.v1 import events_pb2
 
 from runtime.errors import Error
+from runtime.messaging.cluster import KafkaCluster
 from runtime.messaging.reader import messages_to_end
 from stack.customer import Metadata
 
@@ -158,7 +159,7 @@ def published(brokers: str) -> Published:
     """
     found = Published()
     try:
-        for message in messages_to_end(brokers, "order_events", within_s=READ_LIMIT_S):
+        for message in messages_to_end(KafkaCluster(brokers), "order_events", within_s=READ_LIMIT_S):
             _note(found, message.value or b"")
     except Error as error:
         raise NotRead(error.message) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
@@ -30,7 +30,12 @@ def connect(
     That repeats the command, which is safe: every script here is idempotent. A command that takes longer than
     *timeout_s* is not repeated. With *password*, each login of *url*'s user reads that file.
     """
-    provided = {} if password is None else {"credential_provider": PasswordFile(urlsplit(url).username, password)}
+    provided = {}
+    if password is not None:
+        # redis-py takes a user in the URL or a provider of credentials, not both.
+        parts = urlsplit(url)
+        provided["credential_provider"] = PasswordFile(parts.username, password)
+        url = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=max_connections,
@@ -59,6 +64,10 @@ class PasswordFile(CredentialProvider):
         """Return the arguments of AUTH."""
         self.given = self.password.values()[0]
         return (self._user, self.given) if self._user else (self.given,)
+
+    async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
+        """Return the same; redis-py's own logs a warning at each login."""
+        return self.get_credentials()
 
 
 async def log_in_anew(redis: Redis) -> None:

@@ -18,6 +18,7 @@ from inventory_svc.entries import understood, usable
 from inventory_svc.generation import Position
 from inventory_svc.stock import Entry, Listing, Receipt
 from inventory_svc.topics import LEDGER, STOCK_EVENTS
+from runtime.messaging.cluster import KafkaCluster
 from runtime.messaging.message import Record
 from runtime.messaging.publisher import Publisher
 from runtime.messaging.reader import read_to_end
@@ -32,9 +33,9 @@ LAST_EVENTS = 20
 class Ledger:
     """Writes and reads the ledger."""
 
-    def __init__(self, publisher: Publisher, brokers: str, *, now_ms: Callable[[], int]) -> None:
+    def __init__(self, publisher: Publisher, kafka: KafkaCluster, *, now_ms: Callable[[], int]) -> None:
         self._publisher = publisher
-        self._brokers = brokers
+        self._kafka = kafka
         self._now_ms = now_ms
 
     async def record_receipts(self, receipts: Iterable[Receipt]) -> None:
@@ -56,7 +57,7 @@ class Ledger:
         """
         Return every usable entry, in the ledger's order; `Unavailable` if its end is not reached.
         """
-        messages = await read_to_end(self._brokers, LEDGER.name, within_s=READ_S)
+        messages = await read_to_end(self._kafka, LEDGER.name, within_s=READ_S)
         return [entry for message in messages if (entry := usable(message)) is not None]
 
     async def last_position(self) -> Position:
@@ -65,7 +66,7 @@ class Ledger:
 
         Redis must be there or further.
         """
-        messages = await read_to_end(self._brokers, STOCK_EVENTS.name, last=LAST_EVENTS, within_s=LAST_S)
+        messages = await read_to_end(self._kafka, STOCK_EVENTS.name, last=LAST_EVENTS, within_s=LAST_S)
         return max((_position(message.value or b"") for message in messages), default=Position(0))
 
 

@@ -27,7 +27,7 @@ def migrate(settings: Settings) -> None:
 
     What Kafka lost of the ledger is written again from the present stock before that.
     """
-    ensure_topics(settings.kafka_brokers, [LEDGER, STOCK_EVENTS, DEAD_EVENTS])
+    ensure_topics(settings.kafka, [LEDGER, STOCK_EVENTS, DEAD_EVENTS])
     run(lambda: fill(settings))
 
 
@@ -38,12 +38,12 @@ async def fill(settings: Settings) -> None:
     password = secret(settings.redis_password_file, "redis")
     connect_timeout_s, timeout_s = settings.redis_connect_timeout_s, settings.redis_timeout_s
     async with (
-        Publisher(settings.kafka_brokers, client_id=settings.pod_name, timeout_s=PUBLISH_S) as publisher,
+        Publisher(settings.kafka, client_id=settings.pod_name, timeout_s=PUBLISH_S) as publisher,
         connect(
             settings.redis_url, password=password, connect_timeout_s=connect_timeout_s, timeout_s=timeout_s
         ) as redis,
     ):
-        ledger = Ledger(publisher, settings.kafka_brokers, now_ms=now_ms)
+        ledger = Ledger(publisher, settings.kafka, now_ms=now_ms)
         written = await read_anyhow(WholeHistory(ledger, PresentStock(redis)), ledger)
         if settings.seed_catalogue:
             await seed(ledger, written)

@@ -48,7 +48,7 @@ def consumers(settings: Settings, parts: Parts) -> dict[str, Work]:
     """
     Return the consumers of Kafka's topics.
     """
-    joined = partial(consume, settings.kafka_brokers, client_id=settings.pod_name)
+    joined = partial(consume, settings.kafka, client_id=settings.pod_name)
     events = order_events(OrderEvents(parts.inventory), parts.publisher)
     ledger = ledger_entries(LedgerEntries(parts.store), parts.publisher)
     return {

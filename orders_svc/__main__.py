@@ -79,9 +79,9 @@ async def serve(settings: Settings) -> None:
     async with built(settings) as parts:
         checkout = Checkout(parts.orders, parts.inventory, hold_timeout_s=settings.hold_timeout_s)
         subscriptions = Subscriptions(ChangeFeed(parts.pool), parts.orders, max_watchers=settings.max_watchers)
-        lags = GroupLags(settings.kafka_brokers)
+        lags = GroupLags(settings.kafka)
         backlog_monitor = BacklogMonitor(parts.books, lags, parts.path)
-        timelines = Timelines(parts.books, parts.stock, WaitingMessages(settings.kafka_brokers, lags), parts.path)
+        timelines = Timelines(parts.books, parts.stock, WaitingMessages(settings.kafka, lags), parts.path)
         operations = OperationsService(backlog_monitor, parts.redrive, parts.reconciler, parts.books, timelines)
         page_tokens = PageTokens(parts.page_keys, method="ListOrders", place_bytes=PLACE_BYTES)
         listing = Listing(parts.orders, page_tokens)
@@ -158,7 +158,7 @@ async def restored(settings: Settings, *, to: float, at: float) -> None:
         done = await rewind(
             parts.books,
             AllocationStore(parts.pool),
-            partial(asyncio.to_thread, pass_over, settings.kafka_brokers, topics),
+            partial(asyncio.to_thread, pass_over, settings.kafka, topics),
             to=datetime.fromtimestamp(to, UTC),
             at=datetime.fromtimestamp(at, UTC),
         )

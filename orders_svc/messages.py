@@ -3,14 +3,13 @@ Prints the messages of a topic, decoded by the contract, one line of JSON each.
 
     python -m orders_svc.messages TOPIC [--order ID] [--follow] [--last N]
 
-It joins no group and moves no offset. KAFKA_BROKERS has the brokers' addresses.
+It joins no group and moves no offset. KAFKA_BROKERS and the other variables of a service say how Kafka is reached.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -25,8 +24,10 @@ from shop.orders.v1 import events_pb2
 
 from orders_svc.topics import ORDER_EVENTS, ORDERS_RESTORED, PENDING_ORDERS
 from runtime.errors import Error
+from runtime.messaging.cluster import KafkaCluster
 from runtime.messaging.message import Message
 from runtime.messaging.reader import messages_to_end, topic_ends
+from runtime.settings import KafkaSettings, load
 
 # Retry and dead-letter topics have the name of their topic before the first dot.
 KINDS: Mapping[str, type[Protobuf]] = {
@@ -44,12 +45,10 @@ def main() -> None:
     Print what the command line asks for; exit with an error if the topic cannot be read.
     """
     options = _parser().parse_args()
-    brokers = os.environ.get("KAFKA_BROKERS", "")
-    if not brokers:
-        sys.exit("messages: KAFKA_BROKERS: the brokers' addresses are missing")
+    kafka = load(KafkaSettings).kafka
     found = _followed if options.follow else _there
     try:
-        for message in found(brokers, options.topic, options.last):
+        for message in found(kafka, options.topic, options.last):
             if line := shown(message, order=options.order.removeprefix("orders/")):
                 sys.stdout.write(f"{line}\n")
                 sys.stdout.flush()
@@ -82,20 +81,20 @@ def _last(text: str) -> int:
     return int(text)
 
 
-def _there(brokers: str, topic: str, last: int) -> list[Message]:
+def _there(kafka: KafkaCluster, topic: str, last: int) -> list[Message]:
     """
     Return what is there, oldest first.
     """
-    return sorted(messages_to_end(brokers, topic, last=last, within_s=READ_S), key=lambda each: each.timestamp_ms)
+    return sorted(messages_to_end(kafka, topic, last=last, within_s=READ_S), key=lambda each: each.timestamp_ms)
 
 
-def _followed(brokers: str, topic: str, last: int) -> Iterator[Message]:
+def _followed(kafka: KafkaCluster, topic: str, last: int) -> Iterator[Message]:
     """
     Yield what is there, then what comes, without an end.
     """
-    nexts = {number: max(0, end - last) for number, end in topic_ends(brokers, topic).items()}
+    nexts = {number: max(0, end - last) for number, end in topic_ends(kafka, topic).items()}
     while True:
-        for message in messages_to_end(brokers, topic, starts=nexts, within_s=READ_S):
+        for message in messages_to_end(kafka, topic, starts=nexts, within_s=READ_S):
             nexts[message.partition] = message.offset + 1
             yield message
         time.sleep(LOOK_AGAIN_S)

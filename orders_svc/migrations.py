@@ -38,7 +38,7 @@ def migrate(settings: Settings) -> None:
         Topic(ORDERS_RESTORED, 1, compacted=True),
         *(dead_letter_topic(name, partitions=PARTITIONS) for name in (*names, DEAD_ORDERS)),
     ]
-    created = ensure_topics(settings.kafka_brokers, topics)
+    created = ensure_topics(settings.kafka, topics)
     if created & {PENDING_ORDERS, *names}:
         # At the first start there is none. Later these topics were lost, with the messages in them.
         asyncio.run(_publish_pending(settings))

@@ -51,7 +51,7 @@ def consumer(settings: Settings, parts: Parts, stage: saga.Stage) -> Work:
     """
     return partial(
         consume,
-        settings.kafka_brokers,
+        settings.kafka,
         group=saga.group_of(stage),
         topics=[stage.topic],
         handle=pending_orders(parts.finisher, stage, parts.publisher),

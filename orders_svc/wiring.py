@@ -62,7 +62,7 @@ async def built(settings: Settings) -> AsyncIterator[Parts]:
         stack.push_async_callback(close, pool)
         mesh = channel.connect(settings.inventory_address, authority=settings.inventory_authority)
         stack.push_async_callback(mesh.close)
-        publisher = await stack.enter_async_context(Publisher(settings.kafka_brokers, client_id=settings.pod_name))
+        publisher = await stack.enter_async_context(Publisher(settings.kafka, client_id=settings.pod_name))
         stub = InventoryServiceStub(mesh)
         path = saga.stages(settings.saga_retry_delays_s)
         notifier = Notifier(pool)
@@ -70,7 +70,7 @@ async def built(settings: Settings) -> AsyncIterator[Parts]:
         inventory = MeshInventory(stub, Breaker(settings.inventory_authority), timeout_s=settings.hold_timeout_s)
         finisher = saga.Saga(orders, inventory, path, give_up_s=settings.saga_give_up_s)
         reconciler = Reconciler(books, stock, finisher.finish, settle_s=settings.settle_s)
-        redrive = Redrive(settings.kafka_brokers, publisher, dead_letters.SOURCES, group=dead_letters.GROUP)
+        redrive = Redrive(settings.kafka, publisher, dead_letters.SOURCES, group=dead_letters.GROUP)
         reactions = {password: pool.expire_connections, keys: None}
         yield Parts(
             pool,

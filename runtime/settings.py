@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, FilePath, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from runtime.messaging.cluster import KafkaCluster
 from runtime.page_token import Keys, derived_key
 from runtime.secret_file import SecretFile
 
@@ -55,13 +57,83 @@ class ProcessSettings(BaseSettings):
     """The endpoint for spans; without it they only give the logs their trace ids."""
 
 
-class ServiceSettings(ProcessSettings):
+class KafkaSettings(BaseSettings):
+    """How a process reaches Kafka; each field is the variable of the same name in capitals."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    kafka_brokers: Addresses
+    """Kafka's bootstrap servers."""
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """Whether connections are encrypted, and whether the client says who it is by SASL."""
+    kafka_ca_file: FilePath | None = None
+    """Certificates (PEM) of those who may sign the brokers'; the system's if missing. The name is verified as well."""
+    kafka_certificate_file: FilePath | None = None
+    """This client's certificate (PEM), where the brokers ask for one."""
+    kafka_key_file: FilePath | None = None
+    """Its private key (PEM)."""
+    kafka_sasl_mechanism: Literal["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN", "OAUTHBEARER"] | None = None
+    """OAUTHBEARER fetches tokens from KAFKA_OAUTH_TOKEN_URL (OpenID Connect's client credentials)."""
+    kafka_username: str = ""
+    """The user for SCRAM and PLAIN."""
+    kafka_password_file: SecretPath | None = None
+    """A file with that user's password: every line is tried, so two are valid while it changes."""
+    kafka_oauth_token_url: str = Field(default="", pattern=r"^(https?://.*)?$")
+    """Where tokens are fetched."""
+    kafka_oauth_client_id: str = ""
+    """The client's id there."""
+    kafka_oauth_client_secret_file: SecretPath | None = None
+    """A file with the client's secret in its first line, read when a client of Kafka starts."""
+    kafka_oauth_scope: str = ""
+    """The scope that is asked for, if any."""
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        sasl, mechanism = self.kafka_security_protocol.startswith("SASL"), self.kafka_sasl_mechanism
+        if sasl != (mechanism is not None):
+            raise ValueError("KAFKA_SASL_MECHANISM belongs to KAFKA_SECURITY_PROTOCOL SASL_SSL or SASL_PLAINTEXT")
+        if (self.kafka_certificate_file is None) != (self.kafka_key_file is None):
+            raise ValueError("KAFKA_CERTIFICATE_FILE and KAFKA_KEY_FILE belong together")
+        token = (self.kafka_oauth_token_url, self.kafka_oauth_client_id, self.kafka_oauth_client_secret_file)
+        if mechanism == "OAUTHBEARER" and not all(token):
+            raise ValueError(
+                "OAUTHBEARER needs KAFKA_OAUTH_TOKEN_URL, KAFKA_OAUTH_CLIENT_ID and KAFKA_OAUTH_CLIENT_SECRET_FILE"
+            )
+        if mechanism not in (None, "OAUTHBEARER") and not (self.kafka_username and self.kafka_password_file):
+            raise ValueError(f"{mechanism} needs KAFKA_USERNAME and KAFKA_PASSWORD_FILE")
+        return self
+
+    @cached_property
+    def kafka(self) -> KafkaCluster:
+        """The brokers, and who this process is to them."""
+        password = None if self.kafka_username == "" else secret(self.kafka_password_file, "kafka")
+        return KafkaCluster(self.kafka_brokers, self._kafka_security(), self.kafka_username, password)
+
+    def _kafka_security(self) -> dict[str, str]:
+        oauth_secret = secret(self.kafka_oauth_client_secret_file, "kafka-oauth")
+        options: dict[str, object] = {
+            "security.protocol": self.kafka_security_protocol,
+            "ssl.ca.location": self.kafka_ca_file,
+            "ssl.certificate.location": self.kafka_certificate_file,
+            "ssl.key.location": self.kafka_key_file,
+            "sasl.mechanism": self.kafka_sasl_mechanism,
+        }
+        if oauth_secret is not None:
+            options |= {
+                "sasl.oauthbearer.method": "oidc",
+                "sasl.oauthbearer.token.endpoint.url": self.kafka_oauth_token_url,
+                "sasl.oauthbearer.client.id": self.kafka_oauth_client_id,
+                "sasl.oauthbearer.client.secret": oauth_secret.values()[0],
+                "sasl.oauthbearer.scope": self.kafka_oauth_scope or None,
+            }
+        return {name: str(value) for name, value in options.items() if value is not None}
+
+
+class ServiceSettings(ProcessSettings, KafkaSettings):
     """The further settings of every gRPC service."""
 
     grpc_listen: Address = "127.0.0.1:50061"
     """Where the service serves gRPC, behind its sidecar."""
-    kafka_brokers: Addresses
-    """Kafka's bootstrap servers."""
     page_token_key: SecretStr | None = None
     """Signs page tokens; the same for all replicas. Derived from the store's password if missing."""
     page_token_key_file: SecretPath | None = None

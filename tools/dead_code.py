@@ -26,6 +26,7 @@ CALLED_BY_NAME = {
     "ignore_aliases",
     "get_code",
     "get_credentials",
+    "get_credentials_async",
 }
 # Named in the tables of commands.
 COMMANDS = {command.function.partition(":")[2] for command in (*stack_table.COMMANDS, *tools_table.COMMANDS)}

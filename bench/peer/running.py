@@ -15,6 +15,7 @@ from bench.parts import Parts
 from bench.peer import environment, programs, stores
 from bench.peer.programs import DATABASE, TOPICS, Programs
 from bench.target import Placed
+from runtime.messaging.cluster import KafkaCluster
 from runtime.messaging.topics import Topic, ensure_topics
 from stack.progress import Progress
 from stack.settings import Settings
@@ -86,7 +87,7 @@ def running(settings: Settings, progress: Progress) -> Iterator[Peer]:
     python = environment.ensure(settings)
     with stores.running(settings, progress) as plan:
         _make_database(settings)
-        ensure_topics(plan.kafka_brokers, [Topic(name) for name in TOPICS.values()])
+        ensure_topics(KafkaCluster(plan.kafka_brokers), [Topic(name) for name in TOPICS.values()])
         products = _fill_shelves(plan)
         with programs.running(plan, python) as services:
             yield Peer("peer", plan, services, Parts(settings, _roots(services)), products)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 
 from chaos import truth
 from chaos.drill.failures import DrillFailed
+from runtime.messaging.cluster import KafkaCluster
 from runtime.messaging.reader import messages_to_end
 from stack.topology.plan import Plan
 from stack.topology.workloads import operator_environment
@@ -73,7 +74,7 @@ def ledger(plan: Plan) -> set[bytes]:
     """
     Return the keys of what is in the stock's ledger: what was listed and what came in.
     """
-    return {each.key for each in messages_to_end(plan.kafka_brokers, LEDGER, within_s=READ_S)}
+    return {each.key for each in messages_to_end(KafkaCluster(plan.kafka_brokers), LEDGER, within_s=READ_S)}
 
 
 def on_hand(edge: str) -> dict[str, int]:

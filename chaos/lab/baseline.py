@@ -13,6 +13,7 @@ from chaos.lab.history import Call
 from chaos.lab.samples import Sample
 from chaos.truth import NotRead, StoredOrder
 from runtime.errors import Error
+from runtime.messaging.cluster import KafkaCluster
 from runtime.messaging.reader import topic_ends
 
 TOPICS = ("pending_orders", "order_events", "stock_events")
@@ -60,7 +61,7 @@ class Baseline:
 
     async def _ends_now(self) -> dict[str, int]:
         try:
-            ends = {topic: await asyncio.to_thread(topic_ends, self._brokers, topic) for topic in TOPICS}
+            ends = {topic: await asyncio.to_thread(topic_ends, KafkaCluster(self._brokers), topic) for topic in TOPICS}
         except Error as error:
             raise NotRead(error.message) from error
         return {topic: sum(offsets.values()) for topic, offsets in ends.items()}

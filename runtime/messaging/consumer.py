@@ -21,6 +21,7 @@ from confluent_kafka.aio import AIOConsumer
 from prometheus_client import Counter
 
 from runtime.messaging import consumer_lag
+from runtime.messaging.cluster import KafkaCluster, Options
 from runtime.messaging.message import Handler, Message, message_of
 from runtime.messaging.wrappers import TRANSIENT
 
@@ -38,7 +39,7 @@ THREAD_PREFIX = "kafka-consumer-"
 
 
 async def consume(
-    brokers: str,
+    kafka: KafkaCluster,
     *,
     group: str,
     topics: Sequence[str],
@@ -57,7 +58,7 @@ async def consume(
     within 5 minutes, or the group gives its partitions to another member.
     """
     restarts = RESTARTS.labels(group)
-    session = partial(_session, brokers, group, topics, handle, client_id, max_batch, poll_s)
+    session = partial(_session, kafka, group, topics, handle, client_id, max_batch, poll_s)
     while True:
         try:
             await session()
@@ -81,14 +82,28 @@ def _raise_if_cancelled(error: Exception) -> None:
 
 
 async def _session(
-    brokers: str, group: str, topics: Sequence[str], handle: Handler, client_id: str, max_batch: int, poll_s: float
+    kafka: KafkaCluster,
+    group: str,
+    topics: Sequence[str],
+    handle: Handler,
+    client_id: str,
+    max_batch: int,
+    poll_s: float,
 ) -> None:
     executor = ThreadPoolExecutor(THREADS, thread_name_prefix=f"{THREAD_PREFIX}{group}")
-    consumer = AIOConsumer(_consumer_settings(brokers, group, client_id), executor=executor)
+    login = kafka.login()
+
+    async def failed(error: confluent_kafka.KafkaError) -> None:
+        login.failed(error)
+
+    options = login.options(_own_options(group, client_id) | {"error_cb": failed})
+    consumer = AIOConsumer(options, executor=executor)
     try:
         await consumer.subscribe(list(topics))
         while True:
             await _consume_batch(consumer, handle, max_batch, poll_s)
+            if (credentials := login.changed()) is not None:
+                await consumer.set_sasl_credentials(*credentials)
     finally:
         await asyncio.shield(_leave(consumer, group))
         executor.shutdown(wait=False)
@@ -122,11 +137,10 @@ def stuck_threads(*, wait_s: float) -> list[str]:
     return [thread.name for thread in threads if thread.is_alive()]
 
 
-def _consumer_settings(brokers: str, group: str, client_id: str) -> dict[str, object]:
+def _own_options(group: str, client_id: str) -> Options:
     return {
         "stats_cb": consumer_lag.reporter(group),
         "statistics.interval.ms": consumer_lag.INTERVAL_MS,
-        "bootstrap.servers": brokers,
         "group.id": group,
         "client.id": client_id,
         "enable.auto.commit": False,

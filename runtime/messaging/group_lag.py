@@ -10,9 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
+from runtime.messaging.cluster import KafkaCluster, Login, Options
 from runtime.messaging.errors import unavailable
 
 CALL_S = 5.0
+OPTIONS: Options = {"reconnect.backoff.max.ms": 1000, "log_level": 0}
 Place = tuple[str, int]
 """A topic and the number of one of its partitions."""
 
@@ -25,14 +27,12 @@ class GroupLags:
     process as soon as another broker coordinates the group (librdkafka issue 5040), and so all replicas at once.
     """
 
-    def __init__(self, brokers: str) -> None:
-        self._brokers = brokers
-        self._admin = AdminClient(self._settings())
-        self._members: dict[str, Consumer] = {}
+    def __init__(self, kafka: KafkaCluster) -> None:
+        self._kafka = kafka
+        self._admin_login = kafka.login()
+        self._admin = AdminClient(self._admin_login.options(OPTIONS))
+        self._members: dict[str, tuple[Consumer, Login]] = {}
         self._busy = threading.Lock()
-
-    def _settings(self) -> dict[str, str | int | float | bool]:
-        return {"bootstrap.servers": self._brokers, "reconnect.backoff.max.ms": 1000, "log_level": 0}
 
     async def waiting(self, topics: Mapping[str, str]) -> dict[str, dict[int, int]]:
         """
@@ -70,6 +70,7 @@ class GroupLags:
         """
         try:
             with self._alone():
+                self._admin_login.renew(self._admin)
                 known = self._admin.list_topics(timeout=CALL_S).topics
                 places = {name: [(name, n) for n in known[name].partitions] for name in topics if name in known}
                 every = [place for some in places.values() for place in some]
@@ -102,12 +103,14 @@ class GroupLags:
         """
         Return the committed offset of *group* in each partition; below 0 without one.
         """
-        member = self._members.get(group)
-        if member is None:
-            settings = self._settings() | {"group.id": group, "enable.auto.commit": False}
-            member = self._members[group] = Consumer(settings)
+        if group not in self._members:
+            login = self._kafka.login()
+            options = login.options(OPTIONS | {"group.id": group, "enable.auto.commit": False})
+            self._members[group] = Consumer(options), login
+        member, login = self._members[group]
         # Drain callbacks so that the queue does not grow.
         member.poll(0)
+        login.renew(member)
         committed = member.committed([TopicPartition(*place) for place in places], timeout=CALL_S)
         for place in committed:
             if place.error is not None:

@@ -15,6 +15,7 @@ import confluent_kafka
 from confluent_kafka import KafkaError
 
 from runtime.errors import InvalidArgument, Unavailable
+from runtime.messaging.cluster import KafkaCluster
 from runtime.messaging.errors import refusal, translated
 from runtime.messaging.message import Record
 from runtime.messaging.topics import MAX_DEAD_LETTER_BYTES
@@ -29,23 +30,24 @@ class Publisher:
     At most *max_in_flight* records wait for the broker.
     """
 
-    def __init__(self, brokers: str, *, client_id: str, timeout_s: float = 10, max_in_flight: int = 10_000) -> None:
-        self._producer = confluent_kafka.Producer(
-            {
-                "bootstrap.servers": brokers,
-                "client.id": client_id,
-                "acks": "all",
-                "enable.idempotence": True,
-                "linger.ms": 2,
-                "delivery.timeout.ms": int(timeout_s * 1000),
-                # A missing topic is reported after this time, not after the delivery timeout.
-                "topic.metadata.propagation.max.ms": UNKNOWN_TOPIC_MS,
-                "message.max.bytes": MAX_DEAD_LETTER_BYTES,
-                "queue.buffering.max.messages": max_in_flight,
-                "reconnect.backoff.max.ms": 1000,
-                "log_level": 0,
-            }
-        )
+    def __init__(
+        self, kafka: KafkaCluster, *, client_id: str, timeout_s: float = 10, max_in_flight: int = 10_000
+    ) -> None:
+        self._login = kafka.login()
+        own = {
+            "client.id": client_id,
+            "acks": "all",
+            "enable.idempotence": True,
+            "linger.ms": 2,
+            "delivery.timeout.ms": int(timeout_s * 1000),
+            # A missing topic is reported after this time, not after the delivery timeout.
+            "topic.metadata.propagation.max.ms": UNKNOWN_TOPIC_MS,
+            "message.max.bytes": MAX_DEAD_LETTER_BYTES,
+            "queue.buffering.max.messages": max_in_flight,
+            "reconnect.backoff.max.ms": 1000,
+            "log_level": 0,
+        }
+        self._producer = confluent_kafka.Producer(self._login.options(own))
         self._stop = threading.Event()
         self._poller = threading.Thread(target=self._poll, name="kafka-delivery", daemon=True)
 
@@ -63,6 +65,7 @@ class Publisher:
     def _poll(self) -> None:
         while not self._stop.is_set():
             self._producer.poll(0.2)
+            self._login.renew(self._producer)
 
     async def publish(self, records: Sequence[Record]) -> None:
         """

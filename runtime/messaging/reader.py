@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from runtime.errors import ResourceExhausted, Unavailable
+from runtime.messaging.cluster import KafkaCluster, Options
 from runtime.messaging.errors import retrying
 from runtime.messaging.message import Message, message_of
 
@@ -23,10 +24,25 @@ BATCH = 1000
 POLL_S = 0.2
 Ends = dict[int, int]
 """The offset after the last record of each partition."""
+OPTIONS: Options = {
+    # Required by the library; nothing is committed to it.
+    "group.id": "reader",
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "enable.partition.eof": True,
+    "auto.offset.reset": "earliest",
+    "isolation.level": "read_committed",
+    "allow.auto.create.topics": False,
+    # The end of a partition is reported after this time without messages.
+    "fetch.wait.max.ms": 50,
+    "reconnect.backoff.max.ms": 1000,
+    # Errors are raised; the library would log them again at each try.
+    "log_level": 0,
+}
 
 
 async def read_to_end(
-    brokers: str,
+    kafka: KafkaCluster,
     topic: str,
     *,
     last: int | None = None,
@@ -39,12 +55,12 @@ async def read_to_end(
     Raises `Unavailable` if the end is not reached *within_s*: no broker, no leader,
     or a transaction that is still open. Raises `ResourceExhausted` above *max_records*.
     """
-    reading = messages_to_end(brokers, topic, last=last, within_s=within_s, max_records=max_records)
+    reading = messages_to_end(kafka, topic, last=last, within_s=within_s, max_records=max_records)
     return await asyncio.to_thread(list, reading)
 
 
 def messages_to_end(
-    brokers: str,
+    kafka: KafkaCluster,
     topic: str,
     *,
     last: int | None = None,
@@ -58,9 +74,9 @@ def messages_to_end(
     It blocks, so it belongs in a thread. Messages yielded before an error are incomplete.
     """
     end_at = time.monotonic() + within_s
-    consumer = Consumer(_settings(brokers))
+    consumer = Consumer(kafka.options(OPTIONS))
     try:
-        lows, ends = _patiently(brokers, topic, end_at)
+        lows, ends = _patiently(kafka, topic, end_at)
         begins = {number: _start(low, ends[number], number, last, starts) for number, low in lows.items()}
         left = {number: end for number, end in ends.items() if begins[number] < end}
         consumer.assign([TopicPartition(topic, number, begins[number]) for number in left])
@@ -69,35 +85,16 @@ def messages_to_end(
         consumer.close()
 
 
-def topic_ends(brokers: str, topic: str, *, within_s: float = 10.0) -> Ends:
+def topic_ends(kafka: KafkaCluster, topic: str, *, within_s: float = 10.0) -> Ends:
     """
     Return the end of *topic*; raise `Unavailable`.
     """
-    return _patiently(brokers, topic, time.monotonic() + within_s)[1]
+    return _patiently(kafka, topic, time.monotonic() + within_s)[1]
 
 
-def _settings(brokers: str) -> dict[str, str | int | float | bool]:
-    return {
-        "bootstrap.servers": brokers,
-        # Required by the library; nothing is committed to it.
-        "group.id": "reader",
-        "enable.auto.commit": False,
-        "enable.auto.offset.store": False,
-        "enable.partition.eof": True,
-        "auto.offset.reset": "earliest",
-        "isolation.level": "read_committed",
-        "allow.auto.create.topics": False,
-        # The end of a partition is reported after this time without messages.
-        "fetch.wait.max.ms": 50,
-        "reconnect.backoff.max.ms": 1000,
-        # Errors are raised; the library would log them again at each try.
-        "log_level": 0,
-    }
-
-
-def _patiently(brokers: str, topic: str, end_at: float) -> tuple[Ends, Ends]:
+def _patiently(kafka: KafkaCluster, topic: str, end_at: float) -> tuple[Ends, Ends]:
     try:
-        return retrying(max(0.0, end_at - time.monotonic()))(_bounds, brokers, topic)
+        return retrying(max(0.0, end_at - time.monotonic()))(_bounds, kafka, topic)
     except KafkaException as error:
         raise unread(topic, str(error.args[0])) from error
 
@@ -108,11 +105,11 @@ def _start(low: int, end: int, number: int, last: int | None, starts: Mapping[in
     return low if last is None else max(low, end - last)
 
 
-def _bounds(brokers: str, topic: str) -> tuple[Ends, Ends]:
+def _bounds(kafka: KafkaCluster, topic: str) -> tuple[Ends, Ends]:
     """
     Return the first and the end offset of each partition; records before the end may be uncommitted.
     """
-    admin = AdminClient({"bootstrap.servers": brokers, "log_level": 0})
+    admin = AdminClient(kafka.options({"log_level": 0}))
     found = admin.list_topics(topic, timeout=CALL_S).topics[topic]
     if found.error is not None:
         raise KafkaException(found.error)

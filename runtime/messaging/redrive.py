@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from runtime.errors import InvalidArgument, Unavailable
 from runtime.messaging import dead_letters
+from runtime.messaging.cluster import KafkaCluster
 from runtime.messaging.dead_lettering import Publishes
 from runtime.messaging.errors import retrying, unavailable
 from runtime.messaging.message import Message, Record, message_of
@@ -45,8 +46,8 @@ class Redrive:
     *group* stores the progress; no consumer ever joins it.
     """
 
-    def __init__(self, brokers: str, publisher: Publishes, sources: Mapping[str, Source], *, group: str) -> None:
-        self._brokers = brokers
+    def __init__(self, kafka: KafkaCluster, publisher: Publishes, sources: Mapping[str, Source], *, group: str) -> None:
+        self._kafka = kafka
         self._publisher = publisher
         self._sources = sources
         self._group = group
@@ -70,16 +71,14 @@ class Redrive:
         return done
 
     async def _run(self, topic: str, limit: int, done: Redriven) -> None:
-        consumer = Consumer(
-            {
-                "bootstrap.servers": self._brokers,
-                "group.id": self._group,
-                "enable.auto.commit": False,
-                "auto.offset.reset": "earliest",
-                "allow.auto.create.topics": False,
-                "log_level": 0,
-            }
-        )
+        own = {
+            "group.id": self._group,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "allow.auto.create.topics": False,
+            "log_level": 0,
+        }
+        consumer = Consumer(self._kafka.options(own))
         try:
             await self._redrive(consumer, topic, limit, done)
         except KafkaException as error:

@@ -14,6 +14,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     NewTopic,
 )
 
+from runtime.messaging.cluster import KafkaCluster
 from runtime.messaging.errors import retrying, unavailable
 
 MAX_MESSAGE_BYTES = "max.message.bytes"
@@ -50,7 +51,9 @@ def dead_letter_topic(name: str, *, partitions: int = 1) -> Topic:
     return Topic(name, partitions, max_message_bytes=MAX_DEAD_LETTER_BYTES)
 
 
-def ensure_topics(brokers: str, topics: Sequence[Topic], *, replication: int = -1, wait_s: float = 60) -> set[str]:
+def ensure_topics(
+    kafka: KafkaCluster, topics: Sequence[Topic], *, replication: int = -1, wait_s: float = 60
+) -> set[str]:
     """
     Create the missing topics, and raise the record limit of existing ones where needed.
 
@@ -58,7 +61,7 @@ def ensure_topics(brokers: str, topics: Sequence[Topic], *, replication: int = -
 
     *replication* -1 is the broker's default. Waits up to *wait_s* for Kafka, then raises `Unavailable`.
     """
-    admin = AdminClient({"bootstrap.servers": brokers, "log_level": 3})
+    admin = AdminClient(kafka.options({"log_level": 3}))
     try:
         existed = retrying(wait_s)(_create_topics, admin, topics, replication)
         retrying(wait_s)(_alter_topics, admin, [each for each in existed if each.max_message_bytes is not None])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+from runtime.messaging.cluster import KafkaCluster
 from runtime.messaging.group_lag import GroupLags
 from runtime.messaging.message import Message
 from runtime.messaging.reader import Ends, messages_to_end
@@ -16,8 +17,8 @@ READ_S = 3.0
 class WaitingMessages:
     """Searches the uncommitted messages of topics; a topic without any is not read."""
 
-    def __init__(self, brokers: str, lags: GroupLags) -> None:
-        self._brokers = brokers
+    def __init__(self, kafka: KafkaCluster, lags: GroupLags) -> None:
+        self._kafka = kafka
         self._lags = lags
 
     async def of(self, topics: Mapping[str, str], key: bytes) -> list[Message]:
@@ -33,5 +34,5 @@ class WaitingMessages:
         return found
 
     def _read(self, topic: str, starts: Ends, key: bytes) -> list[Message]:
-        messages = messages_to_end(self._brokers, topic, starts=starts, within_s=READ_S, max_records=MAX_RECORDS)
+        messages = messages_to_end(self._kafka, topic, starts=starts, within_s=READ_S, max_records=MAX_RECORDS)
         return [each for each in messages if each.key == key]

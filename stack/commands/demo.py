@@ -17,6 +17,7 @@ from psycopg.rows import dict_row
 from shop.orders.v1 import events_pb2
 
 from runtime.errors import Error
+from runtime.messaging.cluster import KafkaCluster
 from runtime.messaging.reader import messages_to_end, topic_ends
 from shop_client import rest
 from stack import customer
@@ -56,7 +57,7 @@ def run(chosen: Settings, _options: argparse.Namespace) -> int:
 
 def demo(plan: Plan) -> None:
     """Show the response, the row and the event of one order."""
-    before = topic_ends(plan.kafka_brokers, TOPIC)
+    before = topic_ends(KafkaCluster(plan.kafka_brokers), TOPIC)
     order = _place(plan)
     print("\n== The order in PostgreSQL ==")
     _show_rows(plan, order["name"])
@@ -122,7 +123,7 @@ def _event(plan: Plan, before: Mapping[int, int], name: str) -> events_pb2.Order
     """Return the order's event, reading the topic from the end offsets *before* until it arrives."""
     deadline = time.monotonic() + EVENT_SECONDS
     while time.monotonic() < deadline:
-        for message in messages_to_end(plan.kafka_brokers, TOPIC, starts=before, within_s=EVENT_SECONDS):
+        for message in messages_to_end(KafkaCluster(plan.kafka_brokers), TOPIC, starts=before, within_s=EVENT_SECONDS):
             event = _order_event(message.value or b"")
             if event is not None and event.order.name == name:
                 return event

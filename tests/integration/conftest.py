@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from runtime.messaging.cluster import KafkaCluster
 from runtime.messaging.reader import messages_to_end, topic_ends
 from shop_client import rest
 from stack import customer
@@ -126,7 +127,7 @@ class Topic:
 
     def __init__(self, brokers, name):
         self._brokers, self._name = brokers, name
-        self._starts = topic_ends(brokers, name)
+        self._starts = topic_ends(KafkaCluster(brokers), name)
 
     async def find(self, matches, *, within_s=30):
         """Return the first message whose value *matches*; fail after *within_s*."""
@@ -140,7 +141,7 @@ class Topic:
         return await eventually(found, within_s=within_s)
 
     def _read(self):
-        return list(messages_to_end(self._brokers, self._name, starts=self._starts))
+        return list(messages_to_end(KafkaCluster(self._brokers), self._name, starts=self._starts))
 
 
 @pytest.fixture

@@ -16,17 +16,21 @@ HOST = "127.41.13.1"
 
 
 class KafkaServer(Process):
-    """One broker; the jars are those that the stack has installed."""
+    """
+    One broker; the jars are those that the stack has installed.
 
-    def __init__(self, folder, libs):
+    *more* returns further settings for the addresses of the broker and of its controller; *options* are Java's.
+    """
+
+    def __init__(self, folder, libs, *, more=lambda listen, controller: "", options=()):
         port, controller = free_port(HOST), free_port(HOST)
         self.brokers = f"{HOST}:{port}"
         folder = Path(folder)
         configuration = folder / "kafka.properties"
         settings = files.kafka(listen=self.brokers, controller=f"{HOST}:{controller}", data=str(folder / "data"))
-        configuration.write_text(settings)
+        configuration.write_text(settings + more(self.brokers, f"{HOST}:{controller}"))
         # Copied by value here, since `java -cp` expands its own star.
-        java = [packages.java(), "-Xms96m", "-Xmx192m", "-XX:+UseSerialGC", "-cp", f"{libs}/*"]
+        java = [packages.java(), "-Xms96m", "-Xmx192m", "-XX:+UseSerialGC", *options, "-cp", f"{libs}/*"]
         subprocess.run(
             [*map(str, java), "kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c", configuration],
             check=True,
@@ -53,11 +57,16 @@ def running_kafka():
     if given := os.environ.get("TEST_KAFKA"):
         yield given
         return
-    libs = stack_settings.read(os.environ, checkout=CHECKOUT).kafka_libs
-    assert list(Path(libs).glob("kafka_2.13-*.jar")), f"no Kafka in {libs}: `make test` installs it"
     with tempfile.TemporaryDirectory(prefix="kafka-") as folder:
-        server = KafkaServer(folder, libs)
+        server = KafkaServer(folder, installed_libs())
         try:
             yield server.start().brokers
         finally:
             server.kill()
+
+
+def installed_libs():
+    """Return the folder of Kafka's jars."""
+    libs = stack_settings.read(os.environ, checkout=CHECKOUT).kafka_libs
+    assert list(Path(libs).glob("kafka_2.13-*.jar")), f"no Kafka in {libs}: `make test` installs it"
+    return libs

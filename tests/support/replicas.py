@@ -22,7 +22,7 @@ class OrdersReplica:
         self.address = f"{ORDERS_HOST}:{free_port(ORDERS_HOST)}"
         self.metrics = f"{ORDERS_HOST}:{free_port(ORDERS_HOST)}"
         self.log = log
-        self._environment = {
+        self.environment = {
             **os.environ,
             **environment,
             "GRPC_LISTEN": self.address,
@@ -41,7 +41,7 @@ class OrdersReplica:
             await self.channel.channel_ready()
 
     def _spawn(self, log):
-        return subprocess.Popen([sys.executable, "-m", "orders_svc"], env=self._environment, stdout=log, stderr=log)
+        return subprocess.Popen([sys.executable, "-m", "orders_svc"], env=self.environment, stdout=log, stderr=log)
 
     @property
     def orders(self):

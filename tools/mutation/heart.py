@@ -64,6 +64,7 @@ MODULES = (
     "orders_svc.wire",
     "runtime.batching",
     "runtime.deadline",
+    "runtime.messaging.cluster",
     "runtime.messaging.consumer",
     "runtime.messaging.consumer_lag",
     "runtime.messaging.dead_letters",

@@ -17,6 +17,7 @@ from shop.inventory.v1.inventory_service_pb2_grpc import InventoryServiceStub
 from shop.orders.v1.events_pb2 import OrderEvent
 from shop.orders.v1.order_pb2 import Order, OrderLine
 
+from runtime.messaging.cluster import KafkaCluster
 from runtime.messaging.message import Record
 from runtime.messaging.publisher import Publisher
 from runtime.messaging.topics import Topic, ensure_topics
@@ -98,7 +99,7 @@ async def table():
 
 
 async def test_nothing_acknowledged_is_lost_and_nothing_is_oversold(redis, redis_server, kafka, table):
-    ensure_topics(kafka, [Topic("order_events")])
+    ensure_topics(KafkaCluster(kafka), [Topic("order_events")])
     with tempfile.TemporaryDirectory(prefix="inventory-disasters-") as folder:
         common = {"redis": redis_server.url, "brokers": kafka, "orders": table.address}
         replicas = [
@@ -107,7 +108,7 @@ async def test_nothing_acknowledged_is_lost_and_nothing_is_oversold(redis, redis
         migrate("inventory_svc", replicas[0].environment)
         for replica in replicas:
             replica.start()
-        async with Publisher(kafka, client_id="test") as publisher:
+        async with Publisher(KafkaCluster(kafka), client_id="test") as publisher:
             shop = Shop(replicas, table, publisher)
             try:
                 await run_through_disasters(shop, replicas, redis, redis_server)

@@ -17,6 +17,7 @@ from shop.inventory.v1.inventory_service_pb2_grpc import InventoryServiceStub
 from shop.orders.v1.events_pb2 import OrderEvent
 from shop.orders.v1.order_pb2 import Order, OrderLine
 
+from runtime.messaging.cluster import KafkaCluster
 from runtime.messaging.message import Record
 from runtime.messaging.publisher import Publisher
 from runtime.messaging.reader import read_to_end
@@ -40,7 +41,7 @@ async def orders():
 async def shop(redis, redis_server, kafka, orders):
     """One replica with the example shop, and a client."""
     with tempfile.TemporaryDirectory(prefix="inventory-service-") as folder:
-        ensure_topics(kafka, [Topic("order_events")])
+        ensure_topics(KafkaCluster(kafka), [Topic("order_events")])
         shop = Shop(folder, redis_server, kafka, orders)
         migrate("inventory_svc", shop.replica.environment)
         shop.replica.start()
@@ -112,7 +113,7 @@ class Shop:
         await self.publish(Record("order_events", order.encode(), event.SerializeToString()))
 
     async def publish(self, record):
-        async with Publisher(self.kafka, client_id="test") as publisher:
+        async with Publisher(KafkaCluster(self.kafka), client_id="test") as publisher:
             await publisher.publish([record])
 
     async def restock(self, name, units, request_id):
@@ -152,7 +153,9 @@ async def test_an_order_goes_from_hold_to_sale_to_refund_by_its_events(shop):
     await passes(given_back)
 
     async def published():
-        events = [StockEvent.FromString(each.value) for each in await read_to_end(shop.kafka, "stock_events")]
+        events = [
+            StockEvent.FromString(each.value) for each in await read_to_end(KafkaCluster(shop.kafka), "stock_events")
+        ]
         kinds = [event.kind for event in events if event.hold == f"holds/{order}"]
         assert kinds == [StockEvent.HELD, StockEvent.COMMITTED, StockEvent.RELEASED]
 
@@ -169,7 +172,7 @@ async def test_invalid_messages_are_dead_lettered_and_block_nothing(shop):
         assert (await shop.stock("tea-kettle"))[1:] == (0, 1)
 
     await passes(sold, 30)
-    dead = [each for each in await read_to_end(shop.kafka, DEAD) if each.key == order.encode()]
+    dead = [each for each in await read_to_end(KafkaCluster(shop.kafka), DEAD) if each.key == order.encode()]
     assert dead[0].value == b"\xff\xff no event"
 
 
@@ -290,7 +293,7 @@ async def test_events_of_an_unknown_generation_block_nothing(shop):
     await shop.tell(good, Order.CONFIRMED, held.generation, field_notebook=1)
 
     async def decided():
-        dead = [each for each in await read_to_end(shop.kafka, DEAD) if each.key == nobody.encode()]
+        dead = [each for each in await read_to_end(KafkaCluster(shop.kafka), DEAD) if each.key == nobody.encode()]
         assert len(dead) == 2
         assert await shop.stock("field-notebook") == (before[0] - 3, 0, before[2] + 3)
 
@@ -349,7 +352,9 @@ async def test_a_killed_replica_loses_no_stock_event(shop):
         await shop.hold(order, linen_towel=1)
 
     async def published():
-        events = [StockEvent.FromString(each.value) for each in await read_to_end(shop.kafka, "stock_events")]
+        events = [
+            StockEvent.FromString(each.value) for each in await read_to_end(KafkaCluster(shop.kafka), "stock_events")
+        ]
         assert {f"holds/{order}" for order in orders} <= {event.hold for event in events}
 
     await passes(published, 30)

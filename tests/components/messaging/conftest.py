@@ -4,6 +4,7 @@ import uuid
 
 import pytest
 
+from runtime.messaging.cluster import KafkaCluster
 from runtime.messaging.topics import Topic, ensure_topics
 from tests.components.messaging.raw import RawProducer
 from tests.support.kafka_server import running_kafka
@@ -21,7 +22,7 @@ def make_topic(kafka):
 
     def make(name="t", **settings):
         full = f"{name}-{uuid.uuid4().hex[:8]}"
-        ensure_topics(kafka, [Topic(full, **settings)])
+        ensure_topics(KafkaCluster(kafka), [Topic(full, **settings)])
         return full
 
     return make

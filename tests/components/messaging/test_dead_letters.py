@@ -6,6 +6,7 @@ import confluent_kafka.admin
 import pytest
 
 from runtime.errors import InvalidArgument
+from runtime.messaging.cluster import KafkaCluster
 from runtime.messaging.dead_lettering import dead_lettered
 from runtime.messaging.message import Message, Record
 from runtime.messaging.publisher import Publisher
@@ -21,7 +22,7 @@ HEADERS = {f"h{number}": "y" * 100 for number in range(60)}
 
 @pytest.fixture
 async def publisher(kafka):
-    async with Publisher(kafka, client_id="test") as opened:
+    async with Publisher(KafkaCluster(kafka), client_id="test") as opened:
         yield opened
 
 
@@ -36,10 +37,10 @@ async def bury(publisher, topic, value=LARGE):
 async def test_a_record_that_fits_its_topic_fits_the_dead_letter_topic(kafka, make_topic, publisher):
     source, dead = make_topic(), make_topic("dead", max_message_bytes=MAX_DEAD_LETTER_BYTES)
     await bury(publisher, dead)
-    (letter,) = await read_to_end(kafka, dead)
+    (letter,) = await read_to_end(KafkaCluster(kafka), dead)
     assert len(letter.value) == len(LARGE)
     assert letter.headers["h1"] == "y" * 100
-    redriven = await Redrive(kafka, publisher, {dead: Source(source, lambda _: True)}, group=dead).run(10)
+    redriven = await Redrive(KafkaCluster(kafka), publisher, {dead: Source(source, lambda _: True)}, group=dead).run(10)
     # With its sender's headers it exceeds its source topic's limit, which is reported and does not stop the redrive.
     assert redriven.sent == {dead: 0}
     assert redriven.passed_over == {dead: 1}
@@ -48,7 +49,7 @@ async def test_a_record_that_fits_its_topic_fits_the_dead_letter_topic(kafka, ma
 async def test_an_oversized_record_is_truncated_and_has_its_origin(kafka, make_topic, publisher):
     dead = make_topic("dead")
     await bury(publisher, dead)
-    (letter,) = await read_to_end(kafka, dead)
+    (letter,) = await read_to_end(KafkaCluster(kafka), dead)
     assert len(letter.value) == 65_536
     assert letter.headers["original_size"] == str(len(LARGE))
     assert [letter.headers[f"origin_{part}"] for part in ("topic", "partition", "offset")] == ["source", "1", "2"]
@@ -56,9 +57,9 @@ async def test_an_oversized_record_is_truncated_and_has_its_origin(kafka, make_t
 
 async def test_the_record_limit_of_an_existing_topic_is_raised(kafka, make_topic, publisher):
     dead = make_topic("dead")
-    await asyncio.to_thread(ensure_topics, kafka, [dead_letter_topic(dead)])
+    await asyncio.to_thread(ensure_topics, KafkaCluster(kafka), [dead_letter_topic(dead)])
     await bury(publisher, dead)
-    (letter,) = await read_to_end(kafka, dead)
+    (letter,) = await read_to_end(KafkaCluster(kafka), dead)
     assert len(letter.value) == len(LARGE)
 
 
@@ -67,7 +68,7 @@ async def test_one_oversized_record_fails_no_other_of_its_batch(kafka, make_topi
     values = [b"small", b"x" * 1_500_000, b"small, too", LARGE]
     outcomes = await publisher.publish_each([Record(topic, b"k", value) for value in values])
     assert [type(outcome) for outcome in outcomes] == [type(None), InvalidArgument, type(None), type(None)]
-    assert [len(each.value) for each in await read_to_end(kafka, topic)] == [5, 10, len(LARGE)]
+    assert [len(each.value) for each in await read_to_end(KafkaCluster(kafka), topic)] == [5, 10, len(LARGE)]
 
 
 async def test_redrive_publishes_only_to_allowed_topics(kafka, make_topic, publisher, raw):
@@ -76,13 +77,15 @@ async def test_redrive_publishes_only_to_allowed_topics(kafka, make_topic, publi
     raw.send(dead, value=b"bad")
     raw.send(dead, value=b"good, too", headers=[(b"\xff\xfe", None)])
     raw.flush()
-    redrive = Redrive(kafka, publisher, {dead: Source(source, lambda each: each.value.startswith(b"good"))}, group=dead)
+    redrive = Redrive(
+        KafkaCluster(kafka), publisher, {dead: Source(source, lambda each: each.value.startswith(b"good"))}, group=dead
+    )
     done = await redrive.run(10, topic=dead)
     assert (done.sent, done.passed_over) == ({dead: 2}, {dead: 1})
-    found = await read_to_end(kafka, source)
+    found = await read_to_end(KafkaCluster(kafka), source)
     assert sorted(each.value for each in found) == [b"good", b"good, too"]
     assert {"traceparent": "00-1"} in [dict(each.headers) for each in found]
-    assert await read_to_end(kafka, other) == []
+    assert await read_to_end(KafkaCluster(kafka), other) == []
     assert (await redrive.run(10)).sent == {dead: 0}
     with pytest.raises(InvalidArgument):
         await redrive.run(10, topic=other)
@@ -90,7 +93,9 @@ async def test_redrive_publishes_only_to_allowed_topics(kafka, make_topic, publi
 
 async def test_an_existing_topic_keeps_its_other_settings(kafka, make_topic):
     name = make_topic("dead")
-    await asyncio.to_thread(ensure_topics, kafka, [Topic(name, retention_ms=1, max_message_bytes=2_000_000)])
+    await asyncio.to_thread(
+        ensure_topics, KafkaCluster(kafka), [Topic(name, retention_ms=1, max_message_bytes=2_000_000)]
+    )
     admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": kafka})
     resource = confluent_kafka.admin.ConfigResource(confluent_kafka.admin.ConfigResource.Type.TOPIC, name)
 

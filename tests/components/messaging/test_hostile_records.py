@@ -26,6 +26,7 @@ from shop.orders.v1 import (
 
 from inventory_svc import wire
 from inventory_svc.stock import Receipt
+from runtime.messaging.cluster import KafkaCluster
 from runtime.messaging.reader import read_to_end
 from tests.support.redis_server import RedisServer
 from tests.support.replicas import OrdersReplica, inventory_replica, migrate
@@ -221,7 +222,7 @@ async def test_no_record_ends_a_replica_or_blocks_a_partition(world, kafka, raw)
     print(f"{dead}, redriven {redriven.redriven}, passed over {redriven.passed_over}")
     assert redriven.redriven + redriven.passed_over >= sum(dead.values())
 
-    letters = await read_to_end(kafka, "pending_orders.dead")
+    letters = await read_to_end(KafkaCluster(kafka), "pending_orders.dead")
     ours = [each for each in letters if each.headers.get("reason") == "POISON_MESSAGE"]
     assert {each.headers["origin_topic"] for each in ours} >= {"pending_orders", "pending_orders.retry.1s"}
     assert any(len(each.value or b"") == 1_000_500 for each in ours)

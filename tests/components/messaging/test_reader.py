@@ -7,6 +7,7 @@ import confluent_kafka
 import pytest
 
 from runtime.errors import ResourceExhausted, Unavailable
+from runtime.messaging.cluster import KafkaCluster
 from runtime.messaging.reader import messages_to_end, read_to_end, topic_ends
 
 
@@ -27,9 +28,9 @@ def send(raw, topic, count, **more):
 
 async def test_a_topic_is_read_to_its_end(kafka, make_topic, raw):
     topic = make_topic(partitions=3)
-    assert await read_to_end(kafka, topic) == []
+    assert await read_to_end(KafkaCluster(kafka), topic) == []
     send(raw, topic, 2500)
-    messages = await read_to_end(kafka, topic)
+    messages = await read_to_end(KafkaCluster(kafka), topic)
     assert sorted(int(message.value) for message in messages) == list(range(2500))
 
 
@@ -41,9 +42,9 @@ async def test_an_open_transaction_is_not_the_end(kafka, make_topic, raw, transa
     transactional.flush()
     send(raw, topic, 1)
     with pytest.raises(Unavailable) as refused:
-        await read_to_end(kafka, topic, within_s=2)
+        await read_to_end(KafkaCluster(kafka), topic, within_s=2)
     assert (refused.value.reason, refused.value.metadata["topic"]) == ("TOPIC_UNREAD", topic)
-    reading = asyncio.create_task(read_to_end(kafka, topic, within_s=20))
+    reading = asyncio.create_task(read_to_end(KafkaCluster(kafka), topic, within_s=20))
     await asyncio.sleep(1)
     assert not reading.done()
     transactional.commit_transaction()
@@ -57,26 +58,26 @@ async def test_an_aborted_transaction_at_the_end_is_skipped(kafka, make_topic, r
     transactional.produce(topic, b"never")
     transactional.flush()
     transactional.abort_transaction()
-    assert [message.value for message in await read_to_end(kafka, topic, within_s=20)] == [b"0", b"1"]
+    assert [message.value for message in await read_to_end(KafkaCluster(kafka), topic, within_s=20)] == [b"0", b"1"]
 
 
 async def test_missing_and_oversized_topics_are_errors(kafka, make_topic, raw):
     with pytest.raises(Unavailable):
-        await read_to_end(kafka, "no-such-topic", within_s=1)
+        await read_to_end(KafkaCluster(kafka), "no-such-topic", within_s=1)
     topic = make_topic(partitions=1)
     send(raw, topic, 30)
     with pytest.raises(ResourceExhausted):
-        await read_to_end(kafka, topic, max_records=29)
+        await read_to_end(KafkaCluster(kafka), topic, max_records=29)
 
 
 async def test_last_records_and_records_after_a_time_are_read(kafka, make_topic, raw):
     topic = make_topic(partitions=1)
     send(raw, topic, 3)
-    ends = topic_ends(kafka, topic)
+    ends = topic_ends(KafkaCluster(kafka), topic)
     assert ends == {0: 3}
     send(raw, topic, 2)
-    assert [each.offset for each in await read_to_end(kafka, topic, last=1)] == [4]
-    after = await asyncio.to_thread(list, messages_to_end(kafka, topic, starts=ends))
+    assert [each.offset for each in await read_to_end(KafkaCluster(kafka), topic, last=1)] == [4]
+    after = await asyncio.to_thread(list, messages_to_end(KafkaCluster(kafka), topic, starts=ends))
     assert [each.offset for each in after] == [3, 4]
 
 
@@ -90,7 +91,7 @@ async def test_unreadable_headers_are_dropped_and_the_value_is_kept(kafka, make_
     raw.send(topic, value=b"202", headers=[(b"none", None), (b"bytes", b"\xff\x00")])
     raw.send(topic, value=None, key=None, timestamp_ms=-1)
     raw.flush()
-    messages = await read_to_end(kafka, topic)
+    messages = await read_to_end(KafkaCluster(kafka), topic)
     assert [message.value for message in messages] == [*(b"%d" % number for number in range(203)), None]
     assert [dict(message.headers) for message in messages[:202]] == [{}] * 202
     assert messages[202].headers == {"none": "", "bytes": "\ufffd\x00"}
@@ -100,5 +101,5 @@ async def test_unreadable_headers_are_dropped_and_the_value_is_kept(kafka, make_
 async def test_without_a_broker_reading_ends_in_time():
     started = time.monotonic()
     with pytest.raises(Unavailable):
-        await read_to_end("127.0.0.1:1", "t", within_s=1)
+        await read_to_end(KafkaCluster("127.0.0.1:1"), "t", within_s=1)
     assert time.monotonic() - started < 15

@@ -10,6 +10,7 @@ import confluent_kafka.admin
 import pytest
 
 from runtime import database
+from runtime.messaging.cluster import KafkaCluster
 from runtime.messaging.reader import messages_to_end
 from tests.support import waiting
 from tests.support.kafka_server import running_kafka
@@ -94,7 +95,7 @@ def read_topic(brokers, name, *, within_s=10, at_least=1):
     """Return all records of a topic, once it has *at_least*."""
     end = time.monotonic() + within_s
     while True:
-        found = list(messages_to_end(brokers, name, within_s=within_s))
+        found = list(messages_to_end(KafkaCluster(brokers), name, within_s=within_s))
         if len(found) >= at_least or time.monotonic() > end:
             return found
         time.sleep(0.2)

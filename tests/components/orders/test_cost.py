@@ -19,6 +19,7 @@ from orders_svc.order import Draft, Line
 from orders_svc.store import Store
 from orders_svc.topics import ORDER_EVENTS
 from runtime.messaging import relay
+from runtime.messaging.cluster import KafkaCluster
 from runtime.messaging.publisher import Publisher
 from runtime.messaging.relay import Relay
 from runtime.messaging.topics import Topic, ensure_topics
@@ -132,8 +133,8 @@ async def test_publishing_costs_a_few_statements_and_requests(checkout, statemen
     asked = Counter()
     monkeypatch.setattr(confluent_kafka, "Producer", counting(confluent_kafka.Producer, asked))
     monkeypatch.setattr(relay, "GATHER_S", LONG_S)
-    ensure_topics(kafka, [Topic(ORDER_EVENTS)])
-    async with Publisher(kafka, client_id="test") as publisher:
+    ensure_topics(KafkaCluster(kafka), [Topic(ORDER_EVENTS)])
+    async with Publisher(KafkaCluster(kafka), client_id="test") as publisher:
         tasks = [asyncio.create_task(work) for work in (Relay(pool, publisher, poll_s=5).run(), notifier.run())]
         await asyncio.sleep(1)
         statements.sent.clear()

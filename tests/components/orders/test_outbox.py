@@ -9,6 +9,7 @@ import pytest
 
 from runtime.errors import InvalidArgument, Unavailable
 from runtime.messaging import outbox
+from runtime.messaging.cluster import KafkaCluster
 from runtime.messaging.message import Record
 from runtime.messaging.outbox import CHANNEL, SHARDS
 from runtime.messaging.outbox_backlog import REDRIVE
@@ -209,8 +210,8 @@ async def test_a_relay_that_dies_between_publishing_and_deleting_publishes_again
 
 async def test_kafka_rejects_only_the_oversized_row(pool, run, kafka, topic):
     name = f"t-{uuid.uuid4().hex[:6]}"
-    await asyncio.to_thread(ensure_topics, kafka, [Topic(name)])
-    async with Publisher(kafka, client_id="test") as publisher:
+    await asyncio.to_thread(ensure_topics, KafkaCluster(kafka), [Topic(name)])
+    async with Publisher(KafkaCluster(kafka), client_id="test") as publisher:
         await put(pool, "k", "x" * 3_000_000, name)
         await put(pool, "k", "small", name)
         run(Relay(pool, publisher, poll_s=0.1).run())
@@ -266,8 +267,8 @@ async def test_a_slow_topic_blocks_no_other(pool, run):
 async def test_a_missing_topic_blocks_no_other_and_catches_up_when_recreated(pool, run, kafka, suffix):
     """`pending_orders` is deleted on a real Kafka: new orders' `order_events` are published meanwhile."""
     gone, well = Topic(f"gone-{suffix}"), Topic(f"well-{suffix}")
-    ensure_topics(kafka, [well])
-    async with Publisher(kafka, client_id="test") as publisher:
+    ensure_topics(KafkaCluster(kafka), [well])
+    async with Publisher(KafkaCluster(kafka), client_id="test") as publisher:
         run(Relay(pool, publisher, poll_s=0.2).run())
         for n in range(1500):
             await put(pool, f"k{n}", n, gone.name)
@@ -288,9 +289,9 @@ async def test_a_missing_topic_blocks_no_other_and_catches_up_when_recreated(poo
                 await asyncio.sleep(0.05)
         print(f"the first row took {first:.1f} s, 200 more {time.monotonic() - started - first:.1f} s")
         assert await waiting(pool) == 1500
-        await asyncio.to_thread(ensure_topics, kafka, [gone])
+        await asyncio.to_thread(ensure_topics, KafkaCluster(kafka), [gone])
         back = time.monotonic()
         await emptied(pool, within_s=40)
         print(f"1500 rows went out {time.monotonic() - back:.1f} s after their topic was back")
-        assert len(await read_to_end(kafka, gone.name)) == 1500
-        assert len(await read_to_end(kafka, well.name)) == 201
+        assert len(await read_to_end(KafkaCluster(kafka), gone.name)) == 1500
+        assert len(await read_to_end(KafkaCluster(kafka), well.name)) == 201

@@ -16,6 +16,7 @@ from inventory_svc.stock import Receipt
 from inventory_svc.topics import LEDGER
 from runtime import errors
 from runtime.errors import Unavailable
+from runtime.messaging.cluster import KafkaCluster
 from runtime.messaging.message import Message
 
 
@@ -168,7 +169,7 @@ def publisher():
 
 @pytest.fixture
 def written(publisher):
-    return ledger.Ledger(publisher, "127.0.0.1:1", now_ms=lambda: 1500)
+    return ledger.Ledger(publisher, KafkaCluster("127.0.0.1:1"), now_ms=lambda: 1500)
 
 
 async def test_receipts_and_listings_are_written_under_their_keys(written, publisher):
@@ -189,8 +190,8 @@ def topics(monkeypatch):
     """Record the contents of Kafka by topic, and how they were read."""
     found, asked = {}, []
 
-    async def read_to_end(brokers, topic, **options):
-        asked.append((brokers, topic, options))
+    async def read_to_end(kafka, topic, **options):
+        asked.append((kafka.brokers, topic, options))
         return found[topic]
 
     monkeypatch.setattr(ledger, "read_to_end", read_to_end)

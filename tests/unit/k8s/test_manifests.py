@@ -342,3 +342,19 @@ def test_edge_sheds_load_below_its_memory_limit(objects):
     assert {action.name for action in read.overload_manager.actions} == {
         action.name for action in overload_manager().actions
     }
+
+
+@pytest.mark.parametrize("service", ["orders", "inventory"])
+def test_managed_stores_give_a_service_and_its_migration_their_settings_and_files(tmp_path, service):
+    overlay = {
+        "resources": [os.path.relpath(CHECKOUT / "k8s/base", tmp_path)],
+        "components": [os.path.relpath(CHECKOUT / "k8s/managed-stores", tmp_path)],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    found = {name: (pod, container) for name, pod, container in containers(kustomized(tmp_path))}
+    for name in (service, f"{service}-migrate"):
+        pod, container = found[name]
+        assert {"secretRef": {"name": f"{service}-stores", "optional": True}} in container["envFrom"]
+        (mount,) = (each for each in container["volumeMounts"] if each["mountPath"] == "/etc/stores")
+        (volume,) = (each for each in pod["volumes"] if each["name"] == mount["name"])
+        assert volume["secret"]["secretName"] == f"{service}-stores-files"

@@ -7,6 +7,7 @@ import pytest
 
 from runtime.errors import Unavailable
 from runtime.messaging import consumer as consuming
+from runtime.messaging.cluster import KafkaCluster
 
 MESSAGES = ["one", "two", "three"]
 
@@ -98,7 +99,9 @@ async def start(handled):
         handled.extend(message.value.decode() for message in messages)
 
     return asyncio.create_task(
-        consuming.consume("127.0.0.1:1", group="g", topics=["t"], handle=handle, client_id="c", poll_s=0.05)
+        consuming.consume(
+            KafkaCluster("127.0.0.1:1"), group="g", topics=["t"], handle=handle, client_id="c", poll_s=0.05
+        )
     )
 
 
@@ -166,7 +169,9 @@ async def test_a_failed_batch_is_redelivered(consumer, error):
             raise error
 
     task = asyncio.create_task(
-        consuming.consume("127.0.0.1:1", group="g", topics=["t"], handle=handle, client_id="c", poll_s=0.05)
+        consuming.consume(
+            KafkaCluster("127.0.0.1:1"), group="g", topics=["t"], handle=handle, client_id="c", poll_s=0.05
+        )
     )
     await until(lambda: len(seen) == 4)
     # The fake starts at its first message when the group is joined again.
