@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import AsyncExitStack
+from functools import partial
 
 import httpx
 import uvicorn
@@ -18,6 +19,8 @@ from gateway.pages.board import Board
 from gateway.pages.catalogue import Catalogue
 from gateway.pages.cluster_faults import ClusterFaults
 from gateway.pages.faults import FaultFiles
+from gateway.pages.faults_in_force import keep_counting
+from gateway.pages.history import History
 from gateway.pages.kubernetes import Kubernetes, api_server
 from gateway.pages.prometheus import Prometheus
 from gateway.pages.settings import Settings
@@ -58,6 +61,7 @@ async def serve() -> None:
         web = application(
             pages,
             board,
+            History(prometheus),
             faults,
             catalogue,
             operators_only=chosen.operators_only,
@@ -72,6 +76,8 @@ async def serve() -> None:
         )
         keeping = asyncio.create_task(background.keep_going("catalogue", catalogue.keep))
         open_until_stopped.callback(keeping.cancel)
+        counting = asyncio.create_task(background.keep_going("faults", partial(keep_counting, faults)))
+        open_until_stopped.callback(counting.cancel)
         await uvicorn.Server(configuration(chosen, web)).serve()
 
 

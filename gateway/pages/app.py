@@ -20,6 +20,7 @@ from gateway import failures
 from gateway.pages import files
 from gateway.pages.board import Board
 from gateway.pages.catalogue import Catalogue
+from gateway.pages.history import History
 from gateway.pages.sign_in import Issuer
 from runtime.caller import OPERATOR, is_operator
 from runtime.errors import Error, PermissionDenied
@@ -28,6 +29,7 @@ from runtime.status import code_of, to_status
 DOMAIN = "pages.shop.example.com"
 HTTP = {
     grpc.StatusCode.NOT_FOUND: HTTPStatus.NOT_FOUND,
+    grpc.StatusCode.INVALID_ARGUMENT: HTTPStatus.BAD_REQUEST,
     grpc.StatusCode.FAILED_PRECONDITION: HTTPStatus.BAD_REQUEST,
     grpc.StatusCode.PERMISSION_DENIED: HTTPStatus.FORBIDDEN,
     grpc.StatusCode.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -76,6 +78,7 @@ class Lifting(Protocol):
 def application(
     pages: files.Pages,
     board: Board,
+    history: History,
     faults: Lifting,
     catalogue: Catalogue,
     *,
@@ -101,6 +104,12 @@ def application(
         _check(request, operators_only=operators_only)
         return JSONResponse(await board.read(), headers=not_kept)
 
+    async def read_history(request: Request) -> Response:
+        _check(request, operators_only=operators_only)
+        asked = request.query_params
+        found = await history.read(asked.get("period", "1h"), asked.get("from", ""), asked.get("to", ""))
+        return JSONResponse(found, headers=not_kept)
+
     async def read_help(request: Request) -> Response:
         _check(request, operators_only=operators_only)
         return JSONResponse(dataclasses.asdict(help_texts), headers=not_kept)
@@ -118,6 +127,7 @@ def application(
             Route("/sign-in.json", sign_in, methods=["GET"]),
             Route("/catalogue.json", products, methods=["GET"]),
             Route("/ops/api/board", read_board, methods=["GET"]),
+            Route("/ops/api/history", read_history, methods=["GET"]),
             Route("/ops/api/help", read_help, methods=["GET"]),
             Route("/ops/api/faults/{name}:lift", lift, methods=["POST"]),
             Route("/{path:path}", page, methods=["GET"]),

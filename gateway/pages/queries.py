@@ -81,3 +81,64 @@ FIGURES = {
 AVAILABILITY = 'min by (service, pod) (up{job=~"applications|envoys"})'
 # The value is the time at which an alert's condition began to hold. The watchdog always fires and is not shown.
 ALERTS = 'ALERTS_FOR_STATE{severity!="none"} and ignoring (alertstate) ALERTS{alertstate="firing"}'
+
+
+# The shortest period of a rate in a history: twelve scrapes.
+RATE_S = 60
+EDGE = 'service="edge", http_conn_manager_prefix=~"outbound_.*"'
+FAULTS = "2|4|13|14|15"
+
+
+def history(window: str) -> dict[str, str]:
+    """Return the queries of the charts of the whole system, with rates over *window* (`60s`)."""
+    failed = (
+        f'sum(rate(envoy_http_downstream_rq{{{EDGE}, response_code_class="5xx"}}[{window}])) + (sum(rate('
+        f'envoy_cluster_grpc{{service="edge", {OUTBOUND}, grpc_status=~"{FAULTS}"}}[{window}])) or vector(0))'
+    )
+    return {
+        "rate": f"sum(rate(envoy_http_downstream_rq{{{EDGE}}}[{window}]))",
+        "errors": failed,
+        "latency": _p50_and_p99(f"rate(envoy_http_downstream_rq_time_bucket{{{EDGE}}}[{window}])"),
+        "availability": "sum by (sli) (label_replace(sli:availability:5m"
+        '{sli=~"web|probe"}, "sli", "from outside", "sli", "probe"))',
+        "pending": "max(orders_pending)",
+        "outbox": "max(outbox_lag_seconds)",
+        "lag": "sum by (topic) (max by (topic, partition) (kafka_consumer_lag))",
+        "ejected": f"sum by (service) (envoy_cluster_outlier_detection_ejections_active{{{OUTBOUND}}})",
+    }
+
+
+def hop(caller: str, callee: str, window: str) -> dict[str, str]:
+    """Return the queries of the charts of one service's calls to another, whose names are safe in a query."""
+    calls = f'service="{caller}", cluster_name=~"outbound[|][^|]*[|][^|]*[|]{callee}[.].*"'
+
+    def rate(metric: str, further: str = "") -> str:
+        return f"sum(rate({metric}{{{calls}{further}}}[{window}]))"
+
+    faults = rate("envoy_cluster_grpc", f', grpc_status=~"{FAULTS}"')
+    http = rate("envoy_cluster_upstream_rq", ', response_code_class="5xx"')
+    return {
+        "rate": rate("envoy_cluster_upstream_rq_completed"),
+        "errors": f"({http} or vector(0)) + ({faults} or vector(0))",
+        "latency": _p50_and_p99(f"rate(envoy_cluster_upstream_rq_time_bucket{{{calls}}}[{window}])"),
+        "retries": rate("envoy_cluster_upstream_rq_retry"),
+        "overflow": " + ".join(
+            rate(f"envoy_cluster_upstream_{each}") for each in ("rq_pending_overflow", "cx_none_healthy")
+        ),
+        "ejected": f"sum by (pod) (envoy_cluster_outlier_detection_ejections_active{{{calls}}})",
+    }
+
+
+# What is drawn into every chart.
+MARKS = {
+    "faults": "max(mesh_faults_in_force)",
+    "outages": "max(edge:outage)",
+    "starts": 'max by (service, pod) (process_start_time_seconds{job="applications"})',
+}
+
+
+def _p50_and_p99(buckets: str) -> str:
+    return " or ".join(
+        f'label_replace(histogram_quantile({share}, sum by (le) ({buckets})), "q", "{name}", "", "")'
+        for name, share in (("p50", 0.5), ("p99", 0.99))
+    )

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 import yaml
 
+from gateway.pages import queries
 from tests.support.alerts import ALERTS, MONITORING, RULES, TESTS
 from tools.dashboards.__main__ import boards
 
@@ -33,6 +34,13 @@ def test_the_dashboards_queries_are_well_formed(tmp_path):
         for query in panel.queries.values()
     ]
     (tmp_path / "queries.yml").write_text(yaml.safe_dump({"groups": [{"name": "dashboards", "rules": rules}]}))
+    promtool("check", "rules", str(tmp_path / "queries.yml"))
+
+
+def test_the_queries_of_the_boards_history_are_well_formed(tmp_path):
+    every = {**queries.history("60s"), **queries.hop("orders", "inventory", "60s"), **queries.MARKS}
+    rules = [{"record": name, "expr": query} for name, query in every.items()]
+    (tmp_path / "queries.yml").write_text(yaml.safe_dump({"groups": [{"name": "history", "rules": rules}]}))
     promtool("check", "rules", str(tmp_path / "queries.yml"))
 
 

@@ -19,9 +19,10 @@ interface Props {
   calls: Calls[];
   breakers: Breaker[];
   pods: Pod[];
+  open: (from: string, to: string) => void; // a click on an edge
 }
 
-export function Mesh({ calls, breakers, pods }: Props) {
+export function Mesh({ calls, breakers, pods, open }: Props) {
   const known = calls.filter((each) => PLACES[each.from] && PLACES[each.to]);
   return (
     <svg class="mesh" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} aria-hidden="true">
@@ -31,14 +32,14 @@ export function Mesh({ calls, breakers, pods }: Props) {
         </marker>
       </defs>
       {known.map((each) => (
-        <Arrow key={`${each.from} ${each.to}`} calls={each} state={between(breakers, each.from, each.to)} />
+        <Arrow key={`${each.from} ${each.to}`} calls={each} state={between(breakers, each.from, each.to)} open={open} />
       ))}
       {Object.entries(PLACES).map(([name, [x, y]]) => (
         <Box key={name} name={name} x={x} y={y} pods={pods.filter((pod) => pod.service === name)} />
       ))}
       {/* Last, and between the boxes, so that nothing hides them just when they matter. */}
       {known.map((each) => (
-        <Label key={`${each.from} ${each.to}`} calls={each} state={between(breakers, each.from, each.to)} />
+        <Label key={`${each.from} ${each.to}`} calls={each} state={between(breakers, each.from, each.to)} open={open} />
       ))}
     </svg>
   );
@@ -70,17 +71,25 @@ function kindOf(calls: Calls, state: string): string {
   return `breaker-${state} ${(failing(calls) ?? 0) > 0.01 ? "failing" : ""}`;
 }
 
-function Arrow({ calls, state }: { calls: Calls; state: string }) {
+interface EdgeProps {
+  calls: Calls;
+  state: string;
+  open: Props["open"];
+}
+
+function Arrow({ calls, state, open }: EdgeProps) {
   const { from, to, turn } = line(calls.from, calls.to);
   return (
-    <g class={`arrow ${kindOf(calls, state)}`}>
+    <g class={`arrow ${kindOf(calls, state)}`} onClick={() => open(calls.from, calls.to)}>
+      {/* Wide enough to be hit. */}
+      <path class="target" d={`M${from.x} ${from.y}Q${turn.x} ${turn.y} ${to.x} ${to.y}`} />
       <path d={`M${from.x} ${from.y}Q${turn.x} ${turn.y} ${to.x} ${to.y}`} marker-end="url(#tip)" />
     </g>
   );
 }
 
 // Short lines, one below the other: two boxes are never further apart than they are wide.
-function Label({ calls, state }: { calls: Calls; state: string }) {
+function Label({ calls, state, open }: EdgeProps) {
   const { label } = line(calls.from, calls.to);
   const lines = [
     WARNINGS[state],
@@ -88,7 +97,7 @@ function Label({ calls, state }: { calls: Calls; state: string }) {
     calls.rate ? `${share(failing(calls))} failing` : undefined,
   ].filter((each) => each !== undefined);
   return (
-    <g class={`label ${kindOf(calls, state)}`}>
+    <g class={`label ${kindOf(calls, state)}`} onClick={() => open(calls.from, calls.to)}>
       {lines.map((text, index) => (
         <text key={index} x={label.x} y={label.y + (index - (lines.length - 1) / 2) * LINE_HEIGHT + 4}>
           {text}

@@ -7,6 +7,7 @@ import { about, between, failing, knows, seconds } from "./board.ts";
 import { Backlog, Reconcile } from "./care.tsx";
 import { clock, duration, ms, number, share } from "./format.ts";
 import { Figures, InPrometheus } from "./figures.tsx";
+import { Histories, openHop } from "./history.tsx";
 import { Life } from "./life.tsx";
 import { Mesh } from "./mesh.tsx";
 import { SignIn } from "./sign-in.tsx";
@@ -61,10 +62,11 @@ function Everything({ now }: { now: Board }) {
       )}
       <Tiles now={now} />
       <Panel title="Who calls whom" part="calls" now={now} wide>
-        {now.calls && <Mesh calls={now.calls} breakers={now.breakers ?? []} pods={now.pods ?? []} />}
+        {now.calls && <Mesh calls={now.calls} breakers={now.breakers ?? []} pods={now.pods ?? []} open={openHop} />}
         {now.calls && <CallTable calls={now.calls} breakers={now.breakers ?? []} />}
         <Figures of={{ rate: "calls", errors: "failures", p99_ms: "p99" }} />
       </Panel>
+      <Histories />
       <Panel title="Data stores" part="stores" now={now} wide>
         {now.stores && <Stores stores={now.stores} />}
       </Panel>
@@ -207,7 +209,9 @@ function CallTable({ calls, breakers }: { calls: Calls[]; breakers: Breaker[] })
       {calls.map((each) => (
         <tr key={`${each.from} ${each.to}`}>
           <th scope="row">
-            {each.from} → {each.to}
+            <button type="button" class="hop" onClick={() => openHop(each.from, each.to)}>
+              {each.from} → {each.to}
+            </button>
           </th>
           <td>
             <State state={between(breakers, each.from, each.to)} />

@@ -15,6 +15,7 @@ from gateway.pages.app import Help, application
 from gateway.pages.board import Board
 from gateway.pages.catalogue import Catalogue
 from gateway.pages.faults import NoSuchFault
+from gateway.pages.history import History
 from gateway.pages.prometheus import MARK, Prometheus
 from gateway.pages.sign_in import Issuer
 from gateway.pages.stores import Stores
@@ -105,11 +106,14 @@ def catalogue(mesh, clock):
 
 
 @pytest.fixture
-def client(built, board, mesh, catalogue):
+def client(built, board, prometheus, clock, mesh, catalogue):
     def make(operators_only=True, issuer=None):
         pages = files.load(built, built.parent / "openapi.json", issuer.origins if issuer else ())
         texts = Help(runbooks.load(CHECKOUT / "docs" / "runbooks.md"), figures=queries.FIGURES)
-        web = application(pages, board, mesh, catalogue, operators_only=operators_only, issuer=issuer, help_texts=texts)
+        history = History(prometheus, clock)
+        web = application(
+            pages, board, history, mesh, catalogue, operators_only=operators_only, issuer=issuer, help_texts=texts
+        )
         return httpx.AsyncClient(transport=httpx.ASGITransport(web), base_url="http://pages")
 
     return make
@@ -230,6 +234,13 @@ async def test_the_board_is_for_operators(client):
     assert refused.status_code == 403
     assert refused.json()["details"][0]["reason"] == "OPERATOR_ONLY"
     assert (await client().get("/ops/api/board", headers=OPERATOR)).status_code == 200
+
+
+async def test_the_history_is_for_operators_and_of_a_known_period(client):
+    assert (await client().get("/ops/api/history")).status_code == 403
+    assert (await client().get("/ops/api/history", headers=OPERATOR)).json()["period"] == "1h"
+    wrong = await client().get("/ops/api/history?period=1y", headers=OPERATOR)
+    assert (wrong.status_code, wrong.json()["details"][0]["reason"]) == (400, "UNKNOWN_PERIOD")
 
 
 async def test_a_fault_is_lifted_by_name(client, mesh):
