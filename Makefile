@@ -196,7 +196,7 @@ ENVIRONMENT = $(shell $(PYTHON) -c 'import os; from stack import bootstrap, sett
 # The addresses of its container engine and its API server.
 BESIDE := $(if $(CLUSTER),eval "$$($(CLUSTER) env)";)
 
-.PHONY: images image-locks deploy deploy-diff undeploy manifests
+.PHONY: images image-locks deploy deploy-diff undeploy manifests chart
 
 images: protos ## build the images that changed
 	@$(BESIDE) $(PYTHON) -m images.build cluster
@@ -211,6 +211,9 @@ deploy-diff: protos ## show what `make deploy` would change in the cluster, and 
 
 manifests: protos ## write OVERLAY with REGISTRY's images into build/gitops: complete, in order, for Argo CD or Flux
 	@$(PYTHON) -m k8s.manifests
+
+chart: protos ## write, lint and pack the Helm chart with REGISTRY's images into build/chart; VERSION=0.1.0
+	@$(if $(CLUSTER),tests/cluster/outside.sh) $(ENVIRONMENT)/bin/python -m tools.chart
 
 undeploy: ## remove it from the cluster; volumes and secrets are kept, unless DATA=delete CONFIRM=namespace/context
 	@$(PYTHON) -m k8s.undeploy

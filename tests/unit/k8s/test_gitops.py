@@ -53,6 +53,10 @@ def test_the_contract_and_every_image_are_named(objects):
     assert "image: shop/" not in text
 
 
+def test_everything_is_in_the_namespace(objects):
+    assert {each["metadata"].get("namespace") for each in objects if each["kind"] != "Namespace"} == {"shop"}
+
+
 def test_waves_are_in_the_order_of_the_deployment(objects):
     waves = {stage: {annotations(each)[WAVE] for each in objects if each["metadata"]["labels"]["stage"] == stage}
              for stage in ORDER}  # fmt: skip
