@@ -184,8 +184,8 @@ mutation: ## mutation testing of the core: which small changes no test detects; 
 # What answers as Istio does, if it is beside this checkout.
 ORACLE := $(wildcard ../shared/oracle/oracle)
 
-mesh-differential: ## compare the local mesh with Istio's own code on random meshes: SEED=1 CASES=200 (and four times as many documents)
-	@$(if $(ORACLE),,$(error it takes Istio's answers, from ../shared/oracle))$(ENVIRONMENT)/bin/python -m tools.mesh_differential --oracle=$(ORACLE) --seed=$(or $(SEED),1) --cases=$(or $(CASES),200)
+mesh-differential: ## compare the local mesh with Istio's own code on random meshes: SEED=1 CASES=200 (and four times as many documents); RECORD=yes: write Istio's answers for the unit tests
+	@$(if $(ORACLE),,$(error it takes Istio's answers, from ../shared/oracle))$(ENVIRONMENT)/bin/python -m tools.mesh_differential --oracle=$(ORACLE) --seed=$(or $(SEED),1) --cases=$(or $(CASES),200) $(if $(RECORD),--record)
 
 # Kubernetes: whichever cluster KUBECONFIG names. OVERLAY is a folder of k8s/overlays, REGISTRY the registry of the images.
 export BUILD ?= $(if $(CLUSTER),$(CLUSTER) build-image)

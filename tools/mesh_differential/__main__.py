@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from tools.mesh_differential import configurations, verdicts
+from tools.mesh_differential.recording import record
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ("istio", "tests/unit/translator/config/golden")
@@ -23,6 +24,10 @@ def main() -> int:
     Run the comparison; 1 if the translator is laxer than Istio, crashes, or makes something else.
     """
     options = _parser().parse_args()
+    if options.record:
+        documents = options.cases * DOCUMENTS_PER_MESH
+        record(options.oracle, _documents(), seed=options.seed, meshes=options.cases, documents=documents)
+        return 0
     score = verdicts.run(options.oracle, _documents(), seed=options.seed, cases=options.cases * DOCUMENTS_PER_MESH)
     _show_verdicts(score, options.show)
     made = configurations.run(options.oracle, seed=options.seed, cases=options.cases)
@@ -30,7 +35,7 @@ def main() -> int:
     print(f"seed {options.seed}")
     print(f"{score.counts.total()} mutated documents:", _figures(score.counts))
     print(f"{made.counts.total()} meshes:", _figures(made.counts))
-    wrong = (score.counts[verdicts.LAXER], score.counts[verdicts.CRASH], made.counts["differ"])
+    wrong = (score.counts[verdicts.LAXER], score.counts[verdicts.CRASH], made.counts[configurations.DIFFER])
     return int(any(wrong))
 
 
@@ -64,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--oracle", type=Path, required=True, help="the program that answers as Istio does")
     parser.add_argument("--seed", type=int, default=1, help="the same seed draws the same cases")
     parser.add_argument("--cases", type=int, default=200, help="how many meshes; four times as many documents")
+    parser.add_argument("--record", action="store_true", help="write Istio's answers for the test without it")
     parser.add_argument("--show", type=int, default=MAX_SHOWN, help="how many differences to print")
     return parser
 

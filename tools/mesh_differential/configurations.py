@@ -13,14 +13,15 @@ from typing import Any
 from tools.mesh_differential import kubernetes, oracle
 from tools.mesh_differential.differences import differences
 from tools.mesh_differential.meshes import NAMESPACES, ROOT, RandomMesh, random_mesh
-from tools.mesh_differential.projection import of_istiod, of_translator
-from translator.config.translate import translate
+from tools.mesh_differential.projection import comparable, of_istiod, of_translator
+from translator.config.translate import Configuration, translate
 from translator.model.mesh import Mesh
 from translator.model.problems import InvalidMesh
 from translator.model.resources import parse_resources
 
 NOWHERE = Path("/nowhere")
 BATCH = 200
+AGREE, DIFFER, REFUSED = "agree", "differ", "refused by Istio"
 
 
 @dataclass(frozen=True)
@@ -78,11 +79,18 @@ def compared(mesh: RandomMesh, answer: dict[str, Any]) -> tuple[str, list[Differ
     """
     What became of one mesh: it agrees, differs, or one of the two does not take it.
     """
+    istio = projections(mesh, answer)
+    return (REFUSED, []) if istio is None else judged(mesh, istio)
+
+
+def projections(mesh: RandomMesh, answer: dict[str, Any]) -> dict[str, Any] | None:
+    """
+    What istiod makes for each workload, in one form; None if Istio does not take the mesh.
+    """
     if answer.get("panic") or any(oracle.refusal(verdict) for verdict in answer["verdicts"]):
-        return "refused by Istio", []
+        return None
     ports = {w.name: [str(outbound.port) for outbound in w.outbound] for w in mesh.read.workloads}
-    istio = {name: of_istiod(answer["proxies"][name], numbers) for name, numbers in ports.items()}
-    return judged(mesh, istio)
+    return {name: of_istiod(answer["proxies"][name], numbers) for name, numbers in ports.items()}
 
 
 def judged(mesh: RandomMesh, istio: dict[str, Any]) -> tuple[str, list[Difference]]:
@@ -96,9 +104,14 @@ def judged(mesh: RandomMesh, istio: dict[str, Any]) -> tuple[str, list[Differenc
     found = [
         Difference(mesh, configuration.workload.name, *place)
         for configuration in made
-        for place in differences(of_translator(configuration), istio[configuration.workload.name])
+        for place in differences(*_both(configuration, istio[configuration.workload.name]))
     ]
-    return ("differ" if found else "agree"), found
+    return (DIFFER if found else AGREE), found
+
+
+def _both(configuration: Configuration, istio: Any) -> tuple[Any, Any]:
+    inbound = {str(inbound.port) for inbound in configuration.workload.inbound}
+    return comparable(of_translator(configuration), istio, inbound)
 
 
 def mesh_of(mesh: RandomMesh) -> Mesh:

@@ -3,7 +3,9 @@ What an Envoy's configuration comes to, from the translator and from istiod, in 
 
 Left out on purpose: how configuration is delivered, names of statistics, where a block came from, localities and
 weights of one, virtual addresses among domains, resolvers of names, HTTP/1 options that are the default, what is done
-with hosts that nobody knows (there is no interception here), filters of Istio's own, and listeners' addresses.
+with hosts that nobody knows and how intercepted connections go on (there is no interception here), filters of Istio's
+own and the protocol by which its proxies tell each other who they are, listeners' addresses, ports on which only one of
+the two can listen, and a cluster's view of endpoints' TLS where it has one mode for all.
 """
 
 import re
@@ -12,6 +14,7 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
+from tools.mesh_differential.policies import in_one_form
 from translator.config.translate import Configuration
 
 Json = Any
@@ -38,8 +41,17 @@ COSMETIC = frozenset(
         "validateClusters",
         "ignorePortInHostMatching",
         "loadAssignment",
+        "shadowRulesStatPrefix",
+        "cleanupInterval",
+        "upstreamBindConfig",
     }
 )
+# Filters and a protocol by which Istio's own proxies tell each other who they are, for telemetry.
+EXCHANGE_FILTER, EXCHANGE_PROTOCOL = "istio.metadata_exchange", "istio-peer-exchange"
+# The name of the system's authorities, which Istio's agent knows by another word than the path of their file.
+SYSTEM_ROOT, SYSTEM_ROOT_FILE = "file-root:system", "file-root:/etc/ssl/certs/ca-certificates.crt"
+# A name without a kind is compared with all of these.
+NAME_KINDS = ("DNS", "URI", "EMAIL", "IP_ADDRESS")
 FILTERS = ("envoy.filters.http.rbac", "envoy.filters.http.jwt_authn")
 ADDRESS = re.compile(r"[0-9.]+|\[.*\]|[0-9a-f]*:[0-9a-f:]*")
 CHAIN_PORT = re.compile(r"0\.0\.0\.0_(\d+)")
@@ -69,11 +81,11 @@ def _projection(parts: dict[str, list[Json]], port_of: Any) -> dict[str, Json]:
     clusters = [c for c in parts["clusters"] if c["name"].startswith(("outbound|", "inbound|"))]
     assignments = {a["clusterName"]: a for a in parts["endpoints"]}
     assignments |= {c["name"]: c["loadAssignment"] for c in clusters if "loadAssignment" in c}
-    names = [cluster["name"] for cluster in clusters if cluster["name"].startswith("outbound|")]
+    outbound = [cluster for cluster in clusters if cluster["name"].startswith("outbound|")]
     return {
         "routes": {r["name"]: _hosts(r) for r in parts["routes"] if not r["name"].startswith(("inbound", "Inbound"))},
         "clusters": {cluster["name"]: _cluster(cluster) for cluster in clusters},
-        "endpoints": {name: _endpoints(assignments.get(name, {})) for name in names},
+        "endpoints": {c["name"]: _endpoints(c, assignments.get(c["name"], {})) for c in outbound},
         "inbound": _inbound(parts["listeners"], port_of),
     }
 
@@ -94,10 +106,18 @@ def _cluster(cluster: Json) -> Json:
     result = clean(cluster)
     if "outlierDetection" not in result:
         result.get("commonLbConfig", {}).pop("healthyPanicThreshold", None)
+    if cluster["name"].startswith("inbound|"):
+        # An intercepted connection goes to the address it was for; here there is no interception.
+        result.pop("type", None)
+        result.pop("lbPolicy", None)
     return _without_empty(result)
 
 
-def _endpoints(assignment: Json) -> list[Json]:
+def _endpoints(cluster: Json, assignment: Json) -> list[Json]:
+    """
+    The endpoints of a cluster; whether each is called over mutual TLS matters where the cluster goes by it.
+    """
+    by_endpoint = "transportSocketMatches" in cluster
     found = []
     for locality in assignment.get("endpoints", ()):
         for endpoint in locality.get("lbEndpoints", ()):
@@ -107,7 +127,7 @@ def _endpoints(assignment: Json) -> list[Json]:
                 {
                     "address": f"{address.get('address')}:{address.get('portValue')}",
                     "weight": endpoint.get("loadBalancingWeight", 1),
-                    "tls": match.get("tlsMode", "disabled"),
+                    "tls": match.get("tlsMode", "disabled") if by_endpoint else "",
                 }
             )
     return sorted(found, key=str)
@@ -128,9 +148,27 @@ def _inbound(listeners: list[Json], port_of: Any) -> dict[str, Json]:
             if not port or manager is None:
                 continue
             key = f"{port}/{match.get('transportProtocol', 'any')}"
-            kept = [clean(f) for f in manager.get("httpFilters", ()) if f["name"] in FILTERS]
+            kept = [in_one_form(clean(f)) for f in manager.get("httpFilters", ()) if f["name"] in FILTERS]
             found[key] = {"filters": kept, "client": bool(chain.get("transportSocket"))}
     return found
+
+
+def comparable(ours: Json, istio: Json, inbound: set[str]) -> tuple[Json, Json]:
+    """
+    Both projections of a workload without what only one side can listen on: a port of routes on which Istio has no
+    listener because no service has it, and a port that a ServiceEntry gives a workload, other than its *inbound* ones.
+    """
+    routes = {n: hosts for n, hosts in ours["routes"].items() if n in istio["routes"] or not n.isdecimal()}
+    bound = {key: value for key, value in istio["inbound"].items() if key.partition("/")[0] in inbound}
+    clusters = {
+        name: cluster
+        for name, cluster in istio["clusters"].items()
+        if not name.startswith("inbound|") or name.split("|")[1] in inbound
+    }
+    return (
+        {**ours, "routes": _without_empty(routes)},
+        {**istio, "routes": _without_empty(istio["routes"]), "inbound": bound, "clusters": clusters},
+    )
 
 
 def clean(node: Json) -> Json:
@@ -138,11 +176,33 @@ def clean(node: Json) -> Json:
     The same without what means nothing.
     """
     if isinstance(node, dict):
-        kept = {key: clean(value) for key, value in node.items() if key not in COSMETIC}
+        kept = {key: clean(value) for key, value in _of_one_form(node).items() if key not in COSMETIC}
         kept.get("filterMetadata", {}).pop("istio", None)
         return _without_empty(kept)
-    return [clean(item) for item in node] if isinstance(node, list) else node
+    if isinstance(node, list):
+        return [clean(item) for item in node if not _is_exchange(item)]
+    return SYSTEM_ROOT if node == SYSTEM_ROOT_FILE else node
+
+
+def _of_one_form(node: dict[str, Json]) -> dict[str, Json]:
+    """
+    The same with names to compare in the field that says of what kind they are.
+    """
+    if "matchSubjectAltNames" not in node:
+        return node
+    names = [(matcher, "://" in matcher.get("exact", "")) for matcher in node["matchSubjectAltNames"]]
+    typed = [{"sanType": kind, "matcher": name} for name, uri in names for kind in (("URI",) if uri else NAME_KINDS)]
+    return {k: v for k, v in node.items() if k != "matchSubjectAltNames"} | {"matchTypedSubjectAltNames": typed}
+
+
+def _is_exchange(item: Json) -> bool:
+    return item == EXCHANGE_PROTOCOL or (isinstance(item, dict) and item.get("name") == EXCHANGE_FILTER)
 
 
 def _without_empty(node: dict[str, Json]) -> dict[str, Json]:
-    return {key: value for key, value in node.items() if value not in ({}, [])}
+    # A message of which only the type is left says nothing either.
+    return {key: value for key, value in node.items() if value not in ({}, []) and value != {"@type": _type(value)}}
+
+
+def _type(value: Json) -> Json:
+    return value.get("@type") if isinstance(value, dict) else None

@@ -17,9 +17,14 @@ from translator.model.resources import parse_resources
 from translator.model.yamlfile import read_documents
 
 AGREES, LAXER, STRICTER, CRASH = "agrees", "laxer", "stricter", "crash"
-# Refused here though Istio takes it, and for a reason of ours: no support for a field, or what Envoy would not load.
-BY_NAME = {"not supported": "unsupported", "Envoy would reject it": "refused by Envoy"}
-ORDER = (AGREES, "unsupported", "refused by Envoy", STRICTER, LAXER, CRASH)
+# Refused here though Istio's webhook takes it, for a reason that the words say: no support for a field, what Envoy
+# would not load or does not know (Istio warns of it), or what the API server refuses before it asks the webhook.
+BY_NAME = {
+    "not supported": "unsupported",
+    "Envoy would reject it": "refused by Envoy",
+    "has no field named": "unknown to Envoy",
+    "metadata.name: is missing": "refused by Kubernetes",
+}
 
 
 @dataclass(frozen=True)

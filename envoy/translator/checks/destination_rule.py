@@ -80,7 +80,7 @@ def _service() -> Service:
 def _policy(policy: Block | None, path: str) -> Mistakes:
     if policy is None:
         return
-    if not set(BLOCKS) & set(policy):
+    if not {name for name in BLOCKS if name in policy and policy[name] != []}:
         yield path, f"must have one of {', '.join(BLOCKS)}"
     yield from _blocks(policy, path)
     for number, settings in enumerate(policy.get("portLevelSettings", ())):
@@ -165,12 +165,14 @@ def _warmup(block: Block | None, path: str) -> Mistakes:
 
 
 def _hash(block: Block, path: str) -> Mistakes:
-    size = block.get("maglev", {}).get("tableSize", 2)
+    size = block.get("maglev", {}).get("tableSize", 0)
     if "maglev" in block and not (1 < size < MAGLEV_MAX and all(size % n for n in range(2, isqrt(size) + 1))):
         yield f"{path}.maglev.tableSize", f"must be a prime number below {MAGLEV_MAX}"
     if block.get("minimumRingSize") and {"ringHash", "maglev"} & set(block):
         yield f"{path}.minimumRingSize", "cannot be beside ringHash or maglev"
     cookie = block.get("httpCookie", {"name": "-"})
+    if "ttl" in cookie:
+        yield from values.time_span(cookie["ttl"], f"{path}.httpCookie.ttl")
     names = [attribute["name"] for attribute in cookie.get("attributes", ())]
     if not cookie["name"] or "" in names:
         yield f"{path}.httpCookie", "must have a name, and its attributes too"

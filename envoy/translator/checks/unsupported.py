@@ -16,11 +16,13 @@ _POLICY = {
     "proxyProtocol": "upstream PROXY protocol is not translated",
     "loadBalancer.localityLbSetting": NO_LOCALITY,
     "loadBalancer.zoneAwareLbSetting": NO_LOCALITY,
+    "outlierDetection.outlierDetectionHttpErrorCodes": "Istio does not translate it",
     "outlierDetection.consecutiveErrors": "it is deprecated; use consecutive5xxErrors or consecutiveGatewayErrors",
     "retryBudget.budgetInterval": "Envoy 1.40 does not know it",
     "tls.caCrl": "revocation lists are not translated",
     "portLevelSettings[].loadBalancer.localityLbSetting": NO_LOCALITY,
     "portLevelSettings[].loadBalancer.zoneAwareLbSetting": NO_LOCALITY,
+    "portLevelSettings[].outlierDetection.outlierDetectionHttpErrorCodes": "Istio does not translate it",
     "portLevelSettings[].outlierDetection.consecutiveErrors": "it is deprecated; use consecutive5xxErrors",
     "portLevelSettings[].tls.caCrl": "revocation lists are not translated",
 }

@@ -129,6 +129,16 @@ def duration(block: Block, name: str, path: str) -> Mistakes:
         yield join(path, name), f"{block[name]!r} must be whole milliseconds"
 
 
+def time_span(text: str, path: str) -> Mistakes:
+    """
+    Check a duration of any length.
+    """
+    try:
+        nanoseconds(text)
+    except BlockError as error:
+        yield path, error.message
+
+
 def port(value: int, path: str) -> Mistakes:
     """
     Check a port number.

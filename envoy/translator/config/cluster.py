@@ -20,12 +20,13 @@ from translator.config.metadata import config_metadata
 from translator.config.names import inbound_cluster, outbound_cluster, stat_name
 from translator.config.protoconv import packed, socket_address
 from translator.config.secrets import Secrets
+from translator.model.peer_authentication import namespace_mode
 from translator.model.problems import attributed, within
 from translator.model.proxy import Proxy
 from translator.model.registry import is_ip
 from translator.model.service import Port, Service
 from translator.model.service_target import inbound_service, service_targets
-from translator.model.traffic_policy import policy_of
+from translator.model.traffic_policy import policy_of, tls_mode_of
 from translator.model.values import Block
 
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -46,6 +47,9 @@ def outbound_clusters(
             for name, subset in subsets:
                 with _blaming(proxy, service):
                     made = _outbound(proxy, secrets, service, port, name, subset)
+                # There is no name to look up.
+                if service.resolution.startswith("DNS") and not made[0].load_assignment.endpoints[0].lb_endpoints:
+                    continue
                 yield made
 
 
@@ -56,17 +60,22 @@ def _outbound(
     labels = (block or {}).get("labels", {})
     chosen = [e for e in service.endpoints if e.has(port) and labels.items() <= e.labels.items()]
     with within("spec.trafficPolicy"):
-        cluster = policy_cluster(secrets, service, port, subset, policy_of(rule, subset, port.number))
+        plain = namespace_mode(proxy.mesh, service.namespace) == "DISABLE"
+        policy = policy_of(rule, subset, port.number)
+        cluster = policy_cluster(secrets, service, port, subset, policy, plain=plain)
     if rule.sources:
         cluster.metadata.CopyFrom(config_metadata(rule.sources[0]))
-    return cluster, place_endpoints(
-        cluster, load_assignment(proxy, cluster.name, chosen, port), secrets, service, chosen
-    )
+    assignment = load_assignment(proxy, cluster.name, chosen, port, tls_mode_of(rule, subset, port.number))
+    return cluster, place_endpoints(cluster, assignment, secrets, service, chosen)
 
 
-def policy_cluster(secrets: Secrets, service: Service, port: Port, subset: str, policy: Block) -> cluster_pb2.Cluster:
+def policy_cluster(
+    secrets: Secrets, service: Service, port: Port, subset: str, policy: Block, *, plain: bool = False
+) -> cluster_pb2.Cluster:
     """
     Return the cluster of a service's port with a policy applied, without endpoints.
+
+    *plain* is whether the service's namespace takes no mutual TLS.
     """
     name = outbound_cluster(port.number, subset, service.host)
     cluster = cluster_pb2.Cluster(name=name, alt_stat_name=stat_name(name))
@@ -75,7 +84,7 @@ def policy_cluster(secrets: Secrets, service: Service, port: Port, subset: str, 
     set_load_balancer(cluster, policy.get("loadBalancer", {}))
     options = http_options(policy, http2=port.is_http2)
     with within("tls"):
-        set_tls(cluster, secrets, service, port, policy.get("tls"), subset, options)
+        set_tls(cluster, secrets, service, port, policy.get("tls"), subset, options, plain=plain)
     cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(packed(options))
     return cluster
 
@@ -100,7 +109,7 @@ def inbound_clusters(proxy: Proxy) -> Iterator[tuple[cluster_pb2.Cluster, tuple[
         name = inbound_cluster(inbound.port)
         cluster = cluster_pb2.Cluster(name=name, alt_stat_name=stat_name(name), type=cluster_pb2.Cluster.STATIC)
         policy = policy_of(proxy.inbound_rule(service.host), "", port.number) if service else {}
-        policy = {"connectionPool": policy["connectionPool"]} if "connectionPool" in policy else {}
+        policy = _of_server(policy)
         set_connection_pool(cluster, policy)
         cluster.lb_policy = cluster_pb2.Cluster.ROUND_ROBIN
         options = http_options(policy, http2=port.is_http2)
@@ -111,3 +120,15 @@ def inbound_clusters(proxy: Proxy) -> Iterator[tuple[cluster_pb2.Cluster, tuple[
         if not is_ip(inbound.application.host):
             cluster.type = cluster_pb2.Cluster.STRICT_DNS
         yield cluster, tuple(service.host for service, _ in service_targets(proxy, inbound))
+
+
+def _of_server(policy: Block) -> Block:
+    """
+    Return what of a policy for clients holds between a sidecar and its application: limits, and not the protocol.
+    """
+    kept = {name: policy[name] for name in ("connectionPool", "retryBudget") if name in policy}
+    http = kept.get("connectionPool", {}).get("http", {})
+    if "h2UpgradePolicy" in http:
+        rest = {name: value for name, value in http.items() if name != "h2UpgradePolicy"}
+        kept["connectionPool"] = {**kept["connectionPool"], "http": rest}
+    return kept

@@ -26,9 +26,11 @@ def set_tls(
     block: Block | None,
     subset: str,
     options: HttpOptions,
+    *,
+    plain: bool,
 ) -> None:
     """
-    Set the transport socket: by a rule's `tls` block, or automatic mutual TLS.
+    Set the transport socket: by a rule's `tls` block, or automatic mutual TLS unless the service is *plain*.
     """
     http2 = options.explicit_http_config.HasField("http2_protocol_options")
     mode = (block or {}).get("mode", "DISABLE")
@@ -39,7 +41,7 @@ def set_tls(
             block.get("sni") or block.get("subjectAltNames") or block.get("insecureSkipVerify")
         )
         return
-    if (block is None and service.external) or (block is not None and mode == "DISABLE"):
+    if (block is None and (service.external or plain)) or (block is not None and mode == "DISABLE"):
         return
     context = mutual_to_sidecar(
         secrets,

@@ -7,11 +7,8 @@ After istio: core/cluster_traffic_policy.go.
 from typing import TypeAlias
 
 from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2, outlier_detection_pb2
-from envoy.config.common.matcher.v3 import matcher_pb2
 from envoy.config.core.v3 import base_pb2, protocol_pb2
-from envoy.config.route.v3 import route_components_pb2 as route
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
-from envoy.type.matcher.v3 import string_pb2
 from envoy.type.v3 import percent_pb2
 from google.protobuf import wrappers_pb2
 
@@ -86,9 +83,6 @@ def http_options(policy: Block, *, http2: bool) -> HttpOptions:
     else:
         options.explicit_http_config.http_protocol_options.SetInParent()
     _set_common(options, tcp, http)
-    codes = policy.get("outlierDetection", {}).get("outlierDetectionHttpErrorCodes")
-    if codes:
-        options.outlier_detection.error_matcher.CopyFrom(_error_matcher(codes))
     return options
 
 
@@ -111,18 +105,6 @@ def _http2(http: Block) -> protocol_pb2.Http2ProtocolOptions:
         if name in http.get("http2KeepAlive", {}):
             getattr(options.connection_keepalive, field).CopyFrom(duration(http["http2KeepAlive"][name]))
     return options
-
-
-def _error_matcher(codes: list[int]) -> matcher_pb2.MatchPredicate:
-    rules = [matcher_pb2.MatchPredicate(http_response_headers_match=_status_is(code)) for code in codes]
-    if len(rules) == 1:
-        return rules[0]
-    return matcher_pb2.MatchPredicate(or_match=matcher_pb2.MatchPredicate.MatchSet(rules=rules))
-
-
-def _status_is(code: int) -> matcher_pb2.HttpHeadersMatch:
-    status = route.HeaderMatcher(name=":status", string_match=string_pb2.StringMatcher(exact=str(code)))
-    return matcher_pb2.HttpHeadersMatch(headers=[status])
 
 
 def set_outlier_detection(cluster: cluster_pb2.Cluster, block: Block | None) -> None:

@@ -52,10 +52,11 @@ def place_endpoints(
 
 
 def load_assignment(
-    proxy: Proxy, name: str, chosen: Iterable[Endpoint], port: Port
+    proxy: Proxy, name: str, chosen: Iterable[Endpoint], port: Port, tls_mode: str
 ) -> endpoint_pb2.ClusterLoadAssignment:
     """
-    Return the addresses of a cluster; each says whether a sidecar with mutual TLS is there.
+    Return the addresses of a cluster; each says whether it is called over mutual TLS: by the rule's *tls_mode*, or
+    without one if a sidecar is there that takes it.
     """
     result = endpoint_pb2.ClusterLoadAssignment(cluster_name=name)
     locality = result.endpoints.add()
@@ -64,12 +65,14 @@ def load_assignment(
         target.endpoint.address.CopyFrom(socket_address(endpoint.address, endpoint.port(port)))
         if endpoint.weight:
             target.load_balancing_weight.value = endpoint.weight
-        if (
-            endpoint.sidecar
-            and mutual_tls_mode(proxy.mesh, endpoint.namespace, endpoint.labels, endpoint.port(port)) != "DISABLE"
-        ):
+        if tls_mode == "ISTIO_MUTUAL" or (not tls_mode and _takes_mutual_tls(proxy, endpoint, port)):
             target.metadata.CopyFrom(_socket_metadata(ISTIO))
     return result
+
+
+def _takes_mutual_tls(proxy: Proxy, endpoint: Endpoint, port: Port) -> bool:
+    mode = mutual_tls_mode(proxy.mesh, endpoint.namespace, endpoint.labels, endpoint.port(port))
+    return endpoint.sidecar and mode != "DISABLE"
 
 
 def _socket_metadata(mode: str) -> base_pb2.Metadata:

@@ -161,7 +161,9 @@ def _configuration(proxy: Proxy, name: str, group: list[Server]) -> route_pb2.Ro
             _add_routes(hosts, proxy, server, resource)
         if server.block.get("tls", {}).get("httpsRedirect"):
             for host in server.block["hosts"]:
-                _host(hosts, host.rpartition("/")[2].lower(), server.port).require_tls = route.VirtualHost.ALL
+                # A host with a namespace is compared with it, as in Istio, so it redirects nobody.
+                name = host.removeprefix("*/").lower()
+                _host(hosts, name, server.port).require_tls = route.VirtualHost.ALL
     if not hosts:
         hosts["*"] = route.VirtualHost(name=f"blackhole:{group[0].port}", domains=["*"])
     for host in sorted(hosts):

@@ -34,6 +34,13 @@ MESH_HTTP2_ALPN, MESH_ALPN, HTTP2_ALPN, SERVER_ALPN = ("istio", "h2"), ("istio",
 MESH_SERVER_ALPN = ("istio-peer-exchange", "istio")
 VERSIONS = {name: number for number, name in enumerate(("TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3"))}
 
+KINDS_OF_NAMES = (
+    common_pb2.SubjectAltNameMatcher.DNS,
+    common_pb2.SubjectAltNameMatcher.URI,
+    common_pb2.SubjectAltNameMatcher.EMAIL,
+    common_pb2.SubjectAltNameMatcher.IP_ADDRESS,
+)
+
 
 def tls_socket(context: tls_pb2.UpstreamTlsContext | tls_pb2.DownstreamTlsContext) -> base_pb2.TransportSocket:
     """
@@ -171,18 +178,18 @@ def _set_validation(secrets: Secrets, common: tls_pb2.CommonTlsContext, authorit
     combined = common.combined_validation_context
     combined.default_validation_context.SetInParent()
     for name in names:
-        combined.default_validation_context.match_typed_subject_alt_names.append(_name(name))
+        combined.default_validation_context.match_typed_subject_alt_names.extend(_names(name))
     combined.validation_context_sds_secret_config.CopyFrom(secrets.use(authority))
 
 
-def _name(name: str) -> common_pb2.SubjectAltNameMatcher:
+def _names(name: str) -> list[common_pb2.SubjectAltNameMatcher]:
     """
-    Return the matcher of a subject alternative name: a URI if it looks like one, else a DNS name.
+    Return the matchers of a subject alternative name: of a URI, or of a name of any kind, as Istio compares it.
     """
     matcher = string_pb2.StringMatcher(exact=name)
     if "://" in name:
-        return _uri(matcher)
-    return common_pb2.SubjectAltNameMatcher(san_type=common_pb2.SubjectAltNameMatcher.DNS, matcher=matcher)
+        return [_uri(matcher)]
+    return [common_pb2.SubjectAltNameMatcher(san_type=kind, matcher=matcher) for kind in KINDS_OF_NAMES]
 
 
 def _uri(matcher: string_pb2.StringMatcher) -> common_pb2.SubjectAltNameMatcher:

@@ -33,6 +33,13 @@ def mutual_tls_mode(mesh: Mesh, namespace: str, labels: Mapping[str, str], port:
     return mode if at_port == "UNSET" else str(at_port)
 
 
+def namespace_mode(mesh: Mesh, namespace: str) -> str:
+    """
+    Return the mode of a namespace by its own policy or the root namespace's, which clients of its services go by.
+    """
+    return mutual_tls_mode(mesh, namespace, {}, 0)
+
+
 def _mode(policy: Resource | None) -> str:
     mode = str(policy.spec.get("mtls", {}).get("mode", "UNSET")) if policy else "UNSET"
     return "" if mode == "UNSET" else mode

@@ -141,8 +141,26 @@ def _problems(file: str, number: int, document: Any) -> Iterator[Problem]:
         yield Problem(file, title, "apiVersion", f"must be one of {', '.join(kind.api_versions)}")
     for name in sorted(map(str, set(document) - {"apiVersion", "kind", "metadata", "spec", "status"})):
         yield Problem(file, title, name, "is not a field of a resource")
-    for path, message in mistakes(kind, {} if document.get("spec") is None else document["spec"]):
+    if "status" in document and not isinstance(document["status"], dict):
+        yield Problem(file, title, "status", "must be a mapping")
+    for name in ("labels", "annotations"):
+        yield from (Problem(file, title, path, "must be a text") for path in _not_texts(metadata, name))
+    for path, message in mistakes(kind, document.get("spec", {})):
         yield Problem(file, title, path, message)
+
+
+def _not_texts(metadata: Mapping[str, Any], name: str) -> Iterator[str]:
+    """
+    Yield the path of each value of labels or annotations that is not a text.
+    """
+    found = metadata.get(name)
+    if found is None:
+        return
+    if not isinstance(found, dict):
+        yield f"metadata.{name}"
+        return
+    # YAML's null is the empty text, as for kubectl.
+    yield from (f"metadata.{name}.{key}" for key, value in found.items() if not isinstance(value, str | None))
 
 
 def _twice(resources: list[Resource]) -> Iterator[Problem]:

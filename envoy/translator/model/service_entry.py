@@ -38,7 +38,8 @@ def entry_services(
                 kubernetes=False,
                 created=entry.created,
             )
-            yield replace(service, endpoints=_resolved_by_name(service))
+            # Of those that a selector chooses there may be none yet.
+            yield service if "workloadSelector" in spec else replace(service, endpoints=_resolved_by_name(service))
 
 
 def _entry_port(port: Block) -> Port:
@@ -49,9 +50,10 @@ def _entry_port(port: Block) -> Port:
 def _entry_endpoints(registry: Registry, entry: Resource, others: tuple[Resource, ...]) -> Iterator[Endpoint]:
     for block in entry.spec.get("endpoints", ()):
         yield _entry_endpoint(registry, entry.namespace, block)
-    selector = entry.spec.get("workloadSelector", {}).get("labels", {})
-    if not selector:
+    if "workloadSelector" not in entry.spec:
         return
+    # Without labels it selects every workload of the namespace.
+    selector = entry.spec["workloadSelector"].get("labels", {})
     for other in others:
         labels = other.spec.get("labels", {})
         if other.namespace == entry.namespace and selector.items() <= labels.items():
@@ -70,7 +72,8 @@ def _entry_endpoint(registry: Registry, namespace: str, block: Block) -> Endpoin
         ports=block.get("ports", {}),
         identity=f"spiffe://{registry.trust_domain}/ns/{namespace}/sa/{account}" if account else "",
         namespace=namespace,
-        sidecar=labels.get(ISTIO_TLS_LABEL) == "istio",
+        # A service account says that there is one, unless the label says otherwise.
+        sidecar=labels[ISTIO_TLS_LABEL] == "istio" if ISTIO_TLS_LABEL in labels else bool(account),
         weight=block.get("weight", 0),
     )
 

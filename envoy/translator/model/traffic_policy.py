@@ -50,6 +50,21 @@ def consistent_hash_of(rule: DestinationRule, subset: str, port: int) -> Block |
     return None
 
 
+def tls_mode_of(rule: DestinationRule, subset: str, port: int) -> str:
+    """
+    Return the TLS mode that a rule has anywhere for a destination, from the most specific place; empty without one.
+
+    A policy of a port inherits no TLS from the host's, but which endpoints are called over mutual TLS goes by it
+    (istio: xds/endpoints/mtls_checker.go).
+    """
+    found = (block.get("trafficPolicy", {}) for block in rule.subsets if subset and block["name"] == subset)
+    own: Block = next(found, {})
+    for policy in (*_port_settings(own, port), own, *_port_settings(rule.policy, port), rule.policy):
+        if "tls" in policy:
+            return str(policy["tls"].get("mode", "DISABLE"))
+    return ""
+
+
 def _port_settings(policy: Block, port: int) -> Iterator[Block]:
     for settings in policy.get("portLevelSettings", ()):
         if settings.get("port", {}).get("number") == port:

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
-from tools.mesh_differential import configurations, kubernetes, verdicts
+from tools.mesh_differential import configurations, kubernetes, recording, verdicts
 from tools.mesh_differential.differences import differences
 from tools.mesh_differential.meshes import NAMESPACES, random_mesh
 from tools.mesh_differential.mutations import mutated
-from tools.mesh_differential.projection import clean, of_istiod, of_translator
+from tools.mesh_differential.policies import in_one_form
+from tools.mesh_differential.projection import clean, comparable, of_istiod, of_translator
 from translator.config.translate import translate
 
 ROUTE: dict[str, Any] = {
@@ -84,6 +85,33 @@ def test_routes_of_unused_ports_are_not_compared() -> None:
     assert of_istiod(answer, ["80"])["routes"] == {"80": {}}
 
 
+def test_terms_are_compared_as_sets() -> None:
+    a, b = {"header": "a"}, {"header": "b"}
+    assert in_one_form({"orIds": {"ids": [a, {"orIds": {"ids": [b]}}]}}) == in_one_form({"orIds": {"ids": [b, a]}})
+    assert in_one_form({"andIds": {"ids": [a]}}) == a
+    assert in_one_form({"andIds": {"ids": [a, b]}}) != in_one_form({"orIds": {"ids": [a, b]}})
+    assert in_one_form({"notId": a}) != a
+
+
+def test_a_claim_of_several_values_is_one_of_them() -> None:
+    values = [{"stringMatch": {"exact": value}} for value in "ab"]
+    several = {"metadata": {"value": {"orMatch": {"valueMatchers": values}}}}
+    alone = {"orIds": {"ids": [{"metadata": {"value": value}} for value in reversed(values)]}}
+    assert in_one_form(several) == in_one_form(alone)
+
+
+def test_ports_on_which_only_one_can_listen_are_not_compared() -> None:
+    ours = {"routes": {"80": {"a": 1}, "81": {"a": 1}, "http.8080": {"a": 1}}, "inbound": {}, "clusters": {}}
+    istio = {
+        "routes": {"80": {"a": 2}},
+        "inbound": {"443/tls": 1, "80/tls": 2},
+        "clusters": {"inbound|443||": 1, "inbound|80||": 2},
+    }
+    left, right = comparable(ours, istio, {"80"})
+    assert left["routes"] == {"80": {"a": 1}, "http.8080": {"a": 1}}
+    assert right == {"routes": {"80": {"a": 2}}, "inbound": {"80/tls": 2}, "clusters": {"inbound|80||": 2}}
+
+
 def test_registry_is_rendered_as_kubernetes_objects_for_istio() -> None:
     mesh = random_mesh(random.Random(2)).read
     objects = list(yaml.safe_load_all(kubernetes.objects(mesh, NAMESPACES)))
@@ -92,3 +120,11 @@ def test_registry_is_rendered_as_kubernetes_objects_for_istio() -> None:
     assert kinds.count("Service") == kinds.count("EndpointSlice") == len(mesh.services)
     addresses = {pod["status"]["podIP"] for pod in objects if pod["kind"] == "Pod"}
     assert addresses == {workload.address for workload in mesh.workloads}
+
+
+def test_recorded_answers_of_istio_are_the_translators() -> None:
+    documents, meshes = recording.replay()
+    assert not [each for each in documents.differences if each.verdict in (verdicts.LAXER, verdicts.CRASH)]
+    assert not meshes.differences
+    assert set(meshes.counts) == {configurations.AGREE}
+    assert (documents.counts.total(), meshes.counts.total()) >= (160, 35)

@@ -30,9 +30,7 @@ def path_permission(value: str) -> rbac_pb2.Permission:
         template = uri_template_match_pb2.UriTemplateMatchConfig(
             path_template=value.replace("{**}", "**").replace("{*}", "*")
         )
-        config = extension_pb2.TypedExtensionConfig(
-            name="envoy.path.match.uri_template.uri_template_matcher", typed_config=packed(template)
-        )
+        config = extension_pb2.TypedExtensionConfig(name="uri-template", typed_config=packed(template))
         return Permission(uri_template=config)
     return Permission(url_path=path_pb2.PathMatcher(path=wildcard(value)))
 
@@ -57,7 +55,7 @@ def source_namespace(value: str) -> rbac_pb2.Principal:
     """
     Return the namespace in a peer's identity.
     """
-    pattern = ".*".join(re.escape(part) for part in value.split("*"))
+    pattern = ".*".join(quoted(part) for part in value.split("*"))
     return _authenticated(Strings(safe_regex=regex(f".*/ns/{pattern}/.*")))
 
 
@@ -66,7 +64,7 @@ def source_service_account(value: str, namespace: str) -> rbac_pb2.Principal:
     Return the service account in a peer's identity: `account` of the policy's own *namespace*, or `namespace/account`.
     """
     owner, _, account = value.rpartition("/")
-    pattern = f"spiffe://.+/ns/{re.escape(owner or namespace)}/(.+/|)sa/{re.escape(account)}(/.+)?"
+    pattern = f"spiffe://.+/ns/{quoted(owner or namespace)}/(.+/|)sa/{quoted(account)}(/.+)?"
     return _authenticated(Strings(safe_regex=regex(pattern)))
 
 
@@ -79,7 +77,7 @@ def source_trust_domain(value: str) -> rbac_pb2.Principal:
     if "*" not in value:
         return _authenticated(Strings(prefix=f"{SPIFFE}{value}/"))
     before, _, after = value.partition("*")
-    return _authenticated(Strings(safe_regex=regex(f"{SPIFFE}{re.escape(before)}[^/]*{re.escape(after)}/.*")))
+    return _authenticated(Strings(safe_regex=regex(f"{SPIFFE}{quoted(before)}[^/]*{quoted(after)}/.*")))
 
 
 def _authenticated(name: string_pb2.StringMatcher) -> rbac_pb2.Principal:
@@ -88,21 +86,21 @@ def _authenticated(name: string_pb2.StringMatcher) -> rbac_pb2.Principal:
 
 def request_principal(value: str) -> rbac_pb2.Principal:
     """
-    Match `issuer/subject` of a verified token, with a wildcard at either end.
+    Match `issuer/subject` of a verified token, with a wildcard at one end of the whole.
     """
     issuer, slash, subject = value.rpartition("/")
     if not slash:
-        issuer, subject = (
-            (ANY_TEXT, value) if value.startswith("*") else (value, ANY_TEXT if value.endswith("*") else "")
-        )
-    both = [_claim_text("iss", _part(issuer)), _claim_text("sub", _part(subject))]
+        issuer, subject = value, ""
+    if value == "*":
+        parts = (wildcard("*"), wildcard("*"))
+    elif value.startswith("*"):
+        parts = (wildcard(issuer), Strings(exact=subject)) if slash else (wildcard("*"), wildcard(value))
+    elif value.endswith("*"):
+        parts = (Strings(exact=issuer), wildcard(subject)) if slash else (wildcard(value), wildcard("*"))
+    else:
+        parts = (Strings(exact=issuer), Strings(exact=subject))
+    both = [_claim_text(name, part) for name, part in zip(("iss", "sub"), parts, strict=True)]
     return Principal(and_ids=Principal.Set(ids=[Principal(metadata=matcher) for matcher in both]))
-
-
-def _part(text: str) -> string_pb2.StringMatcher:
-    if text in ("*", ANY_TEXT):
-        return Strings(safe_regex=regex(ANY_TEXT))
-    return wildcard(text)
 
 
 def _claim_text(name: str, matcher: string_pb2.StringMatcher) -> metadata_pb2.MetadataMatcher:
@@ -155,7 +153,14 @@ def wildcard(value: str, prefix: str = "") -> string_pb2.StringMatcher:
     if value == "*":
         return Strings(safe_regex=regex(ANY_TEXT))
     if value.startswith("*"):
-        return Strings(suffix=value[1:])
+        return Strings(safe_regex=regex(f"{prefix}.*{quoted(value[1:])}")) if prefix else Strings(suffix=value[1:])
     if value.endswith("*"):
         return Strings(prefix=prefix + value[:-1])
     return Strings(exact=prefix + value)
+
+
+def quoted(text: str) -> str:
+    """
+    Return a text as a regular expression that matches it alone, in the form of Istio's.
+    """
+    return re.sub(r"([\\.+*?()|\[\]{}^$])", r"\\\1", text)

@@ -133,6 +133,8 @@ def _read_all(resource: Resource) -> list[Patch]:
 def _read(resource: Resource, number: int, block: dict[str, Any]) -> Patch:
     patch, match = block.get("patch", {}), block.get("match", {})
     apply_to, operation = block.get("applyTo", "INVALID"), patch.get("operation", "INVALID")
+    if operation != REMOVE and "value" not in patch:
+        raise BlockError("patch.value", f"is required to {operation}")
     value = parse_value(apply_to, patch.get("value", {}))
     if operation not in OPERATIONS[apply_to]:
         raise BlockError("patch.operation", f"{operation} is not supported for {apply_to}")

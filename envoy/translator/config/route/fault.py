@@ -37,7 +37,7 @@ def _delay(block: Block) -> common.FaultDelay:
 
 
 def _abort(block: Block) -> fault_pb2.FaultAbort:
-    share = millionths(block.get("percentage"))
+    share = millionths(block["percentage"]) if "percentage" in block else None
     if "httpStatus" in block:
         if block["httpStatus"] < LOWEST_STATUS:
             raise BlockError("abort.httpStatus", f"must be at least {LOWEST_STATUS}")

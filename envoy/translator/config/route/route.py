@@ -91,7 +91,8 @@ def build_route(context: RouteContext, block: Block, match: Block | None) -> rou
     """
     Return the route of one match, or of none.
     """
-    name = ".".join(filter(None, [block.get("name", ""), (match or {}).get("name", "")]))
+    of_match = (match or {}).get("name", "")
+    name = block.get("name", "") + (f".{of_match}" if of_match else "")
     result = route.Route(name=name, match=route_match(match), metadata=config_metadata(context.resource))
     result.stat_prefix = (match or {}).get("statPrefix", "")
     operations = header_operations(block.get("headers"))

@@ -35,6 +35,11 @@ def keys(jwks: object) -> str:
     return resource("RequestAuthentication", f"{{jwtRules: [{rule}]}}", group=SECURITY)
 
 
+def patched(apply_to: str, match: str = "{}", patch: str = "{operation: REMOVE}") -> str:
+    patch = f"{{applyTo: {apply_to}, match: {match}, patch: {patch}}}"
+    return resource("EnvoyFilter", f"{{configPatches: [{patch}]}}").replace(NETWORKING, "networking.istio.io/v1alpha3")
+
+
 RULE = "{from: [{source: {namespaces: [shop]}}]}"
 DRY_RUN = ", annotations: {istio.io/dry-run: '%s'}"
 REFUSED = [
@@ -81,6 +86,21 @@ REFUSED = [
     (resource("Gateway", "{servers: [{port: {number: 80, name: a, protocol: HTTP}, hosts: [short]}]}"), "spec.servers[0].hosts[0]"),
     (resource("Gateway", "{servers: [{port: {number: 80, name: a, protocol: HTTP}, hosts: ['a b/*']}]}"), "spec.servers[0].hosts[0]"),
     (resource("ServiceEntry", "{hosts: [a.example], ports: [{number: 80, name: a}, {number: 80, name: b}], resolution: DNS}"), "spec.ports"),
+    (resource("DestinationRule", "{host: a, trafficPolicy: {portLevelSettings: []}}"), "spec.trafficPolicy"),
+    (patched("HTTP_FILTER", "{cluster: {name: a}}"), "spec.configPatches[0].match.cluster"),
+    (patched("CLUSTER", "{listener: {portNumber: 80}}"), "spec.configPatches[0].match.listener"),
+    (patched("HTTP_FILTER", "{listener: {filterChain: {filter: {}}}}"), "spec.configPatches[0].match.listener.filterChain.filter.name"),
+    (patched("HTTP_FILTER", "{listener: {filterChain: {filter: {name: a, subFilter: {name: b}}}}}"), "spec.configPatches[0].match.listener.filterChain.filter.name"),
+    (patched("NETWORK_FILTER", "{listener: {filterChain: {filter: {name: a, subFilter: {name: b}}}}}"), "spec.configPatches[0].match.listener.filterChain.filter.subFilter"),
+    (resource("DestinationRule", "{host: a, trafficPolicy: {loadBalancer: {consistentHash: {maglev: {}, useSourceIp: true}}}}"), "spec.trafficPolicy.loadBalancer.consistentHash.maglev.tableSize"),
+    (resource("DestinationRule", "{host: a, trafficPolicy: {loadBalancer: {consistentHash: {httpCookie: {name: a, ttl: soon}}}}}"), "spec.trafficPolicy.loadBalancer.consistentHash.httpCookie.ttl"),
+    (resource("EnvoyFilter", "{workloadSelector: {labels: {'*': a}}, configPatches: []}").replace(NETWORKING, "networking.istio.io/v1alpha3"), "spec.workloadSelector"),
+    (patched("CLUSTER", patch="{operation: MERGE}"), "spec.configPatches[0].patch.value"),
+    (patched("CLUSTER", patch="{operation: MERGE, value: {common_lb_config: []}}"), "spec.configPatches[0].patch.value.common_lb_config"),
+    (patched("HTTP_FILTER", patch="{operation: INSERT_FIRST, value: {name: a, typed_config: {}}}"), "spec.configPatches[0].patch.value.typed_config"),
+    (policy("null"), "spec"),
+    (resource("VirtualService", f"{{hosts: [a], http: [{{{ROUTE}}}]}}", metadata=", annotations: {a: 1}"), "metadata.annotations.a"),
+    (resource("VirtualService", f"{{hosts: [a], http: [{{{ROUTE}}}]}}").replace("}, spec", "}, status: [], spec"), "status"),
     (policy("{action: DENY, rules: []}"), "spec.rules"),
     (policy(f"{{rules: [{RULE}]}}", DRY_RUN % "maybe"), "metadata.annotations.istio.io/dry-run"),
     (policy(f"{{action: AUDIT, rules: [{RULE}]}}", DRY_RUN % "true"), "metadata.annotations.istio.io/dry-run"),
