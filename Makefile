@@ -21,8 +21,6 @@ DEVELOPER := $(PYTHON) -m tools.bootstrap
 # them itself. Commands that run inside its network install from outside of it.
 CLUSTER := $(wildcard ../shared/cluster/cluster)
 
-export PYTHONDONTWRITEBYTECODE := 1
-
 .DEFAULT_GOAL := help
 .PHONY: mesh-apply mesh-delete mesh-diff mesh-dump proxy-status proxy-config breakers
 .PHONY: chaos chaos-all chaos-random

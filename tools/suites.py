@@ -137,7 +137,7 @@ def clean_up(own: Settings, progress: Progress) -> None:
 
 def _pytest(settings: Settings, *words: str, seconds: int) -> int:
     command = [str(settings.venv / "bin" / "python"), "-m", "pytest", "-q", *words]
-    variables = {**os.environ, **settings.environment(), "PYTHONDONTWRITEBYTECODE": "1"}
+    variables = {**os.environ, **settings.environment()}
     tests = subprocess.Popen(command, cwd=settings.checkout, env=variables)
     try:
         return tests.wait(timeout=seconds)
