@@ -21,3 +21,13 @@ def pytest_collection():
     finally:
         gc.freeze()
         gc.enable()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """
+    Have `--dist loadgroup` keep together the tests that share servers.
+    """
+    from tests.support.scheduling import ByServers
+
+    return ByServers(config, log) if config.getvalue("dist") == "loadgroup" else None

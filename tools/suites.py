@@ -32,8 +32,6 @@ RESILIENCE_SECONDS = 900
 BROWSER_SECONDS = 1200
 SEEDS = 1000
 SERVICES_AT_A_TIME = 3
-# They use fixed addresses and check timing: one after the other.
-RIGS = ("tests/system", "tests/mesh", "tests/components/edge", "tests/components/hops")
 INTERRUPT_SECONDS = 30
 
 
@@ -94,11 +92,9 @@ def components(settings: Settings, progress: Progress, tests: str = "") -> int:
     progress.say("component tests")
     if tests:
         return _pytest(settings, tests, seconds=COMPONENTS_SECONDS)
-    # A service with its stores mostly waits, and has no fixed address.
-    parallel = ("-n", str(SERVICES_AT_A_TIME), "--dist", "loadfile", *(f"--ignore={rig}" for rig in RIGS))
-    return _pytest(settings, "tests/components", *parallel, seconds=COMPONENTS_SECONDS) or _pytest(
-        settings, *RIGS, seconds=COMPONENTS_SECONDS
-    )
+    # They mostly wait; what has fixed addresses runs in one process (tests/support/scheduling.py).
+    parallel = ("-n", str(SERVICES_AT_A_TIME), "--dist", "loadgroup")
+    return _pytest(settings, "tests/components", "tests/mesh", "tests/system", *parallel, seconds=COMPONENTS_SECONDS)
 
 
 def of_tests(settings: Settings) -> Settings:

@@ -10,9 +10,9 @@ from pathlib import Path
 from stack import settings as stack_settings
 from stack.install import packages
 from stores import files
-from tests.support.processes import CHECKOUT, Process, free_port, wait_for
+from tests.support.processes import CHECKOUT, Process, free_port, own_host, wait_for
 
-HOST = "127.41.13.1"
+HOST = own_host(13)
 
 
 class KafkaServer(Process):

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from orders_svc.migrations import apply_migrations
 from stores import files
-from tests.support.processes import free_port
+from tests.support.processes import free_port, own_host
 
-HOST = "127.42.10.1"
+HOST = own_host(10)
 # A database that accepts no connection in plain text.
 ONLY_TLS = "only_tls"
 

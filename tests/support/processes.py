@@ -54,6 +54,14 @@ class Process:
                 raise
 
 
+def own_host(service):
+    """
+    Return the address 127.42.SERVICE.N of this process of the tests, so that two of them never draw the same free port.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    return f"127.42.{service}.{int(worker) + 1}"
+
+
 def free_port(address):
     with socket.socket() as probe:
         probe.bind((address, 0))

@@ -9,10 +9,10 @@ from pathlib import Path
 import grpc
 from shop.orders.v1 import order_service_pb2_grpc
 
-from tests.support.processes import CHECKOUT, Process, free_port
+from tests.support.processes import CHECKOUT, Process, free_port, own_host
 
-ORDERS_HOST = "127.42.1.1"
-INVENTORY_HOST = "127.41.2.1"
+ORDERS_HOST = own_host(1)
+INVENTORY_HOST = own_host(4)
 
 
 class OrdersReplica:

@@ -15,10 +15,10 @@ from shop.orders.v1.allocation_service_pb2_grpc import (
 
 from runtime.errors import FailedPrecondition, Violation
 from runtime.status import to_status
-from tests.support.processes import free_port
+from tests.support.processes import free_port, own_host
 
-ORDERS_HOST = "127.41.1.1"
-INVENTORY_HOST = "127.42.2.1"
+ORDERS_HOST = own_host(3)
+INVENTORY_HOST = own_host(2)
 
 
 class Allocations(AllocationServiceServicer):

@@ -15,7 +15,7 @@ from tests.support.postgres_server import ONLY_TLS
 @pytest.fixture
 async def empty_database(postgres):
     await execute(postgres, "CREATE DATABASE empty")
-    yield f"postgresql://orders:s%40cret@127.42.10.9:{postgres.port},{postgres.address}/empty?target_session_attrs=primary"
+    yield f"postgresql://orders:s%40cret@127.42.10.99:{postgres.port},{postgres.address}/empty?target_session_attrs=primary"
     await execute(postgres, "DROP DATABASE empty WITH (FORCE)")
 
 
@@ -43,7 +43,7 @@ async def test_dbmate_uses_tls_where_the_url_requires_it(asked, told):
 @pytest.fixture
 async def encrypted_database(postgres):
     await execute(postgres, f"CREATE DATABASE {ONLY_TLS}")
-    yield f"postgresql://orders:secret@{postgres.address},127.42.10.9:{postgres.port}/{ONLY_TLS}?target_session_attrs=primary"
+    yield f"postgresql://orders:secret@{postgres.address},127.42.10.99:{postgres.port}/{ONLY_TLS}?target_session_attrs=primary"
     await execute(postgres, f"DROP DATABASE {ONLY_TLS} WITH (FORCE)")
 
 

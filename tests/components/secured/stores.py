@@ -26,10 +26,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from stores import files
 from tests.support.kafka_server import HOST, KafkaServer, installed_libs
-from tests.support.processes import Process, free_port, wait_for
+from tests.support.processes import Process, free_port, own_host, wait_for
 
 ACCESS = yaml.safe_load((files.FOLDER / "access.yaml").read_text())
-REDIS_HOST = "127.41.12.1"
+REDIS_HOST = own_host(12)
 LOGIN = "org.apache.kafka.common.security"
 # Sessions end after this time unless the client logs in again, so that a password that was taken away is noticed.
 SESSION_MS = 3000
