@@ -42,6 +42,7 @@ from orders_svc.settings import DOMAIN as ORDERS_DOMAIN
 from orders_svc.store import Store
 from runtime.background import Work, keep_going
 from runtime.clock import now_ms
+from runtime.messaging.cluster import KafkaCluster
 from runtime.messaging.consumer import consume
 from runtime.messaging.relay import Relay
 from runtime.notifier import Notifier
@@ -96,7 +97,7 @@ class OrdersReplica:
 def _consumer(process: Process, finisher: saga.Saga, stage: saga.Stage, publisher: Publisher) -> Work:
     return partial(
         consume,
-        "kafka",
+        KafkaCluster("kafka"),
         group=saga.group_of(stage),
         topics=[stage.topic],
         handle=pending_orders(finisher, stage, publisher),
@@ -116,7 +117,7 @@ class InventoryReplica:
         current = CurrentGeneration()
         scripts = Scripts(redis, current)
         store = StockStore(scripts, current, LIMITS)
-        ledger = Ledger(publisher, "kafka", now_ms=now_ms)
+        ledger = Ledger(publisher, KafkaCluster("kafka"), now_ms=now_ms)
         orders = MeshOrders(channel)
         self.inventory = Inventory(store, ledger, orders, current)
         rebuild = Rebuild(partial(Staging, redis, scripts), ledger, orders)
@@ -132,7 +133,7 @@ class InventoryReplica:
         )
         events = inventory_consumers.order_events(OrderEvents(self.inventory), publisher)
         entries = inventory_consumers.ledger_entries(LedgerEntries(store), publisher)
-        joined = partial(consume, "kafka", client_id=process.name, poll_s=POLL_S)
+        joined = partial(consume, KafkaCluster("kafka"), client_id=process.name, poll_s=POLL_S)
         self.work: dict[str, Work] = {
             "recovery": recovery.run,
             "leases": Leases(store, orders, current, every_s=1.0).run,

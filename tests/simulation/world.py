@@ -21,6 +21,7 @@ from runtime.caller import Caller
 from runtime.clock import now_ms
 from runtime.errors import DeadlineExceeded, Error, Internal, ResourceExhausted, Unavailable
 from runtime.messaging import consumer as consumer_module
+from runtime.messaging.cluster import KafkaCluster
 from runtime.money import Money
 from runtime.refusals import IdempotencyKeyReused
 from tests.simulation import kafka, postgres, redis
@@ -83,7 +84,7 @@ class World:
         for topic in (ORDER_EVENTS, STOCK_EVENTS.name, DEAD_EVENTS.name, DEAD_ORDERS):
             self.kafka.make_topic(topic)
         publisher: Any = kafka.Publisher(self.kafka, "migrate")
-        ledger = Ledger(publisher, "kafka", now_ms=now_ms)
+        ledger = Ledger(publisher, KafkaCluster("kafka"), now_ms=now_ms)
         await ledger.record_listings([Listing(name, name.title(), "", PRICE, 2) for name in PRODUCTS], 1)
         await ledger.record_receipts([Receipt(f"seed {name}", name, units) for name, units in PRODUCTS.items()])
         for number in range(2):

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
@@ -117,13 +118,15 @@ def test_the_exporters_account_of_redis_has_the_same_rights_everywhere(plan, tmp
     assert {"~*", "+config|get", "+slowlog|get"}.isdisjoint(account.split())
 
 
-@pytest.mark.parametrize(("store", "options"), [("postgres", files.POSTGRES_EXPORTER), ("redis", files.REDIS_EXPORTER)])
+@pytest.mark.parametrize(
+    ("store", "options"), [("postgres", files.POSTGRES_EXPORTER), ("common/redis", files.REDIS_EXPORTER)]
+)
 def test_the_exporters_have_the_same_options_on_kubernetes(store, options):
     documents = yaml.safe_load_all((CHECKOUT / "k8s/stores" / f"{store}.yaml").read_text())
     [pod] = [each["spec"]["template"]["spec"] for each in documents if each["kind"] == "StatefulSet"]
     [exporter] = [each for each in pod["containers"] if each["name"] == "metrics"]
     assert set(options) <= set(exporter["command"])
-    assert exporter["image"] == f"shop/{store}"
+    assert exporter["image"] == f"shop/{Path(store).name}"
 
 
 def test_the_alert_knows_how_many_clients_redis_takes():
