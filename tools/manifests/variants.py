@@ -31,10 +31,15 @@ class Variant:
     """Components in front of the last one, as folders of k8s/."""
     last: tuple[str, ...] = ()
     """Components behind it."""
+    above: tuple[str, ...] = ()
+    """Components of an overlay above this one."""
+    resources: tuple[str, ...] = ()
+    """Files of k8s/ that are copied beside that overlay's, as its resources."""
     replaced: Mapping[str, str] = field(default_factory=dict)
     """Components of the overlay, and the folder of k8s/ that takes the place of each."""
 
 
+HOST = ("host/example.yaml",)
 VARIANTS: Mapping[str, Variant] = {
     "one-node": Variant("one-node"),
     "production": Variant("production"),
@@ -43,7 +48,10 @@ VARIANTS: Mapping[str, Variant] = {
     "prometheus-operator": Variant("production", added=("prometheus-operator",), last=("probe",)),
     "canary by hand": Variant("production", last=("progressive/by-hand",)),
     "argo rollouts": Variant("production", added=("progressive/argo-rollouts",)),
-    "gitops": Variant("production", last=("gitops",)),
+    "host": Variant("one-node", above=("host",), resources=HOST),
+    "public certificate": Variant("production", above=("host", "certificate", "external-secrets"), resources=HOST),
+    "shared gateway": Variant("production", above=("host", "gateway-api"), resources=HOST),
+    "gitops": Variant("production", above=("gitops",)),
     "options": Variant("production", added=("priorities", "scaling-by-requests")),
 }
 
@@ -55,7 +63,22 @@ def render(variant: Variant, checkout: Path = CHECKOUT) -> list[dict[str, Any]]:
             shutil.copytree(checkout / name, Path(folder, name))
         overlay = Path(folder, "k8s/overlays", variant.overlay)
         _edit(overlay / "kustomization.yaml", variant)
-        return kustomized(overlay)
+        if not variant.above:
+            return kustomized(overlay)
+        return kustomized(_above(overlay.parent / "above", variant))
+
+
+def _above(folder: Path, variant: Variant) -> Path:
+    """Write an overlay above the variant's and return its folder."""
+    folder.mkdir()
+    files = [Path(shutil.copy(folder.parents[1] / each, folder)).name for each in variant.resources]
+    content = {
+        "namespace": "shop",
+        "resources": [f"../{variant.overlay}", *files],
+        "components": [f"../../{each}" for each in variant.above],
+    }
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(content))
+    return folder
 
 
 def examples(checkout: Path = CHECKOUT) -> list[dict[str, Any]]:

@@ -174,9 +174,19 @@ def test_edge_admits_exactly_its_callers(path: str, claims: dict[str, str], allo
     assert (outcome != DENIED) == allowed
 
 
-@pytest.mark.parametrize("workload", ["edge-0", "orders-0", "inventory-0"])
+# Of all that is in the mesh, a sidecar is told of what its service calls.
+CALLED = {"edge-0": (ORDERS, INVENTORY), "orders-0": (INVENTORY,), "inventory-0": (ORDERS,)}
+
+
+@pytest.mark.parametrize("workload", ["orders-0", "inventory-0"])
+def test_a_sidecar_knows_what_its_service_calls_and_no_more(workload: str) -> None:
+    known = {each.name.rpartition("|")[2] for each in ours()[workload].clusters if each.name.startswith("outbound|")}
+    assert known == {HOST[name] for name in CALLED[workload]}
+
+
+@pytest.mark.parametrize("workload", CALLED)
 def test_breakers_open_after_three_failures_and_panic_mode_is_off(workload: str) -> None:
-    names = [f"outbound|50051||{host}" for host in HOST.values()]
+    names = [f"outbound|50051||{HOST[name]}" for name in CALLED[workload]]
     clusters = [each for each in ours()[workload].clusters if each.name in names]
     assert len(clusters) == len(names)
     for cluster in clusters:
