@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from runtime.settings import Address, SecretPath, ServiceSettings, check_page_key
 
 # A consumer must poll within five minutes, or its partitions move to another.
 Delay = Annotated[float, Field(gt=0, le=240)]
+
+
+def _distinct(delays: tuple[float, ...]) -> tuple[float, ...]:
+    # A delay names its topic: with the same one twice a message would return to where it was, for ever.
+    if len({f"{delay:g}" for delay in delays}) < len(delays):
+        raise ValueError("has the same delay twice")
+    return delays
+
+
 DOMAIN = "orders.shop.example.com"
 SERVICES = (
     "shop.orders.v1.OrderService",
@@ -39,7 +48,9 @@ class Settings(ServiceSettings):
     """The name under which the sidecar routes to inventory."""
     hold_timeout_s: float = Field(default=1.5, gt=0, le=60)
     """The longest wait of an order for its hold; without one it is PENDING."""
-    saga_retry_delays_s: tuple[Delay, ...] = Field(default=(5, 30, 120), min_length=1, max_length=5)
+    saga_retry_delays_s: Annotated[tuple[Delay, ...], AfterValidator(_distinct)] = Field(
+        default=(5, 30, 120), min_length=1, max_length=5
+    )
     """The delays of a pending order's deliveries; at most 240 s each."""
     saga_give_up_s: float = Field(default=3600, gt=0)
     """After this time without inventory an order becomes a dead letter."""

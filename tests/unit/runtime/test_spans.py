@@ -1,6 +1,9 @@
 """Work for several traces has a span in each sampled one."""
 
 import asyncio
+import collections
+import contextlib
+import sys
 
 import pytest
 from opentelemetry import trace
@@ -13,7 +16,7 @@ from runtime.batching import Batcher
 from runtime.messaging import dead_letters
 from runtime.messaging.dead_lettering import dead_lettered
 from runtime.messaging.message import Message, Record
-from runtime.messaging.wrappers import chain, concurrently, traced
+from runtime.messaging.wrappers import chain, concurrently, measured, traced
 from runtime.telemetry import NothingPersonal
 
 TRACES = [f"{number:032x}" for number in range(1, 5)]
@@ -128,6 +131,45 @@ async def test_an_attempt_in_a_trace_that_is_not_kept_is_not_noted(finished):
     await handle([Message("t", 0, 1, b"k", b"v", headers(TRACES[0], kept=False), 0)])
     assert spans.ATTEMPT not in bus.records[0].headers
     assert finished() == ()
+
+
+@contextlib.contextmanager
+def counted_calls():
+    """Count the calls of Python functions in the block; a measurement of time would be one of the machine."""
+    counts = collections.Counter()
+
+    def note(frame, event, _):
+        counts[event] += event == "call"
+
+    sys.setprofile(note)
+    try:
+        yield counts
+    finally:
+        sys.setprofile(None)
+
+
+@pytest.mark.parametrize(("kept", "most"), [(False, 3), (True, None)], ids=["not kept", "kept"])
+async def test_a_message_whose_trace_is_not_kept_costs_three_calls_at_most(finished, kept, most):
+    async def handle(_):
+        pass
+
+    consumer = chain(handle, measured("tests-cost"), traced("work"))
+
+    async def calls(count):
+        messages = [Message("t", 0, each, b"k", b"v", headers(TRACES[0], kept=kept), 0) for each in range(count)]
+        with counted_calls() as counts:
+            await consumer(messages)
+        return counts["call"]
+
+    await calls(1)
+    few, many = await calls(1), await calls(spans.MAX_SPANS)
+    each = (many - few) / (spans.MAX_SPANS - 1)
+    if most is None:
+        # It is what the others save.
+        assert each > 20
+    else:
+        assert each <= most
+        assert finished() == ()
 
 
 async def test_unsampled_traces_export_nothing_and_propagate_their_id(finished):
