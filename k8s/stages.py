@@ -17,7 +17,12 @@ Say = Callable[[str], None]
 STORE_SECONDS = 300
 # An operator starts members one after the other.
 OPERATOR_SECONDS = 900
-OPERATED = ("cluster.postgresql.cnpg.io/", "kafka.kafka.strimzi.io/", "kafkatopic.kafka.strimzi.io/")
+OPERATED = (
+    "cluster.postgresql.cnpg.io/",
+    "kafka.kafka.strimzi.io/",
+    "kafkatopic.kafka.strimzi.io/",
+    "kafkauser.kafka.strimzi.io/",
+)
 MIGRATION_SECONDS = 300
 ROLLOUT_SECONDS = 300
 MONITOR = "/etc/patroni/make-monitor.sh"

@@ -1,4 +1,10 @@
-"""What kube-score finds in rendered manifests, except for what is listed here with its reason."""
+"""
+What kube-score finds in rendered manifests, except for what is listed here with its reason.
+
+Not checkov as well: it takes 290 MB and 5 s of CPU for one overlay (measured). What it finds in production beyond this
+are secrets in variables, tags that are no digests, tokens of service accounts (off at the accounts, where it does not
+look), and that the edge may list secrets, which Istio asks for.
+"""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
+from images.catalogue import CHECKOUT
 from inventory_svc import migrations as of_inventory
 from inventory_svc.settings import Settings as InventorySettings
 from k8s import stages
@@ -78,6 +79,45 @@ def test_the_topics_are_those_that_the_services_create(objects, monkeypatch):
         each.name: (each.partitions, each.configuration()) for each in created
     }
     assert {spec["replicas"] for spec in here.values()} == {3}
+
+
+def test_each_services_user_has_the_rights_that_it_needs_and_no_more(objects):
+    access = yaml.safe_load((files.FOLDER / "access.yaml").read_text())["kafka"]
+    users = {each["metadata"]["name"]: each["spec"] for each in objects if each["kind"] == "KafkaUser"}
+    for service, rights in access.items():
+        wanted = {
+            (kind, name.removesuffix("*"), "prefix" if name.endswith("*") else "literal"): sorted(operations)
+            for kind in ("topic", "group")
+            for name, operations in rights[f"{kind}s"].items()
+        }
+        acls = users[f"kafka-{service}"]["authorization"]["acls"]
+        resources = [each["resource"] for each in acls]
+        keys = [(each["type"], each["name"], each["patternType"]) for each in resources]
+        assert dict(zip(keys, (sorted(each["operations"]) for each in acls), strict=True)) == wanted
+
+
+def test_nobody_reaches_kafka_without_tls_and_a_user(objects):
+    kafka = one(objects, "Kafka")["spec"]["kafka"]
+    assert all(each["tls"] and each["authentication"] for each in kafka["listeners"])
+    assert kafka["authorization"] == {"type": "simple"}
+    [port] = [each["port"] for each in kafka["listeners"]]
+    for each in objects:
+        name = each["metadata"]["name"].removesuffix("-migrate")
+        if each["kind"] not in ("Deployment", "Job") or name not in ("orders", "inventory"):
+            continue
+        pod = each["spec"]["template"]
+        [app] = pod["spec"]["containers"]
+        variables = {one["name"]: one.get("value") for one in app["env"]}
+        assert variables["KAFKA_SECURITY_PROTOCOL"] == "SASL_SSL"
+        assert variables["KAFKA_USERNAME"] == f"kafka-{name}"
+        mounted = {one["mountPath"]: one["name"] for one in app["volumeMounts"]}
+        volumes = {one["name"]: one for one in pod["spec"]["volumes"]}
+        assert volumes[mounted["/etc/kafka-user"]]["secret"]["secretName"] == f"kafka-{name}"
+        assert {"/tmp", "/etc/kafka-ca"} <= mounted.keys()
+        excluded = pod["metadata"].get("annotations", {}).get("traffic.sidecar.istio.io/excludeOutboundPorts")
+        assert each["kind"] == "Job" or str(port) in excluded.split(",")
+    addresses = (CHECKOUT / "k8s/operators/example.env").read_text()
+    assert f"KAFKA_BROKERS=kafka-kafka-bootstrap.shop.svc.cluster.local:{port}" in addresses
 
 
 def test_no_topic_is_pruned_with_its_messages(objects):
