@@ -69,10 +69,7 @@ def helm(chosen: Settings) -> Path:
 def write(target: Path) -> Path:
     """Write the chart's folder and return its path; raises `ClusterError` if the overlay does not render."""
     objects = kustomized(manifests.write("production"))
-    [external] = [
-        each for each in render(VARIANTS["managed stores"]) if each["metadata"]["name"] == "services-to-stores"
-    ]
-    made = chart(objects, external)
+    made = chart(objects, render(VARIANTS["managed stores"]))
     made.values |= {"secrets": {"create": True}, "apiServer": {"addresses": [], "ports": [443, 6443]}}
     made.values["stores"]["bundled"] = True
     folder = target / "shop"

@@ -16,6 +16,7 @@ NAMESPACE = "{{ $.Release.Namespace }}"
 NOT_OURS = {("Namespace", "shop"), ("NetworkPolicy", "api-server")}
 STORES = {"postgres", "kafka", "redis", "orders-to-stores", "inventory-to-stores", "monitor-role",
           "postgres-from-monitor-role"}  # fmt: skip
+STORES_FILES = "stores"
 HASHED = re.compile(r"^(orders|inventory|pages)-[a-z0-9]{10}$")
 MIGRATION = """{{- if $.Release.IsUpgrade }}
 helm.sh/hook: pre-upgrade
@@ -37,12 +38,15 @@ class Chart:
     values: dict[str, Any] = field(default_factory=dict)
 
 
-def chart(objects: Sequence[Object], external: Object) -> Chart:
-    """Return the chart of rendered objects; *external* is the policy for stores elsewhere."""
+def chart(objects: Sequence[Object], managed: Sequence[Object]) -> Chart:
+    """Return the chart of rendered objects; *managed* are those of the same overlay with stores elsewhere."""
     made, text = Chart(), Text()
     made.values |= {"clusterDomain": "cluster.local", "trustDomain": "cluster.local"}
     kept = [copy.deepcopy(each) for each in objects if _key(each) not in NOT_OURS]
     configs = {_config(each): each for each in kept if each["kind"] == "ConfigMap" and _config(each)}
+    elsewhere = {_key(each): each for each in managed}
+    for each in kept:
+        _reach(each, elsewhere.get(_key(each), {}))
     for name, each in configs.items():
         _variables(name, each["data"], text, made.values)
     for each in kept:
@@ -51,7 +55,7 @@ def chart(objects: Sequence[Object], external: Object) -> Chart:
         _use(text, made, name, each)
     for each in kept:
         _add(made, each, text.of(_named(each, text)))
-    rule = copy.deepcopy(external)
+    rule = copy.deepcopy(elsewhere["NetworkPolicy", "services-to-stores"])
     made.values["stores"]["egress"] = rule["spec"]["egress"]
     rule["spec"]["egress"] = text.value("stores.egress")
     rule["metadata"]["namespace"] = text.mark(NAMESPACE)
@@ -96,6 +100,17 @@ def _set(each: Object, configs: Mapping[str, Object], text: Text, values: dict[s
         change(each, name, text, values)
 
 
+def _reach(each: Object, elsewhere: Mapping[str, Any]) -> None:
+    """Add the secrets that say how stores elsewhere are reached; they are optional, so they may always be named."""
+    if each["kind"] not in ("Deployment", "Job") or not elsewhere:
+        return
+    here, there = (one["spec"]["template"]["spec"] for one in (each, elsewhere))
+    [ours], [theirs] = here["containers"], there["containers"]
+    ours["envFrom"] = [*ours.get("envFrom", ()), *(one for one in theirs.get("envFrom", ()) if "secretRef" in one)]
+    for holder, source, key in ((ours, theirs, "volumeMounts"), (here, there, "volumes")):
+        holder[key] = [*holder.get(key, ()), *(one for one in source.get(key, ()) if one["name"] == STORES_FILES)]
+
+
 def _note(values: dict[str, Any], path: str, value: Any) -> None:
     *parents, last = path.split(".")
     for parent in parents:
@@ -123,7 +138,9 @@ def _workload(each: Object, configs: Mapping[str, Object], text: Text, values: d
         # Stores that are installed at the same time have images to pull first.
         each["spec"] |= {"activeDeadlineSeconds": 900, "backoffLimit": 10}
         each["metadata"]["annotations"][text.lines(MIGRATION)] = ""
-        main["env"] += [one for source in main.pop("envFrom", ()) for one in _inline(source, configs)]
+        sources = main.pop("envFrom", [])
+        main["env"] += [one for source in sources if "configMapRef" in source for one in _inline(source, configs)]
+        main["envFrom"] = [source for source in sources if "secretRef" in source]
         return
     group = "stores" if kind == "StatefulSet" else "services"
     _take(main, "resources", f"{group}.{name}.resources", text, values)
