@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { test } from "node:test";
 import { curl, type Document, type Endpoint, endpoints, example, fill } from "./openapi.ts";
 
@@ -49,4 +50,12 @@ test("parameters go where they belong, and empty ones nowhere", () => {
 test("a quote in a value does not end the shell's", () => {
   const line = curl("http://a", "POST", { url: "/x", headers: { b: "it's" } }, "{}");
   assert.equal(line, `curl -X POST 'http://a/x' -H 'b: it'\\''s' -d '{}'`);
+});
+
+test("a shell that runs the line sends the token of $TOKEN, which the line does not have", () => {
+  const line = curl("http://a", "POST", { url: "/x?y=$z", headers: { authorization: "Bearer secret", b: "$c" } }, '{"d":"$e"}');
+  assert.ok(!line.includes("secret"));
+  const words = execFileSync("sh", ["-c", line.replace("curl", "printf '%s\\n'")], { env: { TOKEN: "abc" }, encoding: "utf8" });
+  const sent = ["-X", "POST", "http://a/x?y=$z", "-H", "authorization: Bearer abc", "-H", "b: $c", "-d", '{"d":"$e"}'];
+  assert.deepEqual(words.trimEnd().split("\n"), sent);
 });

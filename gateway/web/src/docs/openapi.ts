@@ -88,11 +88,14 @@ export function fill(endpoint: Endpoint, values: Record<string, string>): Filled
   return { url: query.size ? `${path}?${query}` : path, headers };
 }
 
-/** The same request for a shell. */
+/** The same request for a shell, where the token is in `$TOKEN`: nobody should paste it into a terminal's history. */
 export function curl(origin: string, verb: string, { url, headers }: Filled, body?: string): string {
   const quoted = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
   const parts = ["curl", ...(verb === "GET" ? [] : ["-X", verb]), quoted(origin + url)];
-  for (const [name, value] of Object.entries(headers)) parts.push("-H", quoted(`${name}: ${value}`));
+  for (const [name, value] of Object.entries(headers)) {
+    // A shell replaces a variable between double quotes only.
+    parts.push("-H", name === "authorization" ? `"${name}: Bearer $TOKEN"` : quoted(`${name}: ${value}`));
+  }
   if (body !== undefined) parts.push("-d", quoted(body));
   return parts.join(" ");
 }

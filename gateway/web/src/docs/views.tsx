@@ -134,7 +134,8 @@ function Try({ endpoint }: { endpoint: Endpoint }) {
           <textarea rows={8} spellcheck={false} value={body.value} onInput={(event) => (body.value = event.currentTarget.value)} />
         </Field>
       )}
-      <pre>{curl(location.origin, verb, { ...filled, headers: hidden(filled.headers) }, body.value)}</pre>
+      <pre>{curl(location.origin, verb, filled, body.value)}</pre>
+      {token.value && <p class="muted"><Words of="In the shell `TOKEN` is the token alone: `TOKEN=eyJ…`" /></p>}
       <button class="primary" disabled={busy.value}>{busy.value ? "Sending…" : "Send"}</button>
       <div role="status">{answer.value && <Shown answer={answer.value} />}</div>
       <Responses endpoint={endpoint} />
@@ -182,10 +183,6 @@ function Field({ label, children }: { label: string; children: ComponentChildren
 function first(parameters: Parameter[]): Record<string, string> {
   const keyed = parameters.filter(({ name }) => name === "Idempotency-Key");
   return Object.fromEntries(keyed.map(({ name }) => [name, crypto.randomUUID?.() ?? String(Date.now())]));
-}
-
-function hidden(headers: Record<string, string>): Record<string, string> {
-  return headers["authorization"] ? { ...headers, authorization: "Bearer $TOKEN" } : headers;
 }
 
 async function sent(method: string, url: string, headers: Record<string, string>, body?: string): Promise<Answer> {
