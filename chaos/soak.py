@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import os
 import random
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -50,11 +51,17 @@ def main() -> None:
         sys.exit(asyncio.run(_soak(options)))
     except (FaultNotMade, NotRead) as error:
         sys.exit(f"soak: the run proves nothing: {error}")
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        sys.exit("soak: interrupted; all faults are reverted")
     except grpc.aio.AioRpcError as error:
         sys.exit(f"soak: the edge rejects the first call: {error.code().name}: {error.details()}")
 
 
 async def _soak(options: argparse.Namespace) -> int:
+    # As Ctrl-C, so that faults are reverted.
+    interrupted = asyncio.current_task()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, interrupted.cancel)  # type: ignore[union-attr]
     chosen = settings.read(os.environ, checkout=CHECKOUT)
     edge = f"127.0.0.1:{chosen.port}"
     products = await restock(edge, customer.metadata(chosen, "chaos", operator=True), units=options.orders)
@@ -81,14 +88,17 @@ async def _soak(options: argparse.Namespace) -> int:
 
 async def _both(buying: asyncio.Task[None], breaking: asyncio.Task[None]) -> None:
     """
-    Run both; if one fails, the other is cancelled and reverts its faults.
+    Run both; if one fails or the run is interrupted, cancel what still runs, and end once its faults are reverted.
     """
-    done, left = await asyncio.wait((buying, breaking), return_when=asyncio.FIRST_EXCEPTION)
-    for task in left:
-        task.cancel()
-    await asyncio.gather(*left, return_exceptions=True)
-    for task in done:
-        task.result()
+    both = (buying, breaking)
+    try:
+        await asyncio.wait(both, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        for task in both:
+            task.cancel()
+        for outcome in await asyncio.gather(*both, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                raise outcome
 
 
 def _sayer(started: float) -> Callable[[str], None]:

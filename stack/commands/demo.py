@@ -57,7 +57,7 @@ def run(chosen: Settings, _options: argparse.Namespace) -> int:
 
 def demo(plan: Plan) -> None:
     """Show the response, the row and the event of one order."""
-    before = topic_ends(KafkaCluster(plan.kafka_brokers), TOPIC)
+    before = topic_ends(KafkaCluster(plan.kafka_brokers), TOPIC, within_s=CONNECT_SECONDS)
     order = _place(plan)
     print("\n== The order in PostgreSQL ==")
     _show_rows(plan, order["name"])

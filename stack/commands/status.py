@@ -50,6 +50,12 @@ def show(settings: Settings, processes: Sequence[Process]) -> bool:
     return all(answer.good for answer in healths.values())
 
 
+def unhealthy(settings: Settings, processes: Sequence[Process]) -> dict[str, str]:
+    """Return the state of each process that is not healthy."""
+    healths = _ask_all(processes, Supervisor(settings).info())
+    return {name: answer.word for name, answer in healths.items() if not answer.good}
+
+
 def _ask_all(processes: Sequence[Process], known: Mapping[str, dict[str, Any]]) -> dict[str, Health]:
     """Check all processes in parallel, so that one that hangs delays the table by at most two seconds."""
 

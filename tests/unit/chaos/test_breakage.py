@@ -7,7 +7,7 @@ import sys
 import httpx
 import pytest
 
-from chaos import breakage
+from chaos import breakage, soak
 from chaos.breakage import LEADER, Fault, draw
 from chaos.commands import FaultNotMade
 
@@ -100,3 +100,16 @@ async def test_an_interrupted_soak_reverts_its_faults(commands):
         await running
     await asyncio.sleep(0.05)
     assert commands == [("stop", "redis"), ("start", "redis")]
+
+
+async def test_an_interrupted_soak_ends_once_its_faults_are_reverted(commands):
+    faults = [Fault(0, "redis", "stop", 60), Fault(60, "kafka", "stop", 0)]
+    buying = asyncio.create_task(asyncio.sleep(60))
+    breaking = asyncio.create_task(breakage.run(faults, [], lambda _: None))
+    soaking = asyncio.create_task(soak._both(buying, breaking))
+    await asyncio.sleep(0.05)
+    soaking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await soaking
+    assert commands == [("stop", "redis"), ("start", "redis")]
+    assert buying.cancelled()

@@ -9,7 +9,9 @@ import pytest
 from runtime.broken_pipe import READER_GONE
 from stack import __main__ as commands
 from stack import settings as stack_settings
+from stack.commands import programs, status
 from stack.run import members, state
+from stack.run.health import Health
 from stack.settings import CHECKOUT
 
 LOOKING = {
@@ -98,6 +100,19 @@ def test_a_command_on_a_stopped_stack_says_so_and_how_to_start_it(run, tmp_path,
     assert f"`make up PORT=9391 STATE={tmp_path}/home`" in said
     assert len(said.splitlines()) == 1
     assert tree(tmp_path / "home") == before
+
+
+def test_a_soak_on_a_stack_of_which_a_part_is_away_names_it_and_does_not_begin(run, monkeypatch):
+    state.claim(stack_settings.read(os.environ, checkout=CHECKOUT))
+    monkeypatch.setattr(programs, "require_running", lambda _: None)
+    infos = {"kafka-0": {"statename": "STOPPED"}, "redis-0": {"statename": "RUNNING"}}
+    monkeypatch.setattr(status.Supervisor, "info", lambda _: infos)
+    monkeypatch.setattr(status.health, "ask", lambda _: Health(True, "healthy"))
+    code, said = run("soak")
+    assert code == 1
+    assert "kafka-0 (stopped)" in said
+    assert "redis-0 (" not in said
+    assert len(said.splitlines()) == 1
 
 
 def test_down_on_a_foreign_folder_changes_nothing(run, tmp_path):
