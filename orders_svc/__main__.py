@@ -62,8 +62,10 @@ def main() -> None:
     if chosen.command == "migrate":
         migrate(settings)
     elif chosen.command == "reconcile":
+        telemetry.quiet()
         sys.exit(asyncio.run(reconcile(settings, only_look=chosen.only_look)))
     elif chosen.command == "redrive":
+        telemetry.quiet()
         asyncio.run(redrive(settings))
     elif chosen.command == "restored":
         asyncio.run(restored(settings, to=chosen.to, at=chosen.at))

@@ -37,7 +37,7 @@ KINDS: Mapping[str, type[Protobuf]] = {
     "stock_events": inventory_events_pb2.StockEvent,
 }
 LAST, MAX_LAST = 20, 100_000
-READ_S, LOOK_AGAIN_S = 30.0, 1.0
+READ_S, ANSWER_S, LOOK_AGAIN_S = 30.0, 5.0, 1.0
 
 
 def main() -> None:
@@ -48,6 +48,8 @@ def main() -> None:
     kafka = load(KafkaSettings).kafka
     found = _followed if options.follow else _there
     try:
+        # Kafka that is away is told sooner than a long topic is read.
+        topic_ends(kafka, options.topic, within_s=ANSWER_S)
         for message in found(kafka, options.topic, options.last):
             if line := shown(message, order=options.order.removeprefix("orders/")):
                 sys.stdout.write(f"{line}\n")

@@ -51,6 +51,16 @@ def _start_logging(settings: ProcessSettings, service: str) -> None:
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[_ToStructlog()], force=True)
 
 
+def quiet() -> None:
+    """
+    Log warnings only, to stderr: a command's stdout is its result, and an error its one sentence.
+    """
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
 class _ToStructlog(logging.Handler):
     """Passes logs of libraries to structlog."""
 

@@ -96,7 +96,7 @@ def _patiently(kafka: KafkaCluster, topic: str, end_at: float) -> tuple[Ends, En
     try:
         return retrying(max(0.0, end_at - time.monotonic()))(_bounds, kafka, topic)
     except KafkaException as error:
-        raise unread(topic, str(error.args[0])) from error
+        raise unread(topic, error.args[0].str()) from error
 
 
 def _start(low: int, end: int, number: int, last: int | None, starts: Mapping[int, int] | None) -> int:
@@ -165,7 +165,7 @@ def unread(topic: str, problem: str) -> Unavailable:
     Return the error of a *topic* that could not be read to its end.
     """
     return Unavailable(
-        f"{topic} cannot be read to its end: {problem}",
+        f"{topic} cannot be read from Kafka to its end: {problem}",
         reason="TOPIC_UNREAD",
         metadata={"topic": topic},
         retry_after_s=1,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 
 import pytest
 from shop.inventory.v1 import events_pb2 as inventory_events_pb2
 from shop.orders.v1 import events_pb2
 
 from orders_svc import messages
-from runtime.errors import Unavailable
+from runtime.messaging import reader
 from runtime.messaging.message import Message
 
 ID = "0b0f6d2e-0000-5000-8000-000000000000"
@@ -85,12 +86,12 @@ def test_following_reads_each_message_once(monkeypatch):
     assert asked == [{3: 3}, {3: 5}, {3: 6}]
 
 
-def test_a_kafka_that_is_away_is_said_without_a_traceback(monkeypatch):
-    def away(*_, **__):
-        raise Unavailable("pending_orders cannot be read")
-
-    monkeypatch.setattr(messages, "messages_to_end", away)
+def test_a_kafka_that_is_away_is_said_in_one_sentence_within_seconds(monkeypatch):
+    monkeypatch.setattr(reader, "CALL_S", 0.1)
+    monkeypatch.setattr(messages, "ANSWER_S", 0.1)
     monkeypatch.setattr(sys, "argv", ["messages", "pending_orders"])
     monkeypatch.setenv("KAFKA_BROKERS", "127.0.0.1:1")
-    with pytest.raises(SystemExit, match="pending_orders cannot be read"):
+    started = time.monotonic()
+    with pytest.raises(SystemExit, match=r"^messages: pending_orders cannot be read from Kafka to its end: [^{}\n]+$"):
         messages.main()
+    assert time.monotonic() - started < messages.READ_S / 3
