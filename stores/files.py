@@ -11,6 +11,8 @@ import yaml
 FOLDER = Path(__file__).parent
 # The account of the metrics' exporters, with no right to any table or key.
 MONITOR = "monitor"
+# The account of who administers Redis on one machine; inventory's own may not.
+ADMINISTRATOR = "admin"
 REDIS_MONITOR_RIGHTS = "resetkeys resetchannels -@all +ping +info +latency|latest +slowlog|len +client|setname"
 # The exporters' options; k8s/stores has the same. PostgreSQL's queries are those of postgres-metrics.yml alone.
 POSTGRES_EXPORTER = (
@@ -20,6 +22,12 @@ POSTGRES_EXPORTER = (
     "--no-collector.bgwriter",
 )
 REDIS_EXPORTER = ("-redis-only-metrics", "-config-command=-")
+
+
+def redis_rights() -> str:
+    """Return what inventory's account of Redis may do, as an ACL rule."""
+    rights: str = yaml.safe_load((FOLDER / "access.yaml").read_text())["redis"]["inventory"]
+    return rights
 
 
 def patroni() -> dict[str, Any]:

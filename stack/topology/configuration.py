@@ -25,7 +25,8 @@ def redis(plan: Plan, *, instead: str | None = None, further: Sequence[str] = ()
     return files.redis() + _lines(
         f"bind {listen.address}",
         f"port {listen.port}",
-        f"user default on {' '.join(f'>{each}' for each in passwords)} ~* &* +@all",
+        f"user default on {' '.join(f'>{each}' for each in passwords)} {files.redis_rights()}",
+        f"user {files.ADMINISTRATOR} on >{plan.passwords.redis_admin} ~* &* +@all",
         f"user {files.MONITOR} on >{plan.passwords.monitor} {files.REDIS_MONITOR_RIGHTS}",
         f"dir {plan.settings.data}/redis-0",
     )

@@ -20,7 +20,8 @@ class Passwords:
     postgres_superuser: str
     postgres_replication: str
     orders_database: str
-    redis: str
+    redis: str  # of the default user, inventory's account
+    redis_admin: str
     patroni_api: str
     page_token_key: str  # signs the opaque tokens of list pages
     monitor: str  # of the account that the stores are measured with

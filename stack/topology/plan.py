@@ -8,6 +8,7 @@ from pathlib import Path
 from stack.settings import Settings
 from stack.topology.addresses import Endpoint, Host, Network, Port
 from stack.topology.passwords import Passwords
+from stores import files
 
 REPLICAS = range(2)
 
@@ -53,7 +54,7 @@ class Plan:
 
     @property
     def database_url_without_password(self) -> str:
-        """The same for the service itself, which reads the password in a file."""
+        """Redis, for inventory, which reads the default user's password in a file."""
         return self.database_url.replace(f":{self.passwords.orders_database}@", "@")
 
     @property
@@ -63,12 +64,12 @@ class Plan:
 
     @property
     def redis_url(self) -> str:
-        """The Redis URL of inventory."""
-        return f"redis://:{self.passwords.redis}@{self.network.at(Host.REDIS, Port.REDIS)}/0"
+        """Redis, for its administrator; inventory's account is the default user."""
+        return f"redis://{files.ADMINISTRATOR}:{self.passwords.redis_admin}@{self.network.at(Host.REDIS, Port.REDIS)}/0"
 
     @property
     def redis_url_without_password(self) -> str:
-        """The same for the service itself, which reads the password in a file."""
+        """Redis, for inventory, which reads the default user's password in a file."""
         return f"redis://{self.network.at(Host.REDIS, Port.REDIS)}/0"
 
     @property

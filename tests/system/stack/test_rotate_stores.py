@@ -21,7 +21,7 @@ class OneRedis(Plan):
 
     @property
     def redis_url(self):
-        return f"unix://:{self.passwords.redis}@{self.settings.state}/redis.sock"
+        return f"unix://admin:{self.passwords.redis_admin}@{self.settings.state}/redis.sock"
 
 
 class Looked(Rotation):
@@ -51,6 +51,9 @@ def plan(tmp_path):
         server.start()
         with Redis.from_url(f"unix://{tmp_path}/redis.sock") as client:
             client.acl_setuser(
+                "admin", enabled=True, passwords=[f"+{made.passwords.redis_admin}"], categories=["+@all"]
+            )
+            client.acl_setuser(
                 "default",
                 reset=False,
                 enabled=True,
@@ -65,7 +68,7 @@ def plan(tmp_path):
 
 def accepted(plan, password):
     try:
-        with Redis.from_url(replace(plan, passwords=replace(plan.passwords, redis=password)).redis_url) as client:
+        with Redis.from_url(f"unix://:{password}@{plan.settings.state}/redis.sock") as client:
             return client.ping()
     except AuthenticationError:
         return False

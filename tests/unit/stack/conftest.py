@@ -21,6 +21,7 @@ def plan(settings):
         postgres_replication="p2",
         orders_database="p3",
         redis="p4",
+        redis_admin="p9",
         patroni_api="p5",
         page_token_key="p6",
         monitor="p8",

@@ -8,6 +8,7 @@ import yaml
 
 from stack.run import supervisor
 from stack.topology import configuration, system
+from stores import files
 
 
 def properties(text):
@@ -20,7 +21,7 @@ def test_redis_writes_to_disk_before_it_answers_and_never_evicts(plan):
     assert "appendonly yes" in lines
     assert "appendfsync always" in lines
     assert "maxmemory-policy noeviction" in lines
-    assert "user default on >p4 ~* &* +@all" in lines
+    assert f"user default on >p4 {files.redis_rights()}" in lines
     assert "bind 127.77.12.1" in lines
 
 

@@ -111,11 +111,28 @@ def test_redis_settings_are_the_same_on_one_machine_and_in_its_image(plan, tmp_p
 
 def test_the_exporters_account_of_redis_has_the_same_rights_everywhere(plan, tmp_path):
     """It can neither read a key nor the configuration, in which the other password is."""
-    started = script(tmp_path, "redis", "redis-server", shows="cat", REDIS_PASSWORD="p", MONITOR_PASSWORD="p")
-    [account] = [line for line in started.splitlines() if line.startswith("user ")]
+    account = account_in_image(tmp_path, files.MONITOR, MONITOR_PASSWORD="p")
     assert account in configuration.redis(plan).splitlines()
     assert " -@all " in account
     assert {"~*", "+config|get", "+slowlog|get"}.isdisjoint(account.split())
+
+
+def test_the_services_account_of_redis_has_the_same_rights_everywhere(plan, tmp_path):
+    account = account_in_image(tmp_path, "default")
+    assert account in configuration.redis(plan).splitlines()
+    assert account.endswith(files.redis_rights())
+
+
+def test_only_who_administers_redis_may_do_everything(plan, tmp_path):
+    account = account_in_image(tmp_path, files.ADMINISTRATOR, ADMIN_PASSWORD="p")
+    assert account in configuration.redis(plan).splitlines()
+    assert [each for each in configuration.redis(plan).splitlines() if "+@all" in each] == [account]
+
+
+def account_in_image(tmp_path, user, **environment):
+    started = script(tmp_path, "redis", "redis-server", shows="cat", REDIS_PASSWORD="p", **environment)
+    [account] = [line for line in started.splitlines() if line.startswith(f"user {user} ")]
+    return account
 
 
 @pytest.mark.parametrize(
