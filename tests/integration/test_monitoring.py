@@ -35,6 +35,7 @@ ONLY_AFTER_A_FAULT = {
     "backup_last_success_timestamp_seconds",
     "backup_last_failure_timestamp_seconds",
     "backup_wal_failing",
+    'ALERTS{alertname=~"PostgresWithoutPrimary|KafkaAway|InventoryWithoutStock|ServiceDown",alertstate="firing"}',
     # From kube-state-metrics.
     'kube_horizontalpodautoscaler_status_condition{condition="ScalingActive",namespace="shop",status=~"false|unknown"}',
     "edge:time_to_recovery_seconds:7d",
