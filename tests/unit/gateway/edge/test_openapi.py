@@ -14,6 +14,7 @@ from shop.inventory.v1 import inventory_pb2
 from shop.orders.v1 import order_pb2
 
 from gateway.edge import contract, openapi
+from tools import reasons
 
 BUILD = Path(__file__).resolve().parents[4] / "build" / "descriptors.binpb"
 
@@ -58,6 +59,15 @@ def test_success_codes_are_those_of_the_methods_comment(document: dict[str, Any]
         changed = document["paths"]["/v1/orders/{order}:" + verb]["post"]
         assert "If-Match" in [each.get("name") for each in changed["parameters"]]
         assert "412" in changed["responses"]
+
+
+def test_error_codes_are_those_that_clients_get(document: dict[str, Any]) -> None:
+    told = {str(code) for row in reasons.read().values() for code in reasons.statuses(row)}
+    # An upgrade that was asked for, and a client that has gone: nobody who uses the document gets them.
+    told -= {"426", "499"}
+    for path, verbs in document["paths"].items():
+        for verb, each in verbs.items():
+            assert {code for code in each["responses"] if code >= "4"} == told, f"{verb} {path}"
 
 
 def test_key_is_required_where_the_edge_requires_it(document: dict[str, Any]) -> None:
