@@ -34,6 +34,7 @@ from chaos.lab.samples import Sampler
 from chaos.restock import restock
 from chaos.truth import NotRead
 from stack import customer
+from stack.commands import status
 from stack.describe import describe
 from stack.run.lock import exclusive
 from stack.run.supervisor import Supervisor
@@ -42,6 +43,7 @@ from stack.topology import system
 from stack.topology.addresses import Host, Port
 
 Say = Callable[[str], None]
+HEALTHY_LIMIT_S = 8.0
 STEADY_LIMIT_S, STEADY_POLL_S = 90.0, 0.5
 ABORT_POLL_S, PROGRESS_S = 1.0, 5.0
 UNITS = 200_000
@@ -105,6 +107,10 @@ class Runner:
             raise FaultNotMade(f"the faults of an earlier run cannot be reverted: {'; '.join(failed)}")
 
     async def _run(self, experiment: Experiment, seed: int, command: str) -> Result:
+        # What an earlier run had stopped was started a moment ago.
+        await asyncio.to_thread(
+            status.require_healthy, self._chosen, self._processes, "an experiment", within_s=HEALTHY_LIMIT_S
+        )
         run = f"lab{int(time.time()):x}{random.Random().randrange(256):02x}"  # noqa: S311 - a name
         result = Result(experiment, seed, run, datetime.now(UTC).isoformat(timespec="seconds"), versions.all(), command)
         self.folder(result).mkdir(parents=True)

@@ -9,16 +9,11 @@ from collections.abc import Mapping, Sequence
 from stack.command_table import yes
 from stack.commands import status
 from stack.describe import describe
-from stack.errors import StackError
 from stack.run import state
 from stack.run.running import require_running
 from stack.settings import Settings
 from stack.topology import system
 from stack.topology.workloads import issuer_environment, operator_environment
-
-
-class NotHealthy(StackError):
-    """The command needs every process of the stack; the message names those that are away."""
 
 
 def token(chosen: Settings, options: argparse.Namespace) -> int:
@@ -49,12 +44,7 @@ def messages(chosen: Settings, options: argparse.Namespace) -> int:
 def soak(chosen: Settings, options: argparse.Namespace) -> int:
     """Place orders while processes are killed."""
     require_running(chosen)
-    if bad := status.unhealthy(chosen, system.processes(system.steps(describe(chosen)))):
-        # A soak starts what it stops: with something away already it would prove nothing, or end by starting that.
-        named = ", ".join(f"{name} ({state})" for name, state in bad.items())
-        raise NotHealthy(
-            f"a soak begins on a healthy stack, and this is not: {named}; see `{chosen.command('status')}`"
-        )
+    status.require_healthy(chosen, system.processes(system.steps(describe(chosen))), "a soak")
     return _become(chosen, ["chaos.soak", *options.further], chosen.environment())
 
 

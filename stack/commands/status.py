@@ -10,6 +10,7 @@ from typing import Any
 
 from stack.commands.columns import table
 from stack.describe import describe
+from stack.errors import StackError
 from stack.run import health, restarts, supervisor
 from stack.run.health import Health
 from stack.run.memory import memory_of
@@ -54,6 +55,26 @@ def unhealthy(settings: Settings, processes: Sequence[Process]) -> dict[str, str
     """Return the state of each process that is not healthy."""
     healths = _ask_all(processes, Supervisor(settings).info())
     return {name: answer.word for name, answer in healths.items() if not answer.good}
+
+
+class NotHealthy(StackError):
+    """The command needs every process of the stack; the message names those that are away."""
+
+
+def require_healthy(settings: Settings, processes: Sequence[Process], what: str, *, within_s: float = 0) -> None:
+    """
+    Raise `NotHealthy` if a process is not healthy *within_s*: *what* begins on a healthy stack.
+
+    What injects faults starts what it stops: with something away already it would prove nothing, or end by starting it.
+    """
+    end = time.monotonic() + within_s
+    while bad := unhealthy(settings, processes):
+        if time.monotonic() > end:
+            named = ", ".join(f"{name} ({state})" for name, state in bad.items())
+            raise NotHealthy(
+                f"{what} begins on a healthy stack, and this is not: {named}; see `{settings.command('status')}`"
+            )
+        time.sleep(1)
 
 
 def _ask_all(processes: Sequence[Process], known: Mapping[str, dict[str, Any]]) -> dict[str, Health]:
