@@ -297,7 +297,7 @@ def test_the_boards_links_lead_to_their_targets(well, open_page):
     page.get_by_label("Order", exact=True).fill(order)
     page.get_by_role("button", name="Open").click()
     page.wait_for_url(f"{well.url}/ops#/{order}")
-    life = page.get_by_role("region", name="The order's life")
+    life = page.get_by_role("region", name="Order timeline")
     expect(life.get_by_role("row", name=re.compile("CONFIRMED|PENDING")).first).to_contain_text("orders-")
     expect(life.get_by_role("row", name=re.compile("^answered"))).to_contain_text("request ")
     page.get_by_role("link", name="As its customer sees it").click()

@@ -8,7 +8,7 @@ import { Backlog, Reconcile } from "./care.tsx";
 import { clock, duration, ms, number, share } from "./format.ts";
 import { Figures, InPrometheus } from "./figures.tsx";
 import { Histories, openHop } from "./history.tsx";
-import { Life } from "./life.tsx";
+import { OrderTimeline } from "./timeline.tsx";
 import { Mesh } from "./mesh.tsx";
 import { SignIn } from "./sign-in.tsx";
 import { Stores } from "./stores.tsx";
@@ -45,7 +45,7 @@ export function Operations() {
             The board does not answer ({trouble.value.message}); what you see is old.
           </p>
         )}
-        {!refused.value && <Life />}
+        {!refused.value && <OrderTimeline />}
         {now && <Everything now={now} />}
       </main>
     </>

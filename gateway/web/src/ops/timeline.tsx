@@ -23,27 +23,27 @@ const WORDS: Record<string, string> = {
   STOCK_RELEASED: "stock released",
 };
 
-const told = signal<Timeline | undefined>(undefined);
-const trouble = signal("");
+const timeline = signal<Timeline | undefined>(undefined);
+const error = signal("");
 
 /** The order that the address names, if it names one. */
-export function Life() {
+export function OrderTimeline() {
   const name = PLACE.exec(path.value)?.[1];
   const known = token.value;
   useEffect(() => {
-    told.value = undefined;
-    trouble.value = "";
-    if (name && known) void look(name);
+    timeline.value = undefined;
+    error.value = "";
+    if (name && known) void load(name);
   }, [name, known]);
   if (!name) return null;
   return (
     <section class="card panel full">
       <h2>Order {name.slice(7, 15)}</h2>
-      {trouble.value && <p role="alert">{trouble.value}</p>}
-      {told.value && <Told life={told.value} />}
-      <p class="life-links">
-        <button type="button" class="quiet" onClick={() => look(name)}>
-          Look again
+      {error.value && <p role="alert">{error.value}</p>}
+      {timeline.value && <Entries of={timeline.value} />}
+      <p class="timeline-links">
+        <button type="button" class="quiet" onClick={() => load(name)}>
+          Refresh
         </button>
         <a href={`/#/${name}`}>As its customer sees it</a>
         <a href="#/">Close</a>
@@ -52,31 +52,31 @@ export function Life() {
   );
 }
 
-async function look(name: string): Promise<void> {
+async function load(name: string): Promise<void> {
   try {
     const found = await callSigned<Timeline>(`/v1/${name}:timeline`);
     // The user may have gone on to another order meanwhile.
     if (path.peek() !== `/${name}`) return;
-    told.value = found;
-    trouble.value = "";
-  } catch (error) {
-    trouble.value = `The timeline could not be loaded: ${error instanceof Problem ? error.message : String(error)}`;
+    timeline.value = found;
+    error.value = "";
+  } catch (thrown) {
+    error.value = `The timeline could not be loaded: ${thrown instanceof Problem ? thrown.message : String(thrown)}`;
   }
 }
 
-function Told({ life }: { life: Timeline }) {
+function Entries({ of }: { of: Timeline }) {
   return (
     <>
       <p>
-        {life.order.name} of {life.order.customer} is <strong>{life.order.state}</strong> {life.order.stateReason}
+        {of.order.name} of {of.order.customer} is <strong>{of.order.state}</strong> {of.order.stateReason}
       </p>
-      <Table label="The order's life" heads={["What", "When", "after", "More", "Replica", "Trace"]}>
-        {life.entries.map((entry, number) => (
+      <Table label="Order timeline" heads={["Change", "Time", "After", "Details", "Replica", "Trace"]}>
+        {of.entries.map((entry, number) => (
           <tr key={number}>
-            <th scope="row">{what(entry)}</th>
+            <th scope="row">{change(entry)}</th>
             <td>{entry.time ? moment(entry.time) : "now"}</td>
             <td>{entry.after ? duration(seconds(entry.after)) : "–"}</td>
-            <td class="words">{more(entry)}</td>
+            <td class="words">{details(entry)}</td>
             <td>{entry.replica || "–"}</td>
             <td>
               <Trace id={entry.traceId} />
@@ -84,7 +84,7 @@ function Told({ life }: { life: Timeline }) {
           </tr>
         ))}
       </Table>
-      {life.unknown?.map((part) => (
+      {of.unknown?.map((part) => (
         <p key={part} class="notice">
           Not known: {part}
         </p>
@@ -99,11 +99,11 @@ function Trace({ id }: { id: string | undefined }) {
   return viewer ? <a href={viewer + id}>{id.slice(0, 8)}</a> : <code title={id}>{id.slice(0, 8)}</code>;
 }
 
-function what(entry: TimelineEntry): string {
+function change(entry: TimelineEntry): string {
   return entry.kind === "CHANGED" ? `${entry.state} (version ${entry.version})` : (WORDS[entry.kind] ?? entry.kind);
 }
 
-function more({ topic, detail, deliveries }: TimelineEntry): string {
+function details({ topic, detail, deliveries }: TimelineEntry): string {
   const tried = Number(deliveries ?? 0) > 0 ? `${deliveries} failed deliveries` : "";
   return [topic, detail, tried].filter(Boolean).join(", ") || "–";
 }
