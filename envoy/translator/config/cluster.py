@@ -45,7 +45,7 @@ def outbound_clusters(
         subsets = [("", None), *((subset["name"], subset) for subset in proxy.destination_rule(service.host).subsets)]
         for port in service.ports:
             for name, subset in subsets:
-                with _blaming(proxy, service):
+                with _attributed_to_rule(proxy, service):
                     made = _outbound(proxy, secrets, service, port, name, subset)
                 # There is no name to look up.
                 if service.resolution.startswith("DNS") and not made[0].load_assignment.endpoints[0].lb_endpoints:
@@ -90,7 +90,7 @@ def policy_cluster(
 
 
 @contextmanager
-def _blaming(proxy: Proxy, service: Service) -> Iterator[None]:
+def _attributed_to_rule(proxy: Proxy, service: Service) -> Iterator[None]:
     """
     Attribute errors to the service's DestinationRule, if there is one.
     """

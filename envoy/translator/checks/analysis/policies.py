@@ -14,7 +14,7 @@ PLACE = "DestinationRule {name} in namespace {namespace} has TLS mode set to {mo
 
 def destination_rules(mesh: Mesh) -> Iterator[Finding]:
     """
-    Rules for a host that is not there, subsets of nobody, and servers whose certificate nobody checks.
+    Yield DestinationRules whose host is no service, whose subsets select no workload, or that verify no certificate.
     """
     labels = [workload.labels for workload in mesh.registry.workloads]
     labels += [entry.spec.get("labels", {}) for entry in mesh.of_kind("WorkloadEntry")]
@@ -53,12 +53,12 @@ def _unchecked(rule: Resource) -> Iterator[Finding]:
 
 def gateways(mesh: Mesh) -> Iterator[Finding]:
     """
-    Gateways that no workload runs, and credentials that nobody issues.
+    Yield Gateways that select no workload, or whose credential does not exist.
     """
     credentials = {credential.name for credential in mesh.registry.credentials}
     for gateway in mesh.of_kind("Gateway"):
         selector = gateway.spec.get("selector", {})
-        if not _anybody(mesh, selector, ""):
+        if not _selects_any(mesh, selector, ""):
             yield not_found(gateway, "selector", shown(selector))
             continue
         for server in gateway.spec.get("servers", ()):
@@ -69,14 +69,14 @@ def gateways(mesh: Mesh) -> Iterator[Finding]:
 
 def sidecars(mesh: Mesh) -> Iterator[Finding]:
     """
-    Sidecars for nobody, and several that are for everybody.
+    Yield Sidecars that select no workload, and several of one namespace without a selector.
     """
     whole: dict[str, list[Resource]] = {}
     for sidecar in mesh.of_kind("Sidecar"):
         labels = sidecar.spec.get("workloadSelector", {}).get("labels", {})
         if not labels:
             whole.setdefault(sidecar.namespace, []).append(sidecar)
-        elif not _anybody(mesh, labels, sidecar.namespace):
+        elif not _selects_any(mesh, labels, sidecar.namespace):
             yield not_found(sidecar, "selector", shown(labels))
     for namespace, resources in whole.items():
         names = " ".join(sorted(sidecar.name for sidecar in resources))
@@ -87,7 +87,7 @@ def sidecars(mesh: Mesh) -> Iterator[Finding]:
 
 def authorization_policies(mesh: Mesh) -> Iterator[Finding]:
     """
-    Policies for nobody, and namespaces that are not there.
+    Yield AuthorizationPolicies that select no workload, or name a namespace that does not exist.
     """
     registry = mesh.registry
     namespaces = {*registry.namespaces, *(w.namespace for w in registry.workloads), registry.root_namespace}
@@ -95,7 +95,7 @@ def authorization_policies(mesh: Mesh) -> Iterator[Finding]:
     for policy in mesh.of_kind("AuthorizationPolicy"):
         labels = policy.spec.get("selector", {}).get("matchLabels", {})
         everywhere = policy.namespace == registry.root_namespace
-        if not (everywhere and not labels) and not _anybody(mesh, labels, "" if everywhere else policy.namespace):
+        if not (everywhere and not labels) and not _selects_any(mesh, labels, "" if everywhere else policy.namespace):
             message = f"No matching workloads for this resource with the following labels: {shown(labels)}"
             yield warning("IST0127", policy, message)
         for rule in policy.spec.get("rules", ()):
@@ -105,7 +105,7 @@ def authorization_policies(mesh: Mesh) -> Iterator[Finding]:
                         yield not_found(policy, "namespace", pattern)
 
 
-def _anybody(mesh: Mesh, labels: Mapping[str, str], namespace: str) -> bool:
+def _selects_any(mesh: Mesh, labels: Mapping[str, str], namespace: str) -> bool:
     return any(
         labels.items() <= workload.labels.items() and namespace in ("", workload.namespace)
         for workload in mesh.registry.workloads

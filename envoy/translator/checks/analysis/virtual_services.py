@@ -17,7 +17,7 @@ from translator.model.visible_services import mirrored, routed
 
 def destinations(mesh: Mesh) -> Iterator[Finding]:
     """
-    Routes to a host, a port or a subset that is not there.
+    Yield routes to a host, a port or a subset that does not exist.
     """
     subsets = {
         (_full(mesh, rule, rule.spec["host"]), subset["name"])
@@ -59,7 +59,7 @@ def _destinations(resource: Resource) -> Iterator[tuple[str, Block]]:
 
 def gateways(mesh: Mesh) -> Iterator[Finding]:
     """
-    Gateways that are not there, and hosts that the Gateway does not take.
+    Yield Gateways that do not exist, and hosts that the Gateway does not serve.
     """
     known = {f"{gateway.namespace}/{gateway.name}": gateway for gateway in mesh.of_kind("Gateway")}
     for resource in mesh.of_kind("VirtualService"):
