@@ -77,13 +77,13 @@ ROWS: Sequence[Row] = (
     *_named(
         "slow",
         {
-            "bodies-that-never-come": slow.bodies_that_never_come,
+            "bodies-never-sent": slow.bodies_never_sent,
             "anonymous-bodies": slow.anonymous_bodies,
-            "customers-bodies": slow.customers_bodies,
-            "heads": slow.heads_byte_by_byte,
+            "endless-bodies-of-a-customer": slow.endless_bodies_of_a_customer,
+            "headers": slow.headers_byte_by_byte,
             "idle-connections": slow.idle_connections,
             "empty-streams": slow.empty_streams,
-            "empty-streams-of-nobody": slow.empty_streams_of_nobody,
+            "anonymous-empty-streams": slow.anonymous_empty_streams,
             "readers": slow.slow_readers,
         },
         least_s=5,

@@ -59,7 +59,7 @@ def _post(target: Target, path: bytes, *headers: bytes, signed: bool) -> bytes:
     return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
-async def bodies_that_never_come(target: Target) -> Answers:
+async def bodies_never_sent(target: Target) -> Answers:
     """
     Send 75 requests with a content-length and no body, replaced every 4 s.
     """
@@ -76,7 +76,7 @@ async def anonymous_bodies(target: Target) -> Answers:
     return await _held(target, head + chunk * 16, chunk[:100], count=240, lasts_s=60, every_s=2)
 
 
-async def customers_bodies(target: Target) -> Answers:
+async def endless_bodies_of_a_customer(target: Target) -> Answers:
     """
     Send 75 chunked bodies of a customer that grow by a byte a second.
     """
@@ -84,7 +84,7 @@ async def customers_bodies(target: Target) -> Answers:
     return await _held(target, head, b"1\r\n \r\n", count=75, lasts_s=60, every_s=1)
 
 
-async def heads_byte_by_byte(target: Target) -> Answers:
+async def headers_byte_by_byte(target: Target) -> Answers:
     """
     Send 300 requests whose header arrives at a byte a second.
     """
@@ -126,7 +126,7 @@ async def empty_streams(target: Target) -> Answers:
         return await _streams(target, connection, 200, signed=True, path=CREATE)
 
 
-async def empty_streams_of_nobody(target: Target) -> Answers:
+async def anonymous_empty_streams(target: Target) -> Answers:
     """
     Open 200 anonymous calls to inventory on each of three HTTP/2 connections, and send no message.
     """

@@ -88,7 +88,7 @@ def longest_silence_s(calls: Iterable[Call], *, begin_s: float, end_s: float) ->
     return max(later - earlier for earlier, later in itertools.pairwise(edges))
 
 
-def well_again_s(calls: Iterable[Call], *, after_s: float, step_s: float = 0.5) -> float | None:
+def restored_after_s(calls: Iterable[Call], *, after_s: float, step_s: float = 0.5) -> float | None:
     """
     Return how long after *after_s* service was restored for at least three seconds; None if it never was.
     """

@@ -187,7 +187,7 @@ def _faults(result: Result, end_s: float) -> str:
     rows = []
     for band in result.bands:
         silence_s = longest_silence_s(result.calls, begin_s=band.begin_s, end_s=max(band.begin_s, end_s))
-        again_s = result.well_again_s(band)
+        again_s = result.restored_after_s(band)
         end = f"{band.end_s:.1f} s" if band.end_s != float("inf") else "at the end"
         rows.append(
             f"<tr><td>{escape(band.said)}</td><td class='number'>{band.begin_s:.1f} s</td>"

@@ -10,7 +10,7 @@ from typing import Any
 from chaos.guarantees import SHOWN_LIMIT, Verdict
 from chaos.lab.experiment import Experiment
 from chaos.lab.faults import Band
-from chaos.lab.figures import well_again_s
+from chaos.lab.figures import restored_after_s
 from chaos.lab.history import Call
 from chaos.lab.samples import Sample
 
@@ -41,9 +41,9 @@ class Result:
         """Return whether there is no violation."""
         return not self.aborted and bool(self.verdicts) and not any(verdict.broken for verdict in self.verdicts)
 
-    def well_again_s(self, band: Band) -> float | None:
+    def restored_after_s(self, band: Band) -> float | None:
         """Return how long after the end of a fault service was restored; None if it never was."""
-        return well_again_s(self.calls, after_s=band.end_s)
+        return restored_after_s(self.calls, after_s=band.end_s)
 
     @property
     def placed(self) -> int:
@@ -92,7 +92,7 @@ def document(result: Result) -> dict[str, Any]:
                 "fault": band.said,
                 "begin_s": round(band.begin_s, 2),
                 "end_s": round(band.end_s, 2) if band.end_s < math.inf else None,
-                "served_again_s": result.well_again_s(band),
+                "served_again_s": result.restored_after_s(band),
             }
             for band in result.bands
         ],

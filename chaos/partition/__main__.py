@@ -160,8 +160,11 @@ async def _proxies(partition: Partition) -> AsyncIterator[tuple[int, int]]:
         return
     delay_s = partition.delay_ms / 1000
     # The first side sends on its own connections and in response on the other side's.
-    back_s = 0.0 if partition.one_way else delay_s
-    both = DelayProxy(there_s=delay_s, back_s=back_s), DelayProxy(there_s=back_s, back_s=delay_s)
+    response_s = 0.0 if partition.one_way else delay_s
+    both = (
+        DelayProxy(request_s=delay_s, response_s=response_s),
+        DelayProxy(request_s=response_s, response_s=delay_s),
+    )
     ports = [await each.start() for each in both]
     try:
         yield ports[0], ports[1]

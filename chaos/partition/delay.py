@@ -16,10 +16,10 @@ MAX_CHUNKS = 64
 
 
 class DelayProxy:
-    """Delays both directions, or only the client's or only the server's data."""
+    """Delays the client's data by *request_s* and the server's by *response_s*."""
 
-    def __init__(self, *, there_s: float, back_s: float) -> None:
-        self._there_s, self._back_s = there_s, back_s
+    def __init__(self, *, request_s: float, response_s: float) -> None:
+        self._request_s, self._response_s = request_s, response_s
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.Task[None]] = set()
 
@@ -47,8 +47,8 @@ class DelayProxy:
             onward_reader, onward_writer = await asyncio.open_connection(*address)
             try:
                 async with asyncio.TaskGroup() as both:
-                    both.create_task(_later(reader, onward_writer, self._there_s))
-                    both.create_task(_later(onward_reader, writer, self._back_s))
+                    both.create_task(_later(reader, onward_writer, self._request_s))
+                    both.create_task(_later(onward_reader, writer, self._response_s))
             except* OSError:
                 pass
             finally:

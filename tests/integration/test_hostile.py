@@ -12,7 +12,7 @@ SHORT = (
     "grpc-no-te,grpc-no-message,grpc-cut-frame,grpc-unparsable,grpc-unknown-encoding,grpc-binary-metadata,"
     "grpc-attempts,grpc-unknown-method,grpc-reflection,grpc-short-timeout,"
     "rest-not-utf8,rest-grpc-timeout,rest-fields,rest-bad-lines,rest-json,"
-    "many-empty-lines,many-calls-of-a-customer,slow-bodies-that-never-come,slow-empty-streams,"
+    "many-empty-lines,many-calls-of-a-customer,slow-bodies-never-sent,slow-empty-streams,"
     "http2-rapid-resets,http2-hpack-bomb,inside-no-te,inside-no-message,inside-unparsable"
 )
 

@@ -171,7 +171,7 @@ def test_a_percentage_of_packets_is_lost(pair, packets):
 
 
 async def test_a_delay_ends_with_its_proxy(pair, packets):
-    proxies = DelayProxy(there_s=0.1, back_s=0.1), DelayProxy(there_s=0, back_s=0)
+    proxies = DelayProxy(request_s=0.1, response_s=0.1), DelayProxy(request_s=0, response_s=0)
     ports = [await each.start() for each in proxies]
     packets.run(pair.script(pair.partition(delay_ms=100), proxies=tuple(ports)))
     kept, fresh = await asyncio.to_thread(pair.ask)

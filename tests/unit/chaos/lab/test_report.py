@@ -11,7 +11,7 @@ from chaos.lab import report
 from chaos.lab.expect import LogMark, Seen, allowed, unmet, verdict
 from chaos.lab.experiment import load
 from chaos.lab.faults import Band
-from chaos.lab.figures import figures, longest_silence_s, quantile, well_again_s
+from chaos.lab.figures import figures, longest_silence_s, quantile, restored_after_s
 from chaos.lab.history import Call, Outcome
 from chaos.lab.plots import Line, Plot, nice, svg
 from chaos.lab.result import Result, document, table
@@ -114,10 +114,10 @@ def test_silence_is_the_longest_time_without_an_acknowledged_order(result):
 def test_recovery_needs_three_seconds_of_success():
     bad = [order(number, 5 + number * 0.5, status=503, outcome=Outcome.UNKNOWN) for number in range(6)]
     good = [order(number, 8 + number * 0.5) for number in range(20)]
-    assert well_again_s([*bad, *good], after_s=5) == pytest.approx(3.0, abs=0.5)
-    assert well_again_s(good, after_s=8) == 0
-    assert well_again_s(bad, after_s=5) is None
-    assert well_again_s(good, after_s=float("inf")) is None
+    assert restored_after_s([*bad, *good], after_s=5) == pytest.approx(3.0, abs=0.5)
+    assert restored_after_s(good, after_s=8) == 0
+    assert restored_after_s(bad, after_s=5) is None
+    assert restored_after_s(good, after_s=float("inf")) is None
 
 
 def test_quantiles_of_few_values_are_those_values():
