@@ -25,5 +25,5 @@ def run(chosen: Settings, options: argparse.Namespace) -> int:
     with exclusive(chosen):
         progress = Progress()
         turn(Rotation(describe(chosen), progress))
-    print(f"Done: {options.what} was turned over in {progress.seconds():.1f} s, and is in use everywhere.")
+    print(f"Done: {options.what} was rotated in {progress.seconds():.1f} s, and is in use everywhere.")
     return 0

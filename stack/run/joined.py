@@ -52,9 +52,9 @@ def joined(plan: Plan, name: str) -> Iterator[Process]:
 
 
 def _entry(plan: Plan, name: str) -> tuple[Path, int]:
-    """Where the entry of *name* goes, and a place for it that nobody has."""
+    """Return the file of *name* in the registry, and a free number for its addresses."""
     if not NAME.fullmatch(name):
-        raise CannotJoin(f"SVC={name!r} is no service's name: small letters, digits and hyphens, 42 at most")
+        raise CannotJoin(f"SVC={name!r} is not a service's name: lower-case letters, digits and hyphens, 42 at most")
     if name in _accounts(plan.settings.conf / "registry.yaml"):
         raise CannotJoin(f"{name} is a service of the stack itself; choose another name")
     entry = plan.settings.joined / f"{name}.yaml"

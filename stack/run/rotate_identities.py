@@ -1,5 +1,5 @@
 """
-Turns over what proves who somebody is: the issuer's signing key, the workloads' certificates, the edge's.
+Rotates the issuer's signing key and the certificates of the workloads and the edge.
 """
 
 import http.client
@@ -15,7 +15,7 @@ from cryptography import x509
 from gateway.issuer import signing
 from gateway.issuer.settings import IssuerSettings
 from stack.run import health
-from stack.run.rotation import NotTurned, Rotation, wait_until_none
+from stack.run.rotation import Rotation, RotationFailed, wait_until_none
 from stack.settings import Settings
 from stack.topology import workloads
 from stack.topology.addresses import Endpoint
@@ -117,7 +117,7 @@ def _issue(settings: Settings, option: str) -> None:
         [*workloads.certificates(settings), option], capture_output=True, text=True, timeout=COMMAND_S, check=False
     )
     if done.returncode != 0:
-        raise NotTurned(f"no certificates were issued: {done.stderr.strip()}")
+        raise RotationFailed(f"no certificates were issued: {done.stderr.strip()}")
 
 
 def _serial(file: Path) -> str:

@@ -20,13 +20,13 @@ LOOK_S = 60.0
 POLL_S = 0.2
 
 
-class NotTurned(StackError):
+class RotationFailed(StackError):
     """Not every part uses the new secret; the old one is still valid."""
 
 
 @dataclass(frozen=True)
 class Rotation:
-    """One secret of a running stack that is being turned over."""
+    """One secret of a running stack that is being rotated."""
 
     plan: Plan
     progress: Progress
@@ -41,7 +41,7 @@ class Rotation:
 
     def look(self, what: str, value: str, services: Iterable[str]) -> None:
         """
-        Wait until every replica of *services* says that it used *value*; raises `NotTurned`.
+        Wait until every replica of *services* says that it used *value*; raises `RotationFailed`.
         """
         wanted = f'secret_in_use{{fingerprint="{fingerprint(value)}",secret="{what}"}} 1.0'
         replicas = [(service, replica) for service in services for replica in REPLICAS]
@@ -63,12 +63,12 @@ class Rotation:
 
 def wait_until_none(lacking: Callable[[], list[str]], what: str, *, within_s: float = LOOK_S) -> None:
     """
-    Wait until *lacking* names no part; raises `NotTurned` with those it still names after *within_s*.
+    Wait until *lacking* names no part; raises `RotationFailed` with those it still names after *within_s*.
     """
     deadline = time.monotonic() + within_s
     while left := lacking():
         if time.monotonic() > deadline:
-            raise NotTurned(
+            raise RotationFailed(
                 f"{what}: not used by {', '.join(left)} within {within_s:.0f} s; the old one is still valid"
             )
         time.sleep(POLL_S)

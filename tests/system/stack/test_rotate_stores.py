@@ -9,7 +9,7 @@ from redis.exceptions import AuthenticationError
 
 from stack.progress import Progress
 from stack.run import rotate_stores
-from stack.run.rotation import NotTurned, Rotation
+from stack.run.rotation import Rotation, RotationFailed
 from stack.settings import Settings
 from stack.topology import passwords
 from stack.topology.plan import Plan, Programs
@@ -31,7 +31,7 @@ class Looked(Rotation):
 
     def look(self, what, value, services):
         if not self.used:
-            raise NotTurned(what)
+            raise RotationFailed(what)
 
 
 class NotUsed(Looked):
@@ -89,7 +89,7 @@ def test_the_password_before_is_refused_once_the_new_one_is_used(plan):
 
 def test_passwords_that_a_failed_rotation_left_are_refused_after_the_next(plan):
     first = plan.passwords.redis
-    with pytest.raises(NotTurned):
+    with pytest.raises(RotationFailed):
         rotate_stores.redis(NotUsed(plan, Progress()))
     second = known(plan)
     assert accepted(plan, first)
