@@ -52,6 +52,6 @@ async def forget_regularly(stock: Audited, *, every_s: float) -> None:
             more = memory.more
             REMEMBERED.set(memory.remembered)
         except errors.Error as error:
-            log.info("forgetting_skipped", error=error.message)
+            log.info("pruning_skipped", error=error.message)
         # A pass over all shards takes some seconds, with pauses in which Redis serves other clients.
         await asyncio.sleep(0.02 if more else every_s)

@@ -61,7 +61,7 @@ def _read(value: bytes) -> Entry | None:
     try:
         entry = LedgerEntry.FromString(value)
     except DecodeError as error:
-        raise errors.InvalidArgument("it is no LedgerEntry") from error
+        raise errors.InvalidArgument("not a LedgerEntry") from error
     return understood(entry)
 
 
@@ -77,7 +77,7 @@ def understood(entry: LedgerEntry) -> Entry | None:
     if kind == "rebuild":
         # Written by earlier versions.
         return None
-    raise errors.InvalidArgument("it says nothing that is known")
+    raise errors.InvalidArgument("neither a listing nor a receipt")
 
 
 def _milliseconds(entry: LedgerEntry) -> int:

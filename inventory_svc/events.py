@@ -117,9 +117,9 @@ def read(message: Message) -> OrderEvent:
     try:
         event = OrderEvent.FromString(message.value or b"")
     except DecodeError as error:
-        raise errors.InvalidArgument("it is no OrderEvent") from error
+        raise errors.InvalidArgument("not an OrderEvent") from error
     if not _ORDER.fullmatch(event.order.name):
-        raise errors.InvalidArgument(f"order.name {event.order.name[:80]!r} is no order's name")
+        raise errors.InvalidArgument(f"order.name {event.order.name[:80]!r} is not an order's name")
     if event.order.state not in Order.State.values() or event.order.state == Order.STATE_UNSPECIFIED:
         raise errors.InvalidArgument(f"order.state {event.order.state} is not known")
     if event.order.state in UNITS_MOVE and not event.order.lines:

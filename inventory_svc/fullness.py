@@ -10,7 +10,7 @@ from prometheus_client import Gauge
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-USED = Gauge("inventory_redis_memory_used_ratio", "Of the memory that Redis may take, the part that it takes.")
+USED = Gauge("inventory_redis_memory_used_ratio", "Used share, 0 to 1, of Redis's maxmemory.")
 ANSWERS = Gauge("inventory_redis_up", "Whether Redis answered when this replica last asked: 1 or 0.")
 EVERY_S = 15.0
 log = structlog.get_logger()

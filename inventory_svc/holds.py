@@ -31,7 +31,7 @@ from inventory_svc.stock import Basket, Hold, Product, Receipt, Return, Sale, St
 from runtime import errors
 from runtime.batching import Batcher
 
-HOLDS = Counter("inventory_holds", "Baskets that were to be held, by what became of them.", ["outcome"])
+HOLDS = Counter("inventory_holds", "Requested holds, by outcome.", ["outcome"])
 LATE = Counter("inventory_late_commits", "Orders whose stock was sold after their lease had ended; alert on any.")
 UNDECIDED = Counter(
     "inventory_undecided_events", "Events of orders of which too much was forgotten; each makes the stock be rebuilt."

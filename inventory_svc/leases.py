@@ -24,7 +24,7 @@ from runtime import errors
 
 CLAIM_MS = 15_000
 """Longer than one round takes; after it, another replica takes over."""
-EXPIRED = Counter("inventory_expired_leases", "Holds whose lease ended, by what became of them.", ["outcome"])
+EXPIRED = Counter("inventory_expired_leases", "Holds whose lease ended, by outcome.", ["outcome"])
 log = structlog.get_logger()
 
 

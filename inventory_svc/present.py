@@ -1,4 +1,4 @@
-"""What came in and was listed, as the present stock in Redis has it."""
+"""The listings and receipts of the current stock, read from Redis."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class PresentStock:
 
     async def entries(self) -> list[Entry]:
         """
-        Return what took effect in the present stock; none without a stock. Raises `Unavailable`.
+        Return the listings and receipts of the current stock; none without a stock. Raises `Unavailable`.
         """
         try:
             for _ in range(TRIES):

@@ -74,7 +74,7 @@ class Relay:
         try:
             await self._publish_while_leading(lock)
         finally:
-            await _give_up(lock)
+            await _release(lock)
 
     async def _publish_while_leading(self, lock: Lock) -> None:
         last, looked_at = "0", float("-inf")
@@ -157,7 +157,7 @@ def _record(event_id: str, fields: Mapping[str, str]) -> Record:
     return Record(STOCK_EVENTS.name, key.encode(), event.SerializeToString(), headers)
 
 
-async def _give_up(lock: Lock) -> None:
+async def _release(lock: Lock) -> None:
     try:
         await lock.release()
     except (LockError, RedisError, OSError):

@@ -17,7 +17,7 @@ from runtime.errors import Unavailable
 
 PENDING = Gauge("orders_pending", "Orders that wait for their stock.")
 OLDEST = Gauge("orders_pending_oldest_seconds", "How long the oldest of them has been waiting.")
-LAG = Gauge("orders_saga_lag", "Messages of the saga's topics that are not worked on yet.", ["topic"])
+LAG = Gauge("orders_saga_lag", "Messages of the saga's topics that are not processed yet.", ["topic"])
 DEAD_LETTERS = Gauge("orders_dead_letters", "Messages in a dead-letter topic that were not redriven.", ["topic"])
 # Concurrent requests of operators share a measurement.
 FRESH_S = 3.0

@@ -84,21 +84,21 @@ class Checkout:
             if isinstance(refused, IdempotencyKeyReused):
                 raise key_reused(request) from refused
             raise
-        order = await self._begun(draft, hold)
+        order = await self._new_order(draft, hold)
         try:
             order, answer = await self._store(draft, Placement(order, request, hold.expire_time if hold else None))
         except KeyTaken as taken:
             # If a call of another kind used the key, there is no order that the hold could be for.
             if taken.stored.fingerprint != request.fingerprint and await self._orders.get(order.id) is None:
-                await self._give_back(draft, hold)
+                await self._release(draft, hold)
             return replay(taken.stored, request)
         except Unstorable:
-            await self._give_back(draft, hold)
+            await self._release(draft, hold)
             raise
         PLACED.labels(order.state).inc()
         return answer
 
-    async def _begun(self, draft: Draft, hold: Hold | None) -> Order:
+    async def _new_order(self, draft: Draft, hold: Hold | None) -> Order:
         """
         Return the new order: confirmed on *hold*, or pending without one.
         """
@@ -107,7 +107,7 @@ class Checkout:
         try:
             return Order.confirmed(draft, hold, self._clock())
         except Exception:
-            await self._give_back(draft, hold)
+            await self._release(draft, hold)
             raise
 
     async def _store(self, draft: Draft, placement: Placement) -> tuple[Order, Answer]:
@@ -120,7 +120,7 @@ class Checkout:
         except Fenced as error:
             raise in_progress(placement.request) from error
 
-    async def _give_back(self, draft: Draft, hold: Hold | None) -> None:
+    async def _release(self, draft: Draft, hold: Hold | None) -> None:
         """
         Release the hold of an order that will not be stored.
         """
@@ -130,7 +130,7 @@ class Checkout:
             async with asyncio.timeout(RELEASE_S):
                 await self._inventory.release(draft.order_id)
         except (Error, TimeoutError) as error:
-            log.warning("hold_not_given_back", order=draft.name, error=str(error) or "timeout")
+            log.warning("hold_not_released", order=draft.name, error=str(error) or "timeout")
 
     async def _try_to_hold(self, draft: Draft) -> Hold | None:
         """

@@ -31,7 +31,7 @@ from runtime.refusals import IdempotencyKeyReused
 ATTEMPTS = 5
 MAX_RACES = 5
 PROBE_S = 2.0
-ENDED = Counter("orders_saga_ended", "Pending orders that came to an end, by state.", ["state"])
+ENDED = Counter("orders_saga_ended", "Pending orders that the saga finished, by state.", ["state"])
 SECONDS = Histogram(
     "orders_saga_seconds",
     "Seconds from an order's acceptance to the end of its waiting.",

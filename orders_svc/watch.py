@@ -92,7 +92,7 @@ class Subscriptions:
         if self._ended:
             raise stopping()
         if self._count >= self._max_watchers:
-            raise ResourceExhausted("too many orders are watched here", reason="TOO_MANY_WATCHERS", retry_after_s=5)
+            raise ResourceExhausted("too many WatchOrder streams", reason="TOO_MANY_WATCHERS", retry_after_s=5)
         subscription = Subscription(from_version)
         self._by_order.setdefault(order_id, set()).add(subscription)
         self._count += 1

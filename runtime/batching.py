@@ -51,7 +51,7 @@ class Batcher(Generic[Item, Result]):
         If the caller is cancelled before its batch starts, the item is skipped.
         """
         if len(self._waiting) >= self._max_queued:
-            raise ResourceExhausted("too much is waiting here", reason="QUEUE_FULL", retry_after_s=1)
+            raise ResourceExhausted("too many requests are queued", reason="QUEUE_FULL", retry_after_s=1)
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future, context.get_current()))
         self._start()

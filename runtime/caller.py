@@ -65,7 +65,7 @@ def caller(context: grpc.aio.ServicerContext[Any, Any]) -> Caller:
     """
     customer, operator = single(context, CUSTOMER), single(context, OPERATOR)
     if customer is None:
-        raise Unauthenticated("this is done for a customer, and none is named", reason="MISSING_CUSTOMER")
+        raise Unauthenticated("the call has no customer identity", reason="MISSING_CUSTOMER")
     if not _CUSTOMER_FORM.fullmatch(customer):
         raise InvalidArgument(
             "the caller's name is not a customer's id",

@@ -203,7 +203,7 @@ async def host_of_primary(
                 )
                 await connection.close(timeout=connect_timeout_s)
                 return host
-        raise ConnectionError(f"none of {hosts} leads")
+        raise ConnectionError(f"no primary among {hosts}")
 
     return await _patiently(wait_s)(find)
 

@@ -31,7 +31,7 @@ SECONDS = Histogram(
     ["grpc_method"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
-IN_FLIGHT = Gauge("grpc_server_in_flight", "Calls being worked on.", ["kind"])
+IN_FLIGHT = Gauge("grpc_server_in_flight", "Calls in progress.", ["kind"])
 # Less than this is never enough; the caller has gone or is about to.
 LEAST_USEFUL_S = 0.005
 # HTTP headers that mean the same as a field of the request.

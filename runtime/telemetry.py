@@ -79,14 +79,14 @@ def _add_trace(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMappi
     return event
 
 
-class NothingPersonal(SpanProcessor):
-    """Removes attributes that identify the caller from a span."""
+class PersonalDataRedaction(SpanProcessor):
+    """Redacts the attributes of a span that identify the caller."""
 
     PERSONAL = ("rpc.user_agent", "user_agent.original", "net.peer.ip", "net.peer.name", "client.address")
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """
-        Remove the attributes that a span starts with.
+        Redact the attributes that a span starts with.
         """
         for name in self.PERSONAL:
             if span.attributes and name in span.attributes:
@@ -100,7 +100,7 @@ def _start_tracing(settings: ProcessSettings, service: str) -> None:
     provider = TracerProvider(resource=resource, sampler=None if settings.otel_exporter_otlp_endpoint else ALWAYS_OFF)
     if settings.otel_exporter_otlp_endpoint:
         exporter = OTLPSpanExporter(endpoint=settings.otel_exporter_otlp_endpoint)
-        provider.add_span_processor(NothingPersonal())
+        provider.add_span_processor(PersonalDataRedaction())
         provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
     # Only the trace: baggage of a caller would be kept in every event of its order.

@@ -95,12 +95,12 @@ async def probe(name: str, address: str) -> Json:
             await PROBES[name](host, int(port))
     except TimeoutError:
         return {**store, "state": "down", "text": f"no response within {TIMEOUT_S:g} s"}
-    except (OSError, NotItself, asyncio.IncompleteReadError) as error:
+    except (OSError, UnexpectedResponse, asyncio.IncompleteReadError) as error:
         return {**store, "state": "down", "text": f"does not answer: {error}"}
     return {**store, "state": "up", "text": "answers"}
 
 
-class NotItself(Exception):
+class UnexpectedResponse(Exception):
     """Something other than the store answers, or the store reports a problem."""
 
 
@@ -118,7 +118,7 @@ async def _redis(host: str, port: int) -> None:
     """Check Redis: without a password it only shows that it is there; while loading, it says so."""
     answer = await _ask(host, port, b"PING\r\n")
     if not answer.startswith((b"+PONG", b"-NOAUTH")):
-        raise NotItself(answer[:60].decode(errors="replace").strip() or "the connection was closed")
+        raise UnexpectedResponse(answer[:60].decode(errors="replace").strip() or "the connection was closed")
 
 
 async def _kafka(host: str, port: int) -> None:
@@ -128,14 +128,14 @@ async def _kafka(host: str, port: int) -> None:
     answer = await _ask(host, port, struct.pack(">i", len(request)) + request, 10)
     _, echoed, error = struct.unpack(">iih", answer)
     if echoed != correlation or error != 0:
-        raise NotItself(f"not Kafka's response, or its error {error}")
+        raise UnexpectedResponse(f"not Kafka's response, or its error {error}")
 
 
 async def _etcd(host: str, port: int) -> None:
     question = f"GET /health HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode()
     answer = await _ask(host, port, question)
     if b" 200 " not in answer.partition(b"\r\n")[0]:
-        raise NotItself("unhealthy: it has no leader, or cannot write")
+        raise UnexpectedResponse("unhealthy: it has no leader, or cannot write")
 
 
 PROBES: Mapping[str, Probe] = {"Kafka": _kafka, "Redis": _redis, "etcd": _etcd}

@@ -39,7 +39,7 @@ FAILURES = Counter(
 SUCCESS = Gauge(
     "probe_success", "1 if the last order from outside was placed and cancelled (or sold out), else 0.", ["shop"]
 )
-FINISHED = Gauge("probe_finished_timestamp_seconds", "When the last order from outside came to its end.", ["shop"])
+FINISHED = Gauge("probe_finished_timestamp_seconds", "Unix time at which the last probe order ended.", ["shop"])
 SECONDS = Histogram(
     "probe_seconds",
     "Seconds that a step of an order takes from outside: place or cancel.",

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- Let a rebuilt generation take effect, if the caller still leads the rebuild: what was sold is entered, and
--- the marker names it. It needs next to no memory, so it goes also where nothing else does.
--- This script stands alone: common.lua would refuse every generation but the present one.
+-- Activate a rebuilt generation, if the caller still holds the rebuild's lock: enter what was sold, and name the
+-- generation in the marker. It needs almost no memory, so allow-oom lets it run when Redis is at its maxmemory.
+-- Without common.lua, which refuses every generation but the current one.
 --
 -- KEYS[1]  stock:marker
 -- KEYS[2]  stock:rebuild   the lock of the rebuild

@@ -1,6 +1,6 @@
 -- migrate:up
 
--- Whoever waits for a table's lock has everybody wait behind it: rather not now than that.
+-- A transaction that waits for a table lock blocks all later ones: fail instead of waiting longer.
 SET LOCAL lock_timeout = '2s';
 
 -- Units that confirmed and fulfilled orders own, by product; kept by the triggers below and nothing else, so

@@ -1,6 +1,6 @@
 -- migrate:up
 
--- Whoever waits for this lock has everybody wait behind it: rather not now than that.
+-- A transaction that waits for this lock blocks all later ones: fail instead of waiting longer.
 SET LOCAL lock_timeout = '2s';
 
 -- A subject may have 255 characters (OpenID Connect Core, section 2). What is there fits, so no row is looked at.

@@ -1,6 +1,6 @@
 -- migrate:up
 
--- Whoever waits for this lock has everybody wait behind it: rather not now than that.
+-- A transaction that waits for this lock blocks all later ones: fail instead of waiting longer.
 SET LOCAL lock_timeout = '2s';
 
 -- Which HTTP status an answer has follows from the call and from the order, and is the API's alone. Replicas of the

@@ -1,6 +1,6 @@
 -- migrate:up
 
--- Whoever waits for this lock has everybody wait behind it: rather not now than that.
+-- A transaction that waits for this lock blocks all later ones: fail instead of waiting longer.
 SET LOCAL lock_timeout = '2s';
 
 -- Which replica made a change, and in which trace: unknown of what was there before.

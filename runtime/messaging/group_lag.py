@@ -86,9 +86,9 @@ class GroupLags:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        # One at a time, and nobody waits for others longer than for Kafka itself.
+        # One call at a time; the wait for the others is as limited as a call to Kafka.
         if not self._busy.acquire(timeout=CALL_S):
-            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "others are still asking"))
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "another call is still in progress"))
         try:
             yield
         finally:

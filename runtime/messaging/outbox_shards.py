@@ -44,13 +44,13 @@ class Shards:
         """
         await connection.fetchval(JOIN_RELAYS, LOCKS, _MEMBERS)
 
-    async def balance(self, connection: Any, *, may_give_up: bool) -> None:
+    async def balance(self, connection: Any, *, may_release: bool) -> None:
         """
         Keep a fair share: claim free shards below it and, if allowed now, release those above it.
         """
         relays = max(1, await connection.fetchval(COUNT_RELAYS, LOCKS, _MEMBERS))
         fair = -(-SHARDS // relays)
-        for shard in self.mine[fair:] if may_give_up else ():
+        for shard in self.mine[fair:] if may_release else ():
             await connection.fetchval(UNLOCK_SHARD, LOCKS, shard)
             self._mine.discard(shard)
         for shard in sorted(set(range(SHARDS)) - self._mine):

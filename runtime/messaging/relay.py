@@ -109,7 +109,7 @@ class Relay:
             if time.monotonic() - balanced_at > MEASURE_EVERY_S:
                 async with self._one_at_a_time:
                     # A shard is released only when none of its rows is in flight.
-                    await self._shards.balance(connection, may_give_up=not self._publishing)
+                    await self._shards.balance(connection, may_release=not self._publishing)
                     await outbox_backlog.measure(connection)
                 balanced_at = time.monotonic()
             self._wake.clear()

@@ -147,10 +147,10 @@ async def test_an_order_goes_from_hold_to_sale_to_refund_by_its_events(shop):
     await passes(sold, 30)
     await shop.tell(order, Order.CANCELLED, hold.generation, enamel_mug=3)
 
-    async def given_back():
+    async def returned():
         assert await shop.stock("enamel-mug") == (before[0] + 3, before[1] - 3, before[2])
 
-    await passes(given_back)
+    await passes(returned)
 
     async def published():
         events = [
@@ -308,7 +308,7 @@ async def test_a_rebuild_waits_for_open_transactions_in_the_ledger(shop, redis):
     producer = confluent_kafka.Producer({"bootstrap.servers": shop.kafka, "transactional.id": new_order()})
     await asyncio.to_thread(producer.init_transactions, 20)
     producer.begin_transaction()
-    producer.produce("stock_ledger", key=b"stranger", value=b"not committed")
+    producer.produce("stock_ledger", key=b"uncommitted", value=b"not committed")
     await asyncio.to_thread(producer.flush, 10)
     await shop.restock("linen-towel", 500, new_order())
     generation = shop.orders.generation

@@ -119,9 +119,12 @@ async def test_pending_is_ignored(events, inventory, publisher):
 @pytest.mark.parametrize(
     ("bad", "problem"),
     [
-        (message(b"\xff\xff"), "no OrderEvent"),
-        (message(None), "no order's name"),
-        (message(OrderEvent(order=Order(name="orders/../x", state=Order.CONFIRMED)).SerializeToString()), "no order's"),
+        (message(b"\xff\xff"), "not an OrderEvent"),
+        (message(None), "not an order's name"),
+        (
+            message(OrderEvent(order=Order(name="orders/../x", state=Order.CONFIRMED)).SerializeToString()),
+            "not an order's",
+        ),
         (event(99), "order.state 99"),
         (event(Order.CONFIRMED, lines=()), "order.lines is empty"),
         (event(Order.CONFIRMED, lines=("mug", "mug")), "a product twice"),

@@ -45,7 +45,7 @@ class Session:
 async def test_a_single_relay_owns_every_shard():
     session, shards = Session(), Shards()
     await shards.join(session)
-    await shards.balance(session, may_give_up=True)
+    await shards.balance(session, may_release=True)
     assert session.joined == 1
     assert shards.mine == sorted(session.mine) == list(range(SHARDS))
 
@@ -53,32 +53,32 @@ async def test_a_single_relay_owns_every_shard():
 @pytest.mark.parametrize(("relays", "fair"), [(0, SHARDS), (2, 4), (3, 3), (8, 1), (20, 1)])
 async def test_a_relay_has_its_fair_share(relays, fair):
     session, shards = Session(relays), Shards()
-    await shards.balance(session, may_give_up=True)
+    await shards.balance(session, may_release=True)
     assert shards.mine == list(range(fair))
 
 
 async def test_shards_of_other_relays_are_not_taken():
     session, shards = Session(2, taken={0, 1, 2, 3}), Shards()
-    await shards.balance(session, may_give_up=True)
+    await shards.balance(session, may_release=True)
     assert shards.mine == [4, 5, 6, 7]
     session.relays, session.taken = 1, {3}
-    await shards.balance(session, may_give_up=True)
+    await shards.balance(session, may_release=True)
     assert shards.mine == [0, 1, 2, 4, 5, 6, 7]
 
 
 async def test_excess_shards_are_released_when_possible():
     session, shards = Session(), Shards()
-    await shards.balance(session, may_give_up=True)
+    await shards.balance(session, may_release=True)
     session.relays = 2
-    await shards.balance(session, may_give_up=False)
+    await shards.balance(session, may_release=False)
     assert (shards.mine, session.given_up) == (list(range(SHARDS)), [])
-    await shards.balance(session, may_give_up=True)
+    await shards.balance(session, may_release=True)
     assert (shards.mine, session.given_up) == ([0, 1, 2, 3], [4, 5, 6, 7])
 
 
 async def test_shards_of_a_lost_session_are_forgotten():
     shards = Shards()
-    await shards.balance(Session(), may_give_up=True)
+    await shards.balance(Session(), may_release=True)
     shards.clear()
     assert shards.mine == []
 

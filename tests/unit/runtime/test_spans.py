@@ -17,7 +17,7 @@ from runtime.messaging import dead_letters
 from runtime.messaging.dead_lettering import dead_lettered
 from runtime.messaging.message import Message, Record
 from runtime.messaging.wrappers import chain, concurrently, measured, traced
-from runtime.telemetry import NothingPersonal
+from runtime.telemetry import PersonalDataRedaction
 
 TRACES = [f"{number:032x}" for number in range(1, 5)]
 
@@ -30,7 +30,7 @@ def headers(trace_id, *, kept=True, flags="01"):
 def finished(monkeypatch):
     """Return the finished spans."""
     provider, exporter = TracerProvider(), InMemorySpanExporter()
-    provider.add_span_processor(NothingPersonal())
+    provider.add_span_processor(PersonalDataRedaction())
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(spans, "tracer", provider.get_tracer("test"))
     return exporter.get_finished_spans
