@@ -51,7 +51,7 @@ def _grpc(failure: failures.Failure) -> list[dict[str, Any]]:
     usual = {
         "filter": _all(conditions),
         "headers_to_add": _headers(code | {DETAILS: details(failure)}),
-        # Clients hold the details' message against this one.
+        # gRPC clients require the same message here and in the details.
         "body": {"inline_string": failure.message},
     }
     return [told, usual]

@@ -48,6 +48,6 @@ timeout 5 cat <&3 || true
 
 
 def test_the_sidecars_take_no_plain_text(client):
-    stranger = ("--network", "container:" + container("edge"), "--entrypoint", "bash")
-    said = docker("run", "--rm", *stranger, "localhost/shop/envoy:compose", "-c", PLAIN_TEXT)
+    without_sidecar = ("--network", "container:" + container("edge"), "--entrypoint", "bash")
+    said = docker("run", "--rm", *without_sidecar, "localhost/shop/envoy:compose", "-c", PLAIN_TEXT)
     assert "HTTP/1.1" not in said

@@ -7,8 +7,8 @@ import random
 from dataclasses import dataclass, field
 
 QUICK_S, SLOW_S = 0.0005, 0.4
-SLOW_ONES = 0.02
-"""Of the messages, those that take up to `SLOW_S` while there are faults: later ones overtake them."""
+SLOW_SHARE = 0.02
+"""The share of messages that take up to `SLOW_S` while there are faults, and so arrive after later ones."""
 
 
 @dataclass
@@ -18,7 +18,7 @@ class Network:
     rng: random.Random
     faulty: bool = False
     resets: float = 0.0
-    """Of the messages, those whose connection is lost with them, while there are faults."""
+    """The share of messages that are lost with their connection while there are faults."""
     _cut: dict[tuple[str, str], int] = field(default_factory=dict)
     _healed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -26,7 +26,7 @@ class Network:
         """
         Return how long the next message takes.
         """
-        if self.faulty and self.rng.random() < SLOW_ONES:
+        if self.faulty and self.rng.random() < SLOW_SHARE:
             return self.rng.random() * SLOW_S
         return QUICK_S * (0.5 + self.rng.random())
 
@@ -38,7 +38,7 @@ class Network:
 
     def cut(self, source: str, target: str) -> None:
         """
-        Let nothing more through from *source* to *target*, until it is healed as often.
+        Cut the link from *source* to *target*, until each of its cuts is healed.
         """
         self._cut[source, target] = self._cut.get((source, target), 0) + 1
 

@@ -60,7 +60,7 @@ class OrdersReplica:
 
 
 def inventory_replica(folder, name, *, redis, brokers, orders, **settings):
-    """Start a replica of inventory as a process."""
+    """Return `python -m inventory_svc` as a process that is not started yet."""
     listen = f"{INVENTORY_HOST}:{free_port(INVENTORY_HOST)}"
     environment = {
         "GRPC_LISTEN": listen,

@@ -69,18 +69,18 @@ def wrong_tokens(signer: Signer, folder: Path) -> dict[str, str]:
     """
     good = signer.token("ana", now=NOW, lifetime=HOUR)
     forger = dataclasses.replace(signer, key=key_in(folder / "forger"))
-    stranger = dataclasses.replace(signer, issuer="https://elsewhere.example.com")
+    other_issuer = dataclasses.replace(signer, issuer="https://elsewhere.example.com")
     return {
         "expired": signer.token("ana", now=NOW - 3 * HOUR, lifetime=HOUR),
         "forged": forger.token("ana", now=NOW, lifetime=HOUR),
-        "from elsewhere": stranger.token("ana", now=NOW, lifetime=HOUR),
-        "cut": good[:-10],
+        "of another issuer": other_issuer.token("ana", now=NOW, lifetime=HOUR),
+        "truncated": good[:-10],
         "unsigned": good.rpartition(".")[0] + ".",
-        "no token": "x",
+        "not a JWT": "x",
     }
 
 
-@pytest.mark.parametrize("case", ["expired", "forged", "from elsewhere", "cut", "unsigned", "no token"])
+@pytest.mark.parametrize("case", ["expired", "forged", "of another issuer", "truncated", "unsigned", "not a JWT"])
 def test_wrong_token_is_refused(buyer: Buyer, signer: Signer, tmp_path: Path, case: str) -> None:
     response = buyer.buy(**bearer(wrong_tokens(signer, tmp_path)[case]))
     assert error(response, 401)["code"] == 16
@@ -139,15 +139,15 @@ def test_subject_of_any_issuer_is_a_customer_for_grpc(channel: grpc.Channel, sig
 
 UNUSABLE: dict[str, dict[str, Any]] = {
     "a NUL in the subject": {"sub": "an\0a"},
-    "a line's end in the subject": {"sub": "ana\r\nx-operator: true"},
+    "a line break in the subject": {"sub": "ana\r\nx-operator: true"},
     "a subject that is not ASCII": {"sub": "Ñandú"},
     "a space before the subject": {"sub": " ana"},
     "a space after the subject": {"sub": "ana "},
     "a subject that is too long": {"sub": "x" * 256},
     "an empty subject": {"sub": ""},
-    "no end": {"exp": None},
-    "an end at zero": {"exp": 0},
-    "an end that nobody lives to see": {"exp": NOW + timedelta(days=32)},
+    "no expiry": {"exp": None},
+    "an expiry of zero": {"exp": 0},
+    "an expiry in more than 31 days": {"exp": NOW + timedelta(days=32)},
     "another audience": {"aud": "elsewhere"},
     "an unknown extension": {"head": {"crit": ["x-unheard-of"], "x-unheard-of": True}},
 }

@@ -3,7 +3,7 @@
 import pytest
 
 from tools import migrations
-from tools.migrations import Finding, complaints, findings
+from tools.migrations import Finding, findings, violations
 
 UNDER = "-- migrate:up\nSET LOCAL lock_timeout = '2s';\nSET LOCAL statement_timeout = '5s';\n"
 REFUSED = {
@@ -27,7 +27,7 @@ def written(tmp_path, text):
 def test_what_locks_or_breaks_is_refused(tmp_path, statement, rule):
     found = findings(written(tmp_path, UNDER + statement + "\n-- migrate:down\n"))
     assert rule in {each.rule for each in found}
-    assert any(f"20270101000000_next.sql:4: {rule}: " in sentence for sentence in complaints(found, {}))
+    assert any(f"20270101000000_next.sql:4: {rule}: " in sentence for sentence in violations(found, {}))
 
 
 def test_waiting_for_a_lock_must_have_a_limit(tmp_path):
@@ -49,8 +49,8 @@ def test_what_cannot_be_parsed_is_refused(tmp_path):
 
 def test_an_exception_that_is_not_needed_any_more_is_refused():
     found = [Finding("a.sql", 1, "ban-drop-table", "…")]
-    assert complaints(found, {("a.sql", "ban-drop-table"): "why"}) == []
-    assert "remove the exception" in complaints([], {("a.sql", "ban-drop-table"): "why"})[0]
+    assert violations(found, {("a.sql", "ban-drop-table"): "why"}) == []
+    assert "remove the exception" in violations([], {("a.sql", "ban-drop-table"): "why"})[0]
 
 
 def test_our_migrations_are_taken(capsys):
