@@ -6,7 +6,6 @@ Every action that reverts something is idempotent.
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import signal
@@ -71,7 +70,7 @@ def bring_mesh_back(chosen: Settings, file: str, kept: str) -> None:
 
 
 def _mesh(chosen: Settings, action: str, file: str) -> None:
-    if mesh.run(chosen, argparse.Namespace(command=action, file=file)):
+    if mesh.act(chosen, action, file=file):
         raise StackError(f"{action} {file} was rejected")
 
 

@@ -23,10 +23,19 @@ ACTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 
 
 def run(chosen: Settings, options: argparse.Namespace) -> int:
-    """Run the translator's command and return its exit code."""
+    """Run the command line's command."""
+    given = {name: getattr(options, name) for name in ACTIONS[options.command][1]}
+    return act(chosen, options.command, *options.further, **given)
+
+
+def act(chosen: Settings, command: str, *further: str, **given: str) -> int:
+    """
+    Run the translator's action of *command* on the running stack and return its exit code.
+
+    *given* are its options by name, of which empty ones are left out; *further* are passed on as they are.
+    """
     require_running(chosen)
-    action, names = ACTIONS[options.command]
-    arguments = [f"--{name}={value}" for name in names if (value := getattr(options, name))]
+    action, names = ACTIONS[command]
+    arguments = [f"--{name}={given[name]}" for name in names if given[name]]
     places = (f"--certificates={chosen.secrets}/certificates", f"--out={chosen.mesh}")
-    command = translator(chosen, action, *places, *arguments, *options.further)
-    return subprocess.run(command, check=False).returncode
+    return subprocess.run(translator(chosen, action, *places, *arguments, *further), check=False).returncode
