@@ -29,6 +29,8 @@ Servicer = tuple[Callable[[Any, grpc.aio.Server], None], Any]
 SILENCE_S = 0.5
 """Without a new call for this long, callers have noticed that the server is about to stop."""
 MAX_READ_BYTES = 6 * 1024 * 1024
+MAX_METADATA_BYTES = 64 * 1024
+"""More than the edge and the sidecars let through, so that they answer what is too large."""
 LIVE = "live"
 """The health service's name for the process itself: SERVING also while the service is not ready."""
 log = structlog.get_logger()
@@ -137,7 +139,8 @@ def _options(settings: ServiceSettings) -> list[tuple[str, int]]:
     return [
         # Above this gRPC itself rejects, with RESOURCE_EXHAUSTED, which callers would retry.
         ("grpc.max_receive_message_length", MAX_READ_BYTES),
-        ("grpc.max_metadata_size", 16 * 1024),
+        # The same: above it gRPC answers RESOURCE_EXHAUSTED, as if a retry could help.
+        ("grpc.max_metadata_size", MAX_METADATA_BYTES),
         ("grpc.so_reuseport", 0),
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),

@@ -8,10 +8,12 @@ from collections import Counter
 
 import grpc
 import pytest
+import yaml
 from grpc_health.v1 import health_pb2
 
 from runtime.server import Server
 from runtime.settings import ServiceSettings
+from stack.settings import CHECKOUT
 from tests.support.waiting import eventually
 
 CRASH = """
@@ -109,3 +111,22 @@ async def test_callers_who_leave_late_lose_no_call(server):
 @pytest.mark.parametrize("server", [0.4], indirect=True)
 async def test_callers_who_never_leave_do_not_prevent_the_end(server):
     assert await drain(server, leave=False)
+
+
+def edges_limit_bytes():
+    """Return the size of the largest headers that the edge lets through."""
+    filters = yaml.safe_load_all((CHECKOUT / "istio/edge-filters.yaml").read_text())
+    values = [each["patch"]["value"] for edge in filters for each in edge["spec"]["configPatches"]]
+    configs = [each.get("typed_config", {}) for each in values]
+    [kib] = [each["max_request_headers_kb"] for each in configs if "max_request_headers_kb" in each]
+    return kib * 1024
+
+
+@pytest.mark.parametrize("server", [1], indirect=True)
+async def test_what_the_edge_lets_through_is_not_refused_by_grpc(server):
+    """It would say RESOURCE_EXHAUSTED of what is too large at every repeat."""
+    metadata = (("x-long", "a" * edges_limit_bytes()),)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}", [("grpc.enable_http_proxy", 0)]) as channel:
+        call = channel.unary_unary(METHOD)
+        # gRPC's limit begins when the client has acknowledged the server's settings.
+        assert {await call(b"", timeout=10, metadata=metadata) for _ in range(5)} == {b""}
