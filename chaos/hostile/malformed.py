@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 import struct
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
 from shop.inventory.v1 import inventory_service_pb2
@@ -22,6 +24,7 @@ SERVICES = (
 )
 NOT_UTF8 = b"\xff\xfe\xc3("
 NEVER_DEEPER = 4
+BOMB_MIB = 64
 Form = Callable[[Call, random.Random], Call]
 
 
@@ -80,6 +83,19 @@ def compressed(encoding: bytes | None, body: bytes) -> Form:
     return form
 
 
+@cache
+def _bomb() -> bytes:
+    packer, zeros = zlib.compressobj(9, wbits=zlib.MAX_WBITS | 16), bytes(1024 * 1024)
+    return b"".join([*(packer.compress(zeros) for _ in range(BOMB_MIB)), packer.flush()])
+
+
+def gzip_bomb(right: Call, chance: random.Random) -> Call:
+    """
+    Send 64 kB of gzip that are a message of 64 MiB.
+    """
+    return compressed(b"gzip", framed(_bomb(), flag=1))(right, chance)
+
+
 def without_te(right: Call, _: random.Random) -> Call:
     """
     Leave out `te: trailers`.
@@ -98,6 +114,7 @@ FORMS: Mapping[str, Form] = {
     "compressed-unsaid": compressed(None, framed(GARBAGE, flag=1)),
     "unknown-encoding": compressed(b"nonsense", framed(GARBAGE, flag=1)),
     "broken-gzip": compressed(b"gzip", framed(GARBAGE, flag=1)),
+    "gzip-bomb": gzip_bomb,
     "odd-flag": with_body(framed(b"", flag=0xFF), framed(b"", flag=2)),
     "binary-metadata": with_header(b"x-a-bin", b"A", b"*", b"A" * 5, b"AA=A"),
     "load-report": with_header(b"lb-cost-bin", b"AA==", b"A"),
@@ -220,6 +237,28 @@ async def strings_not_utf8(target: Target) -> Answers:
 
     async def one(number: int) -> str:
         return await exchange(target.edge, places[number % len(places)])
+
+    return await target.volley(one, clients=8, pause_s=0.01, most=2 * len(places))
+
+
+async def strings_not_utf8_inside(target: Target) -> Answers:
+    """
+    Send invalid UTF-8 in every string field of every method, to inventory as orders, and to orders as inventory.
+    """
+    places = [
+        (at, _internal(call(f"/{service.full_name}/{method.name}", message), host))
+        for service in SERVICES
+        for at, host in [
+            (target.outbound_of_orders, b"inventory")
+            if "inventory" in service.full_name
+            else (target.outbound_of_inventory, b"orders")
+        ]
+        for method in service.methods
+        for message in bad_texts(method)
+    ]
+
+    async def one(number: int) -> str:
+        return await exchange(*places[number % len(places)])
 
     return await target.volley(one, clients=8, pause_s=0.01, most=2 * len(places))
 

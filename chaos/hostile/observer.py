@@ -103,7 +103,7 @@ class Observer:
             name: int(each["pid"]) for name, each in (await asyncio.to_thread(Supervisor(self._settings).info)).items()
         }
         while not stop.is_set():
-            for name, taken in (await asyncio.to_thread(self._memory, pids)).items():
+            for name, taken in (await self._held(await asyncio.to_thread(self._memory, pids))).items():
                 highest[name] = max(highest.get(name, 0), taken)
             try:
                 async with asyncio.timeout(PAUSE_S):

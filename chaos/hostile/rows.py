@@ -17,6 +17,7 @@ INSIDE = (
     "unparsable",
     "compressed-unsaid",
     "unknown-encoding",
+    "gzip-bomb",
     "binary-metadata",
     "load-report",
     "attempts",
@@ -103,6 +104,7 @@ ROWS: Sequence[Row] = (
         },
     ),
     *_named("inside", {name: malformed.from_inside(malformed.FORMS[name]) for name in INSIDE}),
+    Row("inside-not-utf8", malformed.strings_not_utf8_inside),
     Row("inside-empty-lines", numbers.empty_lines_inside),
 )
 

@@ -26,7 +26,7 @@ MENDED = {
 }  # fmt: skip
 REFUSED = {
     "no-te", "no-message", "cut-frame", "4-gib-frame", "two-messages", "compressed-unsaid", "unknown-encoding",
-    "broken-gzip", "odd-flag", "unknown-method", "method", "content-type",
+    "broken-gzip", "gzip-bomb", "odd-flag", "unknown-method", "method", "content-type",
 }  # fmt: skip
 
 

@@ -3,9 +3,11 @@
 import asyncio
 import random
 import time
+from pathlib import Path
 
 import grpc
 import pytest
+from google.protobuf import message_factory
 from shop.inventory.v1 import inventory_pb2, inventory_service_pb2
 from shop.orders.v1 import order_pb2, order_service_pb2
 
@@ -13,7 +15,7 @@ from chaos.hostile import malformed
 from chaos.hostile.target import CREATE
 from chaos.hostile.wire import exchange
 from orders_svc.inventory_client import MAX_BATCH
-from runtime import errors, status
+from runtime import errors, messages, status
 from runtime.settings import ServiceSettings
 from runtime.validation import Turns, check
 from tests.unit.runtime import test_calls as calls
@@ -28,6 +30,14 @@ async def answered(request, context):
     if isinstance(request, order_service_pb2.BatchCreateOrdersRequest):
         return order_service_pb2.BatchCreateOrdersResponse()
     return order_pb2.Order(name="done")
+
+
+def most_held_mib(*, reset=False):
+    """Return the peak of this process's memory, after a *reset* of it (proc(5), clear_refs)."""
+    if reset:
+        Path("/proc/self/clear_refs").write_text("5")
+    [peak] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(peak.split()[1]) // 1024
 
 
 async def ask(port, call):
@@ -47,6 +57,27 @@ async def test_invalid_utf8_is_invalid_argument_in_every_field():
         bodies = list(malformed.bad_texts(method))
         assert len(bodies) > 5
         assert {await ask(port, malformed.call(CREATE, body)) for body in bodies} == {INVALID}
+
+
+@pytest.mark.parametrize("service", malformed.SERVICES, ids=lambda each: each.name)
+def test_invalid_utf8_is_found_in_every_field_of_every_method(service):
+    for method in service.methods:
+        request = message_factory.GetMessageClass(method.input_type)
+        for body in malformed.bad_texts(method):
+            with pytest.raises(errors.InvalidArgument) as refused:
+                messages.parse(body, request.FromString)
+            assert refused.value.reason == "UNREADABLE_MESSAGE", method.full_name
+
+
+async def test_a_compressed_message_is_not_unpacked_beyond_the_limit():
+    bomb = malformed.gzip_bomb(malformed.call(CREATE), random.Random(0))
+    async with calls.serving(answered) as port:
+        await ask(port, bomb)
+        before = most_held_mib(reset=True)
+        answers = {await ask(port, bomb) for _ in range(3)}
+        grown = most_held_mib() - before
+    assert answers == {f"grpc {grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]}"}
+    assert grown < malformed.BOMB_MIB / 2
 
 
 async def test_an_incomplete_message_is_refused_in_time_and_takes_no_slot():
