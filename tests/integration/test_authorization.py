@@ -17,6 +17,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from chaos.hostile.malformed import SERVICES, call
 from chaos.hostile.wire import exchange
+from gateway.edge.filters import HEALTH, REFLECTION
 from stack import customer
 from stack.topology.addresses import Host, Port
 from translator.control.certificates import WORKLOAD_LIFETIME, issue_certificates
@@ -69,13 +70,19 @@ ALLOWED = {
     },
     "grpc.health.v1.Health": {"Check": SIGNED_IN | {"nobody", "edge"}, "List": set(), "Watch": set()},
     "grpc.reflection.v1alpha.ServerReflection": {"ServerReflectionInfo": OUTSIDE | {"edge"}},
+    # The edge has the services answer it under the older name.
+    "grpc.reflection.v1.ServerReflection": {"ServerReflectionInfo": OUTSIDE},
 }
 DESCRIBED = (
     *SERVICES,
     health_pb2.DESCRIPTOR.services_by_name["Health"],
     reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"],
 )
-METHODS = [(service.full_name, method.name) for service in DESCRIBED for method in service.methods]
+METHODS = sorted(
+    {(service.full_name, method.name) for service in DESCRIBED for method in service.methods}
+    # What the edge serves beside the contract.
+    | {tuple(path.removeprefix("/").split("/")) for path in (HEALTH, *REFLECTION)}
+)
 # How a response shows whether the call was admitted; anything else is an error.
 IN = {"grpc 3", "grpc 0"}
 OUT = {"grpc 7", "grpc 16", "grpc 12", "http 401", "http 403", "http 404", "refused", "closed"}
