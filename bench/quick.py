@@ -23,7 +23,7 @@ from bench.load import Load, Measured, run, warm
 from bench.running import prepare
 from bench.target import Target
 
-MAX_SECONDS = 60
+MAX_S = 60
 MAX_ROUNDS = 50
 
 
@@ -125,7 +125,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     Add the options for what is measured to *parser*.
     """
     parser.add_argument("--rounds", type=int, default=3, choices=range(1, MAX_ROUNDS + 1), metavar="N")
-    parser.add_argument("--seconds", type=int, default=8, choices=range(1, MAX_SECONDS + 1), metavar="N")
+    parser.add_argument("--seconds", type=int, default=8, choices=range(1, MAX_S + 1), metavar="N")
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--json", help="a file for all rounds")
 

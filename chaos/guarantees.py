@@ -15,7 +15,7 @@ MAY_BE: dict[int, set[str]] = {
     order_pb2.Order.PENDING: {"CONFIRMED", "REJECTED", "CANCELLED", "FULFILLED"},
     order_pb2.Order.CONFIRMED: {"CONFIRMED", "CANCELLED", "FULFILLED"},
 }
-SHOWN_LIMIT = 5
+MAX_SHOWN = 5
 # The guaranteed time to recovery.
 SILENCE_LIMIT_S = 120
 

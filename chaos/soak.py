@@ -24,7 +24,7 @@ import grpc
 from chaos import breakage, truth
 from chaos.buyers import Buyers
 from chaos.commands import FaultNotMade
-from chaos.guarantees import SHOWN_LIMIT, Facts, Verdict, verdicts
+from chaos.guarantees import MAX_SHOWN, Facts, Verdict, verdicts
 from chaos.restock import restock
 from chaos.truth import NotRead
 from stack import customer, settings
@@ -148,7 +148,7 @@ def _report(found: list[Verdict], buyers: Buyers, seconds: float) -> int:
     print(f"{'guarantee':<40}{'checked':>9}{'broken':>8}")
     for verdict in found:
         print(f"{verdict.guarantee:<40}{verdict.checked:>9}{len(verdict.broken):>8}")
-        for example in verdict.broken[:SHOWN_LIMIT]:
+        for example in verdict.broken[:MAX_SHOWN]:
             print(f"    {example}")
     return 1 if any(verdict.broken for verdict in found) else 0
 

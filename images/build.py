@@ -17,7 +17,7 @@ import time
 from images.catalogue import CHECKOUT, CLUSTER, EVERYTHING, Image, MissingInput
 
 GROUPS = {"cluster": CLUSTER, "compose": EVERYTHING}
-BUILD_SECONDS = 1800
+BUILD_S = 1800
 
 
 def main() -> None:
@@ -81,9 +81,7 @@ class BuildFailed(Exception):
 
 def _run(command: list[str], *, check: bool = True) -> subprocess.CompletedProcess[str]:
     try:
-        finished = subprocess.run(
-            command, cwd=CHECKOUT, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False
-        )
+        finished = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=BUILD_S, check=False)
     except FileNotFoundError:
         finished = subprocess.CompletedProcess(command, 127, "", f"{command[0]} is not installed")
     if check and finished.returncode != 0:

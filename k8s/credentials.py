@@ -28,7 +28,7 @@ MEMBERS = 3
 # The credential that the Gateway names; create it first to use a real certificate.
 EDGE = "edge-certificate"
 EDGE_HOSTS = f"DNS:localhost,DNS:edge.{NAMESPACE}.svc.cluster.local,IP:127.0.0.1"
-OPENSSL_SECONDS = 30
+OPENSSL_S = 30
 
 
 def main() -> None:
@@ -76,7 +76,7 @@ def _self_signed() -> dict[str, str]:
         command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
         command += ["-days", "365", "-subj", "/CN=edge", "-addext", f"subjectAltName={EDGE_HOSTS}"]
         command += ["-keyout", str(key), "-out", str(certificate)]
-        subprocess.run(command, check=True, capture_output=True, timeout=OPENSSL_SECONDS)
+        subprocess.run(command, check=True, capture_output=True, timeout=OPENSSL_S)
         return {"tls.crt": certificate.read_text(), "tls.key": key.read_text()}
 
 

@@ -14,7 +14,7 @@ from images.catalogue import MissingInput
 from k8s import prune, ready, render
 from k8s.kubectl import NAMESPACE, SERVER_SIDE, ClusterError, get
 
-SECONDS = 300
+TIMEOUT_S = 300
 SAME, DIFFERENT = 0, 1
 
 
@@ -33,7 +33,7 @@ def show(overlay: str) -> None:
         raise ClusterError(f"there is no namespace {NAMESPACE}: everything would be created")
     manifests = render.manifests(overlay)
     command = ["kubectl", "diff", *SERVER_SIDE, "-f", str(manifests)]
-    if subprocess.run(command, timeout=SECONDS, check=False).returncode not in (SAME, DIFFERENT):
+    if subprocess.run(command, timeout=TIMEOUT_S, check=False).returncode not in (SAME, DIFFERENT):
         raise ClusterError("the cluster refuses an object, see above; `make deploy` would stop before its first change")
     for kind, name in prune.superfluous(manifests):
         print(f"deploy-diff: {kind} {name} is no longer in the manifests")

@@ -7,7 +7,7 @@ from typing import Any
 from k8s.kubectl import NAMESPACE, ClusterError, exists, get, kubectl
 from shop_client.plain import NoOrder, Plain, place_patiently
 
-CALL_SECONDS = 15
+CALL_S = 15
 
 
 def address() -> str:
@@ -70,6 +70,6 @@ def place(edge: str, token: str, *, seconds: float = 60) -> dict[str, Any]:
     Raises `ClusterError` with the last response if it is not accepted in time.
     """
     try:
-        return place_patiently(Plain(edge, token, timeout_s=CALL_SECONDS), within_s=seconds, every_s=1)
+        return place_patiently(Plain(edge, token, timeout_s=CALL_S), within_s=seconds, every_s=1)
     except NoOrder as error:
         raise ClusterError(str(error)) from error

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 NAMESPACE = "shop"
-COMMAND_SECONDS = 120
+COMMAND_S = 120
 # By this name the server knows what a deployment applied.
 MANAGER = "deploy"
 SERVER_SIDE = ("--server-side", "--force-conflicts", f"--field-manager={MANAGER}")
@@ -30,7 +30,7 @@ class ClusterError(Exception):
     """kubectl or the cluster failed; the message has the output."""
 
 
-def kubectl(*arguments: str, stdin: str | None = None, seconds: float = COMMAND_SECONDS) -> str:
+def kubectl(*arguments: str, stdin: str | None = None, seconds: float = COMMAND_S) -> str:
     """Run kubectl and return what it prints; raises `ClusterError`."""
     command = ["kubectl", *arguments]
     try:

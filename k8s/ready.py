@@ -12,7 +12,7 @@ from k8s.kubectl import NAMESPACE, ClusterError, exists, kubectl
 
 ISTIO = "virtualservices.networking.istio.io"
 # A cluster that does not answer is said at once, not after a build of minutes.
-ANSWER_SECONDS = 15
+ANSWER_S = 15
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def place() -> str:
     Return NAMESPACE/CONTEXT, by which DATA=delete is confirmed; raises `ClusterError` if the cluster does not answer.
     """
     context = kubectl("config", "current-context").strip()
-    kubectl("version", "--request-timeout=10s", seconds=ANSWER_SECONDS)
+    kubectl("version", "--request-timeout=10s", seconds=ANSWER_S)
     return f"{NAMESPACE}/{context}"
 
 

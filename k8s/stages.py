@@ -14,17 +14,17 @@ from k8s.kubectl import NAMESPACE, SERVER_SIDE, ClusterError, get, kubectl, wait
 from k8s.reasons import Reasons
 
 Say = Callable[[str], None]
-STORE_SECONDS = 300
+STORE_S = 300
 # An operator starts members one after the other.
-OPERATOR_SECONDS = 900
+OPERATOR_S = 900
 OPERATED = (
     "cluster.postgresql.cnpg.io/",
     "kafka.kafka.strimzi.io/",
     "kafkatopic.kafka.strimzi.io/",
     "kafkauser.kafka.strimzi.io/",
 )
-MIGRATION_SECONDS = 300
-ROLLOUT_SECONDS = 300
+MIGRATION_S = 300
+ROLLOUT_S = 300
 MONITOR = "/etc/patroni/make-monitor.sh"
 DATABASES = tuple(f"postgres-{number}.postgres" for number in range(MEMBERS))
 # The pods of a stage; they are labelled by their application.
@@ -55,10 +55,10 @@ def stores(manifests: Path, *, say: Say) -> None:
         say("stores: elsewhere, as the secret `stores` says")
         return
     apply(manifests, "store")
-    wait("stores", _waiting_for("statefulsets", "store"), seconds=STORE_SECONDS, say=say)
+    wait("stores", _waiting_for("statefulsets", "store"), seconds=STORE_S, say=say)
     operated = [each for each in kinds.split() if each.startswith(OPERATED)]
     if operated:
-        wait("stores", lambda: not_ready(get_each(operated)), seconds=OPERATOR_SECONDS, say=say)
+        wait("stores", lambda: not_ready(get_each(operated)), seconds=OPERATOR_S, say=say)
     if "statefulset.apps/postgres" not in kinds:
         return
     # Patroni reads its dynamic configuration only when a cluster is new.
@@ -70,13 +70,13 @@ def migrations(manifests: Path, *, say: Say) -> None:
     """Run the migrations again and wait for them; the end of a failed one's log is the error."""
     kubectl("delete", "jobs", "-n", NAMESPACE, "-l", "stage=migration", "--ignore-not-found", "--wait")
     apply(manifests, "migration")
-    wait("migrations", _with_reasons(_unfinished_jobs, "migration"), seconds=MIGRATION_SECONDS, say=say)
+    wait("migrations", _with_reasons(_unfinished_jobs, "migration"), seconds=MIGRATION_S, say=say)
 
 
 def services(manifests: Path, *, say: Say) -> None:
     """Roll out the services and wait until the desired number of new replicas is ready."""
     apply(manifests, "service")
-    wait("services", _waiting_for("deployments", "service"), seconds=ROLLOUT_SECONDS, say=say)
+    wait("services", _waiting_for("deployments", "service"), seconds=ROLLOUT_S, say=say)
 
 
 def _waiting_for(kind: str, stage: str) -> Callable[[], str | None]:

@@ -14,7 +14,7 @@ from k8s import ready
 from k8s.kubectl import KINDS, MESH_KINDS, NAMESPACE, ClusterError, kubectl
 
 STAGES = ("service", "migration", "mesh", "store", "foundation")
-SECONDS = 300
+TIMEOUT_S = 300
 
 
 def main() -> None:
@@ -31,17 +31,17 @@ def undeploy(*, everything: bool) -> None:
     if everything:
         confirm(where)
         say(f"removing the namespace {NAMESPACE} and all data in it")
-        kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait", seconds=SECONDS)
+        kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait", seconds=TIMEOUT_S)
         return
     say(f"from {where}")
     for stage in STAGES:
         say(f"removing {stage}")
         if stage == "mesh":
             # Also what was applied by hand: faults, and files of istio/.
-            kubectl("delete", MESH_KINDS, "-n", NAMESPACE, "--all", "--ignore-not-found", "--wait", seconds=SECONDS)
+            kubectl("delete", MESH_KINDS, "-n", NAMESPACE, "--all", "--ignore-not-found", "--wait", seconds=TIMEOUT_S)
         selector = ("-l", f"stage={stage}", "--ignore-not-found", "--wait")
-        kubectl("delete", f"{KINDS},jobs", "-n", NAMESPACE, *selector, seconds=SECONDS)
-    kubectl("wait", "pods", "--all", "-n", NAMESPACE, "--for=delete", f"--timeout={SECONDS}s", seconds=SECONDS + 10)
+        kubectl("delete", f"{KINDS},jobs", "-n", NAMESPACE, *selector, seconds=TIMEOUT_S)
+    kubectl("wait", "pods", "--all", "-n", NAMESPACE, "--for=delete", f"--timeout={TIMEOUT_S}s", seconds=TIMEOUT_S + 10)
     say("volumes and secrets are kept; DATA=delete removes them")
 
 

@@ -9,7 +9,7 @@ import sys
 
 from stack.settings import CHECKOUT
 
-SECONDS = 120
+TIMEOUT_S = 120
 
 
 def main() -> int:
@@ -20,7 +20,7 @@ def main() -> int:
     rules = ["--config", str(CHECKOUT / "protos" / "buf.yaml"), "--path", "shop"]
     released = ["--against", str(CHECKOUT / "protos" / "released.binpb")]
     commands = ([*buf, "lint", described, *rules], [*buf, "breaking", described, *released, *rules])
-    codes = [subprocess.run(command, timeout=SECONDS, check=False).returncode for command in commands]
+    codes = [subprocess.run(command, timeout=TIMEOUT_S, check=False).returncode for command in commands]
     return max(codes)
 
 

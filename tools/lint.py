@@ -13,7 +13,7 @@ from stack.install import artifacts
 from stack.progress import Progress
 from stack.settings import Settings
 
-SECONDS = 600
+TIMEOUT_S = 600
 NOT_CHECKED = "not checked"
 SOURCES = (
     "runtime",
@@ -74,7 +74,7 @@ def _passes(settings: Settings, name: str, command: Sequence[str]) -> bool:
     """Run one check; print its output only if it fails, or says what it did not check."""
     begin = time.monotonic()
     finished = subprocess.run(
-        command, cwd=settings.checkout, capture_output=True, text=True, timeout=SECONDS, check=False
+        command, cwd=settings.checkout, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
     )
     passed = finished.returncode == 0
     said = [f"lint: {name}: {'passed' if passed else 'FAILED'} ({time.monotonic() - begin:.1f} s)"]

@@ -20,7 +20,7 @@ SCHEMA = CHECKOUT / "orders_svc" / "schema"
 SQUAWK = Path(sysconfig.get_path("scripts")) / "squawk"
 DOWN = "-- migrate:down"
 POSTGRES = "15"
-SECONDS = 60
+TIMEOUT_S = 60
 NOT_WANTED = {
     "prefer-bigint-over-smallint": "stripes and shards are numbers below 32 that never grow",
 }
@@ -67,7 +67,7 @@ def findings(file: Path) -> list[Finding]:
     up, _, _ = file.read_text(encoding="utf-8").partition(DOWN)
     command = [str(SQUAWK), "--no-error-on-unmatched-pattern", f"--pg-version={POSTGRES}", "--assume-in-transaction"]
     command += ["--reporter=json", f"--stdin-filepath={file.name}", f"--exclude={','.join(NOT_WANTED)}"]
-    done = subprocess.run(command, input=up, capture_output=True, text=True, timeout=SECONDS, check=False)
+    done = subprocess.run(command, input=up, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     try:
         return [
             Finding(file.name, each["line"] + 1, each["rule_name"], each["message"])

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from chaos.guarantees import SHOWN_LIMIT
+from chaos.guarantees import MAX_SHOWN
 from chaos.lab.figures import figures, longest_silence_s, quantile
 from chaos.lab.history import Call
 from chaos.lab.plots import Line, Plot, svg
@@ -204,7 +204,7 @@ def _faults(result: Result, end_s: float) -> str:
 def _verdicts(result: Result) -> str:
     rows = []
     for verdict in result.verdicts:
-        examples = "".join(f"<li>{escape(each)}</li>" for each in verdict.broken[:SHOWN_LIMIT])
+        examples = "".join(f"<li>{escape(each)}</li>" for each in verdict.broken[:MAX_SHOWN])
         shown = f"<ul class='examples'>{examples}</ul>" if examples else ""
         rows.append(
             f"<tr><td class='{_class(not verdict.broken)}'>{'&#10007;' if verdict.broken else '&#10003;'}</td>"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from chaos.guarantees import SHOWN_LIMIT, Verdict
+from chaos.guarantees import MAX_SHOWN, Verdict
 from chaos.lab.experiment import Experiment
 from chaos.lab.faults import Band
 from chaos.lab.figures import restored_after_s
@@ -56,7 +56,7 @@ def table(result: Result) -> str:
     lines = [f"{'checked':<{WIDTH}}{'of':>8}{'broken':>8}"]
     for verdict in result.verdicts:
         lines.append(f"{verdict.guarantee:<{WIDTH}}{verdict.checked:>8}{len(verdict.broken):>8}")
-        lines += [f"    {example}" for example in verdict.broken[:SHOWN_LIMIT]]
+        lines += [f"    {example}" for example in verdict.broken[:MAX_SHOWN]]
     recovered = "never" if result.recovery_s is None else f"{result.recovery_s:.1f} s after the last fault"
     lines.append(
         f"{result.placed} orders, {len(result.calls)} calls; recovered {recovered}; "
@@ -101,7 +101,7 @@ def document(result: Result) -> dict[str, Any]:
                 "guarantee": verdict.guarantee,
                 "checked": verdict.checked,
                 "broken": len(verdict.broken),
-                "examples": verdict.broken[:SHOWN_LIMIT],
+                "examples": verdict.broken[:MAX_SHOWN],
             }
             for verdict in result.verdicts
         ],

@@ -29,7 +29,7 @@ from gateway.pages.stores import Stores
 from runtime import background, channel, server, settings, telemetry
 
 SERVICE = "pages"
-CONNECTIONS_LIMIT = 200
+MAX_CONNECTIONS = 200
 BOARD_CONNECTIONS = 16
 
 
@@ -105,7 +105,7 @@ def configuration(chosen: Settings, web: Starlette) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        limit_concurrency=CONNECTIONS_LIMIT,
+        limit_concurrency=MAX_CONNECTIONS,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=chosen.stop_limit_s,
         lifespan="off",

@@ -23,7 +23,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent.parent
 SOURCES = CHECKOUT / "gateway" / "web"
 BUILT = CHECKOUT / "build" / "web"
 STAMP = ".built-from"
-SECONDS = 300
+TIMEOUT_S = 300
 # The compressed size limit of a visitor's first page, all files together.
 BUDGET_BYTES = 100_000
 NOT_SOURCES = {"node_modules", "dist"}
@@ -128,7 +128,7 @@ def _node(*arguments: str, show: bool = False) -> None:
         stdin=subprocess.DEVNULL,
         capture_output=not show,
         text=True,
-        timeout=SECONDS,
+        timeout=TIMEOUT_S,
         check=False,
     )
     if finished.returncode != 0:

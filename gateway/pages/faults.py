@@ -19,7 +19,7 @@ from runtime.errors import FailedPrecondition, NotFound, Unavailable
 
 Json = dict[str, Any]
 Key = tuple[str, str]
-FILES_LIMIT = 1000
+MAX_FILES = 1000
 # Istio injects nothing without a percentage.
 NO_PERCENTAGE = 0
 
@@ -100,7 +100,7 @@ class FaultFiles:
 
 
 def _services_in(folder: Path) -> Iterator[Found]:
-    for path in sorted(folder.glob("*.y*ml"))[:FILES_LIMIT]:
+    for path in sorted(folder.glob("*.y*ml"))[:MAX_FILES]:
         for document in _documents(path):
             if isinstance(document, dict) and document.get("kind") == "VirtualService":
                 yield Found(path, document)

@@ -23,7 +23,7 @@ OPENAPI = "/openapi.json"
 HASHED = "/assets/"
 FOREVER = "public, max-age=31536000, immutable"
 LOOK_AGAIN = "no-cache"
-SIZE_LIMIT = 1024 * 1024
+MAX_BYTES = 1024 * 1024
 
 
 def security(connect: Iterable[str] = ()) -> dict[str, str]:
@@ -122,6 +122,6 @@ def _is_served(path: Path) -> bool:
 
 def _file(at: str, path: Path) -> File:
     body = path.read_bytes()
-    if len(body) > SIZE_LIMIT:
-        raise NoPages(f"{path} is larger than {SIZE_LIMIT} bytes")
+    if len(body) > MAX_BYTES:
+        raise NoPages(f"{path} is larger than {MAX_BYTES} bytes")
     return File(body, TYPES[path.suffix], FOREVER if at.startswith(HASHED) else LOOK_AGAIN)

@@ -16,7 +16,7 @@ from runtime.errors import Unavailable
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 TIMEOUT_S = 2.0
 # The limit of a list; nothing here needs more than one application.
-LIMIT = 500
+MAX_OBJECTS = 500
 Json = dict[str, Any]
 Namespace = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 
@@ -36,13 +36,13 @@ class Kubernetes:
 
     async def items(self, path: str) -> list[Json]:
         """
-        Return the objects of a collection, at most `LIMIT`; raises `KubernetesAway` on an error.
+        Return the objects of a collection, at most `MAX_OBJECTS`; raises `KubernetesAway` on an error.
         """
         try:
             # Kubernetes renews the token in its file.
             token = (self._account / "token").read_text(encoding="utf-8").strip()
             signed = {"authorization": f"Bearer {token}"}
-            answer = await self._client.get(path, params={"limit": str(LIMIT)}, headers=signed)
+            answer = await self._client.get(path, params={"limit": str(MAX_OBJECTS)}, headers=signed)
             answer.raise_for_status()
             items: list[Json] = answer.json().get("items", [])
         except (OSError, httpx.HTTPError, ValueError) as error:

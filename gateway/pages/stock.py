@@ -11,7 +11,7 @@ from runtime.status import from_rpc_error
 
 TIMEOUT_S = 2.0
 PAGE_SIZE = 500
-PAGES_LIMIT = 20
+MAX_PAGES = 20
 
 
 class Stock:
@@ -26,7 +26,7 @@ class Stock:
         """
         found: list[inventory_pb2.Product] = []
         token = ""
-        for _ in range(PAGES_LIMIT):
+        for _ in range(MAX_PAGES):
             request = inventory_service_pb2.ListProductsRequest(page_size=PAGE_SIZE, page_token=token)
             try:
                 page = await self._stub.ListProducts(request, timeout=TIMEOUT_S)

@@ -29,8 +29,8 @@ from stack.settings import Settings
 from stack.topology.plan import Plan
 
 TOPIC = "order_events"
-EVENT_SECONDS = 15
-CONNECT_SECONDS = 5
+EVENT_S = 15
+CONNECT_S = 5
 OK = 200
 
 
@@ -57,7 +57,7 @@ def run(chosen: Settings, _options: argparse.Namespace) -> int:
 
 def demo(plan: Plan) -> None:
     """Show the response, the row and the event of one order."""
-    before = topic_ends(KafkaCluster(plan.kafka_brokers), TOPIC, within_s=CONNECT_SECONDS)
+    before = topic_ends(KafkaCluster(plan.kafka_brokers), TOPIC, within_s=CONNECT_S)
     order = _place(plan)
     print("\n== The order in PostgreSQL ==")
     _show_rows(plan, order["name"])
@@ -111,7 +111,7 @@ def _shown(plan: Plan, word: str) -> str:
 def _show_rows(plan: Plan, name: str) -> None:
     """Print every column of the order's row."""
     address = plan.database_url.replace("=primary", "=read-write")
-    with psycopg.connect(address, row_factory=dict_row, connect_timeout=CONNECT_SECONDS) as connection:
+    with psycopg.connect(address, row_factory=dict_row, connect_timeout=CONNECT_S) as connection:
         row = connection.execute("SELECT * FROM orders WHERE order_id = %s", [name.removeprefix("orders/")]).fetchone()
     if row is None:
         raise DemoFailed(f"PostgreSQL has no row for {name}")
@@ -121,13 +121,13 @@ def _show_rows(plan: Plan, name: str) -> None:
 
 def _event(plan: Plan, before: Mapping[int, int], name: str) -> events_pb2.OrderEvent:
     """Return the order's event, reading the topic from the end offsets *before* until it arrives."""
-    deadline = time.monotonic() + EVENT_SECONDS
+    deadline = time.monotonic() + EVENT_S
     while time.monotonic() < deadline:
-        for message in messages_to_end(KafkaCluster(plan.kafka_brokers), TOPIC, starts=before, within_s=EVENT_SECONDS):
+        for message in messages_to_end(KafkaCluster(plan.kafka_brokers), TOPIC, starts=before, within_s=EVENT_S):
             event = _order_event(message.value or b"")
             if event is not None and event.order.name == name:
                 return event
-    raise DemoFailed(f"no event of {name} arrived within {EVENT_SECONDS} s")
+    raise DemoFailed(f"no event of {name} arrived within {EVENT_S} s")
 
 
 def _order_event(value: bytes) -> events_pb2.OrderEvent | None:

@@ -12,11 +12,11 @@ from stack.errors import StackError
 from stack.progress import Progress
 from stack.settings import Settings
 
-SECONDS = 120
-POLL_SECONDS = 0.5
+TIMEOUT_S = 120
+POLL_S = 0.5
 # The customer in whose name the commands place orders.
 BUYER = "demo"
-CALL_SECONDS = 5
+CALL_S = 5
 
 
 class EdgeRefuses(StackError):
@@ -30,9 +30,9 @@ def wait_for_order(settings: Settings, progress: Progress) -> None:
     Raises `EdgeRefuses` after 120 s.
     """
     key, client = f"up-{uuid.uuid4()}", shop(settings)
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + TIMEOUT_S
     try:
-        order = place_patiently(client, within_s=SECONDS, every_s=POLL_SECONDS, key=key)
+        order = place_patiently(client, within_s=TIMEOUT_S, every_s=POLL_S, key=key)
     except NoOrder as error:
         raise EdgeRefuses(str(error)) from error
     _cancel(client, order["name"], f"{key}-cancel", deadline)
@@ -41,7 +41,7 @@ def wait_for_order(settings: Settings, progress: Progress) -> None:
 
 def shop(settings: Settings) -> Plain:
     """Return a client of the edge that calls as the commands' customer."""
-    return Plain(settings.edge_url, customer.token(settings, BUYER), timeout_s=CALL_SECONDS)
+    return Plain(settings.edge_url, customer.token(settings, BUYER), timeout_s=CALL_S)
 
 
 def _cancel(client: Plain, name: str, key: str, deadline: float) -> None:
@@ -56,4 +56,4 @@ def _cancel(client: Plain, name: str, key: str, deadline: float) -> None:
             said = f"{type(error).__name__}: {error}"
         if time.monotonic() > deadline:
             raise EdgeRefuses(f"{client.url} did not cancel {name}: {said}")
-        time.sleep(POLL_SECONDS)
+        time.sleep(POLL_S)

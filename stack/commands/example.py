@@ -22,8 +22,8 @@ from stack.topology.workloads import translator
 
 NAME = "subscriptions"
 FOLDER = Path("examples") / NAME
-START_SECONDS, POLL_SECONDS = 30.0, 0.1
-COMMAND_SECONDS = 120
+START_S, POLL_S = 30.0, 0.1
+COMMAND_S = 120
 
 
 class ExampleFailed(StackError):
@@ -61,11 +61,11 @@ def _running(settings: Settings, sidecar: Process) -> Iterator[None]:
 
 
 def _wait_until_ready(sidecar: Process, child: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + START_S
     while not health.ask(sidecar.check).good:
         if child.poll() is not None or time.monotonic() > deadline:
             raise ExampleFailed(f"the sidecar does not come up; {log} says why")
-        time.sleep(POLL_SECONDS)
+        time.sleep(POLL_S)
 
 
 @contextmanager
@@ -88,6 +88,6 @@ def _mesh(settings: Settings, action: str) -> None:
 
 def _call(command: Sequence[str], variables: dict[str, str]) -> int:
     try:
-        return subprocess.run(command, env={**os.environ, **variables}, check=False, timeout=COMMAND_SECONDS).returncode
+        return subprocess.run(command, env={**os.environ, **variables}, check=False, timeout=COMMAND_S).returncode
     except subprocess.TimeoutExpired:
-        raise ExampleFailed(f"{' '.join(command)} has not ended within {COMMAND_SECONDS} s") from None
+        raise ExampleFailed(f"{' '.join(command)} has not ended within {COMMAND_S} s") from None

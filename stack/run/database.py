@@ -17,7 +17,7 @@ from stack.topology.addresses import Host, Network, Port
 from stack.topology.plan import REPLICAS
 from stores import files
 
-SECONDS = 90
+TIMEOUT_S = 90
 Connection = psycopg.Connection[tuple[object, ...]]
 
 
@@ -35,7 +35,7 @@ def main() -> None:
 
 @retry(
     retry=retry_if_exception_type(psycopg.OperationalError),
-    stop=stop_after_delay(SECONDS),
+    stop=stop_after_delay(TIMEOUT_S),
     wait=wait_fixed(0.3),
     reraise=True,
 )

@@ -16,7 +16,7 @@ from stack.topology.plan import REPLICAS, Plan
 from stack.topology.processes import Process, Role, Step
 from stores import hand_over
 
-STRAY_SECONDS = 20
+STRAY_S = 20
 
 
 def down(settings: Settings, steps: Mapping[str, Step], progress: Progress) -> bool:
@@ -99,7 +99,7 @@ def strays(settings: Settings, progress: Progress) -> None:
     left = members.of_stack(settings)
     if left:
         progress.say(f"stopping {len(left)} processes that outlived their supervisor")
-        members.end_all(left, seconds=STRAY_SECONDS)
+        members.end_all(left, seconds=STRAY_S)
 
 
 def _role(step: Step) -> Role | None:

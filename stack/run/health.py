@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from stack.topology.addresses import Endpoint
 from stack.topology.checks import Check, GrpcCheck, HttpCheck, KafkaCheck, MeshCheck, PatroniCheck, RedisCheck
 
-SECONDS = 2.0
+TIMEOUT_S = 2.0
 HEALTH_CHECK = "/grpc.health.v1.Health/Check"
 
 
@@ -67,7 +67,7 @@ def _grpc(check: GrpcCheck) -> Health:
                 request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
                 response_deserializer=health_pb2.HealthCheckResponse.FromString,
             )
-            answer = check_now(health_pb2.HealthCheckRequest(), timeout=SECONDS)
+            answer = check_now(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S)
         except grpc.RpcError as error:
             return Health(False, f"status {error.code().name}")
     serving = answer.status == health_pb2.HealthCheckResponse.SERVING
@@ -81,8 +81,8 @@ def _redis(check: RedisCheck) -> Health:
             host=endpoint.address,
             port=endpoint.port,
             password=check.password,
-            socket_timeout=SECONDS,
-            socket_connect_timeout=SECONDS,
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
         ) as redis:
             redis.ping()
     except (RedisError, OSError) as error:
@@ -94,10 +94,10 @@ def _kafka(check: KafkaCheck) -> Health:
     quiet: dict[str, str | int | float | bool] = {
         "bootstrap.servers": str(check.endpoint),
         "log_level": 0,
-        "socket.timeout.ms": int(SECONDS * 1000),
+        "socket.timeout.ms": int(TIMEOUT_S * 1000),
     }
     try:
-        brokers = AdminClient(quiet).list_topics(timeout=SECONDS).brokers
+        brokers = AdminClient(quiet).list_topics(timeout=TIMEOUT_S).brokers
     except KafkaException:
         return Health(False, "no answer")
     return Health(bool(brokers), "healthy" if brokers else "no known brokers")
@@ -138,7 +138,7 @@ _KINDS: dict[type[Any], Callable[[Any], Health]] = {
 
 def get(endpoint: Endpoint, path: str, *, max_bytes: int = 65536) -> tuple[int, bytes]:
     """Return status and body; status 0 if there is no answer."""
-    connection = http.client.HTTPConnection(endpoint.address, endpoint.port, timeout=SECONDS)
+    connection = http.client.HTTPConnection(endpoint.address, endpoint.port, timeout=TIMEOUT_S)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()

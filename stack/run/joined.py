@@ -24,7 +24,7 @@ from stack.topology.processes import Process
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,40}[a-z0-9])?")
 MAX_JOINED = 100
 # The controller waits for each Envoy, and takes the change back if one is stuck.
-SECONDS, POLL_SECONDS = 60.0, 0.05
+TIMEOUT_S, POLL_S = 60.0, 0.05
 
 
 class CannotJoin(StackError):
@@ -87,7 +87,7 @@ def _workloads(file: Path) -> list[dict[str, Any]]:
 
 def _wait_until_known(settings: Settings, workload: str, since: float) -> None:
     """Wait until the mesh's controller has taken the entry, and so has written the sidecar's files and identity."""
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + TIMEOUT_S
     while time.monotonic() < deadline:
         status = health.mesh_status(settings.mesh / "status.json")
         if status.get("attempted_at", 0) > since:
@@ -95,5 +95,5 @@ def _wait_until_known(settings: Settings, workload: str, since: float) -> None:
                 raise CannotJoin(f"the mesh refuses it:\n{error}")
             if workload in status.get("workloads", {}):
                 return
-        time.sleep(POLL_SECONDS)
-    raise CannotJoin(f"the mesh's controller has not taken {workload} within {SECONDS:.0f} s; `make status` says why")
+        time.sleep(POLL_S)
+    raise CannotJoin(f"the mesh's controller has not taken {workload} within {TIMEOUT_S:.0f} s; `make status` says why")

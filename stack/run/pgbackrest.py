@@ -17,7 +17,7 @@ from stack.topology.checks import PatroniCheck
 from stack.topology.passwords import write_private
 from stack.topology.plan import Plan
 
-SECONDS = 3600
+TIMEOUT_S = 3600
 LEADER_S = 60
 """How long a leader is waited for."""
 
@@ -149,11 +149,11 @@ def _call(command: Sequence[str], *, user: str | None, environment: Mapping[str,
             cwd="/",
             capture_output=True,
             text=True,
-            timeout=SECONDS,
+            timeout=TIMEOUT_S,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise BackupFailed(f"{command[0]} {command[-1]} did not end within {SECONDS} s") from error
+        raise BackupFailed(f"{command[0]} {command[-1]} did not end within {TIMEOUT_S} s") from error
     if done.returncode != 0:
         raise BackupFailed(f"{command[0]} {command[-1]}: {(done.stdout + done.stderr).strip()[-1500:]}")
     return done.stdout

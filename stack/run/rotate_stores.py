@@ -13,7 +13,7 @@ from stack.topology import configuration
 from stack.topology.passwords import values_in, write_private
 
 BYTES = 24
-SECONDS = 5.0
+TIMEOUT_S = 5.0
 
 
 def postgres(rotation: Rotation) -> None:
@@ -40,7 +40,7 @@ def redis(rotation: Rotation) -> None:
     """
     plan, new = rotation.plan, secrets.token_hex(BYTES)
     old, file = plan.passwords.redis, plan.settings.conf / "redis-0.conf"
-    with Redis.from_url(plan.redis_url, socket_timeout=SECONDS, socket_connect_timeout=SECONDS) as client:
+    with Redis.from_url(plan.redis_url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S) as client:
         # A Redis that is started anew meanwhile must take both as well.
         write_private(file, configuration.redis(plan, further=(new,)))
         client.acl_setuser("default", reset=False, enabled=True, passwords=[f"+{new}"])

@@ -17,10 +17,10 @@ from stack.run.supervisor import Supervisor
 from stack.settings import Settings
 from stack.topology.processes import Process, Step, Task
 
-POLL_SECONDS = 0.2
+POLL_S = 0.2
 LOG_LINES = 15
 # A process that exited this often while it was waited for is not going to become healthy.
-ENDS_LIMIT = 5
+MAX_ENDS = 5
 
 
 class StartFailed(StackError):
@@ -73,11 +73,11 @@ class Starter:
             state = self.supervisor.info()[process.name]["statename"]
             if answer.good and state == "RUNNING":
                 return answer.word
-            if state in ("FATAL", "STOPPED") or self._ends(process) >= ends + ENDS_LIMIT:
+            if state in ("FATAL", "STOPPED") or self._ends(process) >= ends + MAX_ENDS:
                 raise self._failure(process.name, f"keeps exiting (supervisor state {state})")
             if time.monotonic() > deadline:
                 raise self._failure(process.name, f"is not healthy after {process.start_seconds:.0f} s: {answer.word}")
-            give_up.wait(POLL_SECONDS)
+            give_up.wait(POLL_S)
         return ""
 
     def _ends(self, process: Process) -> int:

@@ -26,10 +26,10 @@ LOG_BYTES = 10 * 1024 * 1024
 LOG_BACKUPS = 2
 # Each retry waits a second longer than the last, so supervisord gives a process up after more than an hour.
 START_RETRIES = 100
-START_SECONDS = 15
+START_S = 15
 # supervisord kills what does not exit in its own time, which is half a minute at most.
-STOP_SECONDS = 45
-POLL_SECONDS = 0.1
+STOP_S = 45
+POLL_S = 0.1
 DOWN = ("STOPPED", "EXITED", "FATAL", "UNKNOWN")
 # The variables of the environment of `make up` that children inherit; all others are set for each process.
 PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -177,12 +177,12 @@ class Supervisor:
             env=passed_on(),
             capture_output=True,
             text=True,
-            timeout=START_SECONDS,
+            timeout=START_S,
             check=False,
         )
         if said.returncode != 0:
             raise SupervisorFailed(f"supervisord did not start: {(said.stdout + said.stderr).strip()}")
-        self._wait_until(self.runs, "did not answer", START_SECONDS)
+        self._wait_until(self.runs, "did not answer", START_S)
 
     def reload(self) -> None:
         """
@@ -204,7 +204,7 @@ class Supervisor:
         # supervisord busy-loops while it waits itself, and takes a whole core from the running processes.
         self._ask_unless("NOT_RUNNING", "stopProcess", name, False)
         if wait:
-            self._wait_until(lambda: self.is_down(name), f"could not stop {name}", STOP_SECONDS)
+            self._wait_until(lambda: self.is_down(name), f"could not stop {name}", STOP_S)
 
     def is_down(self, name: str) -> bool:
         """Return whether a process has exited and will not be restarted."""
@@ -245,4 +245,4 @@ class Supervisor:
         while not met():
             if time.monotonic() > deadline:
                 raise SupervisorFailed(f"supervisord {complaint}; see {self._settings.log}/supervisord.log")
-            time.sleep(POLL_SECONDS)
+            time.sleep(POLL_S)

@@ -15,10 +15,10 @@ from stack.errors import StackError
 from stack.install import packages
 from stack.topology.processes import Process, Role
 
-LIMIT = Path("/proc/sys/fs/inotify/max_user_instances")
+LIMIT_FILE = Path("/proc/sys/fs/inotify/max_user_instances")
 # Measured: an Envoy takes 11, one for each file of its configuration that it follows.
 PER_ENVOY = 12
-SECONDS = 10
+TIMEOUT_S = 10
 OTHERS = 8  # the mesh's controller, Prometheus
 
 
@@ -51,7 +51,7 @@ def _wanted(count: int) -> int:
 
 
 def _limit() -> int:
-    return int(LIMIT.read_text(encoding="utf-8"))
+    return int(LIMIT_FILE.read_text(encoding="utf-8"))
 
 
 def _raise_limit(wanted: int, say: Callable[[str], None]) -> bool:
@@ -62,8 +62,8 @@ def _raise_limit(wanted: int, say: Callable[[str], None]) -> bool:
     if as_root is None:
         return False
     before = _limit()
-    command = [*as_root, "tee", str(LIMIT)]
-    done = subprocess.run(command, input=f"{wanted}\n", text=True, capture_output=True, timeout=SECONDS, check=False)
+    command = [*as_root, "tee", str(LIMIT_FILE)]
+    done = subprocess.run(command, input=f"{wanted}\n", text=True, capture_output=True, timeout=TIMEOUT_S, check=False)
     if done.returncode == 0:
         say(f"kernel: fs.inotify.max_user_instances is {wanted} until the next boot (was {before})")
     return done.returncode == 0

@@ -13,8 +13,8 @@ import httpx
 
 from shop_client import rest
 
-CALL_SECONDS = 12
-MOST_IN_FLIGHT = 128
+CALL_S = 12
+MAX_IN_FLIGHT = 128
 # A sold-out response is a success.
 ANSWERED = (*rest.TAKEN, 400)
 
@@ -77,9 +77,9 @@ class Shop:
 
     def client(self) -> httpx.AsyncClient:
         """Return the customer's client; with as many connections as concurrent calls."""
-        limits = httpx.Limits(max_connections=MOST_IN_FLIGHT, max_keepalive_connections=MOST_IN_FLIGHT)
+        limits = httpx.Limits(max_connections=MAX_IN_FLIGHT, max_keepalive_connections=MAX_IN_FLIGHT)
         signed = rest.signed(self.token)
-        return httpx.AsyncClient(base_url=self.edge, timeout=CALL_SECONDS, limits=limits, headers=signed)
+        return httpx.AsyncClient(base_url=self.edge, timeout=CALL_S, limits=limits, headers=signed)
 
 
 class Load:
@@ -116,7 +116,7 @@ class Load:
     async def _drive(self) -> None:
         next_at, number = time.monotonic(), 0
         while True:
-            if len(self._running) < MOST_IN_FLIGHT:
+            if len(self._running) < MAX_IN_FLIGHT:
                 task = asyncio.create_task(self._order(self._products[number % len(self._products)]))
                 self._running.add(task)
                 task.add_done_callback(self._running.discard)

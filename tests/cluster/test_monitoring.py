@@ -11,7 +11,7 @@ from tests.cluster import pods
 from tests.cluster.load import Load
 
 # A pod's start, a scrape, and the window of a rate.
-SECONDS = 180
+COMPLETE_S = 180
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def operator() -> dict[str, str]:
 
 async def test_the_board_shows_every_pod_and_its_calls(shop, products, operator):
     async with Load(shop, products, rate=5):
-        await pods.until(lambda: complete(shop, operator), within_s=SECONDS, what="the board is complete")
+        await pods.until(lambda: complete(shop, operator), within_s=COMPLETE_S, what="the board is complete")
 
 
 def complete(shop, operator):

@@ -5,7 +5,7 @@ import pytest
 from chaos.hostile.rows import chosen
 from chaos.hostile.runner import Runner
 
-SECONDS = 0.7
+ATTACK_S = 0.7
 SEED = 1
 # One for each kind of attack; `make hostile` has all of them, for longer.
 SHORT = (
@@ -19,7 +19,7 @@ SHORT = (
 
 @pytest.mark.timeout(400)
 async def test_an_attack_does_not_affect_another_customer(stack):
-    runner = Runner(stack.settings, seconds=SECONDS, seed=SEED, say=print, least_s=2)
+    runner = Runner(stack.settings, seconds=ATTACK_S, seed=SEED, say=print, least_s=2)
     outcomes = await runner.run(chosen(SHORT))
     # Latencies depend on what else this machine does; `make hostile` judges them.
     broken = {each.row: told for each in outcomes if (told := each.broken(timed=False))}

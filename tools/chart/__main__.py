@@ -28,7 +28,7 @@ OUTPUT = CHECKOUT / "build/chart"
 HELM = "v3.22.0"
 KUBERNETES = "v1.34.0"
 ADDRESS = "10.96.0.1"
-SECONDS = 120
+TIMEOUT_S = 120
 # What the values are for, above each in values.yaml.
 ABOUT = {
     "clusterDomain": "The cluster's domain of names, and Istio's trust domain.",
@@ -58,7 +58,7 @@ def main() -> int:
     lint = [str(program), "lint", "--strict", str(folder), "--set", f"apiServer.addresses={{{ADDRESS}}}"]
     lint += ["--kube-version", KUBERNETES]
     pack = [str(program), "package", str(folder), "-d", str(OUTPUT)]
-    return max(subprocess.run(each, timeout=SECONDS, check=False).returncode for each in (lint, pack))
+    return max(subprocess.run(each, timeout=TIMEOUT_S, check=False).returncode for each in (lint, pack))
 
 
 def helm(chosen: Settings) -> Path:

@@ -19,7 +19,7 @@ from tools import go_programs
 
 PROGRAM = "github.com/zegl/kube-score/cmd/kube-score@v1.20.0"
 KUBERNETES = "v1.34"
-SECONDS = 60
+TIMEOUT_S = 60
 GOOD = 7
 """Grades: 1 critical, 5 warning, 7 almost, 10 fine."""
 NOT_WANTED: Mapping[str, str] = {
@@ -78,7 +78,7 @@ def _run(kube_score: Path, objects: Iterable[Mapping[str, Any]]) -> str:
     command = [str(kube_score), "score", "-o", "json", f"--kubernetes-version={KUBERNETES}", CPU_LIMIT, *ignored, "-"]
     text = "\n---\n".join(json.dumps(each) for each in objects)
     # It exits with 1 if it finds something.
-    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=SECONDS, check=False)
+    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     if not done.stdout:
         raise ValueError(f"kube-score: {done.stderr[-1000:]}")
     return done.stdout

@@ -17,7 +17,7 @@ from stack.settings import CHECKOUT
 RENDERED = ("k8s", "istio", "monitoring")
 # Resources for another namespace or a moment, in no overlay.
 EXAMPLES = ("k8s/*/examples/*.yaml", "k8s/progressive/by-hand/one-caller.yaml", "chaos/faults/*.yaml")
-SECONDS = 60
+TIMEOUT_S = 60
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 LAST = "- ../../hardening\n"
 
@@ -90,7 +90,7 @@ def examples(checkout: Path = CHECKOUT) -> list[dict[str, Any]]:
 def kustomized(folder: Path) -> list[dict[str, Any]]:
     """Return the objects of a kustomization; raises `ValueError` with what kubectl says if it does not render."""
     command = ["kubectl", "kustomize", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     if done.returncode:
         raise ValueError(done.stderr.strip())
     return [each for each in yaml.load_all(done.stdout, Loader=_LOADER) if each]

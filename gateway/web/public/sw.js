@@ -3,7 +3,7 @@
 "use strict";
 
 const CACHE = "pages";
-const FILES_LIMIT = 40;
+const MAX_FILES = 40;
 
 self.addEventListener("install", (event) => event.waitUntil(keep("/").then(() => self.skipWaiting())));
 self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
@@ -22,7 +22,7 @@ async function keep(path) {
   const text = await page.clone().text();
   const files = [...text.matchAll(/(?:src|href)="(\/[^"]+)"/g)].map((found) => found[1]);
   await cache.put(path, page);
-  await cache.addAll(files.slice(0, FILES_LIMIT));
+  await cache.addAll(files.slice(0, MAX_FILES));
 }
 
 /** From the shop while it answers, else as it was. */
@@ -56,5 +56,5 @@ async function kept(request) {
 async function forget(cache) {
   const requests = await cache.keys();
   const files = requests.filter((request) => new URL(request.url).pathname.startsWith("/assets/"));
-  await Promise.all(files.slice(0, Math.max(0, files.length - FILES_LIMIT)).map((request) => cache.delete(request)));
+  await Promise.all(files.slice(0, Math.max(0, files.length - MAX_FILES)).map((request) => cache.delete(request)));
 }

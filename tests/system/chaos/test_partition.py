@@ -44,12 +44,12 @@ def asked(connection):
     except OSError as error:
         return type(error).__name__
 def new():
-    with socket.create_connection(address, LIMIT) as connection:
+    with socket.create_connection(address, LIMIT_S) as connection:
         return asked(connection)
-LIMIT = 0.4
+LIMIT_S = 0.4
 address = (sys.argv[1], int(sys.argv[2]))
 kept = socket.create_connection(address, 5)
-kept.settimeout(LIMIT)
+kept.settimeout(LIMIT_S)
 print("connected", flush=True)
 for _ in sys.stdin:
     try:

@@ -52,7 +52,7 @@ PLAUSIBLE: dict[str, list[Any]] = {
 TEXTS = st.sampled_from(["a", "x-b", "shop", "1", "", "ä", "a b", "\n"])
 DURATIONS = st.sampled_from(["1s", "250ms", "1h30m", "0s", "soon", "1.5s", "400000h"])
 NUMBERS = st.sampled_from([0, 1, 2, 3, 100, 1000, 65535, 65536, -1, 4294967295])
-MOST_ITEMS, MOST_FIELDS = 3, 4
+MAX_ITEMS, MAX_FIELDS = 3, 4
 
 
 def specs(kind: Kind) -> st.SearchStrategy[Any]:
@@ -68,7 +68,7 @@ def _values(schema: dict[str, Any], name: str) -> st.SearchStrategy[Any]:
     if known == "object":
         return _objects(schema, name)
     if known == "array":
-        return st.lists(_values(schema["items"], name), max_size=MOST_ITEMS)
+        return st.lists(_values(schema["items"], name), max_size=MAX_ITEMS)
     return _scalars(schema, known, name)
 
 
@@ -96,7 +96,7 @@ def _objects(schema: dict[str, Any], name: str) -> st.SearchStrategy[Any]:
         keys = st.sampled_from(["app", "version", "x-a", "@request.auth.claims.sub", "http", "80", ""])
         return st.dictionaries(keys, _values(inner, name) if isinstance(inner, dict) else TEXTS, max_size=2)
     required = schema.get("required", [])
-    wanted = st.lists(st.sampled_from(sorted(properties)), max_size=MOST_FIELDS, unique=True)
+    wanted = st.lists(st.sampled_from(sorted(properties)), max_size=MAX_FIELDS, unique=True)
     return wanted.flatmap(
         lambda chosen: st.fixed_dictionaries(
             {field: _values(properties[field], field) for field in dict.fromkeys([*required, *chosen])}

@@ -59,7 +59,7 @@ def test_a_registration_that_the_mesh_rejects_is_reported_and_reverted(running):
 
 
 def test_the_wait_for_the_controller_is_bounded(running, monkeypatch):
-    monkeypatch.setattr(joining, "SECONDS", 0.1)
+    monkeypatch.setattr(joining, "TIMEOUT_S", 0.1)
     with pytest.raises(CannotJoin, match="not taken"), joined(running, "subscriptions"):
         raise AssertionError("it joined")
     assert entries(running) == []

@@ -28,7 +28,7 @@ def test_probed_instances_are_released():
 def test_as_root_the_limit_is_raised_and_reported(monkeypatch, tmp_path):
     limit, said = tmp_path / "limit", []
     limit.write_text("128\n")
-    monkeypatch.setattr(watches, "LIMIT", limit)
+    monkeypatch.setattr(watches, "LIMIT_FILE", limit)
     monkeypatch.setattr(watches, "_available", lambda most: (most if limit.read_text() != "128\n" else 3, "full"))
     monkeypatch.setattr(packages, "privilege", list)
     watches.require(80, say=said.append)

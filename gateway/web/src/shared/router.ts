@@ -7,7 +7,7 @@ export const path = signal(current());
 
 // How far down the reader was on each page, to come back to.
 const scrolls = new Map<string, number>();
-const PLACES_LIMIT = 50;
+const MAX_PLACES = 50;
 // The address changes before the page does, and what scrolls in between says nothing of the old page.
 let moving = false;
 
@@ -24,7 +24,7 @@ function remember(where: string, top: number): void {
   scrolls.delete(where);
   scrolls.set(where, top);
   const oldest = scrolls.keys().next().value;
-  if (scrolls.size > PLACES_LIMIT && oldest !== undefined) scrolls.delete(oldest);
+  if (scrolls.size > MAX_PLACES && oldest !== undefined) scrolls.delete(oldest);
 }
 
 /** Scroll to where the reader left this page, or to its top. */

@@ -3,8 +3,8 @@ import { load, save } from "../shared/storage.ts";
 import type { Line } from "./intent.ts";
 
 // The contract's own limits.
-export const QUANTITY_LIMIT = 1000;
-export const LINES_LIMIT = 100;
+export const MAX_QUANTITY = 1000;
+export const MAX_LINES = 100;
 
 const KEY = "shop.basket";
 
@@ -39,9 +39,9 @@ export function takeOut(ordered: Line[]): void {
 
 /** *lines* with *quantity* of a product, which keeps its place; none of it at 0 or less. */
 export function withQuantity(lines: Line[], product: string, quantity: number): Line[] {
-  const wanted = Math.min(QUANTITY_LIMIT, Math.trunc(quantity));
+  const wanted = Math.min(MAX_QUANTITY, Math.trunc(quantity));
   const index = lines.findIndex((line) => line.product === product);
   if (wanted < 1) return lines.filter((line) => line.product !== product);
   if (index >= 0) return lines.with(index, { product, quantity: wanted });
-  return lines.length < LINES_LIMIT ? [...lines, { product, quantity: wanted }] : lines;
+  return lines.length < MAX_LINES ? [...lines, { product, quantity: wanted }] : lines;
 }

@@ -7,7 +7,7 @@ import { load, save } from "../shared/storage.ts";
 
 const KEY = "shop.catalogue";
 const REFRESH_MS = 4_000;
-const PAGES_LIMIT = 20;
+const MAX_PAGES = 20;
 
 interface Catalogue {
   products: Product[];
@@ -89,7 +89,7 @@ function know(found: Catalogue): void {
 async function everything(): Promise<Product[]> {
   const products: Product[] = [];
   let page = "";
-  for (let pages = 0; pages < PAGES_LIMIT; pages++) {
+  for (let pages = 0; pages < MAX_PAGES; pages++) {
     const path = `/v1/products?pageSize=500${page && `&pageToken=${encodeURIComponent(page)}`}`;
     const answer = await call<ProductPage>(path);
     products.push(...answer.products);

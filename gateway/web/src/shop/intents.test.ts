@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Problem } from "../api/problem.ts";
 import { begin, failed, type Intent } from "./intent.ts";
-import { CUSTOMERS_LIMIT, type Intents, waiting, withIntent, withoutIntent } from "./intents.ts";
+import { MAX_CUSTOMERS, type Intents, waiting, withIntent, withoutIntent } from "./intents.ts";
 
 const lines = [{ product: "products/tea-kettle", quantity: 1 }];
 const of = (customer: string, createdMs = 1_000) => begin(`key-of-${customer}`, customer, lines, createdMs);
@@ -23,10 +23,10 @@ test("an attempt whose token was refused waits for its customer too", () => {
 
 test("a device does not keep intents without end, and keeps those without an answer the longest", () => {
   let all: Intents = withIntent({}, of("first", 1));
-  for (let index = 0; index < 3 * CUSTOMERS_LIMIT; index++) {
+  for (let index = 0; index < 3 * MAX_CUSTOMERS; index++) {
     const answered: Intent = { ...of(`customer-${index}`, 10 + index), phase: "accepted" };
     all = withIntent(all, answered);
   }
-  assert.equal(Object.keys(all).length, CUSTOMERS_LIMIT);
+  assert.equal(Object.keys(all).length, MAX_CUSTOMERS);
   assert.ok(all["first"]);
 });

@@ -6,12 +6,12 @@ import { isOpen } from "./intent.ts";
 export type Intents = Readonly<Record<string, Intent>>;
 
 // A shared device; the oldest ones without an open question are forgotten first.
-export const CUSTOMERS_LIMIT = 20;
+export const MAX_CUSTOMERS = 20;
 
 /** *intents* with another one for its customer. */
 export function withIntent(intents: Intents, intent: Intent): Intents {
   const others = Object.values(intents).filter((each) => each.customer !== intent.customer);
-  const kept = others.sort(byUse).slice(0, CUSTOMERS_LIMIT - 1);
+  const kept = others.sort(byUse).slice(0, MAX_CUSTOMERS - 1);
   return Object.fromEntries([...kept, intent].map((each) => [each.customer, each]));
 }
 

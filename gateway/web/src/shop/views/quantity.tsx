@@ -1,6 +1,6 @@
 import { useEffect, useRef } from "preact/hooks";
 import { announce } from "../../shared/announce.ts";
-import { put, QUANTITY_LIMIT } from "../basket.ts";
+import { put, MAX_QUANTITY } from "../basket.ts";
 import { available } from "../catalogue.ts";
 import { words } from "../words.ts";
 
@@ -20,13 +20,13 @@ export function Quantity({ product, name, quantity, takesFocus = false }: Props)
   }, []);
   const set = (wanted: number) => {
     put(product, wanted);
-    announce(wanted < 1 ? said.removed(name) : said.nowQuantity(name, Math.min(QUANTITY_LIMIT, Math.trunc(wanted))));
+    announce(wanted < 1 ? said.removed(name) : said.nowQuantity(name, Math.min(MAX_QUANTITY, Math.trunc(wanted))));
   };
   const type = (event: Event) => {
     const typed = Number((event.currentTarget as HTMLInputElement).value);
     if (Number.isFinite(typed)) set(typed);
   };
-  const most = Math.min(QUANTITY_LIMIT, available(product) ?? QUANTITY_LIMIT);
+  const most = Math.min(MAX_QUANTITY, available(product) ?? MAX_QUANTITY);
   const full = quantity >= most;
   return (
     <div class="quantity" role="group" aria-label={said.quantityOf(name)}>
@@ -37,7 +37,7 @@ export function Quantity({ product, name, quantity, takesFocus = false }: Props)
         type="number"
         inputMode="numeric"
         min="0"
-        max={QUANTITY_LIMIT}
+        max={MAX_QUANTITY}
         value={quantity}
         aria-label={said.quantityOf(name)}
         onChange={type}
