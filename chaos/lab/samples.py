@@ -13,11 +13,12 @@ import grpc
 from chaos import truth
 from chaos.lab import prometheus
 from chaos.lab.checks import Snapshot
+from runtime.database import NOT_NOW
 
 SAMPLE_S, SNAPSHOT_S, LAG_S = 1.0, 2.0, 5.0
 LAG = "sum(topic:consumer_lag:sum)"
 READ_S = 3.0
-AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, grpc.aio.AioRpcError)
+AWAY = (*NOT_NOW, asyncpg.PostgresError, grpc.aio.AioRpcError)
 
 
 @dataclass(frozen=True)
