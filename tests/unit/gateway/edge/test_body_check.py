@@ -12,6 +12,7 @@ from stack.settings import CHECKOUT
 
 MAX_BLOCKED_S = 0.05
 LINE = '{"product":"products/tea","quantity":1}'
+BASKET = ",".join([LINE] * 20)
 ORDER, BATCH = "shop.orders.v1.Order", "shop.orders.v1.BatchCreateOrdersRequest"
 # The most work for the message, up to the largest body that the edge takes.
 HEAVY = {
@@ -20,7 +21,7 @@ HEAVY = {
     "empty objects": (ORDER, '{"lines":[%s]}', "{}", 340_000),
     "names": (ORDER, "{%s}", '"a":1', 170_000),
     "brackets": (ORDER, '{"lines":%s', "[", 500_000),
-    "orders": (BATCH, '{"requests":[%s]}', '{"order":{"lines":[%s]}}' % ",".join([LINE] * 20), 1_000),
+    "orders": (BATCH, '{"requests":[%s]}', f'{{"order":{{"lines":[{BASKET}]}}}}', 1_000),
 }
 TEXTS = {
     "escapes": '{"stateReason":"' + "\\n" * 500_000 + '"}',
