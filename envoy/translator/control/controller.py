@@ -34,6 +34,7 @@ PROBE_S, PROBE_WAITING_S = 2.0, 0.5
 ROTATION_S = 60.0
 COMPARE_S = 10.0
 DEBOUNCE_MS, STEP_MS = 60, 20
+RESYNC_MS = 1000
 
 
 @dataclass
@@ -69,6 +70,7 @@ class Controller:
         self._checker = Checker()
         self._watch_breakers = Watch()
         self._turn = asyncio.Lock()
+        self._read: set[tuple[str, int, int]] = set()
 
     async def run(self) -> None:
         """
@@ -94,6 +96,7 @@ class Controller:
         """
         async with self._turn:
             started, attempted_at = time.monotonic(), time.time()
+            self._read = await asyncio.to_thread(self._files)
             try:
                 after, findings = await asyncio.to_thread(self._translate)
                 await self._roll_out(after)
@@ -207,21 +210,44 @@ class Controller:
 
     async def _watch(self) -> None:
         async for changed in self._changes():
-            await self.update(f"changed: {', '.join(changed)}")
+            if changed:
+                await self.update(f"changed: {', '.join(changed)}")
+            elif await asyncio.to_thread(self._files) != self._read:
+                # Nobody tells of what was changed before the watch began, or while the kernel's queue was full.
+                await self.update("changed without notice")
 
     async def _changes(self) -> AsyncIterator[list[str]]:
+        """
+        Yield the names of the files that have changed, none after `RESYNC_MS` without a change.
+        """
         watched = watchfiles.awatch(
             *self.places.istio,
-            self.places.applied,
-            self.places.registry.parent,
-            joined_folder(self.places.registry),
+            *self._own_folders(),
             watch_filter=self._is_ours,
             debounce=DEBOUNCE_MS,
             step=STEP_MS,
             recursive=False,
+            rust_timeout=RESYNC_MS,
+            yield_on_timeout=True,
         )
         async for changes in watched:
             yield sorted({Path(path).name for _, path in changes})
+
+    def _files(self) -> set[tuple[str, int, int]]:
+        """
+        Return name, time and size of every file that is read.
+        """
+        found = set()
+        for folder in (*self.places.istio, *self._own_folders()):
+            for path in folder.iterdir() if folder.is_dir() else ():
+                with contextlib.suppress(FileNotFoundError):
+                    if self._is_ours(watchfiles.Change.modified, str(path)):
+                        known = path.stat()
+                        found.add((str(path), known.st_mtime_ns, known.st_size))
+        return found
+
+    def _own_folders(self) -> tuple[Path, ...]:
+        return self.places.applied, self.places.registry.parent, joined_folder(self.places.registry)
 
     def _is_ours(self, _change: watchfiles.Change, path: str) -> bool:
         file = Path(path)

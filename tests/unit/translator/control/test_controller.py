@@ -2,9 +2,14 @@
 A service that joins the mesh gets an identity and its sidecar's files; they are removed when it leaves.
 """
 
+import asyncio
+import contextlib
 import json
 from pathlib import Path
 
+import pytest
+
+from tests.support.waiting import eventually
 from translator.control.controller import Controller
 from translator.control.places import Places
 
@@ -27,24 +32,45 @@ def status(places: Places) -> dict[str, object]:
     return dict(json.loads((places.out / "status.json").read_text())["workloads"])
 
 
-async def test_a_joined_service_gets_identity_and_bootstrap_and_a_left_one_is_removed(tmp_path: Path) -> None:
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
     registry = tmp_path / "conf" / "registry.yaml"
     (registry.parent / "joined").mkdir(parents=True)
     registry.write_text(SERVICES)
-    istio = tmp_path / "istio"
-    istio.mkdir()
-    places = Places((istio,), registry, tmp_path / "certificates", tmp_path / "mesh")
+    for folder in ("istio", "mesh/applied"):
+        (tmp_path / folder).mkdir(parents=True)
+    return Places((tmp_path / "istio",), registry, tmp_path / "certificates", tmp_path / "mesh")
+
+
+def joined(places: Places) -> bool:
+    return "subscriptions-0" in status(places)
+
+
+async def test_a_file_changed_before_the_watch_begins_is_read(places: Places) -> None:
+    controller = Controller(places, "envoy")
+    await controller.update("start")
+    (places.registry.parent / "joined" / "subscriptions.yaml").write_text(SIDECAR)
+    watching = asyncio.create_task(controller._watch())
+    try:
+        await eventually(lambda: asyncio.to_thread(joined, places), within_s=20, every_s=0.05)
+    finally:
+        watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
+
+
+async def test_a_joined_service_gets_identity_and_bootstrap_and_a_left_one_is_removed(places: Places) -> None:
     controller = Controller(places, "envoy")
     await controller.update("start")
     assert "subscriptions-0" not in status(places)
-    joined = registry.parent / "joined" / "subscriptions.yaml"
-    joined.write_text(SIDECAR)
+    file = places.registry.parent / "joined" / "subscriptions.yaml"
+    file.write_text(SIDECAR)
     await controller.update("joined")
     assert controller.status.error is None
     assert (places.certificates / "ns/shop/sa/subscriptions/current/chain.pem").exists()
     assert (places.out / "subscriptions-0/bootstrap.json").exists()
     assert "subscriptions-0" in status(places)
-    joined.unlink()
+    file.unlink()
     await controller.update("left")
     assert "subscriptions-0" not in status(places)
     assert "subscriptions-0" not in controller.current.configurations
