@@ -270,6 +270,6 @@ async def test_a_token_is_renewed_at_half_its_life_and_when_it_is_refused(
 
 async def test_an_order_is_placed_every_interval(probe: Probe, shop: Shop) -> None:
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(2):
-            await probe.keep(0.3)
+        async with asyncio.timeout(1):
+            await probe.keep(0.15)
     assert 2 <= shop.called.count("place") <= 7

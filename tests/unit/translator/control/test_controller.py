@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.waiting import eventually
+from translator.control import controller as controller_module
 from translator.control.controller import Controller
 from translator.control.places import Places
 
@@ -46,7 +47,8 @@ def joined(places: Places) -> bool:
     return "subscriptions-0" in status(places)
 
 
-async def test_a_file_changed_before_the_watch_begins_is_read(places: Places) -> None:
+async def test_a_file_changed_before_the_watch_begins_is_read(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controller_module, "RESYNC_MS", 50)
     controller = Controller(places, "envoy")
     await controller.update("start")
     (places.registry.parent / "joined" / "subscriptions.yaml").write_text(SIDECAR)
