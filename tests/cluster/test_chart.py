@@ -56,9 +56,8 @@ class Customer:
         certificate = get("secret", "edge-certificate")["data"]["tls.crt"]
         address = get("service", "edge")["spec"]["clusterIP"]
         trusted = ssl.create_default_context(cadata=base64.b64decode(certificate).decode())
-        self._client = httpx.Client(
-            base_url=f"https://{address}", verify=trusted, headers=rest.signed(token), timeout=15
-        )
+        self.url = f"https://{address}"
+        self._client = httpx.Client(base_url=self.url, verify=trusted, headers=rest.signed(token), timeout=15)
 
     def get(self, path: str) -> Answer:
         return self._answer("GET", path)
