@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from runtime.secret_file import SecretFile
+from runtime.secret_file import LOOK_S, SecretFile
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError
@@ -57,6 +58,7 @@ class Login:
         self._values = () if cluster.password is None else cluster.password.values()
         self._current = 0
         self._refused = False
+        self._look_at = 0.0
 
     def options(self, own: Options) -> Options:
         """
@@ -77,7 +79,7 @@ class Login:
 
     def renew(self, client: Client) -> None:
         """
-        Give *client* the password that is valid now; to be called about every second, since it reads a small file.
+        Give *client* the password that is valid now; to be called between any two polls.
         """
         if (credentials := self.changed()) is not None:
             client.set_sasl_credentials(*credentials)
@@ -88,6 +90,11 @@ class Login:
         """
         if self._cluster.password is None:
             return None
+        now = time.monotonic()
+        # A poll returns with every delivery; the file is read once in a while only.
+        if now < self._look_at and not self._refused:
+            return None
+        self._look_at = now + LOOK_S
         values = self._cluster.password.values()
         if values != self._values:
             self._values, self._current = values, 0

@@ -40,6 +40,13 @@ def test_a_changed_file_is_used(login, file):
     assert login.changed() is None
 
 
+def test_the_file_is_not_read_at_every_poll(login, file, monkeypatch):
+    reads = []
+    monkeypatch.setattr(SecretFile, "values", lambda _: reads.append(1) or ("old",))
+    assert [login.changed() for _ in range(1000)] == [None] * 1000
+    assert len(reads) < 5
+
+
 def test_a_refused_password_gives_way_to_the_next_line_and_that_to_the_first(login, file):
     file.write_text("new\nold\n")
     login.changed()
