@@ -11,7 +11,7 @@ from chaos.lab.experiment import Bound
 from chaos.lab.figures import Figures, figures, is_placed
 from chaos.lab.history import History
 from chaos.lab.samples import Sampler
-from stack.run import health
+from stack.commands import status
 from stack.run.supervisor import Supervisor
 from stack.topology.processes import Process
 
@@ -63,13 +63,7 @@ class Probes:
 
     async def unhealthy(self) -> dict[str, str]:
         """Return the unhealthy processes, with a detail for each."""
-        known = await asyncio.to_thread(self._supervisor.info)
-        states = {process.name: str(known[process.name]["statename"]) for process in self._processes}
-        # A status file of a process that is gone says nothing about it.
-        running = [process for process in self._processes if states[process.name] == "RUNNING"]
-        answers = await asyncio.gather(*(asyncio.to_thread(health.ask, process.check) for process in running))
-        asked = {process.name: answer.word for process, answer in zip(running, answers, strict=True) if not answer.good}
-        return asked | {name: state.lower() for name, state in states.items() if state != "RUNNING"}
+        return await asyncio.to_thread(status.unhealthy, self._supervisor, self._processes)
 
     async def _value(self, bound: Bound, window: Figures, now: float) -> float | None:
         if bound.promql:

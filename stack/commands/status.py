@@ -51,9 +51,9 @@ def show(settings: Settings, processes: Sequence[Process]) -> bool:
     return all(answer.good for answer in healths.values())
 
 
-def unhealthy(settings: Settings, processes: Sequence[Process]) -> dict[str, str]:
+def unhealthy(supervisor: Supervisor, processes: Sequence[Process]) -> dict[str, str]:
     """Return the state of each process that is not healthy."""
-    healths = _ask_all(processes, Supervisor(settings).info())
+    healths = _ask_all(processes, supervisor.info())
     return {name: answer.word for name, answer in healths.items() if not answer.good}
 
 
@@ -68,7 +68,7 @@ def require_healthy(settings: Settings, processes: Sequence[Process], what: str,
     What injects faults starts what it stops: with something away already it would prove nothing, or end by starting it.
     """
     end = time.monotonic() + within_s
-    while bad := unhealthy(settings, processes):
+    while bad := unhealthy(Supervisor(settings), processes):
         if time.monotonic() > end:
             named = ", ".join(f"{name} ({state})" for name, state in bad.items())
             raise NotHealthy(
@@ -84,6 +84,7 @@ def _ask_all(processes: Sequence[Process], known: Mapping[str, dict[str, Any]]) 
         info = known.get(process.name)
         if info is None:
             return Health(False, "not started")
+        # A status file of a process that is gone says nothing about it.
         if info["statename"] != "RUNNING":
             return Health(False, str(info["statename"]).lower())
         return health.ask(process.check)

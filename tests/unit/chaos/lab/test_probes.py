@@ -2,10 +2,10 @@
 
 import pytest
 
-from chaos.lab import probes
 from chaos.lab.experiment import Bound
 from chaos.lab.probes import Probes
 from chaos.lab.samples import Sample
+from stack.run import health
 from stack.run.health import Health
 
 
@@ -36,7 +36,7 @@ def probing(**said):
 @pytest.fixture(autouse=True)
 def _health(monkeypatch):
     """Report every process as healthy except one."""
-    monkeypatch.setattr(probes.health, "ask", lambda check: Health(check != "sick-0", "answers 503"))
+    monkeypatch.setattr(health, "ask", lambda check: Health(check != "sick-0", "answers 503"))
 
 
 async def test_a_stopped_process_is_unhealthy_whatever_its_last_metrics():
