@@ -47,17 +47,26 @@ def _checked_out(base: str, *, beside: Settings) -> Iterator[Settings]:
     """
     Yield the settings of a stack of *base*, whose checkout is removed at the end; its state is kept for the next time.
     """
-    # Always the same path: tools cache their installations by path.
-    folder = Path(f"{beside.state}-base-checkout")
+    with files_of(base, Path(f"{beside.state}-base-checkout")) as folder:
+        state, port = f"{beside.state}-base", str(beside.port + PORTS_APART)
+        yield settings.read({**os.environ, "STATE": state, "PORT": port, "NETWORK": ""}, checkout=folder)
+
+
+@contextmanager
+def files_of(commit: str, folder: Path) -> Iterator[Path]:
+    """
+    Yield *folder* with the files of *commit*; it is replaced before and removed at the end.
+
+    It should always be the same one: tools cache their installations by path.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     archive = folder / "base.tar"
     try:
-        _run("git", "archive", "--output", str(archive), base, cwd=CHECKOUT)
+        _run("git", "archive", "--output", str(archive), commit, cwd=CHECKOUT)
         _run("tar", "--extract", "--file", str(archive), cwd=folder)
         archive.unlink()
-        state, port = f"{beside.state}-base", str(beside.port + PORTS_APART)
-        yield settings.read({**os.environ, "STATE": state, "PORT": port, "NETWORK": ""}, checkout=folder)
+        yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

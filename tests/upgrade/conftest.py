@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 from functools import partial
@@ -13,6 +12,7 @@ import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from bench.commits import files_of
 from stack.topology.addresses import Host, Port
 from tests.integration import conftest as running
 from tests.support.processes import CHECKOUT
@@ -38,18 +38,10 @@ def earlier():
 @pytest.fixture(scope="session")
 def base(stack):
     """Check the earlier version out beside the stack's state, with its own stubs and environment."""
-    # Always the same path: tools cache their installations by path.
-    folder = stack.settings.state.parent / "earlier-version"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    archive = folder / "base.tar"
-    subprocess.run(["git", "archive", "--output", archive, earlier()], cwd=CHECKOUT, check=True)
-    subprocess.run(["tar", "--extract", "--file", archive], cwd=folder, check=True)
-    archive.unlink()
-    environment = {**os.environ, "TOOLS": str(stack.settings.tools), "MAKEFLAGS": ""}
-    subprocess.run(["make", "-s", "protos"], cwd=folder, env=environment, check=True, timeout=INSTALL_S)
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    with files_of(earlier(), stack.settings.state.parent / "earlier-version") as folder:
+        environment = {**os.environ, "TOOLS": str(stack.settings.tools), "MAKEFLAGS": ""}
+        subprocess.run(["make", "-s", "protos"], cwd=folder, env=environment, check=True, timeout=INSTALL_S)
+        yield folder
 
 
 @pytest.fixture
