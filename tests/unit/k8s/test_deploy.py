@@ -11,6 +11,7 @@ from k8s import credentials, namespace, prune, ready, stages, undeploy
 from k8s.deploy import deploy
 from k8s.kubectl import ClusterError
 from k8s.reasons import Reasons
+from tests.support.clock import Clock
 
 
 def workload(*, wanted=2, updated=2, ready=2, total=2, generation=3, observed=3):
@@ -88,16 +89,9 @@ def failed_create(uid="u1"):
     }  # fmt: skip
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(0.0)
 
 
 def test_what_keeps_a_pod_from_starting_is_said(clock):

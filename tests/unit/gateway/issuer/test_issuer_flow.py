@@ -17,18 +17,12 @@ from gateway.issuer.app import application
 from gateway.issuer.codes import challenge_of
 from gateway.issuer.flow import BURST, MAX_BODY_BYTES, Flow
 from gateway.issuer.signing import AUDIENCE, Signer, key_in
+from tests.support.clock import Clock
 
 ISSUER = "https://issuer.example.com"
 EDGE = "http://127.0.0.1:8080"
 VERIFIER = "v" * 50
 BACK = f"{EDGE}/signed-in"
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

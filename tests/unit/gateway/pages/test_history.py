@@ -13,20 +13,14 @@ from gateway.pages.history import spans as spans_of
 from gateway.pages.history import starts as starts_of
 from gateway.pages.prometheus import Prometheus, Series
 from runtime.errors import Unavailable
+from tests.support.clock import Clock
 
 NOW = 1_795_784_603.4
 
 
-class Clock:
-    now = NOW
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(NOW)
 
 
 @pytest.fixture

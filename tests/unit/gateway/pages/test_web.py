@@ -20,6 +20,7 @@ from gateway.pages.prometheus import MARK, Prometheus
 from gateway.pages.sign_in import Issuer
 from gateway.pages.stores import Stores
 from runtime.errors import Unavailable
+from tests.support.clock import Clock
 
 CHECKOUT = Path(__file__).resolve().parents[4]
 
@@ -44,13 +45,6 @@ class Mesh:
         if name != "inventory":
             raise NoSuchFault("no such fault")
         self.lifted.append(name)
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from gateway.prober import calls
 from gateway.prober.calls import Calls
 from gateway.prober.credentials import Credentials
 from gateway.prober.probe import FAILED, OK, SOLD_OUT, UNSURE_S, Probe
+from tests.support.clock import Clock
 
 SHOP = "http://shop.example.com"
 LIMIT_S = 5.0
@@ -101,13 +102,6 @@ class Shop:
 @pytest.fixture
 def shop() -> Shop:
     return Shop()
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
