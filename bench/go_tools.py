@@ -15,4 +15,4 @@ def find(settings: Settings, name: str) -> Path:
     """
     Return the path of *name*, built if necessary; raise `NotThere`.
     """
-    return go_programs.program(settings.tools / "bench-go", name, TOOLS[name])
+    return go_programs.program(settings.tool("bench-go"), name, TOOLS[name])

@@ -28,6 +28,19 @@ TLS_DISTANCE = 8443 - DEFAULT_PORT
 HIGHEST_PORT = 65535
 # A UNIX socket's path has at most 107 bytes on Linux; ours add up to this many to the state folder.
 STATE_LENGTH_LIMIT = 107 - len("/run/supervisor.sock")
+# How the folders of installed tools begin. Stacks share them, and they may lie in a stack's state folder.
+TOOLS = (
+    "bench-",
+    "checkout-",
+    "cosmic-ray",
+    "env-",
+    "helm-",
+    "kafka-libs",
+    "kafka-metrics-libs",
+    "kube-score-",
+    "venv",  # of earlier versions
+    "zipkin-libs",
+)
 # The characters that PostgreSQL, Kafka and supervisord all accept in a path without quoting.
 STATE_PATTERN = re.compile(r"/[A-Za-z0-9._/+@-]*[A-Za-z0-9._+@-]")
 
@@ -54,13 +67,24 @@ class Settings:
     alert_webhook: str = ""  # the URL to which alerts are posted; without one there is no Alertmanager
     differing: tuple[str, ...] = ()  # NAME=VALUE of every setting that is not the default
 
+    def tool(self, name: str) -> Path:
+        """
+        The folder of the installed tool *name*.
+
+        Raises `ValueError` for a name that is not in `TOOLS`: a state folder that holds it would be taken for
+        a person's own.
+        """
+        if not name.startswith(TOOLS):
+            raise ValueError(f"{name} is not in stack.settings.TOOLS")
+        return self.tools / name
+
     @property
     def venv(self) -> Path:
         """
         The virtual environment of this checkout, which shares the packages with other checkouts of the same lock file.
         """
         digest = hashlib.sha256(str(self.checkout).encode()).hexdigest()[:8]
-        return self.tools / f"checkout-{digest}"
+        return self.tool(f"checkout-{digest}")
 
     @property
     def traced(self) -> Path:
@@ -80,17 +104,17 @@ class Settings:
     @property
     def kafka_metrics_libs(self) -> Path:
         """The jar of the agent that exports Kafka's metrics."""
-        return self.tools / "kafka-metrics-libs"
+        return self.tool("kafka-metrics-libs")
 
     @property
     def zipkin_libs(self) -> Path:
         """The jar of the trace viewer."""
-        return self.tools / "zipkin-libs"
+        return self.tool("zipkin-libs")
 
     @property
     def kafka_libs(self) -> Path:
         """Kafka's jars and their dependencies."""
-        return self.tools / "kafka-libs"
+        return self.tool("kafka-libs")
 
     @property
     def joined(self) -> Path:

@@ -18,7 +18,7 @@ def ensure(settings: Settings) -> Path:
     Return a Python with the locked packages, and none of ours.
     """
     wanted = hashlib.sha256(LOCK.read_bytes() + sys.version.encode()).hexdigest()
-    folder = settings.tools / f"bench-peer-{wanted[:12]}"
+    folder = settings.tool(f"bench-peer-{wanted[:12]}")
     python, stamp = folder / "bin" / "python", folder / "filled"
     if not stamp.exists():
         print("peer: installing what it needs", file=sys.stderr, flush=True)

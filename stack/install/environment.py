@@ -45,7 +45,7 @@ def ensure(settings: Settings, *, say: Callable[[str], None]) -> Path:
     Return the checkout's Python, after installing the shared environment and linking the checkout to it, if necessary.
     """
     lock = settings.checkout / "requirements.lock"
-    shared = settings.tools / f"env-{fingerprint(lock)[:12]}"
+    shared = settings.tool(f"env-{fingerprint(lock)[:12]}")
     if not (shared / FILLED).exists():
         settings.tools.mkdir(parents=True, exist_ok=True, mode=0o755)
         with _alone(shared, say):

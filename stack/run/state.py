@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from stack.errors import StackError
-from stack.settings import Settings
+from stack.settings import TOOLS, Settings
 
 MARK = "this-is-a-stack"
 # Older versions, which accepted any folder as STATE, wrote an empty marker.
@@ -24,13 +24,12 @@ MADE = (
     "drill.json",
     "log",
     "mesh",
+    "mutation",
     "run",
     "screenshots",
     "secrets",
     "test",
 )
-# What else may be in the folder if the installed tools are in the same one.
-TOOLS = ("bench-", "checkout-", "env-", "kafka-libs", "kafka-metrics-libs", "venv")
 EXAMPLES = 3
 
 

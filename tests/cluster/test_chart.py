@@ -24,7 +24,7 @@ from tests.cluster.load import Shop
 from tools.chart import __main__ as chart
 
 NAMESPACE = "shop-two"
-HELM = settings.read(os.environ, checkout=CHECKOUT).tools / f"helm-{chart.HELM}/helm"
+HELM = settings.read(os.environ, checkout=CHECKOUT).tool(f"helm-{chart.HELM}") / "helm"
 INSTALL_S = 900
 pytestmark = [
     pytest.mark.timeout(2 * INSTALL_S),

@@ -63,7 +63,7 @@ def main() -> int:
 
 def helm(chosen: Settings) -> Path:
     """Return helm's path, built if necessary; raises `NotThere` without Go."""
-    return go_programs.program(chosen.tools / f"helm-{HELM}", "helm", f"helm.sh/helm/v3/cmd/helm@{HELM}")
+    return go_programs.program(chosen.tool(f"helm-{HELM}"), "helm", f"helm.sh/helm/v3/cmd/helm@{HELM}")
 
 
 def write(target: Path) -> Path:

@@ -59,7 +59,7 @@ Finding = tuple[str, str]
 
 def findings(settings: Settings, objects: Iterable[Mapping[str, Any]]) -> dict[Finding, str]:
     """Return what kube-score says of each check and object; raises `NotThere` without Go."""
-    kube_score = go_programs.program(settings.tools / "kube-score-v1.20.0", "kube-score", PROGRAM)
+    kube_score = go_programs.program(settings.tool("kube-score-v1.20.0"), "kube-score", PROGRAM)
     return dict(_bad(json.loads(_run(kube_score, objects))))
 
 

@@ -16,7 +16,7 @@ def install(settings: Settings) -> None:
     """
     Install the versions of the lock file unless they are there, and make them importable after everything else.
     """
-    folder = settings.tools / "mutation"
+    folder = settings.tool("cosmic-ray")
     stamp = folder / "installed"
     if not stamp.exists() or stamp.read_text() != LOCK.read_text():
         uv = [str(settings.venv / "bin" / "uv"), "pip", "install", "--quiet", "--python", sys.executable]

@@ -18,7 +18,7 @@ from stack import settings
 from tools.chart import __main__ as chart
 from tools.manifests.variants import VARIANTS, kustomized, render
 
-HELM = settings.read(os.environ, checkout=CHECKOUT).tools / f"helm-{chart.HELM}/helm"
+HELM = settings.read(os.environ, checkout=CHECKOUT).tool(f"helm-{chart.HELM}") / "helm"
 pytestmark = pytest.mark.skipif(
     not HELM.exists() or shutil.which("kubectl") is None, reason="no helm yet (`make chart` builds it), or no kubectl"
 )

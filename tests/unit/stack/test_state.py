@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -17,6 +18,25 @@ def test_passwords_are_generated_once_with_owner_only_permissions(tmp_path):
     assert passwords.keep(tmp_path / "secrets") == first
     assert (tmp_path / "secrets").stat().st_mode & 0o077 == 0
     assert (tmp_path / "secrets" / "passwords.json").stat().st_mode & 0o077 == 0
+
+
+def test_a_folder_with_installed_tools_only_is_accepted(settings):
+    shared = replace(settings, tools=settings.state)
+    for folder in (
+        shared.venv,
+        shared.kafka_libs,
+        shared.zipkin_libs,
+        shared.tool("helm-v3"),
+        shared.tool("cosmic-ray"),
+    ):
+        folder.mkdir(parents=True)
+    state.claim(shared)
+    assert state.foreign_to(shared) == []
+
+
+def test_a_tool_of_an_unknown_name_is_refused(settings):
+    with pytest.raises(ValueError, match="thesis is not in"):
+        settings.tool("thesis")
 
 
 def test_two_stacks_have_different_passwords(tmp_path):
@@ -38,8 +58,6 @@ def test_passwords_do_not_show_in_a_traceback(tmp_path):
 
 
 def test_clean_removes_the_state_but_not_the_tools_in_it(settings, tmp_path):
-    from dataclasses import replace
-
     shared = replace(settings, tools=settings.state)
     state.claim(shared)
     (shared.venv / "bin").mkdir(parents=True)
