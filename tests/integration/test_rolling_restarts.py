@@ -16,7 +16,7 @@ from tests.support.waiting import eventually
 
 # With the pause between two orders of one buyer, about 40 orders a second.
 BUYERS = 8
-ROUNDS = int(os.environ.get("ROUNDS", "2"))
+ROUNDS = int(os.environ.get("ROUNDS", "1"))
 # More than are ordered in the longest time that a round may take.
 STOCK = 10_000 * ROUNDS
 PARTS = [f"{service}-{replica}" for service in ("inventory", "orders") for replica in REPLICAS]

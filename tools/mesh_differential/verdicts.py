@@ -55,7 +55,7 @@ def ours(text: str) -> str:
     """
     try:
         resources = parse_resources("", read_documents(text, ""))
-        return "; ".join(str(problem) for resource in resources for problem in check(resource))
+        return "; ".join(dict.fromkeys(str(problem) for resource in resources for problem in check(resource)))
     except InvalidMesh as error:
         return str(error)
 

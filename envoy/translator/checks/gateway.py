@@ -12,6 +12,7 @@ from translator.model.resources import Resource
 from translator.model.values import Block
 
 PLAIN_ONLY = frozenset({"PASSTHROUGH", "AUTO_PASSTHROUGH"})
+OWN_FILES = frozenset({"serverCertificate", "privateKey", "caCertificates"})
 
 
 def check_gateway(resource: Resource) -> Mistakes:
@@ -46,8 +47,8 @@ def _server(server: Block, path: str) -> Mistakes:
         )
     elif protocol == "HTTPS":
         yield from _secure(tls, f"{path}.tls")
-    elif tls and (set(tls) - {"httpsRedirect", "mode"} or tls.get("mode", "PASSTHROUGH") != "PASSTHROUGH"):
-        yield f"{path}.tls", "only httpsRedirect may be set for a port without TLS"
+    elif tls and (tls.get("mode", "PASSTHROUGH") not in PLAIN_ONLY or OWN_FILES & set(tls)):
+        yield f"{path}.tls", "cannot have a mode or certificates for a port without TLS"
 
 
 def _host(host: str, path: str) -> Mistakes:
@@ -66,7 +67,7 @@ def _secure(tls: Block | None, path: str) -> Mistakes:
     elif mode in PLAIN_ONLY:
         yield f"{path}.mode", f"{mode} is not supported: TLS is terminated at the gateway"
     else:
-        own = sorted({"serverCertificate", "privateKey", "caCertificates", "credentialName"} & set(tls))
+        own = sorted((OWN_FILES | {"credentialName"}) & set(tls))
         if mode == "ISTIO_MUTUAL" and own:
             yield f"{path}.{own[0]}", "cannot be set for ISTIO_MUTUAL, which has its own certificates"
         yield from values.translated(lambda: gateway_tls(tls, Secrets(LAYOUT)), path)

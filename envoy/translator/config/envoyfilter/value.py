@@ -15,9 +15,10 @@ from google.protobuf.json_format import ParseDict, ParseError
 
 from translator.config.protoconv import TYPE_PREFIX
 from translator.model.problems import BlockError, join
-from translator.model.values import Block
+from translator.model.values import Block, nanoseconds
 
-ANY, WELL_KNOWN = "google.protobuf.Any", "google.protobuf."
+ANY, DURATION, WELL_KNOWN = "google.protobuf.Any", "google.protobuf.Duration", "google.protobuf."
+NANOSECONDS = 1_000_000_000
 TYPES: dict[str, Any] = {
     "LISTENER": listener_pb2.Listener,
     "FILTER_CHAIN": listener_components_pb2.FilterChain,
@@ -38,38 +39,64 @@ def parse_value(apply_to: str, value: Block) -> Any:
     if apply_to not in TYPES:
         raise BlockError("applyTo", f"{apply_to} is not supported; supported are {', '.join(TYPES)}")
     _import_types(value, "patch.value")
-    _check_shape(TYPES[apply_to].DESCRIPTOR, value, "patch.value")
     try:
-        return ParseDict(dict(value), TYPES[apply_to]())
+        return ParseDict(_as_json(TYPES[apply_to].DESCRIPTOR, value, "patch.value"), TYPES[apply_to]())
     except (ParseError, TypeError, ValueError) as error:
         raise BlockError("patch.value", " ".join(str(error).split())) from None
 
 
-def _check_shape(kind: Any, node: Any, path: str) -> None:
+def _as_json(kind: Any, node: Any, path: str) -> Any:
     """
-    Refuse what the parser takes although it is not JSON of a message: a list for one, or an Any without its type.
+    Return *node* as JSON of the message *kind*, for the parser.
+
+    Refuses what the parser takes and Istio does not: a list for a message, an Any without its type, a boolean for an
+    enumeration. Durations may be written as Go does, and are no longer than Go's.
     """
+    if kind.full_name == DURATION:
+        return _duration(node, path)
     if isinstance(node, dict) and kind.full_name == ANY:
         if "@type" not in node:
             raise BlockError(path, "must have an @type")
         name = str(node["@type"]).removeprefix(TYPE_PREFIX)
         kind = descriptor_pool.Default().FindMessageTypeByName(name)
-    # Durations, numbers that may be absent and the like have JSON of their own.
+    # Numbers that may be absent and the like have JSON of their own.
     if kind.full_name.startswith(WELL_KNOWN):
-        return
+        return node
     if not isinstance(node, dict):
         raise BlockError(path, "must be a mapping")
     fields = {name: field for field in kind.fields for name in (field.name, field.json_name)}
-    for key, item in node.items():
-        field = fields.get(str(key))
-        if field is None or field.message_type is None or item is None or field.message_type.GetOptions().map_entry:
-            continue
-        here = join(path, str(key))
-        if field.is_repeated and isinstance(item, list):
-            for number, one in enumerate(item):
-                _check_shape(field.message_type, one, f"{here}[{number}]")
-        else:
-            _check_shape(field.message_type, item, here)
+    return {
+        key: item if (field := fields.get(str(key))) is None else _field_as_json(field, item, join(path, str(key)))
+        for key, item in node.items()
+    }
+
+
+def _field_as_json(field: Any, item: Any, path: str) -> Any:
+    if field.enum_type is not None and isinstance(item, bool):
+        raise BlockError(path, "must be a value's name or number")
+    if field.message_type is None or item is None:
+        return item
+    if field.message_type.GetOptions().map_entry:
+        value = field.message_type.fields_by_name["value"]
+        if not isinstance(item, dict):
+            return item
+        return {key: _field_as_json(value, one, f"{path}[{key}]") for key, one in item.items()}
+    if field.is_repeated and isinstance(item, list):
+        return [_as_json(field.message_type, one, f"{path}[{number}]") for number, one in enumerate(item)]
+    return _as_json(field.message_type, item, path)
+
+
+def _duration(node: Any, path: str) -> Any:
+    if not isinstance(node, str):
+        raise BlockError(path, f"{node!r} is no duration; write it like 250ms, 1.5s or 1h30m")
+    try:
+        seconds, rest = divmod(nanoseconds(node), NANOSECONDS)
+    except BlockError as error:
+        raise BlockError(path, error.message) from None
+    sign = "-" if seconds < 0 else ""
+    if seconds < 0 and rest:
+        seconds, rest = seconds + 1, NANOSECONDS - rest
+    return f"{sign}{abs(seconds)}.{rest:09d}s"
 
 
 def _import_types(node: Any, path: str) -> None:

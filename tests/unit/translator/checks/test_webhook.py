@@ -98,6 +98,12 @@ REFUSED = [
     (patched("CLUSTER", patch="{operation: MERGE}"), "spec.configPatches[0].patch.value"),
     (patched("CLUSTER", patch="{operation: MERGE, value: {common_lb_config: []}}"), "spec.configPatches[0].patch.value.common_lb_config"),
     (patched("HTTP_FILTER", patch="{operation: INSERT_FIRST, value: {name: a, typed_config: {}}}"), "spec.configPatches[0].patch.value.typed_config"),
+    (patched("HTTP_ROUTE", patch="{operation: MERGE, value: {typed_per_filter_config: {a: {}}}}"), "spec.configPatches[0].patch.value.typed_per_filter_config[a]"),
+    (patched("CLUSTER", patch="{operation: MERGE, value: {lb_policy: true}}"), "spec.configPatches[0].patch.value.lb_policy"),
+    (patched("CLUSTER", patch="{operation: MERGE, value: {connect_timeout: 10000000000s}}"), "spec.configPatches[0].patch.value.connect_timeout"),
+    (patched("CLUSTER", patch="{operation: MERGE, value: {connect_timeout: 1}}"), "spec.configPatches[0].patch.value.connect_timeout"),
+    (resource("Gateway", "{servers: [{port: {number: 80, name: a, protocol: HTTP}, hosts: ['*'], tls: {mode: SIMPLE}}]}"), "spec.servers[0].tls"),
+    (resource("Gateway", "{servers: [{port: {number: 80, name: a, protocol: HTTP}, hosts: ['*'], tls: {privateKey: /a}}]}"), "spec.servers[0].tls"),
     (policy("null"), "spec"),
     (resource("VirtualService", f"{{hosts: [a], http: [{{{ROUTE}}}]}}", metadata=", annotations: {a: 1}"), "metadata.annotations.a"),
     (resource("VirtualService", f"{{hosts: [a], http: [{{{ROUTE}}}]}}").replace("}, spec", "}, status: [], spec"), "status"),
@@ -138,6 +144,11 @@ TAKEN = [
         "ServiceEntry", "{hosts: [a.example], exportTo: ['~'], ports: [{number: 80, name: http}], resolution: DNS}"
     ),
     policy(f"{{rules: [{RULE}]}}", DRY_RUN % "T"),
+    patched("CLUSTER", patch="{operation: MERGE, value: {connect_timeout: 1h1m1s1ms}}"),
+    resource(
+        "Gateway",
+        "{servers: [{port: {number: 80, name: a, protocol: HTTP}, hosts: ['*'], tls: {httpsRedirect: true, cipherSuites: []}}]}",
+    ),
     keys({"keys": [RSA]}),
     keys(RSA),
 ]

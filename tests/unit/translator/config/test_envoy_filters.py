@@ -11,6 +11,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from tests.unit.translator import simulation
 from tests.unit.translator.rig import mesh, problems
 from tests.unit.translator.simulation import Call
+from translator.config.envoyfilter.value import parse_value
 
 INVENTORY = "inventory.shop.svc.cluster.local"
 ROUTER = "envoy.filters.http.router"
@@ -237,3 +238,12 @@ def test_listeners_are_merged_and_removed() -> None:
     listeners = {one.name: one for one in mesh(text)["orders-0"].listeners}
     assert listeners["0.0.0.0_50051"].per_connection_buffer_limit_bytes.value == 4096
     assert "0.0.0.0_80" not in listeners
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds", "nanos"),
+    [("1h1m1s1ms", 3661, 1_000_000), ("1.5s", 1, 500_000_000), ("250us", 0, 250_000), ("-1.5s", -1, -500_000_000)],
+)
+def test_durations_are_written_as_istio_writes_them(written: str, seconds: int, nanos: int) -> None:
+    parsed = parse_value("CLUSTER", {"dns_refresh_rate": written}).dns_refresh_rate
+    assert (parsed.seconds, parsed.nanos) == (seconds, nanos)
