@@ -79,13 +79,13 @@ def pgbench(settings: Settings, name: str, *, seconds: int, connections: int) ->
     return called(took, failed=0, seconds=len(took) / per_s(done.stdout))
 
 
-def per_s(told: str) -> float:
+def per_s(output: str) -> float:
     """
     Return pgbench's transactions per second, without the time to connect.
     """
-    found = re.search(r"^tps = ([0-9.]+) ", told, re.MULTILINE)
+    found = re.search(r"^tps = ([0-9.]+) ", output, re.MULTILINE)
     if found is None:
-        raise LoadFailed(f"pgbench tells no rate: {told[-500:]}")
+        raise LoadFailed(f"pgbench printed no rate: {output[-500:]}")
     return float(found[1])
 
 

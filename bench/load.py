@@ -70,9 +70,9 @@ def run(target: Target, load: Load, *, to_rest: bool = True) -> Measured:
     Raises `LoadFailed` if the load generator fails or no order was accepted.
     """
     before = look(target)
-    told = wrk(target, load)
+    result = wrk(target, load)
     drain_s = target.come_to_rest() if to_rest else 0.0
-    return _measured(target.name, told, look(target).since(before), drain_s)
+    return _measured(target.name, result, look(target).since(before), drain_s)
 
 
 @dataclass(frozen=True)
@@ -124,20 +124,20 @@ def used(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, f
     return {part: seconds - before.get(part, 0.0) for part, seconds in after.items()}
 
 
-def _measured(name: str, told: Mapping[str, float], spent: Look, drain_s: float) -> Measured:
+def _measured(name: str, result: Mapping[str, float], spent: Look, drain_s: float) -> Measured:
     orders = spent.placed.confirmed + spent.placed.pending
     if not orders:
-        raise LoadFailed(f"{name} took no order: {dict(told)}")
+        raise LoadFailed(f"{name} took no order: {dict(result)}")
     return Measured(
         stack=name,
         orders=orders,
         pending=spent.placed.pending,
-        refused=int(told["refused"]),
-        broken=int(told["broken"]),
-        orders_per_s=orders / told["seconds"],
-        p50_ms=told["p50_ms"],
-        p99_ms=told["p99_ms"],
-        p999_ms=told["p999_ms"],
+        refused=int(result["refused"]),
+        broken=int(result["broken"]),
+        orders_per_s=orders / result["seconds"],
+        p50_ms=result["p50_ms"],
+        p99_ms=result["p99_ms"],
+        p999_ms=result["p999_ms"],
         drain_s=drain_s,
         wal_bytes=spent.wal_bytes / orders,
         kafka_bytes=spent.kafka_bytes / orders,
@@ -168,5 +168,5 @@ def run_wrk(script: Path, url: str, arguments: Sequence[str], load: Load) -> dic
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode or not lines:
         raise LoadFailed(f"wrk failed: {done.stdout} {done.stderr}")
-    told: dict[str, float] = json.loads(lines[-1])
-    return told
+    result: dict[str, float] = json.loads(lines[-1])
+    return result

@@ -36,8 +36,8 @@ def place(target: Target, *, rate: int, seconds: int) -> Called:
             *(f"-rate={rate}/1s", f"-duration={seconds}s", "-timeout=10s"),
             limit_s=seconds + SPARE_S,
         )
-        told = _run(vegeta, "encode", "-to=json", str(results), limit_s=SPARE_S)
-    return figures(told.splitlines(), seconds=seconds)
+        encoded = _run(vegeta, "encode", "-to=json", str(results), limit_s=SPARE_S)
+    return figures(encoded.splitlines(), seconds=seconds)
 
 
 def calls(target: Target, count: int) -> Iterator[dict[str, Any]]:

@@ -103,9 +103,9 @@ def _label(name: str, y: float) -> str:
     return f'<text x="{LEFT - 8}" y="{y + 13}" text-anchor="end">{escape(name)}</text>'
 
 
-def _bar(x: float, y: float, width: float, colour: str, said: str) -> str:
+def _bar(x: float, y: float, width: float, colour: str, tooltip: str) -> str:
     box = f'<rect x="{x:.1f}" y="{y}" width="{max(0.0, width):.1f}" height="{BAR}" fill="{colour}">'
-    return f"{box}<title>{escape(said)}</title></rect>"
+    return f"{box}<title>{escape(tooltip)}</title></rect>"
 
 
 def _svg(title: str, parts: Sequence[str], rows: int) -> str:

@@ -42,7 +42,7 @@ def place(
     for address in addresses:
         command = [ghz, *_options(settings, metadata, seconds, each), "--data", json.dumps(orders(products)), address]
         running.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
-    return together([_told(process, seconds) for process in running], seconds)
+    return together([_report(process, seconds) for process in running], seconds)
 
 
 def orders(products: Sequence[str]) -> list[Json]:
@@ -62,14 +62,14 @@ def by_worker(values: Sequence[str]) -> str:
     return "".join(cases) + values[0] + "{{end}}" * len(cases)
 
 
-def together(told: Sequence[Json], seconds: float) -> Called:
+def together(reports: Sequence[Json], seconds: float) -> Called:
     """
     Return the combined statistics of several ghz processes.
     """
-    details = [each for one in told for each in one["details"] or ()]
+    details = [each for one in reports for each in one["details"] or ()]
     served = [each["latency"] / NS_PER_MS for each in details if each["status"] == "OK"]
     if not served:
-        raise LoadFailed(f"ghz was served nothing: {[one.get('errorDistribution') for one in told]}")
+        raise LoadFailed(f"ghz was served nothing: {[one.get('errorDistribution') for one in reports]}")
     return called(served, failed=len(details) - len(served), seconds=seconds)
 
 
@@ -82,14 +82,14 @@ def _options(settings: Settings, metadata: Mapping[str, str], seconds: int, work
     ]
 
 
-def _told(process: subprocess.Popen[bytes], seconds: int) -> Json:
+def _report(process: subprocess.Popen[bytes], seconds: int) -> Json:
     try:
-        said, complaint = process.communicate(timeout=seconds + SPARE_S)
+        output, complaint = process.communicate(timeout=seconds + SPARE_S)
     except subprocess.TimeoutExpired:
         process.kill()
         raise LoadFailed("ghz did not end") from None
     try:
-        told: Json = json.loads(said)
+        report: Json = json.loads(output)
     except ValueError:
         raise LoadFailed(f"ghz failed: {complaint.decode(errors='replace')[-500:]}") from None
-    return told
+    return report

@@ -65,23 +65,23 @@ def closed_loop(bench: Bench) -> Iterator[Section]:
     for number in range(bench.rounds):
         for target in (bench.ours, bench.peer) if number % 2 else (bench.peer, bench.ours):
             rest[target.name].append(load.run(target, bench.load))
-        for name, told in calls.items():
-            if not isinstance(told, str):
+        for name, rounds in calls.items():
+            if not isinstance(rounds, str):
                 try:
-                    told.append(_grpc(bench, straight="straight" in name))
+                    rounds.append(_grpc(bench, straight="straight" in name))
                 except NOT_THERE as why:
                     calls[name] = str(why)
     measured = [*rest["ours"], *rest["peer"]]
     rows = [tables.row("ours, REST through the edge", rest["ours"])]
-    rows += [_row_of_grpc(name, told) for name, told in calls.items()]
+    rows += [_row_of_grpc(name, rounds) for name, rounds in calls.items()]
     rows.append(tables.row("peer, REST", rest["peer"]))
     yield Section(
         f"Orders in a closed loop, {bench.load.connections} callers", ORDERS, rows, bars=("orders/s", "p99 ms")
     )
     by_part: dict[str, list[Mapping[str, float]]] = {
-        f"{name}, REST": [each.cpu_s for each in told] for name, told in rest.items()
+        f"{name}, REST": [each.cpu_s for each in rounds] for name, rounds in rest.items()
     }
-    by_part |= {name: [each.cpu_s for each in told] for name, told in calls.items() if not isinstance(told, str)}
+    by_part |= {name: [each.cpu_s for each in rounds] for name, rounds in calls.items() if not isinstance(rounds, str)}
     yield tables.by_part("CPU seconds per 1,000 orders, by part", by_part)
     ratios = {
         column: versus.ratios(measured, field)
@@ -90,7 +90,9 @@ def closed_loop(bench: Bench) -> Iterator[Section]:
     }
     yield Section("Ours divided by the peer, round by round", tuple(ratios), [Row("ours / peer", ratios)])
     written = {"WAL": "wal_bytes", "Kafka": "kafka_bytes"}
-    rows = [Row(name, {n: [getattr(r, f) for r in told] for n, f in written.items()}) for name, told in rest.items()]
+    rows = [
+        Row(name, {n: [getattr(r, f) for r in rounds] for n, f in written.items()}) for name, rounds in rest.items()
+    ]
     yield Section("Bytes per order", tuple(written), rows, note="WAL of the leader; what the broker's log grows by")
     memory = {target.name: [target.parts.memory_mb()] for target in (bench.ours, bench.peer)}
     yield tables.by_part("Memory after that, in MB", memory, note="proportional set size: shared pages are divided")
@@ -107,12 +109,12 @@ def fixed_rates(bench: Bench) -> Iterator[Section]:
     rows = []
     for share in SHARES:
         rate = max(1, round(slowest * share))
-        told: dict[str, list[Called]] = {bench.ours.name: [], bench.peer.name: []}
+        measured: dict[str, list[Called]] = {bench.ours.name: [], bench.peer.name: []}
         try:
             for target in targets * bench.rounds:
-                told[target.name].append(open_loop.place(target, rate=rate, seconds=bench.load.seconds))
+                measured[target.name].append(open_loop.place(target, rate=rate, seconds=bench.load.seconds))
                 target.come_to_rest()
-            rows += [tables.row_of_calls(f"{name}, {rate}/s arrive", rounds) for name, rounds in told.items()]
+            rows += [tables.row_of_calls(f"{name}, {rate}/s arrive", rounds) for name, rounds in measured.items()]
         except NOT_THERE as why:
             rows.append(tables.missing(f"{rate}/s arrive", why))
     note = "latency from when an order was due to arrive (vegeta); rates are shares of what the slower one takes"
@@ -123,10 +125,10 @@ def without_inventory(bench: Bench) -> Iterator[Section]:
     """
     Orders while inventory is down, and how fast they are confirmed afterwards.
     """
-    told = [outage.measure(bench.ours, bench.load, backlog=bench.backlog), outage.measure(bench.peer, bench.load)]
+    outages = [outage.measure(bench.ours, bench.load, backlog=bench.backlog), outage.measure(bench.peer, bench.load)]
     drained = {"backlog": "backlog", "drained in s": "drain_s", "drained/s": "drained_per_s"}
     rows = []
-    for each in told:
+    for each in outages:
         cells = {name: [float(getattr(each, field))] for name, field in drained.items()}
         rows.append(Row(each.load.stack, {**tables.row("", [each.load]).cells, **cells}))
     yield Section("Inventory dead, then back", (*ORDERS, "pending", *drained), rows, bars=("orders/s", "drained/s"))
@@ -139,8 +141,8 @@ def limits_of_others(bench: Bench) -> Iterator[Section]:
     settings, rows = bench.ours.settings, []
     with limits.empty_database(settings) as name:
         seconds, connections = bench.load.seconds, bench.load.connections
-        told = [limits.pgbench(settings, name, seconds=seconds, connections=connections) for _ in range(bench.rounds)]
-        rows.append(tables.row_of_calls("PostgreSQL, an order's rows (pgbench)", told))
+        rounds = [limits.pgbench(settings, name, seconds=seconds, connections=connections) for _ in range(bench.rounds)]
+        rows.append(tables.row_of_calls("PostgreSQL, an order's rows (pgbench)", rounds))
     answers = [limits.envoy_alone(settings, bench.load) for _ in range(bench.rounds)]
     rows.append(tables.row_of_wrk("Envoy alone, a direct response", answers, per_s="orders/s"))
     yield Section("Limits: the same calls and rows without us", CALLS, rows, bars=("orders/s",))
@@ -167,10 +169,10 @@ def reading(bench: Bench) -> Iterator[Section]:
     rows = []
     for kind in ("GetOrder", "ListOrders", "ListProducts"):
         before = bench.ours.parts.cpu_s()
-        told = [reads.run(bench.ours, kind, bench.load) for _ in range(bench.rounds)]
+        rounds = [reads.run(bench.ours, kind, bench.load) for _ in range(bench.rounds)]
         spent = sum(load.used(before, bench.ours.parts.cpu_s()).values())
-        served = sum(each["calls"] - each["refused"] for each in told)
-        row = tables.row_of_wrk(kind, told, per_s="reads/s")
+        served = sum(each["calls"] - each["refused"] for each in rounds)
+        row = tables.row_of_wrk(kind, rounds, per_s="reads/s")
         rows.append(Row(kind, {**row.cells, "CPU s per 1,000": [1000 * spent / max(1.0, served)]}))
     note = (
         f"{reads.PAGE} orders a page; the edge refuses more than 1,000 calls a second of one address, which fail here"
@@ -199,9 +201,9 @@ def while_watched(bench: Bench) -> Iterator[Section]:
         orders = reads.owned(ours, count)
         name = f"{len(orders)} watching"
         try:
-            told = [_watched(ours, orders, bench.load) for _ in range(bench.rounds)]
+            rounds = [_watched(ours, orders, bench.load) for _ in range(bench.rounds)]
             memory = [ours.parts.memory_mb().get("orders", 0.0)]
-            rows.append(Row(name, {**tables.row(name, told).cells, "orders' MB": memory}))
+            rows.append(Row(name, {**tables.row(name, rounds).cells, "orders' MB": memory}))
         except LoadFailed as why:
             rows.append(tables.missing(name, why))
     columns = (*ORDERS, "orders' MB")
@@ -227,10 +229,10 @@ def last_line(sections: Sequence[Section]) -> str:
     rows = [row for section in sections for row in section.rows if row.name == "ours / peer"]
     if not rows:
         return ""
-    told = {name: statistics.median(map(float, cell)) for name, cell in rows[0].cells.items() if cell}
+    ratios = {name: statistics.median(map(float, cell)) for name, cell in rows[0].cells.items() if cell}
     return (
-        f"ours / peer: {told['orders/s']:.2f} times the orders/s, {told['CPU s per 1,000']:.2f} times the CPU seconds, "
-        f"{told['p99 ms']:.2f} times the p99"
+        f"ours / peer: {ratios['orders/s']:.2f} times the orders/s, {ratios['CPU s per 1,000']:.2f} times the "
+        f"CPU seconds, {ratios['p99 ms']:.2f} times the p99"
     )
 
 
@@ -246,11 +248,11 @@ class _Grpc:
     cpu_s: Mapping[str, float]
 
 
-def _row_of_grpc(name: str, told: Sequence[_Grpc] | str) -> Row:
-    if isinstance(told, str):
-        return tables.missing(name, told)
-    row = tables.row_of_calls(name, [each.called for each in told])
-    return Row(name, {**row.cells, "CPU s per 1,000": [sum(each.cpu_s.values()) for each in told]})
+def _row_of_grpc(name: str, rounds: Sequence[_Grpc] | str) -> Row:
+    if isinstance(rounds, str):
+        return tables.missing(name, rounds)
+    row = tables.row_of_calls(name, [each.called for each in rounds])
+    return Row(name, {**row.cells, "CPU s per 1,000": [sum(each.cpu_s.values()) for each in rounds]})
 
 
 def _grpc(bench: Bench, *, straight: bool) -> _Grpc:

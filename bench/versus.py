@@ -109,8 +109,8 @@ def last_line(result: Comparison) -> str:
     Return the ratios of paired rounds: their median, and the lowest and the highest.
     """
     named = {"orders/s": "orders_per_s", "CPU seconds per 1,000 orders": "cpu_sum_s", "p99": "p99_ms"}
-    told = [f"{_ratio(ratios(result.rounds, field))} the {name}" for name, field in named.items()]
-    return f"ours / peer: {', '.join(told)}"
+    summary = [f"{_ratio(ratios(result.rounds, field))} the {name}" for name, field in named.items()]
+    return f"ours / peer: {', '.join(summary)}"
 
 
 def document(result: Comparison) -> dict[str, object]:
@@ -131,10 +131,11 @@ def _ratio(values: Sequence[float]) -> str:
 
 
 def _outage(each: Outage) -> str:
-    told = each.load
+    measured = each.load
     return (
-        f"  {told.stack:<6}{told.orders_per_s:7.0f} orders/s, p50 {told.p50_ms:.0f} ms, p99 {told.p99_ms:.0f} ms, "
-        f"{told.cpu_sum_s:.2f} CPU s per 1,000, {told.pending} of {told.orders} pending; "
+        f"  {measured.stack:<6}{measured.orders_per_s:7.0f} orders/s, p50 {measured.p50_ms:.0f} ms, "
+        f"p99 {measured.p99_ms:.0f} ms, {measured.cpu_sum_s:.2f} CPU s per 1,000, "
+        f"{measured.pending} of {measured.orders} pending; "
         f"a backlog of {each.backlog} drained in {each.drain_s:.1f} s ({each.drained_per_s:.0f}/s)"
     )
 

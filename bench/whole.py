@@ -43,15 +43,15 @@ def main() -> None:
     Start the naive stack, measure, and write the report.
     """
     options = _options()
-    progress, wanted = Progress(), Load(connections=options.connections, seconds=options.seconds)
+    progress, load = Progress(), Load(connections=options.connections, seconds=options.seconds)
     with command():
         mine = settings.read(os.environ, checkout=CHECKOUT)
         ours = running.prepare(versus.OURS, str(mine.state), str(mine.port))
         with peer_running(versus.beside(mine), progress) as peer:
-            begun = facts(wanted, options.rounds)
-            bench = Bench(ours, peer, wanted, options.rounds, options.stored, options.backlog, progress)
-            told = measure(bench, options.only)
-    report = Report(begun, told, sections.last_line(told))
+            begun = facts(load, options.rounds)
+            bench = Bench(ours, peer, load, options.rounds, options.stored, options.backlog, progress)
+            finished = measure(bench, options.only)
+    report = Report(begun, finished, sections.last_line(finished))
     folder = Path(options.out) if options.out else mine.state / "bench"
     write(report, folder)
     print(results.text(report))
@@ -62,18 +62,18 @@ def measure(bench: Bench, only: Sequence[str]) -> list[Section]:
     """
     Return the tables named in *only*, one after the other; a failed one says so.
     """
-    told: list[Section] = []
+    finished: list[Section] = []
     for number, name in enumerate(only, 1):
         bench.progress.say(f"{number}/{len(only)} {name}")
         try:
-            told += ALL[name](bench)
+            finished += ALL[name](bench)
         except FAILED as why:
-            told.append(Section(name, (), [], note=f"not measured: {why}"))
+            finished.append(Section(name, (), [], note=f"not measured: {why}"))
         bench.rest()
-    return told
+    return finished
 
 
-def facts(wanted: Load, rounds: int) -> dict[str, str]:
+def facts(load: Load, rounds: int) -> dict[str, str]:
     """
     Return the environment that the results depend on.
     """
@@ -82,8 +82,8 @@ def facts(wanted: Load, rounds: int) -> dict[str, str]:
         "commit": _commit(),
         "cores": str(os.cpu_count()),
         "load average": f"{os.getloadavg()[0]:.1f}",
-        "rounds": f"{rounds} of {wanted.seconds} s",
-        "callers": str(wanted.connections),
+        "rounds": f"{rounds} of {load.seconds} s",
+        "callers": str(load.connections),
         "Python": platform.python_version(),
         "kernel": platform.release(),
     }
@@ -101,8 +101,8 @@ def write(report: Report, folder: Path) -> None:
 
 def _commit() -> str:
     command = ["/usr/bin/env", "git", "describe", "--always", "--dirty"]
-    asked = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=10, check=False)
-    return asked.stdout.strip() or "unknown"
+    shown = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=10, check=False)
+    return shown.stdout.strip() or "unknown"
 
 
 def _names(text: str) -> list[str]:

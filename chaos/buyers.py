@@ -48,11 +48,11 @@ class Memory:
     longest_silence_s: float = 0.0
     _last_at_s: float | None = None
 
-    def acknowledge(self, told: AcknowledgedOrder, at_s: float) -> None:
+    def acknowledge(self, order: AcknowledgedOrder, at_s: float) -> None:
         """
         Record an order, acknowledged at *at_s* of a monotonic clock.
         """
-        self.acknowledged[told.request_id] = told
+        self.acknowledged[order.request_id] = order
         if self._last_at_s is not None:
             self.longest_silence_s = max(self.longest_silence_s, at_s - self._last_at_s)
         self._last_at_s = at_s
@@ -86,13 +86,13 @@ class Buyers:
     async def _work(self, shop: Shop, left: Iterator[int]) -> None:
         for _ in left:
             key, quantities = self._draw()
-            told = await self._place(shop, key, quantities)
-            if told is None:
+            acknowledged = await self._place(shop, key, quantities)
+            if acknowledged is None:
                 continue
             if self._random.random() < 0.05:
-                await self._repeat(shop, quantities, told)
+                await self._repeat(shop, quantities, acknowledged)
             if self._random.random() < 0.05:
-                await self._cancel(shop, told)
+                await self._cancel(shop, acknowledged)
 
     def _draw(self) -> tuple[str, dict[str, int]]:
         """
@@ -104,36 +104,38 @@ class Buyers:
 
     async def _place(self, shop: Shop, key: str, quantities: Mapping[str, int]) -> AcknowledgedOrder | None:
         try:
-            order = await self._until_told(lambda: shop.place(quantities, key=key))
+            order = await self._until_answered(lambda: shop.place(quantities, key=key))
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
                 self.memory.refused += 1
             else:
                 self.memory.given_up.append(f"{key}: {error.code().name}")
             return None
-        told = AcknowledgedOrder(key, order.name, order.state, {line.product: line.quantity for line in order.lines})
-        self.memory.acknowledge(told, time.monotonic())
-        return told
+        acknowledged = AcknowledgedOrder(
+            key, order.name, order.state, {line.product: line.quantity for line in order.lines}
+        )
+        self.memory.acknowledge(acknowledged, time.monotonic())
+        return acknowledged
 
-    async def _repeat(self, shop: Shop, quantities: Mapping[str, int], told: AcknowledgedOrder) -> None:
+    async def _repeat(self, shop: Shop, quantities: Mapping[str, int], acknowledged: AcknowledgedOrder) -> None:
         try:
-            again = await self._until_told(lambda: shop.place(quantities, key=told.request_id))
+            again = await self._until_answered(lambda: shop.place(quantities, key=acknowledged.request_id))
         except grpc.aio.AioRpcError as error:
-            self.memory.unanswered.append(f"{told.name}: replay failed with {error.code().name}")
+            self.memory.unanswered.append(f"{acknowledged.name}: replay failed with {error.code().name}")
             return
-        if again.name != told.name or again.state != told.state:
-            self.memory.doubled.append(f"{told.name}: replay returned {again.name} in {again.state}")
+        if again.name != acknowledged.name or again.state != acknowledged.state:
+            self.memory.doubled.append(f"{acknowledged.name}: replay returned {again.name} in {again.state}")
 
-    async def _cancel(self, shop: Shop, told: AcknowledgedOrder) -> None:
+    async def _cancel(self, shop: Shop, acknowledged: AcknowledgedOrder) -> None:
         try:
-            await self._until_told(lambda: shop.cancel(told.name, key=f"cancel-{told.request_id}"))
+            await self._until_answered(lambda: shop.cancel(acknowledged.name, key=f"cancel-{acknowledged.request_id}"))
         except grpc.aio.AioRpcError as error:
             if may_be_repeated(error):
-                self.memory.unanswered.append(f"{told.name}: cancel failed with {error.code().name}")
+                self.memory.unanswered.append(f"{acknowledged.name}: cancel failed with {error.code().name}")
             return
-        self.memory.cancelled.add(told.name)
+        self.memory.cancelled.add(acknowledged.name)
 
-    async def _until_told(self, call: Callable[[], Awaitable[order_pb2.Order]]) -> order_pb2.Order:
+    async def _until_answered(self, call: Callable[[], Awaitable[order_pb2.Order]]) -> order_pb2.Order:
         async def counted() -> order_pb2.Order:
             self.memory.calls += 1
             try:

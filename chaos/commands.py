@@ -28,7 +28,7 @@ async def run(*words: str) -> str:
         # An interrupted command would be worse than a complete one: the command that reverts it comes later.
         await asyncio.wait({asyncio.ensure_future(process.wait())}, timeout=COMMAND_LIMIT_S)
         raise
-    said = output.decode(errors="replace").strip()
+    text = output.decode(errors="replace").strip()
     if process.returncode != 0:
-        raise FaultNotMade(f"{what} did not happen: {said[-500:]}")
-    return said
+        raise FaultNotMade(f"{what} did not happen: {text[-500:]}")
+    return text

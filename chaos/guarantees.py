@@ -65,44 +65,44 @@ def kept(facts: Facts) -> list[Verdict]:
 
 
 def _acknowledged_is_stored(facts: Facts) -> Verdict:
-    told = facts.memory.acknowledged.values()
-    lost = [each.name for each in told if each.name not in facts.orders]
-    return Verdict("acknowledged orders are stored", len(told), lost)
+    acknowledged = facts.memory.acknowledged.values()
+    lost = [each.name for each in acknowledged if each.name not in facts.orders]
+    return Verdict("acknowledged orders are stored", len(acknowledged), lost)
 
 
 def _nothing_is_doubled(facts: Facts) -> Verdict:
     """
     Check that each request is one order with the requested lines, and that every replay got its response.
     """
-    told = facts.memory.acknowledged
-    names = [each.name for each in told.values()]
+    acknowledged = facts.memory.acknowledged
+    names = [each.name for each in acknowledged.values()]
     broken = list(facts.memory.doubled)
     if len(set(names)) != len(names):
         broken.append(f"{len(names) - len(set(names))} requests share an order")
-    broken += [each.name for each in told.values() if _lines_differ(facts, each)]
-    return Verdict("one request is one order", len(told), broken)
+    broken += [each.name for each in acknowledged.values() if _lines_differ(facts, each)]
+    return Verdict("one request is one order", len(acknowledged), broken)
 
 
-def _lines_differ(facts: Facts, told: AcknowledgedOrder) -> bool:
-    stored = facts.orders.get(told.name)
-    return stored is not None and stored.quantities != told.quantities
+def _lines_differ(facts: Facts, order: AcknowledgedOrder) -> bool:
+    stored = facts.orders.get(order.name)
+    return stored is not None and stored.quantities != order.quantities
 
 
 def _orders_end_as_they_may(facts: Facts) -> Verdict:
     broken = []
-    for told in facts.memory.acknowledged.values():
-        stored = facts.orders.get(told.name)
+    for order in facts.memory.acknowledged.values():
+        stored = facts.orders.get(order.name)
         if stored is None:
             continue
-        if stored.state not in _allowed(facts, told):
-            broken.append(f"{told.name} is {stored.state}")
+        if stored.state not in _allowed(facts, order):
+            broken.append(f"{order.name} is {stored.state}")
     return Verdict("every order reached a legal state", len(facts.memory.acknowledged), broken)
 
 
-def _allowed(facts: Facts, told: AcknowledgedOrder) -> set[str]:
-    if told.name in facts.memory.cancelled:
+def _allowed(facts: Facts, order: AcknowledgedOrder) -> set[str]:
+    if order.name in facts.memory.cancelled:
         return {"CANCELLED"}
-    return MAY_BE[told.state]
+    return MAY_BE[order.state]
 
 
 def _stored_is_published(facts: Facts) -> Verdict:

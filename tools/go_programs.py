@@ -30,8 +30,8 @@ def module(path: str) -> Path:
     """
     Return the folder of a module (path@version), downloaded if necessary; raise `NotThere`.
     """
-    said = json.loads(_go("mod", "download", "-json", path, what=path))
-    return Path(said["Dir"])
+    downloaded = json.loads(_go("mod", "download", "-json", path, what=path))
+    return Path(downloaded["Dir"])
 
 
 def _go(*words: str, what: str, **environment: str) -> str:

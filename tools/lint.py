@@ -77,10 +77,10 @@ def _passes(settings: Settings, name: str, command: Sequence[str]) -> bool:
         command, cwd=settings.checkout, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
     )
     passed = finished.returncode == 0
-    said = [f"lint: {name}: {'passed' if passed else 'FAILED'} ({time.monotonic() - begin:.1f} s)"]
-    said += finished.stdout.splitlines() if passed and NOT_CHECKED in finished.stdout else []
+    lines = [f"lint: {name}: {'passed' if passed else 'FAILED'} ({time.monotonic() - begin:.1f} s)"]
+    lines += finished.stdout.splitlines() if passed and NOT_CHECKED in finished.stdout else []
     if not passed:
-        said.append((finished.stdout + finished.stderr).strip())
+        lines.append((finished.stdout + finished.stderr).strip())
     # Printed at once, since checks run in parallel.
-    print("\n".join(said), flush=True)
+    print("\n".join(lines), flush=True)
     return passed

@@ -74,10 +74,10 @@ def _table() -> dict[str, Any]:
 
 
 def _row(name: str, row: dict[str, Any]) -> str:
-    told = " or ".join(str(each) for each in statuses(row))
+    http = " or ".join(str(each) for each in statuses(row))
     after = f" After: {row['after']}." if "after" in row else ""
     who = " For operators." if row["by"] == "operator" else ""
-    return f"| `{name}` | {row['code']}{f', {told}' if told else ''} | {row['from']} | {row['means']}{after}{who} |"
+    return f"| `{name}` | {row['code']}{f', {http}' if http else ''} | {row['from']} | {row['means']}{after}{who} |"
 
 
 def main(target: Path = PAGE) -> None:

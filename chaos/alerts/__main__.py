@@ -118,12 +118,12 @@ class Trials:
     async def run(self) -> list[Measured]:
         """Run the chosen trials; each result is saved at once."""
         found: list[Measured] = []
-        asked = trials(self._options.only, yaml.safe_load(TRIALS.read_text(encoding="utf-8")))
+        chosen = trials(self._options.only, yaml.safe_load(TRIALS.read_text(encoding="utf-8")))
         self._put_right()
         operator = customer.metadata(self._chosen, "alerts", operator=True)
         products = await restock(f"127.0.0.1:{self._chosen.port}", operator, units=UNITS)
         async with self._buying(products[0]), self._leased():
-            for name, causes in asked.items():
+            for name, causes in chosen.items():
                 self._say(f"== {name} ==")
                 seen = await self._trial(causes)
                 measured.keep(KEPT, seen)
@@ -152,9 +152,9 @@ class Trials:
     async def _break(self, number: int, cause: Cause) -> None:
         roles = await breakage.roles([str(address) for address in self._plan.patroni])
         fault = actions.fault(cause.step, Scene(number, roles, self._journal.folder))
-        self._journal.note(number, fault.said, fault.undo)
+        self._journal.note(number, fault.description, fault.undo)
         cause.made_at = time.monotonic()
-        self._say(f"{fault.said}")
+        self._say(f"{fault.description}")
         await commands.run(*fault.do)
 
     def _put_right(self) -> None:
@@ -170,7 +170,7 @@ class Trials:
         over = None if self._watch.state(wanted) else self._watch.over(wanted)
         return Measured(
             alert=f"{wanted.name}{''.join(f' {value}' for _, value in wanted.labels)}",
-            cause=cause.step.said(),
+            cause=cause.step.describe(),
             pending_s=since(cause.made_at, first.get((wanted, PENDING))),
             firing_s=since(cause.made_at, first.get((wanted, FIRING))),
             over_s=since(cause.ended_at, over),

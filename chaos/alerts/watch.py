@@ -24,8 +24,8 @@ class Wanted:
 
     def is_in(self, alert: Mapping[str, Any]) -> bool:
         """Return whether *alert*, in Prometheus' format, is one of these."""
-        told: Mapping[str, str] = alert["labels"]
-        return told["alertname"] == self.name and all(told.get(key) == value for key, value in self.labels)
+        labels: Mapping[str, str] = alert["labels"]
+        return labels["alertname"] == self.name and all(labels.get(key) == value for key, value in self.labels)
 
 
 @dataclass

@@ -35,7 +35,7 @@ class Customers:
         self.basket = rest.basket(product)
         self._prefix = prefix
         self._taken: list[Taken] = []
-        self._said = "nothing was answered yet"
+        self._last_answer = "nothing was answered yet"
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._buy, name="customers", daemon=True)
 
@@ -65,7 +65,9 @@ class Customers:
             if len(found) >= count:
                 return found[0]
             if time.monotonic() > end:
-                raise DrillFailed(f"{len(found)} of {count} orders were taken within {within_s:.0f} s: {self._said}")
+                raise DrillFailed(
+                    f"{len(found)} of {count} orders were taken within {within_s:.0f} s: {self._last_answer}"
+                )
             time.sleep(POLL_S)
 
     def longest_silence_s(self, since: float) -> float:
@@ -99,7 +101,7 @@ class Customers:
                 if answer.status_code in rest.TAKEN:
                     self._taken.append(Taken(key, str(answer.json()["name"]), time.time(), answer.status_code))
                     return
-                self._said = str(answer)
+                self._last_answer = str(answer)
             except (OSError, ValueError, LookupError) as error:
-                self._said = f"{type(error).__name__}: {error}"
+                self._last_answer = f"{type(error).__name__}: {error}"
             self._stop.wait(POLL_S)

@@ -119,11 +119,11 @@ class Drill:
         """
         Wait until WAL that was written after *moment* is archived.
         """
-        asked = "SELECT last_archived_time > to_timestamp(%s) FROM pg_stat_archiver"
+        query = "SELECT last_archived_time > to_timestamp(%s) FROM pg_stat_archiver"
 
         def archived() -> bool:
             with psycopg.connect(self._plan.database_url.replace("=primary", "=read-write")) as connection:
-                row = connection.execute(asked, [moment]).fetchone()
+                row = connection.execute(query, [moment]).fetchone()
             return row is not None and row[0] is True
 
         proof.wait("WAL was archived", archived, within_s=backups.ARCHIVE_S + ARCHIVE_SLACK_S + ORDERS_S)

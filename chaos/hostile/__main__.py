@@ -57,10 +57,10 @@ def _report(outcomes: list[Outcome]) -> int:
     print(f"\n{HEADER}")
     for outcome in outcomes:
         print(line(outcome))
-    broken = {outcome.row: told for outcome in outcomes if (told := outcome.broken())}
+    broken = {outcome.row: violations for outcome in outcomes if (violations := outcome.broken())}
     print(f"\n{len(outcomes) - len(broken)} of {len(outcomes)} rows met every criterion")
-    for row, told in broken.items():
-        print(f"  {row}: {'; '.join(told)}")
+    for row, violations in broken.items():
+        print(f"  {row}: {'; '.join(violations)}")
     return 1 if broken else 0
 
 

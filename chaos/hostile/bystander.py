@@ -54,7 +54,7 @@ class Bystander:
     def __init__(self, address: str, metadata: Metadata, product: str) -> None:
         self._arguments = json.dumps({"address": address, "metadata": metadata, "product": product})
         self._began: dict[int, float] = {}
-        self._told = asyncio.Condition()
+        self._changed = asyncio.Condition()
         self.seen: list[Seen] = []
 
     @contextlib.asynccontextmanager
@@ -78,23 +78,23 @@ class Bystander:
                 shopper.kill()
             await shopper.wait()
 
-    async def _read(self, told: asyncio.StreamReader) -> None:
-        async for line in told:
+    async def _read(self, lines: asyncio.StreamReader) -> None:
+        async for line in lines:
             number, *rest = json.loads(line)
-            async with self._told:
+            async with self._changed:
                 if len(rest) == 1:
                     self._began[number] = rest[0]
                 else:
                     del self._began[number]
                     self.seen.append(Seen(*rest))
-                self._told.notify_all()
+                self._changed.notify_all()
 
     async def ended(self, before: float) -> None:
         """
         Wait until each call that began before *before* has ended; the duration of calls is bounded.
         """
-        async with self._told:
-            await self._told.wait_for(lambda: all(began >= before for began in self._began.values()))
+        async with self._changed:
+            await self._changed.wait_for(lambda: all(began >= before for began in self._began.values()))
 
 
 class Shopper:

@@ -49,22 +49,24 @@ class Outcome:
         """
         Return every violated criterion as text; without *timed* the p99 is not checked.
         """
-        told = []
+        violations = []
         if self.error:
-            told.append(f"the attack itself failed: {self.error}")
+            violations.append(f"the attack itself failed: {self.error}")
         if not self.answers.total():
-            told.append("the attack sent nothing")
+            violations.append("the attack sent nothing")
         if self.bystander.percent < LEAST_GOOD_PERCENT:
-            told.append(f"bystander {self.bystander.percent:.1f} %: {dict(self.bystander.failures.most_common(3))}")
+            violations.append(
+                f"bystander {self.bystander.percent:.1f} %: {dict(self.bystander.failures.most_common(3))}"
+            )
         if timed and self.bystander.p99_s >= MOST_P99_S:
-            told.append(f"p99 {self.bystander.p99_s * 1000:.0f} ms")
+            violations.append(f"p99 {self.bystander.p99_s * 1000:.0f} ms")
         if self.ejections:
-            told.append(f"ejected {self.ejections}")
+            violations.append(f"ejected {self.ejections}")
         if self.restarted:
-            told.append(f"restarted {self.restarted}")
+            violations.append(f"restarted {self.restarted}")
         if self.memory_kept:
-            told.append(f"MiB not released {self.memory_kept}")
-        return told
+            violations.append(f"MiB not released {self.memory_kept}")
+        return violations
 
 
 class Runner:

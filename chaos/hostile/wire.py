@@ -116,23 +116,23 @@ class Http2:
         if isinstance(event, events.DataReceived):
             self.state.acknowledge_received_data(event.flow_controlled_length or 0, number)
         elif isinstance(event, events.ResponseReceived | events.TrailersReceived):
-            self._status[number] = _told(event.headers or (), self._status.get(number, "nothing"))
+            self._status[number] = _status_of(event.headers or (), self._status.get(number, "nothing"))
         elif isinstance(event, events.StreamReset):
             raise Answered(f"reset {int(event.error_code)}")
         if isinstance(event, events.StreamEnded):
             raise Answered(self._status.get(number, "nothing"))
 
 
-def _told(headers: Iterable[Any], before: str) -> str:
-    told = before
+def _status_of(headers: Iterable[Any], before: str) -> str:
+    status = before
     for name, value in headers:
         if name == b":status" and value != b"200":
-            told = f"http {value.decode('latin-1')}"
+            status = f"http {value.decode('latin-1')}"
         elif name == b":status":
-            told = "http 200"
-        elif name == b"grpc-status" and not told.startswith(("http 4", "http 5")):
-            told = f"grpc {value.decode('latin-1')}"
-    return told
+            status = "http 200"
+        elif name == b"grpc-status" and not status.startswith(("http 4", "http 5")):
+            status = f"grpc {value.decode('latin-1')}"
+    return status
 
 
 @contextlib.asynccontextmanager

@@ -130,13 +130,13 @@ def _run(chosen: Settings, experiment: Experiment, seed: int, command: str) -> R
 def _dry(experiment: Experiment) -> int:
     """Print what an experiment would do, as if postgres-0 were the leader."""
     print(f"{experiment.name}: {experiment.title}\n  {experiment.hypothesis}")
-    print(f"  steady: {'; '.join(bound.said() for bound in experiment.steady_state)}")
+    print(f"  steady: {'; '.join(bound.describe() for bound in experiment.steady_state)}")
     for number, step in enumerate(experiment.method, start=1):
         fault = actions.fault(step, Scene(number, ROLES, CHECKOUT))
-        print(f"  at {step.at_s:5.1f} s  {step.said()}")
+        print(f"  at {step.at_s:5.1f} s  {step.describe()}")
         for sign, command in (("+", fault.do), *(("-", command) for command in fault.undo)):
             print(f"             {sign} {' '.join(command[2:])}" if command else "             + more customers")
-    print(f"  abort: {'; '.join(bound.said() for bound in experiment.abort)}")
+    print(f"  abort: {'; '.join(bound.describe() for bound in experiment.abort)}")
     return 0
 
 

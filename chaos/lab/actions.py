@@ -28,7 +28,7 @@ class Fault:
     One fault, and how it is reverted.
     """
 
-    said: str
+    description: str
     do: Command
     undo: tuple[Command, ...] = ()  # idempotent
     holds: bool = False  # `do` runs as long as the fault lasts, and prints "in force" once it is effective
@@ -81,16 +81,16 @@ def _mesh(step: Step, scene: Scene) -> Fault:
 
 
 def _partition(step: Step, scene: Scene) -> Fault:
-    told: Mapping[str, Any] = step.arguments
-    sides = (who(told["between"], scene.roles), who(told["and"], scene.roles))
+    arguments: Mapping[str, Any] = step.arguments
+    sides = (who(arguments["between"], scene.roles), who(arguments["and"], scene.roles))
     name = f"lab_{scene.number}"
     words = [f"--between={sides[0]}", f"--and={sides[1]}", f"--name={name}", f"--for={step.for_s + SPARE_S:g}s"]
-    words += ["--one-way"] if told.get("one_way") else []
-    words += [f"--loss={told['loss_percent']}%"] if "loss_percent" in told else []
-    words += [f"--delay={told['delay_ms']}ms"] if "delay_ms" in told else []
+    words += ["--one-way"] if arguments.get("one_way") else []
+    words += [f"--loss={arguments['loss_percent']}%"] if "loss_percent" in arguments else []
+    words += [f"--delay={arguments['delay_ms']}ms"] if "delay_ms" in arguments else []
     command = (sys.executable, "-m", "chaos.partition")
-    said = " ".join(["cut", sides[0], "from" if not told.get("one_way") else "to", sides[1], *words[4:]])
-    return Fault(said, (*command, *words), ((*command, "--heal", name),), holds=True)
+    description = " ".join(["cut", sides[0], "from" if not arguments.get("one_way") else "to", sides[1], *words[4:]])
+    return Fault(description, (*command, *words), ((*command, "--heal", name),), holds=True)
 
 
 def _lock(step: Step, _scene: Scene) -> Fault:

@@ -64,33 +64,33 @@ def memory_of(calls: Sequence[Call]) -> Memory:
         _remember(memory, key, tries)
     for call in calls:
         if call.operation == "cancel" and call.outcome is Outcome.OK:
-            memory.cancelled.add(call.told["order"])
+            memory.cancelled.add(call.response["order"])
     return memory
 
 
 def _remember(memory: Memory, key: tuple[str, str], tries: Sequence[Call]) -> None:
     """Record the result of all tries of one intent; every success must return the same."""
-    told = [call for call in tries if call.outcome is Outcome.OK]
-    if told:
-        first = min(told, key=lambda call: call.ended_s)
-        state = order_pb2.Order.State.Value(first.told["state"])
+    succeeded = [call for call in tries if call.outcome is Outcome.OK]
+    if succeeded:
+        first = min(succeeded, key=lambda call: call.ended_s)
+        state = order_pb2.Order.State.Value(first.response["state"])
         memory.acknowledged[":".join(key)] = AcknowledgedOrder(
-            key[1], first.told["order"], state, dict(first.asked["lines"])
+            key[1], first.response["order"], state, dict(first.request["lines"])
         )
-        said = {(call.told["order"], call.told["state"]) for call in told}
-        if len(said) > 1:
-            memory.doubled.append(f"{key[1]} returned different orders: {sorted(said)}")
-    elif any(call.outcome is Outcome.FAILED and not call.told.get("again") for call in tries):
+        orders = {(call.response["order"], call.response["state"]) for call in succeeded}
+        if len(orders) > 1:
+            memory.doubled.append(f"{key[1]} returned different orders: {sorted(orders)}")
+    elif any(call.outcome is Outcome.FAILED and not call.response.get("again") for call in tries):
         memory.refused += 1
     else:
-        memory.given_up.append(f"{key[1]}: {tries[-1].told.get('status', 'no response')}")
+        memory.given_up.append(f"{key[1]}: {tries[-1].response.get('status', 'no response')}")
 
 
 def _by_key(calls: Iterable[Call]) -> dict[tuple[str, str], list[Call]]:
     found: dict[tuple[str, str], list[Call]] = defaultdict(list)
     for call in calls:
         if call.operation == "place":
-            found[(call.client, call.asked["key"])].append(call)
+            found[(call.client, call.request["key"])].append(call)
     return found
 
 
@@ -99,23 +99,23 @@ def unique_ids(evidence: Evidence) -> Verdict:
     Check that one intent is one order, even if the client never got the response, and that definite failures had no
     effect.
     """
-    asked = _by_key(evidence.calls)
+    placed = _by_key(evidence.calls)
     broken = []
     for key, name in evidence.keys.items():
-        if key not in asked:
+        if key not in placed:
             continue
         broken += [
-            f"{key[1]} is stored as {name}, but the client was told {call.told['order']}"
-            for call in asked[key]
-            if call.outcome is Outcome.OK and call.told["order"] != name
+            f"{key[1]} is stored as {name}, but the client was told {call.response['order']}"
+            for call in placed[key]
+            if call.outcome is Outcome.OK and call.response["order"] != name
         ]
-        if all(call.outcome is Outcome.FAILED and not call.told.get("again") for call in asked[key]):
+        if all(call.outcome is Outcome.FAILED and not call.response.get("again") for call in placed[key]):
             broken.append(f"{key[1]} always failed definitely, but is stored as {name}")
-    of_keys = {name for key, name in evidence.keys.items() if key in asked}
-    clients = {client for client, _ in asked}
+    of_keys = {name for key, name in evidence.keys.items() if key in placed}
+    clients = {client for client, _ in placed}
     nobodys = sorted(name for name, owner in evidence.owners.items() if owner in clients and name not in of_keys)
     broken += [f"{name} is stored, but no client asked for it" for name in nobodys]
-    return Verdict("an unknown call happened at most once", len(asked), broken)
+    return Verdict("an unknown call happened at most once", len(placed), broken)
 
 
 def bank(evidence: Evidence) -> Verdict:
@@ -143,9 +143,9 @@ def lawful_moves(evidence: Evidence) -> Verdict:
                 broken.append(f"{name} went from {state} ({before}) to {next_state} ({after})")
     for call in evidence.calls:
         if call.operation == "watch":
-            versions = [version for version, _ in call.told.get("seen", ())]
+            versions = [version for version, _ in call.response.get("seen", ())]
             if versions != sorted(set(versions)):
-                broken.append(f"a watcher of {call.asked['order']} saw the versions {versions}")
+                broken.append(f"a watcher of {call.request['order']} saw the versions {versions}")
     return Verdict("state transitions are legal for every reader", len(views), broken)
 
 
@@ -154,9 +154,9 @@ def _views(calls: Sequence[Call]) -> Iterator[tuple[str, list[tuple[int, str]]]]
     found: dict[str, set[tuple[int, str]]] = defaultdict(set)
     for call in calls:
         if call.operation == "watch":
-            found[call.asked["order"]] |= {(version, state) for version, state in call.told.get("seen", ())}
-        elif call.outcome is Outcome.OK and "version" in call.told:
-            found[call.told["order"]].add((call.told["version"], call.told["state"]))
+            found[call.request["order"]] |= {(version, state) for version, state in call.response.get("seen", ())}
+        elif call.outcome is Outcome.OK and "version" in call.response:
+            found[call.response["order"]].add((call.response["version"], call.response["state"]))
     for name, seen in found.items():
         yield name, sorted(seen)
 
@@ -167,8 +167,8 @@ def no_step_back(evidence: Evidence) -> Verdict:
     """
     by_order: dict[str, list[Call]] = defaultdict(list)
     for call in evidence.calls:
-        if call.operation in ("place", "read", "cancel") and call.outcome is Outcome.OK and "version" in call.told:
-            by_order[call.told["order"]].append(call)
+        if call.operation in ("place", "read", "cancel") and call.outcome is Outcome.OK and "version" in call.response:
+            by_order[call.response["order"]].append(call)
     broken = []
     for name, calls in by_order.items():
         broken += [f"{name} {each}" for each in _steps_back(calls)]
@@ -187,10 +187,10 @@ def _steps_back(calls: Sequence[Call]) -> Iterator[str]:
         if is_begin:
             floors[call.number] = known
         else:
-            known = max(known, call.told["version"])
+            known = max(known, call.response["version"])
     for call in calls:
-        if call.told["version"] < floors.get(call.number, 0):
-            yield f"returned version {call.told['version']} after {floors[call.number]} had been returned"
+        if call.response["version"] < floors.get(call.number, 0):
+            yield f"returned version {call.response['version']} after {floors[call.number]} had been returned"
 
 
 def complete_lists(evidence: Evidence) -> Verdict:
@@ -200,11 +200,11 @@ def complete_lists(evidence: Evidence) -> Verdict:
     placed: dict[str, list[tuple[float, str]]] = defaultdict(list)
     for call in evidence.calls:
         if is_placed(call):
-            placed[call.client].append((call.ended_s, call.told["order"]))
+            placed[call.client].append((call.ended_s, call.response["order"]))
     walks = [call for call in evidence.calls if call.operation == "list" and call.outcome is Outcome.OK]
     broken = []
     for walk in walks:
-        listed = walk.told["orders"]
+        listed = walk.response["orders"]
         missing = {name for at_s, name in placed[walk.client] if at_s < walk.began_s} - set(listed)
         broken += [f"the list at {walk.began_s:.1f} s lacks {name}" for name in sorted(missing)]
         if len(set(listed)) != len(listed):

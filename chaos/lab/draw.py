@@ -108,8 +108,8 @@ def _length(chance: random.Random) -> float:
 
 def _touched(step: Step) -> set[str]:
     """Return the parts that a step excludes from other faults meanwhile."""
-    told = step.arguments
-    named = {str(told[key]).split("-")[0] for key in ("target", "between", "and") if key in told}
+    arguments = step.arguments
+    named = {str(arguments[key]).split("-")[0] for key in ("target", "between", "and") if key in arguments}
     if step.action in ("mesh", "burst"):
         return {step.action}
     if step.action == "lock-table" or step.action == "switchover":

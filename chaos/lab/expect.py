@@ -66,12 +66,12 @@ def _topic(wanted: Mapping[str, Any], seen: Seen) -> str:
 
 
 def _pending_end(wanted: Mapping[str, Any], seen: Seen) -> str:
-    cancelled = {call.asked["order"] for call in seen.calls if call.operation == "cancel"}
-    told = {call.told["order"] for call in seen.calls if is_placed(call) and call.told["state"] == "PENDING"}
-    others = [name for name in told - cancelled if _state(seen, name) != wanted["pending_end"]]
+    cancelled = {call.request["order"] for call in seen.calls if call.operation == "cancel"}
+    pending = {call.response["order"] for call in seen.calls if is_placed(call) and call.response["state"] == "PENDING"}
+    others = [name for name in pending - cancelled if _state(seen, name) != wanted["pending_end"]]
     if others:
         return f"{len(others)} pending orders did not become {wanted['pending_end']}, such as {others[0]}"
-    return "" if told else "no order was pending"
+    return "" if pending else "no order was pending"
 
 
 def _state(seen: Seen, name: str) -> str:

@@ -39,7 +39,7 @@ class Bound:
         low = self.at_least is None or value >= self.at_least
         return low and (self.at_most is None or value <= self.at_most)
 
-    def said(self) -> str:
+    def describe(self) -> str:
         """Return the condition as text."""
         low = "" if self.at_least is None else f" >= {self.at_least:g}"
         high = "" if self.at_most is None else f" <= {self.at_most:g}"
@@ -55,7 +55,7 @@ class Step:
     for_s: float = 0.0
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
-    def said(self) -> str:
+    def describe(self) -> str:
         """Return the step as text."""
         words = [self.action, *(f"{key}={value}" for key, value in sorted(self.arguments.items()))]
         return " ".join(words) + (f" for {self.for_s:g} s" if self.for_s else "")
@@ -111,8 +111,8 @@ def parse(name: str, document: Any) -> Experiment:
     validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
     problems = sorted(validator.iter_errors(document), key=lambda each: each.json_path)
     if problems:
-        said = "; ".join(f"{each.json_path}: {jsonschema.exceptions.best_match([each]).message}" for each in problems)
-        raise WrongExperiment(f"{name}: {said[:2000]}")
+        found = [f"{each.json_path}: {jsonschema.exceptions.best_match([each]).message}" for each in problems]
+        raise WrongExperiment(f"{name}: {'; '.join(found)[:2000]}")
     if overlap := _overlap([_step(each) for each in document["method"]]):
         raise WrongExperiment(f"{name}: $.method: {overlap}")
     meanwhile = document["meanwhile"]

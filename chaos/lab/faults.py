@@ -28,7 +28,7 @@ ROLES = ("postgres-leader", "postgres-replica")
 class Band:
     """The time during which a fault was effective, in seconds since the run began."""
 
-    said: str
+    description: str
     begin_s: float
     end_s: float = float("inf")
 
@@ -94,13 +94,13 @@ class Faults:
             await self._make(step, number, fault)
 
     async def _make(self, step: Step, number: int, fault: Fault) -> None:
-        entry = self._journal.note(number, fault.said, fault.undo)
+        entry = self._journal.note(number, fault.description, fault.undo)
         # What happens while the command still runs is attributed to the fault.
-        band = Band(fault.said, self._clock())
+        band = Band(fault.description, self._clock())
         self.bands.append(band)
         try:
             async with self._made(fault):
-                self._say(f"{fault.said}{f', for {step.for_s:g} s' if step.for_s else ''}")
+                self._say(f"{fault.description}{f', for {step.for_s:g} s' if step.for_s else ''}")
                 await asyncio.sleep(step.for_s)
         except FaultNotMade:
             # It may have been injected in part.
@@ -108,7 +108,7 @@ class Faults:
             raise
         await self._take_back(fault, entry, band)
         if step.for_s:
-            self._say(f"reverted: {fault.said}")
+            self._say(f"reverted: {fault.description}")
 
     async def _take_back(self, fault: Fault, entry: Entry, band: Band) -> None:
         for command in fault.undo:
@@ -176,16 +176,16 @@ async def _held(fault: Fault) -> AsyncIterator[None]:
 
 async def _in_force(fault: Fault, process: asyncio.subprocess.Process) -> None:
     assert process.stdout is not None  # noqa: S101 - it was asked for
-    said = b""
+    output = b""
     try:
         async with asyncio.timeout(HOLD_S):
             async for line in process.stdout:
-                said += line
+                output += line
                 if IN_FORCE.encode() in line:
                     return
     except TimeoutError:
         pass
-    raise FaultNotMade(f"{fault.said} did not happen: {said.decode(errors='replace').strip()[-500:]}")
+    raise FaultNotMade(f"{fault.description} did not happen: {output.decode(errors='replace').strip()[-500:]}")
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

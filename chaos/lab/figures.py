@@ -54,7 +54,7 @@ def figures(calls: Iterable[Call], *, begin_s: float, end_s: float) -> Figures:
         calls=len(ended),
         well=len(ended) - len(bad),
         placed=len(placed),
-        confirmed=sum(call.told["state"] == "CONFIRMED" for call in placed),
+        confirmed=sum(call.response["state"] == "CONFIRMED" for call in placed),
         p99_s=quantile([call.took_s for call in placed], 0.99),
         error_counts=counts,
     )
@@ -72,7 +72,7 @@ def is_placed(call: Call) -> bool:
 
 def status(call: Call) -> int:
     """Return the response of a call as an HTTP status; 0 if there was none."""
-    return int(call.told.get("status", 0))
+    return int(call.response.get("status", 0))
 
 
 def quantile(values: Sequence[float], share: float) -> float:

@@ -34,10 +34,10 @@ class Call:
     client: str
     operation: str  # place, read, list, cancel, watch, products
     began_s: float
-    asked: Mapping[str, Any]
+    request: Mapping[str, Any]
     ended_s: float = float("inf")
     outcome: Outcome = Outcome.OPEN
-    told: Mapping[str, Any] = field(default_factory=dict)
+    response: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def took_s(self) -> float:
@@ -62,23 +62,23 @@ class History:
         """Return the seconds since the run began."""
         return self._clock() - self._began
 
-    def invoked(self, client: str, operation: str, **asked: Any) -> Call:
+    def invoked(self, client: str, operation: str, **request: Any) -> Call:
         """
         Record a call of *client*; raises `HistoryFull`.
         """
         if len(self.calls) >= MAX_CALLS:
             raise HistoryFull(f"more than {MAX_CALLS} calls")
-        call = Call(len(self.calls), client, operation, self.now(), asked)
+        call = Call(len(self.calls), client, operation, self.now(), request)
         self.calls.append(call)
-        self._write(call.began_s, call, "invoked", client=client, operation=operation, **asked)
+        self._write(call.began_s, call, "invoked", client=client, operation=operation, **request)
         return call
 
-    def ended(self, call: Call, outcome: Outcome, **told: Any) -> None:
+    def ended(self, call: Call, outcome: Outcome, **response: Any) -> None:
         """
         Record the end of *call*.
         """
-        call.ended_s, call.outcome, call.told = self.now(), outcome, told
-        self._write(call.ended_s, call, outcome.value, **told)
+        call.ended_s, call.outcome, call.response = self.now(), outcome, response
+        self._write(call.ended_s, call, outcome.value, **response)
 
     def _write(self, at_s: float, call: Call, kind: str, **more: Any) -> None:
         self._file.write(json.dumps({"at_s": round(at_s, 4), "call": call.number, "type": kind, **more}) + "\n")

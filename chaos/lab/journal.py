@@ -28,7 +28,7 @@ class Entry:
     """One fault that has not been reverted."""
 
     path: Path
-    said: str
+    description: str
     undo: tuple[Command, ...]
 
 
@@ -55,14 +55,14 @@ class Journal:
         except FileNotFoundError:
             return True
 
-    def note(self, number: int, said: str, undo: Sequence[Command]) -> Entry:
+    def note(self, number: int, description: str, undo: Sequence[Command]) -> Entry:
         """Record a fault that is about to be injected."""
         path = self.folder / f"fault-{number:04d}.json"
         with path.open("w", encoding="utf-8") as file:
-            json.dump({"said": said, "undo": undo}, file)
+            json.dump({"description": description, "undo": undo}, file)
             file.flush()
             os.fsync(file.fileno())
-        return Entry(path, said, tuple(undo))
+        return Entry(path, description, tuple(undo))
 
     def strike(self, entry: Entry) -> None:
         """Remove a fault that was reverted."""
@@ -84,9 +84,9 @@ class Journal:
             for entry in self.entries():
                 problems = [problem for command in entry.undo if (problem := undo(command))]
                 if problems:
-                    failed.append(f"{entry.said}: {'; '.join(problems)}")
+                    failed.append(f"{entry.description}: {'; '.join(problems)}")
                     continue
-                say(f"reverted: {entry.said}")
+                say(f"reverted: {entry.description}")
                 self.strike(entry)
         if not failed:
             for path in self.folder.glob("mesh-*.yaml"):
@@ -95,16 +95,16 @@ class Journal:
 
     def _read(self, path: Path) -> Entry:
         try:
-            told = json.loads(path.read_text(encoding="utf-8"))
+            entry = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
             # The runner died while writing it, so its fault was not injected.
             return Entry(path, "a fault that was not injected", ())
-        return Entry(path, told["said"], tuple(tuple(command) for command in told["undo"]))
+        return Entry(path, entry["description"], tuple(tuple(command) for command in entry["undo"]))
 
 
 def undo(command: Command) -> str:
     """Run a command that reverts a fault, with one retry; return an empty string, or the error."""
-    said = ""
+    failure = ""
     for turn in range(TRIES):
         time.sleep(PAUSE_S * turn)
         try:
@@ -113,5 +113,5 @@ def undo(command: Command) -> str:
             return f"{' '.join(command[1:])} took more than {COMMAND_S} s"
         if done.returncode == 0:
             return ""
-        said = f"{' '.join(command[1:])}: {(done.stdout + done.stderr).strip()[-300:]}"
-    return said
+        failure = f"{' '.join(command[1:])}: {(done.stdout + done.stderr).strip()[-300:]}"
+    return failure

@@ -111,40 +111,40 @@ class Load:
         products = chance.sample(self._products, chance.randint(1, 2))
         lines = {product: chance.randint(1, 3) for product in products}
         key = str(uuid.UUID(int=chance.getrandbits(128), version=4))
-        answer = await self._until_told(name, "place", lambda: wire.place(lines, key), chance, key=key, lines=lines)
+        answer = await self._until_answered(name, "place", lambda: wire.place(lines, key), chance, key=key, lines=lines)
         if answer.outcome is not Outcome.OK:
             return
-        order = answer.told["order"]
+        order = answer.response["order"]
         drawn = chance.choices([habit for habit, _ in HABITS] + ["nothing"], [*(part for _, part in HABITS), 25])[0]
         if drawn == "read":
             await self._once(name, "read", wire.read(order), order=order)
         elif drawn == "repeat":
-            await self._until_told(name, "place", lambda: wire.place(lines, key), chance, key=key, lines=lines)
+            await self._until_answered(name, "place", lambda: wire.place(lines, key), chance, key=key, lines=lines)
         elif drawn == "cancel":
             cancel_key = f"cancel-{key}"
-            await self._until_told(name, "cancel", lambda: wire.cancel(order, cancel_key), chance, order=order)
+            await self._until_answered(name, "cancel", lambda: wire.cancel(order, cancel_key), chance, order=order)
         elif drawn == "list":
             await self._once(name, "list", wire.orders())
         elif drawn == "watch" and isinstance(wire, Grpc):
             await self._once(name, "watch", wire.watch(order), order=order)
 
-    async def _once(self, name: str, operation: str, asking: Any, **asked: Any) -> Answer:
-        call = self._history.invoked(name, operation, **asked)
+    async def _once(self, name: str, operation: str, asking: Any, **request: Any) -> Answer:
+        call = self._history.invoked(name, operation, **request)
         try:
             answer: Answer = await asking
         except asyncio.CancelledError:
             self._history.ended(call, Outcome.UNKNOWN, reason="the experiment ended")
             raise
-        self._history.ended(call, answer.outcome, **answer.told)
+        self._history.ended(call, answer.outcome, **answer.response)
         return answer
 
-    async def _until_told(
-        self, name: str, operation: str, make: Callable[[], Any], chance: random.Random, **asked: Any
+    async def _until_answered(
+        self, name: str, operation: str, make: Callable[[], Any], chance: random.Random, **request: Any
     ) -> Answer:
         """Retry a call with its key until it gets a final response, as the contract allows."""
         end, pause_s = self._history.now() + self._give_up_s, FIRST_PAUSE_S
         while True:
-            answer = await self._once(name, operation, make(), **asked)
+            answer = await self._once(name, operation, make(), **request)
             if not answer.again or self._history.now() > end:
                 return answer
             await asyncio.sleep(chance.uniform(0, pause_s))

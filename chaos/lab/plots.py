@@ -71,7 +71,7 @@ class _Scale:
 
 def _band(band: Band, scale: _Scale, number: int, *, named: bool) -> str:
     left, right = scale.x(band.begin_s), scale.x(band.end_s)
-    said = f"{band.said}, {band.begin_s:.1f} s to {min(band.end_s, scale.end_s):.1f} s"
+    tooltip = f"{band.description}, {band.begin_s:.1f} s to {min(band.end_s, scale.end_s):.1f} s"
     width, height = max(2.0, right - left), HEIGHT - TOP - BOTTOM
     box = f'<rect class="band" x="{left}" y="{TOP}" width="{width:.1f}" height="{height}">'
     name = ""
@@ -79,10 +79,9 @@ def _band(band: Band, scale: _Scale, number: int, *, named: bool) -> str:
         # Near the right edge a label is placed left of the start of its band.
         late = left > WIDTH * 0.7
         anchor, x = ("end", left - 4) if late else ("start", left + 4)
-        name = (
-            f'<text class="name" x="{x}" y="{TOP + 12 + 13 * number}" text-anchor="{anchor}">{escape(band.said)}</text>'
-        )
-    return f"{box}<title>{escape(said)}</title></rect>{name}"
+        place = f'x="{x}" y="{TOP + 12 + 13 * number}" text-anchor="{anchor}"'
+        name = f'<text class="name" {place}>{escape(band.description)}</text>'
+    return f"{box}<title>{escape(tooltip)}</title></rect>{name}"
 
 
 def _grid(scale: _Scale, unit: str) -> list[str]:

@@ -32,10 +32,10 @@ class Reading:
         """Return whether the condition holds."""
         return self.bound.holds(self.value)
 
-    def said(self) -> str:
+    def describe(self) -> str:
         """Return the reading as text."""
         found = "could not be measured" if self.value is None else f"{self.value:.3g}"
-        return f"{self.bound.said()}: {found}"
+        return f"{self.bound.describe()}: {found}"
 
 
 class Probes:

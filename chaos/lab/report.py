@@ -54,26 +54,26 @@ def write(result: Result, folder: Path) -> Path:
 
 def page(result: Result) -> str:
     """Return the page of a run."""
-    told = document(result)
+    facts = document(result)
     end_s = max((call.ended_s for call in result.calls if call.ended_s != float("inf")), default=1.0)
     parts = [
         f'<p><span class="verdict {_class(result.passed)}">{"passed" if result.passed else "failed"}</span></p>',
-        f"<h1>{escape(told['title'])}</h1>",
-        f"<p>{escape(told['hypothesis'])}</p>",
+        f"<h1>{escape(facts['title'])}</h1>",
+        f"<p>{escape(facts['hypothesis'])}</p>",
         *([f'<p class="mark bad">Aborted: {escape(result.aborted)}</p>'] if result.aborted else []),
-        _figures(result, told),
+        _figures(result, facts),
         *(_plot(plot, result, end_s, named=number == 0) for number, plot in enumerate(plots(result.calls, result))),
         "<h2>Faults</h2>",
         _faults(result, end_s),
         "<h2>Checks</h2>",
         _verdicts(result),
         "<h2>Again</h2>",
-        f"<p><code>{escape(told['command'])}</code></p>",
+        f"<p><code>{escape(facts['command'])}</code></p>",
         f'<p class="dim">{escape(", ".join(f"{name} {version}" for name, version in result.versions.items()))}; '
         f"started {escape(result.began_at)}; every call is in <a href='history.jsonl'>history.jsonl</a>, "
         "the verdict for machines in <a href='verdict.json'>verdict.json</a>.</p>",
     ]
-    return _html(told["title"], parts)
+    return _html(facts["title"], parts)
 
 
 def plots(calls: Sequence[Call], result: Result) -> list[Plot]:
@@ -124,15 +124,15 @@ def plots(calls: Sequence[Call], result: Result) -> list[Plot]:
 
 def index(folder: Path) -> Path:
     """Write the index of all runs in *folder*, the latest of each experiment first."""
-    told = []
+    runs = []
     for path in sorted(folder.glob("*/verdict.json")):
         try:
-            told.append((path.parent.name, json.loads(path.read_text(encoding="utf-8"))))
+            runs.append((path.parent.name, json.loads(path.read_text(encoding="utf-8"))))
         except ValueError:
             continue
-    told.sort(key=lambda each: each[1]["began_at"], reverse=True)
+    runs.sort(key=lambda each: each[1]["began_at"], reverse=True)
     latest: dict[str, tuple[str, Mapping[str, Any]]] = {}
-    for name, each in told:
+    for name, each in runs:
         latest.setdefault(each["experiment"], (name, each))
     rows = [_row(name, each) for _, (name, each) in sorted(latest.items())]
     failed = sum(not each["passed"] for _, each in latest.values())
@@ -151,25 +151,25 @@ def index(folder: Path) -> Path:
     return path
 
 
-def _row(name: str, told: Mapping[str, Any]) -> str:
-    recovery = told["recovery_s"]
-    broken = sum(each["broken"] for each in told["verdicts"])
+def _row(name: str, facts: Mapping[str, Any]) -> str:
+    recovery = facts["recovery_s"]
+    broken = sum(each["broken"] for each in facts["verdicts"])
     return (
-        f"<tr><td><a href='{escape(name)}/report.html'>{escape(told['title'])}</a></td>"
-        f"<td class='{_class(told['passed'])}'>{'passed' if told['passed'] else 'failed'}</td>"
-        f"<td class='number'>{told['orders']}</td>"
+        f"<tr><td><a href='{escape(name)}/report.html'>{escape(facts['title'])}</a></td>"
+        f"<td class='{_class(facts['passed'])}'>{'passed' if facts['passed'] else 'failed'}</td>"
+        f"<td class='number'>{facts['orders']}</td>"
         f"<td class='number'>{'never' if recovery is None else f'{recovery:.1f} s'}</td>"
-        f"<td class='number'>{told['longest_silence_s']:.1f} s</td><td class='number'>{broken}</td>"
-        f"<td>{escape(told['began_at'][:19].replace('T', ' '))}</td></tr>"
+        f"<td class='number'>{facts['longest_silence_s']:.1f} s</td><td class='number'>{broken}</td>"
+        f"<td>{escape(facts['began_at'][:19].replace('T', ' '))}</td></tr>"
     )
 
 
-def _figures(result: Result, told: Mapping[str, Any]) -> str:
+def _figures(result: Result, facts: Mapping[str, Any]) -> str:
     recovery = "never" if result.recovery_s is None else f"{result.recovery_s:.1f} s"
     shown = {
-        "orders acknowledged": f"{told['orders']}",
-        "calls": f"{told['calls']}",
-        f"recovered (limit {told['recovery_limit_s']:g} s)": recovery,
+        "orders acknowledged": f"{facts['orders']}",
+        "calls": f"{facts['calls']}",
+        f"recovered (limit {facts['recovery_limit_s']:g} s)": recovery,
         "longest without an order": f"{result.silence_s:.1f} s",
         "violations": f"{sum(bool(verdict.broken) for verdict in result.verdicts)} of {len(result.verdicts)}",
         "seed": f"{result.seed}",
@@ -190,7 +190,7 @@ def _faults(result: Result, end_s: float) -> str:
         again_s = result.restored_after_s(band)
         end = f"{band.end_s:.1f} s" if band.end_s != float("inf") else "at the end"
         rows.append(
-            f"<tr><td>{escape(band.said)}</td><td class='number'>{band.begin_s:.1f} s</td>"
+            f"<tr><td>{escape(band.description)}</td><td class='number'>{band.begin_s:.1f} s</td>"
             f"<td class='number'>{end}</td><td class='number'>{silence_s:.1f} s</td>"
             f"<td class='number'>{'never' if again_s is None else f'{again_s:.1f} s'}</td></tr>"
         )

@@ -48,7 +48,8 @@ class Result:
     @property
     def placed(self) -> int:
         """Return the number of acknowledged orders."""
-        return len({call.told["order"] for call in self.calls if call.operation == "place" and "order" in call.told})
+        placed = [call.response for call in self.calls if call.operation == "place"]
+        return len({response["order"] for response in placed if "order" in response})
 
 
 def table(result: Result) -> str:
@@ -89,7 +90,7 @@ def document(result: Result) -> dict[str, Any]:
         "longest_silence_s": round(result.silence_s, 2),
         "faults": [
             {
-                "fault": band.said,
+                "fault": band.description,
                 "begin_s": round(band.begin_s, 2),
                 "end_s": round(band.end_s, 2) if band.end_s < math.inf else None,
                 "served_again_s": result.restored_after_s(band),

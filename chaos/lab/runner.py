@@ -169,7 +169,7 @@ class Runner:
     async def _before(self, experiment: Experiment, parts: Parts) -> Verdict:
         self._say(f"{experiment.title}: waiting for the steady state")
         readings = await self._steady(experiment, parts, STEADY_LIMIT_S)
-        if wrong := [reading.said() for reading in readings if not reading.good]:
+        if wrong := [reading.describe() for reading in readings if not reading.good]:
             raise Broken(f"the stack is not healthy before the experiment: {'; '.join(wrong)}")
         return Verdict("steady state reached; injecting the faults", len(readings), [])
 
@@ -232,7 +232,7 @@ class Runner:
     async def _guard(self, abort: Sequence[Bound], parts: Parts, unwell: set[str]) -> None:
         """Watch the abort conditions while a fault is active; raises `Broken` if one is met."""
         while True:
-            wrong = [reading.said() for reading in await parts.probes.read(abort) if not reading.good]
+            wrong = [reading.describe() for reading in await parts.probes.read(abort) if not reading.good]
             if wrong:
                 raise Broken(f"abort condition: {'; '.join(wrong)}")
             unwell |= set(await parts.probes.unhealthy())
@@ -256,7 +256,7 @@ class Runner:
 
 
 def _recovered(experiment: Experiment, readings: list[Reading]) -> Verdict:
-    broken = [reading.said() for reading in readings if not reading.good]
+    broken = [reading.describe() for reading in readings if not reading.good]
     return Verdict(f"steady state reached again within {experiment.recovery_limit_s:g} s", len(readings), broken)
 
 

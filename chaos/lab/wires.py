@@ -38,12 +38,12 @@ class Answer:
     """What is known of a call after it ended, and its response."""
 
     outcome: Outcome
-    told: Mapping[str, Any]
+    response: Mapping[str, Any]
 
     @property
     def again(self) -> bool:
         """Return whether the same call may be retried."""
-        return self.outcome is Outcome.UNKNOWN or bool(self.told.get("again"))
+        return self.outcome is Outcome.UNKNOWN or bool(self.response.get("again"))
 
 
 class Wire(Protocol):
@@ -87,7 +87,7 @@ class Rest:
         token = ""
         for _ in range(MAX_PAGES):
             query: dict[str, str | int] = {"pageSize": PAGE_SIZE, **({"pageToken": token} if token else {})}
-            answer = await self._asked(functools.partial(self._client.get, rest.ORDERS, params=query))
+            answer = await self._call(functools.partial(self._client.get, rest.ORDERS, params=query))
             if isinstance(answer, Answer):
                 return answer
             page = answer.json()
@@ -98,14 +98,14 @@ class Rest:
         return Answer(Outcome.UNKNOWN, {"reason": f"more than {MAX_PAGES} pages"})
 
     async def _order(self, call: Callable[[], Awaitable[httpx.Response]]) -> Answer:
-        answer = await self._asked(call)
+        answer = await self._call(call)
         if isinstance(answer, Answer):
             return answer
         order = answer.json()
-        told = {"order": order["name"], "state": order["state"], "version": int(order["version"])}
-        return Answer(Outcome.OK, {"status": answer.status_code, **told})
+        seen = {"order": order["name"], "state": order["state"], "version": int(order["version"])}
+        return Answer(Outcome.OK, {"status": answer.status_code, **seen})
 
-    async def _asked(self, call: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response | Answer:
+    async def _call(self, call: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response | Answer:
         """Return the response of a completed call, or what is known of one that failed."""
         try:
             answer = await call()
@@ -131,8 +131,8 @@ class Grpc:
     async def place(self, lines: Mapping[str, int], key: str) -> Answer:
         """Place an order."""
         answer = await self._order(lambda: self._shop.place(lines, key=key))
-        status = 202 if answer.told.get("state") == "PENDING" else answer.told["status"]
-        return Answer(answer.outcome, {**answer.told, "status": 201 if status == 200 else status})
+        status = 202 if answer.response.get("state") == "PENDING" else answer.response["status"]
+        return Answer(answer.outcome, {**answer.response, "status": 201 if status == 200 else status})
 
     async def read(self, name: str) -> Answer:
         """Read an order."""
@@ -174,8 +174,8 @@ class Grpc:
             order = await call()
         except grpc.aio.AioRpcError as error:
             return _failed(error)
-        told = {"order": order.name, "state": _state(order), "version": order.version}
-        return Answer(Outcome.OK, {"status": 200, **told})
+        seen = {"order": order.name, "state": _state(order), "version": order.version}
+        return Answer(Outcome.OK, {"status": 200, **seen})
 
 
 def refused(status: int, reason: str) -> Answer:

@@ -62,7 +62,7 @@ def main(words: list[str] | None = None) -> int:
 def _list(packets: Filter) -> int:
     found = packets.partitions()
     for each in found:
-        print(f"{each.name:<24} {each.said}{' (expired: no longer renewed)' if each.lapsed else ''}")
+        print(f"{each.name:<24} {each.description}{' (expired: no longer renewed)' if each.lapsed else ''}")
     if not found:
         print("there is no partition")
     return 0
@@ -126,25 +126,25 @@ async def _hold(chosen: Settings, packets: Filter, partition: Partition, seconds
             packets.heal(each.name)
         elif each.name == partition.name:
             raise ValueError(f"{each.name} exists already; --heal {each.name} ends it, --name chooses another name")
-    told = asyncio.Event()
+    stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with _proxies(partition) as ports:
         packets.run(made(partition, network=chosen.network, cgroup=cgroup, proxies=ports))
         try:
-            print(f"{partition.said()}, {IN_FORCE} for {seconds:g} s", flush=True)
-            healed = await _renew(chosen, packets, partition, told, time.monotonic() + seconds)
+            print(f"{partition.describe()}, {IN_FORCE} for {seconds:g} s", flush=True)
+            healed = await _renew(chosen, packets, partition, stopped, time.monotonic() + seconds)
         finally:
             packets.heal(partition.name)
     print(f"{partition.name}: {'healed by another command' if healed else 'healed'}", flush=True)
     return 0
 
 
-async def _renew(chosen: Settings, packets: Filter, partition: Partition, told: asyncio.Event, end: float) -> bool:
+async def _renew(chosen: Settings, packets: Filter, partition: Partition, stopped: asyncio.Event, end: float) -> bool:
     """Renew the lease until *end* or until *told*; return whether another command healed the partition."""
-    while not told.is_set() and time.monotonic() < end:
+    while not stopped.is_set() and time.monotonic() < end:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(told.wait(), min(RENEW_S, max(0.0, end - time.monotonic())))
+            await asyncio.wait_for(stopped.wait(), min(RENEW_S, max(0.0, end - time.monotonic())))
         try:
             await asyncio.to_thread(packets.run, renewed(partition, chosen.network))
         except OSError:

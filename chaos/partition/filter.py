@@ -25,7 +25,7 @@ class InForce:
     """A partition that is in the kernel."""
 
     name: str
-    said: str
+    description: str
     lapsed: bool  # not renewed, so it no longer has an effect
 
 
@@ -38,13 +38,13 @@ class Filter:
 
     def run(self, script: str) -> None:
         """Run a script atomically; raises `OSError` if the kernel rejects it."""
-        done = self._asked("-f", "-", text=script)
+        done = self._run("-f", "-", text=script)
         if done.returncode != 0:
             raise OSError(f"nft: {done.stderr.strip()[:500]}")
 
     def partitions(self) -> list[InForce]:
         """Return every partition of this stack that has a table."""
-        listed = json.loads(self._asked("--json", "list", "tables").stdout or "{}").get("nftables", [])
+        listed = json.loads(self._run("--json", "list", "tables").stdout or "{}").get("nftables", [])
         names = [each["table"]["name"] for each in listed if "table" in each]
         start = prefix(self._settings.network)
         return [self._partition(name, name[len(start) :]) for name in sorted(names) if name.startswith(start)]
@@ -54,16 +54,16 @@ class Filter:
         found = [each.name for each in self.partitions() if name in ("", each.name)]
         for each in found:
             # It may have ended by itself meanwhile.
-            self._asked("delete", "table", "inet", prefix(self._settings.network) + each)
+            self._run("delete", "table", "inet", prefix(self._settings.network) + each)
         return found
 
     def _partition(self, table: str, name: str) -> InForce:
-        said = json.loads(self._asked("--json", "list", "table", "inet", table).stdout or "{}").get("nftables", [])
-        comment = next((each["table"].get("comment", "") for each in said if "table" in each), "")
-        elements = [element for each in said if "set" in each for element in each["set"].get("elem", ())]
+        listed = json.loads(self._run("--json", "list", "table", "inet", table).stdout or "{}").get("nftables", [])
+        comment = next((each["table"].get("comment", "") for each in listed if "table" in each), "")
+        elements = [element for each in listed if "set" in each for element in each["set"].get("elem", ())]
         return InForce(name, comment, lapsed=not elements)
 
-    def _asked(self, *words: str, text: str = "") -> subprocess.CompletedProcess[str]:
+    def _run(self, *words: str, text: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [self._nft, *words], input=text, capture_output=True, text=True, timeout=LIMIT_S, check=False
         )

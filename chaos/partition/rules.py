@@ -42,7 +42,7 @@ class Partition:
         if self.delay_ms and self.loss_percent != 100:
             raise ValueError("a partition has either a delay or a loss; make two partitions")
 
-    def said(self) -> str:
+    def describe(self) -> str:
         """Return the partition as text."""
         arrow = "->" if self.one_way else "<->"
         effect = f"{self.delay_ms} ms later" if self.delay_ms else f"{self.loss_percent} % lost"
@@ -71,7 +71,7 @@ def made(partition: Partition, *, network: int, cgroup: Path, proxies: tuple[int
     for chain, hook in rules.items():
         body += [f"chain {chain} {{", f"  {hook[0]}", *(f"  {rule}" for rule in hook[1:]), "}"]
     lines = "\n".join(f"  {line}" for line in body)
-    comment = f'  comment "{partition.said()[:120]}"'
+    comment = f'  comment "{partition.describe()[:120]}"'
     return f"table {table(partition, network)} {{\n{comment}\n{lines}\n}}\n"
 
 

@@ -37,8 +37,8 @@ def cut(stack):
         words = [*command, "--between", one, "--and", other, "--for", "60s", *further]
         held = await asyncio.create_subprocess_exec(*words, env=environment, stdout=subprocess.PIPE)
         try:
-            said = await asyncio.wait_for(held.stdout.readline(), 20)
-            assert b"in force" in said
+            line = await asyncio.wait_for(held.stdout.readline(), 20)
+            assert b"in force" in line
             yield
         finally:
             held.terminate()

@@ -39,9 +39,9 @@ def lab(stack):
 
 async def test_an_experiment_passes_and_leaves_its_page_history_and_verdict(stack, lab, short):
     process = lab("run", str(short), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    said, _ = await asyncio.to_thread(process.communicate, timeout=200)
-    assert process.returncode == 0, said
-    assert "short: PASSED" in said
+    output, _ = await asyncio.to_thread(process.communicate, timeout=200)
+    assert process.returncode == 0, output
+    assert "short: PASSED" in output
     [folder] = stack.settings.reports.glob("short-*")
     verdict = json.loads((folder / "verdict.json").read_text())
     assert verdict["passed"]

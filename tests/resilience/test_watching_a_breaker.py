@@ -36,9 +36,9 @@ async def test_the_commands_show_hosts_that_are_ejected_a_breaker_that_opens_and
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said = (await asyncio.wait_for(reader.communicate(), 170))[0].decode()
-    before, after = said.split("inventory-1-envoy", 1)
-    assert re.search(r"^orders-\d +inventory\S+ +\S+ +ejected ", before, re.MULTILINE), said
-    assert re.search(r"^orders-\d +inventory\S+ +\S+ +OPEN: no healthy host ", after, re.MULTILINE), said
-    assert "BREAKER open" in after, said
-    assert "BREAKER closed" in after, said
+    output = (await asyncio.wait_for(reader.communicate(), 170))[0].decode()
+    before, after = output.split("inventory-1-envoy", 1)
+    assert re.search(r"^orders-\d +inventory\S+ +\S+ +ejected ", before, re.MULTILINE), output
+    assert re.search(r"^orders-\d +inventory\S+ +\S+ +OPEN: no healthy host ", after, re.MULTILINE), output
+    assert "BREAKER open" in after, output
+    assert "BREAKER closed" in after, output

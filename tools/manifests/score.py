@@ -89,5 +89,5 @@ def _bad(judged: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Finding, str]]:
         kind, name = each["type_meta"]["kind"], each["object_meta"]["name"]
         for check in each["checks"]:
             if not check["skipped"] and check["grade"] < GOOD:
-                said = [f"{one['path']} {one['summary']}".strip() for one in check["comments"] or ()]
-                yield (check["check"]["id"], f"{kind}/{name}"), "; ".join(said)
+                comments = [f"{one['path']} {one['summary']}".strip() for one in check["comments"] or ()]
+                yield (check["check"]["id"], f"{kind}/{name}"), "; ".join(comments)

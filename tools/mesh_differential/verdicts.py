@@ -65,18 +65,18 @@ def compare(text: str, istio: str) -> Difference:
     What the translator says of a document, beside Istio's answer.
     """
     try:
-        said = ours(text)
+        refusal = ours(text)
     except Exception as error:
         return Difference(CRASH, text, repr(error), istio)
-    return Difference(_verdict(said, istio), text, said, istio)
+    return Difference(_verdict(refusal, istio), text, refusal, istio)
 
 
-def _verdict(said: str, istio: str) -> str:
-    if bool(said) == bool(istio):
+def _verdict(refusal: str, istio: str) -> str:
+    if bool(refusal) == bool(istio):
         return AGREES
-    if not said:
+    if not refusal:
         return LAXER
-    return next((verdict for words, verdict in BY_NAME.items() if words in said), STRICTER)
+    return next((verdict for words, verdict in BY_NAME.items() if words in refusal), STRICTER)
 
 
 def run(program: Path, documents: Sequence[dict[str, Any]], *, seed: int, cases: int) -> Score:

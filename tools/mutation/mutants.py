@@ -97,11 +97,11 @@ def _emptied(source: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
-        told = ast.get_docstring(node) is not None
-        if told and len(node.body) == 1:
+        documented = ast.get_docstring(node) is not None
+        if documented and len(node.body) == 1:
             # Declared, for others to do.
             continue
-        first, last = node.body[int(told)], node.body[-1]
+        first, last = node.body[int(documented)], node.body[-1]
         indent = " " * first.col_offset
         yield "".join([*lines[: first.lineno - 1], f"{indent}return None\n", *lines[last.end_lineno :]])
 

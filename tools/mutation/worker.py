@@ -112,8 +112,8 @@ class Serving:
     def _reach(self, files: Sequence[str]) -> Reach:
         items = [each for name, each in self._items.items() if name.partition("::")[0] in files]
         self._start_stores(items)
-        told = trial.in_child(lambda writing: _trace(items, writing), within_s=REACH_S)
-        found: Reach = json.loads(told)
+        written = trial.in_child(lambda writing: _trace(items, writing), within_s=REACH_S)
+        found: Reach = json.loads(written)
         if len(found) != len(items):
             raise RuntimeError(f"of {len(items)} tests {len(found)} were traced")
         return found

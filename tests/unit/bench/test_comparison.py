@@ -55,16 +55,16 @@ def test_ratios_are_computed_per_pair_in_either_order():
 
 def test_the_ratio_is_the_last_line():
     dead = Outage(load=measured("ours", 500.0, pending=100), backlog=100, drain_s=2.0, drain_cpu_s=1.0)
-    told = versus.table(Comparison(rounds=ROUNDS, outages=[dead], idle_cpu_s={"ours": 0.2, "peer": 0.1}))
-    last = told.splitlines()[-1]
+    table = versus.table(Comparison(rounds=ROUNDS, outages=[dead], idle_cpu_s={"ours": 0.2, "peer": 0.1}))
+    last = table.splitlines()[-1]
     assert last.startswith("ours / peer: 2.50 (2.00 to 3.00) the orders/s, 0.50 (0.50 to 0.50) the CPU seconds")
-    assert "a backlog of 100 drained in 2.0 s (50/s)" in told
+    assert "a backlog of 100 drained in 2.0 s (50/s)" in table
 
 
 def test_the_document_has_the_ratios_and_every_round():
-    told = versus.document(Comparison(rounds=ROUNDS, outages=[], idle_cpu_s={}))
-    assert told["ratios"]["orders/s"] == [2.0, 3.0]
-    assert [each["cpu_sum_s"] for each in told["rounds"]] == [2.0, 4.0, 4.0, 2.0]
+    document = versus.document(Comparison(rounds=ROUNDS, outages=[], idle_cpu_s={}))
+    assert document["ratios"]["orders/s"] == [2.0, 3.0]
+    assert [each["cpu_sum_s"] for each in document["rounds"]] == [2.0, 4.0, 4.0, 2.0]
 
 
 def test_the_table_has_medians_and_sums():
@@ -87,8 +87,8 @@ def test_parts_are_stacked_with_their_sum():
 def test_the_run_ends_with_the_ratio_if_it_was_measured():
     ratios = {"orders/s": [2.0, 3.0], "CPU s per 1,000": [0.5], "p99 ms": [0.9], "p50 ms": [1.0]}
     rows = [sections.Row("ours / peer", ratios)]
-    told = sections.last_line([sections.Section("Ratios", tuple(ratios), rows)])
-    assert told == "ours / peer: 2.50 times the orders/s, 0.50 times the CPU seconds, 0.90 times the p99"
+    line = sections.last_line([sections.Section("Ratios", tuple(ratios), rows)])
+    assert line == "ours / peer: 2.50 times the orders/s, 0.50 times the CPU seconds, 0.90 times the p99"
     assert sections.last_line([]) == ""
 
 
@@ -125,10 +125,10 @@ def test_the_naive_stack_uses_our_stores_and_nothing_else(tmp_path):
 
 
 def test_the_naive_stack_has_its_own_database_topics_and_keys(tmp_path):
-    told = programs.environment(plan(tmp_path))
-    assert "/peer?" in told["DATABASE_URL"]
-    assert told["REDIS_URL"].endswith("/1")
-    assert told["ORDER_EVENTS"].startswith("peer_")
+    environment = programs.environment(plan(tmp_path))
+    assert "/peer?" in environment["DATABASE_URL"]
+    assert environment["REDIS_URL"].endswith("/1")
+    assert environment["ORDER_EVENTS"].startswith("peer_")
 
 
 def test_the_naive_stack_shares_no_address_with_ours(tmp_path, monkeypatch):

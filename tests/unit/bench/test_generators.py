@@ -20,15 +20,15 @@ def test_quantiles_are_measured_values():
 
 
 def test_failed_calls_count_neither_in_latency_nor_in_throughput():
-    told = called([4.0, 2.0, 3.0], failed=5, seconds=2)
-    assert (told.served, told.per_s, told.p50_ms, told.failed) == (3, 1.5, 3.0, 5)
+    figures = called([4.0, 2.0, 3.0], failed=5, seconds=2)
+    assert (figures.served, figures.per_s, figures.p50_ms, figures.failed) == (3, 1.5, 3.0, 5)
 
 
 def test_several_ghz_processes_give_one_result():
     one = {"details": [{"latency": 2_000_000, "status": "OK"}, {"latency": 9_000_000, "status": "Unavailable"}]}
     two = {"details": [{"latency": 4_000_000, "status": "OK"}]}
-    told = rpc.together([one, two], 1.0)
-    assert (told.served, told.failed, told.p50_ms, told.p99_ms) == (2, 1, 2.0, 4.0)
+    figures = rpc.together([one, two], 1.0)
+    assert (figures.served, figures.failed, figures.p50_ms, figures.p99_ms) == (2, 1, 2.0, 4.0)
 
 
 def test_a_ghz_run_without_a_success_is_an_error():
@@ -50,7 +50,7 @@ def test_workers_of_ghz_are_named_by_their_connection_too():
 def test_without_go_a_generator_is_unavailable(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(go_tools.NotThere, match="no Go"):
-        go_tools.find(SimpleNamespace(tools=tmp_path), "ghz")
+        go_tools.find(SimpleNamespace(tool=lambda name: tmp_path / name), "ghz")
 
 
 def test_every_call_of_an_open_loop_has_its_own_idempotency_key(tmp_path):
@@ -71,8 +71,8 @@ def test_a_target_without_tokens_gets_no_authorization_header():
 def test_vegeta_counts_errors_and_timeouts_as_failed():
     results = [{"code": 201, "latency": 5e6}, {"code": 202, "latency": 7e6}, {"code": 429, "latency": 1e6}]
     lines = [json.dumps(each) for each in (*results, {"code": 0, "latency": 1e10})]
-    told = open_loop.figures(lines, seconds=2)
-    assert (told.served, told.failed, told.per_s, told.p50_ms) == (2, 2, 1.0, 5.0)
+    figures = open_loop.figures(lines, seconds=2)
+    assert (figures.served, figures.failed, figures.per_s, figures.p50_ms) == (2, 2, 1.0, 5.0)
 
 
 def test_pgbench_output_is_parsed():
@@ -80,8 +80,8 @@ def test_pgbench_output_is_parsed():
 
 
 def test_the_time_that_pgbench_takes_to_connect_does_not_count():
-    told = "initial connection time = 254.254 ms\ntps = 583.277436 (without initial connection time)\n"
-    assert limits.per_s(told) == 583.277436
+    output = "initial connection time = 254.254 ms\ntps = 583.277436 (without initial connection time)\n"
+    assert limits.per_s(output) == 583.277436
     with pytest.raises(LoadFailed, match="no rate"):
         limits.per_s("pgbench: fatal")
 
@@ -100,6 +100,6 @@ def test_reads_are_a_path_and_a_token(kind, path):
 
 
 def test_wrk_results_exclude_errors():
-    told = {"calls": 30, "refused": 10, "broken": 1, "seconds": 2, "p50_ms": 1, "p99_ms": 2, "p999_ms": 3}
-    cells = tables.row_of_wrk("reads", [told], per_s="reads/s").cells
+    result = {"calls": 30, "refused": 10, "broken": 1, "seconds": 2, "p50_ms": 1, "p99_ms": 2, "p999_ms": 3}
+    cells = tables.row_of_wrk("reads", [result], per_s="reads/s").cells
     assert (cells["reads/s"], cells["failed"]) == ([10.0], [11])

@@ -31,11 +31,11 @@ def test_a_cell_is_shown_as_its_median_and_its_spread():
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "text"),
     [(0, "0"), (3, "3"), (0.0123, "0.012"), (0.123, "0.123"), (9.876, "9.88"), (12.34, "12.3"), (12345.6, "12,346")],
 )
-def test_a_figure_has_three_digits(value, said):
-    assert results.figure(value) == said
+def test_a_figure_has_three_digits(value, text):
+    assert results.figure(value) == text
 
 
 def test_the_text_has_every_row_and_ends_with_the_last_line():
@@ -51,8 +51,8 @@ def test_parts_have_their_spread_on_the_page_only():
 
 
 def test_the_document_has_every_round():
-    told = results.document(REPORT)
-    assert told["sections"][0]["rows"][0]["cells"]["orders/s"] == [410.0, 390.0, 450.0]
+    document = results.document(REPORT)
+    assert document["sections"][0]["rows"][0]["cells"]["orders/s"] == [410.0, 390.0, 450.0]
 
 
 def test_the_page_is_self_contained():

@@ -14,7 +14,7 @@ REDIS = Wanted("InventoryWithoutStock")
 EDGE = Wanted("ServiceDown", (("service", "edge"),))
 
 
-def told(*alerts):
+def reported(*alerts):
     return [{"labels": {"alertname": name, **labels}, "state": state} for name, state, labels in alerts]
 
 
@@ -22,10 +22,10 @@ def test_the_times_of_firing_and_resolving_are_recorded():
     watch = Watch("http://127.0.0.1:1")
     for at, alerts in (
         (1, []),
-        (2, told(("InventoryWithoutStock", PENDING, {}))),
-        (3, told(("InventoryWithoutStock", PENDING, {}))),
-        (9, told(("InventoryWithoutStock", FIRING, {}), ("ServiceDown", FIRING, {"service": "orders"}))),
-        (12, told(("ServiceDown", FIRING, {"service": "edge"}))),
+        (2, reported(("InventoryWithoutStock", PENDING, {}))),
+        (3, reported(("InventoryWithoutStock", PENDING, {}))),
+        (9, reported(("InventoryWithoutStock", FIRING, {}), ("ServiceDown", FIRING, {"service": "orders"}))),
+        (12, reported(("ServiceDown", FIRING, {"service": "edge"}))),
     ):
         watch.take(alerts, (REDIS, EDGE), at)
     assert watch.first == {(REDIS, PENDING): 2, (REDIS, FIRING): 9, (EDGE, FIRING): 12}

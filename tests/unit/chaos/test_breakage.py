@@ -15,13 +15,13 @@ from chaos.commands import FaultNotMade
 @pytest.fixture
 def commands(monkeypatch):
     """Record the commands on the stack instead of running them."""
-    asked = []
+    made = []
 
     async def command(*words):
-        asked.append(words[-2:])
+        made.append(words[-2:])
 
     monkeypatch.setattr(breakage, "_command", command)
-    return asked
+    return made
 
 
 @pytest.fixture

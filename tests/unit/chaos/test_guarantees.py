@@ -16,12 +16,12 @@ CONFIRMED, PENDING = order_pb2.Order.CONFIRMED, order_pb2.Order.PENDING
 @pytest.fixture
 def facts():
     """Return two orders of one unit, one of them cancelled, without a violation."""
-    told = [
+    acknowledged = [
         AcknowledgedOrder("r1", "orders/1", CONFIRMED, {TEA: 1}),
         AcknowledgedOrder("r2", "orders/2", PENDING, {TEA: 1}),
     ]
     return Facts(
-        memory=Memory(acknowledged={each.request_id: each for each in told}, cancelled={"orders/2"}),
+        memory=Memory(acknowledged={each.request_id: each for each in acknowledged}, cancelled={"orders/2"}),
         orders={
             "orders/1": StoredOrder("orders/1", "CONFIRMED", 1, {TEA: 1}),
             "orders/2": StoredOrder("orders/2", "CANCELLED", 2, {TEA: 1}),

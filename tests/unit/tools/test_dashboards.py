@@ -51,10 +51,10 @@ def ours():
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not module.name.endswith("__main__"):
                 importlib.import_module(module.name)
-    return {name for told in REGISTRY._collector_to_names.values() for name in told}
+    return {name for names in REGISTRY._collector_to_names.values() for name in names}
 
 
-def asked_elsewhere():
+def queried_elsewhere():
     """
     Return the series that rules and the board use, which integration tests compare with a running Prometheus, and
     those that rules record.
@@ -84,8 +84,8 @@ def test_the_files_are_up_to_date():
 
 
 def test_every_query_uses_existing_series():
-    known = ours() | asked_elsewhere() | exported() | OTHERS
-    asked = {
+    known = ours() | queried_elsewhere() | exported() | OTHERS
+    queried = {
         name: f"{board.uid}: {panel.title}"
         for board in BOARDS
         for panels in board.rows.values()
@@ -93,7 +93,7 @@ def test_every_query_uses_existing_series():
         for query in panel.queries.values()
         for name in names(query)
     }
-    assert {name: where for name, where in asked.items() if name not in known} == {}
+    assert {name: where for name, where in queried.items() if name not in known} == {}
 
 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)

@@ -51,7 +51,7 @@ def test_what_the_server_would_keep_is_valid(known, spec):
 
 
 @pytest.mark.parametrize(
-    ("spec", "said"),
+    ("spec", "message"),
     [
         ({}, "'size' is a required property"),
         ({"size": 1, "colour": "green"}, "'green' is not one of"),
@@ -60,10 +60,10 @@ def test_what_the_server_would_keep_is_valid(known, spec):
         ({"size": [1]}, "[1] is not of type"),
     ],
 )
-def test_what_the_server_would_refuse_or_drop_is_said_with_its_place(known, spec, said):
+def test_what_the_server_would_refuse_or_drop_is_said_with_its_place(known, spec, message):
     [error] = schemas.errors([room(**spec)], known)
     assert error.startswith("Room r: $.spec")
-    assert said in error
+    assert message in error
 
 
 def test_a_resource_that_nobody_knows_is_an_error_and_one_of_an_operator_is_named(known):
@@ -71,8 +71,8 @@ def test_a_resource_that_nobody_knows_is_an_error_and_one_of_an_operator_is_name
     core = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}}
     route = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "h"}}
     kafka = {"apiVersion": "kafka.strimzi.io/v1", "kind": "Kafka", "metadata": {"name": "kafka"}}
-    said = list(schemas.errors([unknown, core, route, kafka], known))
-    assert said == ["Room r: no schema of example.org/v1", "HTTPRoute h: no schema of gateway.networking.k8s.io/v1"]
+    errors = list(schemas.errors([unknown, core, route, kafka], known))
+    assert errors == ["Room r: no schema of example.org/v1", "HTTPRoute h: no schema of gateway.networking.k8s.io/v1"]
     assert schemas.unchecked([core, kafka], known) == ["kafka.strimzi.io"]
 
 

@@ -17,13 +17,13 @@ ANA, BEN = "lab1-0", "lab1-1"
 GOOD = StockNow(on_hand=10, available=9, held=0, sold=1)
 
 
-def call(number, operation, began_s, ended_s, *, client=ANA, outcome=Outcome.OK, asked=None, **told):
-    return Call(number, client, operation, began_s, asked or {}, ended_s, outcome, told)
+def call(number, operation, began_s, ended_s, *, client=ANA, outcome=Outcome.OK, request=None, **response):
+    return Call(number, client, operation, began_s, request or {}, ended_s, outcome, response)
 
 
 def place(number, began_s, key, order, state="CONFIRMED", version=1, **more):
-    asked = {"key": key, "lines": {TEA: 1}}
-    return call(number, "place", began_s, began_s + 0.1, asked=asked, order=order, state=state, version=version,
+    request = {"key": key, "lines": {TEA: 1}}
+    return call(number, "place", began_s, began_s + 0.1, request=request, order=order, state=state, version=version,
                 status=201, **more)  # fmt: skip
 
 
@@ -38,12 +38,12 @@ def calls():
         place(1, 1.05, "k2", "orders/2", "PENDING", client=BEN),
         call(2, "read", 2, 2.1, order="orders/1", state="CONFIRMED", version=1),
         call(
-            3, "cancel", 3, 3.1, client=BEN, asked={"order": "orders/2"},
+            3, "cancel", 3, 3.1, client=BEN, request={"order": "orders/2"},
             order="orders/2", state="CANCELLED", version=2,
         ),
         call(4, "read", 4, 4.1, client=BEN, order="orders/2", state="CANCELLED", version=2),
         call(5, "list", 5, 5.1, orders=["orders/1"]),
-        call(6, "watch", 1.2, 3.2, client=BEN, asked={"order": "orders/2"}, seen=[(1, "PENDING"), (2, "CANCELLED")]),
+        call(6, "watch", 1.2, 3.2, client=BEN, request={"order": "orders/2"}, seen=[(1, "PENDING"), (2, "CANCELLED")]),
         place(7, 6, "k1", "orders/1"),
     ]  # fmt: skip
 
@@ -103,20 +103,20 @@ def test_a_replay_with_another_order_is_found_by_both_checks(evidence):
 
 
 def test_an_order_that_was_refused_and_is_stored_is_found(evidence):
-    refused = replace(place(8, 7, "k4", "-"), outcome=Outcome.FAILED, told={"status": 400})
+    refused = replace(place(8, 7, "k4", "-"), outcome=Outcome.FAILED, response={"status": 400})
     damaged = with_calls(evidence, refused)
     assert broken(replace(damaged, keys={**damaged.keys, (ANA, "k4"): "orders/1"})) == [UNIQUE]
 
 
 def test_an_unknown_call_may_have_happened(evidence):
-    unknown = replace(place(8, 7, "k4", "-"), outcome=Outcome.UNKNOWN, told={})
-    refused = replace(place(9, 8, "k4", "-"), outcome=Outcome.FAILED, told={"status": 400})
+    unknown = replace(place(8, 7, "k4", "-"), outcome=Outcome.UNKNOWN, response={})
+    refused = replace(place(9, 8, "k4", "-"), outcome=Outcome.FAILED, response={"status": 400})
     damaged = with_calls(evidence, unknown, refused)
     assert broken(replace(damaged, keys={**damaged.keys, (ANA, "k4"): "orders/1"})) == []
 
 
 def test_a_call_without_a_final_response_is_found(evidence):
-    unknown = replace(place(8, 7, "k4", "-"), outcome=Outcome.UNKNOWN, told={})
+    unknown = replace(place(8, 7, "k4", "-"), outcome=Outcome.UNKNOWN, response={})
     assert broken(with_calls(evidence, unknown)) == ["every buyer got a final response"]
 
 
@@ -143,7 +143,7 @@ def test_an_illegal_state_transition_is_found(evidence, state, version):
 
 @pytest.mark.parametrize("seen", [[(2, "CANCELLED"), (1, "PENDING")], [(1, "PENDING"), (1, "PENDING")]])
 def test_watch_events_out_of_order_or_duplicated_are_found(evidence, seen):
-    watch = call(8, "watch", 1.2, 3.2, client=BEN, asked={"order": "orders/2"}, seen=seen)
+    watch = call(8, "watch", 1.2, 3.2, client=BEN, request={"order": "orders/2"}, seen=seen)
     assert broken(with_calls(evidence, watch)) == [MOVES]
 
 

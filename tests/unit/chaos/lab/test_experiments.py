@@ -58,7 +58,7 @@ def document():
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         ({"title": None}, r"\$\.title"),
         ({"hypothesis": "short"}, "hypothesis"),
@@ -76,9 +76,9 @@ def document():
         ({"meanwhile": {"answers": [200], "longest_silence_s": 1}}, "answers"),
     ],
 )
-def test_an_invalid_field_is_rejected_with_its_path(document, damage, said):
+def test_an_invalid_field_is_rejected_with_its_path(document, damage, message):
     damaged = {**copy.deepcopy(document), **damage}
-    with pytest.raises(WrongExperiment, match=said):
+    with pytest.raises(WrongExperiment, match=message):
         parse("damaged", damaged)
 
 
@@ -88,8 +88,8 @@ def mesh(name, at_s, for_s):
 
 def test_two_faults_that_are_the_same_resource_may_not_overlap(document):
     method = [mesh("inventory-delay", 5, 8), mesh("edge-abort-http", 0, 30), mesh("inventory-down", 0, 8)]
-    said = r"\$\.method: .*inventory-delay.* at 5 s .*inventory-down.* until 8 s.* VirtualService inventory-fault"
-    with pytest.raises(WrongExperiment, match=said):
+    message = r"\$\.method: .*inventory-delay.* at 5 s .*inventory-down.* until 8 s.* VirtualService inventory-fault"
+    with pytest.raises(WrongExperiment, match=message):
         parse("damaged", document | {"method": method})
     apart = [mesh("inventory-delay", 8, 8), *method[1:]]
     assert len(parse("good", document | {"method": apart}).method) == len(apart)

@@ -35,12 +35,12 @@ def appended(path, text):
 
 
 def test_faults_are_reverted_in_reverse_order(journal, tmp_path):
-    said = []
+    lines = []
     for number in range(3):
         journal.note(number, f"fault {number}", [appended(tmp_path / "order", str(number))])
-    assert journal.roll_back(said.append) == []
+    assert journal.roll_back(lines.append) == []
     assert (tmp_path / "order").read_text() == "210"
-    assert said == ["reverted: fault 2", "reverted: fault 1", "reverted: fault 0"]
+    assert lines == ["reverted: fault 2", "reverted: fault 1", "reverted: fault 0"]
     assert journal.entries() == []
 
 
@@ -50,12 +50,12 @@ def test_a_fault_that_cannot_be_reverted_is_reported_and_stays_in_the_journal(jo
     [problem] = journal.roll_back(lambda _: None)
     assert problem.startswith("bad: ")
     assert "no such part" in problem
-    assert [entry.said for entry in journal.entries()] == ["bad"]
+    assert [entry.description for entry in journal.entries()] == ["bad"]
     assert (tmp_path / "good").exists()
 
 
 def test_a_truncated_journal_entry_is_ignored(journal):
-    (journal.folder / "fault-0001.json").write_text('{"said": "ki')
+    (journal.folder / "fault-0001.json").write_text('{"description": "ki')
     assert journal.roll_back(lambda _: None) == []
     assert journal.entries() == []
 
@@ -103,11 +103,11 @@ class Here:
     """The part of a load that Faults needs: it can be increased."""
 
     def __init__(self):
-        self.asked = []
+        self.changes = []
 
     def more(self, factor):
-        self.asked.append(factor)
-        return lambda: self.asked.append("end")
+        self.changes.append(factor)
+        return lambda: self.changes.append("end")
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ async def test_a_fault_is_injected_on_time_reverted_and_shown_as_a_band(journal,
         ("stack", "kill", "redis"),
         ("stack", "start", "redis"),
     ]
-    assert [band.said for band in these.bands] == ["kill orders-0", "kill redis"]
+    assert [band.description for band in these.bands] == ["kill orders-0", "kill redis"]
     assert all(0.05 <= band.end_s - band.begin_s < 5 for band in these.bands)
     assert journal.entries() == []
 
@@ -151,7 +151,7 @@ async def test_a_fault_that_cannot_be_injected_ends_the_run_and_active_faults_ar
     with pytest.raises(FaultNotMade, match="kill orders-1 did not happen"):
         await faults_of(journal).run([kill("redis", for_s=60), kill("orders-1", at_s=0.05)])
     assert made[-1] == ("stack", "start", "orders-1")
-    assert [entry.said for entry in journal.entries()] == ["kill redis"]
+    assert [entry.description for entry in journal.entries()] == ["kill redis"]
 
 
 async def test_a_random_fault_that_cannot_be_injected_is_skipped(journal, made):
@@ -204,7 +204,7 @@ async def test_a_file_that_is_not_there_is_a_fault_that_was_not_injected(journal
 async def test_a_burst_adds_customers_for_its_duration(journal, made):
     load = Here()
     await faults_of(journal, load).run([Step(0, "burst", 0.01, {"factor": 3})])
-    assert load.asked == [2, "end"]
+    assert load.changes == [2, "end"]
     assert made == []
 
 

@@ -17,9 +17,9 @@ class Named:
 class Beside:
     """A history, a sampler and a supervisor that only the test fills."""
 
-    def __init__(self, **said):
+    def __init__(self, **state):
         self.calls, self.samples, self.states = [], [], {}
-        self.__dict__.update(said)
+        self.__dict__.update(state)
 
     def now(self):
         return 10.0
@@ -28,8 +28,8 @@ class Beside:
         return {name: {"statename": state} for name, state in self.states.items()}
 
 
-def probing(**said):
-    beside = Beside(**said)
+def probing(**state):
+    beside = Beside(**state)
     return Probes(beside, beside, [Named(name) for name in beside.states], beside, "http://127.0.0.1:1")
 
 
@@ -57,4 +57,4 @@ async def test_the_backlog_is_a_fresh_measurement(sample, value):
 async def test_without_calls_the_success_rate_is_unknown():
     readings = await probing().read([Bound("success", at_least=0.9), Bound("promql", at_least=0, promql="up")])
     assert [reading.good for reading in readings] == [False, False]
-    assert readings[1].said() == "up >= 0: could not be measured"
+    assert readings[1].describe() == "up >= 0: could not be measured"

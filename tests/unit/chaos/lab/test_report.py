@@ -19,13 +19,14 @@ from chaos.lab.samples import Sample
 from chaos.truth import StoredOrder
 
 
-def order(number, at_s, state="CONFIRMED", status=201, outcome=Outcome.OK, **asked):
-    told = (
+def order(number, at_s, state="CONFIRMED", status=201, outcome=Outcome.OK, **request):
+    response = (
         {"status": status, "order": f"orders/{number}", "state": state, "version": 1}
         if outcome is Outcome.OK
         else {"status": status}
     )
-    return Call(number, "lab1-0", "place", at_s, {"key": str(number), "lines": {}, **asked}, at_s + 0.1, outcome, told)
+    request = {"key": str(number), "lines": {}, **request}
+    return Call(number, "lab1-0", "place", at_s, request, at_s + 0.1, outcome, response)
 
 
 @pytest.fixture
@@ -65,8 +66,8 @@ def test_the_page_is_valid_self_contained_and_lists_violations(result):
     read.feed(report.page(result))
     assert read.open == []
     assert set(read.addresses) == {"history.jsonl", "verdict.json"}
-    for said in ("passed", "kill <inventory>", "nothing is lost", "1.5 s", "make chaos EXPERIMENT=x"):
-        assert said in read.text
+    for text in ("passed", "kill <inventory>", "nothing is lost", "1.5 s", "make chaos EXPERIMENT=x"):
+        assert text in read.text
 
 
 def test_a_violated_guarantee_fails_the_run_and_is_shown_with_examples(result):
@@ -139,13 +140,13 @@ def test_a_gap_breaks_a_line_and_an_open_band_reaches_the_edge():
 def seen(**more):
     calls = [order(1, 1, "PENDING", 202), order(2, 2)]
     stored = {f"orders/{number}": StoredOrder(f"orders/{number}", "CONFIRMED", 1, {}) for number in (1, 2)}
-    told = {
+    usual = {
         "lines": {"orders": ["a BREAKER b"]},
         "messages": {"pending_orders": 2},
         "peaks": {"outbox": 7},
         "leaders": ("postgres-0", "postgres-1"),
     }
-    return Seen(**{"calls": calls, "orders": stored, "unhealthy": frozenset({"postgres-1"}), **told, **more})
+    return Seen(**{"calls": calls, "orders": stored, "unhealthy": frozenset({"postgres-1"}), **usual, **more})
 
 
 MET = [

@@ -21,7 +21,7 @@ def client(answer):
 async def test_a_created_order_is_returned_with_its_state():
     answer = await client(httpx.Response(202, json=ORDER)).place({"products/tea": 1}, "k")
     assert answer.outcome is Outcome.OK
-    assert answer.told == {"status": 202, "order": "orders/1", "state": "PENDING", "version": 1}
+    assert answer.response == {"status": 202, "order": "orders/1", "state": "PENDING", "version": 1}
     assert not answer.again
 
 
@@ -62,9 +62,9 @@ async def test_all_pages_are_read():
         body = {"orders": [{"name": f"orders/{token or 1}"}], "nextPageToken": "2" if not token else ""}
         return httpx.Response(200, json=body)
 
-    assert (await client(page).orders()).told["orders"] == ["orders/1", "orders/2"]
+    assert (await client(page).orders()).response["orders"] == ["orders/1", "orders/2"]
 
 
 async def test_an_incomplete_list_is_not_a_result():
     answer = await client(httpx.Response(503, json={"details": [{"reason": "UNAVAILABLE"}]})).orders()
-    assert (answer.outcome, answer.told["reason"]) == (Outcome.UNKNOWN, "UNAVAILABLE")
+    assert (answer.outcome, answer.response["reason"]) == (Outcome.UNKNOWN, "UNAVAILABLE")
