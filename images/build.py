@@ -85,8 +85,8 @@ def _run(command: list[str], *, check: bool = True) -> subprocess.CompletedProce
     except FileNotFoundError:
         finished = subprocess.CompletedProcess(command, 127, "", f"{command[0]} is not installed")
     if check and finished.returncode != 0:
-        said = (finished.stdout + finished.stderr).strip()[-3000:]
-        raise BuildFailed(f"{shlex.join(command)} exited with {finished.returncode}:\n{said}")
+        output = (finished.stdout + finished.stderr).strip()[-3000:]
+        raise BuildFailed(f"{shlex.join(command)} exited with {finished.returncode}:\n{output}")
     return finished
 
 

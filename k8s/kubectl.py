@@ -69,11 +69,11 @@ def wait(what: str, done: Callable[[], str | None], *, seconds: float, say: Call
 
     Prints changes of it; raises `ClusterError` with the last one after the time limit.
     """
-    started, said = time.monotonic(), ""
+    started, printed = time.monotonic(), ""
     while (missing := done()) is not None:
-        if missing != said:
+        if missing != printed:
             say(f"{what}: {missing}")
-            said = missing
+            printed = missing
         if time.monotonic() - started > seconds:
             raise ClusterError(f"{what}: after {seconds:.0f} s still {missing}")
         time.sleep(1)

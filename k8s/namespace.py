@@ -16,13 +16,13 @@ def first(manifests: Path) -> None:
 
     A deployment that fails half-way then leaves pods that are still replaced.
     """
-    apply(without_new_limits(_wanted(manifests), _labels()))
+    apply(without_new_limits(_declared(manifests), _labels()))
 
 
 def last(manifests: Path) -> None:
     """Apply all labels; raises `ClusterError`, and changes nothing, if pods that run now would not be replaced."""
-    wanted = _wanted(manifests)
-    limits = [f"{key}={value}" for key, value in wanted["metadata"]["labels"].items() if key.startswith(RESTRICTING)]
+    declared = _declared(manifests)
+    limits = [f"{key}={value}" for key, value in declared["metadata"]["labels"].items() if key.startswith(RESTRICTING)]
     if limits:
         try:
             kubectl(
@@ -33,21 +33,21 @@ def last(manifests: Path) -> None:
             raise ClusterError(
                 f"the label {RESTRICTING} was not set, because pods that end would not be replaced: {error}"
             ) from error
-    apply(wanted)
+    apply(declared)
 
 
-def without_new_limits(wanted: Mapping[str, Any], there: Mapping[str, str]) -> dict[str, Any]:
+def without_new_limits(declared: Mapping[str, Any], there: Mapping[str, str]) -> dict[str, Any]:
     """Return the namespace without the restrictions that it does not have yet."""
     labels = {
         key: value
-        for key, value in wanted["metadata"]["labels"].items()
+        for key, value in declared["metadata"]["labels"].items()
         if not key.startswith(RESTRICTING) or key in there
     }
     limits = {key: value for key, value in there.items() if key.startswith(RESTRICTING)}
-    return {**wanted, "metadata": {**wanted["metadata"], "labels": labels | limits}}
+    return {**declared, "metadata": {**declared["metadata"], "labels": labels | limits}}
 
 
-def _wanted(manifests: Path) -> dict[str, Any]:
+def _declared(manifests: Path) -> dict[str, Any]:
     [found] = [each for each in documents(manifests) if each["kind"] == "Namespace"]
     metadata = {"name": NAMESPACE, "labels": found["metadata"]["labels"]}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}

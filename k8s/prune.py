@@ -26,11 +26,11 @@ def prune(manifests: Path, *, say: Callable[[str], None]) -> None:
 
 def superfluous(manifests: Path) -> list[Key]:
     """Return the kind and name of what `prune` would delete or name."""
-    wanted = {_key(each) for each in documents(manifests)}
+    declared = {_key(each) for each in documents(manifests)}
     there = [
         each for each in get(f"{KINDS},{MESH_KINDS}", "-l", "stage", "--show-managed-fields") if _applied_by_us(each)
     ]
-    return left_over(wanted, there, get("replicasets"))
+    return left_over(declared, there, get("replicasets"))
 
 
 def _applied_by_us(each: Mapping[str, Any]) -> bool:
@@ -38,7 +38,7 @@ def _applied_by_us(each: Mapping[str, Any]) -> bool:
 
 
 def left_over(
-    wanted: Iterable[Key], there: Iterable[Mapping[str, Any]], replica_sets: Iterable[Mapping[str, Any]]
+    declared: Iterable[Key], there: Iterable[Mapping[str, Any]], replica_sets: Iterable[Mapping[str, Any]]
 ) -> list[Key]:
     """
     Return the objects of *there* that are not *wanted*.
@@ -46,7 +46,7 @@ def left_over(
     A ConfigMap that an earlier revision of a Deployment has stays, since `kubectl rollout undo` needs it.
     """
     needed = {("ConfigMap", name) for each in replica_sets for name in _config_maps(each["spec"]["template"]["spec"])}
-    return sorted({_key(each) for each in there} - {*wanted, *needed, *OURS})
+    return sorted({_key(each) for each in there} - {*declared, *needed, *OURS})
 
 
 def _config_maps(pod: Mapping[str, Any]) -> Iterator[str]:

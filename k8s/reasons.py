@@ -59,11 +59,11 @@ def _of_pods(pods: Sequence[Object]) -> Iterator[Reason]:
         name, status = pod["metadata"]["name"], pod.get("status", {})
         for condition in status.get("conditions", []):
             if condition["type"] == "PodScheduled" and condition["status"] == "False":
-                yield _said(condition.get("reason", "Unschedulable"), name, condition.get("message", ""))
+                yield _reason(condition.get("reason", "Unschedulable"), name, condition.get("message", ""))
         for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
             waiting = container.get("state", {}).get("waiting", {})
             if waiting.get("reason") not in (None, "PodInitializing", "ContainerCreating"):
-                yield _said(waiting["reason"], f"{name} {container['name']}", waiting.get("message", ""))
+                yield _reason(waiting["reason"], f"{name} {container['name']}", waiting.get("message", ""))
 
 
 def _of_owners(owners: Sequence[Object], events: Sequence[Object]) -> Iterator[Reason]:
@@ -72,7 +72,7 @@ def _of_owners(owners: Sequence[Object], events: Sequence[Object]) -> Iterator[R
     for event in events:
         about = event.get("involvedObject", {})
         if event.get("reason") == "FailedCreate" and about.get("uid") == _uid(short.get(about.get("name", ""))):
-            yield _said("FailedCreate", about["name"], event.get("message", ""))
+            yield _reason("FailedCreate", about["name"], event.get("message", ""))
 
 
 def _lacks_pods(owner: Object) -> bool:
@@ -86,6 +86,6 @@ def _uid(owner: Object | None) -> str:
     return str(owner["metadata"]["uid"]) if owner else "-"
 
 
-def _said(reason: str, who: str, message: str) -> Reason:
+def _reason(reason: str, who: str, message: str) -> Reason:
     text = " ".join(message.split())
     return reason, f"{who}: {reason}" + (f": {text[:MAX_MESSAGE]}" if text else "")

@@ -193,7 +193,7 @@ class Checkout:
         move: Callable[[Order], Awaitable[Order]],
     ) -> Answer:
         async with in_time():
-            if stored := await self._answered(request):
+            if stored := await self._stored_answer(request):
                 return stored
             for _ in range(MAX_RACES):
                 order = await self.get(caller, order_id)
@@ -202,7 +202,7 @@ class Checkout:
                     return await self._to_the_end(self._orders.save(Change(order, await move(order)), request))
                 except (IllegalTransition, OrderChanged):
                     # A concurrent retry may be what changed it.
-                    if stored := await self._answered(request):
+                    if stored := await self._stored_answer(request):
                         return stored
                     raise
                 except Stale:
@@ -213,7 +213,7 @@ class Checkout:
                 f"orders/{order_id} keeps changing", metadata={"order": f"orders/{order_id}"}, retry_after_s=1
             )
 
-    async def _answered(self, request: Request | None) -> Answer | None:
+    async def _stored_answer(self, request: Request | None) -> Answer | None:
         stored = await self._orders.find_answer(request) if request else None
         return replay(stored, taken_by(request)) if stored else None
 

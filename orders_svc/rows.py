@@ -60,8 +60,8 @@ def find_arguments(requests: Sequence[Request]) -> list[object]:
     """
     Return the parameters of `sql.FIND`.
     """
-    asked = [{"customer": r.customer, "request_id": r.request_id, "order_id": r.order_id} for r in requests]
-    return sql.FIND.arguments(**columns(asked))
+    keys = [{"customer": r.customer, "request_id": r.request_id, "order_id": r.order_id} for r in requests]
+    return sql.FIND.arguments(**columns(keys))
 
 
 def place_arguments(batch: Sequence[Prepared], replica: str | None) -> list[object]:

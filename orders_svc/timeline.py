@@ -85,7 +85,7 @@ class Timelines:
         order, entries = await self._recorded(order_id)
         unknown: list[str] = []
         looks = {"inventory": self._hold(order_id), "Kafka": self._dead_letters(order_id)}
-        for found in await asyncio.gather(*(_asked(part, look, unknown) for part, look in looks.items())):
+        for found in await asyncio.gather(*(_entries(part, look, unknown) for part, look in looks.items())):
             entries += found
         return Timeline(order, sorted(entries, key=_place), sorted(unknown))
 
@@ -114,7 +114,7 @@ class Timelines:
         return [_letter(each, Kind.DEAD_LETTER if each.topic in SOURCES else Kind.MESSAGE_WAITS) for each in found]
 
 
-async def _asked(part: str, look: Awaitable[list[Entry]], unknown: list[str]) -> list[Entry]:
+async def _entries(part: str, look: Awaitable[list[Entry]], unknown: list[str]) -> list[Entry]:
     try:
         async with asyncio.timeout(LOOK_S):
             return await look
@@ -153,14 +153,18 @@ def _unpublished(event: Unpublished) -> Entry:
 
 
 def _letter(message: Message, kind: Kind) -> Entry:
-    told = message.headers
-    why = f"{told[dead_letters.REASON]}: {told.get(dead_letters.ERROR, '')} " if dead_letters.REASON in told else ""
-    trace = told.get("traceparent", "").split("-")
+    headers = message.headers
+    why = (
+        f"{headers[dead_letters.REASON]}: {headers.get(dead_letters.ERROR, '')} "
+        if dead_letters.REASON in headers
+        else ""
+    )
+    trace = headers.get("traceparent", "").split("-")
     return Entry(
         kind=kind,
         time=datetime.fromtimestamp(message.timestamp_ms / 1000, UTC),
         detail=f"{why}({message.place})",
         topic=message.topic,
-        deliveries=dead_letters.deliveries(told),
+        deliveries=dead_letters.deliveries(headers),
         trace_id=trace[1] if len(trace) == 4 else "",
     )

@@ -129,7 +129,7 @@ class Subscriptions:
 
     async def _serve(self, line: ChangeLine) -> None:
         while True:
-            if not await self._told():
+            if not await self._notified_in_time():
                 # No notification: read every watched order in one query, and probe the connection.
                 await line.probe()
                 self._changed |= self._by_order.keys()
@@ -137,7 +137,7 @@ class Subscriptions:
             changed, self._changed = self._changed, set()
             await self._hand_out(changed)
 
-    async def _told(self) -> bool:
+    async def _notified_in_time(self) -> bool:
         try:
             async with asyncio.timeout(POLL_S):
                 return await self._some.wait()

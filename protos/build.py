@@ -39,15 +39,15 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.split("\n")[1])
     options.add_argument("--release", action="store_true", help="later changes must not break this contract")
     options.add_argument("--no-install", action="store_true", help="this Python finds the stubs in build/stubs")
-    asked = options.parse_args()
+    chosen = options.parse_args()
     BUILD.mkdir(exist_ok=True)
     rules = _write_validation_rules(BUILD / "validate.binpb")
     _describe(rules)
     _generate(rules)
     wheel = _build_wheel()
-    if not asked.no_install:
+    if not chosen.no_install:
         _install(wheel)
-    if asked.release:
+    if chosen.release:
         shutil.copy(_without_source_info(), ROOT / "released.binpb")
 
 

@@ -151,8 +151,8 @@ def together(
     with tracer.start_as_current_span(name, context_, kind=kind, links=its_links, attributes=its_attributes) as first:
         link = trace.Link(first.get_span_context())
         others = [
-            tracer.start_span(name, each, kind=kind, links=[link, *further], attributes=told)
-            for each, further, told in kept[1:MAX_SPANS]
+            tracer.start_span(name, each, kind=kind, links=[link, *further], attributes=own)
+            for each, further, own in kept[1:MAX_SPANS]
         ]
         try:
             yield

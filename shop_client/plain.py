@@ -74,7 +74,7 @@ def place_patiently(client: Plain, *, within_s: float, every_s: float, key: str 
     The same call is repeated while that may help, and a key that was refused is given up. Raises `NoOrder` if no
     order is taken *within_s*.
     """
-    deadline, said = time.monotonic() + within_s, ""
+    deadline, last_answer = time.monotonic() + within_s, ""
     intent = Intent(key)
     while time.monotonic() < deadline:
         try:
@@ -84,13 +84,13 @@ def place_patiently(client: Plain, *, within_s: float, every_s: float, key: str 
             if answer.status_code in rest.TAKEN:
                 placed: dict[str, Any] = answer.json()
                 return placed
-            said = str(answer)
+            last_answer = str(answer)
             intent = intent.after(answer.status_code, repeats.reason_of(answer.json()))
         except (OSError, ValueError, LookupError) as error:
-            said = f"{type(error).__name__}: {error}"
+            last_answer = f"{type(error).__name__}: {error}"
             intent.lost()
         time.sleep(every_s)
-    raise NoOrder(f"{client.url} takes no order: {said}")
+    raise NoOrder(f"{client.url} takes no order: {last_answer}")
 
 
 class Intent:

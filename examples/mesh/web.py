@@ -13,8 +13,8 @@ class Web(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer."""
-        said = "fine\n" if self.path == "/health" else greeting()
-        text = said.encode()
+        answer = "fine\n" if self.path == "/health" else greeting()
+        text = answer.encode()
         self.send_response(200)
         self.send_header("content-length", str(len(text)))
         self.end_headers()

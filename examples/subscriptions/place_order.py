@@ -44,8 +44,8 @@ def reason(error):
 
 def wait_s(error):
     """How long to wait before the next try: as long as the answer says, or a second."""
-    told = detail(error, error_details_pb2.RetryInfo)
-    return min(told.retry_delay.ToMilliseconds() / 1000, MAX_WAIT_S) if told else 1.0
+    retry = detail(error, error_details_pb2.RetryInfo)
+    return min(retry.retry_delay.ToMilliseconds() / 1000, MAX_WAIT_S) if retry else 1.0
 
 
 def detail(error, kind):

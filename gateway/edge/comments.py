@@ -30,10 +30,10 @@ def of_files(files: FileDescriptorSet) -> dict[str, str]:
 
 
 def _of_file(file: FileDescriptorProto) -> Iterator[tuple[str, str]]:
-    said = {tuple(place.path): place.leading_comments for place in file.source_code_info.location}
+    comments = {tuple(place.path): place.leading_comments for place in file.source_code_info.location}
     for path, name in _elements(file):
-        if path in said:
-            yield name, _tidy(said[path])
+        if path in comments:
+            yield name, _tidy(comments[path])
 
 
 def _tidy(comment: str) -> str:

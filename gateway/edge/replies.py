@@ -47,14 +47,14 @@ def _grpc(failure: failures.Failure) -> list[dict[str, Any]]:
     """
     code = {"grpc-status": str(failure.code)}
     conditions = [_status_is(failure.http), _IS_GRPC]
-    told = {"filter": _all([*conditions, _noted("told")]), "headers_to_add": _headers(code)}
+    with_details = {"filter": _all([*conditions, _noted("details")]), "headers_to_add": _headers(code)}
     usual = {
         "filter": _all(conditions),
         "headers_to_add": _headers(code | {DETAILS: details(failure)}),
         # gRPC clients require the same message here and in the details.
         "body": {"inline_string": failure.message},
     }
-    return [told, usual]
+    return [with_details, usual]
 
 
 def _all(conditions: list[dict[str, Any]]) -> dict[str, Any]:

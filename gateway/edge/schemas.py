@@ -84,8 +84,8 @@ class Schemas:
         Return the schema of one field with its validation rules and comment.
         """
         schema = self._value(field) | _behaviour(field)
-        said = [self._comments.get(field.full_name, ""), self._values(field.enum_type)]
-        description = "\n\n".join(part for part in said if part)
+        parts = [self._comments.get(field.full_name, ""), self._values(field.enum_type)]
+        description = "\n\n".join(part for part in parts if part)
         return schema | ({"description": description} if description else {})
 
     def _value(self, field: FieldDescriptor) -> Schema:
@@ -133,9 +133,9 @@ def _map_values(field: FieldDescriptor) -> FieldDescriptor | None:
 
 
 def _behaviour(field: FieldDescriptor) -> Schema:
-    said = field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
+    behaviours = field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
     reads = {field_behavior_pb2.OUTPUT_ONLY, field_behavior_pb2.IDENTIFIER}
-    return {"readOnly": True} if reads & set(said) else {}
+    return {"readOnly": True} if reads & set(behaviours) else {}
 
 
 def _limits(rules: Any, names: Mapping[str, str]) -> Schema:

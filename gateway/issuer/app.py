@@ -23,7 +23,7 @@ def application(signer: Signer, flow: Flow | None = None) -> Starlette:
     """
 
     async def metadata(request: Request) -> JSONResponse:
-        told = {
+        document = {
             "issuer": signer.issuer,
             "jwks_uri": f"{signer.issuer}/jwks.json",
             "response_types_supported": ["token"],
@@ -31,7 +31,7 @@ def application(signer: Signer, flow: Flow | None = None) -> Starlette:
             "id_token_signing_alg_values_supported": [ALGORITHM],
             "claims_supported": ["iss", "aud", "sub", "iat", "exp", "operator"],
         }
-        return JSONResponse(told | (flow.metadata(request.headers) if flow else {}))
+        return JSONResponse(document | (flow.metadata(request.headers) if flow else {}))
 
     async def keys(_: Request) -> JSONResponse:
         return JSONResponse({"keys": signer.published()})

@@ -90,8 +90,8 @@ class Flow:
 
     def _origin(self, headers: Headers) -> str | None:
         """Return the origin of the request, if it is a registered one."""
-        asked = f"{headers.get('x-forwarded-proto', 'http')}://{headers.get('host', '')}"
-        return asked if asked in self.origins else None
+        origin = f"{headers.get('x-forwarded-proto', 'http')}://{headers.get('host', '')}"
+        return origin if origin in self.origins else None
 
     async def ask(self, request: Request) -> Response:
         """Show the sign-in page."""
@@ -154,8 +154,8 @@ class Flow:
             access = self.signer.token(client, now=datetime.now(UTC), lifetime=self.lifetime)
         except InvalidCustomer:
             return _refused("invalid_client", "unknown client", HTTPStatus.UNAUTHORIZED)
-        told = {"access_token": access, "token_type": "Bearer", "expires_in": int(self.lifetime.total_seconds())}
-        return JSONResponse(told, headers=_NOT_KEPT)
+        response = {"access_token": access, "token_type": "Bearer", "expires_in": int(self.lifetime.total_seconds())}
+        return JSONResponse(response, headers=_NOT_KEPT)
 
     def _tokens(self, grant: Grant) -> dict[str, object]:
         now = datetime.now(UTC)

@@ -64,11 +64,11 @@ WORDS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def language(wanted: str) -> str:
+def language(ui_locales: str) -> str:
     """
-    Return the first language of *wanted* (OpenID Connect's `ui_locales`) that the page supports.
+    Return the first language of *ui_locales* (OpenID Connect's `ui_locales`) that the page supports.
     """
-    tags = (tag.partition("-")[0].lower() for tag in wanted.split())
+    tags = (tag.partition("-")[0].lower() for tag in ui_locales.split())
     return next((tag for tag in tags if tag in WORDS), "en")
 
 
@@ -77,22 +77,22 @@ def form(parameters: Mapping[str, str], *, wrong_name: str | None = None) -> str
     Return the page that asks for a name and submits *parameters* with it; *wrong_name* is a name that was rejected.
     """
     tag = language(parameters.get("ui_locales", ""))
-    said = WORDS[tag]
+    words = WORDS[tag]
     hidden = "".join(
         f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">' for name, value in parameters.items()
     )
-    alert = f'<p class="bad" role="alert" id="wrong">{escape(said["wrong"])}</p>' if wrong_name is not None else ""
+    alert = f'<p class="bad" role="alert" id="wrong">{escape(words["wrong"])}</p>' if wrong_name is not None else ""
     marks = 'aria-invalid="true" aria-describedby="wrong"' if alert else ""
     return _page(
         tag,
-        said["title"],
-        f"""<p class="muted">{escape(said["what"])}</p>
+        words["title"],
+        f"""<p class="muted">{escape(words["what"])}</p>
 <form method="post">{hidden}
-<label>{escape(said["name"])} <input type="text" name="name" value="{escape(wrong_name or "")}" maxlength="128"
+<label>{escape(words["name"])} <input type="text" name="name" value="{escape(wrong_name or "")}" maxlength="128"
  autocomplete="username" autocapitalize="none" spellcheck="false" required autofocus {marks}></label>
 {alert}
-<label class="choice"><input type="checkbox" name="operator" value="true"> {escape(said["operator"])}</label>
-<button>{escape(said["button"])}</button>
+<label class="choice"><input type="checkbox" name="operator" value="true"> {escape(words["operator"])}</label>
+<button>{escape(words["button"])}</button>
 </form>""",
     )
 

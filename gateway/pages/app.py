@@ -106,8 +106,8 @@ def application(
 
     async def read_history(request: Request) -> Response:
         _check(request, operators_only=operators_only)
-        asked = request.query_params
-        found = await history.read(asked.get("period", "1h"), asked.get("from", ""), asked.get("to", ""))
+        query = request.query_params
+        found = await history.read(query.get("period", "1h"), query.get("from", ""), query.get("to", ""))
         return JSONResponse(found, headers=not_kept)
 
     async def read_help(request: Request) -> Response:

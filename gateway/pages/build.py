@@ -132,8 +132,8 @@ def _node(*arguments: str, show: bool = False) -> None:
         check=False,
     )
     if finished.returncode != 0:
-        said = "" if show else f":\n{(finished.stdout + finished.stderr).strip()[-3000:]}"
-        raise BuildFailed(f"{' '.join(arguments[:2])} exited with {finished.returncode}{said}")
+        output = "" if show else f":\n{(finished.stdout + finished.stderr).strip()[-3000:]}"
+        raise BuildFailed(f"{' '.join(arguments[:2])} exited with {finished.returncode}{output}")
 
 
 def _check_budget(folder: Path) -> None:

@@ -54,8 +54,8 @@ class Credentials:
         answer = await self._calls.post(self._url, data=self._fields | ({"client_secret": secret} if secret else {}))
         if answer.status_code != HTTPStatus.OK:
             raise Unanswered(str(answer.status_code))
-        told = answer.json()
-        token, lifetime_s = told.get("access_token"), told.get("expires_in", 0)
+        grant = answer.json()
+        token, lifetime_s = grant.get("access_token"), grant.get("expires_in", 0)
         if not isinstance(token, str) or not TOKEN.fullmatch(token) or not isinstance(lifetime_s, int | float):
             raise Unanswered("unreadable")
         return token, lifetime_s

@@ -24,9 +24,9 @@ def reporter(group: str) -> Callable[[str], Awaitable[None]]:
     shown: set[tuple[str, str]] = set()
 
     async def report(statistics: str) -> None:
-        told = json.loads(statistics)
-        lags = read(told)
-        BROKERS.labels(group).set(sum(each.get("state") == "UP" for each in told.get("brokers", {}).values()))
+        parsed = json.loads(statistics)
+        lags = read(parsed)
+        BROKERS.labels(group).set(sum(each.get("state") == "UP" for each in parsed.get("brokers", {}).values()))
         # The partition's new consumer reports its lag.
         for gone in shown - lags.keys():
             LAG.remove(group, *gone)

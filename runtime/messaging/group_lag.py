@@ -95,8 +95,8 @@ class GroupLags:
             self._busy.release()
 
     def _offsets(self, places: Sequence[Place], spec: OffsetSpec) -> dict[Place, int]:
-        asked = {TopicPartition(*place): spec for place in places}
-        futures = self._admin.list_offsets(asked, request_timeout=CALL_S) if asked else {}
+        specs = {TopicPartition(*place): spec for place in places}
+        futures = self._admin.list_offsets(specs, request_timeout=CALL_S) if specs else {}
         return {(place.topic, place.partition): future.result().offset for place, future in futures.items()}
 
     def _committed(self, group: str, places: Sequence[Place]) -> dict[Place, int]:

@@ -119,9 +119,9 @@ def _bounds(kafka: KafkaCluster, topic: str) -> tuple[Ends, Ends]:
 
 
 def _offsets(admin: AdminClient, places: Sequence[TopicPartition], spec: OffsetSpec) -> Ends:
-    asked = dict.fromkeys(places, spec)
+    specs = dict.fromkeys(places, spec)
     level = IsolationLevel.READ_UNCOMMITTED
-    futures = admin.list_offsets(asked, isolation_level=level, request_timeout=CALL_S) if asked else {}
+    futures = admin.list_offsets(specs, isolation_level=level, request_timeout=CALL_S) if specs else {}
     return {place.partition: future.result().offset for place, future in futures.items()}
 
 

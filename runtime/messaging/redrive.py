@@ -141,8 +141,8 @@ def _assign(consumer: Consumer, topic: str) -> int:
     if found.error is not None:
         raise KafkaException(found.error)
     left, places = 0, []
-    asked = [TopicPartition(topic, number) for number in found.partitions]
-    for place in consumer.committed(asked, timeout=CALL_S):
+    partitions = [TopicPartition(topic, number) for number in found.partitions]
+    for place in consumer.committed(partitions, timeout=CALL_S):
         if place.error is not None:
             raise KafkaException(place.error)
         low, high = consumer.get_watermark_offsets(place, timeout=CALL_S)

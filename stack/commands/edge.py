@@ -51,9 +51,9 @@ def _cancel(client: Plain, name: str, key: str, deadline: float) -> None:
             answer = rest.cancel(client, name, key)
             if answer.status_code == 200:
                 return
-            said = str(answer)
+            last_answer = str(answer)
         except OSError as error:
-            said = f"{type(error).__name__}: {error}"
+            last_answer = f"{type(error).__name__}: {error}"
         if time.monotonic() > deadline:
-            raise EdgeRefuses(f"{client.url} did not cancel {name}: {said}")
+            raise EdgeRefuses(f"{client.url} did not cancel {name}: {last_answer}")
         time.sleep(POLL_S)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stack.commands.foreground import end, environment
-from stack.commands.sidecar import said
+from stack.commands.sidecar import instructions
 from stack.describe import describe
 from stack.errors import StackError
 from stack.run import health
@@ -33,7 +33,7 @@ class ExampleFailed(StackError):
 def run(chosen: Settings, _options: argparse.Namespace) -> int:
     """Join the mesh, apply the access policy, place an order, leave; return the exit code of the service's program."""
     with joined(describe(chosen), NAME) as sidecar:
-        print(f"$ {chosen.command('sidecar')} SVC={NAME}\n{said(sidecar, NAME)}", flush=True)
+        print(f"$ {chosen.command('sidecar')} SVC={NAME}\n{instructions(sidecar, NAME)}", flush=True)
         with _running(chosen, sidecar), _admitted(chosen):
             print(f"\n$ ORDERS_ADDRESS={sidecar.listens[1]} python {FOLDER}/place_order.py", flush=True)
             return _call(

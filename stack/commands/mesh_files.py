@@ -26,8 +26,8 @@ def check(settings: Settings) -> None:
         check=False,
     )
     if checked.returncode != 0:
-        said = (checked.stdout + checked.stderr).strip()
-        raise WrongIstioFile(f"the files in istio/ are refused:\n{said}")
+        output = (checked.stdout + checked.stderr).strip()
+        raise WrongIstioFile(f"the files in istio/ are refused:\n{output}")
     # Its last line counts the files; what goes before is what `istioctl analyze` would warn of.
     for finding in checked.stdout.splitlines()[:-1]:
         print(finding)

@@ -52,18 +52,18 @@ def ask(plan: Plan, order: str) -> dict[str, Any]:
         answer = edge.get(f"/v1/orders/{order}:timeline")
         if answer.status_code != 200:
             raise NoTimeline(f"orders/{order}: {answer}")
-        told: dict[str, Any] = answer.json()
+        timeline: dict[str, Any] = answer.json()
     except (OSError, ValueError) as error:
         raise NoTimeline(f"the edge at {edge.url}: {error}") from error
-    return told
+    return timeline
 
 
-def report(told: Mapping[str, Any]) -> str:
+def report(timeline: Mapping[str, Any]) -> str:
     """Return the timeline as text."""
-    order = told["order"]
+    order = timeline["order"]
     head = f"{order['name']} of {order['customer']} is {order['state']} {order.get('stateReason', '')}".rstrip()
-    rows = [HEADER, *(_row(entry) for entry in told.get("entries", ()))]
-    unknown = [f"Unknown: {part}" for part in told.get("unknown", ())]
+    rows = [HEADER, *(_row(entry) for entry in timeline.get("entries", ()))]
+    unknown = [f"Unknown: {part}" for part in timeline.get("unknown", ())]
     return "\n".join([head, "", table(rows), *unknown])
 
 

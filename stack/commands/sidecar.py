@@ -16,11 +16,11 @@ from stack.topology.workloads import NAMESPACE, authority
 def run(chosen: Settings, options: argparse.Namespace) -> int:
     """Join, run the sidecar until it ends or is interrupted, leave; the sidecar's exit code."""
     with joined(describe(chosen), options.service) as sidecar:
-        print(said(sidecar, options.service), file=sys.stderr)
+        print(instructions(sidecar, options.service), file=sys.stderr)
         return attend(sidecar, environment(chosen, sidecar), directory=chosen.checkout)
 
 
-def said(sidecar: Process, name: str) -> str:
+def instructions(sidecar: Process, name: str) -> str:
     """What the service has to know of its place."""
     outbound = sidecar.listens[1]
     return (

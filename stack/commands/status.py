@@ -33,11 +33,11 @@ def show(settings: Settings, processes: Sequence[Process]) -> bool:
     """
     Print the table; return True if everything is healthy.
     """
-    asked = Supervisor(settings)
-    if not asked.runs():
+    running = Supervisor(settings)
+    if not running.runs():
         print(f"{why_not(settings)}.")
         return False
-    known = asked.info()
+    known = running.info()
     counts = restarts.load(supervisor.restarts_file(settings))
     healths = _ask_all(processes, known)
     memory = {

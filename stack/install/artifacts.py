@@ -122,5 +122,5 @@ def _fingerprint(checkout: Path) -> str:
 def _run(command: list[str], *, seconds: float) -> None:
     finished = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
     if finished.returncode != 0:
-        said = (finished.stdout + finished.stderr).strip()[-2000:]
-        raise InstallFailed(f"{' '.join(command)} exited with {finished.returncode}:\n{said}")
+        output = (finished.stdout + finished.stderr).strip()[-2000:]
+        raise InstallFailed(f"{' '.join(command)} exited with {finished.returncode}:\n{output}")

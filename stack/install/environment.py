@@ -157,5 +157,5 @@ def _run(command: Sequence[str], seconds: float = INSTALL_S, **variables: str) -
         check=False,
     )
     if finished.returncode != 0:
-        said = (finished.stdout + finished.stderr).strip()[-2000:]
-        raise EnvironmentFailed(f"{' '.join(command)} exited with {finished.returncode}:\n{said}")
+        output = (finished.stdout + finished.stderr).strip()[-2000:]
+        raise EnvironmentFailed(f"{' '.join(command)} exited with {finished.returncode}:\n{output}")

@@ -168,8 +168,8 @@ def privilege() -> list[str] | None:
     sudo = which("sudo")
     if sudo is None:
         return None
-    asked = subprocess.run([sudo, "-n", "true"], capture_output=True, timeout=10, check=False)
-    return [str(sudo), "-n"] if asked.returncode == 0 else None
+    allowed = subprocess.run([sudo, "-n", "true"], capture_output=True, timeout=10, check=False)
+    return [str(sudo), "-n"] if allowed.returncode == 0 else None
 
 
 def _advice(missing: Sequence[Requirement]) -> str:

@@ -113,8 +113,8 @@ def _mesh(check: MeshCheck) -> Health:
     if error := status.get("error"):
         return Health(False, str(error).splitlines()[0])
     stale = {name: each["stale"] for name, each in status.get("workloads", {}).items() if each.get("stale")}
-    told = "; ".join(f"the Envoy of {name} has not loaded {', '.join(files)}" for name, files in stale.items())
-    return Health(not stale, told or "healthy")
+    stale_files = "; ".join(f"the Envoy of {name} has not loaded {', '.join(files)}" for name, files in stale.items())
+    return Health(not stale, stale_files or "healthy")
 
 
 def mesh_status(file: Path) -> dict[str, Any]:

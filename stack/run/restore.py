@@ -94,13 +94,13 @@ def require_backup(repository: pgbackrest.Repository, to: datetime | None) -> No
 def _recover(plan: Plan, draft: Path, to: datetime | None) -> datetime | None:
     """Restore into *draft* and replay WAL; return when the last transaction in it was committed, if it tells."""
     target = ["--type=time", f"--target={to:%Y-%m-%d %H:%M:%S.%f+00}", "--target-action=promote"] if to else []
-    said = _replay(plan, draft, target)
-    if to and TARGET_NOT_REACHED in said:
+    log = _replay(plan, draft, target)
+    if to and TARGET_NOT_REACHED in log:
         # Nothing was committed after the moment, or nothing of that is archived: all there is, is from before it.
-        said = _replay(plan, draft, [])
-    if "archive recovery complete" not in said:
-        raise RestoreFailed(f"PostgreSQL did not replay the WAL: {said[-1500:]}")
-    found = LAST_COMMIT.findall(said)
+        log = _replay(plan, draft, [])
+    if "archive recovery complete" not in log:
+        raise RestoreFailed(f"PostgreSQL did not replay the WAL: {log[-1500:]}")
+    found = LAST_COMMIT.findall(log)
     return datetime.fromisoformat(found[-1]).replace(tzinfo=UTC) if found else None
 
 
@@ -129,10 +129,10 @@ def _replay(plan: Plan, draft: Path, target: list[str]) -> str:
     if started == 0:
         _wait_until_replayed(draft / "postmaster.pid")
         _as_postgres(plan, [*control, "-t", str(STOP_S), "-m", "fast", "stop"], STOP_S + 60)
-    said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
     # Where to stop is of no use to whoever copies this folder, such as the other member.
     (draft / "postgresql.auto.conf").write_text("", encoding="utf-8")
-    return said
+    return text
 
 
 def _wait_until_replayed(running: Path) -> None:

@@ -68,19 +68,19 @@ def workload_certificates(rotation: Rotation) -> None:
     _issue(settings, "--renew")
     registry = load_registry(settings.conf / "registry.yaml")
     folder = settings.secrets / "certificates" / "ns"
-    wanted = {
+    renewed = {
         each.name: (
             _serial(folder / each.namespace / "sa" / each.service_account / "current" / "chain.pem"),
             each.admin,
         )
         for each in registry.workloads
     }
-    told = {name: str(admin) for name, (_, admin) in wanted.items()}
+    admins = {name: str(admin) for name, (_, admin) in renewed.items()}
     wait_until_none(
-        lambda: [name for name, (serial, _) in wanted.items() if serial not in _loaded(told[name])],
+        lambda: [name for name, (serial, _) in renewed.items() if serial not in _loaded(admins[name])],
         "workload-certificates",
     )
-    rotation.progress.say(f"workload-certificates: used by the Envoys of {', '.join(sorted(wanted))}")
+    rotation.progress.say(f"workload-certificates: used by the Envoys of {', '.join(sorted(renewed))}")
 
 
 def _loaded(admin: str) -> str:
@@ -94,9 +94,9 @@ def edge_certificate(rotation: Rotation) -> None:
     """
     settings = rotation.plan.settings
     _issue(settings, "--renew-credentials")
-    wanted = _serial(settings.secrets / "certificates" / "credentials" / CREDENTIAL / "current" / "tls.crt")
-    wait_until_none(lambda: [] if _shown(settings) == wanted else ["the edge"], "edge-certificate")
-    rotation.progress.say(f"edge-certificate: new connections get {wanted}")
+    serial = _serial(settings.secrets / "certificates" / "credentials" / CREDENTIAL / "current" / "tls.crt")
+    wait_until_none(lambda: [] if _shown(settings) == serial else ["the edge"], "edge-certificate")
+    rotation.progress.say(f"edge-certificate: new connections get {serial}")
 
 
 def _shown(settings: Settings) -> str:

@@ -43,19 +43,21 @@ class Rotation:
         """
         Wait until every replica of *services* says that it used *value*; raises `RotationFailed`.
         """
-        wanted = f'secret_in_use{{fingerprint="{fingerprint(value)}",secret="{what}"}} 1.0'
+        sample = f'secret_in_use{{fingerprint="{fingerprint(value)}",secret="{what}"}} 1.0'
         replicas = [(service, replica) for service in services for replica in REPLICAS]
 
         def lacking() -> list[str]:
             return [
-                f"{service}-{replica}" for service, replica in replicas if wanted not in self._said(service, replica)
+                f"{service}-{replica}"
+                for service, replica in replicas
+                if sample not in self._secrets_in_use(service, replica)
             ]
 
         wait_until_none(lacking, what)
         names = ", ".join(f"{service}-{replica}" for service, replica in replicas)
         self.progress.say(f"{what}: used by {names}")
 
-    def _said(self, service: str, replica: int) -> list[str]:
+    def _secrets_in_use(self, service: str, replica: int) -> list[str]:
         at = self.plan.network.at(Host[service.upper()], Port.METRICS, replica)
         _, body = health.get(at, "/metrics", max_bytes=4 * 1024 * 1024)
         return re.findall(r"^secret_in_use\{.*$", body.decode(), re.MULTILINE)

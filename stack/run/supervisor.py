@@ -172,7 +172,7 @@ class Supervisor:
         restarts_file(self._settings).unlink(missing_ok=True)
         program = self._settings.venv / "bin" / "supervisord"
         configuration = self._settings.conf / "supervisord.conf"
-        said = subprocess.run(
+        done = subprocess.run(
             [program, "-c", configuration],
             env=passed_on(),
             capture_output=True,
@@ -180,8 +180,8 @@ class Supervisor:
             timeout=START_S,
             check=False,
         )
-        if said.returncode != 0:
-            raise SupervisorFailed(f"supervisord did not start: {(said.stdout + said.stderr).strip()}")
+        if done.returncode != 0:
+            raise SupervisorFailed(f"supervisord did not start: {(done.stdout + done.stderr).strip()}")
         self._wait_until(self.runs, "did not answer", START_S)
 
     def reload(self) -> None:

@@ -81,10 +81,12 @@ def agree(stack, key, state, *, within_s=90):
     end = time.monotonic() + within_s
     while time.monotonic() < end:
         stack.buy("products/tea-kettle")
-        said, board = printed(stack), shown(stack)
-        if said.get(key) == board.get(key) == state:
+        printed_states, board = printed(stack), shown(stack)
+        if printed_states.get(key) == board.get(key) == state:
             return
-    raise AssertionError(f"not within {within_s} s; the board says {board.get(key)}, make breakers {said.get(key)}")
+    raise AssertionError(
+        f"not within {within_s} s; the board says {board.get(key)}, make breakers {printed_states.get(key)}"
+    )
 
 
 def test_the_board_and_make_breakers_agree_through_an_outage(well):
@@ -272,9 +274,9 @@ def test_no_label_is_hidden_when_everything_fails(stack, open_page, screenshot, 
     expect(labels).to_have_count(3 * len(ways))
     screenshot(page, f"board-everything-{state}")
     boxes = [each.bounding_box() for each in page.locator(".mesh rect").all()]
-    said = [(each.text_content(), each.bounding_box()) for each in page.locator(".mesh g.label").all()]
-    assert [text for text, box in said for other in boxes if overlap(box, other)] == []
-    assert [(one, other) for n, (one, a) in enumerate(said) for other, b in said[n + 1 :] if overlap(a, b)] == []
+    labels = [(each.text_content(), each.bounding_box()) for each in page.locator(".mesh g.label").all()]
+    assert [text for text, box in labels for other in boxes if overlap(box, other)] == []
+    assert [(one, other) for n, (one, a) in enumerate(labels) for other, b in labels[n + 1 :] if overlap(a, b)] == []
 
 
 def overlap(one, other):

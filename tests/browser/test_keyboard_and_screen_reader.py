@@ -19,7 +19,7 @@ def focused(page):
     )
 
 
-def said(page):
+def announcement(page):
     return page.locator("[aria-live]")
 
 
@@ -84,18 +84,18 @@ def test_cancelling_keeps_the_focus(stack, open_page, first):
 def test_changes_are_announced_in_one_polite_live_region(stack, open_page):
     page = open_page()
     expect(page.get_by_role("heading", name="Enamel mug")).to_be_visible()
-    expect(said(page)).to_have_count(1)
-    expect(said(page)).to_have_attribute("aria-live", "polite")
+    expect(announcement(page)).to_have_count(1)
+    expect(announcement(page)).to_have_attribute("aria-live", "polite")
     add(page, "Enamel mug")
-    expect(said(page)).to_have_text("Enamel mug is in the basket.")
+    expect(announcement(page)).to_have_text("Enamel mug is in the basket.")
     page.get_by_role("button", name="One more Enamel mug").click()
-    expect(said(page)).to_have_text("Enamel mug: 2 in the basket.")
+    expect(announcement(page)).to_have_text("Enamel mug: 2 in the basket.")
     page.get_by_role("spinbutton", name="Quantity of Enamel mug").fill("3")
     page.keyboard.press("Enter")
-    expect(said(page)).to_have_text("Enamel mug: 3 in the basket.")
+    expect(announcement(page)).to_have_text("Enamel mug: 3 in the basket.")
     page.get_by_role("link", name=re.compile("^Basket")).click()
     page.get_by_role("button", name="Remove Enamel mug from the basket").click()
-    expect(said(page)).to_have_text("Enamel mug is no longer in the basket.")
+    expect(announcement(page)).to_have_text("Enamel mug is no longer in the basket.")
     assert page.locator("[role=status], [role=log]").count() == 0
 
 
@@ -104,8 +104,8 @@ def test_a_placed_order_is_announced_in_the_same_region(stack, open_page):
     add(page, "Olive oil")
     place_order(page)
     order_name(page)
-    expect(said(page)).to_contain_text("Your order is confirmed.")
-    expect(said(page)).to_have_count(1)
+    expect(announcement(page)).to_contain_text("Your order is confirmed.")
+    expect(announcement(page)).to_have_count(1)
 
 
 @pytest.mark.parametrize("language", ["en-GB", "es-ES"])

@@ -85,12 +85,12 @@ def test_a_change_of_an_order_is_announced(stack, open_page):
     add(page, "Olive oil")
     place_order(page)
     order_name(page)
-    said = page.locator("[aria-live=polite]")
-    expect(said).to_contain_text("Your order is confirmed")
+    announcement = page.locator("[aria-live=polite]")
+    expect(announcement).to_contain_text("Your order is confirmed")
     page.get_by_role("button", name="Cancel order").click()
     expect(page.get_by_role("button", name="Keep the order")).to_be_focused()
     page.get_by_role("button", name="Yes, cancel it").click()
-    expect(said).to_contain_text("This order was cancelled")
+    expect(announcement).to_contain_text("This order was cancelled")
 
 
 def test_pages_are_in_the_browsers_language_and_it_can_be_changed(stack, open_page, screenshot):
@@ -115,10 +115,10 @@ def test_pages_are_in_the_browsers_language_and_it_can_be_changed(stack, open_pa
 
 def test_the_pages_make_no_requests_to_other_hosts(stack, open_page):
     page = open_page("/#/account", who=OPERATOR)
-    asked = []
-    page.on("request", lambda request: asked.append(request.url))
+    urls = []
+    page.on("request", lambda request: urls.append(request.url))
     for path in ("/", "/ops"):
         page.goto(stack.url + path)
         page.wait_for_timeout(1_000)
-    assert asked
-    assert [url for url in asked if not url.startswith(stack.url)] == []
+    assert urls
+    assert [url for url in urls if not url.startswith(stack.url)] == []

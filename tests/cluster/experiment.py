@@ -33,7 +33,7 @@ def check(outcome: Outcome, outcomes: list[Outcome]) -> None:
     """Add *outcome* to the table; no acknowledged order may be lost, and recovery has a limit."""
     outcomes.append(outcome)
     for each in outcome.failed[:5]:
-        print(f"{outcome.what}: {each.started - outcome.fault:+.1f} s: {each.status} {each.said}")
+        print(f"{outcome.what}: {each.started - outcome.fault:+.1f} s: {each.status} {each.answer}")
     assert outcome.lost == []
     assert outcome.recovery_s < RECOVERY_LIMIT_S
 

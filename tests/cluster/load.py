@@ -28,7 +28,7 @@ class Attempt:
     status: int
     name: str = ""
     state: str = ""
-    said: str = ""
+    answer: str = ""
 
     @property
     def acknowledged(self) -> bool:
@@ -129,13 +129,13 @@ class Load:
         try:
             answer = await rest.place(self._client, rest.basket(product))
         except httpx.HTTPError as error:
-            self.attempts.append(Attempt(started, time.monotonic(), 0, said=repr(error)))
+            self.attempts.append(Attempt(started, time.monotonic(), 0, answer=repr(error)))
             return
         attempt = Attempt(started, time.monotonic(), answer.status_code)
         if attempt.acknowledged:
             attempt.name, attempt.state = answer.json()["name"], answer.json()["state"]
         else:
-            attempt.said = answer.text[:300]
+            attempt.answer = answer.text[:300]
         self.attempts.append(attempt)
 
 
@@ -146,21 +146,21 @@ async def lost(shop: Shop, acknowledged: Sequence[Attempt]) -> list[str]:
 
     async def look(client: httpx.AsyncClient, name: str) -> None:
         async with slots:
-            said = ""
+            problem = ""
             for _ in range(5):
                 try:
                     status = (await client.get(f"/v1/{name}")).status_code
                 except httpx.HTTPError as error:
                     # The edge may be down for a moment; only orders that are never found count.
-                    said = repr(error)
+                    problem = repr(error)
                 else:
-                    said = str(status)
+                    problem = str(status)
                     if status == 200:
                         return
                     if status == 404:
                         break
                 await asyncio.sleep(1)
-            missing.append(f"{name}: {said}")
+            missing.append(f"{name}: {problem}")
 
     async with shop.client() as client:
         await asyncio.gather(*(look(client, each.name) for each in acknowledged))

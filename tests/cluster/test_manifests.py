@@ -33,9 +33,9 @@ def test_istioctl_analyze_has_no_findings(facts):
     analysed = subprocess.run(
         ["istioctl", "analyze", "-n", "shop"], capture_output=True, text=True, timeout=120, check=False
     )
-    said = (analysed.stdout + analysed.stderr).strip()
-    facts.append(f"istioctl analyze: {said.splitlines()[-1]}")
-    assert "No validation issues found" in said
+    output = (analysed.stdout + analysed.stderr).strip()
+    facts.append(f"istioctl analyze: {output.splitlines()[-1]}")
+    assert "No validation issues found" in output
 
 
 def test_every_container_is_restricted():

@@ -42,5 +42,5 @@ def complete(shop, operator):
 
 def test_prometheus_scrapes_every_member_of_postgresql(operator):
     [pod] = pods.of("prometheus")
-    said = pods.ask(pod, "http://127.0.0.1:9090/api/v1/query?query=patroni_primary", container="targets")
-    assert all(f'"pod":"{member}"' in said for member in pods.of("postgres"))
+    samples = pods.ask(pod, "http://127.0.0.1:9090/api/v1/query?query=patroni_primary", container="targets")
+    assert all(f'"pod":"{member}"' in samples for member in pods.of("postgres"))

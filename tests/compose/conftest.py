@@ -43,8 +43,8 @@ def topic(name: str) -> str:
 
 def token(*who: str) -> dict[str, str]:
     """The header of somebody whom the development issuer knows; `--operator` makes an operator."""
-    said = docker("exec", container("issuer"), "python", "-m", "gateway.issuer.token", *who)
-    return rest.signed(said.strip())
+    issued = docker("exec", container("issuer"), "python", "-m", "gateway.issuer.token", *who)
+    return rest.signed(issued.strip())
 
 
 @pytest.fixture
@@ -57,15 +57,15 @@ def client():
 
 def wait(done, *, seconds: float, what: str):
     """Call *done* until it returns something, and return that."""
-    deadline, said = time.monotonic() + seconds, None
+    deadline, last_error = time.monotonic() + seconds, None
     while time.monotonic() < deadline:
         try:
             if found := done():
                 return found
         except (httpx.HTTPError, KeyError, json.JSONDecodeError) as error:
-            said = error
+            last_error = error
         time.sleep(0.5)
-    raise AssertionError(f"{what}: not within {seconds} s; {said!r}")
+    raise AssertionError(f"{what}: not within {seconds} s; {last_error!r}")
 
 
 def in_stock(client: httpx.Client) -> str | None:

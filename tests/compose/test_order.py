@@ -49,5 +49,5 @@ timeout 5 cat <&3 || true
 
 def test_the_sidecars_take_no_plain_text(client):
     without_sidecar = ("--network", "container:" + container("edge"), "--entrypoint", "bash")
-    said = docker("run", "--rm", *without_sidecar, "localhost/shop/envoy:compose", "-c", PLAIN_TEXT)
-    assert "HTTP/1.1" not in said
+    output = docker("run", "--rm", *without_sidecar, "localhost/shop/envoy:compose", "-c", PLAIN_TEXT)
+    assert "HTTP/1.1" not in output

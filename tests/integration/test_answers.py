@@ -242,8 +242,8 @@ class TestWhoCalls:
         assert reason(away) == "TOKEN_KEYS_UNAVAILABLE"
         assert int(away.headers["retry-after"]) > 0
         assert "www-authenticate" not in away.headers
-        told = from_rpc_error(raised.value)
-        assert (raised.value.code(), told.reason) == (grpc.StatusCode.UNAVAILABLE, "TOKEN_KEYS_UNAVAILABLE")
+        error = from_rpc_error(raised.value)
+        assert (raised.value.code(), error.reason) == (grpc.StatusCode.UNAVAILABLE, "TOKEN_KEYS_UNAVAILABLE")
         await eventually(lambda: answered(200), within_s=30)
 
     async def list_orders(self, stack):

@@ -25,7 +25,7 @@ from shop_client import rest
 from tests.support.waiting import eventually
 
 LONG = "f:" + "x" * 245 + "/+?#=% Z"
-TOLD_S = 10
+KNOWN_WITHIN_S = 10
 
 
 class Rest:
@@ -52,10 +52,10 @@ class Rest:
             params=query,
             headers=list(headers),
         )
-        said = answer.json()
+        body = answer.json()
         if answer.status_code < 300:
-            return "OK", "", said
-        return code_pb2.Code.Name(said["code"]), rest_reason(said), said
+            return "OK", "", body
+        return code_pb2.Code.Name(body["code"]), rest_reason(body), body
 
     async def watch(self, name):
         """Return the last event of a watched order, and those before it."""
@@ -67,8 +67,8 @@ class Rest:
         await self._client.aclose()
 
 
-def rest_reason(said):
-    return next(each["reason"] for each in said["details"] if "reason" in each)
+def rest_reason(body):
+    return next(each["reason"] for each in body["details"] if "reason" in each)
 
 
 class Native:
@@ -85,8 +85,8 @@ class Native:
         try:
             answer = await getattr(self._stub, method)(request, metadata=(*self._metadata, *headers), timeout=15)
         except grpc.aio.AioRpcError as error:
-            told = from_rpc_error(error)
-            return error.code().name, told.reason, {"message": f"{told.message} {told.metadata}"}
+            failure = from_rpc_error(error)
+            return error.code().name, failure.reason, {"message": f"{failure.message} {failure.metadata}"}
         return "OK", "", MessageToDict(answer)
 
     async def watch(self, name):
@@ -158,8 +158,8 @@ async def state_of(caller, order):
 async def test_a_write_with_a_stale_etag_is_refused(caller, product, method):
     order = await ordered(caller, product)
     for fields, headers in (({"etag": '"0"'}, ()), ({}, (("if-match", '"0"'),))):
-        told = await caller.call(method, {"name": order["name"], **fields}, headers)
-        assert told[:2] == ("ABORTED", "ORDER_CHANGED"), told
+        result = await caller.call(method, {"name": order["name"], **fields}, headers)
+        assert result[:2] == ("ABORTED", "ORDER_CHANGED"), result
     assert await state_of(caller, order) == "CONFIRMED"
     done = await caller.call(method, {"name": order["name"]}, (("if-match", order["etag"]),))
     assert done[0] == "OK", done
@@ -189,8 +189,8 @@ UNUSABLE = {
 async def test_invalid_and_duplicated_headers_are_refused(connect, product, case):
     headers, keyed = UNUSABLE[case]
     caller = connect(f"wires-{uuid.uuid4()}")
-    told = await caller.call("CreateOrder", placing((product, 1), key=None if keyed else ""), headers)
-    assert told[0] == "INVALID_ARGUMENT", told
+    result = await caller.call("CreateOrder", placing((product, 1), key=None if keyed else ""), headers)
+    assert result[0] == "INVALID_ARGUMENT", result
     assert (await caller.call("ListOrders", {}))[2].get("orders", []) == []
 
 
@@ -198,12 +198,12 @@ async def test_another_basket_with_a_used_key_always_gets_the_same_error(caller,
     """Both replicas, all concurrently; and a second later."""
     key = str(uuid.uuid4())
     calls = (caller.call("CreateOrder", placing((product, 1 + number % 3), key=key)) for number in range(30))
-    told = await asyncio.gather(*calls)
-    told.append(await caller.call("CreateOrder", placing((product, 9), key=key)))
-    refused = [each for each in told if each[0] != "OK"]
+    results = await asyncio.gather(*calls)
+    results.append(await caller.call("CreateOrder", placing((product, 9), key=key)))
+    refused = [each for each in results if each[0] != "OK"]
     assert {each[:2] for each in refused} == {("INVALID_ARGUMENT", "IDEMPOTENCY_KEY_REUSED")}
     assert "hold" not in f"{refused}".lower()
-    assert len({each[2]["name"] for each in told if each[0] == "OK"}) == 1
+    assert len({each[2]["name"] for each in results if each[0] == "OK"}) == 1
 
 
 async def test_another_basket_with_a_key_of_the_same_batch_is_refused(caller, product):
@@ -228,9 +228,9 @@ async def test_a_rejection_is_not_replayed_and_a_later_success_is(caller, stack,
     try:
         assert (await caller.call("CreateOrder", wanted))[:2] == ("FAILED_PRECONDITION", "OUT_OF_STOCK")
         await stack.restock(scarce, 2)
-        told = await asyncio.gather(*(caller.call("CreateOrder", wanted) for _ in range(5)))
-        assert {code for code, *_ in told} == {"OK"}
-        assert all(order == told[0][2] for *_, order in told)
+        results = await asyncio.gather(*(caller.call("CreateOrder", wanted) for _ in range(5)))
+        assert {code for code, *_ in results} == {"OK"}
+        assert all(order == results[0][2] for *_, order in results)
     finally:
         await stack.restock(scarce, available)
 
@@ -245,13 +245,13 @@ async def imported(stack, edge):
         entry = wire.listing_entry(listing, int(datetime.now(UTC).timestamp() * 1000))
         producer = confluent_kafka.Producer({"bootstrap.servers": stack.brokers})
         producer.produce(LEDGER.name, key=ledger.key(entry), value=entry.SerializeToString())
-        await asyncio.to_thread(producer.flush, TOLD_S)
+        await asyncio.to_thread(producer.flush, KNOWN_WITHIN_S)
 
         async def listed():
-            told = (await edge.get(f"/v1/products/{usual.product}")).json()["unitPrice"]
-            return told["currencyCode"] == price.currency
+            product_listed = (await edge.get(f"/v1/products/{usual.product}")).json()["unitPrice"]
+            return product_listed["currencyCode"] == price.currency
 
-        await eventually(listed, within_s=TOLD_S)
+        await eventually(listed, within_s=KNOWN_WITHIN_S)
 
     await priced(Money.of("USD", 7))
     yield f"products/{usual.product}"
@@ -284,7 +284,7 @@ def test_no_valid_basket_exceeds_the_range_of_money():
 async def test_a_watch_ends_when_the_callers_token_expires(connect, product):
     name = f"wires-{uuid.uuid4()}"
     order = await ordered(connect(name), product)
-    async with asyncio.timeout(TOLD_S):
+    async with asyncio.timeout(KNOWN_WITHIN_S):
         kinds, last = await connect(name, lasting=timedelta(seconds=2)).watch(order["name"])
     assert (kinds[0], kinds[-1]) == ("order", "end")
     assert "TOKEN_EXPIRED" in last

@@ -101,7 +101,7 @@ async def test_operations_are_for_operators(edge, verb, path):
 
 
 @pytest.mark.parametrize(
-    ("verb", "path", "told"),
+    ("verb", "path", "expected"),
     [
         ("PUT", "/ops/api/board", (403, "FORBIDDEN")),
         ("DELETE", "/ops/api/board", (403, "FORBIDDEN")),
@@ -109,11 +109,11 @@ async def test_operations_are_for_operators(edge, verb, path):
         ("PUT", "/issuer/token", (405, "UNSUPPORTED_METHOD")),
     ],
 )
-async def test_errors_of_the_mesh_have_the_usual_format(stack, verb, path, told):
+async def test_errors_of_the_mesh_have_the_usual_format(stack, verb, path, expected):
     async with stack.client("otto", operator=True) as operator:
         answer = await operator.request(verb, path)
         head = await operator.head(path)
-    assert (answer.status_code, reason(answer)) == told
+    assert (answer.status_code, reason(answer)) == expected
     assert answer.headers["content-type"] == "application/json"
     assert "RBAC" not in answer.text
     assert head.content == b""

@@ -22,5 +22,5 @@ async def test_an_attack_does_not_affect_another_customer(stack):
     runner = Runner(stack.settings, seconds=ATTACK_S, seed=SEED, say=print, least_s=2)
     outcomes = await runner.run(chosen(SHORT))
     # Latencies depend on what else this machine does; `make hostile` judges them.
-    broken = {each.row: told for each in outcomes if (told := each.broken(timed=False))}
-    assert not broken, "\n".join(f"{row}: {'; '.join(told)}" for row, told in broken.items())
+    broken = {each.row: violations for each in outcomes if (violations := each.broken(timed=False))}
+    assert not broken, "\n".join(f"{row}: {'; '.join(violations)}" for row, violations in broken.items())

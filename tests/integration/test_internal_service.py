@@ -10,10 +10,10 @@ from tests.support.waiting import eventually
 
 
 async def test_the_example_joins_places_an_order_and_leaves_nothing(stack):
-    said = stack.make("example")
-    order = re.search(r"^(orders/\S+) (CONFIRMED|PENDING)$", said, re.MULTILINE)
-    assert order, said
-    assert "INVALID_ARGUMENT UNKNOWN_PRODUCT" in said
+    output = stack.make("example")
+    order = re.search(r"^(orders/\S+) (CONFIRMED|PENDING)$", output, re.MULTILINE)
+    assert order, output
+    assert "INVALID_ARGUMENT UNKNOWN_PRODUCT" in output
     async with stack.client("ana") as ana:
         assert (await ana.get(f"/v1/{order[1]}")).json()["customer"] == "customers/ana"
     assert list(stack.settings.joined.glob("*")) == []

@@ -52,12 +52,12 @@ async def test_no_log_has_a_token_an_address_or_a_basket(stack, since):
                 await asyncio.to_thread(stack.make, "start", SVC=service)
         assert await rest.unconfirmed([client], [order], within_s=REPAIRED_S) == set()
 
-    async def told():
+    async def logged():
         logs = since()
         # It looks at logs that tell of these calls: of the order, and of calls that failed at the edge.
         return order in "".join(logs.values()) and '"status":' in logs["edge-0.log"]
 
-    await eventually(told, within_s=REPAIRED_S)
+    await eventually(logged, within_s=REPAIRED_S)
     lines = (await asyncio.to_thread(stack.make, "logs", ORDER=order, FOLLOW="no")).splitlines()
     records = [json.loads(line[line.index("{") :]) for line in lines if line.endswith("}")]
     assert "pending_order_ended" in {each.get("event") for each in records}

@@ -157,12 +157,12 @@ async def test_the_account_of_rediss_exporter_reads_no_key_and_no_password(stack
 
 
 async def test_a_missing_synchronous_replica_fires_and_resolves_its_alert(stack, prometheus):
-    async def told():
+    async def states():
         found = await prometheus("/query", query='ALERTS{alertname="SecondCopyMissing"}')
         return [each["metric"]["alertstate"] for each in found["result"]]
 
     async def silent():
-        return await told() == []
+        return await states() == []
 
     async def replica():
         found = await prometheus("/query", query="patroni_sync_standby == 1")
@@ -172,7 +172,7 @@ async def test_a_missing_synchronous_replica_fires_and_resolves_its_alert(stack,
     [second] = await eventually(replica, within_s=60)
     stack.make("kill", SVC=second)
     try:
-        assert (await eventually(told, within_s=60))[0] in ("pending", "firing")
+        assert (await eventually(states, within_s=60))[0] in ("pending", "firing")
     finally:
         stack.make("start", SVC=second)
     await eventually(silent, within_s=90)

@@ -61,29 +61,29 @@ async def test_an_outage_is_seen_from_outside_and_no_order_is_left_of_it(stack, 
 
     async def sees(value, *, orders=0):
         async def found():
-            told = await probing.samples()
-            enough = told.get(("probe_orders_total", "ok"), 0) >= orders
-            return enough and told.get(("probe_success", shop)) == value and told
+            samples = await probing.samples()
+            enough = samples.get(("probe_orders_total", "ok"), 0) >= orders
+            return enough and samples.get(("probe_success", shop)) == value and samples
 
         return await eventually(found, within_s=NOTICED_S)
 
-    told = await sees(1, orders=2)
-    assert told["probe_orders_placed_total", "CONFIRMED"] >= 2
-    names = {name for name, _ in told}
+    samples = await sees(1, orders=2)
+    assert samples["probe_orders_placed_total", "CONFIRMED"] >= 2
+    names = {name for name, _ in samples}
     assert {each.partition("{")[0] for each in ONLY_AFTER_A_FAULT if each.startswith("probe_")} <= names
     # An outage of inventory is none for who orders.
     await asyncio.to_thread(stack.make, "kill", SVC="inventory")
     try:
         await asyncio.sleep(3 * EVERY_S)
-        told = await sees(1, orders=told["probe_orders_total", "ok"] + 2)
-        assert told["probe_orders_placed_total", "PENDING"] >= 1
-        assert told["probe_orders_total", "failed"] == 0
+        samples = await sees(1, orders=samples["probe_orders_total", "ok"] + 2)
+        assert samples["probe_orders_placed_total", "PENDING"] >= 1
+        assert samples["probe_orders_total", "failed"] == 0
     finally:
         await asyncio.to_thread(stack.make, "start", SVC="inventory")
     await asyncio.to_thread(stack.make, "kill", SVC="edge")
     try:
-        told = await sees(0)
-        assert told["probe_orders_total", "failed"] >= 1
+        samples = await sees(0)
+        assert samples["probe_orders_total", "failed"] >= 1
     finally:
         await asyncio.to_thread(stack.make, "start", SVC="edge")
     await sees(1)

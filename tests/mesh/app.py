@@ -52,32 +52,34 @@ class Echo(grpc.GenericRpcHandler):
         return json.dumps({"by": NAME, "path": path, "headers": headers}).encode()
 
 
-def call(asked: dict[str, Any]) -> list[dict[str, Any]]:
+def call(request: dict[str, Any]) -> list[dict[str, Any]]:
     """Call another service as often as asked; return one response per call."""
-    target = asked.get("target") or OUTBOUND or asked["host"]
-    options = [("grpc.default_authority", asked["host"]), ("grpc.use_local_subchannel_pool", 1)]
-    times = min(int(asked.get("times", 1)), MAX_CALLS)
+    target = request.get("target") or OUTBOUND or request["host"]
+    options = [("grpc.default_authority", request["host"]), ("grpc.use_local_subchannel_pool", 1)]
+    times = min(int(request.get("times", 1)), MAX_CALLS)
     with grpc.insecure_channel(target, options=options) as channel:
-        method = channel.unary_unary(asked["path"])
-        return [_one(method, asked) for _ in range(times)]
+        method = channel.unary_unary(request["path"])
+        return [_one(method, request) for _ in range(times)]
 
 
-def _one(method: Callable[..., bytes], asked: dict[str, Any]) -> dict[str, Any]:
+def _one(method: Callable[..., bytes], request: dict[str, Any]) -> dict[str, Any]:
     started = time.monotonic()
     answer: dict[str, Any] = {"code": "OK", "details": ""}
     try:
-        reply = method(b"", timeout=float(asked.get("timeout", 10)), metadata=tuple(asked.get("headers", {}).items()))
+        reply = method(
+            b"", timeout=float(request.get("timeout", 10)), metadata=tuple(request.get("headers", {}).items())
+        )
         answer |= json.loads(reply)
     except grpc.RpcError as error:
         answer |= {"code": error.code().name, "details": error.details()}
     return answer | {"took_ms": (time.monotonic() - started) * 1000}
 
 
-def behave(asked: dict[str, Any]) -> dict[str, Any]:
+def behave(request: dict[str, Any]) -> dict[str, Any]:
     """Fail with a status, or wait, from now on; return the number of calls since the last change."""
     with STATE.lock:
         calls, STATE.calls = STATE.calls, 0
-        STATE.status, STATE.delay_s = asked.get("status", ""), float(asked.get("delay_s", 0))
+        STATE.status, STATE.delay_s = request.get("status", ""), float(request.get("delay_s", 0))
     return {"calls": calls}
 
 
@@ -85,8 +87,8 @@ class Control(BaseHTTPRequestHandler):
     """POST /call, POST /behave, GET /calls."""
 
     def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(min(int(self.headers["content-length"]), MAX_BODY)) or b"{}")
-        self._say({"/call": call, "/behave": behave}[self.path](asked))
+        request = json.loads(self.rfile.read(min(int(self.headers["content-length"]), MAX_BODY)) or b"{}")
+        self._say({"/call": call, "/behave": behave}[self.path](request))
 
     def do_GET(self) -> None:
         self._say({"by": NAME, "calls": STATE.calls})

@@ -68,11 +68,11 @@ class Mesh:
         self, *, by: str = "", path: str = DO, host: str = BACK, times: int = 1, **more: Any
     ) -> list[dict[str, Any]]:
         """Return the responses of a host called by front, or by another application."""
-        return _tell(f"{by or self.front}/call", {"host": host, "path": path, "times": times, **more})
+        return _post(f"{by or self.front}/call", {"host": host, "path": path, "times": times, **more})
 
-    def behave(self, name: str, **told: Any) -> int:
+    def behave(self, name: str, **settings: Any) -> int:
         """Set a back replica to fail or to wait; return the number of calls since the last change."""
-        return int(_tell(f"{self.backs[name]}/behave", told)["calls"])
+        return int(_post(f"{self.backs[name]}/behave", settings)["calls"])
 
     @contextlib.contextmanager
     def rules(self, text: str) -> Iterator[None]:
@@ -147,8 +147,8 @@ spec:
 {block}"""
 
 
-def _tell(url: str, asked: Mapping[str, Any]) -> Any:
-    request = urllib.request.Request(url, data=json.dumps(asked).encode(), method="POST")
+def _post(url: str, body: Mapping[str, Any]) -> Any:
+    request = urllib.request.Request(url, data=json.dumps(body).encode(), method="POST")
     with urllib.request.urlopen(request, timeout=120) as answer:
         return json.load(answer)
 

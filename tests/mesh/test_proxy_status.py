@@ -52,8 +52,8 @@ def test_an_envoy_that_refuses_an_update_is_named(local: Mesh, change: Callable[
     try:
         _replace(routes, json.dumps(content))
         wait_until(lambda: states(local)["front-0.mesh-test"] >= {"ERROR"}, within_s=TAKES_EFFECT_S)
-        said = local.run(local.status_command)
-        assert "front-0.mesh-test: rds/50051.json: ERROR" in said.splitlines()
+        output = local.run(local.status_command)
+        assert "front-0.mesh-test: rds/50051.json: ERROR" in output.splitlines()
         assert states(local)["back-0.mesh-test"] == {"SYNCED", "IGNORED"}
         assert "Routes Don't Match (RDS)" in local.run(f"{local.status_command} --workload=front-0")
     finally:

@@ -27,19 +27,21 @@ class Webhook(http.server.ThreadingHTTPServer):
     """Keeps when each alert was told, by receiver, status and name."""
 
     def __init__(self):
-        self.told = collections.defaultdict(list)
+        self.notified_at = collections.defaultdict(list)
         super().__init__(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server_port}/"
 
     def names(self, receiver, status):
-        return {name for to, how, name in list(self.told) if (to, how) == (receiver, status)}
+        return {name for to, how, name in list(self.notified_at) if (to, how) == (receiver, status)}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
-        told = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        for alert in told["alerts"]:
-            self.server.told[told["receiver"], alert["status"], alert["labels"]["alertname"]].append(time.monotonic())
+        notification = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        for alert in notification["alerts"]:
+            self.server.notified_at[notification["receiver"], alert["status"], alert["labels"]["alertname"]].append(
+                time.monotonic()
+            )
         self.send_response(200)
         self.end_headers()
 
@@ -63,28 +65,28 @@ async def webhook(stack):
 async def paged(webhook, cause):
     """Wait for the page about *cause*, and return every alert that paged until no further one would follow."""
 
-    async def told():
+    async def notified():
         return cause in webhook.names("page", "firing")
 
-    await eventually(told, within_s=PAGED_S)
+    await eventually(notified, within_s=PAGED_S)
     await asyncio.sleep(QUIET_S)
     return webhook.names("page", "firing")
 
 
 async def resolved(webhook, names):
-    async def told():
+    async def notified():
         return names <= webhook.names("page", "resolved")
 
-    await eventually(told, within_s=RESOLVED_S)
+    await eventually(notified, within_s=RESOLVED_S)
 
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("killed", "cause"), [("edge", "ServiceDown"), ("postgres", "PostgresWithoutPrimary")], ids=["edge", "postgres"]
 )
-async def test_a_dead_part_is_one_page_and_its_end_is_told(stack, load, webhook, killed, cause):
+async def test_a_dead_part_is_one_page_and_its_end_is_notified(stack, load, webhook, killed, cause):
     async def watched():
-        return ("watchdog", "firing", "Watchdog") in webhook.told
+        return ("watchdog", "firing", "Watchdog") in webhook.notified_at
 
     await eventually(watched, within_s=PAGED_S)
     # Without an edge nobody has an answer, and the prober's failures have to do.
@@ -96,5 +98,5 @@ async def test_a_dead_part_is_one_page_and_its_end_is_told(stack, load, webhook,
             await asyncio.to_thread(stack.make, "start", SVC=killed)
         await resolved(webhook, {cause})
     # Told once when it began, and once when it ended.
-    assert [len(webhook.told["page", how, cause]) for how in ("firing", "resolved")] == [1, 1]
+    assert [len(webhook.notified_at["page", how, cause]) for how in ("firing", "resolved")] == [1, 1]
     assert webhook.names("page", "firing") == {cause}

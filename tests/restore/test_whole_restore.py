@@ -34,9 +34,9 @@ async def test_a_restore_ends_pending_orders_and_loses_nothing_that_was_archived
     await asyncio.to_thread(stack.make, "down")
     for name in ("postgres-0", "postgres-1", "kafka-0"):
         shutil.rmtree(stack.settings.data / name)
-    said = await asyncio.to_thread(stack.make, "restore", TO="latest", within_s=RESTORE_S)
+    output = await asyncio.to_thread(stack.make, "restore", TO="latest", within_s=RESTORE_S)
 
-    assert f"{PENDING} pending orders published again" in said
+    assert f"{PENDING} pending orders published again" in output
     names = [answer.json()["name"] for answer in (*confirmed, *waiting)]
     assert await rest.unconfirmed([edge], names, within_s=ENDED_S) == set()
     again = await rest.place(edge, load.basket, "restored-0")

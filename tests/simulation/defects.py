@@ -42,12 +42,16 @@ def acknowledge_before_commit() -> Any:
 def drop_request_ids() -> Iterator[None]:
     """What a request was answered with is not remembered under its id."""
 
-    def request(asked: Request | None) -> dict[str, object]:
-        if asked is None:
+    def request(stored_request: Request | None) -> dict[str, object]:
+        if stored_request is None:
             return dict.fromkeys(("customer", "request_id", "fingerprint"))
-        return {"customer": asked.customer, "request_id": uuid.uuid4().hex, "fingerprint": asked.fingerprint}
+        return {
+            "customer": stored_request.customer,
+            "request_id": uuid.uuid4().hex,
+            "fingerprint": stored_request.fingerprint,
+        }
 
-    async def find(self: Any, asked: Request) -> None:
+    async def find(self: Any, stored_request: Request) -> None:
         return None
 
     with mock.patch.object(rows, "_request", request), mock.patch.object(Store, "find_answer", find):

@@ -109,8 +109,8 @@ class StockPortSuite:
 
     async def test_every_missing_line_is_reported_at_once_with_its_numbers(self, store):
         refused = await hold(store, "a", mug=11, pen=4)
-        told = [(each.type, each.subject, each.description) for each in refused.violations]
-        assert told == [
+        reported = [(each.type, each.subject, each.description) for each in refused.violations]
+        assert reported == [
             ("OUT_OF_STOCK", "products/mug", "11 wanted, 10 available"),
             ("OUT_OF_STOCK", "products/pen", "4 wanted, 3 available"),
         ]
@@ -375,8 +375,8 @@ class StockPortSuite:
         await hold(store, "c", mug=1)
         await commit(store, "c")
         found = await store.holds_of([order_id(name) for name in ("b", "nobody", "a", "c")])
-        told = [(each.order, each.state, [line.quantity for line in each.lines]) for each in found]
-        assert told == [
+        described = [(each.order, each.state, [line.quantity for line in each.lines]) for each in found]
+        assert described == [
             (order_id("b"), State.RELEASED, []),
             (order_id("a"), State.HELD, [2]),
             (order_id("c"), State.COMMITTED, []),

@@ -17,6 +17,6 @@ for i = 2, #KEYS do
   end
   total = total + ARGV[i] * redis.call('HGET', KEYS[i], 'price')
 end
-local told = cjson.encode({ total = total })
-redis.call('SET', KEYS[1], told, 'EX', ARGV[1])
-return told
+local reply = cjson.encode({ total = total })
+redis.call('SET', KEYS[1], reply, 'EX', ARGV[1])
+return reply

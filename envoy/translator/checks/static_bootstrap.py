@@ -103,5 +103,5 @@ def refusal(envoy: str, configuration: Configuration) -> str:
         done = subprocess.run(command, capture_output=True, text=True, timeout=VALIDATE_S, check=False)
     if done.returncode == 0:
         return ""
-    said = " ".join((done.stdout + done.stderr).split())
-    return PREAMBLE.sub("", said)[-MAX_REASON:]
+    output = " ".join((done.stdout + done.stderr).split())
+    return PREAMBLE.sub("", output)[-MAX_REASON:]

@@ -125,7 +125,7 @@ def _await(places: Places, started: float, wait_s: float) -> str:
         status = _status(places)
         if status.get("attempted_at", 0) > started:
             if status.get("error"):
-                raise InvalidMesh(_said(str(status["error"]).splitlines()))
+                raise InvalidMesh(_problems(str(status["error"]).splitlines()))
             took_ms = round((time.time() - started) * 1000)
             return f"in force on {_running(status)} running Envoys after {took_ms} ms"
         time.sleep(POLL_S)
@@ -134,7 +134,7 @@ def _await(places: Places, started: float, wait_s: float) -> str:
     return "written; no controller is running, so it takes effect when one starts"
 
 
-def _said(lines: Iterable[str]) -> list[Problem]:
+def _problems(lines: Iterable[str]) -> list[Problem]:
     return [Problem("", "", "", line) for line in lines]
 
 

@@ -110,7 +110,7 @@ class Controller:
                 took_ms = round((time.monotonic() - started) * 1000)
                 log.info("configuration_applied", why=why, took_ms=took_ms, not_ready=sorted(self.not_ready))
                 self.status.error, self.status.applied_at = None, utc_now().isoformat()
-                self._tell(findings)
+                self._report(findings)
                 REFUSED.set(0)
                 APPLIED.set_to_current_time()
             # A change made after the files were read is for the next attempt.
@@ -167,15 +167,15 @@ class Controller:
             for name, result in failed.items()
         ]
 
-    def _tell(self, findings: tuple[Finding, ...]) -> None:
+    def _report(self, findings: tuple[Finding, ...]) -> None:
         """
         Say what is in force and yet does not do what it seems to.
         """
-        said = [str(finding) for finding in findings]
-        for line in said:
+        lines = [str(finding) for finding in findings]
+        for line in lines:
             if line not in self.status.findings:
                 log.warning("mesh_finding", finding=line)
-        self.status.findings = said
+        self.status.findings = lines
         for level in (ERROR, WARNING):
             FINDINGS.labels(level).set(sum(finding.level == level for finding in findings))
 

@@ -45,17 +45,17 @@ def match(chain: Json) -> str:
     """
     Return which connections a filter chain is for.
     """
-    wanted = chain.get("filter_chain_match", {})
-    port = f":{wanted['destination_port']}" if "destination_port" in wanted else ""
-    ranges = [f"{r['address_prefix']}/{r.get('prefix_len', 0)}" for r in wanted.get("prefix_ranges", ())]
-    protocols = tuple(wanted.get("application_protocols", ()))
-    said = [
-        f"SNI: {','.join(wanted['server_names'])}" if wanted.get("server_names") else "",
-        f"Trans: {wanted['transport_protocol']}" if wanted.get("transport_protocol") else "",
+    match_of = chain.get("filter_chain_match", {})
+    port = f":{match_of['destination_port']}" if "destination_port" in match_of else ""
+    ranges = [f"{r['address_prefix']}/{r.get('prefix_len', 0)}" for r in match_of.get("prefix_ranges", ())]
+    protocols = tuple(match_of.get("application_protocols", ()))
+    parts = [
+        f"SNI: {','.join(match_of['server_names'])}" if match_of.get("server_names") else "",
+        f"Trans: {match_of['transport_protocol']}" if match_of.get("transport_protocol") else "",
         f"App: {PROTOCOLS.get(protocols, ','.join(protocols))}" if protocols else "",
         f"Addr: {','.join(ranges) or '*'}{port}" if ranges or port else "",
     ]
-    return "; ".join(filter(None, said)) or "ALL"
+    return "; ".join(filter(None, parts)) or "ALL"
 
 
 def destination(chain: Json) -> str:
@@ -73,17 +73,17 @@ def destination(chain: Json) -> str:
     return "Non-HTTP/Non-TCP"
 
 
-def route_match(wanted: Json) -> str:
+def route_match(match: Json) -> str:
     """
     Return the path of a route's match; headers are left out.
     """
-    said = [
-        f"{wanted['prefix']}*" if wanted.get("prefix") else "",
-        f"PathPrefix:{wanted['path_separated_prefix']}" if wanted.get("path_separated_prefix") else "",
-        str(wanted.get("path", "")),
-        f"regex {wanted['safe_regex']['regex']}" if "safe_regex" in wanted else "",
+    parts = [
+        f"{match['prefix']}*" if match.get("prefix") else "",
+        f"PathPrefix:{match['path_separated_prefix']}" if match.get("path_separated_prefix") else "",
+        str(match.get("path", "")),
+        f"regex {match['safe_regex']['regex']}" if "safe_regex" in match else "",
     ]
-    return " ".join(filter(None, said))
+    return " ".join(filter(None, parts))
 
 
 def _inline(routes: Json) -> str:

@@ -31,9 +31,9 @@ class Prober:
         """
         Probe every application once; return the names of the workloads that are not ready.
         """
-        asked = [workload for workload in workloads if workload.inbound]
-        answers = await asyncio.gather(*(self._is_ready(workload) for workload in asked))
-        self._not_ready = {workload.name for workload, ready in zip(asked, answers, strict=True) if not ready}
+        serving = [workload for workload in workloads if workload.inbound]
+        answers = await asyncio.gather(*(self._is_ready(workload) for workload in serving))
+        self._not_ready = {workload.name for workload, ready in zip(serving, answers, strict=True) if not ready}
         return frozenset(self._not_ready)
 
     async def close(self) -> None:

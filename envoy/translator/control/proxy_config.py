@@ -47,17 +47,17 @@ class Kind:
     gap: int = GAP
 
 
-def proxy_config(workload: Workload, kind: str, wanted: Mapping[str, str], *, as_json: bool = False) -> list[str]:
+def proxy_config(workload: Workload, kind: str, filters: Mapping[str, str], *, as_json: bool = False) -> list[str]:
     """
     Return the lines that describe what a running Envoy has of a kind, restricted to *wanted*.
     """
-    sections, clusters = asyncio.run(_asked(workload))
+    sections, clusters = asyncio.run(_read(workload))
     if sections is None or clusters is None:
         return [f"{workload.full_name} is not running"]
-    return shown(kind, sections, clusters, wanted, as_json=as_json)
+    return shown(kind, sections, clusters, filters, as_json=as_json)
 
 
-async def _asked(workload: Workload) -> tuple[Sections | None, Json | None]:
+async def _read(workload: Workload) -> tuple[Sections | None, Json | None]:
     sections, text = await asyncio.gather(
         admin.config_dump(workload.admin), admin.get(workload.admin, "/clusters?format=json")
     )
@@ -65,25 +65,25 @@ async def _asked(workload: Workload) -> tuple[Sections | None, Json | None]:
 
 
 def shown(
-    kind: str, sections: Sections, clusters: Json, wanted: Mapping[str, str], *, as_json: bool = False
+    kind: str, sections: Sections, clusters: Json, filters: Mapping[str, str], *, as_json: bool = False
 ) -> list[str]:
     """
     The same for an Envoy's answers.
     """
     one = KINDS[kind]
-    found = [entry for entry in one.entries(sections, clusters) if _is_wanted(entry, wanted)]
+    found = [entry for entry in one.entries(sections, clusters) if _matches(entry, filters)]
     if as_json:
         return to_json([entry.whole for entry in found]).splitlines()
     return columns([one.header, *(line for entry in found for line in entry.lines)], gap=one.gap)
 
 
-def _is_wanted(entry: Entry, wanted: Mapping[str, str]) -> bool:
+def _matches(entry: Entry, filters: Mapping[str, str]) -> bool:
     """
     Whether an entry is what was asked for; an FQDN may be a part, as with istioctl.
     """
     return all(
         value in entry.facts[name] if name == "fqdn" else value.lower() == entry.facts[name].lower()
-        for name, value in wanted.items()
+        for name, value in filters.items()
     )
 
 

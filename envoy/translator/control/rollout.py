@@ -54,13 +54,13 @@ def is_change(before: Generation, after: Generation) -> bool:
     Return whether *after* differs from *before* in more than the ready endpoints.
     """
 
-    def told(generation: Generation) -> dict[str, dict[str, str]]:
+    def versions(generation: Generation) -> dict[str, dict[str, str]]:
         return {
             name: {path: file.version for path, file in files.items() if not path.startswith("eds/")}
             for name, files in generation.files.items()
         }
 
-    return told(before) != told(after)
+    return versions(before) != versions(after)
 
 
 async def roll_out(

@@ -171,9 +171,9 @@ def replicas(services: Services) -> Iterator[Replica]:
         address = workload["address"]
         over = {port: f"{address}:{at}" for port, at in outbound_ports(services).items()}
         http = next((port.port for each in services.services for port in each.ports if "grpc" not in port.name), None)
-        told = {f"MESH_{port}": place for port, place in over.items()}
+        environment = {f"MESH_{port}": place for port, place in over.items()}
         if http is not None:
             # Clients of HTTP/1 call a service by its name over their sidecar without another line of code.
-            told |= {"http_proxy": f"http://{over[http]}", "HTTP_PROXY": f"http://{over[http]}"}
-        told |= {"NAME": workload["name"], "HOST": address, "PORT": str(_application_port(service.ports[0]))}
-        yield Replica(workload["name"], service.command, {**os.environ, **told, **service.environment})
+            environment |= {"http_proxy": f"http://{over[http]}", "HTTP_PROXY": f"http://{over[http]}"}
+        environment |= {"NAME": workload["name"], "HOST": address, "PORT": str(_application_port(service.ports[0]))}
+        yield Replica(workload["name"], service.command, {**os.environ, **environment, **service.environment})

@@ -105,9 +105,9 @@ def _write(places: Places) -> None:
 
 
 async def _run(mesh: Mesh, services: Services, folder: Path) -> int:
-    told, processes = asyncio.Event(), Processes(mesh.folder / "logs")
+    stopped, processes = asyncio.Event(), Processes(mesh.folder / "logs")
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     # What the controller of the last run said is not of this one.
     (mesh.out / "status.json").unlink(missing_ok=True)
     try:
@@ -117,13 +117,13 @@ async def _run(mesh: Mesh, services: Services, folder: Path) -> int:
             await processes.start(f"{workload.name}-envoy", _envoy(mesh.out / workload.name / "bootstrap.json"))
         serve = [sys.executable, "-m", "translator", "serve", *mesh.options()]
         await processes.start(CONTROLLER, serve)
-        return await _until(told, processes, mesh, services)
+        return await _until(stopped, processes, mesh, services)
     finally:
         await processes.end()
 
 
-async def _until(told: asyncio.Event, processes: Processes, mesh: Mesh, services: Services) -> int:
-    end, ended = asyncio.create_task(told.wait()), asyncio.create_task(processes.one_ends())
+async def _until(stopped: asyncio.Event, processes: Processes, mesh: Mesh, services: Services) -> int:
+    end, ended = asyncio.create_task(stopped.wait()), asyncio.create_task(processes.one_ends())
     ready = asyncio.create_task(_announce(mesh, services))
     try:
         await asyncio.wait({end, ended}, return_when=asyncio.FIRST_COMPLETED)

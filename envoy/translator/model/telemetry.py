@@ -38,7 +38,7 @@ def tracing(mesh: Mesh, workload: Workload, mode: str) -> Tracing:
     result = Tracing()
     for block in _blocks(mesh, workload):
         if block.get("match", {}).get("mode", mode) in (mode, "CLIENT_AND_SERVER"):
-            result = replace(result, **_said(mesh, block))
+            result = replace(result, **_settings(mesh, block))
     return result
 
 
@@ -61,11 +61,11 @@ def _chooses(resource: Resource, workload: Workload) -> bool:
     return bool(labels) and labels.items() <= workload.labels.items()
 
 
-def _said(mesh: Mesh, block: Block) -> dict[str, Any]:
-    said: dict[str, Any] = {}
+def _settings(mesh: Mesh, block: Block) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
     for name in [provider["name"] for provider in block.get("providers", ())][:1]:
         known = (one for one in mesh.registry.extension_providers if one.name.lower() == name.lower())
-        said["provider"] = next(known, None)
+        settings["provider"] = next(known, None)
     for key, name in (
         ("disableSpanReporting", "disabled"),
         ("customTags", "custom_tags"),
@@ -74,5 +74,5 @@ def _said(mesh: Mesh, block: Block) -> dict[str, Any]:
         ("useRequestIdForTraceSampling", "by_request_id"),
     ):
         if block.get(key) is not None:
-            said[name] = block[key]
-    return said
+            settings[name] = block[key]
+    return settings

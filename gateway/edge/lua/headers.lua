@@ -97,7 +97,7 @@ local function refuse(handle, status, message, field, headers)
   local answer, failure = headers or {}, REFUSALS[status]
   answer[":status"] = status
   if is_grpc(handle:headers()) and failure then
-    note(handle, "told", true)
+    note(handle, "details", true)
     message = message ~= "" and message or failure.message
     answer["grpc-status-details-bin"] = details(handle, failure, message, field)
   end

@@ -18,16 +18,16 @@ try {
   // Without a step back to here: the code in this address is used.
   location.replace(backTo);
 } catch (error) {
-  tell(error instanceof Error ? error.message : String(error));
+  fail(error instanceof Error ? error.message : String(error));
 }
 
-function tell(why: string): void {
-  const said = WORDS[locale.value];
+function fail(why: string): void {
+  const messages = WORDS[locale.value];
   // Reloading cannot help: the code is used or wrong.
   history.replaceState(null, "", "/signed-in");
-  document.title = said.failed;
+  document.title = messages.failed;
   const main = document.querySelector("main");
-  main?.replaceChildren(text("h1", said.failed), text("p", why), link(said.back));
+  main?.replaceChildren(text("h1", messages.failed), text("p", why), link(messages.back));
 }
 
 function text(tag: string, content: string): HTMLElement {

@@ -34,8 +34,8 @@ def clean(response: httpx.Response) -> None:
     """
     # The realm is the address that the client requested.
     headers = {key: value for key, value in response.headers.items() if key != "www-authenticate"}
-    told = f"{headers} {response.text}".lower()
-    assert not [word for word in TELLING if word in told], told
+    answer = f"{headers} {response.text}".lower()
+    assert not [word for word in TELLING if word in answer], answer
     internal = {"server", "grpc-status", "grpc-message", "grpc-status-details-bin", "x-http-code"}
     assert not internal & set(response.headers)
 

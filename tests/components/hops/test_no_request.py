@@ -64,10 +64,10 @@ def test_no_malformed_call_ejects_a_replica(hops: rig.Rig, customer: httpx.Clien
 @pytest.mark.parametrize("form", sorted(REFUSED & set(FORMS)))
 def test_malformed_calls_are_refused_by_the_edge(hops: rig.Rig, form: str) -> None:
     before = seen(hops)
-    told = sent(form, PRODUCTS)
+    endings = sent(form, PRODUCTS)
     # INVALID_ARGUMENT and UNIMPLEMENTED, or a 4xx for what is not gRPC at all.
     ended = {"reset 1", "reset 2", "closed", "refused"}
-    assert told <= {"grpc 3", "grpc 12", "http 400", "http 404", "http 405", "http 415"} | ended
+    assert endings <= {"grpc 3", "grpc 12", "http 400", "http 404", "http 405", "http 415"} | ended
     assert seen(hops) == before
 
 

@@ -20,8 +20,8 @@ FROM_CLIENTS = ("evalsha", "eval", "xread", "xtrim", "xrange", "set")
 
 
 async def calls(redis):
-    told = await redis.info("commandstats")
-    return {name: told.get(f"cmdstat_{name}", {}).get("calls", 0) for name in FROM_CLIENTS}
+    statistics = await redis.info("commandstats")
+    return {name: statistics.get(f"cmdstat_{name}", {}).get("calls", 0) for name in FROM_CLIENTS}
 
 
 async def since(redis, before):

@@ -84,7 +84,7 @@ class Histories(RuleBasedStateMachine):
         self.final = set()
         self.history = {order: [] for order in ORDERS}
         self.delivered = Counter()
-        self.told_in = {}
+        self.handed_over_in = {}
         self.restocks = 0
 
     async def on_ready(self, ready):
@@ -117,12 +117,12 @@ class Histories(RuleBasedStateMachine):
         (outcome,) = self.run(self.store.hold([basket]))
         if isinstance(outcome, Hold):
             self.granted[order] = outcome.generation
-            told = self.delivered[order] == len(self.history[order])
-            cancelled = told and order in self.final and order not in self.table.fulfilled
+            complete = self.delivered[order] == len(self.history[order])
+            cancelled = complete and order in self.final and order not in self.table.fulfilled
             # A rebuild forgets it until the event is redelivered; the lease ends such a hold.
-            assert not cancelled or outcome.generation > self.told_in.get(order, 0)
+            assert not cancelled or outcome.generation > self.handed_over_in.get(order, 0)
             if outcome.state is State.COMMITTED:
-                assert order in self.table.confirmed or order in self.table.fulfilled or not told
+                assert order in self.table.confirmed or order in self.table.fulfilled or not complete
 
     @rule(order=orders)
     def confirm(self, order):
@@ -194,7 +194,7 @@ class Histories(RuleBasedStateMachine):
             self.run(self.recovery.look())
             return False
         if state == Order.CANCELLED:
-            self.told_in[order] = self.current.number
+            self.handed_over_in[order] = self.current.number
         return True
 
     # Actions of time and operators.

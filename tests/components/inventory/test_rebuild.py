@@ -33,14 +33,14 @@ class Replica:
         self.redis = connect(url, connect_timeout_s=0.5, timeout_s=2)
         self.current = CurrentGeneration()
         self.store = store_on(self.redis, self.current)
-        self.said = []
+        self.readiness = []
         rebuild = Rebuild(partial(Staging, self.redis, Scripts(self.redis, self.current)), ledger, orders)
         self.recovery = StockRecovery(
             StockMarker(self.redis), self.current, rebuild, ledger, orders, on_ready=self.say, every_s=0.05, ask_s=ask_s
         )
 
     async def say(self, ready):
-        self.said.append(ready)
+        self.readiness.append(ready)
 
     async def look(self):
         await self.recovery.look()
@@ -94,7 +94,7 @@ async def test_a_first_start_builds_the_stock_from_the_ledger(replica):
     await replica.look()
     assert await replica.stock() == Stock(10, 10)
     assert replica.current.position == Position(1)
-    assert replica.said == [False, True]
+    assert replica.readiness == [False, True]
 
 
 async def test_a_rebuild_keeps_owned_units_and_drops_holds(replica, redis, orders):
@@ -138,7 +138,7 @@ async def test_a_running_replica_notices_at_its_next_call(replica, redis):
 
     await passes(back)
     watching.cancel()
-    assert replica.said[-2:] == [False, True]
+    assert replica.readiness[-2:] == [False, True]
     assert replica.current.position.generation == 2
 
 
@@ -165,38 +165,38 @@ async def test_a_replica_that_starts_under_load_detects_no_false_loss(replicas, 
     """The history grows while it is read: Redis is always read after it."""
     first, second = replicas
     await first.look()
-    asked = 0
+    calls = 0
 
     async def sell_meanwhile():
-        nonlocal asked
-        asked += 1
+        nonlocal calls
+        calls += 1
         for number in range(3):
-            await first.hold(f"{asked} {number}")
+            await first.hold(f"{calls} {number}")
         ledger.published = first.current.position
         return ledger.published
 
     ledger.last_position = sell_meanwhile
     await second.look()
-    assert asked == 1
+    assert calls == 1
     assert orders.present == 1
-    assert second.said == [True]
+    assert second.readiness == [True]
     assert second.current.position == Position(1, ledger.published.sequence)
 
 
 async def test_a_redis_restarted_during_the_check_is_checked_again(replica, ledger, redis_server):
-    asked = 0
+    calls = 0
 
     async def restarted_meanwhile():
-        nonlocal asked
-        asked += 1
-        if asked == 1:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
             redis_server.stop()
             redis_server.start()
         return Position(0)
 
     ledger.last_position = restarted_meanwhile
     await replica.look()
-    assert asked >= 2
+    assert calls >= 2
 
 
 async def test_the_other_replica_adopts_what_was_rebuilt(replicas, redis):
@@ -232,7 +232,7 @@ async def test_a_replica_that_gets_the_lock_after_a_rebuild_adopts_it(replicas, 
     await second.look()
     assert orders.present == 1
     assert second.current.position == Position(1)
-    assert second.said == [False, True]
+    assert second.readiness == [False, True]
 
 
 async def test_a_redis_with_an_older_generation_than_orders_serves_reads_only_until_it_is_rebuilt(
@@ -245,12 +245,12 @@ async def test_a_redis_with_an_older_generation_than_orders_serves_reads_only_un
         await replica.look()
     assert await replica.stock() == Stock(10, 10)
     assert (await replica.hold("a")).reason == "STOCK_REBUILDING"
-    assert replica.said[-1] is False
+    assert replica.readiness[-1] is False
     ledger.down = False
     await replica.look()
     assert isinstance(await replica.hold("a"), Hold)
     assert replica.current.position.generation == 5
-    assert replica.said[-1] is True
+    assert replica.readiness[-1] is True
 
 
 async def test_restored_orders_start_a_generation_above_redis(replica, redis, orders):
@@ -295,7 +295,7 @@ async def test_a_stock_found_wrong_is_replaced_once(replica, orders):
     replica.current.retire(1)
     await replica.look()
     assert await replica.stock() == Stock(10, 6, 0, 4)
-    assert False not in replica.said[1:]
+    assert False not in replica.readiness[1:]
     replica.current.retire(1)
     await replica.look()
     assert orders.present == 2
@@ -305,7 +305,7 @@ async def test_a_lost_stock_is_not_served_while_orders_is_down(replica, orders):
     orders.down = True
     with pytest.raises(Unavailable):
         await replica.look()
-    assert replica.said[-1] is False
+    assert replica.readiness[-1] is False
     assert (await replica.hold("a")).reason == "STOCK_REBUILDING"
     orders.down = False
     await replica.look()
@@ -326,7 +326,7 @@ async def test_a_lost_stock_is_not_served_while_the_ledger_is_unreadable(replica
     ledger.down = True
     with pytest.raises(Unavailable):
         await replica.look()
-    assert replica.said[-1] is False
+    assert replica.readiness[-1] is False
     assert orders.present == 0
 
 
@@ -397,7 +397,7 @@ async def test_a_rebuild_that_fails_in_its_last_step_is_reported_and_recovers(re
         await replica.look()
     assert orders.present == 2
     assert (await replica.hold("b")).reason == "STOCK_REBUILDING"
-    assert replica.said[-1] is False
+    assert replica.readiness[-1] is False
     redis_server.start()
     assert await replica.stock() == Stock(10, 10)
 
@@ -407,7 +407,7 @@ async def test_a_rebuild_that_fails_in_its_last_step_is_reported_and_recovers(re
         assert await replica.stock() == Stock(10, 7, 0, 3)
 
     await passes(healed)
-    assert replica.said[-1] is True
+    assert replica.readiness[-1] is True
     assert isinstance(await replica.hold("b"), Hold)
 
 
@@ -495,5 +495,5 @@ async def test_a_redis_that_is_down_is_unavailable_and_the_replica_stays_ready(r
     replica = Replica("unix:///nonexistent/redis.sock", ledger, orders)
     with pytest.raises(Unavailable):
         await replica.look()
-    assert replica.said == [True]
+    assert replica.readiness == [True]
     assert (await replica.hold("a")).reason == "STOCK_UNAVAILABLE"

@@ -104,9 +104,9 @@ async def test_an_existing_topic_keeps_its_other_settings(kafka, make_topic):
     resource = confluent_kafka.admin.ConfigResource(confluent_kafka.admin.ConfigResource.Type.TOPIC, name)
 
     async def described():
-        (told,) = [future.result() for future in admin.describe_configs([resource]).values()]
-        assert told["max.message.bytes"].value == "2000000"
-        return told
+        (settings,) = [future.result() for future in admin.describe_configs([resource]).values()]
+        assert settings["max.message.bytes"].value == "2000000"
+        return settings
 
-    told = await passes(described)
-    assert told["retention.ms"].value == str(7 * 24 * 3600 * 1000)
+    settings = await passes(described)
+    assert settings["retention.ms"].value == str(7 * 24 * 3600 * 1000)

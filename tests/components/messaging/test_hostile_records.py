@@ -211,8 +211,8 @@ async def test_no_record_ends_a_replica_or_blocks_a_partition(world, kafka, raw)
 
     async def counted():
         request = operations_service_pb2.GetBacklogRequest()
-        told = await operations.GetBacklog(request, metadata=OPERATOR, timeout=20)
-        dead = {each.topic: each.messages for each in told.dead_letter_topics}
+        backlog = await operations.GetBacklog(request, metadata=OPERATOR, timeout=20)
+        dead = {each.topic: each.messages for each in backlog.dead_letter_topics}
         assert min(dead["pending_orders.dead"], dead["order_events.inventory.dead"]) > 100, dead
         return dead
 

@@ -41,9 +41,9 @@ class Webhook(http.server.ThreadingHTTPServer):
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
-        told = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        for alert in told["alerts"]:
-            self.server.notified[told["receiver"], alert["status"], alert["labels"]["alertname"]] += 1
+        notification = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        for alert in notification["alerts"]:
+            self.server.notified[notification["receiver"], alert["status"], alert["labels"]["alertname"]] += 1
         self.send_response(200)
         self.end_headers()
 
@@ -98,9 +98,9 @@ def test_the_configuration_is_one():
     assert done.returncode == 0, done.stderr
 
 
-async def test_a_dead_store_is_one_page_and_its_end_is_told(api, webhook):
+async def test_a_dead_store_is_one_page_and_its_end_is_notified(api, webhook):
     send(api, POSTGRES_GONE)
-    await passes(lambda: told(webhook, {("page", "firing", "PostgresWithoutPrimary"): 1}))
+    await passes(lambda: notified(webhook, {("page", "firing", "PostgresWithoutPrimary"): 1}))
     # One that is no consequence comes through; by then the others would have come as well.
     send(api, {"DiskAlmostFull": "page", "RedisAlmostFull": "ticket", "Watchdog": "none"})
     others = {
@@ -108,18 +108,18 @@ async def test_a_dead_store_is_one_page_and_its_end_is_told(api, webhook):
         ("ticket", "firing", "RedisAlmostFull"),
         ("watchdog", "firing", "Watchdog"),
     }
-    await passes(lambda: told(webhook, others | {("page", "firing", "PostgresWithoutPrimary")}))
+    await passes(lambda: notified(webhook, others | {("page", "firing", "PostgresWithoutPrimary")}))
     send(api, POSTGRES_GONE, ends_at="2020-01-01T00:00:00Z")
-    await passes(lambda: told(webhook, {("page", "resolved", "PostgresWithoutPrimary")}, among=True))
+    await passes(lambda: notified(webhook, {("page", "resolved", "PostgresWithoutPrimary")}, among=True))
     assert {name for _, _, name in webhook.notified} == {"PostgresWithoutPrimary", *(name for *_, name in others)}
     assert webhook.notified["page", "firing", "PostgresWithoutPrimary"] == 1
 
 
 async def test_a_consequence_without_its_cause_pages(api, webhook):
     send(api, {"OrdersWaitTooLong": "page"})
-    await passes(lambda: told(webhook, {("page", "firing", "OrdersWaitTooLong"): 1}))
+    await passes(lambda: notified(webhook, {("page", "firing", "OrdersWaitTooLong"): 1}))
 
 
-async def told(webhook, expected, *, among=False):
+async def notified(webhook, expected, *, among=False):
     found = set(webhook.notified)
     assert set(expected) <= found if among else set(expected) == found

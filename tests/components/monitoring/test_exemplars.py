@@ -74,8 +74,8 @@ async def test_an_observation_leads_to_its_trace_if_that_is_kept(api):
 
     async def exemplars(query):
         async with httpx.AsyncClient() as client:
-            asked = {"query": query, "start": "2020-01-01T00:00:00Z", "end": "2100-01-01T00:00:00Z"}
-            found = (await client.get(f"{api}/query_exemplars", params=asked)).raise_for_status().json()["data"]
+            parameters = {"query": query, "start": "2020-01-01T00:00:00Z", "end": "2100-01-01T00:00:00Z"}
+            found = (await client.get(f"{api}/query_exemplars", params=parameters)).raise_for_status().json()["data"]
         return {each["labels"]["trace_id"]: series["seriesLabels"] for series in found for each in series["exemplars"]}
 
     async def there():

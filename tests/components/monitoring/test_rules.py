@@ -60,10 +60,10 @@ def expectations():
 
 @pytest.mark.parametrize("alert", ALERTS)
 def test_every_alert_is_tested_firing_and_silent(alert):
-    asked = [each for each in expectations() if about(each["expr"], alert)]
-    firing = [each for each in asked if f'alertname="{alert}"' in str(each.get("exp_samples"))]
+    tested = [each for each in expectations() if about(each["expr"], alert)]
+    firing = [each for each in tested if f'alertname="{alert}"' in str(each.get("exp_samples"))]
     assert firing
-    assert (len(firing) == len(asked)) == (alert == ALWAYS)
+    assert (len(firing) == len(tested)) == (alert == ALWAYS)
 
 
 def about(expression, alert):

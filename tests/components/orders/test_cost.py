@@ -130,8 +130,8 @@ async def test_a_batch_is_one_call_to_inventory_and_one_commit(pool, statements,
 
 async def test_publishing_costs_a_few_statements_and_requests(checkout, statements, notifier, pool, kafka, monkeypatch):
     """Notifications, the outbox and Kafka: for a hundred orders hardly more than for one."""
-    asked = Counter()
-    monkeypatch.setattr(confluent_kafka, "Producer", counting(confluent_kafka.Producer, asked))
+    requests = Counter()
+    monkeypatch.setattr(confluent_kafka, "Producer", counting(confluent_kafka.Producer, requests))
     monkeypatch.setattr(relay, "GATHER_S", LONG_S)
     ensure_topics(KafkaCluster(kafka), [Topic(ORDER_EVENTS)])
     async with Publisher(KafkaCluster(kafka), client_id="test") as publisher:
@@ -153,16 +153,16 @@ async def test_publishing_costs_a_few_statements_and_requests(checkout, statemen
     assert sent[" ".join(relay.SELECT_BATCH.split())] <= 4, sent
     assert sent["SELECT pg_notify($1, $2)"] <= 2, sent
     # One for each of the topic's four partitions and each of at most two batches.
-    assert asked["Produce"] <= 8, asked
+    assert requests["Produce"] <= 8, requests
 
 
-def counting(producer, asked):
+def counting(producer, requests):
     """Return a producer that counts in *asked* the requests of each kind."""
 
     def note(statistics):
         for broker in json.loads(statistics)["brokers"].values():
             for kind, count in broker["req"].items():
-                asked[kind] = max(asked[kind], count)
+                requests[kind] = max(requests[kind], count)
 
     def make(settings):
         long_linger = {"linger.ms": int(LONG_S * 1000)}

@@ -25,7 +25,7 @@ async def test_the_primary_is_found_among_several_hosts(empty_database, postgres
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("given", "used"),
     [
         ("", "sslmode=disable"),
         ("?sslmode=prefer", "sslmode=disable"),
@@ -36,8 +36,8 @@ async def test_the_primary_is_found_among_several_hosts(empty_database, postgres
         ),
     ],
 )
-async def test_dbmate_uses_tls_where_the_url_requires_it(asked, told):
-    assert await url_of_primary(f"postgresql://o:s@db:5432/orders{asked}") == f"postgresql://o:s@db:5432/orders?{told}"
+async def test_dbmate_uses_tls_where_the_url_requires_it(given, used):
+    assert await url_of_primary(f"postgresql://o:s@db:5432/orders{given}") == f"postgresql://o:s@db:5432/orders?{used}"
 
 
 @pytest.fixture

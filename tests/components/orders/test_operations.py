@@ -142,29 +142,29 @@ async def test_a_timeline_covers_an_order_from_request_to_end(replicas, kafka, i
         return await operations(replica).GetOrderTimeline(request, metadata=OPERATOR, timeout=20)
 
     async def waits():
-        told = await timeline()
-        return told if told.entries[-1].deliveries else None
+        current = await timeline()
+        return current if current.entries[-1].deliveries else None
 
-    told = await eventually(waits)
-    assert [each.kind for each in told.entries] == [Entry.CHANGED, Entry.ANSWERED, Entry.MESSAGE_WAITS]
-    placed, answered, retried = told.entries
+    seen = await eventually(waits)
+    assert [each.kind for each in seen.entries] == [Entry.CHANGED, Entry.ANSWERED, Entry.MESSAGE_WAITS]
+    placed, answered, retried = seen.entries
     assert (placed.state, placed.version, placed.replica, placed.trace_id) == (Order.PENDING, 1, "orders-0", trace)
     assert answered.detail == "request mine"
     assert retried.topic.startswith("pending_orders.retry.")
     assert retried.detail.startswith("INVENTORY_UNAVAILABLE: ")
     assert retried.trace_id == trace
-    [unknown] = told.unknown
+    [unknown] = seen.unknown
     assert unknown.startswith("inventory: ")
 
     await inventory.start()
 
     async def ended():
-        told = await timeline()
-        return told if told.order.state == Order.CONFIRMED else None
+        current = await timeline()
+        return current if current.order.state == Order.CONFIRMED else None
 
-    told = await eventually(ended)
-    assert [each.kind for each in told.entries][:3] == [Entry.CHANGED, Entry.ANSWERED, Entry.CHANGED]
-    confirmed, hold = told.entries[2], told.entries[-1]
+    seen = await eventually(ended)
+    assert [each.kind for each in seen.entries][:3] == [Entry.CHANGED, Entry.ANSWERED, Entry.CHANGED]
+    confirmed, hold = seen.entries[2], seen.entries[-1]
     assert (confirmed.state, confirmed.version, confirmed.replica, confirmed.trace_id) == (
         Order.CONFIRMED,
         2,
@@ -173,7 +173,7 @@ async def test_a_timeline_covers_an_order_from_request_to_end(replicas, kafka, i
     )
     assert confirmed.after.ToTimedelta() > datetime.timedelta(0)
     assert (hold.kind, hold.detail.startswith("until ")) == (Entry.STOCK_HELD, True)
-    assert not told.unknown
+    assert not seen.unknown
 
     nobody = operations_service_pb2.GetOrderTimelineRequest(name=f"orders/{uuid.uuid4()}")
     error = await refusal(operations(replica).GetOrderTimeline(nobody, metadata=OPERATOR))

@@ -79,13 +79,13 @@ async def test_every_outcome_of_an_order_has_its_spans_and_its_series(collector,
     await inventory.stop()
     await orders.CreateOrder(create(), metadata=metadata("dead letter"))
 
-    async def told():
+    async def exported():
         found, _ = await samples(replica)
         dead = found.get(("orders_dead_letters", "pending_orders.dead"))
         return dead == 1 and all(SPANS[name] <= parents(collector.spans[TRACES[name]]) for name in OUTCOMES)
 
     try:
-        await eventually(told, within_s=60)
+        await eventually(exported, within_s=60)
     finally:
         for name in OUTCOMES:
             assert parents(collector.spans[TRACES[name]]) == SPANS[name], name

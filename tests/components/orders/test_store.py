@@ -220,12 +220,12 @@ def second_copy_missing(postgres, eventually):
     async def tell(names):
         session = await asyncpg.connect(postgres.url("postgres"))
 
-        async def is_told():
+        async def is_notified():
             return await session.fetchval("SHOW synchronous_standby_names") == names
 
         await session.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'")
         await session.execute("SELECT pg_reload_conf()")
-        await eventually(is_told, within_s=5)
+        await eventually(is_notified, within_s=5)
         await session.close()
 
     @asynccontextmanager

@@ -65,11 +65,11 @@ async def test_a_trace_covers_the_call_to_the_last_event_without_personal_data(
     order = await replica.orders.CreateOrder(create(), metadata=called_in(WAITED))
     await inventory.start()
 
-    async def told():
+    async def exported():
         names = [span.name for span in collector.spans[WAITED]]
         return names.count("publish order_events") == 2 and collector.spans[AT_ONCE]
 
-    await eventually(told, within_s=30)
+    await eventually(exported, within_s=30)
     assert await state_of(replica, order, ZOE) == order_pb2.Order.CONFIRMED
     called, held = CREATE.lstrip("/"), HOLD.lstrip("/")
     assert {

@@ -113,12 +113,12 @@ class ScriptedOrders:
     def __init__(self, *known: str) -> None:
         self.known = set(known)
         self.before: set[str] = set()
-        self.asked: list[tuple[list[str], int]] = []
+        self.owner_queries: list[tuple[list[str], int]] = []
         self.present = GENERATION
         self.down = False
 
     async def owners(self, orders: Sequence[str], *, generation: int) -> set[str]:
-        self.asked.append((list(orders), generation))
+        self.owner_queries.append((list(orders), generation))
         if self.down:
             raise Unavailable("orders do not answer")
         return self.known if generation else self.known | self.before

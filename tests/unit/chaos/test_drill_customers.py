@@ -38,7 +38,7 @@ def test_an_order_is_repeated_under_its_key_until_it_is_taken():
     assert customers.again(first) == "orders/d-0"
 
 
-def test_what_was_answered_last_is_told_when_no_order_is_taken_in_time():
+def test_the_last_response_is_reported_when_no_order_is_taken_in_time():
     with Customers(Shop(*[503] * 100), "products/mug", prefix="d") as customers:
         time.sleep(0.05)
         with pytest.raises(DrillFailed, match="0 of 1 orders were taken within 0 s: 503"):

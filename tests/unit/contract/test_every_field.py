@@ -30,7 +30,7 @@ METHODS = {
 }
 
 
-class Asked(BaseException):
+class UseCaseCalled(BaseException):
     """The arguments of a use case; not an `Exception`, so that no servicer handles it."""
 
 
@@ -38,8 +38,8 @@ class Port:
     """A port that raises the arguments of any call."""
 
     def __getattr__(self, name):
-        def ask(*asked, **named):
-            raise Asked(name, repr(asked), repr(named))
+        def ask(*arguments, **named):
+            raise UseCaseCalled(name, repr(arguments), repr(named))
 
         return ask
 
@@ -50,7 +50,7 @@ class OfOneOrder(Port):
     async def get(self, who, order_id):
         if order_id == uuid.UUID(ONE):
             return Order.pending(draft("k"), None)
-        raise Asked(order_id)
+        raise UseCaseCalled(order_id)
 
 
 class Context:
@@ -131,7 +131,7 @@ def test_every_method_and_every_field_has_a_row():
     }
 
 
-async def asked_by(method, **fields):
+async def arguments_of(method, **fields):
     """Return the arguments of the use case for a request with these fields."""
     request = symbol_database.Default().GetSymbol(method.input_type.full_name)(**fields)
     port = OfOneOrder() if method.server_streaming else Port()
@@ -142,8 +142,8 @@ async def asked_by(method, **fields):
             await anext(answer)
         else:
             await answer
-    except Asked as asked:
-        return asked.args
+    except UseCaseCalled as call:
+        return call.args
     raise AssertionError("nothing was asked")
 
 
@@ -151,6 +151,6 @@ async def asked_by(method, **fields):
 async def test_every_field_reaches_the_use_case(name, field):
     first, second = FIELDS[name][field]
     usual = {other: values[0] for other, values in FIELDS[name].items() if other != field}
-    told = [await asked_by(METHODS[name], **usual, **{field: value}) for value in (first, second)]
-    assert told[0] == await asked_by(METHODS[name], **usual, **{field: first})
-    assert told[0] != told[1]
+    passed_on = [await arguments_of(METHODS[name], **usual, **{field: value}) for value in (first, second)]
+    assert passed_on[0] == await arguments_of(METHODS[name], **usual, **{field: first})
+    assert passed_on[0] != passed_on[1]

@@ -27,10 +27,10 @@ class Orders(order_service_pb2_grpc.OrderServiceServicer):
     """Returns the given responses and records the requests."""
 
     def __init__(self, *answers):
-        self.answers, self.asked, self.customers = list(answers), [], []
+        self.answers, self.requests, self.customers = list(answers), [], []
 
     def CreateOrder(self, request, context):
-        self.asked.append(request)
+        self.requests.append(request)
         self.customers.append(dict(context.invocation_metadata())["x-customer-id"])
         answer = self.answers.pop(0)
         if isinstance(answer, order_pb2.Order):
@@ -87,19 +87,19 @@ def test_retryable_errors_are_retried_after_the_given_delay(serve, monkeypatch):
     )
     assert example.place(stub, "ana", "products/enamel-mug", 2, "a-key").name == "orders/1"
     assert waited == [0.25, 1.0]
-    assert [each.request_id for each in orders.asked] == ["a-key"] * 3
+    assert [each.request_id for each in orders.requests] == ["a-key"] * 3
     assert orders.customers == ["ana"] * 3
 
 
 @pytest.mark.parametrize(
-    ("code", "reason", "asked"),
+    ("code", "reason", "attempts"),
     [(code_pb2.FAILED_PRECONDITION, "OUT_OF_STOCK", 1), (code_pb2.UNAVAILABLE, "DATABASE_UNAVAILABLE", 3)],
 )
-def test_permanent_errors_are_not_retried_and_retries_are_bounded(serve, monkeypatch, code, reason, asked):
+def test_permanent_errors_are_not_retried_and_retries_are_bounded(serve, monkeypatch, code, reason, attempts):
     example = loaded()
     monkeypatch.setattr(example.time, "sleep", lambda _: None)
     stub, orders = serve(*[refusal(code, reason)] * 3)
     with pytest.raises(grpc.RpcError) as caught:
         example.place(stub, "ana", "products/enamel-mug", 2, "a-key")
     assert example.reason(caught.value) == reason
-    assert len(orders.asked) == asked
+    assert len(orders.requests) == attempts

@@ -35,9 +35,9 @@ def test_every_decision_is_complete_and_in_the_index():
 
 
 def test_help_names_every_variable_that_chooses_a_stack():
-    said = subprocess.run(["make", "-s", "help"], cwd=CHECKOUT, capture_output=True, text=True, timeout=30).stdout
+    output = subprocess.run(["make", "-s", "help"], cwd=CHECKOUT, capture_output=True, text=True, timeout=30).stdout
     for variable in ("PORT", "STATE", "NETWORK", "TOOLS", "TEST_PORT", "LOG_LEVEL", "OTEL_EXPORTER_OTLP_ENDPOINT"):
-        assert re.search(rf"^  {variable} ", said, re.MULTILINE), variable
+        assert re.search(rf"^  {variable} ", output, re.MULTILINE), variable
 
 
 def test_the_hooks_of_a_commit_download_nothing():

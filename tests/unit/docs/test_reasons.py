@@ -13,7 +13,7 @@ from shop_client import repeats
 from stack.settings import CHECKOUT
 from tools import reasons
 
-TOLD = reasons.read()
+TABLE = reasons.read()
 INSIDE = yaml.safe_load(reasons.TABLE.read_text())["inside"]
 SOURCES = [path for folder in ("orders_svc", "inventory_svc", "runtime") for path in (CHECKOUT / folder).rglob("*.py")]
 CODES = {each.__name__: status._CODES[each].name for each in status._CODES}
@@ -70,29 +70,29 @@ EDGE = {*failures.FAILURES, failures.UNKNOWN_CALLER, failures.KEYS_UNAVAILABLE}
 
 def test_every_reason_that_the_code_raises_is_in_the_table():
     assert len(RAISED) > 40
-    assert {reason for reason, _ in RAISED} - {*TOLD, *INSIDE} == set()
+    assert {reason for reason, _ in RAISED} - {*TABLE, *INSIDE} == set()
 
 
 def test_every_reason_of_the_edge_is_in_the_table_with_its_status():
     for failure in EDGE:
-        assert failure.http in reasons.statuses(TOLD[failure.reason]), failure
+        assert failure.http in reasons.statuses(TABLE[failure.reason]), failure
 
 
 def test_every_reason_of_the_table_is_raised_somewhere():
     everything = "\n".join(path.read_text() for path in SOURCES)
     known = {reason for reason, _ in RAISED} | {failure.reason for failure in EDGE}
-    assert [reason for reason in (*TOLD, *INSIDE) if reason not in known and f'"{reason}"' not in everything] == []
+    assert [reason for reason in (*TABLE, *INSIDE) if reason not in known and f'"{reason}"' not in everything] == []
 
 
-@pytest.mark.parametrize(("reason", "code"), sorted((reason, code) for reason, code in RAISED if reason in TOLD))
+@pytest.mark.parametrize(("reason", "code"), sorted((reason, code) for reason, code in RAISED if reason in TABLE))
 def test_a_reason_has_one_code(reason, code):
     also = {"UNKNOWN_PRODUCT": "NOT_FOUND"}
-    assert code in (TOLD[reason]["code"], also.get(reason))
+    assert code in (TABLE[reason]["code"], also.get(reason))
 
 
-@pytest.mark.parametrize("reason", TOLD)
+@pytest.mark.parametrize("reason", TABLE)
 def test_every_row_states_meaning_and_retryability(reason):
-    row = TOLD[reason]
+    row = TABLE[reason]
     assert (
         {"code", "from", "repeat", "by", "means"}
         <= set(row)
@@ -103,10 +103,10 @@ def test_every_row_states_meaning_and_retryability(reason):
     assert row["code"] in reasons.HTTP
 
 
-@pytest.mark.parametrize("reason", TOLD)
+@pytest.mark.parametrize("reason", TABLE)
 def test_only_transient_codes_may_be_retried_unchanged(reason):
     """Of the conditions of one code only ABORTED has both retryable and permanent ones (AIP-194)."""
-    row = TOLD[reason]
+    row = TABLE[reason]
     if row["code"] != "ABORTED" and row["repeat"] != "token":
         passing = ("UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "CANCELLED", "INTERNAL")
         assert (row["repeat"] == "same") == (row["code"] in passing)
@@ -116,13 +116,13 @@ def test_the_shop_retries_exactly_the_retryable_reasons():
     source = (CHECKOUT / "gateway" / "web" / "src" / "api" / "problem.ts").read_text()
     statuses = {int(each) for each in re.search(r"PASSING = new Set\(\[([^]]*)\]", source)[1].split(",")}
     named = set(re.findall(r'"(\w+)"', re.search(r"PASSING_REASONS = new Set\(\[([^]]*)\]", source)[1]))
-    for reason, row in TOLD.items():
+    for reason, row in TABLE.items():
         for http in reasons.statuses(row):
             assert (http in statuses or reason in named) == (row["repeat"] == "same"), (reason, http)
 
 
 def test_the_client_library_retries_exactly_the_retryable_reasons():
-    for reason, row in TOLD.items():
+    for reason, row in TABLE.items():
         may = row["repeat"] == "same"
         for http in reasons.statuses(row):
             assert repeats.after_status(http, reason) == may, (reason, http)
@@ -131,30 +131,30 @@ def test_the_client_library_retries_exactly_the_retryable_reasons():
 
 
 # The sentence of each document that lists whole statuses and codes.
-SAID = {
+LISTS = {
     "web-clients.md": (r"^\| ([\d, ]+) \| retry with the same key", r"\d+", reasons.statuses),
     "internal-services.md": (r"([A-Z_, ]+ and [A-Z_]+) may be retried", r"[A-Z_]{2,}", lambda row: [row["code"]]),
 }
 
 
-@pytest.mark.parametrize("page", SAID)
+@pytest.mark.parametrize("page", LISTS)
 def test_retryable_codes_on_pages_match_the_table(page):
-    sentence, words, told = SAID[page]
-    said = set(re.findall(words, re.search(sentence, (CHECKOUT / "docs" / page).read_text(), re.MULTILINE)[1]))
+    sentence, words, codes_of = LISTS[page]
+    listed = set(re.findall(words, re.search(sentence, (CHECKOUT / "docs" / page).read_text(), re.MULTILINE)[1]))
     mixed = {409, "ABORTED"}
     # CANCELLED never reaches a caller.
     unseen = {499, "CANCELLED"}
     same, other = (
-        {each for row in TOLD.values() if (row["repeat"] == "same") is may for each in told(row)}
+        {each for row in TABLE.values() if (row["repeat"] == "same") is may for each in codes_of(row)}
         for may in (True, False)
     )
-    assert said == {str(each) for each in same - mixed - unseen}
-    assert not said & {str(each) for each in other}
+    assert listed == {str(each) for each in same - mixed - unseen}
+    assert not listed & {str(each) for each in other}
 
 
 def test_retryable_conflicts_on_pages_match_the_table():
     conflicts = {
-        name: row["repeat"] for name, row in TOLD.items() if row["code"] == "ABORTED" and reasons.statuses(row)
+        name: row["repeat"] for name, row in TABLE.items() if row["code"] == "ABORTED" and reasons.statuses(row)
     }
     web = (CHECKOUT / "docs" / "web-clients.md").read_text()
     never, again = re.search(
@@ -169,7 +169,7 @@ def test_retryable_conflicts_on_pages_match_the_table():
 
 
 def test_the_page_is_generated_from_the_table():
-    assert reasons.PAGE.read_text() == reasons.page(TOLD), "python -m tools.reasons"
+    assert reasons.PAGE.read_text() == reasons.page(TABLE), "python -m tools.reasons"
 
 
 @pytest.mark.parametrize(
@@ -183,10 +183,10 @@ def test_the_page_is_generated_from_the_table():
 def test_reasons_on_pages_are_in_the_table(page):
     text = page.read_text()
     prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
-    told = "\n".join(re.findall(r"//(.*)", text)) if page.suffix == ".proto" else prose
-    words = set(re.findall(r"\b[A-Z][A-Z]+_[A-Z_]+[A-Z]\b", told)) - OTHERS
-    assert words - {*TOLD, *INSIDE} == set()
+    prose_of_page = "\n".join(re.findall(r"//(.*)", text)) if page.suffix == ".proto" else prose
+    words = set(re.findall(r"\b[A-Z][A-Z]+_[A-Z_]+[A-Z]\b", prose_of_page)) - OTHERS
+    assert words - {*TABLE, *INSIDE} == set()
 
 
 def test_inventory_reasons_that_orders_returns_are_in_its_contract():
-    assert {TOLD[reason]["from"] for reason in inventory_client.PASSED_ON} <= {"orders", "all"}
+    assert {TABLE[reason]["from"] for reason in inventory_client.PASSED_ON} <= {"orders", "all"}

@@ -24,7 +24,7 @@ def product(name):
 
 class Inventory:
     def __init__(self):
-        self.received, self.asked, self.rebuilt = [], [], []
+        self.received, self.pages, self.rebuilt = [], [], []
         self.outcome = lambda basket: Hold(basket.order, basket.lines, State.HELD, 3, 1_000)
 
     async def hold(self, basket):
@@ -53,7 +53,7 @@ class Inventory:
 
     async def open_holds(self, *, cursor, limit):
         """Return open holds in pages: every page but the last has one; the tokens are numbers."""
-        self.asked.append((cursor, limit))
+        self.pages.append((cursor, limit))
         after = str(int(cursor) + 7)
         hold = Hold(str(uuid.UUID(int=int(cursor) + 1)), (Line("mug", 2),), State.HELD, 3, 1_000)
         return [hold], "" if int(after) > 14 else after
@@ -164,14 +164,14 @@ async def test_pages_of_holds_continue_and_end(api, inventory):
         if not token:
             break
         assert not token.isdigit()
-    assert inventory.asked == [("0", 5), ("7", 5), ("14", 5)]
+    assert inventory.pages == [("0", 5), ("7", 5), ("14", 5)]
     assert found == [f"holds/{uuid.UUID(int=number)}" for number in (1, 8, 15)]
 
 
 async def test_a_page_has_50_holds_by_default_and_500_at_most(api, inventory):
     for size in (0, 1, 500, 501):
         await api.ListHolds(inventory_service_pb2.ListHoldsRequest(page_size=size), Context())
-    assert inventory.asked == [("0", 50), ("0", 1), ("0", 500), ("0", 500)]
+    assert inventory.pages == [("0", 50), ("0", 1), ("0", 500), ("0", 500)]
 
 
 async def test_a_page_token_of_products_is_invalid_for_holds(api, inventory):
@@ -181,7 +181,7 @@ async def test_a_page_token_of_products_is_invalid_for_holds(api, inventory):
         await api.ListHolds(request, Context())
     assert refused.value.reason == "INVALID_PAGE_TOKEN"
     assert "ListHolds" in refused.value.message
-    assert inventory.asked == []
+    assert inventory.pages == []
 
 
 async def test_existing_holds_of_orders_are_returned(api):

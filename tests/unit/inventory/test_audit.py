@@ -15,11 +15,11 @@ class Stock:
 
     def __init__(self, *answers):
         self.answers = list(answers)
-        self.asked_at = []
+        self.audited_at = []
         self.ended = asyncio.Event()
 
     async def audit(self):
-        self.asked_at.append(asyncio.get_running_loop().time())
+        self.audited_at.append(asyncio.get_running_loop().time())
         if not self.answers:
             self.ended.set()
             await asyncio.Event().wait()
@@ -47,12 +47,12 @@ async def test_audit_results_are_in_the_metrics():
     assert [each._value.get() for each in (audit.UNBALANCED, audit.LOW, audit.SHORT)] == [0, 0, 0]
 
 
-@pytest.mark.parametrize(("broken", "told"), [((), []), (("mug",), [["mug"]])])
-async def test_products_that_do_not_add_up_are_logged(monkeypatch, broken, told):
-    said = []
-    monkeypatch.setattr(audit.log, "error", lambda event, products: said.append(list(products)), raising=False)
+@pytest.mark.parametrize(("broken", "errors"), [((), []), (("mug",), [["mug"]])])
+async def test_products_that_do_not_add_up_are_logged(monkeypatch, broken, errors):
+    logged = []
+    monkeypatch.setattr(audit.log, "error", lambda event, products: logged.append(list(products)), raising=False)
     await audit.audit(Stock(Audit(broken, 0, 0)))
-    assert said == told
+    assert logged == errors
 
 
 async def test_the_audit_repeats_also_after_an_error():
@@ -71,7 +71,7 @@ async def test_pruning_continues_at_once_while_more_is_left():
     stock = Stock(Memory(9, 20, more=True), Memory(9, 11, more=True))
     await until_ended(audit.forget_regularly(stock, every_s=60), stock)
     # It yields to other clients of Redis for a moment.
-    assert stock.asked_at[2] - stock.asked_at[0] >= 0.03
+    assert stock.audited_at[2] - stock.audited_at[0] >= 0.03
 
 
 @pytest.mark.parametrize("nothing", [Memory(0, 2, more=False), Unavailable("Redis does not answer")])
@@ -80,4 +80,4 @@ async def test_pruning_waits_the_interval_when_nothing_is_left(nothing):
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1):
             await audit.forget_regularly(stock, every_s=60)
-    assert len(stock.asked_at) == 1
+    assert len(stock.audited_at) == 1

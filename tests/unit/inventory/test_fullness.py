@@ -21,7 +21,7 @@ def test_without_a_limit_the_share_is_0():
 
 
 async def test_redis_up_is_that_of_the_last_probe_and_probing_continues(monkeypatch):
-    said, looks = [], []
+    errors, looks = [], []
 
     class Redis:
         async def info(self, section):
@@ -34,10 +34,10 @@ async def test_redis_up_is_that_of_the_last_probe_and_probing_continues(monkeypa
             return {"used_memory": 64 * len(looks), "maxmemory": 256}
 
     monkeypatch.setattr(fullness, "EVERY_S", 0)
-    monkeypatch.setattr(fullness.log, "info", lambda event, error: said.append(error), raising=False)
+    monkeypatch.setattr(fullness.log, "info", lambda event, error: errors.append(error), raising=False)
     fullness.ANSWERS.set(0)
     with pytest.raises(asyncio.CancelledError):
         await fullness.watch(Redis())
     assert looks == [0, 1, 0, 1]
     assert fullness.USED._value.get() == 0.75
-    assert said == ["ConnectionError"]
+    assert errors == ["ConnectionError"]

@@ -116,7 +116,7 @@ async def test_events_ahead_wait_for_an_existing_generation_and_others_are_decid
     assert isinstance(waits, Rebuilding)
     assert (sold.state, sold.late) == (State.COMMITTED, True)
     assert current.doubted.is_set()
-    assert orders.asked == [(["b"], 6), (["b"], 0)]
+    assert orders.owner_queries == [(["b"], 6), (["b"], 0)]
 
 
 async def test_a_generation_found_wrong_is_replaced(inventory, current):
@@ -130,7 +130,7 @@ async def test_orders_are_asked_only_about_expired_holds(inventory, store, order
     a, b, c = await inventory.commit_all([Sale(order, LINES, 6) for order in "abc"])
     assert (a.late, b.late) == (False, True)
     assert isinstance(c, HoldGone)
-    assert orders.asked == [(["b", "c"], 6)]
+    assert orders.owner_queries == [(["b", "c"], 6)]
 
 
 async def test_an_order_cancelled_before_its_commit_is_remembered(inventory, store, orders):
@@ -148,7 +148,7 @@ async def test_an_event_of_a_generation_being_built_waits_for_it(inventory, stor
     assert isinstance(waits, Rebuilding)
     assert isinstance(released, Rebuilding)
     assert current.doubted.is_set()
-    assert orders.asked == []
+    assert orders.owner_queries == []
 
 
 async def test_an_event_of_a_generation_that_never_began_is_decided_by_the_owned_units(

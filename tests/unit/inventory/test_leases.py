@@ -23,7 +23,7 @@ async def test_expired_holds_without_an_order_are_released_and_others_committed(
     assert await ended(store, orders) == 3
     assert store.sold == [Sale("b", (), 4)]
     assert store.expired == ["a", "c"]
-    assert orders.asked == [(["a", "b", "c"], 4)]
+    assert orders.owner_queries == [(["a", "b", "c"], 4)]
 
 
 async def test_nothing_is_released_while_orders_is_unavailable():
@@ -37,7 +37,7 @@ async def test_nothing_is_released_while_orders_is_unavailable():
 async def test_orders_are_not_asked_when_nothing_is_due():
     orders = ScriptedOrders()
     assert await ended(DueHolds([]), orders) == 0
-    assert orders.asked == []
+    assert orders.owner_queries == []
 
 
 async def test_no_lease_ends_during_a_rebuild():

@@ -188,14 +188,14 @@ async def test_receipts_and_listings_are_written_under_their_keys(written, publi
 @pytest.fixture
 def topics(monkeypatch):
     """Record the contents of Kafka by topic, and how they were read."""
-    found, asked = {}, []
+    found, calls = {}, []
 
     async def read_to_end(kafka, topic, **options):
-        asked.append((kafka.brokers, topic, options))
+        calls.append((kafka.brokers, topic, options))
         return found[topic]
 
     monkeypatch.setattr(ledger, "read_to_end", read_to_end)
-    found["asked"] = asked
+    found["asked"] = calls
     return found
 
 

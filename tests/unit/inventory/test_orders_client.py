@@ -36,9 +36,9 @@ async def test_orders_own_holds_confirmed_in_this_generation(orders, allocations
     allocations.generation = 5
     allocations.owned = {HELD: {"mug": 2}, BEFORE: {"mug": 1}}
     allocations.confirmed_on = {HELD: 5, BEFORE: 4}
-    asked = [HELD, BEFORE, NOBODYS]
-    assert await orders.owners(asked, generation=5) == {HELD}
-    assert await orders.owners(asked, generation=0) == {HELD, BEFORE}
+    ids = [HELD, BEFORE, NOBODYS]
+    assert await orders.owners(ids, generation=5) == {HELD}
+    assert await orders.owners(ids, generation=0) == {HELD, BEFORE}
 
 
 async def test_an_unavailable_orders_service_raises_unavailable(allocations):

@@ -94,15 +94,15 @@ def clock():
     return Clock(0.0)
 
 
-def test_what_keeps_a_pod_from_starting_is_said(clock):
+def test_what_keeps_a_pod_from_starting_is_reported(clock):
     reasons = Reasons("app=postgres", clock)
-    said = reasons.of([pod(conditions=[UNSCHEDULABLE]), waiting("ImagePullBackOff", "no such\n image")], [], [])
-    assert "postgres-0: Unschedulable: 0/1 nodes are available" in said
-    assert "postgres-0 app: ImagePullBackOff: no such image" in said
+    found = reasons.of([pod(conditions=[UNSCHEDULABLE]), waiting("ImagePullBackOff", "no such\n image")], [], [])
+    assert "postgres-0: Unschedulable: 0/1 nodes are available" in found
+    assert "postgres-0 app: ImagePullBackOff: no such image" in found
     assert reasons.of([waiting("ContainerCreating"), pod()], [], []) == ""
 
 
-def test_pods_that_may_not_be_created_are_said_of_their_owner_and_soon_given_up(clock):
+def test_pods_that_may_not_be_created_are_reported_for_their_owner_and_soon_given_up(clock):
     reasons = Reasons("app=postgres", clock)
     assert "violates PodSecurity" in reasons.of([], [POSTGRES], [failed_create()])
     # Of an object of the same name that is gone, or one that has all its pods by now.
@@ -148,12 +148,12 @@ def test_what_the_manifests_no_longer_have_is_pruned_except_what_an_earlier_revi
 
 
 def test_pruning_names_a_store_and_leaves_it(monkeypatch, tmp_path):
-    ran, said = [], []
+    ran, lines = [], []
     monkeypatch.setattr(prune, "superfluous", lambda _: [("ConfigMap", "old"), ("StatefulSet", "redis")])
     monkeypatch.setattr(prune, "kubectl", lambda *arguments: ran.append(arguments))
-    prune.prune(tmp_path, say=said.append)
+    prune.prune(tmp_path, say=lines.append)
     assert [each[:2] for each in ran] == [("delete", "ConfigMap/old")]
-    assert "left: StatefulSet redis" in said[1]
+    assert "left: StatefulSet redis" in lines[1]
 
 
 ENFORCE = "pod-security.kubernetes.io/enforce"

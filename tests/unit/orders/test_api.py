@@ -169,17 +169,17 @@ class Allocations:
     """Records the queries on the orders' table, and returns fixed results."""
 
     def __init__(self):
-        self.asked = []
+        self.calls = []
 
     async def start_generation(self, *, above):
-        self.asked.append(above)
+        self.calls.append(above)
         return Started(above + 1, {"products/tea": 3})
 
     async def generation(self):
         return 6
 
     async def owners(self, orders, *, generation):
-        self.asked.append((orders, generation))
+        self.calls.append((orders, generation))
         return orders[:1]
 
 
@@ -192,4 +192,4 @@ async def test_the_allocation_service_returns_owned_units():
     names = [f"orders/{each}" for each in ids]
     request = allocation_service_pb2.CheckAllocationsRequest(orders=names, generation=5)
     assert list((await service.CheckAllocations(request, Context())).orders) == names[:1]
-    assert allocations.asked == [4, (ids, 5)]
+    assert allocations.calls == [4, (ids, 5)]

@@ -29,10 +29,10 @@ class Waits:
 
 class Lags:
     def __init__(self):
-        self.asked = None
+        self.topics = None
 
     async def of(self, topics):
-        self.asked = dict(topics)
+        self.topics = dict(topics)
         return {topic: 10 + number for number, topic in enumerate([*RETRIES, DEAD[0]])}
 
 
@@ -56,7 +56,7 @@ async def test_the_backlog_lists_everything_by_topic(monitor, lags):
     # A topic without a known lag has no backlog.
     dead = dict.fromkeys(DEAD, 0) | {DEAD[0]: 10 + len(RETRIES)}
     assert await monitor.look() == Backlog({State.PENDING: 1}, 4.5, 7, 1.5, 2, topics, dead)
-    assert lags.asked == {stage.topic: saga.group_of(stage) for stage in PATH} | dict.fromkeys(DEAD, GROUP)
+    assert lags.topics == {stage.topic: saga.group_of(stage) for stage in PATH} | dict.fromkeys(DEAD, GROUP)
 
 
 async def test_concurrent_requests_share_one_measurement(monitor, waits):

@@ -200,11 +200,11 @@ async def test_the_reason_of_a_pending_order_is_logged(checkout, inventory):
         await asyncio.sleep(60)
 
     inventory.before_answer = hang
-    with capture_logs() as told:
+    with capture_logs() as logged:
         await checkout.place(draft("slow"))
         inventory.down = True
         await checkout.place(draft("down"))
-    assert [each["error"] for each in told] == ["timeout", "inventory cannot be asked"]
+    assert [each["error"] for each in logged] == ["timeout", "inventory cannot be asked"]
 
 
 @pytest.mark.parametrize(
@@ -221,11 +221,11 @@ async def test_a_cancelled_call_that_fails_is_logged_only_if_unexpected(checkout
     call = asyncio.create_task(checkout.place(draft()))
     await asyncio.sleep(0.02)
     call.cancel()
-    with capture_logs() as told:
+    with capture_logs() as logged:
         await asyncio.gather(call, return_exceptions=True)
         await checkout.finish()
         await asyncio.sleep(0)
-    assert [each["event"] for each in told] == events
+    assert [each["event"] for each in logged] == events
     assert not checkout._running
 
 
@@ -411,10 +411,10 @@ class TestMoves:
         """The order is fulfilled between the cancel's read and its write."""
         get = orders.get
 
-        async def get_then_fulfil(asked):
-            order = await get(asked)
+        async def get_then_fulfil(order_id):
+            order = await get(order_id)
             orders.get = get
-            await checkout.fulfil(OPERATOR, asked)
+            await checkout.fulfil(OPERATOR, order_id)
             return order
 
         orders.get = get_then_fulfil
@@ -444,7 +444,7 @@ async def test_a_request_neither_stored_nor_found_is_in_progress(checkout, order
 
     orders.place = fenced
     wanted = draft()
-    with pytest.raises(RequestInProgress) as told:
+    with pytest.raises(RequestInProgress) as raised:
         await checkout.place(wanted)
-    assert told.value.metadata == {"request_id": wanted.request_id}
-    assert told.value.retry_after_s
+    assert raised.value.metadata == {"request_id": wanted.request_id}
+    assert raised.value.retry_after_s

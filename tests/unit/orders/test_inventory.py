@@ -66,7 +66,7 @@ def inventory(stub):
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("reason", "ours"),
     [
         ("HOLD_MISMATCH", "IDEMPOTENCY_KEY_REUSED"),
         ("HOLD_RELEASED", "REQUEST_REFUSED"),
@@ -74,12 +74,12 @@ def inventory(stub):
         ("OUT_OF_STOCK", "OUT_OF_STOCK"),
     ],
 )
-async def test_inventorys_rejection_becomes_an_error_of_orders(inventory, stub, said, told):
+async def test_inventorys_rejection_becomes_an_error_of_orders(inventory, stub, reason, ours):
     metadata = {"order": "orders/x", "products": "products/tea"}
-    stub.answer = refused(FailedPrecondition("of it", reason=said, metadata=metadata))
+    stub.answer = refused(FailedPrecondition("of it", reason=reason, metadata=metadata))
     with pytest.raises((FailedPrecondition, InvalidArgument)) as raised:
         await inventory.hold(uuid.uuid4(), LINES)
-    assert raised.value.reason == told
+    assert raised.value.reason == ours
     assert "holds/" not in raised.value.message
     assert "order" not in raised.value.metadata
 
@@ -254,17 +254,17 @@ async def test_recent_responses_of_inventory_are_tracked(inventory, stub):
     assert not inventory.answered_within(-1)
 
 
-@pytest.mark.parametrize(("said_s", "told_s"), [(7, 7), (None, 1)])
-async def test_pending_holds_have_a_retry_delay(inventory, stub, said_s, told_s):
-    stub.answer = refused(Unavailable("rebuilding", retry_after_s=said_s))
+@pytest.mark.parametrize(("theirs_s", "ours_s"), [(7, 7), (None, 1)])
+async def test_pending_holds_have_a_retry_delay(inventory, stub, theirs_s, ours_s):
+    stub.answer = refused(Unavailable("rebuilding", retry_after_s=theirs_s))
     with pytest.raises(Unavailable) as raised:
         await inventory.hold(uuid.uuid4(), LINES)
-    assert raised.value.retry_after_s == told_s
+    assert raised.value.retry_after_s == ours_s
 
 
-@pytest.mark.parametrize(("said", "errors"), [("HOLD_RELEASED", 0), ("SOMETHING_NEW", 1)])
-async def test_an_unknown_rejection_reason_is_logged(inventory, stub, said, errors):
-    stub.answer = refused(FailedPrecondition("of it", reason=said))
+@pytest.mark.parametrize(("reason", "errors"), [("HOLD_RELEASED", 0), ("SOMETHING_NEW", 1)])
+async def test_an_unknown_rejection_reason_is_logged(inventory, stub, reason, errors):
+    stub.answer = refused(FailedPrecondition("of it", reason=reason))
     with capture_logs() as logs, pytest.raises((FailedPrecondition, InvalidArgument)):
         await inventory.hold(uuid.uuid4(), LINES)
     assert len([each for each in logs if each["log_level"] == "error"]) == errors
@@ -312,7 +312,7 @@ class Pages:
     """The RPCs of operators' tools; each list has three pages."""
 
     def __init__(self):
-        self.asked = []
+        self.requests = []
         self.failure = None
         self.holds = []
 
@@ -333,11 +333,11 @@ class Pages:
         return inventory_service_pb2.ListProductsResponse(products=products, next_page_token=token)
 
     async def BatchGetHolds(self, request, timeout):  # noqa: ASYNC109 - gRPC's own form
-        self.asked.append(list(request.names))
+        self.requests.append(list(request.names))
         return inventory_service_pb2.BatchGetHoldsResponse(holds=self.holds)
 
     async def _noted(self, request, timeout):  # noqa: ASYNC109 - gRPC's own form
-        self.asked.append(request)
+        self.requests.append(request)
         if self.failure:
             raise self.failure
 
@@ -359,7 +359,7 @@ async def test_every_page_of_open_holds_and_of_products_is_read(pages):
 async def test_the_state_of_a_hold_is_read_from_inventory(pages):
     stock, order = MeshStock(pages), uuid.uuid4()
     assert await stock.state_of_hold(order) is None
-    assert pages.asked == [[f"holds/{order}"]]
+    assert pages.requests == [[f"holds/{order}"]]
     held = inventory_pb2.Hold(state=inventory_pb2.Hold.HELD)
     held.expire_time.FromSeconds(60)
     pages.holds = [held]
@@ -374,21 +374,21 @@ async def test_repairs_call_inventory(pages):
     await stock.commit(order)
     await stock.release(order)
     await stock.rebuild(5)
-    commit, release, rebuild = pages.asked
+    commit, release, rebuild = pages.requests
     assert commit == inventory_service_pb2.CommitHoldRequest(name=f"holds/{order}")
     assert release == inventory_service_pb2.ReleaseHoldRequest(name=f"holds/{order}")
     assert rebuild == inventory_service_pb2.RebuildStockRequest(generation=5)
 
 
 @pytest.mark.parametrize(
-    ("code", "told"),
+    ("code", "kind"),
     [
         (grpc.StatusCode.FAILED_PRECONDITION, FailedPrecondition),
         (grpc.StatusCode.UNAVAILABLE, Unavailable),
         (grpc.StatusCode.INTERNAL, Unavailable),
     ],
 )
-async def test_a_rejected_repair_is_permanent_and_other_failures_are_retryable(pages, code, told):
+async def test_a_rejected_repair_is_permanent_and_other_failures_are_retryable(pages, code, kind):
     pages.failure = rpc_error(code, "x")
-    with pytest.raises(told):
+    with pytest.raises(kind):
         await MeshStock(pages).commit(uuid.uuid4())

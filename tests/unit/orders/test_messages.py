@@ -29,14 +29,14 @@ def pending(order=ID):
 
 
 def test_a_message_is_decoded_by_the_contract():
-    said = json.loads(messages.shown(message(pending())))
-    assert said == {
+    decoded = json.loads(messages.shown(message(pending())))
+    assert decoded == {
         "time": "2027-01-15T08:00:00.000+00:00", "place": "pending_orders/3/7", "key": ID,
         "headers": {"traceparent": "00-ab"}, "message": {"eventId": "e1", "order": {"name": f"orders/{ID}"}},
     }  # fmt: skip
 
 
-def test_a_dead_letter_is_decoded_as_its_topic_and_what_is_none_is_said():
+def test_a_dead_letter_is_decoded_as_its_topic_and_undecodable_bytes_are_escaped():
     assert json.loads(messages.shown(message(pending(), topic="pending_orders.dead")))["message"]["eventId"] == "e1"
     broken = json.loads(messages.shown(message(b"\xff\xff\x1b[2J", topic="pending_orders.dead", key=b"\xff")))
     assert broken["bytes"] == 6
@@ -61,7 +61,7 @@ def test_only_what_is_about_an_order_is_shown():
         (["pending_orders", "--last", "x"], "from 1 to"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_asked_for_is_refused_by_name(monkeypatch, capsys, words, names):
+def test_unknown_topics_and_ranges_are_refused_by_name(monkeypatch, capsys, words, names):
     monkeypatch.setattr(sys, "argv", ["messages", *words])
     with pytest.raises(SystemExit):
         messages.main()
@@ -70,10 +70,10 @@ def test_what_cannot_be_asked_for_is_refused_by_name(monkeypatch, capsys, words,
 
 def test_following_reads_each_message_once(monkeypatch):
     log = [message(pending(), offset=n) for n in range(5)]
-    asked = []
+    positions = []
 
     def read(_brokers, _topic, *, starts, within_s):
-        asked.append(dict(starts))
+        positions.append(dict(starts))
         new = [each for each in log if each.offset >= starts[3]]
         log.append(message(pending(), offset=len(log)))
         return iter(new)
@@ -83,10 +83,10 @@ def test_following_reads_each_message_once(monkeypatch):
     monkeypatch.setattr(messages.time, "sleep", lambda _: None)
     following = messages._followed("brokers", "pending_orders", 2)
     assert [next(following).offset for _ in range(4)] == [3, 4, 5, 6]
-    assert asked == [{3: 3}, {3: 5}, {3: 6}]
+    assert positions == [{3: 3}, {3: 5}, {3: 6}]
 
 
-def test_a_kafka_that_is_away_is_said_in_one_sentence_within_seconds(monkeypatch):
+def test_an_unreachable_kafka_is_reported_in_one_sentence_within_seconds(monkeypatch):
     monkeypatch.setattr(reader, "CALL_S", 0.1)
     monkeypatch.setattr(messages, "ANSWER_S", 0.1)
     monkeypatch.setattr(sys, "argv", ["messages", "pending_orders"])

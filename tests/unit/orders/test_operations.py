@@ -40,13 +40,13 @@ class Parts:
     """Fakes of everything that operators' calls use."""
 
     def __init__(self):
-        self.asked = []
+        self.calls = []
 
     async def look(self):
         return Backlog({State.PENDING: 3}, 4.5, 7, 1.25, 2, {"pending_orders": 5}, {DEAD_ORDERS: 6, "other.dead": 2})
 
     async def run(self, *arguments, **named):
-        self.asked.append((arguments, named))
+        self.calls.append((arguments, named))
         if arguments:
             return Redriven({"a.dead": 3, "b.dead": 1}, {"a.dead": 2})
         report = Report(orders=8, holds=9)
@@ -80,37 +80,37 @@ CALLS = [
 async def test_operations_are_for_operators_only(service, parts, method, request_):
     with pytest.raises(OperatorOnly):
         await getattr(service, method)(request_, Context(operator=False))
-    assert parts.asked == []
+    assert parts.calls == []
 
 
 async def test_the_backlog_has_its_numbers(service):
-    told = await service.GetBacklog(messages.GetBacklogRequest(), Context())
-    assert [(each.state, each.orders) for each in told.states] == [(order_pb2.Order.PENDING, 3)]
-    assert (told.oldest_pending_age.ToMilliseconds(), told.outbox_lag.ToMilliseconds()) == (4500, 1250)
-    assert (told.outbox_rows, told.refused_rows, told.dead_letters) == (7, 2, 8)
-    assert [(each.topic, each.messages) for each in told.topics] == [("pending_orders", 5)]
-    assert [(each.topic, each.messages) for each in told.dead_letter_topics] == [(DEAD_ORDERS, 6), ("other.dead", 2)]
+    backlog = await service.GetBacklog(messages.GetBacklogRequest(), Context())
+    assert [(each.state, each.orders) for each in backlog.states] == [(order_pb2.Order.PENDING, 3)]
+    assert (backlog.oldest_pending_age.ToMilliseconds(), backlog.outbox_lag.ToMilliseconds()) == (4500, 1250)
+    assert (backlog.outbox_rows, backlog.refused_rows, backlog.dead_letters) == (7, 2, 8)
+    assert [(each.topic, each.messages) for each in backlog.topics] == [("pending_orders", 5)]
+    assert [(each.topic, each.messages) for each in backlog.dead_letter_topics] == [(DEAD_ORDERS, 6), ("other.dead", 2)]
 
 
-@pytest.mark.parametrize(("limit", "asked"), [(0, DEFAULT_REDRIVE), (7, 7)])
-async def test_dead_letters_and_outbox_rows_are_redriven(service, parts, limit, asked):
-    told = await service.RedriveDeadLetters(messages.RedriveDeadLettersRequest(limit=limit), Context())
-    assert (told.redriven, told.passed_over, told.outbox_rows) == (4, 2, 4)
-    assert parts.asked == [((asked,), {"topic": ""})]
+@pytest.mark.parametrize(("limit", "passed_on"), [(0, DEFAULT_REDRIVE), (7, 7)])
+async def test_dead_letters_and_outbox_rows_are_redriven(service, parts, limit, passed_on):
+    redriven = await service.RedriveDeadLetters(messages.RedriveDeadLettersRequest(limit=limit), Context())
+    assert (redriven.redriven, redriven.passed_over, redriven.outbox_rows) == (4, 2, 4)
+    assert parts.calls == [((passed_on,), {"topic": ""})]
 
 
 async def test_one_topic_alone_can_be_redriven(service, parts):
-    told = await service.RedriveDeadLetters(messages.RedriveDeadLettersRequest(topic="a.dead"), Context())
-    assert told.outbox_rows == 0
-    assert parts.asked == [((DEFAULT_REDRIVE,), {"topic": "a.dead"})]
+    redriven = await service.RedriveDeadLetters(messages.RedriveDeadLettersRequest(topic="a.dead"), Context())
+    assert redriven.outbox_rows == 0
+    assert parts.calls == [((DEFAULT_REDRIVE,), {"topic": "a.dead"})]
 
 
 @pytest.mark.parametrize("only_look", [True, False])
 async def test_discrepancies_are_reported_and_repaired_on_request(service, parts, only_look):
-    told = await service.ReconcileOrders(messages.ReconcileOrdersRequest(validate_only=only_look), Context())
-    assert parts.asked == [((), {"only_look": only_look})]
-    assert (told.orders, told.holds, told.repaired, told.unrepaired) == (8, 9, 1, 1)
-    assert [(each.kind, each.subject, each.repaired) for each in told.discrepancies] == [
+    report = await service.ReconcileOrders(messages.ReconcileOrdersRequest(validate_only=only_look), Context())
+    assert parts.calls == [((), {"only_look": only_look})]
+    assert (report.orders, report.holds, report.repaired, report.unrepaired) == (8, 9, 1, 1)
+    assert [(each.kind, each.subject, each.repaired) for each in report.discrepancies] == [
         ("HOLD_DIFFERS", "orders/x", False),
         ("STOCK_DIFFERS", "products/tea", True),
     ]
@@ -160,18 +160,18 @@ class Letters:
         assert key == str(ORDER).encode()
         assert {*topics} >= {DEAD_ORDERS, PATH[0].topic}
         at_ms = int((AT + 4 * SECOND).timestamp() * 1000)
-        told = {"reason": "POISON_MESSAGE", "error": "no", "deliveries": "3", "traceparent": "00-abc-def-01"}
+        headers = {"reason": "POISON_MESSAGE", "error": "no", "deliveries": "3", "traceparent": "00-abc-def-01"}
         return [
-            Message(DEAD_ORDERS, 1, 2, key, b"", told, at_ms),
+            Message(DEAD_ORDERS, 1, 2, key, b"", headers, at_ms),
             Message(PATH[0].topic, 0, 5, key, b"", {"traceparent": "x"}, at_ms + 500),
         ]
 
 
 async def test_a_timeline_is_in_order_of_time():
-    told = await Timelines(Records(), Holds(), Letters(), PATH).of(ORDER)
-    assert told.order.state == order_pb2.Order.CONFIRMED
-    assert told.unknown == []
-    assert told.entries == [
+    timeline = await Timelines(Records(), Holds(), Letters(), PATH).of(ORDER)
+    assert timeline.order.state == order_pb2.Order.CONFIRMED
+    assert timeline.unknown == []
+    assert timeline.entries == [
         Entry(
             kind=Kind.CHANGED,
             time=AT,
@@ -215,8 +215,8 @@ async def test_a_timeline_is_in_order_of_time():
     [(None, []), (("COMMITTED", None), [(Kind.STOCK_SOLD, "")]), (("RELEASED", None), [(Kind.STOCK_RELEASED, "")])],
 )
 async def test_a_timeline_has_the_state_of_the_hold(state, kinds):
-    told = await Timelines(Records(), Holds(state), Letters(), PATH).of(ORDER)
-    assert [(each.kind, each.detail) for each in told.entries if each.time is None] == kinds
+    timeline = await Timelines(Records(), Holds(state), Letters(), PATH).of(ORDER)
+    assert [(each.kind, each.detail) for each in timeline.entries if each.time is None] == kinds
 
 
 async def test_an_unknown_order_has_no_timeline():
@@ -226,9 +226,9 @@ async def test_an_unknown_order_has_no_timeline():
 
 async def test_a_timeline_has_the_time_since_the_previous_entry(service):
     request = messages.GetOrderTimelineRequest(name=f"orders/{ORDER}")
-    told = await service.GetOrderTimeline(request, Context())
-    assert told.order.state == order_pb2.Order.CONFIRMED
-    first, answer, second, *_, last = told.entries
+    timeline = await service.GetOrderTimeline(request, Context())
+    assert timeline.order.state == order_pb2.Order.CONFIRMED
+    first, answer, second, *_, last = timeline.entries
     assert (first.kind, first.state, first.version) == (messages.OrderTimelineEntry.CHANGED, order_pb2.Order.PENDING, 1)
     assert (first.replica, first.trace_id, first.detail) == ("orders-1", "trace 1", "INVENTORY_UNAVAILABLE")
     assert first.time.ToDatetime(UTC) == AT
@@ -236,5 +236,5 @@ async def test_a_timeline_has_the_time_since_the_previous_entry(service):
     assert [each.after.ToMilliseconds() for each in (answer, second)] == [0, 1000]
     assert not last.HasField("time")
     assert not last.HasField("after")
-    waiting = next(each for each in told.entries if each.kind == messages.OrderTimelineEntry.DEAD_LETTER)
+    waiting = next(each for each in timeline.entries if each.kind == messages.OrderTimelineEntry.DEAD_LETTER)
     assert (waiting.topic, waiting.deliveries) == (DEAD_ORDERS, 3)

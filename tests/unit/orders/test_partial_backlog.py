@@ -40,20 +40,25 @@ def look(waits, lags):
 
 
 async def test_the_backlog_is_complete_while_everything_is_up():
-    told = await look(Waits(), Lags())
-    assert (told.outbox_rows, told.dead_letters, told.unknown) == (5, dict.fromkeys(SOURCES, 2), ())
+    backlog = await look(Waits(), Lags())
+    assert (backlog.outbox_rows, backlog.dead_letters, backlog.unknown) == (5, dict.fromkeys(SOURCES, 2), ())
 
 
 async def test_without_kafka_the_databases_part_is_returned():
-    told = await look(Waits(), Lags(KAFKA))
-    assert (told.states, told.outbox_rows, told.topics, told.dead_letters) == ({State.PENDING: 3}, 5, {}, {})
-    assert told.unknown == ("Kafka: Kafka does not answer",)
+    backlog = await look(Waits(), Lags(KAFKA))
+    assert (backlog.states, backlog.outbox_rows, backlog.topics, backlog.dead_letters) == (
+        {State.PENDING: 3},
+        5,
+        {},
+        {},
+    )
+    assert backlog.unknown == ("Kafka: Kafka does not answer",)
 
 
 async def test_without_the_database_kafkas_part_is_returned():
-    told = await look(Waits(DATABASE), Lags())
-    assert set(told.dead_letters.values()) == {2}
-    assert told.unknown == ("PostgreSQL: the database is away",)
+    backlog = await look(Waits(DATABASE), Lags())
+    assert set(backlog.dead_letters.values()) == {2}
+    assert backlog.unknown == ("PostgreSQL: the database is away",)
 
 
 async def test_with_everything_down_the_call_fails():

@@ -122,8 +122,8 @@ async def test_a_cancel_that_races_with_a_confirmation_cancels_the_confirmed_ord
     order = await world.pending()
     get = world.orders.get
 
-    async def get_then_confirm(asked):
-        seen = await get(asked)
+    async def get_then_confirm(order_id):
+        seen = await get(order_id)
         world.orders.get = get
         await world.saga.finish(order)
         return seen
@@ -137,9 +137,9 @@ async def test_a_cancel_that_races_with_a_confirmation_cancels_the_confirmed_ord
 async def test_a_hold_after_the_release_is_refused_and_the_cancel_stands(world):
     order = await world.pending()
 
-    async def cancel_and_release(asked):
-        await world.checkout.cancel(ANN, asked)
-        world.inventory.give_back(asked)
+    async def cancel_and_release(order_id):
+        await world.checkout.cancel(ANN, order_id)
+        world.inventory.give_back(order_id)
 
     hold = world.inventory.hold
 

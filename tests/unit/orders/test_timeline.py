@@ -38,6 +38,6 @@ class Silent:
 
 async def test_unavailable_parts_are_named_and_the_rest_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timeline, "LOOK_S", 0.01)
-    told = await Timelines(Records(), Away(), Silent(), saga.stages([1.0])).of(ORDER)
-    assert [each.kind for each in told.entries] == [Kind.CHANGED]
-    assert told.unknown == ["Kafka: no answer within 0.01 s", "inventory: inventory is away"]
+    found = await Timelines(Records(), Away(), Silent(), saga.stages([1.0])).of(ORDER)
+    assert [each.kind for each in found.entries] == [Kind.CHANGED]
+    assert found.unknown == ["Kafka: no answer within 0.01 s", "inventory: inventory is away"]

@@ -88,7 +88,7 @@ async def rest_of(call):
     return [event async for event in call]
 
 
-async def told(call):
+async def messages_of(call):
     return [event async for event in call if not event.HasField("heartbeat")]
 
 
@@ -108,7 +108,7 @@ async def test_a_watch_ends_with_its_order_even_below_the_requested_version(orde
         await call.initial_metadata()
         orders.versions.append(orders.order.cancel(AT))
         pool.notify(orders.order.id)
-        *changes, end = await told(call)
+        *changes, end = await messages_of(call)
     assert [each.order.version for each in changes] == ([2] if version == 2 else [])
     assert end.end.status.code == code_pb2.OK
 

@@ -53,9 +53,9 @@ def test_with_a_reader_the_exit_code_is_the_programs() -> None:
 
 
 def test_a_broken_connection_is_not_a_closed_pipe() -> None:
-    code, said = ended("raise BrokenPipeError(32, 'a connection')", reader=True)
+    code, stderr = ended("raise BrokenPipeError(32, 'a connection')", reader=True)
     assert code == 1
-    assert b"BrokenPipeError" in said
+    assert b"BrokenPipeError" in stderr
 
 
 def test_a_program_without_output_is_not_affected() -> None:

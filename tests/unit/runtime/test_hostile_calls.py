@@ -197,9 +197,9 @@ def test_violations_in_an_error_are_limited_with_a_count_of_the_rest():
     lines = [order_pb2.OrderLine()] * 100
     with pytest.raises(errors.InvalidArgument) as refused:
         check(order_service_pb2.CreateOrderRequest(order=order_pb2.Order(lines=lines), request_id="r"))
-    told = status.to_status(refused.value, "test")
-    back = status.from_status(told)
-    assert told.ByteSize() < MAX_STATUS_BYTES
+    encoded = status.to_status(refused.value, "test")
+    back = status.from_status(encoded)
+    assert encoded.ByteSize() < MAX_STATUS_BYTES
     assert 10 <= len(back.fields) <= 20
     assert int(back.metadata[status.OMITTED]) + len(back.fields) == len(refused.value.fields)
 

@@ -23,25 +23,25 @@ from runtime.messaging.errors import refusal, translated, unavailable
     ],
 )
 def test_only_permanent_errors_are_invalid_argument(code, kind, reason):
-    told = refusal("t", KafkaError(code))
-    assert (type(told), told.reason, told.metadata["topic"]) == (kind, reason, "t")
-    assert (told.retry_after_s is not None) is (kind is Unavailable)
+    error = refusal("t", KafkaError(code))
+    assert (type(error), error.reason, error.metadata["topic"]) == (kind, reason, "t")
+    assert (error.retry_after_s is not None) is (kind is Unavailable)
     assert translated("t", KafkaException(KafkaError(code))).reason == reason
 
 
 def test_a_full_queue_is_retryable():
-    told = translated("t", BufferError())
-    assert (type(told), told.reason) == (Unavailable, "KAFKA_UNAVAILABLE")
-    assert told.retry_after_s
+    error = translated("t", BufferError())
+    assert (type(error), error.reason) == (Unavailable, "KAFKA_UNAVAILABLE")
+    assert error.retry_after_s
 
 
 def test_an_invalid_record_is_rejected():
-    told = translated("t", TypeError("no text"))
-    assert (type(told), told.reason, told.metadata) == (InvalidArgument, "RECORD_REFUSED", {"topic": "t"})
-    assert "no text" in told.message
+    error = translated("t", TypeError("no text"))
+    assert (type(error), error.reason, error.metadata) == (InvalidArgument, "RECORD_REFUSED", {"topic": "t"})
+    assert "no text" in error.message
 
 
 def test_an_unreachable_kafka_is_unavailable():
-    told = unavailable(KafkaException(KafkaError(KafkaError._TRANSPORT)))
-    assert (told.reason, "does not answer" in told.message) == ("KAFKA_UNAVAILABLE", True)
-    assert told.retry_after_s
+    error = unavailable(KafkaException(KafkaError(KafkaError._TRANSPORT)))
+    assert (error.reason, "does not answer" in error.message) == ("KAFKA_UNAVAILABLE", True)
+    assert error.retry_after_s

@@ -45,9 +45,9 @@ def test_the_metrics_describe_the_value_in_use(path):
     secret = SecretFile(path, name="told")
     for value in ("old", "new"):
         secret.used(value)
-    told = {value: REGISTRY.get_sample_value("secret_in_use", {"secret": "told", "fingerprint": fingerprint(value)})
+    in_use = {value: REGISTRY.get_sample_value("secret_in_use", {"secret": "told", "fingerprint": fingerprint(value)})
             for value in ("old", "new")}  # fmt: skip
-    assert told == {"old": None, "new": 1}
+    assert in_use == {"old": None, "new": 1}
 
 
 async def test_a_change_is_reported_once(path):
@@ -68,10 +68,10 @@ class Server:
     """Accepts one password."""
 
     def __init__(self, taken):
-        self.taken, self.asked = taken, []
+        self.taken, self.passwords = taken, []
 
     async def connect(self, *, password):
-        self.asked.append(password)
+        self.passwords.append(password)
         if password != self.taken:
             raise asyncpg.InvalidPasswordError("no")
         return self
@@ -82,7 +82,7 @@ async def test_a_login_tries_each_password_and_logs_which_one_worked(path, monke
     server, secret = Server("old"), SecretFile(path, name="postgres")
     monkeypatch.setattr(asyncpg, "connect", server.connect)
     assert await database.login(secret) is server
-    assert (server.asked, secret.accepted) == (["new", "old"], "old")
+    assert (server.passwords, secret.accepted) == (["new", "old"], "old")
 
 
 async def test_a_login_with_wrong_passwords_fails(path, monkeypatch):

@@ -53,11 +53,11 @@ async def test_a_batch_of_messages_has_a_span_in_each_trace(finished, flags):
     ]
     await traced("work")(handle)(messages)
     assert seen == [TRACES[0]]
-    told = {trace_of(span): span for span in finished()}
-    assert set(told) == {TRACES[0], TRACES[2], TRACES[3]}
-    assert {span.parent.span_id for span in told.values()} == {0xAA}
-    first = told[TRACES[0]].context.span_id
-    assert [link.context.span_id for link in told[TRACES[3]].links] == [first]
+    spans_by_trace = {trace_of(span): span for span in finished()}
+    assert set(spans_by_trace) == {TRACES[0], TRACES[2], TRACES[3]}
+    assert {span.parent.span_id for span in spans_by_trace.values()} == {0xAA}
+    first = spans_by_trace[TRACES[0]].context.span_id
+    assert [link.context.span_id for link in spans_by_trace[TRACES[3]].links] == [first]
 
 
 class Bus:

@@ -47,12 +47,12 @@ def failing(*bad, error):
 
 
 async def test_wrappers_run_in_the_order_they_are_listed():
-    said = []
+    calls = []
 
     def wrapper(name):
         def wrap(handler):
             async def handle(messages):
-                said.append(name)
+                calls.append(name)
                 await handler(messages)
 
             return handle
@@ -60,10 +60,10 @@ async def test_wrappers_run_in_the_order_they_are_listed():
         return wrap
 
     async def handle(_):
-        said.append("handler")
+        calls.append("handler")
 
     await chain(handle, wrapper("first"), measured("g"), traced("t"), wrapper("second"))([message(1), message(2)])
-    assert said == ["first", "second", "handler"]
+    assert calls == ["first", "second", "handler"]
 
 
 async def test_transient_errors_are_retried_and_then_raised():
@@ -168,15 +168,15 @@ class TestHeaders:
 
     def test_origin_and_first_failure_time_are_kept_through_retry_topics(self):
         first = {"origin_topic": "pending_orders", "origin_partition": "4", "origin_offset": "9"}
-        told = self.put(headers={**first, "first_failed_time": "before", "deliveries": "2"}, onward=True)
-        assert {name: told[name] for name in first} == first
-        assert (told["first_failed_time"], told["deliveries"]) == ("before", "3")
+        headers = self.put(headers={**first, "first_failed_time": "before", "deliveries": "2"}, onward=True)
+        assert {name: headers[name] for name in first} == first
+        assert (headers["first_failed_time"], headers["deliveries"]) == ("before", "3")
 
     def test_origin_headers_of_senders_are_ignored(self):
-        told = self.put(headers={"origin_topic": "stock_ledger", "deliveries": "9", "traceparent": "00-1"})
-        assert (told["origin_topic"], told["deliveries"]) == ("pending_orders.retry.5s", "1")
-        assert told["traceparent"] == "00-1"
-        assert told["first_failed_time"] == "2026-01-01T00:00:00.000+00:00"
+        headers = self.put(headers={"origin_topic": "stock_ledger", "deliveries": "9", "traceparent": "00-1"})
+        assert (headers["origin_topic"], headers["deliveries"]) == ("pending_orders.retry.5s", "1")
+        assert headers["traceparent"] == "00-1"
+        assert headers["first_failed_time"] == "2026-01-01T00:00:00.000+00:00"
 
     @pytest.mark.parametrize("deliveries", ["", "-1", "x", "٣", "9" * 5000])
     def test_an_invalid_delivery_count_is_0(self, deliveries):

@@ -20,7 +20,7 @@ def conflict(reason):
     return Failed(grpc.StatusCode.ABORTED, (calls.DETAILS_KEY, details))
 
 
-def told(*answers):
+def scripted(*answers):
     left = list(answers)
 
     async def call():
@@ -35,7 +35,7 @@ def told(*answers):
 async def test_a_call_with_an_unknown_outcome_is_retried(monkeypatch):
     monkeypatch.setattr(calls.tenacity, "wait_random_exponential", lambda **_: calls.tenacity.wait_none())
     passing = [Failed(grpc.StatusCode[code]) for code in repeats.CODES]
-    call, left = told(*passing, conflict("REQUEST_IN_PROGRESS"), order_pb2.Order(name="orders/1"))
+    call, left = scripted(*passing, conflict("REQUEST_IN_PROGRESS"), order_pb2.Order(name="orders/1"))
     assert (await calls.repeated(call, within_s=5)).name == "orders/1"
     assert left == []
 
@@ -46,7 +46,7 @@ async def test_a_call_with_an_unknown_outcome_is_retried(monkeypatch):
     ids=["refused", "a conflict without a reason", "an order that is another by now"],
 )
 async def test_permanent_errors_are_not_retried(refusal):
-    call, left = told(refusal, order_pb2.Order())
+    call, left = scripted(refusal, order_pb2.Order())
     with pytest.raises(Failed):
         await calls.repeated(call, within_s=5)
     assert len(left) == 1

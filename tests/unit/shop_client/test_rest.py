@@ -46,13 +46,13 @@ def test_products_are_sorted_by_stock_without_sold_out_ones():
 
 
 async def test_orders_are_polled_until_each_is_confirmed():
-    asked: list[str] = []
+    paths: list[str] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(request.url.path)
+        paths.append(request.url.path)
         if request.headers["authorization"] == "Bearer other" or request.url.path.endswith("/never"):
             return httpx.Response(404, json={})
-        return httpx.Response(200, json={"state": "PENDING" if asked.count(request.url.path) < 3 else "CONFIRMED"})
+        return httpx.Response(200, json={"state": "PENDING" if paths.count(request.url.path) < 3 else "CONFIRMED"})
 
     transport = httpx.MockTransport(answer)
     async with (

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.pages import backups as told
+from gateway.pages import backups as exported
 from stack.commands.restore import moment
 from stack.errors import StackError
 from stack.run import pgbackrest, restore
@@ -122,7 +122,7 @@ def test_the_age_that_is_exported_is_that_of_the_last_backup(plan, monkeypatch):
     monkeypatch.setattr(pgbackrest, "_take", fails)
     with pytest.raises(pgbackrest.BackupFailed):
         pgbackrest.take(plan)
-    noted = {family.name: family.samples[0].value for family in told.Backups(plan.settings.backups).collect()}
+    noted = {family.name: family.samples[0].value for family in exported.Backups(plan.settings.backups).collect()}
     assert 0 < noted["backup_last_success_timestamp_seconds"] < noted["backup_last_failure_timestamp_seconds"]
 
 
@@ -134,9 +134,9 @@ def test_wal_that_is_not_archived_is_kept_and_noted_once_backups_were_begun(plan
     plan.settings.backups.mkdir(parents=True)
     if begun:
         backups.begun(plan.settings).touch()
-        (plan.settings.backups / told.NOT_ARCHIVED).touch()
+        (plan.settings.backups / exported.NOT_ARCHIVED).touch()
     command = backups.archiving(plan, "pgdata")["archive_command"].replace(
         backups.call(plan.settings, "pgdata"), pushed
     )
     assert subprocess.run(["sh", "-c", command], timeout=10).returncode == code
-    assert (plan.settings.backups / told.NOT_ARCHIVED).exists() is noted
+    assert (plan.settings.backups / exported.NOT_ARCHIVED).exists() is noted

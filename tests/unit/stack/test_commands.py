@@ -61,8 +61,8 @@ def run(monkeypatch, tmp_path, capsys):
 
     def command(*words):
         code = commands.main(words)
-        said = capsys.readouterr()
-        return code, said.out + said.err
+        output = capsys.readouterr()
+        return code, output.out + output.err
 
     return command
 
@@ -77,10 +77,10 @@ def test_a_command_on_a_foreign_folder_changes_nothing_and_fails_with_one_senten
     (home / "data").mkdir(parents=True)
     (home / "data" / "thesis.tex").write_text("mine")
     before = tree(home)
-    code, said = run(command, *LOOKING[command])
+    code, output = run(command, *LOOKING[command])
     assert code == 1
-    assert "there is no stack in STATE=" in said
-    assert len(said.splitlines()) == 1
+    assert "there is no stack in STATE=" in output
+    assert len(output.splitlines()) == 1
     assert tree(home) == before
 
 
@@ -94,11 +94,11 @@ def test_a_command_on_a_missing_folder_does_not_create_it(run, tmp_path, command
 def test_a_command_on_a_stopped_stack_says_so_and_how_to_start_it(run, tmp_path, command):
     state.claim(stack_settings.read(os.environ, checkout=CHECKOUT))
     before = tree(tmp_path / "home")
-    code, said = run(command, *LOOKING[command])
+    code, output = run(command, *LOOKING[command])
     assert code == 1
-    assert "nothing runs in" in said
-    assert f"`make up PORT=9391 STATE={tmp_path}/home`" in said
-    assert len(said.splitlines()) == 1
+    assert "nothing runs in" in output
+    assert f"`make up PORT=9391 STATE={tmp_path}/home`" in output
+    assert len(output.splitlines()) == 1
     assert tree(tmp_path / "home") == before
 
 
@@ -108,11 +108,11 @@ def test_a_soak_on_a_stack_of_which_a_part_is_away_names_it_and_does_not_begin(r
     infos = {"kafka-0": {"statename": "STOPPED"}, "redis-0": {"statename": "RUNNING"}}
     monkeypatch.setattr(status.Supervisor, "info", lambda _: infos)
     monkeypatch.setattr(status.health, "ask", lambda _: Health(True, "healthy"))
-    code, said = run("soak")
+    code, output = run("soak")
     assert code == 1
-    assert "kafka-0 (stopped)" in said
-    assert "redis-0 (" not in said
-    assert len(said.splitlines()) == 1
+    assert "kafka-0 (stopped)" in output
+    assert "redis-0 (" not in output
+    assert len(output.splitlines()) == 1
 
 
 def test_down_on_a_foreign_folder_changes_nothing(run, tmp_path):
@@ -127,9 +127,9 @@ def test_up_refuses_a_foreign_folder(run, tmp_path):
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis.tex").touch()
     before = tree(tmp_path / "home")
-    code, said = run("up")
+    code, output = run("up")
     assert code == 1
-    assert "is neither empty nor a stack's folder (it holds thesis.tex)" in said
+    assert "is neither empty nor a stack's folder (it holds thesis.tex)" in output
     assert tree(tmp_path / "home") == before
 
 

@@ -70,8 +70,8 @@ def test_checkouts_of_one_lock_share_one_environment_and_see_their_own_sources(c
     for settings in (first, second):
         python = environment.ensure(settings, say=print)
         ask = "import source, shared_package, sysconfig; print(source.WHOSE, sysconfig.get_path('scripts'))"
-        said = subprocess.run([python, "-c", ask], capture_output=True, text=True, cwd="/", check=True).stdout
-        assert said == f"{settings.checkout.name} {settings.venv}/bin\n"
+        output = subprocess.run([python, "-c", ask], capture_output=True, text=True, cwd="/", check=True).stdout
+        assert output == f"{settings.checkout.name} {settings.venv}/bin\n"
         assert (settings.venv / "bin" / "tool").resolve().parent == filled[0] / "bin"
     assert len(filled) == 1
 

@@ -22,7 +22,7 @@ def running(plan, monkeypatch):
     return plan
 
 
-def said(plan, *workloads, error=None):
+def controller_reports(plan, *workloads, error=None):
     """Set the controller's response to every request."""
     status = {"attempted_at": time.time() + 60, "error": error, "workloads": {name: {} for name in workloads}}
     (plan.settings.mesh / "status.json").write_text(json.dumps(status))
@@ -33,7 +33,7 @@ def entries(plan):
 
 
 def test_a_joined_service_has_its_own_address_and_leaves_nothing(running):
-    said(running, "subscriptions-0", "coffee-club-0")
+    controller_reports(running, "subscriptions-0", "coffee-club-0")
     with joined(running, "subscriptions") as one, joined(running, "coffee-club") as other:
         entry = yaml.safe_load((running.settings.joined / "subscriptions.yaml").read_text())["workloads"][0]
         assert (entry["name"], entry["serviceAccount"]) == ("subscriptions-0", "subscriptions")
@@ -45,14 +45,14 @@ def test_a_joined_service_has_its_own_address_and_leaves_nothing(running):
 
 @pytest.mark.parametrize("name", ["", "edge", "orders", "Orders", "../orders", "a b", "a" * 43, "-a", "a-"])
 def test_invalid_and_reserved_names_are_rejected(running, name):
-    said(running)
+    controller_reports(running)
     with pytest.raises(CannotJoin), joined(running, name):
         raise AssertionError("it joined")
     assert not running.settings.joined.exists()
 
 
 def test_a_registration_that_the_mesh_rejects_is_reported_and_reverted(running):
-    said(running, error="registry: no")
+    controller_reports(running, error="registry: no")
     with pytest.raises(CannotJoin, match="registry: no"), joined(running, "subscriptions"):
         raise AssertionError("it joined")
     assert entries(running) == []

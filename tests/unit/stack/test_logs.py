@@ -55,9 +55,9 @@ def stack(tmp_path):
 
 
 def shown(settings, capsys, **options):
-    asked = {"service": "orders", "since": "", "match": "", "level": "", "follow": "no", "order": "", "trace": ""}
-    asked |= options
-    assert logs.run(settings, argparse.Namespace(**asked)) == 0
+    arguments = {"service": "orders", "since": "", "match": "", "level": "", "follow": "no", "order": "", "trace": ""}
+    arguments |= options
+    assert logs.run(settings, argparse.Namespace(**arguments)) == 0
     return capsys.readouterr().out.splitlines()
 
 
@@ -108,7 +108,7 @@ ORDER, TRACE, OTHER = "0b0f6d2e-0000-5000-8000-000000000000", "0af7651916cd43dd8
 
 
 @pytest.fixture
-def told(stack, monkeypatch):
+def answering_edge(stack, monkeypatch):
     """Write one order's lines, those of its trace, and others, of two processes; return the order's timeline."""
     for name, minute, ids in (("orders-0", 1, (ORDER, OTHER)), ("orders-1", 0, (TRACE, OTHER))):
         lines = [SERVICE.replace("order_pending", each) % ("info", f"2026-11-26T11:{minute:02}:00Z") for each in ids]
@@ -118,23 +118,23 @@ def told(stack, monkeypatch):
     return stack
 
 
-def test_an_orders_lines_include_those_of_its_traces_in_order(told, capsys):
+def test_an_orders_lines_include_those_of_its_traces_in_order(answering_edge, capsys):
     for order in (ORDER, f"orders/{ORDER}"):
-        found = shown(told, capsys, order=order, follow="")
+        found = shown(answering_edge, capsys, order=order, follow="")
         assert [TRACE in line or ORDER in line for line in found] == [True, True]
         assert [line.split()[0] for line in found] == ["orders-1", "orders-0"]
-    assert [TRACE in line for line in shown(told, capsys, trace=TRACE, follow="")] == [True]
+    assert [TRACE in line for line in shown(answering_edge, capsys, trace=TRACE, follow="")] == [True]
 
 
-def test_an_orders_own_lines_are_shown_also_without_its_traces(told, capsys, monkeypatch):
+def test_an_orders_own_lines_are_shown_also_without_its_traces(answering_edge, capsys, monkeypatch):
     def away(*_):
         raise StackError("the edge is away")
 
     monkeypatch.setattr(logs.timeline, "ask", away)
-    assert [ORDER in line for line in shown(told, capsys, order=ORDER)] == [True]
+    assert [ORDER in line for line in shown(answering_edge, capsys, order=ORDER)] == [True]
 
 
-@pytest.mark.parametrize("asked", [{"order": ".*"}, {"order": "orders/" + "1"}, {"trace": "abc"}])
-def test_malformed_ids_are_rejected(told, capsys, asked):
+@pytest.mark.parametrize("selection", [{"order": ".*"}, {"order": "orders/" + "1"}, {"trace": "abc"}])
+def test_malformed_ids_are_rejected(answering_edge, capsys, selection):
     with pytest.raises(StackError, match=r"ORDER=|TRACE="):
-        shown(told, capsys, **asked)
+        shown(answering_edge, capsys, **selection)

@@ -2,7 +2,7 @@
 
 from stack.commands.order import report
 
-TOLD = {
+TIMELINE = {
     "order": {
         "name": "orders/1",
         "customer": "customers/ana",
@@ -35,7 +35,7 @@ TOLD = {
 
 
 def test_every_timeline_entry_is_one_line():
-    head, _, header, placed, waits, held, unknown = report(TOLD).splitlines()
+    head, _, header, placed, waits, held, unknown = report(TIMELINE).splitlines()
     assert head == "orders/1 of customers/ana is PENDING INVENTORY_UNAVAILABLE"
     assert header.split() == ["TIME", "AFTER", "WHAT", "DETAIL", "REPLICA", "TRACE"]
     assert "PENDING (version 1)" in placed

@@ -7,17 +7,17 @@ from stack.install.packages import MissingPackages, Requirement
 
 
 @pytest.fixture
-def asked(monkeypatch):
+def commands(monkeypatch):
     """Record the commands to run as root; password-less sudo is missing."""
-    commands = []
+    recorded = []
 
     def run(command, **options):
-        commands.append([str(word) for word in command])
+        recorded.append([str(word) for word in command])
         return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setattr(packages.subprocess, "run", run)
     monkeypatch.setattr(packages, "privilege", list)
-    return commands
+    return recorded
 
 
 def requirement(name, *answers):
@@ -25,43 +25,43 @@ def requirement(name, *answers):
     return Requirement(name, "a test", lambda: remaining.pop(0) if len(remaining) > 1 else remaining[0])
 
 
-def test_nothing_is_run_when_nothing_is_missing(asked):
+def test_nothing_is_run_when_nothing_is_missing(commands):
     packages.ensure([requirement("there", True)], say=print)
-    assert asked == []
+    assert commands == []
 
 
-def test_only_what_is_missing_is_installed(asked):
+def test_only_what_is_missing_is_installed(commands):
     packages.ensure([requirement("there", True), requirement("absent", False, True)], say=lambda text: None)
-    install = next(command for command in asked if "install" in command)
+    install = next(command for command in commands if "install" in command)
     assert install[-1] == "absent"
     assert "there" not in install
     assert "--no-install-recommends" in install
 
 
-def test_daemons_do_not_start_during_installation(asked, monkeypatch, tmp_path):
+def test_daemons_do_not_start_during_installation(commands, monkeypatch, tmp_path):
     monkeypatch.setattr(packages, "POLICY", tmp_path / "policy-rc.d")
     packages.ensure([requirement("absent", False, True)], say=lambda text: None)
-    words = [command[0] for command in asked]
+    words = [command[0] for command in commands]
     assert words.index("tee") < words.index("env") < words.index("rm")
 
 
-def test_an_existing_policy_is_kept(asked, monkeypatch, tmp_path):
+def test_an_existing_policy_is_kept(commands, monkeypatch, tmp_path):
     policy = tmp_path / "policy-rc.d"
     policy.write_text("exit 101")
     monkeypatch.setattr(packages, "POLICY", policy)
     packages.ensure([requirement("absent", False, True)], say=lambda text: None)
-    assert not {"tee", "rm"} & {command[0] for command in asked}
+    assert not {"tee", "rm"} & {command[0] for command in commands}
 
 
-def test_without_root_everything_missing_is_listed_and_nothing_is_run(asked, monkeypatch):
+def test_without_root_everything_missing_is_listed_and_nothing_is_run(commands, monkeypatch):
     monkeypatch.setattr(packages, "privilege", lambda: None)
     with pytest.raises(MissingPackages) as refused:
         packages.ensure([requirement("one", False), requirement("two", False)], say=print)
     assert "sudo apt-get install --no-install-recommends one two" in str(refused.value)
-    assert asked == []
+    assert commands == []
 
 
-def test_a_package_without_its_program_is_an_error(asked):
+def test_a_package_without_its_program_is_an_error(commands):
     with pytest.raises(MissingPackages, match="still not usable: broken"):
         packages.ensure([requirement("broken", False)], say=lambda text: None)
 

@@ -115,10 +115,10 @@ def test_clean_keeps_and_lists_foreign_files(settings, capsys):
     (settings.state / "notes.txt").write_text("mine")
     clean.clean(settings)
     assert [entry.name for entry in settings.state.iterdir()] == ["notes.txt"]
-    said = capsys.readouterr().out
-    assert "Removed from" in said
-    assert "data" in said
-    assert "Kept, because it was not created by a stack: notes.txt" in said
+    output = capsys.readouterr().out
+    assert "Removed from" in output
+    assert "data" in output
+    assert "Kept, because it was not created by a stack: notes.txt" in output
 
 
 def test_clean_removes_a_link_and_not_what_it_points_to(settings, tmp_path):
@@ -158,10 +158,10 @@ def test_a_state_folder_without_access_for_postgres_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(0, "0s"), (59.9, "59s"), (65, "1m05s"), (3 * 3600 + 61, "3h01m"), (100_000, "1d03h")]
+    ("seconds", "text"), [(0, "0s"), (59.9, "59s"), (65, "1m05s"), (3 * 3600 + 61, "3h01m"), (100_000, "1d03h")]
 )
-def test_durations_are_readable(seconds, said):
-    assert span(seconds) == said
+def test_durations_are_readable(seconds, text):
+    assert span(seconds) == text
 
 
 def test_columns_are_as_wide_as_their_widest_cell():

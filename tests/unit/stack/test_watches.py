@@ -26,14 +26,14 @@ def test_probed_instances_are_released():
 
 
 def test_as_root_the_limit_is_raised_and_reported(monkeypatch, tmp_path):
-    limit, said = tmp_path / "limit", []
+    limit, lines = tmp_path / "limit", []
     limit.write_text("128\n")
     monkeypatch.setattr(watches, "LIMIT_FILE", limit)
     monkeypatch.setattr(watches, "_available", lambda most: (most if limit.read_text() != "128\n" else 3, "full"))
     monkeypatch.setattr(packages, "privilege", list)
-    watches.require(80, say=said.append)
+    watches.require(80, say=lines.append)
     assert limit.read_text() == "448\n"
-    assert "448 until the next boot (was 128)" in said[0]
+    assert "448 until the next boot (was 128)" in lines[0]
 
 
 def test_too_few_instances_are_an_error_with_the_command_to_run(monkeypatch):

@@ -31,24 +31,24 @@ class Patroni(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
-        said = {"/patroni": {"patroni": {"name": "postgres-1"}}, "/cluster": {"members": self.server.members}}
-        self.answer(200, said[self.path])
+        bodies = {"/patroni": {"patroni": {"name": "postgres-1"}}, "/cluster": {"members": self.server.members}}
+        self.answer(200, bodies[self.path])
 
     def do_POST(self):
-        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        request = json.loads(self.rfile.read(int(self.headers["content-length"])))
         assert self.headers["authorization"] == SIGNED
-        self.server.switched.append(asked)
+        self.server.switched.append(request)
         if len(self.server.switched) <= self.server.refusals:
             self.answer(412, "not now")
             return
         for each in self.server.members:
-            each["role"] = "leader" if each["name"] == asked["candidate"] else "replica"
+            each["role"] = "leader" if each["name"] == request["candidate"] else "replica"
         self.answer(200, "done")
 
-    def answer(self, code, said):
+    def answer(self, code, body):
         self.send_response(code)
         self.end_headers()
-        self.wfile.write(json.dumps(said).encode())
+        self.wfile.write(json.dumps(body).encode())
 
     def log_message(self, *arguments):
         """Log nothing."""

@@ -60,7 +60,7 @@ def test_what_the_server_would_keep_is_valid(known, spec):
         ({"size": [1]}, "[1] is not of type"),
     ],
 )
-def test_what_the_server_would_refuse_or_drop_is_said_with_its_place(known, spec, message):
+def test_what_the_server_would_refuse_or_drop_is_reported_with_its_place(known, spec, message):
     [error] = schemas.errors([room(**spec)], known)
     assert error.startswith("Room r: $.spec")
     assert message in error
@@ -87,12 +87,12 @@ JUDGED = [{
 }]  # fmt: skip
 
 
-def test_a_finding_that_is_no_exception_is_said():
+def test_a_finding_without_an_exception_is_reported():
     found = dict(score._bad(JUDGED))
     assert score.unexpected(found) == ["Deployment/orders: pod-probes: app no probe"]
 
 
-def test_an_exception_is_not_said_and_one_that_nothing_needs_is(monkeypatch):
+def test_an_exception_is_not_reported_and_an_unused_one_is(monkeypatch):
     needed = ("pod-probes", "Deployment/orders")
     monkeypatch.setattr(score, "EXCEPTIONS", {needed: "a reason", ("service-type", "Service/edge"): "another"})
     found = dict(score._bad(JUDGED))

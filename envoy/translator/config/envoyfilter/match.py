@@ -13,11 +13,11 @@ def means_listener(patch: Patch, placed: PlacedListener) -> bool:
     """
     Return whether the patch selects this listener, by Istio's name and by the port in the resources.
     """
-    wanted = patch.listener
+    match = patch.listener
     return (
         patch.in_context(placed.context)
-        and wanted.get("name", "") in ("", placed.istio_name, placed.listener.name)
-        and wanted.get("portNumber", 0) in (0, placed.port)
+        and match.get("name", "") in ("", placed.istio_name, placed.listener.name)
+        and match.get("portNumber", 0) in (0, placed.port)
     )
 
 

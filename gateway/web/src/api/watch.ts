@@ -49,12 +49,12 @@ async function follow(watching: Watching, version: number, take: (order: Order) 
     watching.onLine(true);
     if (!answer.body) return false;
     for await (const event of events(answer.body, SILENCE_MS)) {
-      const said = JSON.parse(event.data) as WatchEvent;
-      if (said.order) {
-        take(said.order);
-        final = FINAL.has(said.order.state);
+      const update = JSON.parse(event.data) as WatchEvent;
+      if (update.order) {
+        take(update.order);
+        final = FINAL.has(update.order.state);
       }
-      if (said.end) return final || (said.end.status?.code ?? 0) === 0;
+      if (update.end) return final || (update.end.status?.code ?? 0) === 0;
     }
     return final;
   } finally {

@@ -43,8 +43,8 @@ test("an alert names its pod, else its service, and what else it is about", () =
 });
 
 test("a backlog that could not ask Kafka knows nothing of Kafka, and the rest", () => {
-  const told = { states: [], outboxRows: "5", refusedRows: "0", topics: [], deadLetters: "0", unknown: ["Kafka: it is away"] };
-  assert.equal(knows(told, "Kafka"), undefined);
-  assert.equal(knows(told, "PostgreSQL"), told);
+  const backlog = { states: [], outboxRows: "5", refusedRows: "0", topics: [], deadLetters: "0", unknown: ["Kafka: it is away"] };
+  assert.equal(knows(backlog, "Kafka"), undefined);
+  assert.equal(knows(backlog, "PostgreSQL"), backlog);
   assert.equal(knows(undefined, "Kafka"), undefined);
 });

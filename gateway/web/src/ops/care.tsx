@@ -50,10 +50,10 @@ function FindOrder() {
 }
 
 function DeadLetters({ topics, refused }: { topics: { topic: string; messages: string }[]; refused: number }) {
-  const said = useSignal("");
+  const outcome = useSignal("");
   const count = topics.reduce((sum, each) => sum + Number(each.messages), 0);
   const send = async (topic?: string) => {
-    said.value = await told(async () => {
+    outcome.value = await outcomeOf(async () => {
       const done = await redrive(topic);
       return `${done.redriven} sent back, ${done.passedOver} passed over, ${done.outboxRows} events given to Kafka again.`;
     });
@@ -66,7 +66,7 @@ function DeadLetters({ topics, refused }: { topics: { topic: string; messages: s
       <button type="button" disabled={count + refused === 0} onClick={() => send()}>
         Redrive
       </button>
-      <p role="status">{said.value}</p>
+      <p role="status">{outcome.value}</p>
       <Table label="Dead letters" heads={["Topic", "dead letters", "send back"]}>
         {topics.map((each) => (
           <tr key={each.topic}>
@@ -92,12 +92,12 @@ function DeadLetters({ topics, refused }: { topics: { topic: string; messages: s
 
 /** Reconciles orders, holds and stock on demand. */
 export function Reconcile() {
-  const said = useSignal("");
+  const outcome = useSignal("");
   const found = useSignal<Reconciled | undefined>(undefined);
   const busy = useSignal(false);
   const run = async (validateOnly: boolean) => {
     busy.value = true;
-    said.value = await told(async () => {
+    outcome.value = await outcomeOf(async () => {
       found.value = await reconcile(validateOnly);
       const { orders, holds, discrepancies, repaired } = found.value;
       return `${orders} orders and ${holds} holds compared: ${discrepancies.length} differences, ${repaired} repaired.`;
@@ -112,7 +112,7 @@ export function Reconcile() {
       <button type="button" disabled={busy.value} onClick={() => run(false)}>
         Compare and repair
       </button>
-      <p role="status">{said.value}</p>
+      <p role="status">{outcome.value}</p>
       {found.value && found.value.discrepancies.length > 0 && (
         <Table label="Differences" heads={["Kind", "Subject", "Found", "Repaired"]}>
           {found.value.discrepancies.map((each) => (
@@ -130,7 +130,7 @@ export function Reconcile() {
 }
 
 /** The result of an action, or its error. */
-async function told(action: () => Promise<string>): Promise<string> {
+async function outcomeOf(action: () => Promise<string>): Promise<string> {
   try {
     return await action();
   } catch (error) {

@@ -89,6 +89,6 @@ export function marks(starts: History["starts"], step: number): { at: number; te
 
 /** The path of a history. */
 export function pathOf(period: Period, hop: Hop | undefined): string {
-  const asked = new URLSearchParams({ period, ...hop });
-  return `/ops/api/history?${asked}`;
+  const query = new URLSearchParams({ period, ...hop });
+  return `/ops/api/history?${query}`;
 }

@@ -16,7 +16,7 @@ const COLOURS = ["--accent", "--bad", "--plot-3", "--plot-4", "--plot-5", "--plo
 const period = signal<Period>("1h");
 /** The hop whose history is shown; none: the whole system's. */
 export const hop = signal<Hop | undefined>(undefined);
-const told = signal<History | undefined>(undefined);
+const history = signal<History | undefined>(undefined);
 const trouble = signal("");
 
 /** Shows the history of the calls from one service to another. */
@@ -30,24 +30,24 @@ export function Histories() {
   const chosen = period.value;
   const between = hop.value;
   useEffect(() => {
-    told.value = undefined;
+    history.value = undefined;
     trouble.value = "";
-    let wanted = true;
+    let current = true;
     const look = async () => {
       if (document.visibilityState !== "visible" || !token.peek()) return;
       try {
         const found = await callSigned<History>(pathOf(chosen, between));
-        if (!wanted) return;
-        told.value = found;
+        if (!current) return;
+        history.value = found;
         trouble.value = "";
       } catch (error) {
-        if (wanted) trouble.value = error instanceof Problem ? error.message : String(error);
+        if (current) trouble.value = error instanceof Problem ? error.message : String(error);
       }
     };
     void look();
     const timer = setInterval(look, EVERY_MS);
     return () => {
-      wanted = false;
+      current = false;
       clearInterval(timer);
     };
   }, [chosen, between]);
@@ -73,7 +73,7 @@ export function Histories() {
         </fieldset>
       </div>
       {trouble.value && <p role="alert">The history could not be read: {trouble.value}</p>}
-      {told.value ? <Plots history={told.value} charts={between ? HOP : SYSTEM} /> : !trouble.value && <p class="muted">Reading…</p>}
+      {history.value ? <Plots history={history.value} charts={between ? HOP : SYSTEM} /> : !trouble.value && <p class="muted">Reading…</p>}
     </section>
   );
 }

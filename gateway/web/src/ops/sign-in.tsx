@@ -35,7 +35,7 @@ export function SignIn() {
       ) : (
         <>
           <p>The board is for operators of the shop.</p>
-          <Ways said={WORDS} language="en" backTo="/ops" command="make -s token CUSTOMER=op OPERATOR=yes" />
+          <Ways messages={WORDS} language="en" backTo="/ops" command="make -s token CUSTOMER=op OPERATOR=yes" />
         </>
       )}
     </>

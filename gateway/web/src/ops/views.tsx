@@ -131,28 +131,28 @@ function Alerts({ alerts, at }: { alerts: Alert[]; at: number }) {
 }
 
 function Tiles({ now }: { now: Board }) {
-  const told = now.numbers ?? {};
+  const numbers = now.numbers ?? {};
   const waits = knows(backlog.value, "PostgreSQL");
   const dead = knows(backlog.value, "Kafka");
   const pending = waits?.states.find((each) => each.state === "PENDING");
   const open = now.breakers?.filter((each) => each.state !== "closed").length;
   const off = now.stock?.filter((each) => each.off !== 0).length;
-  const wrong = off === undefined ? told["unbalanced_products"] : off;
+  const wrong = off === undefined ? numbers["unbalanced_products"] : off;
   return (
     <ul class="tiles">
       <Tile
         title="Orders waiting"
-        value={waits ? Number(pending?.orders ?? 0) : told["orders_pending"]}
-        note={oldest(waits ? seconds(waits.oldestPendingAge) : told["orders_pending_oldest_s"])}
+        value={waits ? Number(pending?.orders ?? 0) : numbers["orders_pending"]}
+        note={oldest(waits ? seconds(waits.oldestPendingAge) : numbers["orders_pending_oldest_s"])}
         figure="orders_pending"
       />
       <Tile
         title="Events waiting"
-        value={waits ? Number(waits.outboxRows) : told["outbox_waiting"]}
-        note={oldest(waits ? seconds(waits.outboxLag) : told["outbox_lag_s"])}
+        value={waits ? Number(waits.outboxRows) : numbers["outbox_waiting"]}
+        note={oldest(waits ? seconds(waits.outboxLag) : numbers["outbox_lag_s"])}
         figure="outbox_waiting"
       />
-      <Tile title="Dead letters" value={dead ? Number(dead.deadLetters) : told["dead_letters"]} figure="dead_letters" bad />
+      <Tile title="Dead letters" value={dead ? Number(dead.deadLetters) : numbers["dead_letters"]} figure="dead_letters" bad />
       <Tile title="Breakers not closed" value={open} figure="ejected" bad />
       <Tile title="Faults in force" value={now.faults?.filter((each) => !each.idle).length} bad />
       <Tile title="Stock not adding up" value={wrong} note="products" figure="unbalanced_products" bad />

@@ -2,7 +2,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { announce, announced } from "./announce.ts";
 
-/** The one live region of a page; it must be there before anything is said in it. */
+/** The one live region of a page; it must be there before anything is announced in it. */
 export function Announcer() {
   return (
     <p class="hidden" aria-live="polite" aria-atomic="true">
@@ -11,12 +11,12 @@ export function Announcer() {
   );
 }
 
-/** Something that shows up by itself, seen and heard; *said* is its text without what is inside. */
-export function Notice({ said, children }: { said: string; children?: ComponentChildren }) {
-  useEffect(() => announce(said), [said]);
+/** Something that shows up by itself, seen and heard; *text* is its text without what is inside. */
+export function Notice({ text, children }: { text: string; children?: ComponentChildren }) {
+  useEffect(() => announce(text), [text]);
   return (
     <p class="notice">
-      {said} {children}
+      {text} {children}
     </p>
   );
 }

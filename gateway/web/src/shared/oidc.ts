@@ -38,7 +38,7 @@ export async function leave(at: Issuer, backTo: string, language: string): Promi
   const attempt = { state: oauth.generateRandomState(), nonce: oauth.generateRandomNonce(), verifier, backTo };
   if (!server.authorization_endpoint) throw new Error("the issuer has no sign-in page");
   const page = new URL(server.authorization_endpoint);
-  const asked = {
+  const parameters = {
     client_id: at.clientId,
     redirect_uri: callback(),
     response_type: "code",
@@ -49,7 +49,7 @@ export async function leave(at: Issuer, backTo: string, language: string): Promi
     code_challenge_method: "S256",
     ui_locales: language,
   };
-  for (const [name, value] of Object.entries(asked)) page.searchParams.set(name, value);
+  for (const [name, value] of Object.entries(parameters)) page.searchParams.set(name, value);
   if (!save(KEY, attempt, sessionStorage)) throw new Error("this browser keeps nothing, which signing in needs");
   location.assign(page);
 }

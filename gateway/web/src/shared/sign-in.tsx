@@ -16,7 +16,7 @@ export interface SignInWords {
 }
 
 interface Props {
-  said: SignInWords;
+  messages: SignInWords;
   language: string;
   backTo: string; // a path of this site
   command: string; // what prints a token on one machine
@@ -27,7 +27,7 @@ interface Props {
 const LOCAL = /^(localhost|127\.[\d.]+|\[::1\])$/.test(location.hostname);
 
 /** A button that leads to the issuer's sign-in page; without an issuer, or for developers, a token can be pasted. */
-export function SignIn({ said, language, backTo, command, onSignedIn }: Props) {
+export function SignIn({ messages, language, backTo, command, onSignedIn }: Props) {
   const at = useSignal<Issuer | null | undefined>(undefined);
   const wrong = useSignal("");
   useEffect(() => {
@@ -39,7 +39,7 @@ export function SignIn({ said, language, backTo, command, onSignedIn }: Props) {
       at.value = (await issuer()) ?? null;
       wrong.value = "";
     } catch (error) {
-      wrong.value = said.failed(String(error));
+      wrong.value = messages.failed(String(error));
     }
   };
   const leave = async () => {
@@ -48,31 +48,31 @@ export function SignIn({ said, language, backTo, command, onSignedIn }: Props) {
       const { leave } = await import("./oidc.ts");
       if (at.value) await leave(at.value, backTo, language);
     } catch (error) {
-      wrong.value = said.failed(error instanceof Error ? error.message : String(error));
+      wrong.value = messages.failed(error instanceof Error ? error.message : String(error));
     }
   };
   return (
     <div class="sign-in">
       {at.value !== null && (
         <button type="button" class="primary large" onClick={leave}>
-          {said.in}
+          {messages.in}
         </button>
       )}
       {wrong.value && <p role="alert">{wrong.value}</p>}
-      {at.value === null && <Paste said={said} command={command} onSignedIn={onSignedIn} />}
+      {at.value === null && <Paste messages={messages} command={command} onSignedIn={onSignedIn} />}
       {at.value && LOCAL && (
         <details>
-          <summary>{said.developers}</summary>
-          <Paste said={said} command={command} onSignedIn={onSignedIn} />
+          <summary>{messages.developers}</summary>
+          <Paste messages={messages} command={command} onSignedIn={onSignedIn} />
         </details>
       )}
     </div>
   );
 }
 
-type PasteProps = Pick<Props, "said" | "command"> & { onSignedIn: Props["onSignedIn"] };
+type PasteProps = Pick<Props, "messages" | "command"> & { onSignedIn: Props["onSignedIn"] };
 
-function Paste({ said, command, onSignedIn }: PasteProps) {
+function Paste({ messages, command, onSignedIn }: PasteProps) {
   const wrong = useSignal(false);
   const submit = (event: Event) => {
     event.preventDefault();
@@ -85,7 +85,7 @@ function Paste({ said, command, onSignedIn }: PasteProps) {
   };
   return (
     <form class="card" onSubmit={submit}>
-      <label for="token">{said.token}</label>
+      <label for="token">{messages.token}</label>
       <textarea
         id="token"
         name="token"
@@ -97,15 +97,15 @@ function Paste({ said, command, onSignedIn }: PasteProps) {
         aria-invalid={wrong.value}
       />
       <p id="token-hint" class="muted">
-        {said.hint}
+        {messages.hint}
       </p>
       {LOCAL && (
         <p class="muted">
-          {said.local} <code>{command}</code>
+          {messages.local} <code>{command}</code>
         </p>
       )}
-      {wrong.value && <p role="alert">{said.wrong}</p>}
-      <button type="submit">{said.use}</button>
+      {wrong.value && <p role="alert">{messages.wrong}</p>}
+      <button type="submit">{messages.use}</button>
     </form>
   );
 }

@@ -14,9 +14,9 @@ export function textOf(name: string): ReturnType<typeof textIn> {
 }
 
 /** An order's state for a customer, with the reason where it ended badly. */
-export function stateText(order: Pick<Order, "state" | "stateReason">, said: Messages): string {
-  const { text } = said.state[order.state];
-  const reason = order.state === "REJECTED" ? said.reasons[order.stateReason] : undefined;
+export function stateText(order: Pick<Order, "state" | "stateReason">, messages: Messages): string {
+  const { text } = messages.state[order.state];
+  const reason = order.state === "REJECTED" ? messages.reasons[order.stateReason] : undefined;
   return reason ? `${reason} ${text}` : text;
 }
 

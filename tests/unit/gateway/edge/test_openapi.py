@@ -62,12 +62,12 @@ def test_success_codes_are_those_of_the_methods_comment(document: dict[str, Any]
 
 
 def test_error_codes_are_those_that_clients_get(document: dict[str, Any]) -> None:
-    told = {str(code) for row in reasons.read().values() for code in reasons.statuses(row)}
+    documented = {str(code) for row in reasons.read().values() for code in reasons.statuses(row)}
     # An upgrade that was asked for, and a client that has gone: nobody who uses the document gets them.
-    told -= {"426", "499"}
+    documented -= {"426", "499"}
     for path, verbs in document["paths"].items():
         for verb, each in verbs.items():
-            assert {code for code in each["responses"] if code >= "4"} == told, f"{verb} {path}"
+            assert {code for code in each["responses"] if code >= "4"} == documented, f"{verb} {path}"
 
 
 def test_key_is_required_where_the_edge_requires_it(document: dict[str, Any]) -> None:

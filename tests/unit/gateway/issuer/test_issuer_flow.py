@@ -85,16 +85,16 @@ def claims(client: TestClient, token: str, audience: str) -> dict[str, Any]:
 
 
 def test_metadata_uses_the_origin_of_the_request(client: TestClient) -> None:
-    told = client.get("/issuer/.well-known/openid-configuration").json()
-    assert told["issuer"] == ISSUER
-    assert told["authorization_endpoint"] == f"{EDGE}/issuer/authorize"
-    assert told["token_endpoint"] == f"{EDGE}/issuer/token"
-    assert told["code_challenge_methods_supported"] == ["S256"]
+    metadata = client.get("/issuer/.well-known/openid-configuration").json()
+    assert metadata["issuer"] == ISSUER
+    assert metadata["authorization_endpoint"] == f"{EDGE}/issuer/authorize"
+    assert metadata["token_endpoint"] == f"{EDGE}/issuer/token"
+    assert metadata["code_challenge_methods_supported"] == ["S256"]
 
 
 def test_metadata_never_uses_an_unregistered_origin(client: TestClient) -> None:
-    told = client.get("/issuer/.well-known/openid-configuration", headers={"host": "evil.example"}).json()
-    assert "evil" not in str(told)
+    metadata = client.get("/issuer/.well-known/openid-configuration", headers={"host": "evil.example"}).json()
+    assert "evil" not in str(metadata)
 
 
 def test_signing_in_with_a_name_gives_a_token(client: TestClient) -> None:

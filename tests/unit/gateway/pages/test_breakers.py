@@ -28,8 +28,8 @@ def board(moment):
     """Return the board's lines at a moment; queries over an hour cover all earlier moments."""
     found = {name: {} for name in QUERIED}
     for recorded in RECORDED[: RECORDED.index(moment) + 1]:
-        for pod, told in recorded["envoys"].items():
-            for line in told["metrics"]:
+        for pod, answers in recorded["envoys"].items():
+            for line in answers["metrics"]:
                 series, cluster, value = SERIES.fullmatch(line).groups()
                 labels = {"cluster_name": cluster, "pod": pod, "service": pod.rpartition("-")[0]}
                 for name, wanted in QUERIED.items():
@@ -43,7 +43,7 @@ def board(moment):
 
 def make_breakers(envoys):
     """Return the lines of `make breakers` from the same Envoys."""
-    found = [each for pod, told in envoys.items() for each in breakers_in(pod, told["clusters"], "")]
+    found = [each for pod, answers in envoys.items() for each in breakers_in(pod, answers["clusters"], "")]
     return {(each.sidecar, *_target(each.service)): each.cluster for each in found}
 
 

@@ -72,7 +72,7 @@ async def test_a_fault_of_a_delegate_is_shown_for_its_hosts_and_lifted(mesh):
     assert (written / "routes.yaml").exists()
 
 
-async def test_a_delegate_that_nobody_asks_for_is_said_to_do_nothing(mesh):
+async def test_a_delegate_that_no_root_refers_to_is_shown_as_without_effect(mesh):
     _, applied, faults = mesh
     shutil.copy(CHECKOUT / "chaos/faults/inventory-delay.yaml", applied)
     assert (await faults.active())[0]["idle"] == "no VirtualService delegates to it"
@@ -122,7 +122,7 @@ class Cluster:
 
     def __init__(self, tmp_path, service):
         self.service = service
-        self.asked = []
+        self.methods = []
         (tmp_path / "token").write_text("the-token\n")
         client = httpx.AsyncClient(base_url="https://kubernetes", transport=httpx.MockTransport(self.answer))
         self.faults = ClusterFaults(Kubernetes(client, tmp_path), "shop")
@@ -130,7 +130,7 @@ class Cluster:
     def answer(self, request):
         assert request.headers["authorization"] == "Bearer the-token"
         assert request.url.path == "/apis/networking.istio.io/v1/namespaces/shop/virtualservices"
-        self.asked.append(request.method)
+        self.methods.append(request.method)
         return httpx.Response(200, json={"items": [self.service]})
 
 
@@ -151,7 +151,7 @@ async def test_on_a_cluster_the_board_is_read_only_and_shows_the_kubectl_command
     cluster = Cluster(tmp_path, service(FAULTY, {"route": []}, FAULTY))
     with pytest.raises(LiftedElsewhere, match="kubectl -n shop apply"):
         await cluster.faults.lift("inventory")
-    assert set(cluster.asked) == {"GET"}
+    assert set(cluster.methods) == {"GET"}
 
 
 async def test_on_a_cluster_a_fault_of_its_own_is_lifted_by_deleting_it(tmp_path):
@@ -160,7 +160,7 @@ async def test_on_a_cluster_a_fault_of_its_own_is_lifted_by_deleting_it(tmp_path
     cluster = Cluster(tmp_path, {key: value for key, value in listed.items() if key != "kind"})
     with pytest.raises(LiftedElsewhere, match="kubectl -n shop delete virtualservice inventory-fault lifts"):
         await cluster.faults.lift("inventory-fault")
-    assert set(cluster.asked) == {"GET"}
+    assert set(cluster.methods) == {"GET"}
 
 
 @pytest.mark.parametrize("name", ["inventory", "nobody", "../../../secrets", "a?b=c", "%2e%2e"])
@@ -168,7 +168,7 @@ async def test_on_a_cluster_names_are_escaped_in_urls(tmp_path, name):
     cluster = Cluster(tmp_path, service({"route": []}))
     with pytest.raises(NoSuchFault):
         await cluster.faults.lift(name)
-    assert cluster.asked == ["GET"]
+    assert cluster.methods == ["GET"]
 
 
 async def test_an_unreachable_api_server_makes_the_faults_unknown(tmp_path):

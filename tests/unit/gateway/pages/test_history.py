@@ -24,16 +24,16 @@ def clock():
 
 
 @pytest.fixture
-def asked():
+def queries_made():
     return []
 
 
 @pytest.fixture
-async def history(clock, asked):
+async def history(clock, queries_made):
     """A history over a Prometheus whose every query has one point of value 1, at its end."""
 
     def answer(request):
-        asked.append(dict(request.url.params))
+        queries_made.append(dict(request.url.params))
         point = [float(request.url.params["end"]), "1"]
         series = {"metric": {"service": "orders", "pod": "orders-0"}, "values": [point]}
         return httpx.Response(200, json={"data": {"result": [series]}})
@@ -56,7 +56,7 @@ def test_a_rate_leaves_nothing_out_between_two_points():
     assert Window("7d", NOW).rate == "2520s"
 
 
-async def test_the_answer_has_every_chart_and_one_value_for_each_moment(history, asked):
+async def test_the_answer_has_every_chart_and_one_value_for_each_moment(history, queries_made):
     found = await history.read("15m")
     assert set(found["charts"]) == set(queries.history("60s"))
     assert {len(line["values"]) for lines in found["charts"].values() for line in lines} == {len(found["at"])}
@@ -65,23 +65,24 @@ async def test_the_answer_has_every_chart_and_one_value_for_each_moment(history,
         "orders orders-0",
     )
     assert (found["faults"], found["outages"]) == ([(found["at"][-1] - 5, found["at"][-1])],) * 2
-    assert {each["step"] for each in asked} == {"5"}
+    assert {each["step"] for each in queries_made} == {"5"}
 
 
-async def test_a_history_is_read_once_a_step_for_all_viewers(history, asked, clock):
+async def test_a_history_is_read_once_a_step_for_all_viewers(history, queries_made, clock):
     once = len(queries.history("60s")) + len(queries.MARKS)
     await asyncio.gather(*(history.read("15m") for _ in range(5)))
-    assert len(asked) == once
+    assert len(queries_made) == once
     clock.now += 5
     await history.read("15m")
-    assert len(asked) == 2 * once
+    assert len(queries_made) == 2 * once
 
 
-async def test_a_hop_is_asked_for_by_its_services_alone(history, asked):
+async def test_a_hop_is_asked_for_by_its_services_alone(history, queries_made):
     found = await history.read("1h", "orders", "inventory")
     assert set(found["charts"]) == set(queries.hop("orders", "inventory", "60s"))
     assert any(
-        'service="orders", cluster_name=~"outbound[|][^|]*[|][^|]*[|]inventory[.].*"' in each["query"] for each in asked
+        'service="orders", cluster_name=~"outbound[|][^|]*[|][^|]*[|]inventory[.].*"' in each["query"]
+        for each in queries_made
     )
 
 
@@ -89,10 +90,10 @@ async def test_a_hop_is_asked_for_by_its_services_alone(history, asked):
     "wrong",
     [("2h",), ("",), ("1h", "orders", ""), ("1h", "", "orders"), ("1h", 'a"} or up{x="', "b"), ("1h", "a", "b" * 64)],
 )
-async def test_what_is_no_period_or_service_never_reaches_prometheus(history, asked, wrong):
+async def test_what_is_no_period_or_service_never_reaches_prometheus(history, queries_made, wrong):
     with pytest.raises(UnknownPeriod):
         await history.read(*wrong)
-    assert asked == []
+    assert queries_made == []
 
 
 async def test_few_histories_are_kept(history):

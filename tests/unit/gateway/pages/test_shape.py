@@ -47,8 +47,8 @@ def test_each_subset_has_its_own_breaker(order):
         "hosts": [Sample({"cluster_name": name, **edge}, 2) for name in order],
         "ejected": [Sample({"cluster_name": name, **edge}, ejected[name]) for name in order],
     }
-    told = {line["subset"]: (line["state"], line["ejected"], line["hosts"]) for line in shape.breakers(found)}
-    assert told == {"calls": ("open", 2, 2), "": ("closed", 0, 2)}
+    breakers = {line["subset"]: (line["state"], line["ejected"], line["hosts"]) for line in shape.breakers(found)}
+    assert breakers == {"calls": ("open", 2, 2), "": ("closed", 0, 2)}
 
 
 def test_a_fresh_sidecar_is_shown_with_its_services_calls():
@@ -101,9 +101,9 @@ def test_alerts_are_sorted_by_severity_and_age():
         alert("A", "page", 30.0, service="orders", pod="orders-1"),
         alert("C", "page", 20.0),
     ]
-    told = shape.alerts(found)
-    assert [each["name"] for each in told] == ["C", "A", "B"]
-    assert told[1] == {
+    alerts = shape.alerts(found)
+    assert [each["name"] for each in alerts] == ["C", "A", "B"]
+    assert alerts[1] == {
         "name": "A",
         "severity": "page",
         "since": 30.0,

@@ -29,9 +29,9 @@ def found(**series):
 
 
 def test_a_leader_and_a_synchronous_replica_are_healthy():
-    told = postgres(found())
-    assert told["state"] == "up"
-    assert [(each["name"], each["role"], each["up"]) for each in told["members"]] == [
+    store = postgres(found())
+    assert store["state"] == "up"
+    assert [(each["name"], each["role"], each["up"]) for each in store["members"]] == [
         ("postgres-0", "leader", True),
         ("postgres-1", "copy in sync", True),
     ]
@@ -48,14 +48,14 @@ def test_a_leader_and_a_synchronous_replica_are_healthy():
     ],
 )
 def test_missing_members_are_named(series, state, word):
-    told = postgres(found(**series))
-    assert told["state"] == state
-    assert word in told["text"]
+    store = postgres(found(**series))
+    assert store["state"] == state
+    assert word in store["text"]
 
 
 def test_a_leader_that_is_down_is_not_the_leader():
-    told = postgres(found(up=(0, 1)))
-    assert [each["role"] for each in told["members"]] == ["down", "copy in sync"]
+    store = postgres(found(up=(0, 1)))
+    assert [each["role"] for each in store["members"]] == ["down", "copy in sync"]
 
 
 @contextlib.asynccontextmanager
@@ -63,10 +63,10 @@ async def answering(answer):
     """Serve one fixed response to every request, or none."""
 
     async def serve(reader, writer):
-        asked = await reader.read(4096)
+        request = await reader.read(4096)
         if answer is None:
             await asyncio.sleep(60)
-        writer.write(answer(asked) if callable(answer) else answer)
+        writer.write(answer(request) if callable(answer) else answer)
         await writer.drain()
         writer.close()
 
@@ -77,8 +77,8 @@ async def answering(answer):
         server.close()
 
 
-def kafka(asked):
-    return struct.pack(">iih", 6, struct.unpack(">i", asked[8:12])[0], 0)
+def kafka(request):
+    return struct.pack(">iih", 6, struct.unpack(">i", request[8:12])[0], 0)
 
 
 @pytest.mark.parametrize(
@@ -102,8 +102,8 @@ async def test_a_store_is_up_when_it_answers_its_protocol(name, answer, state):
 async def test_a_store_that_accepts_and_never_answers_is_down(monkeypatch):
     monkeypatch.setattr(stores, "TIMEOUT_S", 0.1)
     async with answering(None) as address:
-        told = await probe("Redis", address)
-    assert (told["state"], told["text"]) == ("down", "no response within 0.1 s")
+        store = await probe("Redis", address)
+    assert (store["state"], store["text"]) == ("down", "no response within 0.1 s")
 
 
 async def test_a_store_that_refuses_connections_is_down():

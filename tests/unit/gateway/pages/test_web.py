@@ -48,16 +48,16 @@ class Mesh:
 
 
 @pytest.fixture
-def asked():
+def paths_queried():
     return []
 
 
 @pytest.fixture
-def prometheus(asked):
+def prometheus(paths_queried):
     """Serve a Prometheus with one value for every query, or none while it is down."""
 
     def answer(request):
-        asked.append(request.url.path)
+        paths_queried.append(request.url.path)
         marks = re.findall(rf'"{MARK}", "(\w+)"', request.url.params["query"])
         metrics = [{MARK: mark} for mark in marks] or [{}]
         found = [{"metric": metric, "value": [0, "3"], "values": [[0, "1"]]} for metric in metrics]
@@ -191,10 +191,10 @@ async def test_the_last_catalogue_is_served_while_inventory_is_down(client, cata
     mesh.away = True
     clock.now += 600
     await catalogue.look()
-    told = (await client().get("/catalogue.json")).json()
-    assert told["asOf"] == 1000.0
-    assert told["products"][0]["displayName"] == "Mug"
-    assert told["products"][0]["stock"] == {"onHand": "10", "available": "7", "held": "1", "sold": "2"}
+    catalogue = (await client().get("/catalogue.json")).json()
+    assert catalogue["asOf"] == 1000.0
+    assert catalogue["products"][0]["displayName"] == "Mug"
+    assert catalogue["products"][0]["stock"] == {"onHand": "10", "available": "7", "held": "1", "sold": "2"}
 
 
 async def test_without_a_cached_catalogue_the_error_is_returned(client, catalogue, mesh):
@@ -250,15 +250,15 @@ async def test_cross_site_requests_lift_nothing(client, mesh):
     assert mesh.lifted == []
 
 
-async def test_concurrent_viewers_share_one_query_a_second(board, clock, asked):
+async def test_concurrent_viewers_share_one_query_a_second(board, clock, paths_queried):
     await asyncio.gather(*(board.read() for _ in range(20)))
-    once = len(asked)
+    once = len(paths_queried)
     clock.now += 0.5
     await board.read()
-    assert len(asked) == once
+    assert len(paths_queried) == once
     clock.now += 0.6
     await board.read()
-    assert len(asked) == 2 * once
+    assert len(paths_queried) == 2 * once
 
 
 async def test_a_failed_part_is_unknown_and_the_others_are_shown(board, mesh):
@@ -291,9 +291,9 @@ async def test_alerts_that_fire_are_on_the_board(mesh, clock):
     ]
 
 
-async def test_queries_to_prometheus_are_limited(board, asked):
+async def test_queries_to_prometheus_are_limited(board, paths_queried):
     await board.read()
-    assert len(asked) <= 10
+    assert len(paths_queried) <= 10
 
 
 async def test_a_slow_part_does_not_delay_the_others(board, mesh, clock, monkeypatch):
@@ -319,10 +319,10 @@ async def test_a_slow_part_does_not_delay_the_others(board, mesh, clock, monkeyp
 
 async def test_runbooks_are_for_operators_and_named_after_alerts(client):
     assert (await client().get("/ops/api/help")).status_code == 403
-    told = (await client().get("/ops/api/help", headers=OPERATOR)).json()
-    assert told["runbooks"]["ServiceDown"].startswith("- **Means**")
-    assert "## " not in told["runbooks"]["ServiceDown"]
-    assert told["figures"]["orders_pending"] == queries.NUMBERS["orders_pending"]
+    help_texts = (await client().get("/ops/api/help", headers=OPERATOR)).json()
+    assert help_texts["runbooks"]["ServiceDown"].startswith("- **Means**")
+    assert "## " not in help_texts["runbooks"]["ServiceDown"]
+    assert help_texts["figures"]["orders_pending"] == queries.NUMBERS["orders_pending"]
 
 
 async def test_a_missing_value_is_not_zero(mesh, clock):

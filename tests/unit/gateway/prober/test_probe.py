@@ -67,8 +67,8 @@ class Shop:
     async def sign_in(self, request: Request) -> Response:
         form = parse_qs((await request.body()).decode())
         assert form["grant_type"] == ["client_credentials"]
-        told = {"access_token": self.token, "expires_in": self.lifetime_s}
-        return await self.instead("sign_in", request) or JSONResponse(told)
+        grant = {"access_token": self.token, "expires_in": self.lifetime_s}
+        return await self.instead("sign_in", request) or JSONResponse(grant)
 
     async def browse(self, request: Request) -> Response:
         products = [{"name": name, "stock": {"available": str(units)}} for name, units in self.stock.items()]

@@ -117,17 +117,17 @@ def test_hosts_and_gateways_mean_what_they_do_where_they_are_written() -> None:
     assert usual["route"][0]["destination"]["host"] == INVENTORY
 
 
-def test_delegates_route_says_what_differs_from_the_roots() -> None:
+def test_a_delegates_route_overrides_what_its_roots_route_sets() -> None:
     outer = "name: slot, timeout: 2s, retries: {attempts: 3}, corsPolicy: {maxAge: 1m}, headers: {request: {set: {a: b}}}, mirrors: [{destination: {host: orders}}]"
-    [inherits, says, _] = routes(
+    [inherits, overrides, _] = routes(
         root(outer) + delegate(ROUTE, f"name: own, timeout: 5s, {ROUTE}, retries: {{}}, mirrors: []")
     )
     assert (inherits["name"], inherits["timeout"], inherits["retries"]) == ("slot", "2s", {"attempts": 3})
     assert inherits["corsPolicy"] == {"maxAge": "1m"}
-    assert (says["name"], says["timeout"], says["retries"]) == ("slot-own", "5s", {})
+    assert (overrides["name"], overrides["timeout"], overrides["retries"]) == ("slot-own", "5s", {})
     # A list that is empty is none.
-    assert says["mirrors"] == inherits["mirrors"] != []
-    assert says["headers"] == inherits["headers"]
+    assert overrides["mirrors"] == inherits["mirrors"] != []
+    assert overrides["headers"] == inherits["headers"]
 
 
 @pytest.mark.parametrize(
@@ -223,11 +223,11 @@ EMPTY = Registry(workloads=())
         ),
     ],
 )
-def test_delegate_that_does_nothing_is_told(text: str, words: str) -> None:
+def test_a_delegate_without_effect_is_reported(text: str, words: str) -> None:
     [found] = undelegated(Mesh(EMPTY, read(text)))
     assert found.title == "VirtualService shop/fault"
     assert words in str(found)
 
 
-def test_delegate_in_force_is_not_told() -> None:
+def test_a_delegate_in_force_is_not_reported() -> None:
     assert not list(undelegated(Mesh(EMPTY, read(root("") + delegate(ROUTE)))))

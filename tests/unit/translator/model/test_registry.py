@@ -23,7 +23,7 @@ def refused(tmp_path: Path, text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("services: 1", "services: must be a list"),
         ("nonsense: 1", "nonsense: is not a known field"),
@@ -40,14 +40,14 @@ def refused(tmp_path: Path, text: str) -> str:
         ("", "must be one YAML document"),
     ],
 )  # fmt: skip
-def test_mistake_is_named_by_its_field(tmp_path: Path, text: str, said: str) -> None:
-    assert said in refused(tmp_path, text)
+def test_mistake_is_named_by_its_field(tmp_path: Path, text: str, message: str) -> None:
+    assert message in refused(tmp_path, text)
 
 
 def test_every_mistake_is_reported_once(tmp_path: Path) -> None:
     text = "nonsense: 1\nservices: [{name: a, namespace: b, ports: [{name: x, port: true}]}, {name: 1, namespace: b}]"
-    said = [line.rpartition("registry: ")[2] for line in refused(tmp_path, text).splitlines()]
-    assert said == [
+    messages = [line.rpartition("registry: ")[2] for line in refused(tmp_path, text).splitlines()]
+    assert messages == [
         "nonsense: is not a known field",
         "services[0].ports[0].port: must be a port from 1 to 65535",
         "services[1].name: must be text",

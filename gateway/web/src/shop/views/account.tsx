@@ -8,21 +8,21 @@ import { Page } from "./page.tsx";
 
 /** Who is shopping, and how to become somebody else. */
 export function Account() {
-  const said = words.value;
+  const messages = words.value;
   if (!customer.value) {
     return (
-      <Page title={said.account}>
-        {!ended.value && <p>{said.signIn.nobody}</p>}
+      <Page title={messages.account}>
+        {!ended.value && <p>{messages.signIn.nobody}</p>}
         <SignInHere backTo={pieces.value > 0 ? "/basket" : "/account"} />
       </Page>
     );
   }
   return (
-    <Page title={said.account}>
-      <p>{said.signIn.who(customer.value)}</p>
+    <Page title={messages.account}>
+      <p>{messages.signIn.who(customer.value)}</p>
       <p>
         <button type="button" onClick={() => signOut()}>
-          {said.signIn.out}
+          {messages.signIn.out}
         </button>
       </p>
     </Page>
@@ -31,10 +31,10 @@ export function Account() {
 
 /** A page that is for customers only, for somebody who is not signed in (any more). */
 export function SignInFirst({ title }: { title: string }) {
-  const said = words.value.signIn;
+  const messages = words.value.signIn;
   return (
     <Page title={title}>
-      {!ended.value && <p class="empty">{said.toSee}</p>}
+      {!ended.value && <p class="empty">{messages.toSee}</p>}
       <SignInHere backTo={path.value} />
     </Page>
   );
@@ -42,16 +42,16 @@ export function SignInFirst({ title }: { title: string }) {
 
 /** Why nobody is signed in any more, and the way back; *backTo* is a page of the shop. */
 export function SignInHere({ backTo }: { backTo: string }) {
-  const said = words.value.signIn;
+  const messages = words.value.signIn;
   return (
     <>
       {ended.value && (
         <p class="notice" role="alert">
-          {said.ended[ended.value]}
+          {messages.ended[ended.value]}
         </p>
       )}
       <SignIn
-        said={said}
+        messages={messages}
         language={locale.value}
         backTo={`/#${backTo}`}
         command="make -s token CUSTOMER=ana"

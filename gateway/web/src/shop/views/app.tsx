@@ -14,18 +14,18 @@ import { Products, ProductView } from "./products.tsx";
 
 export function App() {
   useEffect(keepFresh, []);
-  const said = words.value;
+  const messages = words.value;
   const here = parts(path.value).page;
   return (
     <>
       <Announcer />
       <a class="skip" href="#main" onClick={skip}>
-        {said.skip}
+        {messages.skip}
       </a>
       <header>
         <a class="brand" href="#/">
           <img src="/icon.svg" alt="" width="28" height="28" />
-          {said.shop}
+          {messages.shop}
         </a>
         <Navigation here={here} />
         <Language />
@@ -49,7 +49,7 @@ function Content({ here }: { here: string }) {
 }
 
 function Navigation({ here }: { here: string }) {
-  const said = words.value;
+  const messages = words.value;
   const count = pieces.value;
   const link = (to: string, text: string, icon: string) => (
     <a href={`#${to}`} class={`to-${icon}`} aria-current={here === to ? "page" : undefined}>
@@ -58,19 +58,19 @@ function Navigation({ here }: { here: string }) {
     </a>
   );
   return (
-    <nav aria-label={said.mainNavigation}>
-      {link("/", said.products, "shelf")}
+    <nav aria-label={messages.mainNavigation}>
+      {link("/", messages.products, "shelf")}
       <a
         href="#/basket"
         class="to-basket"
         aria-current={here === "/basket" ? "page" : undefined}
-        aria-label={count > 0 ? said.basketWith(count) : said.basket}
+        aria-label={count > 0 ? messages.basketWith(count) : messages.basket}
       >
         <Icon name="basket" />
-        {said.basket} {count > 0 && <span class="pieces">{count}</span>}
+        {messages.basket} {count > 0 && <span class="pieces">{count}</span>}
       </a>
-      {link("/orders", said.orders, "orders")}
-      {link("/account", said.account, "account")}
+      {link("/orders", messages.orders, "orders")}
+      {link("/account", messages.account, "account")}
     </nav>
   );
 }

@@ -16,17 +16,17 @@ import { Onward, Stale } from "./products.tsx";
 import { Quantity } from "./quantity.tsx";
 
 export function Basket() {
-  const said = words.value;
+  const messages = words.value;
   const lines = basket.value.map((line) => ({ ...line, unitPrice: product(line.product)?.unitPrice }));
   const place = useFocusKept(lines.length);
   return (
-    <Page title={said.basket}>
+    <Page title={messages.basket}>
       {lines.length === 0 ? (
         <>
-          <p class="empty">{said.emptyBasket}</p>
+          <p class="empty">{messages.emptyBasket}</p>
           <p>
             <a class="button" href="#/">
-              {said.continue}
+              {messages.continue}
             </a>
           </p>
         </>
@@ -72,16 +72,16 @@ function useFocusKept(count: number) {
 }
 
 function Change({ line, title }: { line: LineShown; title: string }) {
-  const said = words.value;
+  const messages = words.value;
   const remove = () => {
     put(line.product, 0);
-    announce(said.removed(title));
+    announce(messages.removed(title));
   };
   return (
     <div class="change">
       <Quantity product={line.product} name={title} quantity={line.quantity} />
-      <button type="button" class="quiet remove" aria-label={said.removeNamed(title)} onClick={remove}>
-        {said.remove}
+      <button type="button" class="quiet remove" aria-label={messages.removeNamed(title)} onClick={remove}>
+        {messages.remove}
       </button>
     </div>
   );
@@ -89,22 +89,22 @@ function Change({ line, title }: { line: LineShown; title: string }) {
 
 /** Says that there is less left than the line wants, and offers the rest. */
 function Short({ line, title }: { line: LineShown; title: string }) {
-  const said = words.value;
+  const messages = words.value;
   const left = available(line.product);
   if (left === undefined || left >= line.quantity) return null;
   const take = (event: Event) => {
     // The button goes with what it mends; the line's quantity is where the customer goes on.
     const input = (event.currentTarget as Element).closest("li")?.querySelector<HTMLElement>("input");
     put(line.product, left);
-    announce(said.nowQuantity(title, left));
+    announce(messages.nowQuantity(title, left));
     input?.focus();
   };
   return (
     <p class="short">
-      <strong>{left > 0 ? said.tooMany(left) : said.soldOut}</strong>
+      <strong>{left > 0 ? messages.tooMany(left) : messages.soldOut}</strong>
       {left > 0 && (
-        <button type="button" aria-label={`${said.take(left)}, ${title}`} onClick={take}>
-          {said.take(left)}
+        <button type="button" aria-label={`${messages.take(left)}, ${title}`} onClick={take}>
+          {messages.take(left)}
         </button>
       )}
     </p>
@@ -122,7 +122,7 @@ function Sum({ lines }: { lines: LineShown[] }) {
 }
 
 function Place() {
-  const said = words.value;
+  const messages = words.value;
   const order = () => {
     checkOut();
     go("/checkout");
@@ -131,7 +131,7 @@ function Place() {
     return (
       <div class="actions">
         <a class="button primary large" href="#/account">
-          {said.signIn.toOrder}
+          {messages.signIn.toOrder}
         </a>
       </div>
     );
@@ -142,14 +142,14 @@ function Place() {
     <div class="actions">
       {waits ? (
         <a class="button primary large" href="#/checkout">
-          {said.lookAtIntent}
+          {messages.lookAtIntent}
         </a>
       ) : (
         <button type="button" class="primary large" onClick={order}>
-          {said.place}
+          {messages.place}
         </button>
       )}
-      <p class="muted">{waits ? said.openIntent : said.basketNote}</p>
+      <p class="muted">{waits ? messages.openIntent : messages.basketNote}</p>
     </div>
   );
 }

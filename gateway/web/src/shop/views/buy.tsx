@@ -11,7 +11,7 @@ const FEW = 10;
 
 /** Puts a product into the basket, or says how many are there; the focus stays where it is worked with. */
 export function Buy({ product }: { product: Product }) {
-  const said = words.value;
+  const messages = words.value;
   const { title } = textOf(product.name);
   const chosen = quantityOf(product.name);
   // The button and the quantity take each other's place; before the first change nothing takes the focus.
@@ -28,12 +28,12 @@ export function Buy({ product }: { product: Product }) {
   if (gone) {
     const remove = () => {
       put(product.name, 0);
-      announce(said.removed(title));
+      announce(messages.removed(title));
       document.querySelector<HTMLElement>("h1")?.focus({ preventScroll: true });
     };
     return (
-      <button type="button" aria-label={said.removeNamed(title)} onClick={remove}>
-        {said.remove}
+      <button type="button" aria-label={messages.removeNamed(title)} onClick={remove}>
+        {messages.remove}
       </button>
     );
   }
@@ -41,22 +41,22 @@ export function Buy({ product }: { product: Product }) {
   const add = () => {
     before.chosen = 0;
     put(product.name, 1);
-    announce(said.added(title));
+    announce(messages.added(title));
   };
   return (
-    <button type="button" class="primary" ref={button} aria-label={said.addNamed(title)} onClick={add}>
-      {said.add}
+    <button type="button" class="primary" ref={button} aria-label={messages.addNamed(title)} onClick={add}>
+      {messages.add}
     </button>
   );
 }
 
 /** How many are left, in words. */
 export function StockLine({ product }: { product: Product }) {
-  const said = words.value;
+  const messages = words.value;
   const left = available(product.name);
-  if (left === undefined) return <p class="stock muted">{said.stockUnknown}</p>;
+  if (left === undefined) return <p class="stock muted">{messages.stockUnknown}</p>;
   const kind = left === 0 ? "none" : left < FEW ? "few" : "plenty";
-  const text = left === 0 ? said.soldOut : left < FEW ? said.fewLeft(left) : said.inStock(left);
+  const text = left === 0 ? messages.soldOut : left < FEW ? messages.fewLeft(left) : messages.inStock(left);
   return <p class={`stock ${kind}`}>{text}</p>;
 }
 

@@ -6,7 +6,7 @@ import { words } from "../words.ts";
 
 /** Cancels an order after asking once more; the order's page shows the outcome itself. */
 export function Cancel({ order }: { order: Order }) {
-  const said = words.value;
+  const messages = words.value;
   const stage = useSignal<"idle" | "asking" | "sending" | "failed">("idle");
   const keep = useRef<HTMLButtonElement>(null);
   const begin = useRef<HTMLButtonElement>(null);
@@ -43,21 +43,21 @@ export function Cancel({ order }: { order: Order }) {
   if (stage.value === "idle" || stage.value === "failed") {
     return (
       <div class="actions" ref={whole}>
-        {stage.value === "failed" && <p role="alert">{said.cancelFailed}</p>}
+        {stage.value === "failed" && <p role="alert">{messages.cancelFailed}</p>}
         <button type="button" class="danger" ref={begin} onClick={() => (stage.value = "asking")}>
-          {said.cancel}
+          {messages.cancel}
         </button>
       </div>
     );
   }
   return (
-    <div class="actions" ref={whole} role="group" aria-label={said.cancelQuestion}>
-      <p>{said.cancelQuestion}</p>
+    <div class="actions" ref={whole} role="group" aria-label={messages.cancelQuestion}>
+      <p>{messages.cancelQuestion}</p>
       <button type="button" ref={keep} aria-disabled={stage.value === "sending"} onClick={() => stage.value !== "sending" && (stage.value = "idle")}>
-        {said.cancelNo}
+        {messages.cancelNo}
       </button>
       <button type="button" class="danger" aria-disabled={stage.value === "sending"} onClick={send}>
-        {said.cancelYes}
+        {messages.cancelYes}
       </button>
     </div>
   );

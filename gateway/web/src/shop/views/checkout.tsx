@@ -30,15 +30,15 @@ export function Checkout() {
 
 /** What others have begun on this device; whose it is may sign in and go on, and may give it up. */
 function Others() {
-  const said = words.value;
+  const messages = words.value;
   const [newest] = others.value;
   if (!newest) {
     return (
       <>
-        <p>{said.checkout.none}</p>
+        <p>{messages.checkout.none}</p>
         <p>
           <a class="button" href="#/orders">
-            {said.allOrders}
+            {messages.allOrders}
           </a>
         </p>
       </>
@@ -55,15 +55,15 @@ function Others() {
 }
 
 function Theirs({ intent }: { intent: Intent }) {
-  const said = words.value.checkout;
+  const messages = words.value.checkout;
   const unclear = mayBePlaced(intent) || isOpen(intent);
   return (
     <section class={`card verdict ${unclear ? "unknown" : "refused"}`}>
-      <h2>{unclear ? said.unknown : said.refused}</h2>
-      <p>{unclear ? said.otherCustomer(intent.customer) : said.unsignedOf(intent.customer)}</p>
+      <h2>{unclear ? messages.unknown : messages.refused}</h2>
+      <p>{unclear ? messages.otherCustomer(intent.customer) : messages.unsignedOf(intent.customer)}</p>
       <p>
         <button type="button" class="quiet" onClick={() => dismiss(intent.customer)}>
-          {said.giveUp}
+          {messages.giveUp}
         </button>
       </p>
     </section>
@@ -72,27 +72,27 @@ function Theirs({ intent }: { intent: Intent }) {
 
 /** The token was refused, and its customer has signed in again since. */
 function Unsigned({ intent }: { intent: Intent }) {
-  const said = words.value;
+  const messages = words.value;
   const unclear = mayBePlaced(intent);
   const leave = () => {
     go("/basket", true);
     dismiss();
   };
   return (
-    <Page title={said.checkout.title}>
+    <Page title={messages.checkout.title}>
       <section class={`card verdict ${unclear ? "unknown" : "refused"}`}>
-        <h2>{unclear ? said.checkout.unknown : said.checkout.refused}</h2>
-        <p>{unclear ? said.checkout.unclearText : said.checkout.unsignedText}</p>
+        <h2>{unclear ? messages.checkout.unknown : messages.checkout.refused}</h2>
+        <p>{unclear ? messages.checkout.unclearText : messages.checkout.unsignedText}</p>
       </section>
       <div class="actions">
         <button type="button" class="primary" onClick={repeat}>
-          {unclear ? said.checkout.askAgain : said.place}
+          {unclear ? messages.checkout.askAgain : messages.place}
         </button>
         <button type="button" class="quiet" onClick={leave}>
-          {said.checkout.giveUp}
+          {messages.checkout.giveUp}
         </button>
       </div>
-      <h2>{said.checkout.what}</h2>
+      <h2>{messages.checkout.what}</h2>
       <div class="card">
         <Lines lines={intent.lines} />
       </div>
@@ -101,18 +101,18 @@ function Unsigned({ intent }: { intent: Intent }) {
 }
 
 function Open({ intent }: { intent: Intent }) {
-  const said = words.value.checkout;
+  const messages = words.value.checkout;
   const phase = intent.phase as OpenPhase;
-  useEffect(() => announce(`${said[phase]}. ${said[`${phase}Text`]}`), [phase]);
+  useEffect(() => announce(`${messages[phase]}. ${messages[`${phase}Text`]}`), [phase]);
   return (
-    <Page title={said.title}>
+    <Page title={messages.title}>
       <section class={`card verdict ${phase}`}>
         <Spinner />
-        <h2>{said[phase]}</h2>
-        <p>{said[`${phase}Text`]}</p>
+        <h2>{messages[phase]}</h2>
+        <p>{messages[`${phase}Text`]}</p>
       </section>
       {phase !== "sending" && <Asking intent={intent} />}
-      <h2>{said.what}</h2>
+      <h2>{messages.what}</h2>
       <div class="card">
         <Lines lines={intent.lines} />
       </div>
@@ -121,7 +121,7 @@ function Open({ intent }: { intent: Intent }) {
 }
 
 function Asking({ intent }: { intent: Intent }) {
-  const said = words.value.checkout;
+  const messages = words.value.checkout;
   const now = useSignal(Date.now());
   useEffect(() => {
     const timer = setInterval(() => {
@@ -133,17 +133,17 @@ function Asking({ intent }: { intent: Intent }) {
   return (
     <div class="actions">
       <button type="button" aria-disabled={trying.value} onClick={() => trying.value || askNow()}>
-        {said.askNow}
+        {messages.askNow}
       </button>
       <p class="muted">
-        {intent.failures > 0 && said.tried(intent.failures)} {said.next(seconds)}
+        {intent.failures > 0 && messages.tried(intent.failures)} {messages.next(seconds)}
       </p>
     </div>
   );
 }
 
 function Refused({ intent }: { intent: Intent }) {
-  const said = words.value;
+  const messages = words.value;
   const { refusal } = intent;
   const missing = shortages(intent);
   const leave = () => {
@@ -151,28 +151,28 @@ function Refused({ intent }: { intent: Intent }) {
     dismiss();
   };
   return (
-    <Page title={said.checkout.title}>
+    <Page title={messages.checkout.title}>
       <section class="card verdict refused" role="alert">
-        <h2>{said.checkout.refused}</h2>
+        <h2>{messages.checkout.refused}</h2>
         {missing.length > 0 ? (
           <>
-            <p>{said.checkout.outOfStock}</p>
+            <p>{messages.checkout.outOfStock}</p>
             <ul>
               {missing.map((each) => (
                 <li key={each.product}>
-                  <span lang={textOf(each.product).lang}>{textOf(each.product).title}</span> – {said.available(each.left)}
+                  <span lang={textOf(each.product).lang}>{textOf(each.product).title}</span> – {messages.available(each.left)}
                 </li>
               ))}
             </ul>
           </>
         ) : (
-          <p>{(refusal && said.reasons[refusal.reason]) ?? refusal?.message}</p>
+          <p>{(refusal && messages.reasons[refusal.reason]) ?? refusal?.message}</p>
         )}
-        <p>{said.checkout.refusedText}</p>
+        <p>{messages.checkout.refusedText}</p>
       </section>
       <p>
         <button type="button" class="primary" onClick={leave}>
-          {said.checkout.back}
+          {messages.checkout.back}
         </button>
       </p>
     </Page>
@@ -180,20 +180,20 @@ function Refused({ intent }: { intent: Intent }) {
 }
 
 function Expired() {
-  const said = words.value;
+  const messages = words.value;
   const leave = () => {
     go("/orders", true);
     dismiss();
   };
   return (
-    <Page title={said.checkout.title}>
+    <Page title={messages.checkout.title}>
       <section class="card verdict refused" role="alert">
-        <h2>{said.checkout.expired}</h2>
-        <p>{said.checkout.expiredText}</p>
+        <h2>{messages.checkout.expired}</h2>
+        <p>{messages.checkout.expiredText}</p>
       </section>
       <p>
         <button type="button" class="primary" onClick={leave}>
-          {said.allOrders}
+          {messages.allOrders}
         </button>
       </p>
     </Page>
@@ -206,14 +206,14 @@ function Spinner() {
 
 /** Reminds, on every other page, of an intent without an answer, or tells that there is one. */
 export function OpenIntent() {
-  const said = words.value;
+  const messages = words.value;
   // Somebody else's is nothing to whoever has signed in.
   const shown = intent.value ?? (customer.value ? undefined : others.value[0]);
   if (!shown) return null;
   const open = isOpen(shown) || shown.phase === "unsigned";
   return (
-    <Notice said={open ? said.openIntent : said.answeredIntent}>
-      <a href="#/checkout">{said.lookAtIntent}</a>
+    <Notice text={open ? messages.openIntent : messages.answeredIntent}>
+      <a href="#/checkout">{messages.lookAtIntent}</a>
     </Notice>
   );
 }

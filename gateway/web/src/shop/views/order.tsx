@@ -25,7 +25,7 @@ export function OrderView({ name }: { name: string }) {
 }
 
 function Watched({ name }: { name: string }) {
-  const said = words.value;
+  const messages = words.value;
   const versions = useSignal<Order[]>([]);
   const alive = useSignal(true);
   const missing = useSignal(false);
@@ -53,14 +53,14 @@ function Watched({ name }: { name: string }) {
   }, [name, token.value]);
 
   const order = versions.value.at(-1);
-  const title = said.orderOf(shortId(name));
+  const title = messages.orderOf(shortId(name));
   return (
     <Page title={title}>
-      {missing.value && <p role="alert">{said.notFound}</p>}
-      {!order && !missing.value && <p>{alive.value ? said.loading : said.lineLost}</p>}
+      {missing.value && <p role="alert">{messages.notFound}</p>}
+      {!order && !missing.value && <p>{alive.value ? messages.loading : messages.lineLost}</p>}
       {order && <Shown order={order} versions={versions.value} alive={alive.value} />}
       <p>
-        <a href="#/orders">{said.allOrders}</a>
+        <a href="#/orders">{messages.allOrders}</a>
       </p>
     </Page>
   );
@@ -73,35 +73,35 @@ interface ShownProps {
 }
 
 function Shown({ order, versions, alive }: ShownProps) {
-  const said = words.value;
-  const { headline } = said.state[order.state];
+  const messages = words.value;
+  const { headline } = messages.state[order.state];
   const final = FINAL.has(order.state);
-  useEffect(() => announce(`${headline}. ${stateText(order, said)}`), [order.state]);
+  useEffect(() => announce(`${headline}. ${stateText(order, messages)}`), [order.state]);
   return (
     <>
       <section class={`card verdict ${order.state.toLowerCase()}`}>
         <StateBadge state={order.state} />
         <h2>{headline}</h2>
-        <p>{stateText(order, said)}</p>
+        <p>{stateText(order, messages)}</p>
       </section>
       <div class="card">
-        <Lines lines={shownLines(order, said)} />
+        <Lines lines={shownLines(order, messages)} />
         <Total order={order} />
       </div>
       <section>
         <h2>
-          {said.timeline} {!final && alive && <span class="live">{said.live}</span>}
+          {messages.timeline} {!final && alive && <span class="live">{messages.live}</span>}
         </h2>
-        {!final && !alive && <Notice said={said.lineLost} />}
+        {!final && !alive && <Notice text={messages.lineLost} />}
         <ol class="timeline">
           {versions.map((version) => (
             <li key={version.version} class={version.state.toLowerCase()}>
               <time dateTime={version.updateTime}>{time(version.updateTime, true)}</time>
-              <span>{said.state[version.state].event}</span>
+              <span>{messages.state[version.state].event}</span>
             </li>
           ))}
         </ol>
-        <p class="muted">{said.placedAt(time(order.createTime))}</p>
+        <p class="muted">{messages.placedAt(time(order.createTime))}</p>
       </section>
       {!final && <Cancel order={order} />}
       <Onward />
@@ -110,31 +110,31 @@ function Shown({ order, versions, alive }: ShownProps) {
 }
 
 /** The lines with prices as they are now where none is fixed yet, and with what is short now where the order failed. */
-function shownLines(order: Order, said: Messages): LineShown[] {
+function shownLines(order: Order, messages: Messages): LineShown[] {
   return order.lines.map((line) => {
     const left = available(line.product);
     const short = order.state === "REJECTED" && left !== undefined && left < line.quantity;
     return {
       ...line,
       unitPrice: line.unitPrice ?? (order.state === "PENDING" ? product(line.product)?.unitPrice : undefined),
-      note: short ? said.shortNow(left) : undefined,
+      note: short ? messages.shortNow(left) : undefined,
     };
   });
 }
 
 /** What the order costs: fixed, an estimate while it waits, or nothing. */
 function Total({ order }: { order: Order }) {
-  const said = words.value;
-  const prices = shownLines(order, said).flatMap((line) => (line.unitPrice ? [times(line.unitPrice, line.quantity)] : []));
+  const messages = words.value;
+  const prices = shownLines(order, messages).flatMap((line) => (line.unitPrice ? [times(line.unitPrice, line.quantity)] : []));
   const estimate = prices.length === order.lines.length ? sum(prices) : undefined;
   const pending = order.state === "PENDING" && !order.total;
   const total = order.total ?? (pending ? estimate : undefined);
   if (!total && !pending && order.state !== "REJECTED") return null;
   return (
     <p class="sum">
-      <span>{pending ? said.estimatedTotal : said.total}</span>
-      <strong>{order.state === "REJECTED" ? said.nothingToPay : total ? format(total, region.value) : said.totalLater}</strong>
-      {pending && total && <small class="muted">{said.totalLater}</small>}
+      <span>{pending ? messages.estimatedTotal : messages.total}</span>
+      <strong>{order.state === "REJECTED" ? messages.nothingToPay : total ? format(total, region.value) : messages.totalLater}</strong>
+      {pending && total && <small class="muted">{messages.totalLater}</small>}
     </p>
   );
 }

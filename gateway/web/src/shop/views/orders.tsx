@@ -21,7 +21,7 @@ export function Orders() {
 }
 
 function Mine() {
-  const said = words.value;
+  const messages = words.value;
   const state = chosenState();
   const found = known(state);
   useEffect(() => {
@@ -39,14 +39,14 @@ function Mine() {
   const showMore = async () => {
     const before = found?.orders.length ?? 0;
     await more(state);
-    announce(said.moreShown((known(state)?.orders.length ?? before) - before));
+    announce(messages.moreShown((known(state)?.orders.length ?? before) - before));
   };
   return (
-    <Page title={said.orders} keepsPlace>
+    <Page title={messages.orders} keepsPlace>
       <Filter state={state} />
-      {failing.value && <Notice said={said.ordersFailed} />}
-      {!found && !failing.value && <p>{said.loading}</p>}
-      {found?.orders.length === 0 && <p class="empty">{state ? said.noOrdersSo : said.noOrders}</p>}
+      {failing.value && <Notice text={messages.ordersFailed} />}
+      {!found && !failing.value && <p>{messages.loading}</p>}
+      {found?.orders.length === 0 && <p class="empty">{state ? messages.noOrdersSo : messages.noOrders}</p>}
       <ul class="orders">
         {found?.orders.map((order) => (
           <Row key={order.name} order={order} />
@@ -55,7 +55,7 @@ function Mine() {
       {found?.next && (
         <p>
           <button type="button" onClick={showMore}>
-            {said.more}
+            {messages.more}
           </button>
         </p>
       )}
@@ -70,19 +70,19 @@ function chosenState(): OrderState | "" {
 }
 
 function Filter({ state }: { state: OrderState | "" }) {
-  const said = words.value;
+  const messages = words.value;
   const choose = (event: Event) => {
     const wanted = (event.currentTarget as HTMLSelectElement).value;
     go(wanted ? `/orders?state=${wanted}` : "/orders", true);
   };
   return (
     <p class="filter">
-      <label for="state">{said.show}</label>
+      <label for="state">{messages.show}</label>
       <select id="state" value={state} onChange={choose}>
-        <option value="">{said.every}</option>
+        <option value="">{messages.every}</option>
         {STATES.map((each) => (
           <option key={each} value={each}>
-            {said.state[each].word}
+            {messages.state[each].word}
           </option>
         ))}
       </select>
@@ -91,15 +91,15 @@ function Filter({ state }: { state: OrderState | "" }) {
 }
 
 function Row({ order }: { order: Order }) {
-  const said = words.value;
+  const messages = words.value;
   const count = order.lines.reduce((total, line) => total + line.quantity, 0);
   return (
     <li>
       <a class="card row" href={`#/${order.name}`}>
         <span class="what">
-          <strong>{said.orderOf(shortId(order.name))}</strong>
+          <strong>{messages.orderOf(shortId(order.name))}</strong>
           <small class="muted">
-            {time(order.createTime)} · {said.items(count)}
+            {time(order.createTime)} · {messages.items(count)}
           </small>
         </span>
         <span class="amount">{order.total && format(order.total, region.value)}</span>

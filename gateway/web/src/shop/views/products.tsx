@@ -10,12 +10,12 @@ import { Page } from "./page.tsx";
 
 /** Everything that is sold. */
 export function Products() {
-  const said = words.value;
+  const messages = words.value;
   const { products } = catalogue.value;
   return (
-    <Page title={said.products} lead={said.tagline} keepsPlace>
+    <Page title={messages.products} lead={messages.tagline} keepsPlace>
       <Stale />
-      {products.length === 0 && <p>{looked.value ? said.noProducts : said.loading}</p>}
+      {products.length === 0 && <p>{looked.value ? messages.noProducts : messages.loading}</p>}
       <ul class="products">
         {products.map((product) => (
           <Card key={product.name} product={product} />
@@ -27,12 +27,12 @@ export function Products() {
 
 /** One product, at an address of its own. */
 export function ProductView({ name }: { name: string }) {
-  const said = words.value;
+  const messages = words.value;
   const product = known(name);
   if (!product) {
     return (
-      <Page title={said.products}>
-        <p>{looked.value ? (stale.value ? said.noProducts : said.noSuchProduct) : said.loading}</p>
+      <Page title={messages.products}>
+        <p>{looked.value ? (stale.value ? messages.noProducts : messages.noSuchProduct) : messages.loading}</p>
         <Onward />
       </Page>
     );
@@ -67,7 +67,7 @@ export function Onward() {
 /** Says that prices and stock may have changed since. */
 export function Stale() {
   const { products, seenMs } = catalogue.value;
-  return stale.value && products.length > 0 ? <Notice said={words.value.stale(time(seenMs, Date.now() - seenMs < DAY_MS))} /> : null;
+  return stale.value && products.length > 0 ? <Notice text={words.value.stale(time(seenMs, Date.now() - seenMs < DAY_MS))} /> : null;
 }
 
 const DAY_MS = 24 * 3600 * 1000;

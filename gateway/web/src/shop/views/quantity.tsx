@@ -13,14 +13,14 @@ interface Props {
 
 /** How many of a product are in the basket, and one more or less. */
 export function Quantity({ product, name, quantity, takesFocus = false }: Props) {
-  const said = words.value;
+  const messages = words.value;
   const more = useRef<HTMLButtonElement>(null);
   useEffect(() => {
     if (takesFocus) more.current?.focus();
   }, []);
   const set = (wanted: number) => {
     put(product, wanted);
-    announce(wanted < 1 ? said.removed(name) : said.nowQuantity(name, Math.min(MAX_QUANTITY, Math.trunc(wanted))));
+    announce(wanted < 1 ? messages.removed(name) : messages.nowQuantity(name, Math.min(MAX_QUANTITY, Math.trunc(wanted))));
   };
   const type = (event: Event) => {
     const typed = Number((event.currentTarget as HTMLInputElement).value);
@@ -29,8 +29,8 @@ export function Quantity({ product, name, quantity, takesFocus = false }: Props)
   const most = Math.min(MAX_QUANTITY, available(product) ?? MAX_QUANTITY);
   const full = quantity >= most;
   return (
-    <div class="quantity" role="group" aria-label={said.quantityOf(name)}>
-      <button type="button" aria-label={said.one.less(name)} onClick={() => set(quantity - 1)}>
+    <div class="quantity" role="group" aria-label={messages.quantityOf(name)}>
+      <button type="button" aria-label={messages.one.less(name)} onClick={() => set(quantity - 1)}>
         −
       </button>
       <input
@@ -39,16 +39,16 @@ export function Quantity({ product, name, quantity, takesFocus = false }: Props)
         min="0"
         max={MAX_QUANTITY}
         value={quantity}
-        aria-label={said.quantityOf(name)}
+        aria-label={messages.quantityOf(name)}
         onChange={type}
       />
       {/* Not disabled: that would take the focus away from whoever has just pressed it. */}
       <button
         type="button"
         ref={more}
-        aria-label={said.one.more(name)}
+        aria-label={messages.one.more(name)}
         aria-disabled={full}
-        onClick={() => (full ? announce(said.noMore(name, most)) : set(quantity + 1))}
+        onClick={() => (full ? announce(messages.noMore(name, most)) : set(quantity + 1))}
       >
         +
       </button>
