@@ -52,7 +52,7 @@ class Running:
 
     @property
     def edge(self) -> str:
-        """The address of its REST API."""
+        """Return the address of its REST API."""
         return self.settings.edge_url
 
     def metrics(self, service: str) -> str:

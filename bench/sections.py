@@ -136,7 +136,7 @@ def without_inventory(bench: Bench) -> Iterator[Section]:
 
 def limits_of_others(bench: Bench) -> Iterator[Section]:
     """
-    The limits of PostgreSQL and Envoy without our services.
+    Yield the limits of PostgreSQL and Envoy without our services.
     """
     settings, rows = bench.ours.settings, []
     with limits.empty_database(settings) as name:
@@ -182,7 +182,7 @@ def reading(bench: Bench) -> Iterator[Section]:
 
 def among_stored(bench: Bench) -> Iterator[Section]:
     """
-    The cost of an order with so many stored already.
+    Yield the cost of an order with so many stored already.
     """
     ours, rows = bench.ours, []
     with stored.forgotten(ours.settings, ours.rows_in):
@@ -194,7 +194,7 @@ def among_stored(bench: Bench) -> Iterator[Section]:
 
 def while_watched(bench: Bench) -> Iterator[Section]:
     """
-    The cost of an order while so many streams watch others.
+    Yield the cost of an order while so many streams watch others.
     """
     ours, rows = bench.ours, []
     for count in WATCHERS:

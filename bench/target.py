@@ -27,31 +27,31 @@ class Target(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name in results."""
+        """Return its name in results."""
 
     @property
     def settings(self) -> Settings:
-        """The stack whose stores it uses."""
+        """Return the stack whose stores it uses."""
 
     @property
     def parts(self) -> Parts:
-        """Its programs."""
+        """Return its programs."""
 
     @property
     def products(self) -> tuple[str, ...]:
-        """Its products."""
+        """Return its products."""
 
     @property
     def edge(self) -> str:
-        """The address of its REST API."""
+        """Return the address of its REST API."""
 
     @property
     def tokens(self) -> Path | None:
-        """A file with its customers' tokens, one a line; None if it needs none."""
+        """Return the file with its customers' tokens, one a line; None if it needs none."""
 
     @property
     def rows_in(self) -> str:
-        """The name of the database with its table `orders`."""
+        """Return the name of the database with its table `orders`."""
 
     def placed(self) -> Placed:
         """Return how many orders it has accepted."""

@@ -110,7 +110,7 @@ def _sayer(started: float) -> Callable[[str], None]:
 
 @contextlib.asynccontextmanager
 async def _progress(buyers: Buyers, orders: int, say: Callable[[str], None]) -> AsyncIterator[None]:
-    async def tell() -> None:
+    async def report() -> None:
         before = 0
         while True:
             await asyncio.sleep(PROGRESS_S)
@@ -118,7 +118,7 @@ async def _progress(buyers: Buyers, orders: int, say: Callable[[str], None]) -> 
             say(f"{ended} of {orders} orders, {(ended - before) / PROGRESS_S:.0f}/s")
             before = ended
 
-    task = asyncio.create_task(tell())
+    task = asyncio.create_task(report())
     try:
         yield
     finally:

@@ -26,7 +26,7 @@ class Image:
 
     @property
     def dockerfile(self) -> str:
-        """The Dockerfile's path in the checkout."""
+        """Return the Dockerfile's path in the checkout."""
         return f"images/{self.folder}/Dockerfile"
 
     def tag(self, checkout: Path = CHECKOUT) -> str:

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 USED = Gauge("inventory_redis_memory_used_ratio", "Used share, 0 to 1, of Redis's maxmemory.")
-ANSWERS = Gauge("inventory_redis_up", "Whether Redis answered when this replica last asked: 1 or 0.")
+UP = Gauge("inventory_redis_up", "Whether Redis answered when this replica last asked: 1 or 0.")
 EVERY_S = 15.0
 log = structlog.get_logger()
 
@@ -23,9 +23,9 @@ async def watch(redis: Redis) -> None:
     while True:
         try:
             USED.set(ratio(await redis.info("memory")))
-            ANSWERS.set(1)
+            UP.set(1)
         except (RedisError, OSError) as error:
-            ANSWERS.set(0)
+            UP.set(0)
             log.info("redis_memory_unknown", error=str(error) or type(error).__name__)
         await asyncio.sleep(EVERY_S)
 

@@ -34,17 +34,17 @@ class CurrentGeneration:
 
     @property
     def position(self) -> Position | None:
-        """The position seen so far; None while there is no stock."""
+        """Return the position seen so far; None while there is no stock."""
         return self._position
 
     @property
     def accepted(self) -> bool:
-        """Whether orders are confirmed on holds of this generation."""
+        """Return whether orders are confirmed on holds of this generation."""
         return self._accepted
 
     @property
     def number(self) -> int:
-        """The current generation; raises `Rebuilding`, or the reason why there is none."""
+        """Return the current generation; raises `Rebuilding`, or the reason why there is none."""
         return self.known().generation
 
     def known(self) -> Position:

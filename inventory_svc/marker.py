@@ -63,7 +63,7 @@ class RedisRebuildLock:
 
     @property
     def token(self) -> str:
-        """The lock's value in Redis while it is ours."""
+        """Return the lock's value in Redis while it is ours."""
         token = self._lock.local.token
         return token.decode() if isinstance(token, bytes) else str(token)
 

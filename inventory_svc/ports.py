@@ -148,7 +148,7 @@ class RebuildLock(Protocol):
 
     @property
     def token(self) -> str:
-        """What shows that the lock is ours."""
+        """Return what shows that the lock is ours."""
 
     async def acquire(self) -> bool:
         """Return whether it is ours now; raises `Unavailable`."""

@@ -220,7 +220,7 @@ class StockRecovery:
         except errors.Error as error:
             REBUILDS.labels("failed").inc()
             log.error("rebuild_failed", reason=verdict.reason, cause=error.reason, error=error.message)
-            await self._say_unaccepted()
+            await self._leave_if_unaccepted()
             raise
         REBUILDS.labels("done").inc()
         self._known = position
@@ -228,7 +228,7 @@ class StockRecovery:
         log.info("rebuild_done", generation=position.generation, seconds=round(time.monotonic() - began, 3))
         await self._serve(Found(position, position.generation))
 
-    async def _say_unaccepted(self) -> None:
+    async def _leave_if_unaccepted(self) -> None:
         """
         Leave the mesh if nothing can be held: the fence moved and there is no new stock yet, or none at all.
         """

@@ -100,7 +100,7 @@ class Stock:
     short: int = 0
 
     def adds_up(self) -> bool:
-        """Whether units are conserved."""
+        """Return whether units are conserved."""
         parts = (self.available, self.held, self.sold)
         return min(*parts, self.short) >= 0 and self.on_hand == sum(parts)
 

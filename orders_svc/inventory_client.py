@@ -145,17 +145,17 @@ class HoldBatcher:
 
     @property
     def slow(self) -> bool:
-        """Whether the current call takes longer than calls usually do."""
+        """Return whether the current call takes longer than calls usually do."""
         return self._started_at is not None and time.monotonic() - self._started_at > self._limit_s
 
     @property
     def busy(self) -> bool:
-        """Whether a call is under way."""
+        """Return whether a call is under way."""
         return self._started_at is not None
 
     @property
     def waiting(self) -> int:
-        """The number of baskets that wait behind the current call."""
+        """Return the number of baskets that wait behind the current call."""
         return self._batcher.waiting
 
     @property

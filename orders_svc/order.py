@@ -66,17 +66,17 @@ class Draft:
 
     @property
     def name(self) -> str:
-        """The resource name that the order will have."""
+        """Return the resource name that the order will have."""
         return f"orders/{self.order_id}"
 
     @property
     def order_id(self) -> uuid.UUID:
-        """The order's id: the same for every retry of the request."""
+        """Return the order's id: the same for every retry of the request."""
         return uuid.uuid5(NAMESPACE, f"{self.customer}\n{self.request_id}")
 
     @property
     def fingerprint(self) -> bytes:
-        """What a retry must have in common with the first request."""
+        """Return what a retry must have in common with the first request."""
         return fingerprint("CreateOrder", *basket(self.lines))
 
 
@@ -112,12 +112,12 @@ class Order:
 
     @property
     def name(self) -> str:
-        """The resource name."""
+        """Return the resource name."""
         return f"orders/{self.id}"
 
     @property
     def final(self) -> bool:
-        """Whether no further change is possible."""
+        """Return whether no further change is possible."""
         return self.state not in NEXT
 
     @property
@@ -174,7 +174,7 @@ class Change:
 
     @property
     def moves_units(self) -> bool:
-        """Whether it changes which units orders own, so that the stock generation must not change meanwhile."""
+        """Return whether it changes which units orders own, so that the stock generation must not change meanwhile."""
         was_confirmed = self.before is not None and self.before.state is State.CONFIRMED
         return self.after.state is State.CONFIRMED or (was_confirmed and self.after.state is State.CANCELLED)
 

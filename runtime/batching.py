@@ -59,7 +59,7 @@ class Batcher(Generic[Item, Result]):
 
     @property
     def waiting(self) -> int:
-        """The number of items that wait for a batch."""
+        """Return the number of items that wait for a batch."""
         return len(self._waiting)
 
     def pass_waiting_to(self, other: Batcher[Item, Result]) -> None:

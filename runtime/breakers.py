@@ -44,7 +44,7 @@ class Outbound:
 
     @property
     def service(self) -> str:
-        """The service's short name."""
+        """Return the service's short name."""
         return self.host.partition(".")[0]
 
 

@@ -41,7 +41,7 @@ class Caller:
 
     @property
     def name(self) -> str:
-        """The customer's resource name."""
+        """Return the customer's resource name."""
         return customer_name(self.customer)
 
 

@@ -52,7 +52,7 @@ class Call:
 
     @property
     def kind(self) -> str:
-        """The kind of slot that it takes: `unary`, `batch` or `stream`."""
+        """Return the kind of slot that it takes: `unary`, `batch` or `stream`."""
         if self.streaming:
             return "stream"
         return "batch" if messages.is_batch(self.method) else "unary"

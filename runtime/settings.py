@@ -105,7 +105,7 @@ class KafkaSettings(BaseSettings):
 
     @cached_property
     def kafka(self) -> KafkaCluster:
-        """The brokers, and who this process is to them."""
+        """Return the brokers, and who this process is to them."""
         password = None if self.kafka_username == "" else secret(self.kafka_password_file, "kafka")
         return KafkaCluster(self.kafka_brokers, self._kafka_security(), self.kafka_username, password)
 

@@ -28,19 +28,19 @@ class Consumed(Protocol):
 
     @property
     def topic(self) -> str:
-        """The topic it is from."""
+        """Return the topic it is from."""
 
     @property
     def partition(self) -> int:
-        """The partition of the topic."""
+        """Return the partition of the topic."""
 
     @property
     def offset(self) -> int:
-        """The place in the partition."""
+        """Return the place in the partition."""
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The headers by name."""
+        """Return the headers by name."""
 
 
 def context_of(headers: Mapping[str, str]) -> Context:

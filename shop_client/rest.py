@@ -32,10 +32,10 @@ class Answer(Protocol):
 
     @property
     def status_code(self) -> int:
-        """The HTTP status."""
+        """Return the HTTP status."""
 
     def json(self) -> Any:
-        """The body."""
+        """Return the body."""
 
 
 class Getter(Protocol):

@@ -69,7 +69,7 @@ class Settings:
 
     def tool(self, name: str) -> Path:
         """
-        The folder of the installed tool *name*.
+        Return the folder of the installed tool *name*.
 
         Raises `ValueError` for a name that is not in `TOOLS`: a state folder that holds it would be taken for
         a person's own.
@@ -81,34 +81,34 @@ class Settings:
     @property
     def venv(self) -> Path:
         """
-        The virtual environment of this checkout, which shares the packages with other checkouts of the same lock file.
+        Return this checkout's virtual environment; its packages are shared with checkouts of the same lock file.
         """
         digest = hashlib.sha256(str(self.checkout).encode()).hexdigest()[:8]
         return self.tool(f"checkout-{digest}")
 
     @property
     def traced(self) -> Path:
-        """The file whose presence marks this stack as traced."""
+        """Return the file whose presence marks this stack as traced."""
         return self.conf / TRACED
 
     @property
     def probed(self) -> Path:
-        """The file whose presence marks this stack as one with a prober."""
+        """Return the file whose presence marks this stack as one with a prober."""
         return self.conf / PROBED
 
     @property
     def notified(self) -> Path:
-        """The file with the URL that this stack's alerts are sent to."""
+        """Return the file with the URL that this stack's alerts are sent to."""
         return self.conf / NOTIFIED
 
     @property
     def kafka_metrics_libs(self) -> Path:
-        """The jar of the agent that exports Kafka's metrics."""
+        """Return the jar of the agent that exports Kafka's metrics."""
         return self.tool("kafka-metrics-libs")
 
     @property
     def zipkin_libs(self) -> Path:
-        """The jar of the trace viewer."""
+        """Return the jar of the trace viewer."""
         return self.tool("zipkin-libs")
 
     @property
@@ -118,12 +118,12 @@ class Settings:
 
     @property
     def joined(self) -> Path:
-        """What services of one's own add to the mesh's registry, a file each."""
+        """Return what services of one's own add to the mesh's registry, a file each."""
         return self.conf / "joined"
 
     @property
     def data(self) -> Path:
-        """The data folders of the stores."""
+        """Return the data folders of the stores."""
         return self.state / "data"
 
     @property
@@ -133,7 +133,7 @@ class Settings:
 
     @property
     def log(self) -> Path:
-        """The logs, rotated, one for each process."""
+        """Return the logs, rotated, one for each process."""
         return self.state / "log"
 
     @property
@@ -148,12 +148,12 @@ class Settings:
 
     @property
     def secret_files(self) -> Path:
-        """The secrets that the services read again when they change."""
+        """Return the secrets that the services read again when they change."""
         return self.secrets / "services"
 
     @property
     def mesh(self) -> Path:
-        """The configuration that the mesh controller writes for the sidecars."""
+        """Return the configuration that the mesh controller writes for the sidecars."""
         return self.state / "mesh"
 
     @property
@@ -163,17 +163,17 @@ class Settings:
 
     @property
     def restoring(self) -> Path:
-        """The file whose presence says that a restore of PostgreSQL was begun and not finished."""
+        """Return the file whose presence says that a restore of PostgreSQL was begun and not finished."""
         return self.data / "restoring.json"
 
     @property
     def reports(self) -> Path:
-        """The reports: a folder for each run of an experiment, and their index."""
+        """Return the reports: a folder for each run of an experiment, and their index."""
         return self.state / "chaos"
 
     @property
     def state_of_tests(self) -> Path:
-        """The state folder of the stack that `make test` starts."""
+        """Return the state folder of the stack that `make test` starts."""
         return self.state / "test"
 
     def of_drill(self) -> "Settings":
@@ -185,17 +185,17 @@ class Settings:
 
     @property
     def edge_url(self) -> str:
-        """The URL at which web clients reach the system."""
+        """Return the URL at which web clients reach the system."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def authority(self) -> Path:
-        """The certificate of the local authority, with which clients verify the edge."""
+        """Return the certificate of the local authority, with which clients verify the edge."""
         return self.secrets / "certificates" / "root" / "ca.pem"
 
     @property
     def tls_port(self) -> int:
-        """The edge's HTTPS port: 8443 for 8080, and at the same distance from any other."""
+        """Return the edge's HTTPS port: 8443 for 8080, and at the same distance from any other."""
         above = self.port + TLS_DISTANCE
         return above if above <= HIGHEST_PORT else self.port - TLS_DISTANCE
 

@@ -63,7 +63,7 @@ class TailSampler:
 
     def chosen(self, trace: str) -> bool:
         """
-        Whether *trace*, 32 hexadecimal digits, belongs to the share that is kept whatever happens in it.
+        Return whether *trace*, 32 hexadecimal digits, belongs to the share that is kept whatever happens in it.
         """
         return int(trace[-8:], 16) < self._below
 
@@ -95,7 +95,7 @@ class TailSampler:
 
 def worth_keeping(span: Zipkin) -> bool:
     """
-    Whether a trace with *span* is kept: it failed, it was slow, or its order had to wait.
+    Return whether a trace with *span* is kept: it failed, it was slow, or its order had to wait.
     """
     if span["name"] in PENDING or span["tags"].get("error", "false") != "false":
         return True

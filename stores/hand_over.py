@@ -62,7 +62,7 @@ def hand_over(url: str, credentials: tuple[str, str], *, limit_s: float = LIMIT_
 
 
 def _candidate(members: Mapping[str, Mapping[str, Any]], own: str) -> str:
-    """The member that may take over."""
+    """Return the member that may take over."""
     others = [each for name, each in members.items() if name != own]
     if not any(each["state"] in ("streaming", "running", "starting") for each in others):
         raise NoHandOver("no other member runs")

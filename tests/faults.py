@@ -35,7 +35,7 @@ class Answer:
 
 
 async def plentiful(client: httpx.AsyncClient) -> str:
-    """The product that there is most of."""
+    """Return the product that there is most of."""
     return rest.in_stock((await client.get("/v1/products")).json())[0]
 
 
@@ -108,7 +108,7 @@ async def one_customer_waits(client: Client) -> list[str]:
 
 
 def acknowledged(answers: list[Answer]) -> list[str]:
-    """The names of these orders, every one of which must have been taken."""
+    """Return the names of these orders, every one of which must have been taken."""
     assert {each.status for each in answers} <= {*rest.TAKEN}, answers
     return [each.name for each in answers]
 

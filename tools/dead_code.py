@@ -45,7 +45,7 @@ def main(folders: list[str]) -> int:
 
 
 def is_dead(item: Item) -> bool:
-    """Whether *item* is of a kind that must be used, and not called by its name from outside."""
+    """Return whether *item* is of a kind that must be used, and not called by its name from outside."""
     path = Path(item.filename)
     if "tests" in path.parts or item.typ not in KINDS:
         return False

@@ -25,14 +25,14 @@ from tools import lint
 # An edge port and a network that no other stack uses by default; TEST_PORT lets several checkouts of one machine test
 # at the same time.
 PORT, NETWORK = 18080, 200
-UNIT_SECONDS = 600
-COMPONENTS_SECONDS = 1200
-INTEGRATION_SECONDS = 1800
-RESILIENCE_SECONDS = 900
-BROWSER_SECONDS = 1200
+UNIT_S = 600
+COMPONENTS_S = 1200
+INTEGRATION_S = 1800
+RESILIENCE_S = 900
+BROWSER_S = 1200
 SEEDS = 1000
 SERVICES_AT_A_TIME = 3
-INTERRUPT_SECONDS = 30
+INTERRUPT_S = 30
 
 
 def unit_command(chosen: Settings, options: argparse.Namespace) -> int:
@@ -83,7 +83,7 @@ def unit(settings: Settings, progress: Progress, tests: str = "") -> int:
     progress.say("unit tests")
     # A single test runs in the main process, where a debugger can stop it.
     parallel = () if tests else ("-n", "auto", "--dist", "worksteal")
-    return _pytest(settings, tests or "tests/unit", *parallel, seconds=UNIT_SECONDS)
+    return _pytest(settings, tests or "tests/unit", *parallel, seconds=UNIT_S)
 
 
 def components(settings: Settings, progress: Progress, tests: str = "") -> int:
@@ -91,10 +91,10 @@ def components(settings: Settings, progress: Progress, tests: str = "") -> int:
     artifacts.kafka(settings, say=progress.say)
     progress.say("component tests")
     if tests:
-        return _pytest(settings, tests, seconds=COMPONENTS_SECONDS)
+        return _pytest(settings, tests, seconds=COMPONENTS_S)
     # They mostly wait; what has fixed addresses runs in one process (tests/support/scheduling.py).
     parallel = ("-n", str(SERVICES_AT_A_TIME), "--dist", "loadgroup")
-    return _pytest(settings, "tests/components", "tests/mesh", "tests/system", *parallel, seconds=COMPONENTS_SECONDS)
+    return _pytest(settings, "tests/components", "tests/mesh", "tests/system", *parallel, seconds=COMPONENTS_S)
 
 
 def of_tests(settings: Settings) -> Settings:
@@ -111,15 +111,15 @@ def integration(own: Settings, progress: Progress, tests: str = "") -> int:
     try:
         up(own, progress)
         progress.say("integration tests")
-        failed = _pytest(own, tests or "tests/integration", seconds=INTEGRATION_SECONDS)
+        failed = _pytest(own, tests or "tests/integration", seconds=INTEGRATION_S)
         if failed or tests:
             return failed
         progress.say("resilience tests")
-        failed = _pytest(own, "tests/resilience", seconds=RESILIENCE_SECONDS)
+        failed = _pytest(own, "tests/resilience", seconds=RESILIENCE_S)
         if failed:
             return failed
         progress.say(f"browser tests; screenshots are in {own.state}/screenshots")
-        return _pytest(own, "tests/browser", seconds=BROWSER_SECONDS)
+        return _pytest(own, "tests/browser", seconds=BROWSER_S)
     finally:
         clean_up(own, progress)
 
@@ -148,6 +148,6 @@ def _interrupt(tests: "subprocess.Popen[bytes]") -> None:
     if tests.poll() is None:
         tests.send_signal(signal.SIGINT)
         try:
-            tests.wait(timeout=INTERRUPT_SECONDS)
+            tests.wait(timeout=INTERRUPT_S)
         except subprocess.TimeoutExpired:
             tests.kill()

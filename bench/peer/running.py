@@ -44,12 +44,12 @@ class Peer:
 
     @property
     def settings(self) -> Settings:
-        """The stack whose stores it uses."""
+        """Return the stack whose stores it uses."""
         return self.plan.settings
 
     @property
     def edge(self) -> str:
-        """The address of its REST API."""
+        """Return the address of its REST API."""
         return f"http://{programs.address(self.plan, 'gateway')}"
 
     def placed(self) -> Placed:

@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def trials(only: str, document: Sequence[Mapping[str, Any]]) -> dict[str, list[Cause]]:
-    """The trials of the file, those with a word of *only* in their names."""
+    """Return the trials of the file, those with a word of *only* in their names."""
     words = [word for word in only.split(",") if word]
     return {
         each["name"]: [_cause(fault) for fault in each["faults"]]
@@ -206,7 +206,7 @@ class Trials:
 
     @contextlib.asynccontextmanager
     async def _buying(self, product: str) -> AsyncIterator[None]:
-        """A customer who orders about twice a second, since most alerts are about orders."""
+        """Run a customer who orders about twice a second, since most alerts are about orders."""
         signed = rest.signed(customer.token(self._chosen, "alerts"))
 
         async def buy() -> None:

@@ -37,7 +37,7 @@ def _seconds(value: float | None) -> str:
 
 
 def table(found: Iterable[Measured]) -> str:
-    """The table in Markdown, one line for each alert and cause."""
+    """Return the table in Markdown, one line for each alert and cause."""
     rows = [HEADER, tuple("---" for _ in HEADER), *(each.row() for each in found)]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows).replace(
         "| --- | --- | --- | --- | --- |", "|---" * 5 + "|"

@@ -44,7 +44,7 @@ class Seen:
 
     @property
     def good(self) -> bool:
-        """Whether the call succeeded; an order that is accepted as PENDING counts as success."""
+        """Return whether the call succeeded; an order that is accepted as PENDING counts as success."""
         return self.outcome in (OK, PENDING)
 
 
@@ -167,17 +167,17 @@ class Shopper:
 
     async def _timed(self, what: str, act: Callable[[], Awaitable[str]]) -> None:
         number, began = next(self._numbers), time.monotonic()
-        _tell(number, began)
+        _report(number, began)
         try:
             outcome = await act()
         except grpc.aio.AioRpcError as error:
             outcome = f"{error.code().name}: {error.details()}"[:80]
         except httpx.HTTPError as error:
             outcome = type(error).__name__
-        _tell(number, began, what, outcome, time.monotonic() - began)
+        _report(number, began, what, outcome, time.monotonic() - began)
 
 
-def _tell(*what: object) -> None:
+def _report(*what: object) -> None:
     print(json.dumps(what), flush=True)
 
 

@@ -37,7 +37,7 @@ class Target:
 
     @property
     def bearer(self) -> Header:
-        """The header that authenticates a call as the attacking customer's."""
+        """Return the header that authenticates a call as the attacking customer's."""
         return (b"authorization", f"Bearer {self.token}".encode())
 
     async def volley(

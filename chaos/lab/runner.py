@@ -240,7 +240,7 @@ class Runner:
 
     @contextlib.asynccontextmanager
     async def _progress(self, parts: Parts) -> AsyncIterator[None]:
-        async def tell() -> None:
+        async def report() -> None:
             while True:
                 await asyncio.sleep(PROGRESS_S)
                 sample = parts.sampler.samples[-1] if parts.sampler.samples else None
@@ -248,7 +248,7 @@ class Runner:
                 well = sum(call.outcome == "ok" for call in parts.history.calls)
                 self._say(f"{len(parts.history.calls)} calls, {well} ok{waits}")
 
-        task = asyncio.create_task(tell())
+        task = asyncio.create_task(report())
         try:
             yield
         finally:

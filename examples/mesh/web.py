@@ -22,7 +22,7 @@ class Web(BaseHTTPRequestHandler):
 
 
 def greeting() -> str:
-    """What the greeter says, or its status if it does not."""
+    """Return what the greeter says, or its status if it does not."""
     try:
         with urllib.request.urlopen("http://greeter/", timeout=5) as answer:
             return f"the greeter says {answer.status}: {answer.read().decode()}"

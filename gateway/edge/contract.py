@@ -39,22 +39,22 @@ class Binding:
 
     @property
     def grpc_path(self) -> str:
-        """The path of the gRPC call."""
+        """Return the path of the gRPC call."""
         return f"/{self.method.containing_service.full_name}/{self.method.name}"
 
     @property
     def path_fields(self) -> dict[str, str]:
-        """The fields that the path fills, each with its pattern."""
+        """Return the fields that the path fills, each with its pattern."""
         return {name: pattern or "*" for name, pattern in _VARIABLE.findall(self.template)}
 
     @property
     def path(self) -> str:
-        """The template without its variables: `/v1/orders/*:cancel`."""
+        """Return the template without its variables: `/v1/orders/*:cancel`."""
         return _VARIABLE.sub(lambda found: found[2] or "*", self.template)
 
     @property
     def query_fields(self) -> tuple[FieldDescriptor, ...]:
-        """The fields that the query may fill."""
+        """Return the fields that the query may fill."""
         taken = {self.body, *self.path_fields}
         if self.body == "*":
             return ()
@@ -62,13 +62,13 @@ class Binding:
 
     @property
     def has_body(self) -> bool:
-        """Whether the request has a body."""
+        """Return whether the request has a body."""
         return bool(self.body)
 
     @property
     def needs_key(self) -> bool:
         """
-        Whether the caller must send an idempotency key in a header or the query, because the body has no field for it.
+        Return whether the idempotency key comes in a header or the query, because the body has no field for it.
         """
         return any(field.name == "request_id" and is_required(field) for field in self.query_fields)
 
@@ -83,12 +83,12 @@ class Contract:
 
     @property
     def services(self) -> list[str]:
-        """The full names of the services that have a REST binding."""
+        """Return the full names of the services that have a REST binding."""
         return sorted({binding.method.containing_service.full_name for binding in self.bindings})
 
     @property
     def methods(self) -> list[str]:
-        """The gRPC paths that the edge serves: those with a REST binding; the others are internal."""
+        """Return the gRPC paths that the edge serves: those with a REST binding; the others are internal."""
         return sorted({binding.grpc_path for binding in self.bindings})
 
     def message(self, name: str) -> Descriptor:

@@ -42,7 +42,7 @@ class Signer:
 
     @property
     def public(self) -> dict[str, str]:
-        """The public key as a JWK; its id is the thumbprint (RFC 7638), so a new key has a new id."""
+        """Return the public key as a JWK; its id is the thumbprint (RFC 7638), so a new key has a new id."""
         return _public(self.signing())
 
     def signing(self) -> EllipticCurvePrivateKey:

@@ -51,12 +51,12 @@ class Found:
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """Return its name."""
         return self.key[1]
 
     @property
     def key(self) -> Key:
-        """The key by which another resource replaces it."""
+        """Return the key by which another resource replaces it."""
         return key_of(self.service)
 
 
@@ -116,7 +116,7 @@ def _documents(path: Path) -> list[Any]:
 
 
 def key_of(service: Mapping[str, Any]) -> Key:
-    """The namespace and the name of a VirtualService."""
+    """Return the namespace and the name of a VirtualService."""
     metadata = service.get("metadata") or {}
     return str(metadata.get("namespace", "default")), str(metadata.get("name", ""))
 
@@ -143,7 +143,7 @@ def faults_in(found: Iterable[tuple[Mapping[str, Any], str]]) -> list[Json]:
 
 def delegating(services: Iterable[Mapping[str, Any]]) -> dict[Key, list[str]]:
     """
-    The VirtualServices to which others delegate routes, and the hosts of those.
+    Return the VirtualServices to which others delegate routes, and the hosts of those.
     """
     found: dict[Key, list[str]] = {}
     for service in services:
@@ -158,7 +158,7 @@ def delegating(services: Iterable[Mapping[str, Any]]) -> dict[Key, list[str]]:
 
 def undelegated(services: Iterable[Mapping[str, Any]], delegates: Mapping[Key, Any]) -> dict[Key, str]:
     """
-    The VirtualServices that have no hosts and are no delegates, and that this is why they do nothing.
+    Return the VirtualServices without effect because they have no hosts and no other delegates to them.
     """
     hostless = (key_of(service) for service in services if not (service.get("spec") or {}).get("hosts"))
     return {key: "no VirtualService delegates to it" for key in hostless if key not in delegates}
@@ -166,7 +166,7 @@ def undelegated(services: Iterable[Mapping[str, Any]], delegates: Mapping[Key, A
 
 def unheard(services: Iterable[Mapping[str, Any]]) -> dict[Key, str]:
     """
-    The VirtualServices that do nothing since another comes first for all their hosts: a sidecar follows one for each.
+    Return the VirtualServices without effect: another comes first for each of their hosts.
 
     That is the oldest, and of those without an age the first by name, as Istio has it. Those of gateways add up.
     """

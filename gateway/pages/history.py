@@ -43,19 +43,19 @@ class Window:
 
     @property
     def step_s(self) -> int:
-        """The seconds from one point to the next."""
+        """Return the seconds from one point to the next."""
         return max(MIN_STEP_S, math.ceil(PERIODS_S[self.period] / POINTS))
 
     @property
     def times(self) -> list[float]:
-        """The moments of the points."""
+        """Return the moments of the points."""
         last = self.end_s // self.step_s * self.step_s
         count = PERIODS_S[self.period] // self.step_s
         return [last - back * self.step_s for back in range(count, -1, -1)]
 
     @property
     def rate(self) -> str:
-        """The period of rates at each point: no observation between two points is left out."""
+        """Return the period of rates at each point: no observation between two points is left out."""
         return f"{max(self.step_s, queries.RATE_S)}s"
 
 

@@ -77,7 +77,7 @@ class Settings(ProcessSettings):
 
     @property
     def issuer(self) -> Issuer | None:
-        """The issuer for customers, if any."""
+        """Return the issuer for customers, if any."""
         if not self.oidc_issuer:
             return None
         return Issuer(self.oidc_issuer, self.oidc_client_id, self.oidc_scope, self.oidc_discovery)

@@ -27,7 +27,7 @@ class Issuer:
     @property
     def origins(self) -> tuple[str, ...]:
         """
-        The other origins that pages must be able to call: that of the issuer's metadata, and that of its token
+        Return the other origins that pages must be able to call: that of the issuer's metadata, and that of its token
         endpoint.
         """
         address = urlsplit(self.discovery or self.url)

@@ -57,7 +57,7 @@ def _running(settings: Settings, sidecar: Process) -> Iterator[None]:
         _wait_until_ready(sidecar, child, log)
         yield
     finally:
-        end(child, sidecar.stop_seconds)
+        end(child, sidecar.stop_s)
 
 
 def _wait_until_ready(sidecar: Process, child: "subprocess.Popen[bytes]", log: Path) -> None:

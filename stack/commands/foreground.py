@@ -64,7 +64,7 @@ def attend(process: Process, environment: dict[str, str], *, directory: os.PathL
         try:
             return child.wait()
         except KeyboardInterrupt:
-            return end(child, process.stop_seconds)
+            return end(child, process.stop_s)
 
 
 def end(child: "subprocess.Popen[bytes]", seconds: float) -> int:

@@ -21,7 +21,7 @@ def run(chosen: Settings, options: argparse.Namespace) -> int:
 
 
 def instructions(sidecar: Process, name: str) -> str:
-    """What the service has to know of its place."""
+    """Return what the service has to know of its place."""
     outbound = sidecar.listens[1]
     return (
         f"{name} is cluster.local/ns/{NAMESPACE}/sa/{name} while this runs; Ctrl-C takes it out of the mesh.\n"

@@ -48,7 +48,7 @@ def signing_key(rotation: Rotation) -> None:
 
 
 def _refused(settings: Settings, signer: signing.Signer) -> list[str]:
-    """The edge, unless it takes a token of *signer*."""
+    """Return the edge, unless it takes a token of *signer*."""
     token = signer.token("rotation", now=datetime.now(UTC), lifetime=timedelta(minutes=1))
     connection = http.client.HTTPConnection("127.0.0.1", settings.port, timeout=TLS_S)
     try:
@@ -100,7 +100,7 @@ def edge_certificate(rotation: Rotation) -> None:
 
 
 def _shown(settings: Settings) -> str:
-    """The serial number of the certificate that a client is shown, empty if there is none."""
+    """Return the serial number of the certificate that a client is shown, empty if there is none."""
     trusted = ssl.create_default_context(cafile=str(settings.authority))
     try:
         with (

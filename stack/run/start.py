@@ -67,7 +67,7 @@ class Starter:
     def _wait_until_healthy(self, process: Process, give_up: Event) -> str:
         """Return the detail of its health check; empty if the wait was cancelled."""
         ends = self._ends(process)
-        deadline = time.monotonic() + process.start_seconds
+        deadline = time.monotonic() + process.start_s
         while not give_up.is_set():
             answer = health.ask(process.check)
             state = self.supervisor.info()[process.name]["statename"]
@@ -76,7 +76,7 @@ class Starter:
             if state in ("FATAL", "STOPPED") or self._ends(process) >= ends + MAX_ENDS:
                 raise self._failure(process.name, f"keeps exiting (supervisor state {state})")
             if time.monotonic() > deadline:
-                raise self._failure(process.name, f"is not healthy after {process.start_seconds:.0f} s: {answer.word}")
+                raise self._failure(process.name, f"is not healthy after {process.start_s:.0f} s: {answer.word}")
             give_up.wait(POLL_S)
         return ""
 

@@ -107,7 +107,7 @@ def _program(settings: Settings, process: Process, cgroup: Path | None) -> dict[
         "autorestart": "true",
         "startsecs": "1",
         "startretries": str(START_RETRIES),
-        "stopwaitsecs": str(process.stop_seconds),
+        "stopwaitsecs": str(process.stop_s),
         "killasgroup": "true",
         "redirect_stderr": "true",
         "stdout_logfile": _escape(str(log_file(settings, process.name))),

@@ -136,7 +136,7 @@ def registry(plan: Plan) -> str:
 
 
 def joined_entry(plan: Plan, name: str, place: int) -> str:
-    """What a service of one's own, which calls others, adds to the registry."""
+    """Return what a service of one's own, which calls others, adds to the registry."""
     network, port = plan.network, Port.SERVICE.value
     workload = {
         "name": f"{name}-0",

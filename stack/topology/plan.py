@@ -38,7 +38,7 @@ class Plan:
 
     @property
     def network(self) -> Network:
-        """The stack's addresses."""
+        """Return the stack's addresses."""
         return Network(self.settings.network)
 
     def tool(self, name: str) -> str:
@@ -47,7 +47,7 @@ class Plan:
 
     @property
     def database_url(self) -> str:
-        """The PostgreSQL URL of orders: both members, whichever is primary."""
+        """Return the PostgreSQL URL of orders: both members, whichever is primary."""
         members = ",".join(str(self.network.at(Host.POSTGRES, Port.POSTGRES, replica)) for replica in REPLICAS)
         password = self.passwords.orders_database
         return f"postgresql://orders:{password}@{members}/orders?target_session_attrs=primary"
@@ -59,7 +59,7 @@ class Plan:
 
     @property
     def patroni(self) -> tuple[Endpoint, ...]:
-        """The addresses of Patroni's REST API, which knows the leader."""
+        """Return the addresses of Patroni's REST API, which knows the leader."""
         return tuple(self.network.at(Host.POSTGRES, Port.PATRONI, replica) for replica in REPLICAS)
 
     @property
@@ -74,5 +74,5 @@ class Plan:
 
     @property
     def kafka_brokers(self) -> str:
-        """The bootstrap address of Kafka."""
+        """Return the bootstrap address of Kafka."""
         return str(self.network.at(Host.KAFKA, Port.KAFKA))

@@ -37,8 +37,8 @@ class Process:
     environment: Mapping[str, str] = field(default_factory=dict)
     user: str | None = None
     directory: Path | None = None
-    stop_seconds: int = 15  # from SIGTERM to SIGKILL
-    start_seconds: float = 120  # until healthy, with room for a loaded machine
+    stop_s: int = 15  # from SIGTERM to SIGKILL
+    start_s: float = 120  # until healthy, with room for a loaded machine
 
 
 @dataclass(frozen=True, kw_only=True)

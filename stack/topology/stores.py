@@ -54,7 +54,7 @@ def postgres(plan: Plan, replica: int) -> Process:
         after=frozenset({"etcd-0"}),
         user=plan.programs.postgres_user,
         directory=plan.settings.data / name,
-        stop_seconds=30,
+        stop_s=30,
     )
 
 
@@ -101,7 +101,7 @@ def kafka(plan: Plan) -> Process:
         listens=(listen, plan.network.at(Host.KAFKA, Port.KAFKA_CONTROLLER), metrics),
         check=KafkaCheck(listen),
         after=frozenset({"kafka-format"}),
-        stop_seconds=30,
+        stop_s=30,
     )
 
 

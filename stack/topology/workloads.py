@@ -57,7 +57,7 @@ def applications(plan: Plan) -> Iterator[Process]:
                 listens=(grpc, plan.network.at(host, Port.METRICS, replica)),
                 check=GrpcCheck(grpc),
                 after=frozenset({f"{service}-migrate"}),
-                stop_seconds=30,
+                stop_s=30,
             )
 
 
@@ -207,7 +207,7 @@ def proxies(plan: Plan) -> Iterator[Process]:
 
 
 def sidecar(plan: Plan, name: str, place: int) -> Process:
-    """The sidecar of a service of one's own, the one at *place* among those that joined."""
+    """Return the sidecar of a service of one's own, the one at *place* among those that joined."""
     listens = (plan.network.at(Host.JOINED, Port.ADMIN, place), plan.network.at(Host.JOINED, Port.OUTBOUND, place))
     return _envoy(plan, f"{name}-0", process=f"{name}-0-envoy", service=f"{name}-0-envoy", listens=listens)
 

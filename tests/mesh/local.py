@@ -77,7 +77,7 @@ def local_mesh(folder: Path) -> Iterator[Mesh]:
             own = address(number, replica)
             _application(processes, name, own, outbound=f"{own}:15001")
             _envoy(processes, name)
-        _application(processes, "stranger", address(4, 1), outbound="")
+        _application(processes, "outsider", address(4, 1), outbound="")
         _envoy(processes, "edge-0")
         processes.start(CONTROLLER, [*translator, "serve", *options], {})
         mesh = _mesh(" ".join([*translator, "{action}", *options]), processes)
@@ -129,7 +129,7 @@ def _mesh(command: str, processes: Processes) -> Mesh:
     return Mesh(
         front=f"http://{address(1, 1)}:9000",
         visitor=f"http://{address(3, 1)}:9000",
-        stranger=f"http://{address(4, 1)}:9000",
+        outsider=f"http://{address(4, 1)}:9000",
         backs={"back-0": f"http://{address(2, 1)}:9000", "back-1": f"http://{address(2, 2)}:9000"},
         edge=f"http://{address(0, 1)}:{EDGE_PORT}",
         plain=f"{address(2, 1)}:50051",

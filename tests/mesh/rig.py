@@ -39,7 +39,7 @@ class Mesh:
 
     front: str
     visitor: str
-    stranger: str
+    outsider: str
     backs: Mapping[str, str]
     edge: str
     plain: str
@@ -56,7 +56,7 @@ class Mesh:
         if "MESH_FRONT" not in os.environ:
             return None
         backs = dict(pair.split("=", 1) for pair in os.environ["MESH_BACKS"].split(","))
-        names = {name: os.environ[f"MESH_{name.upper()}"] for name in ("front", "visitor", "stranger", "edge", "plain")}
+        names = {name: os.environ[f"MESH_{name.upper()}"] for name in ("front", "visitor", "outsider", "edge", "plain")}
         commands = {f"{name}_command": os.environ[f"MESH_{name.upper()}"] for name in ("apply", "delete")}
         more = {
             "renew_command": os.environ.get("MESH_RENEW", ""),

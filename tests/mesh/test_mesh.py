@@ -26,7 +26,7 @@ def test_sidecars_authenticate_each_other_by_certificate(mesh: Mesh) -> None:
 
 
 def test_plain_text_to_a_sidecar_is_refused(mesh: Mesh) -> None:
-    [answer] = mesh.call(by=mesh.stranger, target=mesh.plain, timeout=3)
+    [answer] = mesh.call(by=mesh.outsider, target=mesh.plain, timeout=3)
     assert answer["code"] == "UNAVAILABLE"
     assert "by" not in answer
 
@@ -298,7 +298,7 @@ def test_edge_routes_to_services_over_mutual_tls(mesh: Mesh) -> None:
     edge = mesh.edge.removeprefix("http://")
 
     def answer() -> dict[str, Any]:
-        return mesh.call(by=mesh.stranger, target=edge, host="shop.example", path=DO)[0]
+        return mesh.call(by=mesh.outsider, target=edge, host="shop.example", path=DO)[0]
 
     # Another test made the edge require tokens; on Istio the removal of that rule takes time.
     wait_until(lambda: answer().get("by") in mesh.backs, within_s=TAKES_EFFECT_S)

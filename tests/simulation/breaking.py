@@ -78,7 +78,7 @@ class Breaking:
     def _heal(self, link: tuple[str, str]) -> None:
         self._cut.remove(link)
         self._world.network.heal(*link)
-        self._world.kafka.tell()
+        self._world.kafka.notify()
 
     async def _kill_for(self, fault: Fault) -> None:
         self._kill(fault.target)

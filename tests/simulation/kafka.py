@@ -123,11 +123,11 @@ class Broker:
         at_ms = int((EPOCH_S + asyncio.get_running_loop().time()) * 1000)
         raw = Raw(place, len(self.logs[place]), record, at_ms)
         self.logs[place].append(raw)
-        self.tell()
+        self.notify()
         if self.on_append is not None:
             self.on_append(raw)
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """
         Wake consumers.
         """
@@ -153,7 +153,7 @@ class Broker:
         """
         self.up = True
         self.process = Process(HOST)
-        self.tell()
+        self.notify()
 
     def rebalance(self, name: str) -> None:
         """
@@ -166,7 +166,7 @@ class Broker:
             if members:
                 group.wanted[place] = members[index % len(members)]
         group.owners = {place: owner for place, owner in group.owners.items() if owner in group.members}
-        self.tell()
+        self.notify()
 
     def expel(self, name: str, member: object) -> None:
         """
@@ -321,7 +321,7 @@ class Consumer:
                 del self._positions[place]
                 if group.owners.get(place) is self._member:
                     del group.owners[place]
-                    self._broker.tell()
+                    self._broker.notify()
         for place, member in group.wanted.items():
             if member is self._member and place not in group.owners:
                 group.owners[place] = member

@@ -64,7 +64,7 @@ def run(program: Path, *, seed: int, cases: int) -> Score:
 
 def case(mesh: RandomMesh, name: str) -> dict[str, Any]:
     """
-    A mesh as a question to Istio.
+    Return a mesh as a question to Istio.
     """
     return {
         "name": name,
@@ -77,7 +77,7 @@ def case(mesh: RandomMesh, name: str) -> dict[str, Any]:
 
 def compared(mesh: RandomMesh, answer: dict[str, Any]) -> tuple[str, list[Difference]]:
     """
-    What became of one mesh: it agrees, differs, or one of the two does not take it.
+    Return what became of one mesh: it agrees, differs, or one of the two does not take it.
     """
     istio = projections(mesh, answer)
     return (REFUSED, []) if istio is None else judged(mesh, istio)
@@ -85,7 +85,7 @@ def compared(mesh: RandomMesh, answer: dict[str, Any]) -> tuple[str, list[Differ
 
 def projections(mesh: RandomMesh, answer: dict[str, Any]) -> dict[str, Any] | None:
     """
-    What istiod makes for each workload, in one form; None if Istio does not take the mesh.
+    Return what istiod makes for each workload, in one form; None if Istio does not take the mesh.
     """
     if answer.get("panic") or any(oracle.refusal(verdict) for verdict in answer["verdicts"]):
         return None
@@ -95,7 +95,7 @@ def projections(mesh: RandomMesh, answer: dict[str, Any]) -> dict[str, Any] | No
 
 def judged(mesh: RandomMesh, istio: dict[str, Any]) -> tuple[str, list[Difference]]:
     """
-    The same with istiod's answer as projections, by workload.
+    Return the same with istiod's answer as projections, by workload.
     """
     try:
         made = translate(mesh_of(mesh), out=NOWHERE, certificates=NOWHERE)
@@ -116,14 +116,14 @@ def _both(configuration: Configuration, istio: Any) -> tuple[Any, Any]:
 
 def mesh_of(mesh: RandomMesh) -> Mesh:
     """
-    The mesh as the translator reads it.
+    Return the mesh as the translator reads it.
     """
     return Mesh(mesh.read, parse_resources("", mesh.documents))
 
 
 def by_kind(found: Sequence[Difference]) -> dict[str, list[Difference]]:
     """
-    The differences by the shape of their place: its path without names of hosts and ports.
+    Return the differences by the shape of their place: its path without names of hosts and ports.
     """
     kinds: dict[str, list[Difference]] = {}
     for difference in found:

@@ -10,7 +10,7 @@ ABSENT = "(absent)"
 
 def differences(ours: Any, istio: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
     """
-    Each place in which *ours* and *istio* are not the same.
+    Yield each place in which *ours* and *istio* are not the same.
     """
     if ours == istio:
         return

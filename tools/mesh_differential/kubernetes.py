@@ -11,7 +11,7 @@ from translator.model.registry import Registry, ServiceRecord, Workload
 
 def objects(registry: Registry, namespaces: tuple[str, ...]) -> str:
     """
-    The Namespaces, Services, Pods and EndpointSlices of a registry, as YAML documents.
+    Return the Namespaces, Services, Pods and EndpointSlices of a registry, as YAML documents.
     """
     found: list[dict[str, Any]] = [_object("v1", "Namespace", name, "") for name in namespaces]
     found += [_pod(workload) for workload in registry.workloads]
@@ -22,7 +22,7 @@ def objects(registry: Registry, namespaces: tuple[str, ...]) -> str:
 
 def proxies(registry: Registry) -> list[dict[str, Any]]:
     """
-    The registry's workloads as those whose Envoy is asked for.
+    Return the registry's workloads as those whose Envoy is asked for.
     """
     return [
         {

@@ -47,14 +47,14 @@ class RandomMesh:
     @property
     def read(self) -> Registry:
         """
-        The registry as the translator reads it.
+        Return the registry as the translator reads it.
         """
         return read_registry(self.registry, Path("random"))
 
 
 def random_mesh(rng: random.Random) -> RandomMesh:
     """
-    A mesh of some services and up to five resources, each of which the translator takes.
+    Return a mesh of some services and up to five resources, each of which the translator takes.
     """
     registry = _registry(rng)
     services = registry["services"]

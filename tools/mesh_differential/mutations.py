@@ -26,7 +26,7 @@ Path = tuple[str | int, ...]
 
 def mutated(rng: random.Random, documents: list[dict[str, Any]]) -> str:
     """
-    The text of a document that was one of *documents*, with one field changed, as JSON but for plain scalars.
+    Return the text of a document that was one of *documents*, with one field changed, as JSON but for plain scalars.
     """
     document = copy.deepcopy(rng.choice(documents))
     if rng.random() < 0.4:
@@ -124,7 +124,7 @@ def _objects(node: Any, schema: dict[str, Any]) -> Iterator[tuple[dict[str, Any]
 
 def _places(node: Any) -> Iterator[tuple[Any, Any]]:
     """
-    Every value of a document, as the holder and the key in it.
+    Yield every value of a document, as the holder and the key in it.
     """
     items = list(node.items()) if isinstance(node, dict) else list(enumerate(node)) if isinstance(node, list) else []
     for key, value in items:

@@ -26,7 +26,7 @@ def ask(oracle: Path, cases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def refusals(oracle: Path, documents: Sequence[str]) -> list[str]:
     """
-    Why Istio refuses each document, in its own words; empty for one that it takes.
+    Return why Istio refuses each document, in its own words; empty for one that it takes.
     """
     [answer] = ask(oracle, [{"name": "verdicts", "docs": list(documents)}])
     return [refusal(verdict) for verdict in answer["verdicts"]]
@@ -34,6 +34,6 @@ def refusals(oracle: Path, documents: Sequence[str]) -> list[str]:
 
 def refusal(verdict: dict[str, str]) -> str:
     """
-    The reason in a verdict, of the webhook or of the schema; empty if both are content.
+    Return the reason in a verdict, of the webhook or of the schema; empty if both are content.
     """
     return verdict.get("panic") or verdict.get("webhook") or verdict.get("crd") or ""

@@ -13,7 +13,7 @@ NOT = ("notId", "notRule")
 
 def in_one_form(node: Json) -> Json:
     """
-    The same with every permission and principal inside as a term.
+    Return the same with every permission and principal inside as a term.
     """
     if isinstance(node, list):
         return [in_one_form(item) for item in node]
@@ -33,7 +33,7 @@ def in_one_form(node: Json) -> Json:
 
 def _claim(matcher: Json) -> Json:
     """
-    A matcher of a claim: one for each of the values of which it may have one.
+    Return the matcher of a claim: one for each of its allowed values.
     """
     return _joined("or", [{"metadata": {**matcher, "value": value}} for value in _values(matcher["value"])])
 

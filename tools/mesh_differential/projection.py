@@ -59,7 +59,7 @@ CHAIN_PORT = re.compile(r"0\.0\.0\.0_(\d+)")
 
 def of_translator(configuration: Configuration) -> dict[str, Json]:
     """
-    The projection of what the translator makes for a workload.
+    Return the projection of what the translator makes for a workload.
     """
     parts = {name: [MessageToDict(m) for m in getattr(configuration, name)] for name in PARTS}
     return _projection(parts, lambda listener: str(listener["address"]["socketAddress"]["portValue"]))
@@ -67,7 +67,7 @@ def of_translator(configuration: Configuration) -> dict[str, Json]:
 
 def of_istiod(answer: dict[str, list[Json]], ports: Iterable[str]) -> dict[str, Json]:
     """
-    The projection of what istiod makes for it; *ports* are the numbers of the workload's outbound listeners.
+    Return the projection of what istiod makes for it; *ports* are the numbers of the workload's outbound listeners.
     """
     wanted = set(ports)
     parts = {**answer, "routes": [r for r in answer["routes"] if r["name"] in wanted or not r["name"].isdecimal()]}
@@ -115,7 +115,7 @@ def _cluster(cluster: Json) -> Json:
 
 def _endpoints(cluster: Json, assignment: Json) -> list[Json]:
     """
-    The endpoints of a cluster; whether each is called over mutual TLS matters where the cluster goes by it.
+    Return the endpoints of a cluster; whether each is called over mutual TLS matters where the cluster goes by it.
     """
     by_endpoint = "transportSocketMatches" in cluster
     found = []
@@ -135,7 +135,7 @@ def _endpoints(cluster: Json, assignment: Json) -> list[Json]:
 
 def _inbound(listeners: list[Json], port_of: Any) -> dict[str, Json]:
     """
-    By port: which transports are taken, and the filters that decide who may call.
+    Return by port which transports are accepted, and the filters that decide who may call.
     """
     found: dict[str, Json] = {}
     for listener in listeners:
@@ -173,7 +173,7 @@ def comparable(ours: Json, istio: Json, inbound: set[str]) -> tuple[Json, Json]:
 
 def clean(node: Json) -> Json:
     """
-    The same without what means nothing.
+    Return the same without what means nothing.
     """
     if isinstance(node, dict):
         kept = {key: clean(value) for key, value in _of_one_form(node).items() if key not in COSMETIC}
@@ -186,7 +186,7 @@ def clean(node: Json) -> Json:
 
 def _of_one_form(node: dict[str, Json]) -> dict[str, Json]:
     """
-    The same with names to compare in the field that says of what kind they are.
+    Return the same with names to compare in the field that says of what kind they are.
     """
     if "matchSubjectAltNames" not in node:
         return node

@@ -269,7 +269,7 @@ MAX_DEPTH = 5
 
 def plausible(rng: random.Random, name: str, schema: dict[str, Any], depth: int = 0) -> Any:
     """
-    A value that the field *name* could have by its schema; it may still be refused.
+    Return a value that the field *name* could have by its schema; it may still be refused.
     """
     if "enum" in schema:
         return rng.choice(schema["enum"])

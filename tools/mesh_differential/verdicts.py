@@ -51,7 +51,7 @@ class Score:
 
 def ours(text: str) -> str:
     """
-    Why the translator refuses a document; empty if it takes it.
+    Return why the translator refuses a document; empty if it takes it.
     """
     try:
         resources = parse_resources("", read_documents(text, ""))
@@ -62,7 +62,7 @@ def ours(text: str) -> str:
 
 def compare(text: str, istio: str) -> Difference:
     """
-    What the translator says of a document, beside Istio's answer.
+    Return what the translator says of a document, beside Istio's answer.
     """
     try:
         refusal = ours(text)
@@ -90,7 +90,7 @@ def run(program: Path, documents: Sequence[dict[str, Any]], *, seed: int, cases:
 
 def scored(compared: Iterable[Difference]) -> Score:
     """
-    The figures of what was compared.
+    Return the figures of what was compared.
     """
     score = Score()
     for difference in compared:

@@ -46,13 +46,13 @@ class Score:
 
     @property
     def share(self) -> float:
-        """The killed among those that count."""
+        """Return the killed among those that count."""
         counted = self.killed + len(self.survivors)
         return self.killed / counted if counted else 1.0
 
     @property
     def mutants(self) -> int:
-        """All of them."""
+        """Return all of them."""
         return self.killed + self.accepted + self.untried + len(self.survivors)
 
 
@@ -87,16 +87,16 @@ class Trials:
 
     @cached_property
     def quick(self) -> Suite:
-        """The tests that start nothing."""
+        """Return the tests that start nothing."""
         return Suite.read(self.checkout, heart.UNIT, self.folder / "reach-unit.json", self.worker)
 
     @cached_property
     def slow(self) -> Suite:
-        """Those on real stores, which are only looked at for what the others let through."""
+        """Return those on real stores, which are only looked at for what the others let through."""
         return Suite.read(self.checkout, heart.COMPONENTS, self.folder / "reach-components.json", self.worker)
 
     def _killed(self, results: Results, mutant: Mutant) -> bool | None:
-        """Whether a test notices; None if the time was up before one could be tried."""
+        """Return whether a test notices; None if the time was up before one could be tried."""
         killed = self._killed_by(results, mutant, self.quick)
         return self._killed_by(results, mutant, self.slow) if killed is False and self.stores else killed
 
@@ -112,7 +112,7 @@ class Trials:
         return killer != ""
 
     def _tests(self, mutant: Mutant, suite: Suite) -> tuple[str, list[str]]:
-        """The name of the change, and the tests that reach it."""
+        """Return the name of the change, and the tests that reach it."""
         if mutant.module.endswith(".lua"):
             return digest([mutant.module, mutant.source]), suite.of_files(heart.SCRIPT_TESTS)
         path = heart.path_of(mutant.module)
@@ -160,7 +160,7 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
             random.Random(seed),  # noqa: S311 - as above
         )
         print(f"seed {seed}" if trials.sample else "every mutant", flush=True)
-        scores = [tell(score) for score in all_scores(trials, options.modules or "")]
+        scores = [report(score) for score in all_scores(trials, options.modules or "")]
     finally:
         worker.close()
     print(table(scores))
@@ -181,7 +181,7 @@ def all_scores(trials: Trials, wanted: str) -> Iterable[Score]:
             yield trials.score(module, mutants.of_lua(module, path.read_text()))
 
 
-def tell(score: Score) -> Score:
+def report(score: Score) -> Score:
     """Print a module's line, and its survivors below."""
     print(
         f"{score.module:36} {score.share:4.0%}  killed {score.killed}  survived {len(score.survivors)}  "

@@ -120,14 +120,14 @@ class FirstFailure:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Look at one phase of one test."""
         if report.failed:
-            self._tell(report.nodeid)
+            self._report(report.nodeid)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Look at a file that could not be read."""
         if report.failed:
-            self._tell(report.nodeid)
+            self._report(report.nodeid)
 
-    def _tell(self, name: str) -> NoReturn:
+    def _report(self, name: str) -> NoReturn:
         os.write(self._writing, name.encode())
         os._exit(0)
 

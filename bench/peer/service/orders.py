@@ -87,9 +87,9 @@ async def place_order(
         response.status_code = 202 if row["state"] == "PENDING" else 201
         return shown(row)
     placed = {"name": f"orders/{order_id}", "state": state, "lines": lines, "total": total}
-    await tell(ORDER_EVENTS, placed)
+    await publish(ORDER_EVENTS, placed)
     if state == "PENDING":
-        await tell(PENDING_ORDERS, placed)
+        await publish(PENDING_ORDERS, placed)
     response.status_code = 202 if state == "PENDING" else 201
     return placed
 
@@ -125,7 +125,7 @@ async def ask_inventory(reservation: dict[str, Any]) -> httpx.Response:
         return answer
 
 
-async def tell(topic: str, order: dict[str, Any]) -> None:
+async def publish(topic: str, order: dict[str, Any]) -> None:
     await app.state.producer.send_and_wait(topic, json.dumps(order).encode(), key=order["name"].encode())
 
 
@@ -151,7 +151,7 @@ async def confirm(order: dict[str, Any]) -> None:
         break
     row = await app.state.pool.fetchrow(MOVE, order_id, state, total)
     if row is not None:
-        await tell(ORDER_EVENTS, shown(row))
+        await publish(ORDER_EVENTS, shown(row))
 
 
 def shown(row: Any) -> dict[str, Any]:

@@ -33,7 +33,7 @@ COMPARISONS: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
 
 def mistakes(message: Message, path: str = "", *, whole: bool = True) -> Mistakes:
     """
-    Each field of *message*, or of one in it, that Envoy would reject: its path and why.
+    Return each field of *message*, or of one in it, that Envoy would reject: its path and why.
 
     What is not *whole* is to be merged into another message, which has what is not set here.
     """

@@ -138,7 +138,7 @@ def _pool(pool: Block, path: str) -> Mistakes:
 
 def _idle(tcp: Block, path: str) -> Mistakes:
     """
-    No time at all means that nothing is too long idle.
+    Check an idle timeout; one of less than a millisecond means none.
     """
     mistakes = list(values.duration(tcp, "idleTimeout", path))
     if mistakes and not _is_no_time(tcp["idleTimeout"]):

@@ -32,7 +32,7 @@ STATES: Mapping[str, Mapping[str, str]] = MappingProxyType(
 
 def check_headers(block: Block, path: str) -> Mistakes:
     """
-    The `headers` of a route or of a destination.
+    Check the `headers` of a route or of a destination.
     """
     headers: Mapping[str, Block] = block.get("headers", {})
     for direction, operations in headers.items():
@@ -48,7 +48,7 @@ def check_headers(block: Block, path: str) -> Mistakes:
 
 def check_authority(block: Block, path: str) -> Mistakes:
     """
-    What a route's calls ask for may be set once, by its `rewrite` or its `headers`.
+    Check that a route sets the authority of its calls once, by its `rewrite` or its `headers`.
     """
     request = block.get("headers", {}).get("request", {})
     found = [block.get("rewrite", {}).get("authority", "")]

@@ -55,7 +55,7 @@ def _is_address(uri: str) -> bool:
 
 def _places(rule: Block, path: str) -> Mistakes:
     """
-    Where a token is looked for, and where its claims go: names, none of them empty.
+    Return where a token is looked for, and where its claims go: names, none of them empty.
     """
     for group in ("audiences", "fromParams", "fromCookies"):
         for number, name in enumerate(rule.get(group, ())):

@@ -36,7 +36,7 @@ class Unheard:
 
 def unheard(mesh: Mesh) -> Iterator[Unheard]:
     """
-    Every host of a VirtualService for which all sidecars follow another.
+    Yield every host of a VirtualService for which all sidecars follow another.
     """
     heard: dict[str, dict[str, None]] = defaultdict(dict)
     for workload in mesh.registry.workloads:
@@ -67,7 +67,7 @@ class Undelegated:
 
 def undelegated(mesh: Mesh) -> Iterator[Undelegated]:
     """
-    Every VirtualService without hosts to which none delegates, and those that a root cannot have.
+    Yield every VirtualService without hosts to which none delegates, and those that a root cannot have.
     """
     services = mesh.of_kind("VirtualService")
     wanted = referred(services)

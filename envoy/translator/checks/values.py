@@ -29,14 +29,14 @@ PORT_MAX = 65535
 
 def is_label(value: str) -> bool:
     """
-    Whether *value* is one part of a host's name.
+    Return whether *value* is a DNS label.
     """
     return len(value) <= MAX_LABEL and bool(LABEL.fullmatch(value))
 
 
 def wildcard_domain(value: str, path: str) -> Mistakes:
     """
-    A host's name; its first part may be, or begin with, a wildcard.
+    Check a host's name; its first part may be, or begin with, a wildcard.
     """
     first, dot, rest = value.partition(".")
     good = len(first) <= MAX_LABEL and WILDCARD.fullmatch(first) and (not dot or _are_labels(rest))
@@ -46,7 +46,7 @@ def wildcard_domain(value: str, path: str) -> Mistakes:
 
 def whole_host(value: str, path: str, *, ip: bool = False) -> Mistakes:
     """
-    A host's full name, or `*`, or `*.` and a name; with *ip* an address too.
+    Check a host's full name, or `*`, or `*.` and a name; with *ip* an address too.
     """
     if value != "*" and "." not in value:
         yield path, f"{value!r} must be a full name"
@@ -58,7 +58,7 @@ def whole_host(value: str, path: str, *, ip: bool = False) -> Mistakes:
 
 def domain(value: str, path: str) -> Mistakes:
     """
-    A host's name without a wildcard.
+    Check a host's name without a wildcard.
     """
     if not value or len(value.encode()) > MAX_DOMAIN or not _are_labels(value):
         yield path, f"{_shown(value)} is no host's name"
@@ -77,7 +77,7 @@ def _shown(value: str) -> str:
 
 def label(value: str, path: str) -> Mistakes:
     """
-    A name of letters, digits and hyphens.
+    Check a name of letters, digits and hyphens.
     """
     if not is_label(value):
         yield path, f"{_shown(value)} must be letters, digits and hyphens, {MAX_LABEL} at most"
@@ -97,7 +97,7 @@ def labels(block: Mapping[str, str], path: str) -> Mistakes:
 
 def selector(block: Mapping[str, str], path: str) -> Mistakes:
     """
-    The labels that a selector asks for.
+    Check the labels that a selector asks for.
     """
     for key, value in block.items():
         if not key or "*" in key or "*" in value:
@@ -106,7 +106,7 @@ def selector(block: Mapping[str, str], path: str) -> Mistakes:
 
 def header_name(value: str, path: str) -> Mistakes:
     """
-    A header's name as HTTP allows it.
+    Check a header's name by what HTTP allows.
     """
     if not HEADER_NAME.fullmatch(value):
         yield path, f"{value!r} is no header's name"
@@ -114,7 +114,7 @@ def header_name(value: str, path: str) -> Mistakes:
 
 def duration(block: Block, name: str, path: str) -> Mistakes:
     """
-    A duration of whole milliseconds, one at least, if the block has it.
+    Check a duration of whole milliseconds, one at least, if the block has it.
     """
     if name not in block:
         return
@@ -166,7 +166,7 @@ def not_negative(block: Block, names: Iterable[str], path: str) -> Mistakes:
 
 def string_match(block: Block, path: str, *, may_be_empty: bool = False) -> Mistakes:
     """
-    A StringMatch: a prefix that is none only where it *may be empty*, and an expression that can be read.
+    Check a StringMatch: its prefix, which only *may_be_empty* lets be empty, and its expression.
     """
     if block.get("prefix") == "" and not may_be_empty:
         yield join(path, "prefix"), "must not be empty"
@@ -176,7 +176,7 @@ def string_match(block: Block, path: str, *, may_be_empty: bool = False) -> Mist
 
 def regex(pattern: str, path: str) -> Mistakes:
     """
-    A regular expression that Envoy can read, and is not too long for Istio.
+    Check that Envoy can read a regular expression, and that Istio does not refuse its length.
     """
     if not pattern:
         yield path, "must not be empty"
@@ -188,7 +188,7 @@ def regex(pattern: str, path: str) -> Mistakes:
 
 def export_to(resource: Resource, *, nobody: bool = False, selected: bool = False) -> Mistakes:
     """
-    To which namespaces something is shown; *nobody*: `~` may stand alone; *selected*: to its own only.
+    Check an exportTo; *nobody*: `~` may stand alone; *selected*: only the own namespace is allowed.
     """
     path, given = "spec.exportTo", resource.spec.get("exportTo", ())
     own = [resource.namespace if value == "." else value for value in given]

@@ -77,7 +77,7 @@ def _gateways(names: list[str], path: str) -> Mistakes:
 
 def _with_end(block: Block) -> Block:
     """
-    A route that can be built: one that is left to a delegate has no destination of its own.
+    Return the route in a form that can be built: one that is left to a delegate has no destination of its own.
     """
     ended = block.get("route") or {"redirect", "directResponse"} & set(block)
     return block if ended else {**block, "route": [{"destination": {"host": "delegate"}}]}

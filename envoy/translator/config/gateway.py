@@ -41,28 +41,28 @@ class Server:
     @property
     def port(self) -> int:
         """
-        The port number in the Gateway.
+        Return the port number in the Gateway.
         """
         return int(self.block["port"]["number"])
 
     @property
     def secure(self) -> bool:
         """
-        Whether TLS is terminated here.
+        Return whether TLS is terminated here.
         """
         return str(self.block["port"]["protocol"]).upper() == "HTTPS"
 
     @property
     def gateway(self) -> str:
         """
-        The Gateway's full name.
+        Return the Gateway's full name.
         """
         return f"{self.resource.namespace}/{self.resource.name}"
 
     @property
     def routes_name(self) -> str:
         """
-        The name of the route configuration: shared by the plain servers of a port, its own with TLS.
+        Return the name of the route configuration: shared by the plain servers of a port, its own with TLS.
         """
         if not self.secure:
             return f"http.{self.port}"

@@ -61,7 +61,7 @@ class Speech:
 
 def _spoken(proxy: Proxy, listening: Listening) -> Iterator[Speech]:
     """
-    What VirtualServices say in their order, then every service of which none speaks.
+    Yield the routes of VirtualServices in their order, then every service that none of them names.
     """
     services = {s.host: s for s in proxy.imported_services if s.port(listening.port) is not None}
     nearest = {host: resource.title for host, resource in speakers(proxy).items()}
@@ -89,7 +89,7 @@ def _hosts(
     proxy: Proxy, resource: Resource, services: Mapping[str, Service], nearest: Mapping[str, str]
 ) -> tuple[list[Service], list[str]]:
     """
-    The services of which a VirtualService speaks, and its hosts that no service has.
+    Return the services that a VirtualService's hosts name, and its hosts that name none.
     """
     mine: list[Service] = []
     others: list[str] = []

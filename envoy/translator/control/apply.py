@@ -94,7 +94,7 @@ def _in_force(places: Places, before: Mapping[str, str], wait_s: float) -> str:
 
 def _now() -> str:
     """
-    The time as Kubernetes writes it.
+    Return the time as Kubernetes writes it.
     """
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 

@@ -23,7 +23,7 @@ DISK = Gauge("mesh_disk_free_ratio", "Free share, 0 to 1, of the disk that holds
 
 
 def free_ratio(folder: Path) -> float:
-    """The share of a folder's disk that is free to this user."""
+    """Return the share of a folder's disk that is free to this user."""
     disk = shutil.disk_usage(folder)
     return disk.free / (disk.used + disk.free)
 

@@ -27,7 +27,7 @@ class Places:
     @property
     def applied(self) -> Path:
         """
-        The folder of applied resources, which replace those of the same name in the folders of files.
+        Return the folder of applied resources, which replace those of the same name in the folders of files.
         """
         return self.out / "applied"
 
@@ -55,13 +55,13 @@ def mesh_of(
     places: Places, checker: Checker, *, not_ready: frozenset[str] = frozenset(), over: Iterable[Resource] = ()
 ) -> Mesh:
     """
-    The whole mesh, with *over* in place of resources of the same name.
+    Return the whole mesh, with *over* in place of resources of the same name.
     """
     return Mesh(load_registry(places.registry), overlaid(resources(places, checker), over), not_ready)
 
 
 def configurations(places: Places, whole: Mesh) -> tuple[Configuration, ...]:
     """
-    What every Envoy of a mesh is given.
+    Return what every Envoy of a mesh is given.
     """
     return translate(whole, out=places.out, certificates=places.certificates)

@@ -68,7 +68,7 @@ def shown(
     kind: str, sections: Sections, clusters: Json, filters: Mapping[str, str], *, as_json: bool = False
 ) -> list[str]:
     """
-    The same for an Envoy's answers.
+    Return the same for an Envoy's answers.
     """
     one = KINDS[kind]
     found = [entry for entry in one.entries(sections, clusters) if _matches(entry, filters)]
@@ -79,7 +79,7 @@ def shown(
 
 def _matches(entry: Entry, filters: Mapping[str, str]) -> bool:
     """
-    Whether an entry is what was asked for; an FQDN may be a part, as with istioctl.
+    Return whether an entry is what was asked for; an FQDN may be a part, as with istioctl.
     """
     return all(
         value in entry.facts[name] if name == "fqdn" else value.lower() == entry.facts[name].lower()

@@ -32,7 +32,7 @@ SECTIONS = {
 
 def diff(places: Places, path: Path | None) -> Iterator[str]:
     """
-    The lines that change for each Envoy: by a file, or without one by what was applied beside the folders of files.
+    Yield the lines that a file changes for each Envoy; without a file, those that the applied resources changed.
 
     What `istioctl analyze` would warn of then comes after them.
     """

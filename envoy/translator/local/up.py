@@ -46,28 +46,28 @@ class Mesh:
     @property
     def registry(self) -> Path:
         """
-        The registry, made from the file of services.
+        Return the registry, made from the file of services.
         """
         return self.folder / "conf" / "registry.yaml"
 
     @property
     def out(self) -> Path:
         """
-        The Envoys' files, and the controller's status.
+        Return the Envoys' files, and the controller's status.
         """
         return self.folder / "xds"
 
     @property
     def certificates(self) -> Path:
         """
-        The local authority and the certificates of the services.
+        Return the local authority and the certificates of the services.
         """
         return self.folder / "certificates"
 
     @property
     def started_with(self) -> Path:
         """
-        The folders of Istio files of the last `up`.
+        Return the folders of Istio files of the last `up`.
         """
         return self.folder / "istio.json"
 

@@ -55,7 +55,7 @@ class Ignored:
 
 def roots(resources: Iterable[Resource], domain: str) -> list[Resource]:
     """
-    The VirtualServices with hosts, in their order, with the routes of their delegates.
+    Return the VirtualServices with hosts, in their order, with the routes of their delegates.
 
     A delegate that is not there, or is not shown to the root's namespace, leaves out that one entry.
     """
@@ -66,7 +66,7 @@ def roots(resources: Iterable[Resource], domain: str) -> list[Resource]:
 
 def ignored(resources: Iterable[Resource], domain: str) -> Iterator[Ignored]:
     """
-    The delegates that are there and that a root cannot have, wholly or in part; istiod only logs it.
+    Yield the delegates that are there and that a root cannot have, wholly or in part; istiod only logs it.
     """
     found = list(resources)
     delegates = _delegates(found)
@@ -97,7 +97,7 @@ def origin(resource: Resource, number: int) -> tuple[Resource, int]:
 
 def referred(resources: Iterable[Resource]) -> set[tuple[str, str]]:
     """
-    The namespaces and names that roots refer to.
+    Return the namespaces and names that roots refer to.
     """
     return {
         _key(each, block)
@@ -151,7 +151,7 @@ def _merged(root: Resource, delegates: Mapping[tuple[str, str], Resource], domai
 
 def _resolved(block: Block, owner: Resource, domain: str) -> dict[str, Any]:
     """
-    A route whose hosts and gateways mean the same wherever they are read.
+    Return a route with full names of hosts and gateways, which mean the same in every namespace.
     """
     result = dict(block)
     if "route" in block:
@@ -178,7 +178,7 @@ def _to_full_gateways(match: Block, owner: Resource) -> Block:
 
 def _route(outer: Block, inner: Block) -> Block | None:
     """
-    A delegate's route with what it has from the root's; none if it asks for calls that the root's does not match.
+    Return a delegate's route merged with the root's; None if it matches no call that the root's does.
     """
     matches = _matches(outer.get("match") or [], inner.get("match") or [])
     if matches is None:
@@ -198,7 +198,7 @@ def _joined(outer: Block, inner: Block) -> str:
 
 def _matches(outer: list[Block], inner: list[Block]) -> list[Block] | None:
     """
-    Each of the delegate's matches within each of the root's that allows it; none if one is allowed by no match.
+    Return each of the delegate's matches within each of the root's that allows it; none if one is allowed by no match.
     """
     if not outer or not inner:
         return inner or outer
@@ -224,7 +224,7 @@ def _match(root: Block, leaf: Block) -> Block:
 
 def _conflict(root: Block, leaf: Block) -> bool:
     """
-    Whether a delegate's match is not within one of the root's.
+    Return whether a delegate's match is not within one of the root's.
     """
     pairs = [(root.get(name), leaf.get(name)) for name in STRINGS]
     for group in BY_NAME:
@@ -251,7 +251,7 @@ def _other_gateways(root: list[str], leaf: list[str]) -> bool:
 
 def _beyond(root: Block | None, leaf: Block | None) -> bool:
     """
-    Whether a text that *leaf* matches may not be one that *root* matches, as far as Istio can tell.
+    Return whether a text that *leaf* matches may not be one that *root* matches, as far as Istio can tell.
     """
     if root is None or leaf is None:
         return False

@@ -57,7 +57,7 @@ class RuleIndex:
 
     def candidates(self, host: str, client: str, owner: str) -> list[DestinationRule]:
         """
-        The rules for a *host* of namespace *owner* as a *client* sees them: its namespace's, the owner's, the root's.
+        Return the rules for a *host* of namespace *owner* that a *client* sees: its own, the owner's, the root's.
         """
         own = self._private_of_root if client == self._root else self._own.get(client, {})
         found = most_specific(host, own)
@@ -73,7 +73,7 @@ class RuleIndex:
 
 def chosen(candidates: Iterable[DestinationRule], namespace: str, labels: Mapping[str, str] | None) -> DestinationRule:
     """
-    The rule that a workload follows: the first that selects it, or one for all; without *labels* one for all.
+    Return the rule that a workload follows: the first that selects it, or one for all; without *labels* one for all.
     """
     found = NO_RULE
     for rule in candidates:
@@ -128,7 +128,7 @@ def _single(resource: Resource, export_to: frozenset[str]) -> DestinationRule:
 
 def _joined(first: DestinationRule, second: DestinationRule) -> DestinationRule:
     """
-    The subsets of both, the first's of a name; the first policy that there is.
+    Return *first* with the subsets of *second* whose names it lacks, and its policy if it has none.
     """
     names = {subset["name"] for subset in first.subsets}
     return replace(

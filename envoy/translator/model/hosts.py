@@ -33,14 +33,14 @@ def specificity(pattern: str) -> tuple[bool, int]:
 
 def overlap(one: str, other: str) -> bool:
     """
-    Whether one of two patterns lies within the other.
+    Return whether one of two patterns lies within the other.
     """
     return host_matches(one, other) or host_matches(other, one)
 
 
 def most_specific(host: str, patterns: Mapping[str, T]) -> T | None:
     """
-    What belongs to the pattern nearest to *host*: itself, or the longest wildcard around it.
+    Return what belongs to the pattern nearest to *host*: itself, or the longest wildcard around it.
     """
     if host in patterns:
         return patterns[host]

@@ -59,7 +59,7 @@ class Mesh:
 
     def _services(self) -> tuple[Service, ...]:
         """
-        Every service, the oldest first; those of one host and namespace share their addresses, by the ports' names.
+        Return every service, the oldest first; those of one host and namespace share addresses by their ports' names.
         """
         entries = entry_services(self.registry, self.of_kind("ServiceEntry"), self.of_kind("WorkloadEntry"))
         found = sorted([*registry_services(self.registry, self.not_ready), *entries], key=lambda service: service.age)
@@ -71,14 +71,14 @@ class Mesh:
     @cached_property
     def virtual_services(self) -> list[Resource]:
         """
-        The VirtualServices with hosts, the oldest first, with the routes that they leave to others.
+        Return the VirtualServices with hosts, the oldest first, with the routes that they leave to others.
         """
         return roots(self.of_kind("VirtualService"), self.registry.cluster_domain)
 
     @cached_property
     def rules(self) -> RuleIndex:
         """
-        The DestinationRules by who sees them.
+        Return the DestinationRules by who sees them.
         """
         registry = self.registry
         return RuleIndex(self.of_kind("DestinationRule"), registry.cluster_domain, registry.root_namespace)

@@ -30,14 +30,14 @@ class Proxy:
     @property
     def registry(self) -> Registry:
         """
-        The registry of the mesh.
+        Return the registry of the mesh.
         """
         return self.mesh.registry
 
     @cached_property
     def scope(self) -> Scope:
         """
-        The hosts that the workload may call, by its Sidecar resource.
+        Return the hosts that the workload may call, by its Sidecar resource.
         """
         sidecars = self.mesh.of_kind("Sidecar") if self.workload.kind == "sidecar" else []
         return sidecar_scope(sidecars, self.workload, self.registry.root_namespace)
@@ -45,7 +45,7 @@ class Proxy:
     @cached_property
     def imported_services(self) -> tuple[Service, ...]:
         """
-        The services this workload may name itself, of a host maybe several with different ports.
+        Return the services this workload may name itself, of a host maybe several with different ports.
         """
         seen = visible_services(self.mesh.services, self.namespace)
         if self.workload.kind != "sidecar":
@@ -56,7 +56,7 @@ class Proxy:
     @cached_property
     def services(self) -> Mapping[str, Service]:
         """
-        The services calls of this workload may reach, by host: those it may name, and those its routes lead to.
+        Return the services calls of this workload may reach, by host: those it may name, and those its routes lead to.
         """
         found = list(self.imported_services)
         if self.workload.kind == "sidecar":
@@ -72,7 +72,7 @@ class Proxy:
 
     def virtual_services(self, gateways: Iterable[str] = (MESH,)) -> list[Resource]:
         """
-        The VirtualServices bound to one of *gateways* that this workload sees.
+        Return the VirtualServices bound to one of *gateways* that this workload sees.
 
         Private ones go first, then those shown to its namespace, then those for all; of each the oldest first.
         """
@@ -88,7 +88,7 @@ class Proxy:
 
     def hosts_of(self, resource: Resource) -> list[str]:
         """
-        The hosts of a VirtualService by their full names.
+        Return the hosts of a VirtualService by their full names.
         """
         return [self.full_name(host, resource) for host in resource.spec.get("hosts", ())]
 
@@ -98,7 +98,7 @@ class Proxy:
 
     def destination_rule(self, host: str) -> DestinationRule:
         """
-        What the DestinationRules say of a *host* that this workload calls.
+        Return what the DestinationRules say of a *host* that this workload calls.
         """
         if host not in self._rules:
             self._rules[host] = chosen(self._candidates(host), self.namespace, self.workload.labels)
@@ -106,7 +106,7 @@ class Proxy:
 
     def inbound_rule(self, host: str) -> DestinationRule:
         """
-        What they say of a *host* that this workload serves, where no rule for chosen workloads counts.
+        Return what they say of a *host* that this workload serves, where no rule for chosen workloads counts.
         """
         return chosen(self._candidates(host), self.namespace, None)
 

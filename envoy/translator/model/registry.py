@@ -138,14 +138,14 @@ class Workload(_Block):
     @property
     def full_name(self) -> str:
         """
-        The name as istioctl writes it.
+        Return the name as istioctl writes it.
         """
         return f"{self.name}.{self.namespace}"
 
     @property
     def has_ip(self) -> bool:
         """
-        Whether `address` is an IP address rather than a DNS name.
+        Return whether `address` is an IP address rather than a DNS name.
         """
         return is_ip(self.address)
 

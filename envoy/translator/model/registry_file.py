@@ -62,7 +62,7 @@ def load_registry(path: Path) -> Registry:
 
 def joined_folder(registry: Path) -> Path:
     """
-    Where the files are that add to a registry.
+    Return where the files are that add to a registry.
     """
     return registry.parent / JOINED
 

@@ -34,14 +34,14 @@ class Resource:
     @property
     def title(self) -> str:
         """
-        The name of the resource in errors: `Kind namespace/name`.
+        Return the name of the resource in errors: `Kind namespace/name`.
         """
         return f"{self.kind} {self.namespace}/{self.name}"
 
     @property
     def age(self) -> tuple[str, str, str]:
         """
-        The order in which Istio processes resources: by creation, then by name.
+        Return the order in which Istio processes resources: by creation, then by name.
         """
         return self.created, self.name, self.namespace
 

@@ -27,14 +27,14 @@ class Port:
     @property
     def is_http(self) -> bool:
         """
-        Whether routes apply to it.
+        Return whether routes apply to it.
         """
         return self.protocol in HTTP_PROTOCOLS
 
     @property
     def is_http2(self) -> bool:
         """
-        Whether calls go out as HTTP/2.
+        Return whether calls go out as HTTP/2.
         """
         return self.protocol in HTTP2_PROTOCOLS
 
@@ -57,7 +57,7 @@ class Endpoint:
 
     def has(self, port: Port) -> bool:
         """
-        Whether *port* is served here.
+        Return whether *port* is served here.
         """
         return not self.serves or port.name in self.serves
 
@@ -88,7 +88,7 @@ class Service:
     @property
     def age(self) -> tuple[str, str, str]:
         """
-        The order in which Istio looks at services: by creation, then by name.
+        Return the order in which Istio looks at services: by creation, then by name.
         """
         name = self.host.partition(".")[0] if self.kubernetes else self.host
         return self.created, name, self.namespace

@@ -34,7 +34,7 @@ class Scope:
 
     def sees_routes(self, namespace: str, hosts: Iterable[str]) -> bool:
         """
-        Whether a VirtualService of a namespace is within the scope: by a host of its that is, or that has one inside.
+        Return whether a VirtualService of a namespace is in scope: one of its hosts is, or contains one that is.
         """
         if self.patterns is None:
             return True

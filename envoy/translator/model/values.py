@@ -27,7 +27,7 @@ LARGEST_DURATION_NS = 2**63 - 1
 
 def nanoseconds(text: str) -> int:
     """
-    The length of a duration as Go and Istio write it: `1h30m`, `250ms`, `0.5s`; it may be negative.
+    Return the length of a duration as Go and Istio write it: `1h30m`, `250ms`, `0.5s`; it may be negative.
     """
     sign, unsigned = (-1 if text.startswith("-") else 1), text[1:] if text[:1] in ("+", "-") else text
     if unsigned == "0":

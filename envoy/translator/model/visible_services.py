@@ -16,7 +16,7 @@ ANY_PORT = 0
 
 def visible_services(services: Iterable[Service], client: str) -> list[Service]:
     """
-    The services shown to namespace *client*, those that are shown to chosen namespaces first.
+    Return the services shown to namespace *client*, those that are shown to chosen namespaces first.
     """
     shown = [service for service in services if exported(service.export_to, service.namespace, client)]
     return sorted(shown, key=lambda service: "*" in service.export_to)
@@ -24,7 +24,7 @@ def visible_services(services: Iterable[Service], client: str) -> list[Service]:
 
 def of_one_namespace(services: Iterable[Service], client: str) -> list[Service]:
     """
-    The same with one namespace for each host: the client's, one with a Service of Kubernetes, or the first.
+    Return the same with one namespace for each host: the client's, one with a Service of Kubernetes, or the first.
     """
     found = list(services)
     owners: dict[str, Service] = {}
@@ -38,7 +38,7 @@ def of_one_namespace(services: Iterable[Service], client: str) -> list[Service]:
 
 def merged(services: Iterable[Service]) -> dict[str, Service]:
     """
-    One service for each host: Kubernetes' if there is one, else the first with the ports of those like it.
+    Return one service for each host: Kubernetes' if there is one, else the first with the ports of those like it.
     """
     found: dict[str, Service] = {}
     for service in services:
@@ -62,7 +62,7 @@ def destinations(
     resources: Iterable[Resource], client: str, domain: str, services: Iterable[Service]
 ) -> Iterator[Service]:
     """
-    The services to which the routes of VirtualServices lead a *client*, with the ports that they name.
+    Yield the services to which the routes of VirtualServices lead a *client*, with the ports that they name.
     """
     by_host: dict[str, dict[str, Service]] = {}
     for service in services:
@@ -89,7 +89,7 @@ def _hosts(resource: Resource, client: str, domain: str) -> dict[str, set[int]]:
 
 def _is_for(block: Block, client: str) -> bool:
     """
-    Whether a route can be for *client*, by the last namespace that its matches name, or by one that is the client's.
+    Return whether a route can be for *client*: its matches name no source namespace, or the client's.
     """
     named = [match["sourceNamespace"] for match in block.get("match", ()) if match.get("sourceNamespace")]
     return not named or client in named
@@ -97,7 +97,7 @@ def _is_for(block: Block, client: str) -> bool:
 
 def routed(block: Block) -> Iterator[Block]:
     """
-    The destinations of an HTTP route.
+    Yield the destinations of an HTTP route.
     """
     for route in block.get("route", ()):
         yield route["destination"]
@@ -105,7 +105,7 @@ def routed(block: Block) -> Iterator[Block]:
 
 def mirrored(block: Block) -> Iterator[Block]:
     """
-    The destinations that get a copy of an HTTP route's calls.
+    Yield the destinations that get a copy of an HTTP route's calls.
     """
     if "mirror" in block:
         yield block["mirror"]
@@ -115,7 +115,7 @@ def mirrored(block: Block) -> Iterator[Block]:
 
 def _best(by_namespace: Mapping[str, Service], client: str) -> Service | None:
     """
-    The service of a host in the client's namespace; else one of Kubernetes that it sees; else the oldest.
+    Return the service of a host in the client's namespace; else one of Kubernetes that it sees; else the oldest.
     """
     if client in by_namespace:
         return by_namespace[client]
@@ -125,7 +125,7 @@ def _best(by_namespace: Mapping[str, Service], client: str) -> Service | None:
 
 def _with_ports(service: Service, ports: set[int]) -> Service | None:
     """
-    A service with the *ports* alone that it has of them; none if it has none.
+    Return a service with only those of its ports that are in *ports*; None if none is.
     """
     if ANY_PORT in ports:
         return service

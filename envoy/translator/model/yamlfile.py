@@ -39,7 +39,7 @@ class _Loader(_BASE):  # type: ignore[misc]  # the C loader, where PyYAML has it
 
     def construct_yaml_int(self, node: Any) -> int | float:
         """
-        An integer in any of Go's notations; one that is too long for it is a float.
+        Return an integer in any of Go's notations; one that is too long for it is a float.
         """
         text = self.construct_scalar(node).replace("_", "")
         sign, digits = (-1 if text.startswith("-") else 1), text.lstrip("-+").lower()
@@ -49,7 +49,7 @@ class _Loader(_BASE):  # type: ignore[misc]  # the C loader, where PyYAML has it
 
     def construct_yaml_float(self, node: Any) -> int | float:
         """
-        A float; one without a fraction is an integer, as JSON has it.
+        Return a float; one without a fraction is an integer, as JSON has it.
         """
         text = self.construct_scalar(node).replace("_", "").lower()
         value = float(text.replace(".inf", "inf").replace(".nan", "nan"))
@@ -96,7 +96,7 @@ def load_documents(path: Path, name: str) -> list[Any]:
 
 def read_documents(text: str, name: str) -> list[Any]:
     """
-    Every document of a text; *name* is what an error calls it.
+    Return every document of a text; *name* is what an error calls it.
     """
     try:
         return [document for document in yaml.load_all(text, Loader=_Loader) if document is not None]

@@ -62,16 +62,16 @@ class Shop:
         self.count("CONFIRMED")
         self.table.owned[order] = wanted
         self.table.confirmed_on[order] = hold.generation
-        await self.tell(order, Order.CONFIRMED, wanted, hold.generation)
+        await self.publish(order, Order.CONFIRMED, wanted, hold.generation)
         if chance.random() < 0.2:
             del self.table.owned[order]
             # Like the orders' transaction: in the current generation.
-            await self.tell(order, Order.CANCELLED, wanted, self.table.generation, hold.generation)
+            await self.publish(order, Order.CANCELLED, wanted, self.table.generation, hold.generation)
 
     def count(self, outcome):
         self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
 
-    async def tell(self, order, state, wanted, generation, held_in=0):
+    async def publish(self, order, state, wanted, generation, held_in=0):
         lines = [OrderLine(product=f"products/{name}", quantity=units) for name, units in wanted.items()]
         changed = Order(name=f"orders/{order}", state=state, lines=lines)
         event = OrderEvent(

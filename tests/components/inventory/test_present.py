@@ -18,13 +18,13 @@ async def furnished_shop(redis):
     return store
 
 
-async def test_listings_and_receipts_that_took_effect_are_told(redis):
+async def test_listings_and_receipts_that_took_effect_are_published(redis):
     store = await furnished_shop(redis)
     await store.reserve(Receipt("bob 1", MUG.product, 3))
     assert await PresentStock(redis).entries() == [(MUG, 5), Receipt("ada 1", MUG.product, 10)]
 
 
-async def test_receipts_of_a_rebuilt_stock_are_told(redis):
+async def test_receipts_of_a_rebuilt_stock_are_published(redis):
     await furnished_shop(redis)
     await redis.hset(f"{PREFIX}receipts", "eve 1", json.dumps([MUG.product, 4, True]))
     assert Receipt("eve 1", MUG.product, 4) in await PresentStock(redis).entries()

@@ -98,7 +98,7 @@ class Shop:
         ]
         return await self.stub.HoldStock(inventory_service_pb2.HoldStockRequest(order=f"orders/{order}", lines=lines))
 
-    async def tell(self, order, state, generation, **quantities):
+    async def publish_order_event(self, order, state, generation, **quantities):
         lines = [
             OrderLine(product=f"products/{name.replace('_', '-')}", quantity=units)
             for name, units in quantities.items()
@@ -139,13 +139,13 @@ async def test_an_order_goes_from_hold_to_sale_to_refund_by_its_events(shop):
     assert hold.state == inventory_pb2.Hold.HELD
     assert hold.generation == shop.orders.generation
     before = await shop.stock("enamel-mug")
-    await shop.tell(order, Order.CONFIRMED, hold.generation, enamel_mug=3)
+    await shop.publish_order_event(order, Order.CONFIRMED, hold.generation, enamel_mug=3)
 
     async def sold():
         assert await shop.stock("enamel-mug") == (before[0], before[1] - 3, before[2] + 3)
 
     await passes(sold, 30)
-    await shop.tell(order, Order.CANCELLED, hold.generation, enamel_mug=3)
+    await shop.publish_order_event(order, Order.CANCELLED, hold.generation, enamel_mug=3)
 
     async def returned():
         assert await shop.stock("enamel-mug") == (before[0] + 3, before[1] - 3, before[2])
@@ -166,7 +166,7 @@ async def test_invalid_messages_are_dead_lettered_and_block_nothing(shop):
     order = new_order()
     hold = await shop.hold(order, tea_kettle=1)
     await shop.publish(Record("order_events", order.encode(), b"\xff\xff no event"))
-    await shop.tell(order, Order.CONFIRMED, hold.generation, tea_kettle=1)
+    await shop.publish_order_event(order, Order.CONFIRMED, hold.generation, tea_kettle=1)
 
     async def sold():
         assert (await shop.stock("tea-kettle"))[1:] == (0, 1)
@@ -198,7 +198,7 @@ async def test_emptied_redis_is_rebuilt_before_anything_is_served(shop, redis):
     again = await shop.hold(forgotten, wool_blanket=5)
     assert again.generation > first.generation
     # The event from before the rebuild is already applied.
-    await shop.tell(sold, Order.CONFIRMED, first.generation, wool_blanket=4)
+    await shop.publish_order_event(sold, Order.CONFIRMED, first.generation, wool_blanket=4)
     repeat = await shop.restock("wool-blanket", 7, f"r-{sold}")
     assert repeat.stock.on_hand == total
 
@@ -288,9 +288,9 @@ async def test_events_of_an_unknown_generation_block_nothing(shop):
     shop.orders.confirmed_on |= {older: shop.orders.generation - 1}
     held = await shop.hold(good, field_notebook=1)
     for order, units in ((owned, 2), (older, 3), (nobody, 4)):
-        await shop.tell(order, Order.CONFIRMED, 999, field_notebook=units)
-    await shop.tell(nobody, Order.CANCELLED, 999, field_notebook=4)
-    await shop.tell(good, Order.CONFIRMED, held.generation, field_notebook=1)
+        await shop.publish_order_event(order, Order.CONFIRMED, 999, field_notebook=units)
+    await shop.publish_order_event(nobody, Order.CANCELLED, 999, field_notebook=4)
+    await shop.publish_order_event(good, Order.CONFIRMED, held.generation, field_notebook=1)
 
     async def decided():
         dead = [each for each in await read_to_end(KafkaCluster(shop.kafka), DEAD) if each.key == nobody.encode()]

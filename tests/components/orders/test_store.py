@@ -217,24 +217,24 @@ async def test_an_order_is_not_visible_before_it_is_replicated(orders, second_co
 def second_copy_missing(postgres, eventually):
     """Make commits wait for a missing synchronous replica while a block runs."""
 
-    async def tell(names):
+    async def set_synchronous_names(names):
         session = await asyncpg.connect(postgres.url("postgres"))
 
-        async def is_notified():
+        async def is_set():
             return await session.fetchval("SHOW synchronous_standby_names") == names
 
         await session.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'")
         await session.execute("SELECT pg_reload_conf()")
-        await eventually(is_notified, within_s=5)
+        await eventually(is_set, within_s=5)
         await session.close()
 
     @asynccontextmanager
     async def missing():
-        await tell("nobody")
+        await set_synchronous_names("nobody")
         try:
             yield
         finally:
-            await tell("")
+            await set_synchronous_names("")
 
     return missing
 

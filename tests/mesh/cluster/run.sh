@@ -16,12 +16,12 @@ pod front-0 front v1 true
 pod back-0 back v1 true
 pod back-1 back v2 true
 pod visitor-0 visitor v1 true
-pod stranger stranger v1 false
+pod outsider outsider v1 false
 kubectl apply -f "$here/../rules/base.yaml"
 kubectl wait -n mesh-test --for=condition=Ready pod --all --timeout=300s
 address() { kubectl get pod -n mesh-test "$1" -o jsonpath='{.status.podIP}'; }
 export MESH_FRONT="http://$(address front-0):9000" MESH_VISITOR="http://$(address visitor-0):9000"
-export MESH_STRANGER="http://$(address stranger):9000" MESH_EDGE="http://$(address edge-0):8080"
+export MESH_OUTSIDER="http://$(address outsider):9000" MESH_EDGE="http://$(address edge-0):8080"
 export MESH_BACKS="back-0=http://$(address back-0):9000,back-1=http://$(address back-1):9000"
 export MESH_PLAIN="$(address back-0):50051" MESH_TAKES_S=3
 export MESH_APPLY="kubectl apply -f {}"

@@ -37,7 +37,7 @@ def server(name, port, **changes):
         command=(sys.executable, "-m", "http.server", "--bind", at.address, str(port)),
         check=HttpCheck(at, "/"),
         listens=(at,),
-        start_seconds=15,
+        start_s=15,
     )
     return dataclasses.replace(process, **changes)
 
@@ -118,7 +118,7 @@ def test_starting_a_running_process_changes_nothing(running):
 
 def test_a_process_that_never_becomes_healthy_is_named_with_its_last_output(running):
     settings, starter, _ = running
-    broken = server("web-0", 18183, start_seconds=2)
+    broken = server("web-0", 18183, start_s=2)
     with pytest.raises(StartFailed) as failed:
         starter.run({"web-0": broken})
     assert "web-0 is not healthy after 2 s" in str(failed.value)

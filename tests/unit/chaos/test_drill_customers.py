@@ -45,7 +45,7 @@ def test_the_last_response_is_reported_when_no_order_is_taken_in_time():
             customers.wait_for(1, since=0, within_s=0)
 
 
-def test_only_confirmed_orders_count_where_they_are_asked_for():
+def test_only_confirmed_orders_count_where_they_are_required():
     with Customers(Shop(202, 202, 201), "products/mug", prefix="d") as customers:
         assert customers.wait_for(1, since=0, within_s=10, status=CONFIRMED).key == "d-2"
     assert customers.longest_silence_s(time.time() + 1) == 0.0

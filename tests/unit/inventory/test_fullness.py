@@ -26,7 +26,7 @@ async def test_redis_up_is_that_of_the_last_probe_and_probing_continues(monkeypa
     class Redis:
         async def info(self, section):
             assert section == "memory"
-            looks.append(fullness.ANSWERS._value.get())
+            looks.append(fullness.UP._value.get())
             if len(looks) == 2:
                 raise RedisConnectionError
             if len(looks) == 4:
@@ -35,7 +35,7 @@ async def test_redis_up_is_that_of_the_last_probe_and_probing_continues(monkeypa
 
     monkeypatch.setattr(fullness, "EVERY_S", 0)
     monkeypatch.setattr(fullness.log, "info", lambda event, error: errors.append(error), raising=False)
-    fullness.ANSWERS.set(0)
+    fullness.UP.set(0)
     with pytest.raises(asyncio.CancelledError):
         await fullness.watch(Redis())
     assert looks == [0, 1, 0, 1]

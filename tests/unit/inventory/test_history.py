@@ -59,7 +59,7 @@ async def test_a_ledger_is_all_there_is_without_a_stock():
     assert await WholeHistory(FakeLedger(CAME_IN), Present()).read() == CAME_IN
 
 
-def test_a_listing_that_was_changed_later_than_the_ledger_says_is_lacking_and_an_older_one_is_not():
+def test_a_listing_newer_than_the_ledgers_is_missing_there_and_an_older_one_is_not():
     assert lacking([(MUG, 5)], [(MUG, 6)]) == [(MUG, 6)]
     assert lacking([(MUG, 5)], [(MUG, 4)]) == []
 

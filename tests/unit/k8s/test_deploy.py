@@ -128,7 +128,7 @@ def test_events_of_an_earlier_deployment_are_not_this_ones(monkeypatch, clock):
     assert "PodSecurity" in reasons.now()
 
 
-def test_waiting_says_what_is_missing_and_why(monkeypatch):
+def test_waiting_reports_what_is_missing_and_why(monkeypatch):
     monkeypatch.setattr("k8s.stages.Reasons", lambda _: type("Known", (), {"now": lambda self: "no CPU"})())
     assert stages._with_reasons(lambda: "kafka 0 of 3 ready", "store")() == "kafka 0 of 3 ready: no CPU"
     assert stages._with_reasons(lambda: None, "store")() is None
@@ -170,7 +170,7 @@ def test_a_namespace_is_restricted_last_and_never_loosened_meanwhile():
 
 
 @pytest.mark.parametrize("given", ["", "yes", "shop/another"])
-def test_all_orders_are_deleted_only_where_one_says_so(monkeypatch, given):
+def test_all_orders_are_deleted_only_on_request(monkeypatch, given):
     monkeypatch.setenv("CONFIRM", given)
     monkeypatch.setattr("sys.stdin", io.StringIO())
     with pytest.raises(ClusterError, match="CONFIRM=shop/mine"):

@@ -36,7 +36,7 @@ class FakeConsumer:
 
 
 @pytest.mark.parametrize(("committed", "begins", "left"), [(-1001, 3, 7), (5, 5, 5), (10, 10, 0)])
-def test_a_partition_without_a_leader_for_a_moment_is_asked_again(committed, begins, left):
+def test_a_partition_without_a_leader_for_a_moment_is_retried(committed, begins, left):
     consumer = FakeConsumer(2, committed=committed)
     assert redrive._assign_patiently(consumer, "dead") == left
     assert consumer.assigned == [begins]
@@ -45,7 +45,7 @@ def test_a_partition_without_a_leader_for_a_moment_is_asked_again(committed, beg
 @pytest.mark.parametrize(
     "consumer", [FakeConsumer(1000), FakeConsumer(0, error=NO_LEADER.args[0])], ids=["no leader", "no committed offset"]
 )
-def test_one_that_stays_without_is_an_error_and_nothing_is_assigned(consumer, monkeypatch):
+def test_a_partition_that_stays_without_a_leader_is_an_error_and_nothing_is_assigned(consumer, monkeypatch):
     monkeypatch.setattr(redrive, "CALL_S", 0.2)
     with pytest.raises(KafkaException):
         redrive._assign_patiently(consumer, "dead")

@@ -91,7 +91,7 @@ def test_a_command_on_a_missing_folder_does_not_create_it(run, tmp_path, command
 
 
 @pytest.mark.parametrize("command", sorted(LOOKING.keys() - {"logs"}))
-def test_a_command_on_a_stopped_stack_says_so_and_how_to_start_it(run, tmp_path, command):
+def test_a_command_on_a_stopped_stack_fails_and_shows_how_to_start_it(run, tmp_path, command):
     state.claim(stack_settings.read(os.environ, checkout=CHECKOUT))
     before = tree(tmp_path / "home")
     code, output = run(command, *LOOKING[command])

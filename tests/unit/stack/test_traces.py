@@ -38,7 +38,7 @@ def test_only_a_traced_stack_sends_spans_and_has_a_viewer(plan, traced):
         assert [provider["name"] for provider in providers] == (["traces"] if wanted else [])
 
 
-def test_tracing_is_off_until_it_is_asked_for_and_then_kept(plan, traced, tmp_path):
+def test_tracing_is_off_by_default_and_stays_on_once_enabled(plan, traced, tmp_path):
     def chosen(**environ):
         return stack_settings.read(
             {"STATE": str(plan.settings.state), **environ}, checkout=tmp_path / "checkout"

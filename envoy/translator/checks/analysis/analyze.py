@@ -28,7 +28,7 @@ def analyze(mesh: Mesh) -> tuple[Finding, ...]:
 
 def brought(before: Mesh, after: Mesh, titles: Iterable[str]) -> tuple[Finding, ...]:
     """
-    What is found *after* a change: about the resources that it changed, by title, or not found before it.
+    Return what is found *after* a change: about the resources that it changed, by title, or not found before it.
     """
     changed, known = set(titles), set(analyze(before))
     return tuple(finding for finding in analyze(after) if finding.resource in changed or finding not in known)

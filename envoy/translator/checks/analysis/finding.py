@@ -42,13 +42,13 @@ def warning(code: str, resource: Resource, message: str) -> Finding:
 
 def not_found(resource: Resource, what: str, name: str) -> Finding:
     """
-    A reference to nothing (ReferencedResourceNotFound).
+    Return the finding of a reference to nothing (ReferencedResourceNotFound).
     """
     return error("IST0101", resource, f'Referenced {what} not found: "{name}"')
 
 
 def shown(labels: Mapping[str, str]) -> str:
     """
-    A selector as istioctl writes it.
+    Return a selector as istioctl writes it.
     """
     return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))

@@ -113,7 +113,7 @@ def conflicts(mesh: Mesh) -> Iterator[Finding]:
 
 def service_of(mesh: Mesh, resource: Resource, host: str) -> Service | None:
     """
-    The service that a host in a resource means, if its namespace sees one.
+    Return the service that a host in a resource means, if its namespace sees one.
     """
     full = _full(mesh, resource, host)
     seen = [s for s in mesh.services if exported(s.export_to, s.namespace, resource.namespace)]

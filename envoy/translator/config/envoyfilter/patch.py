@@ -48,42 +48,42 @@ class Patch:
     @property
     def path(self) -> str:
         """
-        The path in its resource.
+        Return the path in its resource.
         """
         return f"spec.configPatches[{self.number}]"
 
     @property
     def listener(self) -> Block:
         """
-        The listener part of the match.
+        Return the listener part of the match.
         """
         return dict(self.match.get("listener", {}))
 
     @property
     def chain(self) -> Block:
         """
-        The filter chain part of the match.
+        Return the filter chain part of the match.
         """
         return dict(self.listener.get("filterChain", {}))
 
     @property
     def filter_name(self) -> str:
         """
-        The network filter to match, if any.
+        Return the network filter to match, if any.
         """
         return str(self.chain.get("filter", {}).get("name", ""))
 
     @property
     def http_filter_name(self) -> str:
         """
-        The HTTP filter to match, if any.
+        Return the HTTP filter to match, if any.
         """
         return str(self.chain.get("filter", {}).get("subFilter", {}).get("name", ""))
 
     @property
     def host(self) -> Block:
         """
-        The virtual host part of the match.
+        Return the virtual host part of the match.
         """
         return dict(self.match.get("routeConfiguration", {}).get("vhost", {}))
 

@@ -87,7 +87,7 @@ def _headers(blocks: Mapping[str, Block], *, without: bool) -> Iterator[route.He
 
 def is_claim(name: str) -> bool:
     """
-    Whether a header's name stands for a claim of the token.
+    Return whether a header's name stands for a claim of the token.
     """
     return bool(CLAIM.fullmatch(name))
 

@@ -97,7 +97,8 @@ def _hash_policies(context: RouteContext, destination: Block) -> Iterator[route.
 
 def _cluster(context: RouteContext, destination: Block) -> str:
     """
-    The cluster of a destination without a port: of the one called at a sidecar, of a service's only one at a gateway.
+    Return the cluster of a destination without a port: of the port called at a sidecar, of a service's only one at a
+    gateway.
     """
     host = context.proxy.full_name(destination["host"], context.resource)
     port = destination.get("port", {}).get("number", 0) or context.listening.port

@@ -97,7 +97,7 @@ def _rules(
 
 def _why(rule: str, instance: Any) -> str:
     """
-    A reason that says more than the schema's own message, which calls every wrong duration too short.
+    Return a better reason than the schema's own message, which calls every wrong duration too short.
     """
     if rule != DURATION:
         return ""

@@ -77,7 +77,7 @@ async def test_a_history_is_read_once_a_step_for_all_viewers(history, queries_ma
     assert len(queries_made) == 2 * once
 
 
-async def test_a_hop_is_asked_for_by_its_services_alone(history, queries_made):
+async def test_a_hop_is_selected_by_its_services_alone(history, queries_made):
     found = await history.read("1h", "orders", "inventory")
     assert set(found["charts"]) == set(queries.hop("orders", "inventory", "60s"))
     assert any(

@@ -70,7 +70,7 @@ def test_a_selector_that_chooses_nobody_has_no_cluster_and_one_without_labels_ch
     assert LEGACY in clusters(mesh(entry("resolution: DNS"))["orders-0"])
 
 
-def test_a_service_account_says_that_there_is_a_sidecar() -> None:
+def test_a_service_account_means_that_there_is_a_sidecar() -> None:
     text = entry("resolution: STATIC, endpoints: [{address: 127.30.9.1, serviceAccount: a}, {address: 127.30.9.2}]")
     assert modes(text, LEGACY) == ["istio", "disabled"]
 

@@ -55,7 +55,7 @@ def test_certificate_past_half_of_its_life_is_renewed_under_the_same_root(folder
     assert (folder / "root/ca.pem").read_bytes() == root
 
 
-def test_renewal_can_be_asked_for(folder: Path) -> None:
+def test_renewal_can_be_forced(folder: Path) -> None:
     assert ORDERS in issue_certificates(REGISTRY, folder, now=NOW, renew=True)
 
 

@@ -85,7 +85,7 @@ def test_files_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert read_files(tmp_path) == discovered(BEFORE)
 
 
-def test_table_has_istioctls_columns_and_says_what_is_lacking() -> None:
+def test_table_has_istioctls_columns_and_shows_what_is_missing() -> None:
     found = [
         status_in(AFTER.workload, discovered(AFTER), loaded_of(BEFORE), sections_of(BEFORE)),
         Status(mesh()["inventory-0"].workload, running=False),
