@@ -4,6 +4,7 @@ The state folder: who owns it, what a stack creates in it, and what may be remov
 Like initdb, a stack never uses and never empties a folder that holds anything else.
 """
 
+import errno
 import shutil
 from pathlib import Path
 
@@ -89,8 +90,17 @@ def remove(settings: Settings, *, keep: tuple[str, ...] = ()) -> tuple[list[str]
         (settings.state / MARK).unlink()
     foreign = foreign_to(settings)
     if not any(settings.state.iterdir()):
-        settings.state.rmdir()
+        _remove_empty(settings.state)
     return removed, foreign
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove an empty folder, unless a disk is mounted there."""
+    try:
+        folder.rmdir()
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
 
 
 def foreign_to(settings: Settings) -> list[str]:

@@ -1,3 +1,4 @@
+import errno
 import json
 from dataclasses import replace
 
@@ -65,6 +66,18 @@ def test_clean_removes_the_state_but_not_the_tools_in_it(settings, tmp_path):
     (shared.data / "orders").write_text("rows")
     clean.clean(shared)
     assert sorted(entry.name for entry in shared.state.iterdir()) == [shared.venv.name, "kafka-libs"]
+
+
+def test_clean_leaves_the_folder_at_which_a_disk_is_mounted(settings, monkeypatch, capsys):
+    state.claim(settings)
+
+    def busy(folder):
+        raise OSError(errno.EBUSY, "Device or resource busy", str(folder))
+
+    monkeypatch.setattr(type(settings.state), "rmdir", busy)
+    clean.clean(settings)
+    assert list(settings.state.iterdir()) == []
+    assert "Removed from" in capsys.readouterr().out
 
 
 @pytest.fixture
