@@ -84,7 +84,7 @@ def _above(folder: Path, variant: Variant) -> Path:
 def examples(checkout: Path = CHECKOUT) -> list[dict[str, Any]]:
     """Return the resources of all examples."""
     files = sorted(path for pattern in EXAMPLES for path in checkout.glob(pattern))
-    return [each for path in files for each in yaml.load_all(path.read_text(), Loader=_LOADER) if each]
+    return [each for path in files for each in parsed(path.read_text())]
 
 
 def kustomized(folder: Path) -> list[dict[str, Any]]:
@@ -93,7 +93,12 @@ def kustomized(folder: Path) -> list[dict[str, Any]]:
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     if done.returncode:
         raise ValueError(done.stderr.strip())
-    return [each for each in yaml.load_all(done.stdout, Loader=_LOADER) if each]
+    return parsed(done.stdout)
+
+
+def parsed(text: str) -> list[dict[str, Any]]:
+    """Return the objects of a text of YAML documents."""
+    return [each for each in yaml.load_all(text, Loader=_LOADER) if each]
 
 
 def _edit(path: Path, variant: Variant) -> None:

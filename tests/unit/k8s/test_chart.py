@@ -15,8 +15,9 @@ import yaml
 
 from images.catalogue import CHECKOUT
 from stack import settings
+from tests.support.manifests import rendered
 from tools.chart import __main__ as chart
-from tools.manifests.variants import VARIANTS, kustomized, render
+from tools.manifests.variants import kustomized, parsed
 
 HELM = settings.read(os.environ, checkout=CHECKOUT).tool(f"helm-{chart.HELM}") / "helm"
 pytestmark = pytest.mark.skipif(
@@ -43,7 +44,7 @@ def template(folder, *arguments, namespace="shop", upgrade=False, address=ADDRES
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode:
         raise ValueError(done.stderr)
-    return [each for each in yaml.safe_load_all(done.stdout) if each]
+    return parsed(done.stdout)
 
 
 def keyed(objects) -> dict[tuple[str, str], dict[str, Any]]:
@@ -182,7 +183,7 @@ def test_stores_elsewhere(folder):
     assert not [key for key in found if key[0] == "StatefulSet" or key[1] in ("postgres-primary", "monitor-role")]
     assert ("NetworkPolicy", "services-to-stores") in found
     assert ("Secret", "stores") not in found
-    managed = keyed(render(VARIANTS["managed stores"]))
+    managed = keyed(rendered("managed stores"))
     for key in (("Deployment", "orders"), ("Deployment", "inventory"), ("Job", "orders-migrate")):
         here, there = (each[key]["spec"]["template"]["spec"] for each in (found, managed))
         [ours], [theirs] = here["containers"], there["containers"]

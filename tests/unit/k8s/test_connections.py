@@ -8,7 +8,8 @@ import pytest
 
 from orders_svc.settings import Settings
 from stores import files
-from tests.unit.k8s.test_manifests import OVERLAYS, of_kind, rendered
+from tests.support.manifests import rendered
+from tests.unit.k8s.test_manifests import OVERLAYS, of_kind
 
 # A terminating pod keeps its connections until it ends; the rollout continues when its successor is ready.
 READY_S = 9

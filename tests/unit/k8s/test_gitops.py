@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from typing import Any
@@ -46,11 +47,11 @@ def annotations(each):
 
 def test_the_contract_and_every_image_are_named(objects):
     assert ("EnvoyFilter", "edge-api") in map(key, objects)
-    text = yaml.safe_dump_all(objects)
+    text = json.dumps(objects)
     for image in CLUSTER:
         if f"{image.name}:" in text:
-            assert f"image: {image.reference(REGISTRY)}\n" in text
-    assert "image: shop/" not in text
+            assert f'"image": "{image.reference(REGISTRY)}"' in text
+    assert '"image": "shop/' not in text
 
 
 def test_everything_is_in_the_namespace(objects):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from k8s import credentials
-from tools.manifests.variants import VARIANTS, render
+from tests.support.manifests import rendered
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 HOST = "shop.example.com"
@@ -22,7 +22,7 @@ def named(objects, kind, name):
 
 @pytest.fixture(scope="module", params=["host", "public certificate", "shared gateway"])
 def objects(request) -> list[dict[str, Any]]:
-    return render(VARIANTS[request.param])
+    return rendered(request.param)
 
 
 def test_the_edge_answers_to_its_name_alone(objects):
@@ -36,7 +36,7 @@ def test_the_edge_answers_to_its_name_alone(objects):
 
 
 def test_the_certificate_is_for_that_name_and_where_the_edge_looks():
-    objects = render(VARIANTS["public certificate"])
+    objects = rendered("public certificate")
     certificate = named(objects, "Certificate", "edge")["spec"]
     assert certificate["dnsNames"] == [HOST]
     assert certificate["secretName"] == credentials.EDGE
@@ -45,7 +45,7 @@ def test_the_certificate_is_for_that_name_and_where_the_edge_looks():
 
 
 def test_a_shared_gateway_hands_that_name_to_the_edge_and_nobody_else_reaches_it():
-    objects = render(VARIANTS["shared gateway"])
+    objects = rendered("shared gateway")
     [port] = named(objects, "Service", "edge")["spec"]["ports"]
     for kind in ("HTTPRoute", "GRPCRoute"):
         spec = named(objects, kind, "shop")["spec"]
@@ -62,7 +62,7 @@ def test_a_shared_gateway_hands_that_name_to_the_edge_and_nobody_else_reaches_it
 
 
 def test_its_timeouts_are_longer_than_the_edges_longest():
-    objects = render(VARIANTS["shared gateway"])
+    objects = rendered("shared gateway")
     edge = [route.get("timeout", "0s") for route in named(objects, "VirtualService", "edge")["spec"]["http"]]
     longest = max(int(each.removesuffix("s")) for each in edge)
     watch, rest = named(objects, "HTTPRoute", "shop")["spec"]["rules"]
@@ -72,7 +72,7 @@ def test_its_timeouts_are_longer_than_the_edges_longest():
 
 
 def test_external_secrets_bring_every_secret_and_key_that_is_drawn_otherwise():
-    objects = render(VARIANTS["public certificate"])
+    objects = rendered("public certificate")
     made = {each["metadata"]["name"]: each["spec"] for each in objects if each["kind"] == "ExternalSecret"}
     assert made.keys() == {*credentials.DRAWN, "stores"}
     template = made["stores"]["target"]["template"]["data"]

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import json
-import os
 import shutil
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +18,7 @@ from images.catalogue import CHECKOUT
 from k8s import api_server
 from k8s.kubectl import ClusterError
 from stores import hand_over
+from tests.support.manifests import rendered
 from translator.config.bootstrap import GATEWAY_RUNTIME, RELEASED_BYTES, overload_manager
 from translator.config.envoyfilter.value import parse_value
 
@@ -30,19 +27,6 @@ OVERLAYS = ("one-node", "production")
 # Workloads that nobody calls; one pod of them is enough.
 SERVE_NOBODY = {"prober"}
 KNOWN = (_connections, _mutation)
-
-
-@functools.cache
-def rendered(overlay: str) -> list[dict[str, Any]]:
-    return kustomized(CHECKOUT / "k8s/overlays" / overlay)
-
-
-def kustomized(folder: Path) -> list[dict[str, Any]]:
-    done = subprocess.run(
-        ["kubectl", "kustomize", str(folder)], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return [each for each in yaml.safe_load_all(done.stdout) if each]
 
 
 @pytest.fixture(scope="module", params=OVERLAYS)
@@ -105,13 +89,8 @@ def test_a_broker_has_the_time_to_read_its_log_after_a_crash(objects):
     assert probe["periodSeconds"] * probe["failureThreshold"] >= 30 * 60
 
 
-def test_the_component_of_priorities_puts_stores_before_services(tmp_path):
-    resources, component = (
-        os.path.relpath(CHECKOUT / "k8s" / each, tmp_path) for each in ("overlays/production", "priorities")
-    )
-    made = {"namespace": "shop", "resources": [resources], "components": [component]}
-    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(made))
-    objects = kustomized(tmp_path)
+def test_the_component_of_priorities_puts_stores_before_services():
+    objects = rendered("options")
     values = {each["metadata"]["name"]: each["value"] for each in of_kind(objects, "PriorityClass")}
     for each in of_kind(objects, "Deployment", "StatefulSet"):
         wanted = "shop-stores" if each["kind"] == "StatefulSet" else "shop-services"
@@ -250,15 +229,13 @@ def test_every_mesh_rule_is_deployed(objects):
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_the_development_issuer_is_isolated_and_never_in_production(overlay):
-    rendered = subprocess.run(
-        ["kubectl", "kustomize", str(CHECKOUT / "k8s/overlays" / overlay)],
-        capture_output=True, text=True, timeout=60, check=True,
-    ).stdout  # fmt: skip
-    found = [each for each in yaml.safe_load_all(rendered) if each and each["metadata"]["name"].startswith("issuer")]
+    objects = rendered(overlay)
+    found = [each for each in objects if each["metadata"]["name"].startswith("issuer")]
     if overlay == "production":
         assert found == []
-        assert "issuer.shop" not in rendered
-        assert "/issuer/.well-known" not in rendered
+        text = json.dumps(objects)
+        assert "issuer.shop" not in text
+        assert "/issuer/.well-known" not in text
     else:
         kinds = {"ServiceAccount", "Service", "StatefulSet", "PodDisruptionBudget", "NetworkPolicy", "VirtualService"}
         assert {each["kind"] for each in found} == kinds
@@ -345,13 +322,8 @@ def test_edge_sheds_load_below_its_memory_limit(objects):
 
 
 @pytest.mark.parametrize("service", ["orders", "inventory"])
-def test_managed_stores_give_a_service_and_its_migration_their_settings_and_files(tmp_path, service):
-    overlay = {
-        "resources": [os.path.relpath(CHECKOUT / "k8s/base", tmp_path)],
-        "components": [os.path.relpath(CHECKOUT / "k8s/managed-stores", tmp_path)],
-    }
-    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
-    found = {name: (pod, container) for name, pod, container in containers(kustomized(tmp_path))}
+def test_managed_stores_give_a_service_and_its_migration_their_settings_and_files(service):
+    found = {name: (pod, container) for name, pod, container in containers(rendered("managed stores"))}
     for name in (service, f"{service}-migrate"):
         pod, container = found[name]
         assert {"secretRef": {"name": f"{service}-stores", "optional": True}} in container["envFrom"]

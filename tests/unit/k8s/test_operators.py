@@ -17,14 +17,14 @@ from orders_svc import migrations as of_orders
 from orders_svc.settings import Settings as OrdersSettings
 from runtime.messaging.topics import Topic
 from stores import files
-from tools.manifests.variants import VARIANTS, render
+from tests.support.manifests import rendered
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 
 
 @pytest.fixture(scope="module")
 def objects() -> list[dict[str, Any]]:
-    return render(VARIANTS["operators"])
+    return rendered("operators")
 
 
 def one(objects, kind):

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from stack.settings import CHECKOUT
-from tools.manifests.variants import VARIANTS, render
+from tests.support.manifests import rendered
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 FOLDER = CHECKOUT / "k8s/progressive"
@@ -18,7 +18,7 @@ SHARES = {"canary by hand": [95, 5], "argo rollouts": [100, 0]}
 
 @pytest.fixture(scope="module", params=SHARES)
 def variant(request) -> tuple[str, list[dict[str, Any]]]:
-    return request.param, render(VARIANTS[request.param])
+    return request.param, rendered(request.param)
 
 
 def named(objects, kind, name):
@@ -42,7 +42,7 @@ def to_inventory(objects):
 def test_every_call_to_inventory_is_split(variant):
     name, objects = variant
     stable, canary = SHARES[name]
-    plain = to_inventory(render(VARIANTS["production"]))
+    plain = to_inventory(rendered("production"))
     assert to_inventory(objects) == {key: [("stable", stable), ("canary", canary)] for key in plain}
 
 
@@ -51,13 +51,13 @@ def test_routes_keep_their_timeouts_and_retries(variant):
     for host in ("inventory", "edge"):
         here, there = (
             [{**route, "route": None} for route in named(each, "VirtualService", host)["spec"]["http"]]
-            for each in (objects, render(VARIANTS["production"]))
+            for each in (objects, rendered("production"))
         )
         assert here == there
 
 
 def test_a_canary_by_hand_is_what_inventory_is_except_for_its_image_and_version():
-    objects = render(VARIANTS["canary by hand"])
+    objects = rendered("canary by hand")
     canary, inventory = (
         named(objects, "Deployment", name)["spec"]["template"] for name in ("inventory-canary", "inventory")
     )
@@ -71,7 +71,7 @@ def test_a_canary_by_hand_is_what_inventory_is_except_for_its_image_and_version(
 
 
 def test_a_rollout_knows_every_route_that_is_split():
-    objects = render(VARIANTS["argo rollouts"])
+    objects = rendered("argo rollouts")
     canary = named(objects, "Rollout", "inventory")["spec"]["strategy"]["canary"]
     known = {
         (each["name"], route)
@@ -88,7 +88,7 @@ def test_a_rollout_knows_every_route_that_is_split():
 
 def test_the_marked_caller_has_the_timeouts_of_the_usual_route():
     [marked] = yaml.safe_load((FOLDER / "by-hand/one-caller.yaml").read_text())["spec"]["http"]
-    edge = named(render(VARIANTS["production"]), "VirtualService", "edge")
+    edge = named(rendered("production"), "VirtualService", "edge")
     [usual] = [route for route in edge["spec"]["http"] if route.get("name") == marked["name"]]
     assert (marked["timeout"], marked["retries"]) == (usual["timeout"], usual["retries"])
     assert [each["uri"] for each in marked["match"]] == [each["uri"] for each in usual["match"]]

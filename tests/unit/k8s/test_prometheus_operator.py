@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
 from typing import Any
 
 import pytest
@@ -13,6 +11,7 @@ import yaml
 
 from gateway.pages.targets import JOBS
 from images.catalogue import CHECKOUT
+from tests.support.manifests import rendered
 from tools.dashboards import operator_rules
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
@@ -20,19 +19,8 @@ BY_ISTIO = "http-envoy-prom"
 
 
 @pytest.fixture(scope="module")
-def objects(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    folder = tmp_path_factory.mktemp("overlay")
-    overlay, *components = (
-        os.path.relpath(CHECKOUT / "k8s" / each, folder)
-        for each in ("overlays/production", "probe", "prometheus-operator")
-    )
-    made = {"namespace": "shop", "resources": [overlay], "components": components}
-    (folder / "kustomization.yaml").write_text(yaml.safe_dump(made))
-    done = subprocess.run(
-        ["kubectl", "kustomize", str(folder)], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return [each for each in yaml.safe_load_all(done.stdout) if each]
+def objects() -> list[dict[str, Any]]:
+    return rendered("prometheus-operator")
 
 
 def of_kind(objects, kind):
