@@ -134,18 +134,22 @@ EXCLUDED: Mapping[str, str] = {
     "runtime.validation": _SERVES,
 }
 UNIT = ("tests/unit/inventory", "tests/unit/orders", "tests/unit/runtime")
-# Tried on what the unit tests let through. They run on real stores, in one process with the code.
+# Tried on what the unit tests let through. They run on real stores or servers, in one process with the code.
 COMPONENTS = (
     "tests/components/inventory/test_store.py",
     "tests/components/inventory/test_marker.py",
     "tests/components/inventory/test_relay.py",
     "tests/components/inventory/test_rebuild.py",
+    "tests/components/inventory/test_orders_client.py",
     "tests/components/messaging/test_reader.py",
     "tests/components/messaging/test_dead_letters.py",
     "tests/components/orders/test_store.py",
     "tests/components/orders/test_outbox.py",
     "tests/components/orders/test_operations.py",
     "tests/components/orders/test_reconcile.py",
+    "tests/components/orders/test_watch_stream.py",
+    "tests/components/runtime/test_calls.py",
+    "tests/components/runtime/test_hostile_calls.py",
 )
 SUPPORT = "tests/support"
 # These run the scripts on a Redis of their own.

@@ -18,7 +18,7 @@ from orders_svc.inventory_client import MAX_BATCH
 from runtime import errors, messages, status
 from runtime.settings import ServiceSettings
 from runtime.validation import Turns, check
-from tests.unit.runtime import test_calls as calls
+from tests.components.runtime import test_calls as calls
 
 INVALID = f"grpc {grpc.StatusCode.INVALID_ARGUMENT.value[0]}"
 # A status in a trailer is base64, a third longer.
