@@ -11,7 +11,7 @@ from typing import Any
 from stack.commands.columns import table
 from stack.describe import describe
 from stack.errors import StackError
-from stack.run import health, restarts, supervisor
+from stack.run import health, restarts, room, supervisor
 from stack.run.health import Health
 from stack.run.memory import memory_of
 from stack.run.running import why_not
@@ -47,6 +47,8 @@ def show(settings: Settings, processes: Sequence[Process]) -> bool:
     rows = [_row(process, known, healths, counts, memory) for process in processes]
     print(table([HEADER, *rows]))
     print(f"\nTotal memory: {sum(memory.values()) // MIB} MiB (shared pages counted once)")
+    for sentence in room.shortage(settings):
+        print(sentence)
     _show_mesh_error(settings)
     return all(answer.good for answer in healths.values())
 

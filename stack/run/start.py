@@ -11,7 +11,7 @@ from threading import Event, Lock
 
 from stack.errors import StackError
 from stack.progress import Progress
-from stack.run import health, restarts, supervisor
+from stack.run import health, restarts, room, supervisor
 from stack.run.order import run_in_order
 from stack.run.supervisor import Supervisor
 from stack.settings import Settings
@@ -107,7 +107,8 @@ class Starter:
 
     def _failure(self, name: str, complaint: str) -> StartFailed:
         log = supervisor.log_file(self.settings, name)
-        return StartFailed("\n".join([f"{name} {complaint}", *last_lines(log), f"The full log is {log}"]))
+        lines = [f"{name} {complaint}", *last_lines(log), f"The full log is {log}", *room.shortage(self.settings)]
+        return StartFailed("\n".join(lines))
 
 
 def last_lines(log: os.PathLike[str], count: int = LOG_LINES) -> list[str]:

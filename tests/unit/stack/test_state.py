@@ -1,14 +1,15 @@
 import errno
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from stack.commands import clean
 from stack.commands.columns import table
 from stack.commands.status import span
-from stack.run import state, write
-from stack.run.start import last_lines
+from stack.run import room, state, write
+from stack.run.start import Starter, last_lines
 from stack.run.state import NotAStack
 from stack.run.write import UnreachableState
 from stack.topology import passwords
@@ -179,6 +180,26 @@ def test_durations_are_readable(seconds, text):
 
 def test_columns_are_as_wide_as_their_widest_cell():
     assert table([("a", "bb"), ("ccc", "d")]) == "a    bb\nccc  d"
+
+
+@pytest.mark.parametrize("free", [0, 199])
+def test_a_start_that_fails_on_a_full_disk_says_so(settings, monkeypatch, free):
+    monkeypatch.setattr(room.shutil, "disk_usage", lambda _: usage(free))
+    failure = Starter(settings=settings, supervisor=None, progress=None)._failure("etcd-0", "keeps exiting")
+    assert str(failure).splitlines()[-1] == (
+        f"The disk of STATE={settings.state} has {free} MiB free: make room there, but not in {settings.data}, "
+        f"then `{settings.command('up')}`"
+    )
+
+
+def test_a_start_that_fails_with_room_on_the_disk_says_nothing_of_it(settings, monkeypatch):
+    monkeypatch.setattr(room.shutil, "disk_usage", lambda _: usage(200))
+    failure = Starter(settings=settings, supervisor=None, progress=None)._failure("etcd-0", "keeps exiting")
+    assert str(failure).splitlines()[-1].startswith("The full log is ")
+
+
+def usage(free_mib):
+    return SimpleNamespace(free=free_mib * 1024 * 1024)
 
 
 def test_the_end_of_a_long_log_is_bounded(tmp_path):
