@@ -1,10 +1,11 @@
 """
 Causes alerts, and measures when each is pending, fires, and resolves after its cause was reverted.
 
-python -m chaos.alerts [--only redis,kafka] [--hold-s 420] [--end-s 420]
+python -m chaos.alerts [--only redis,kafka] [--apart-s 60] [--hold-s 420] [--end-s 420]
 
-Active faults are in the lab's journal, and its watchdog reverts them if this process exits first. Measurements are
-kept in monitoring/measured.json.
+The faults of a trial are injected together; each is reverted as soon as all its alerts fire. Active faults are in the
+lab's journal, and its watchdog reverts them if this process exits first. Measurements are kept in
+monitoring/measured.json and shown in docs/runbooks.md.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,9 @@ from chaos.alerts.measured import Measured
 from chaos.alerts.watch import FIRING, PENDING, Wanted, Watch
 from chaos.commands import FaultNotMade
 from chaos.lab import actions, watchdog
-from chaos.lab.actions import Scene
+from chaos.lab.actions import Fault, Scene
 from chaos.lab.experiment import Step
-from chaos.lab.journal import BEAT_S, Journal
+from chaos.lab.journal import BEAT_S, Entry, Journal
 from chaos.restock import restock
 from shop_client import rest
 from stack import customer, settings
@@ -46,6 +47,7 @@ from stack.topology.plan import Plan
 
 TRIALS = Path(__file__).with_name("trials.yaml")
 KEPT = CHECKOUT / "monitoring" / "measured.json"
+PAGE = CHECKOUT / "docs" / "runbooks.md"
 UNITS, PAUSE_S, CALL_S = 20_000, 0.3, 15
 POLL_S = 0.5
 Say = Callable[[str], None]
@@ -53,10 +55,16 @@ Say = Callable[[str], None]
 
 @dataclass
 class Cause:
-    """A fault, and the alerts that it is to cause; its times are of the monotonic clock."""
+    """
+    A fault, and the alerts that it is to cause; its times are of the monotonic clock.
+
+    It lasts *hold_s* at most, and the end of its alerts is waited for *end_s* at most.
+    """
 
     step: Step
     alerts: tuple[Wanted, ...]
+    hold_s: float
+    end_s: float
     made_at: float = 0.0
     ended_at: float = 0.0
 
@@ -69,7 +77,8 @@ def main(words: Sequence[str]) -> int:
     try:
         chosen = settings.read(os.environ, checkout=CHECKOUT)
         with exclusive(chosen, "chaos"):
-            found = asyncio.run(Trials(chosen, options, print).run())
+            run = Trials(chosen, options, print)
+            found = asyncio.run(run.run())
     except (FaultNotMade, StackError, LookupError) as error:
         print(f"alerts: {error}", file=sys.stderr)
         return 2
@@ -77,31 +86,65 @@ def main(words: Sequence[str]) -> int:
         print("alerts: interrupted; all faults are reverted", file=sys.stderr)
         return 2
     print(measured.table(found))
+    if run.not_made:
+        print(f"alerts: not injected or not reverted: {', '.join(run.not_made)}", file=sys.stderr)
+        return 2
     return 0 if all(each.firing_s is not None for each in found) else 1
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="chaos.alerts", description=__doc__.split("\n")[1])
     parser.add_argument("--only", default="", help="trials with one of these in their names, with commas")
-    parser.add_argument("--hold-s", type=float, default=420, help="the most that a fault lasts")
-    parser.add_argument("--end-s", type=float, default=420, help="the most that is waited for an alert's end")
+    parser.add_argument("--apart-s", type=float, help="begin the trials so far apart, not each at the end of the last")
+    parser.add_argument(
+        "--hold-s", type=float, default=420, help="the most that a fault lasts, unless its trial says more"
+    )
+    parser.add_argument(
+        "--end-s",
+        type=float,
+        default=420,
+        help="the most that is waited for an alert's end, unless its trial says more",
+    )
     return parser
 
 
-def trials(only: str, document: Sequence[Mapping[str, Any]]) -> dict[str, list[Cause]]:
-    """Return the trials of the file, those with a word of *only* in their names."""
-    words = [word for word in only.split(",") if word]
+def trials(options: argparse.Namespace, document: Sequence[Mapping[str, Any]]) -> dict[str, list[Cause]]:
+    """Return the trials of the file, those with a word of the option `only` in their names; each cause at its time."""
+    words = [word for word in options.only.split(",") if word]
     return {
-        each["name"]: [_cause(fault) for fault in each["faults"]]
+        each["name"]: sorted((_cause(fault, options) for fault in each["faults"]), key=lambda cause: cause.step.at_s)
         for each in document
         if not words or any(word in each["name"] for word in words)
     }
 
 
-def _cause(fault: Mapping[str, Any]) -> Cause:
-    arguments = {key: value for key, value in fault.items() if key not in ("action", "alerts")}
-    wanted = tuple(Wanted(name, tuple(labels.items())) for name, labels in fault["alerts"].items())
-    return Cause(Step(0, fault["action"], 0, arguments), wanted)
+def together(chosen: Mapping[str, list[Cause]], apart_s: float | None) -> Mapping[str, list[Cause]]:
+    """Make one trial of all, in which each begins *apart_s* after the one before; None leaves them as they are."""
+    if apart_s is None:
+        return chosen
+    shifted = [
+        replace(cause, step=replace(cause.step, at_s=cause.step.at_s + number * apart_s))
+        for number, causes in enumerate(chosen.values())
+        for cause in causes
+    ]
+    return {", ".join(chosen): sorted(shifted, key=lambda cause: cause.step.at_s)}
+
+
+def injected(step: Step, scene: Scene) -> Fault:
+    """Return the fault of a step: an action of the experiments, or one of the causes that only alerts need."""
+    if step.action in actions.ACTIONS:
+        return actions.fault(step, scene)
+    words = (step.action, str(scene.kept / f"alert-{scene.number}"), *map(str, step.arguments.values()))
+    command = (sys.executable, "-m", "chaos.alerts.causes")
+    return Fault(step.describe(), (*command, "do", *words), ((*command, "undo", *words),))
+
+
+def _cause(fault: Mapping[str, Any], options: argparse.Namespace) -> Cause:
+    fields = dict(fault)
+    wanted = tuple(Wanted(name, tuple(labels.items())) for name, labels in fields.pop("alerts").items())
+    hold_s, end_s = fields.pop("hold_s", options.hold_s), fields.pop("end_s", options.end_s)
+    step = Step(fields.pop("at_s", 0), fields.pop("action"), 0, fields)
+    return Cause(step, wanted, hold_s, end_s)
 
 
 class Trials:
@@ -113,49 +156,87 @@ class Trials:
         self._options = options
         self._say = say
         self._journal = Journal(chosen.run / "chaos")
+        self.not_made: list[str] = []
+        self._breaking = asyncio.Lock()
         self._watch = Watch(f"http://{self._plan.network.at(Host.PROMETHEUS, Port.PROMETHEUS)}")
 
     async def run(self) -> list[Measured]:
         """Run the chosen trials; each result is saved at once."""
         found: list[Measured] = []
-        chosen = trials(self._options.only, yaml.safe_load(TRIALS.read_text(encoding="utf-8")))
+        chosen = trials(self._options, yaml.safe_load(TRIALS.read_text(encoding="utf-8")))
         self._put_right()
         operator = customer.metadata(self._chosen, "alerts", operator=True)
         products = await restock(f"127.0.0.1:{self._chosen.port}", operator, units=UNITS)
         async with self._buying(products[0]), self._leased():
-            for name, causes in chosen.items():
+            for name, causes in together(chosen, self._options.apart_s).items():
                 self._say(f"== {name} ==")
-                seen = await self._trial(causes)
-                measured.keep(KEPT, seen)
-                found += seen
+                found += await self._trial(causes)
         return found
 
-    async def _trial(self, causes: list[Cause]) -> list[Measured]:
+    async def _trial(self, causes: Sequence[Cause]) -> list[Measured]:
         wanted = tuple(each for cause in causes for each in cause.alerts)
+        begun = time.monotonic()
         async with self._watch.looking(wanted):
-            await self._until(lambda: not any(map(self._watch.state, wanted)), self._options.end_s, "silence before")
-            self._watch.begin()
             try:
-                for number, cause in enumerate(causes, start=1):
-                    await self._break(number, cause)
-                firing = [(each, FIRING) for each in wanted]
-                await self._until(
-                    lambda: all(key in self._watch.first for key in firing), self._options.hold_s, "every alert"
-                )
+                async with asyncio.TaskGroup() as group:
+                    tasks = [
+                        group.create_task(self._cause(number, cause, begun)) for number, cause in enumerate(causes, 1)
+                    ]
             finally:
-                for cause in causes:
-                    cause.ended_at = time.monotonic()
                 await asyncio.to_thread(self._put_right)
-            await self._until(lambda: not any(map(self._watch.state, wanted)), self._options.end_s, "their end")
-            return [self._measured(cause, each) for cause in causes for each in cause.alerts]
+        return [each for task in tasks for each in task.result()]
 
-    async def _break(self, number: int, cause: Cause) -> None:
+    async def _cause(self, number: int, cause: Cause, begun: float) -> list[Measured]:
+        """
+        Inject a fault at its time, revert it once all its alerts fire, and wait for their end.
+
+        What was measured is returned and kept. Only an alert that is silent before can be taken for this
+        fault's.
+        """
+        await asyncio.sleep(max(0.0, begun + cause.step.at_s - time.monotonic()))
+        what = cause.step.describe()
+        await self._until(lambda: self._are_silent(cause), cause.end_s, f"{what}: silence before")
+        # One after the other: two commands that change the stack at once would wait for each other, or fail.
+        async with self._breaking:
+            self._watch.begin(cause.alerts)
+            entry = await self._break(number, cause)
+        if entry is None:
+            return []
+        firing = [(each, FIRING) for each in cause.alerts]
+        await self._until(lambda: all(key in self._watch.first for key in firing), cause.hold_s, f"{what}: every alert")
+        cause.ended_at = time.monotonic()
+        await self._revert(entry)
+        await self._until(lambda: self._are_silent(cause), cause.end_s, f"{what}: their end")
+        seen = [self._measured(cause, each) for each in cause.alerts]
+        # One that did not fire is in what is printed, and makes the exit code 1.
+        measured.keep(KEPT, [each for each in seen if each.firing_s is not None])
+        measured.show(PAGE, measured.load(KEPT))
+        self._say(measured.table(seen))
+        return seen
+
+    def _are_silent(self, cause: Cause) -> bool:
+        return not any(map(self._watch.state, cause.alerts))
+
+    async def _break(self, number: int, cause: Cause) -> Entry | None:
+        """Inject a fault; one that cannot be injected is reverted and ends no other, and makes the exit code 2."""
         roles = await breakage.roles([str(address) for address in self._plan.patroni])
-        fault = actions.fault(cause.step, Scene(number, roles, self._journal.folder))
-        self._journal.note(number, fault.description, fault.undo)
+        fault = injected(cause.step, Scene(number, roles, self._journal.folder))
+        entry = self._journal.note(number, fault.description, fault.undo)
         cause.made_at = time.monotonic()
         self._say(f"{fault.description}")
-        await commands.run(*fault.do)
+        try:
+            await commands.run(*fault.do)
+        except FaultNotMade as error:
+            self._say(f"{fault.description}: not injected: {error}")
+            self.not_made.append(fault.description)
+            await self._revert(entry)
+            return None
+        return entry
+
+    async def _revert(self, entry: Entry) -> None:
+        if failed := await asyncio.to_thread(self._journal.revert, entry, self._say):
+            self._say(f"not reverted: {failed}")
+            self.not_made.append(entry.description)
 
     def _put_right(self) -> None:
         if failed := self._journal.roll_back(self._say):
@@ -174,7 +255,7 @@ class Trials:
             pending_s=since(cause.made_at, first.get((wanted, PENDING))),
             firing_s=since(cause.made_at, first.get((wanted, FIRING))),
             over_s=since(cause.ended_at, over),
-            limit_s=self._options.end_s,
+            limit_s=cause.end_s,
         )
 
     async def _until(self, condition: Callable[[], bool], within_s: float, what: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+MARKER = "<!-- made by chaos.alerts.measured -->\n"
 HEADER = ("alert", "caused by", "pending after", "fires after", "ends after")
 NEVER = "not seen"
 
@@ -55,3 +56,12 @@ def keep(path: Path, found: Sequence[Measured]) -> None:
     kept = [each for each in load(path) if (each.alert, each.cause) not in new]
     every = sorted([*kept, *found], key=lambda each: (each.alert, each.cause))
     path.write_text(json.dumps([asdict(each) for each in every], indent=1) + "\n", encoding="utf-8")
+
+
+def show(page: Path, found: Iterable[Measured]) -> None:
+    """Replace the table of *page* by one of these; raises `ValueError` if it has no place for it."""
+    before, marker, after = page.read_text(encoding="utf-8").partition(MARKER)
+    if not marker:
+        raise ValueError(f"{page} has no {MARKER.strip()}")
+    _, _, rest = after.partition("\n\n")
+    page.write_text(f"{before}{marker}{table(found)}\n{rest}", encoding="utf-8")

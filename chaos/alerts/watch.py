@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,10 +37,12 @@ class Watch:
     now: list[Mapping[str, Any]] = field(default_factory=list)
     _over: dict[Wanted, float] = field(default_factory=dict)
 
-    def begin(self) -> None:
-        """Forget earlier observations."""
-        self.first.clear()
-        self._over.clear()
+    def begin(self, wanted: Iterable[Wanted]) -> None:
+        """Forget earlier observations of these."""
+        for each in wanted:
+            self._over.pop(each, None)
+            for state in (PENDING, FIRING):
+                self.first.pop((each, state), None)
 
     def state(self, wanted: Wanted) -> str:
         """Return the alert's state, empty while it is silent."""

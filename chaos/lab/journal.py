@@ -78,20 +78,21 @@ class Journal:
 
         Safe to run concurrently.
         """
-        failed = []
         with (self.folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            for entry in self.entries():
-                problems = [problem for command in entry.undo if (problem := undo(command))]
-                if problems:
-                    failed.append(f"{entry.description}: {'; '.join(problems)}")
-                    continue
-                say(f"reverted: {entry.description}")
-                self.strike(entry)
+            failed = [failure for entry in self.entries() if (failure := self.revert(entry, say))]
         if not failed:
             for path in self.folder.glob("mesh-*.yaml"):
                 path.unlink(missing_ok=True)
         return failed
+
+    def revert(self, entry: Entry, say: Callable[[str], None]) -> str:
+        """Revert one fault and strike it; return what could not be reverted, or an empty string."""
+        if problems := [problem for command in entry.undo if (problem := undo(command))]:
+            return f"{entry.description}: {'; '.join(problems)}"
+        say(f"reverted: {entry.description}")
+        self.strike(entry)
+        return ""
 
     def _read(self, path: Path) -> Entry:
         try:

@@ -1,17 +1,28 @@
 """How the alerts caused by a trial are recorded."""
 
+import argparse
+import inspect
+from pathlib import Path
+
+import pytest
 import yaml
 
 from chaos.alerts import measured
-from chaos.alerts.__main__ import KEPT, TRIALS, trials
+from chaos.alerts.__main__ import KEPT, TRIALS, injected, trials
+from chaos.alerts.causes.__main__ import CAUSES
 from chaos.alerts.measured import Measured
 from chaos.alerts.watch import FIRING, PENDING, Wanted, Watch
-from chaos.lab.actions import ACTIONS
+from chaos.lab.actions import ACTIONS, Scene
+from chaos.lab.experiment import Step
 from stack.settings import CHECKOUT
 from tests.support.alerts import ALERTS
 
 REDIS = Wanted("InventoryWithoutStock")
 EDGE = Wanted("ServiceDown", (("service", "edge"),))
+
+
+def chosen(only=""):
+    return argparse.Namespace(only=only, hold_s=1, end_s=2)
 
 
 def reported(*alerts):
@@ -31,6 +42,8 @@ def test_the_times_of_firing_and_resolving_are_recorded():
     assert watch.first == {(REDIS, PENDING): 2, (REDIS, FIRING): 9, (EDGE, FIRING): 12}
     assert (watch.over(REDIS), watch.over(EDGE)) == (12, None)
     assert (watch.state(REDIS), watch.state(EDGE)) == ("", FIRING)
+    watch.begin([REDIS])
+    assert (watch.first, watch.over(REDIS)) == ({(EDGE, FIRING): 12}, None)
 
 
 def test_a_new_measurement_replaces_the_old_one(tmp_path):
@@ -49,12 +62,58 @@ def test_a_new_measurement_replaces_the_old_one(tmp_path):
     ]
 
 
+def test_the_table_of_the_page_is_replaced_and_nothing_else(tmp_path):
+    page = tmp_path / "runbooks.md"
+    page.write_text(f"# Runbooks\n\n{measured.MARKER}| old |\n|---|\n\nNot triggered there.\n")
+    found = [Measured("KafkaAway", "stop kafka", 12.0, 132.0, 8.0, 400)]
+    for _ in range(2):
+        measured.show(page, found)
+    assert page.read_text() == f"# Runbooks\n\n{measured.MARKER}{measured.table(found)}\nNot triggered there.\n"
+    page.write_text("# Runbooks\n")
+    with pytest.raises(ValueError, match="has no"):
+        measured.show(page, found)
+
+
 def test_every_trial_names_existing_alerts_and_possible_faults():
-    found = trials("", yaml.safe_load(TRIALS.read_text()))
+    document = yaml.safe_load(TRIALS.read_text())
+    found = trials(chosen(), document)
     causes = [cause for each in found.values() for cause in each]
     assert {wanted.name for cause in causes for wanted in cause.alerts} <= set(ALERTS)
-    assert {cause.step.action for cause in causes} <= set(ACTIONS)
-    assert list(trials("kafka,edge", yaml.safe_load(TRIALS.read_text()))) == ["kafka", "edge"]
+    assert {cause.step.action for cause in causes} <= {*ACTIONS, *CAUSES}
+    assert not set(CAUSES) & set(ACTIONS)
+    assert set(CAUSES) <= {cause.step.action for cause in causes}
+    assert list(trials(chosen(only="kafka,edge"), document)) == ["kafka", "edge"]
+
+
+def test_what_causes_an_alert_and_what_ends_it_take_the_arguments_of_the_trial():
+    for causes in trials(chosen(), yaml.safe_load(TRIALS.read_text())).values():
+        for cause in causes:
+            if cause.step.action in CAUSES:
+                known, arguments = CAUSES[cause.step.action], cause.step.arguments.values()
+                for act in (known.do, known.undo):
+                    inspect.signature(act).bind(None, Path("kept"), *arguments)
+
+
+def test_a_fault_has_its_own_times_or_those_of_the_command_line():
+    document = [
+        {
+            "name": "a",
+            "faults": [
+                {"action": "stop", "target": "redis", "at_s": 9, "alerts": {"KafkaAway": {}}},
+                {"action": "redis-full", "hold_s": 5, "end_s": 6, "alerts": {"RedisAlmostFull": {}}},
+            ],
+        }
+    ]
+    first, second = trials(chosen(), document)["a"]
+    assert (first.step.action, first.hold_s, first.end_s) == ("redis-full", 5, 6)
+    assert (second.step.arguments, second.step.at_s, second.hold_s, second.end_s) == ({"target": "redis"}, 9, 1, 2)
+
+
+def test_a_cause_that_no_experiment_needs_is_ended_by_a_command_that_any_process_can_run(tmp_path):
+    fault = injected(Step(0, "crashes", 0, {"target": "orders-1"}), Scene(3, {}, tmp_path))
+    assert fault.description == "crashes target=orders-1"
+    assert fault.do[1:] == ("-m", "chaos.alerts.causes", "do", "crashes", f"{tmp_path}/alert-3", "orders-1")
+    assert fault.undo == ((fault.do[0], "-m", "chaos.alerts.causes", "undo", *fault.do[4:]),)
 
 
 def test_the_runbooks_have_the_measured_table():

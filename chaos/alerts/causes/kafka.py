@@ -1,0 +1,118 @@
+"""Causes in Kafka: records that nobody can use, topics that take none, events that come again."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+)
+from shop.orders.v1.events_pb2 import OrderEvent
+from shop.orders.v1.order_pb2 import Order
+
+from chaos.alerts.causes import redis
+from chaos.alerts.causes.machine import stack_command
+from inventory_svc.topics import DEAD_EVENTS, LEDGER
+from orders_svc.topics import ORDER_EVENTS
+from runtime.messaging.cluster import KafkaCluster
+from runtime.messaging.message import Record
+from runtime.messaging.publisher import Publisher
+from stack.describe import describe
+from stack.settings import Settings
+
+SPOILED = b"\xff\xff\xff"
+"""Not a protobuf message."""
+KEY = b"alerts"
+CALL_S = 10
+# The smallest record with its headers is larger.
+NOTHING_BYTES = 40
+SIZE, AGE = "max.message.bytes", "message.timestamp.before.max.ms"
+
+
+def _configure(chosen: Settings, topic: str, name: str, value: int | None) -> None:
+    """Set a topic's setting, or take it off."""
+    admin = AdminClient(_cluster(chosen).options({"log_level": 0}))
+    operation = AlterConfigOpType.DELETE if value is None else AlterConfigOpType.SET
+    entry = ConfigEntry(name, None if value is None else str(value), incremental_operation=operation)
+    wanted = [ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])]
+    for future in admin.incremental_alter_configs(wanted, request_timeout=CALL_S).values():
+        future.result()
+
+
+def _cluster(chosen: Settings) -> KafkaCluster:
+    return KafkaCluster(describe(chosen).kafka_brokers)
+
+
+async def _publish(chosen: Settings, topic: str, key: bytes, value: bytes | None) -> None:
+    async with Publisher(_cluster(chosen), client_id="chaos-alerts") as publisher:
+        await publisher.publish([Record(topic, key, value)])
+
+
+async def spoil_message(chosen: Settings, _kept: Path, topic: str) -> None:
+    """Publish a record that its consumers cannot parse."""
+    await _publish(chosen, topic, KEY, SPOILED)
+
+
+def redrive(chosen: Settings, _kept: Path, _topic: str) -> None:
+    """Redrive dead letters, which passes over those that cannot be parsed."""
+    stack_command(chosen, "redrive")
+
+
+async def stop_dead_letters(chosen: Settings, _kept: Path) -> None:
+    """Have inventory's topic of dead letters take no writes for now, and publish an event that belongs there."""
+    # The broker refuses a record that is older than no time at all, and not for good.
+    _configure(chosen, DEAD_EVENTS.name, AGE, 0)
+    await _publish(chosen, ORDER_EVENTS, KEY, SPOILED)
+
+
+def take_dead_letters(chosen: Settings, _kept: Path) -> None:
+    """Have it take writes."""
+    _configure(chosen, DEAD_EVENTS.name, AGE, None)
+
+
+async def refuse_dead_letters(chosen: Settings, _kept: Path) -> None:
+    """Have inventory's topic of dead letters refuse every record for good, and publish an event that belongs there."""
+    _configure(chosen, DEAD_EVENTS.name, SIZE, NOTHING_BYTES)
+    await _publish(chosen, ORDER_EVENTS, KEY, SPOILED)
+
+
+def accept_dead_letters(chosen: Settings, _kept: Path) -> None:
+    """Have it accept records again."""
+    _configure(chosen, DEAD_EVENTS.name, SIZE, DEAD_EVENTS.max_message_bytes)
+
+
+def refuse_events(chosen: Settings, _kept: Path) -> None:
+    """Have the topic of order events refuse every record for good."""
+    _configure(chosen, ORDER_EVENTS, SIZE, NOTHING_BYTES)
+
+
+def accept_events(chosen: Settings, _kept: Path) -> None:
+    """Have it accept records again, and reconcile, which publishes what was refused."""
+    _configure(chosen, ORDER_EVENTS, SIZE, None)
+    stack_command(chosen, "reconcile")
+
+
+async def spoil_ledger(chosen: Settings, _kept: Path) -> None:
+    """Write an entry to the stock's ledger that cannot be parsed."""
+    await _publish(chosen, LEDGER.name, KEY, SPOILED)
+
+
+async def mend_ledger(chosen: Settings, _kept: Path) -> None:
+    """Write a tombstone over it."""
+    await _publish(chosen, LEDGER.name, KEY, None)
+
+
+async def repeat_old_event(chosen: Settings, kept: Path, product: str) -> None:
+    """Have inventory forget every order until now, and publish an hour-old confirmation of one that it never knew."""
+    redis.forget_orders(chosen, kept)
+    event = OrderEvent(event_id=str(uuid.uuid4()))
+    event.occur_time.FromDatetime(datetime.now(UTC) - timedelta(hours=1))
+    event.order.name = f"orders/{uuid.uuid4()}"
+    event.order.state = Order.CONFIRMED
+    event.order.lines.add(product=f"products/{product}", quantity=1)
+    await _publish(chosen, ORDER_EVENTS, event.order.name.encode(), event.SerializeToString())

@@ -1,0 +1,128 @@
+"""Causes in PostgreSQL: sessions that hang, a replica that does not replay, rights and rows that somebody changed."""
+
+from __future__ import annotations
+
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import psycopg
+
+from chaos.alerts.causes import holder, redis
+from chaos.alerts.causes.machine import stack_command
+from stack.describe import describe
+from stack.errors import StackError
+from stack.settings import Settings
+from stack.topology.addresses import Host, Port
+from stack.topology.plan import REPLICAS
+
+DEAD_ROWS, MAX_UPDATES = 30_000, 5_000
+RAISED = 1_000_000
+STRIPE = 0
+NAME = "chaos-alerts"
+# Any row will do: an update of a row leaves its old version behind.
+REWRITE = "UPDATE idempotency_keys SET version = version"
+RAISE = """
+INSERT INTO sold_units AS sold (product, stripe, units) VALUES (%(product)s, %(stripe)s, %(units)s)
+ON CONFLICT (product, stripe) DO UPDATE SET units = sold.units + excluded.units
+"""
+REPLAYS = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'startup'"
+REBUILD_S = 10.0
+
+
+def _administrator(chosen: Settings, *, replica: bool = False) -> psycopg.Connection[tuple[object, ...]]:
+    plan = describe(chosen)
+    return psycopg.connect(
+        host=",".join(plan.network.address(Host.POSTGRES, number) for number in REPLICAS),
+        port=Port.POSTGRES.value,
+        user="postgres",
+        password=plan.passwords.postgres_superuser,
+        dbname="orders",
+        target_session_attrs="standby" if replica else "read-write",
+        application_name=NAME,
+        connect_timeout=5,
+        autocommit=True,
+    )
+
+
+def lock_reconciler(_chosen: Settings, kept: Path) -> None:
+    """Keep every replica from reconciling, as a session that hangs in it does."""
+    holder.start("reconciler", kept)
+
+
+def leave_dead_rows(chosen: Settings, kept: Path) -> None:
+    """Keep an old transaction open, and rewrite rows until their old versions outnumber any table's rows."""
+    holder.start("snapshot", kept)
+    with _administrator(chosen) as session:
+        dead = 0
+        for _ in range(MAX_UPDATES):
+            dead += session.execute(REWRITE).rowcount
+            if dead > DEAD_ROWS:
+                return
+    raise StackError(f"{MAX_UPDATES} updates left {dead} dead rows; place some orders first")
+
+
+def end_sessions(_chosen: Settings, kept: Path) -> None:
+    """End the process that holds the session, and so the session."""
+    holder.stop(kept)
+
+
+def freeze_replay(chosen: Settings, kept: Path) -> None:
+    """Have the replica take WAL and replay none, as if its disk were slow: Patroni ends a pause that is asked for."""
+    with _administrator(chosen, replica=True) as session:
+        row = session.execute(REPLAYS).fetchone()
+    if row is None:
+        raise StackError("no process of the replica replays")
+    process = psutil.Process(int(str(row[0])))
+    kept.write_text(f"{process.pid} {process.create_time()}\n", encoding="utf-8")
+    process.send_signal(signal.SIGSTOP)
+
+
+def thaw_replay(_chosen: Settings, kept: Path) -> None:
+    """Have it replay again."""
+    if kept.exists():
+        pid, created = kept.read_text(encoding="utf-8").split()
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(int(pid))
+            if process.create_time() == float(created):
+                process.send_signal(signal.SIGCONT)
+        kept.unlink()
+
+
+def revoke_pruning(chosen: Settings, _kept: Path) -> None:
+    """Take away the right to delete request ids."""
+    with _administrator(chosen) as session:
+        session.execute("REVOKE DELETE ON idempotency_keys FROM orders")
+
+
+def grant_pruning(chosen: Settings, _kept: Path) -> None:
+    """Give it back."""
+    with _administrator(chosen) as session:
+        session.execute("GRANT DELETE ON idempotency_keys TO orders")
+
+
+def raise_sold_units(chosen: Settings, kept: Path, product: str) -> None:
+    """Count a million units more as sold than orders own, have the stock rebuilt from that, and reconcile."""
+    kept.write_text("raised\n", encoding="utf-8")
+    _raise(chosen, product, RAISED)
+    redis.empty(chosen, kept)
+    time.sleep(REBUILD_S)
+    with suppress(StackError):  # what it cannot repair is the point
+        stack_command(chosen, "reconcile")
+
+
+def lower_sold_units(chosen: Settings, kept: Path, product: str) -> None:
+    """Take them off again, and have the stock rebuilt."""
+    if kept.exists():
+        _raise(chosen, product, -RAISED)
+        kept.unlink()
+        redis.empty(chosen, kept)
+        time.sleep(REBUILD_S)
+        stack_command(chosen, "reconcile")
+
+
+def _raise(chosen: Settings, product: str, units: int) -> None:
+    with _administrator(chosen) as session:
+        session.execute(RAISE, {"product": f"products/{product}", "stripe": STRIPE, "units": units})
