@@ -310,7 +310,8 @@ def integer(environ: Mapping[str, str], name: str, default: int, lowest: int, hi
 def _folder(environ: Mapping[str, str], name: str, default: Path) -> Path:
     text = os.path.normpath(environ.get(name) or str(default))
     if not STATE_PATTERN.fullmatch(text):
-        raise SettingsError(f"{name}={text!r} must be an absolute path of letters, digits and . _ / + @ -")
+        allowed = "an absolute path of letters, digits and . _ / + @ -"
+        raise SettingsError(f"{name}={text!r} must be {allowed}; set {name} to one")
     if len(text) > STATE_LENGTH_LIMIT:
         raise SettingsError(f"{name}={text!r} is longer than {STATE_LENGTH_LIMIT} characters")
     return Path(text)

@@ -36,6 +36,14 @@ def test_every_port_gives_an_https_port_that_exists_and_is_another():
     assert all(1 <= read(PORT=str(port)).tls_port <= 65535 and read(PORT=str(port)).tls_port != port for port in ports)
 
 
+def test_a_home_that_kafka_cannot_be_given_is_refused_with_what_to_set(monkeypatch):
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    with pytest.raises(SettingsError, match=r"TOOLS='/home/jörg.*; set TOOLS to one"):
+        read(HOME="/home/jörg")
+    with pytest.raises(SettingsError, match="; set STATE to one"):
+        read(HOME="/home/jörg", TOOLS="/srv/tools")
+
+
 def test_root_has_its_state_where_the_user_postgres_can_reach_it(monkeypatch):
     monkeypatch.setattr("os.geteuid", lambda: 0)
     assert settings.default_state({"HOME": "/root"}) == Path("/var/tmp/order-system")
