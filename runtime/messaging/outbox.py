@@ -3,35 +3,12 @@ The outbox: records written in a transaction, published after its commit.
 
 Rows are written in the transaction itself, by the owner of the schema that has this table:
 
-id
-
-
-
-
-
-
-
-
-
-bigint, identity: rows of a topic and key go out in its order shard
-
-
-
-
-
- smallint, `shard_of(key)`: which relay publishes the row topic, key, value
-
-
-
-text, bytea, bytea headers
-
-
-
- jsonb: an object of texts create_time timestamptz, when it was written refused
-
-
-
- text: why Kafka will never take it; such a row waits for an operator
+id                 bigint, identity: rows of a topic and key go out in its order
+shard              smallint, `shard_of(key)`: which relay publishes the row
+topic, key, value  text, bytea, bytea
+headers            jsonb: an object of texts
+create_time        timestamptz, when it was written
+refused            text: why Kafka will never take it; such a row waits for an operator
 
 with indexes on (shard, id) where refused is null, and on (id) where it is not. `runtime.messaging.relay` publishes the
 rows.
