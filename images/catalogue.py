@@ -92,6 +92,7 @@ STORES = (
             "stores/agree.sh",
             "stores/hand_over.py",
             "stores/monitor.sql",
+            "stores/serving.sql",
             "stores/postgres-metrics.yml",
         ),
     ),

@@ -25,7 +25,8 @@ OPERATED = (
 )
 MIGRATION_S = 300
 ROLLOUT_S = 300
-MONITOR = "/etc/patroni/make-monitor.sh"
+# What makes the roles of PostgreSQL, also in a database of an earlier version.
+ROLES = ("/etc/patroni/make-serving.sh", "/etc/patroni/make-monitor.sh")
 DATABASES = tuple(f"postgres-{number}.postgres" for number in range(MEMBERS))
 # The pods of a stage; they are labelled by their application.
 OF_STAGE = {
@@ -63,7 +64,8 @@ def stores(manifests: Path, *, say: Say) -> None:
         return
     # Patroni reads its dynamic configuration only when a cluster is new.
     kubectl("exec", "-n", NAMESPACE, "postgres-0", "-c", "app", "--", *AGREE)
-    kubectl("exec", "-n", NAMESPACE, "postgres-0", "-c", "app", "--", MONITOR, ",".join(DATABASES))
+    for role in ROLES:
+        kubectl("exec", "-n", NAMESPACE, "postgres-0", "-c", "app", "--", role, ",".join(DATABASES))
 
 
 def migrations(manifests: Path, *, say: Say) -> None:

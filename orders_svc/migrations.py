@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sysconfig
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
+import asyncpg
 import structlog
 
 from orders_svc import saga
@@ -23,14 +26,21 @@ from runtime.settings import secret
 SCHEMA = Path(__file__).parent / "schema"
 MIGRATION_S = 300
 log = structlog.get_logger()
+# Rows, and nothing that changes the schema or empties a table. Which migrations were applied is the owner's to say.
+GRANTS = """
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role};
+REVOKE INSERT, UPDATE, DELETE ON schema_migrations FROM {role};
+"""
 INSIST_ON_TLS = ("require", "verify-ca", "verify-full")
 
 
 def migrate(settings: Settings) -> None:
     """
-    Bring the schema and the Kafka topics to this version; repeating it changes nothing.
+    Bring the schema, the serving role's rights and the Kafka topics to this version; repeating it changes nothing.
     """
     apply_migrations(settings.database_url.get_secret_value(), secret(settings.database_password_file, "postgres"))
+    if settings.database_role:
+        asyncio.run(_grant(settings))
     names = [stage.topic for stage in saga.stages(settings.saga_retry_delays_s)[1:]]
     topics = [
         Topic(ORDER_EVENTS, PARTITIONS),
@@ -44,13 +54,32 @@ def migrate(settings: Settings) -> None:
         asyncio.run(_publish_pending(settings))
 
 
-async def _publish_pending(settings: Settings) -> None:
+async def _grant(settings: Settings) -> None:
+    async with _owner(settings) as pool:
+        try:
+            await pool.execute(GRANTS.format(role=settings.database_role))
+        except asyncpg.UndefinedObjectError as error:
+            raise RuntimeError(
+                f"PostgreSQL has no role {settings.database_role}: create it as stores/serving.sql does, as a superuser"
+            ) from error
+
+
+@asynccontextmanager
+async def _owner(settings: Settings) -> AsyncIterator[asyncpg.Pool]:
+    """
+    Yield sessions of the database's owner, and close them.
+    """
     url, password = settings.database_url.get_secret_value(), secret(settings.database_password_file, "postgres")
     pool = await database.connect(url, password=password, max_connections=settings.database_connections)
     try:
-        count = await publish_lost(OperationsStore(pool))
+        yield pool
     finally:
         await pool.close()
+
+
+async def _publish_pending(settings: Settings) -> None:
+    async with _owner(settings) as pool:
+        count = await publish_lost(OperationsStore(pool))
     if count:
         log.warning("pending_orders_published_again", orders=count)
 

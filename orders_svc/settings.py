@@ -40,6 +40,8 @@ class Settings(ServiceSettings):
     """PostgreSQL, all its hosts, with `target_session_attrs=primary`."""
     database_password_file: SecretPath | None = None
     """A file with the password, instead of one in the URL: every line is tried, so two are valid while it changes."""
+    database_role: str = Field(default="", pattern=r"^([a-z_][a-z0-9_]{0,62})?$")
+    """The role in which it serves, without the owner's rights; `migrate` grants it the rows. None: as it logs in."""
     database_connections: int = Field(default=8, ge=4, le=200)
     """The most connections of this replica, opened as they are needed; two of them listen and relay."""
     inventory_address: Address

@@ -58,7 +58,9 @@ async def built(settings: Settings) -> AsyncIterator[Parts]:
         url = settings.database_url.get_secret_value()
         password = secret(settings.database_password_file, "postgres")
         keys = secret(settings.page_token_key_file, "page-token")
-        pool = await database.connect(url, password=password, max_connections=settings.database_connections)
+        pool = await database.connect(
+            url, password=password, role=settings.database_role, max_connections=settings.database_connections
+        )
         stack.push_async_callback(close, pool)
         mesh = channel.connect(settings.inventory_address, authority=settings.inventory_authority)
         stack.push_async_callback(mesh.close)

@@ -11,6 +11,8 @@ import yaml
 FOLDER = Path(__file__).parent
 # The account of the metrics' exporters, with no right to any table or key.
 MONITOR = "monitor"
+# The role in which orders serves, as serving.sql makes it.
+SERVING = "orders_serving"
 # The account of who administers Redis on one machine; inventory's own may not.
 ADMINISTRATOR = "admin"
 REDIS_MONITOR_RIGHTS = "resetkeys resetchannels -@all +ping +info +latency|latest +slowlog|len +client|setname"

@@ -1,5 +1,5 @@
 """
-Creates the database and the role of orders on the PostgreSQL primary, and the role that it is measured with.
+Creates the database and the roles of orders on the PostgreSQL primary, and the role that it is measured with.
 
 Run as `python -m stack.run.database`; a repeated run changes nothing but the password.
 """
@@ -30,6 +30,7 @@ def main() -> None:
         _role(connection, "orders", known.orders_database)
         if connection.execute("SELECT FROM pg_database WHERE datname = 'orders'").fetchone() is None:
             connection.execute("CREATE DATABASE orders OWNER orders")
+        connection.execute((files.FOLDER / "serving.sql").read_text(encoding="utf-8"))
         _monitor(connection, known.monitor)
 
 

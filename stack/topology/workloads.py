@@ -11,6 +11,7 @@ from stack.topology.addresses import Endpoint, Host, Port
 from stack.topology.checks import GrpcCheck, HttpCheck, MeshCheck
 from stack.topology.plan import REPLICAS, Plan
 from stack.topology.processes import Process, Role, Task
+from stores import files
 
 NAMESPACE = "shop"
 CLUSTER_DOMAIN = "svc.cluster.local"
@@ -153,6 +154,7 @@ def service_environment(plan: Plan, service: str, replica: int) -> dict[str, str
         return common | {
             "DATABASE_URL": plan.database_url_without_password,
             "DATABASE_PASSWORD_FILE": f"{plan.settings.secret_files}/orders_database",
+            "DATABASE_ROLE": files.SERVING,
             "INVENTORY_ADDRESS": outbound,
             "INVENTORY_AUTHORITY": authority("inventory"),
         }

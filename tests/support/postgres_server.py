@@ -8,7 +8,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from orders_svc.migrations import apply_migrations
+import psycopg
+
+from orders_svc.migrations import GRANTS, apply_migrations
 from stores import files
 from tests.support.processes import free_port, own_host
 
@@ -29,6 +31,7 @@ class PostgresServer:
         found = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
         assert found, "PostgreSQL is not installed: `make test` installs it"
         self._bin = Path(found[-1])
+        self.folder = folder
         self._data = folder / "data"
         self.port = free_port(HOST)
         self.address = f"{HOST}:{self.port}"
@@ -86,6 +89,9 @@ def running_postgres():
     try:
         server.start()
         apply_migrations(server.url("template_orders"))
+        with psycopg.connect(server.url("template_orders")) as connection:
+            connection.execute((files.FOLDER / "serving.sql").read_text())
+            connection.execute(GRANTS.format(role=files.SERVING))
         yield server
     finally:
         server.stop()

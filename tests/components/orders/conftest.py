@@ -12,6 +12,7 @@ import pytest
 from runtime import database
 from runtime.messaging.cluster import KafkaCluster
 from runtime.messaging.reader import messages_to_end
+from stores import files
 from tests.support import waiting
 from tests.support.kafka_server import running_kafka
 from tests.support.replicas import OrdersReplica, migrate
@@ -20,7 +21,7 @@ from tests.support.stand_ins import InventoryServer
 
 @pytest.fixture
 async def pool(database_url):
-    opened = await database.connect(database_url, max_connections=8)
+    opened = await database.connect(database_url, role=files.SERVING, max_connections=8)
     yield opened
     await asyncio.wait_for(opened.close(), 5)
 
@@ -52,6 +53,7 @@ async def environment(database_url, kafka, inventory):
     """Return a replica's environment; the topics are recreated, so that tests do not see each other's messages."""
     settings = {
         "DATABASE_URL": database_url,
+        "DATABASE_ROLE": files.SERVING,
         "KAFKA_BROKERS": kafka,
         "INVENTORY_ADDRESS": inventory.address,
         "SAGA_RETRY_DELAYS_S": "[1, 2, 3]",

@@ -18,6 +18,7 @@ from runtime.messaging.reader import read_to_end
 from runtime.messaging.relay import Relay, waves
 from runtime.messaging.topics import Topic, ensure_topics
 from runtime.notifier import Notifier
+from tests.components.conftest import execute
 
 # Long enough for a Kafka that starts slowly.
 
@@ -179,13 +180,11 @@ async def test_a_notification_wakes_the_relay_before_its_poll(pool, run):
     assert time.monotonic() - started < 1
 
 
-async def test_the_relay_continues_after_a_lost_session(pool, run):
+async def test_the_relay_continues_after_a_lost_session(pool, run, postgres):
     broker = Broker()
     run(Relay(pool, broker, poll_s=0.1).run())
     await asyncio.sleep(0.3)
-    await pool.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
-    )
+    await execute(postgres, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
     await put(pool, "k", 1)
     await emptied(pool)
 

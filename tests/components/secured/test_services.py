@@ -2,12 +2,15 @@
 
 import uuid
 
+import asyncpg
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as NoConnection
 from redis.exceptions import NoPermissionError, RedisError
 from shop.orders.v1 import order_pb2, order_service_pb2
 
+from runtime import database
+from stores import files
 from tests.components.secured.conftest import PASSWORD
 from tests.support.authority import Authority
 from tests.support.replicas import OrdersReplica, inventory_replica, migrate
@@ -29,6 +32,7 @@ async def orders(tmp_path, postgres, database_url, redis, scram, password_file):
     orders.environment |= {
         **scram("orders"),
         "DATABASE_URL": f"{database_url}?sslmode=verify-full&sslrootcert={postgres.authority}",
+        "DATABASE_ROLE": files.SERVING,
         "INVENTORY_ADDRESS": inventory.address,
     }
     migrate("orders_svc", orders.environment)
@@ -55,6 +59,31 @@ async def place(orders):
     order = order_pb2.Order(lines=[order_pb2.OrderLine(product="products/enamel-mug", quantity=1)])
     request = order_service_pb2.CreateOrderRequest(order=order, request_id=str(uuid.uuid4()))
     return await orders.CreateOrder(request, metadata=CUSTOMER, timeout=10)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DROP TABLE outbox",
+        "ALTER TABLE orders ADD COLUMN x int",
+        "ALTER TABLE orders DISABLE TRIGGER ALL",
+        "TRUNCATE outbox",
+        "CREATE TABLE x ()",
+        "CREATE INDEX ON orders (lines)",
+        "DROP FUNCTION count_placed_units CASCADE",
+        "UPDATE schema_migrations SET version = ''",
+        "RESET ROLE; DROP TABLE outbox",
+        "COPY orders TO PROGRAM 'true'",
+    ],
+)
+async def test_orders_changes_rows_and_no_schema(database_url, statement):
+    pool = await database.connect(database_url, role=files.SERVING)
+    try:
+        assert await pool.fetchval("SELECT count(*) FROM orders") == 0
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await pool.execute(statement)
+    finally:
+        await pool.close()
 
 
 @pytest.mark.parametrize("command", ["FLUSHALL", "CONFIG GET *", "KEYS *", "SHUTDOWN", "ACL LIST", "REPLICAOF NO ONE"])
