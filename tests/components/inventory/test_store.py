@@ -1,6 +1,7 @@
 """The ports' test suite and more on a real Redis."""
 
 import asyncio
+import contextlib
 import time
 import uuid
 
@@ -12,8 +13,10 @@ from inventory_svc.generation import CurrentGeneration, Position
 from inventory_svc.refusals import BacklogFull, HoldSettled, OutOfStock, Rebuilding, Undecided
 from inventory_svc.scripts import EVENTS, REBUILD_LOCK
 from inventory_svc.stock import Basket, Hold, Receipt, Return, Sale, Stock
+from runtime.errors import Unavailable
 from tests.components.inventory.conftest import PREFIX, StockOnScriptsSuite, fresh_store, marked, store_on
 from tests.support.stock_port_suite import (
+    basket,
     commit,
     hold,
     lines,
@@ -291,3 +294,49 @@ def other_client(client):
     current = CurrentGeneration()
     current.adopt(Position(1))
     return store_on(client, current)
+
+
+@pytest.fixture
+async def full_memory(redis):
+    """Return a function that leaves Redis no memory, or with False gives it back."""
+
+    async def leave_none(none=True):
+        used = (await redis.info("memory"))["used_memory"]
+        await redis.config_set("maxmemory", used // 2 if none else 0)
+
+    yield leave_none
+    await leave_none(False)
+
+
+async def test_nothing_is_held_while_the_memory_is_full(store, redis, full_memory):
+    """The whole basket is refused before its first write, and may be held once there is memory again."""
+    await hold(store, "a", mug=2)
+    before, events = await numbers(store), await kinds(redis)
+    keys = {key async for key in redis.scan_iter()}
+    await full_memory()
+    # A repeat would renew the lease.
+    for order, wanted in (("a", {"mug": 2}), ("b", {"mug": 2, "pen": 1})):
+        assert isinstance(await hold(store, order, **wanted), Unavailable)
+    outcomes = await store.hold([basket(f"many {number}", mug=1) for number in range(20)])
+    assert {type(outcome) for outcome in outcomes} == {Unavailable}
+    assert await numbers(store) == before
+    assert await kinds(redis) == events
+    assert {key async for key in redis.scan_iter()} == keys
+    await full_memory(False)
+    assert isinstance(await hold(store, "b", mug=2), Hold)
+    assert (await store.audit()).broken == ()
+
+
+async def test_settling_with_full_memory_is_whole_or_not_at_all(store, redis, full_memory):
+    for order in ("kept", "sold", "back"):
+        await hold(store, order, mug=2)
+    await full_memory()
+    for settle in (commit(store, "sold"), release(store, "back"), store.expire([order_id("kept")])):
+        with contextlib.suppress(Unavailable):
+            await settle
+        assert (await store.audit()).broken == ()
+    await full_memory(False)
+    await commit(store, "sold")
+    await release(store, "back")
+    assert await numbers(store) == (6, 2, 2)
+    assert (await store.audit()).broken == ()
