@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import faulthandler
+import gc
 import os
 import signal
 import sys
@@ -18,7 +19,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from opentelemetry.instrumentation.grpc import aio_server_interceptor, filters
 
-from runtime import background
+from runtime import background, loop_lag
 from runtime.call_counts import count_from_zero
 from runtime.interceptors import Interceptor, wrappers
 from runtime.messaging.consumer import stuck_threads
@@ -150,15 +151,20 @@ def _options(settings: ServiceSettings) -> list[tuple[str, int]]:
 
 def run(main: Callable[[], Awaitable[None]]) -> None:
     """
-    Run *main* on uvloop; a second interrupt ends it hard.
+    Run *main* on uvloop, whose lag is measured; a second interrupt ends it hard.
 
     A crash in a native library (Kafka's, gRPC's) prints every thread's stack on standard error; without that the
     process would end silently.
     """
     faulthandler.enable()
 
+    # What the imports made lives as long as the process. Each full collection would walk it, for 40 ms (measured).
+    gc.collect()
+    gc.freeze()
+
     async def started() -> None:
-        await main()
+        with loop_lag.observed():
+            await main()
 
     code = 1
     try:

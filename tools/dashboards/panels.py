@@ -149,6 +149,15 @@ MESH = Board(
             Panel("CPU", rate("process_cpu_seconds_total", "pod", 'job="applications"'), "percentunit"),
             Panel("Memory", {"{{pod}}": 'process_resident_memory_bytes{job="applications"}'}, "bytes"),
             Panel("Calls in flight", {"{{pod}} {{kind}}": "grpc_server_in_flight"}),
+            Panel(
+                "Event loop: p99 of a timer's delay",
+                {
+                    "{{pod}}": "histogram_quantile(0.99, sum by (le, pod) "
+                    f"(rate(event_loop_lag_seconds_bucket[{RATE}])))"
+                },
+                "s",
+                "By a long turn, by the garbage collector, or by a CPU that was not to be had.",
+            ),
         ],
     },
 )

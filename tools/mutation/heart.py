@@ -121,6 +121,7 @@ EXCLUDED: Mapping[str, str] = {
     "runtime.database": "settings of PostgreSQL's client, which only a server that fails can show",
     "runtime.errors": "the classes of errors and their codes: a table",
     "runtime.interceptors": _SERVES,
+    "runtime.loop_lag": "a timer on the real clock, whose bounds only real time shows",
     "runtime.messages": _SERVES,
     "runtime.notifier": "PostgreSQL's LISTEN and NOTIFY, which only a server shows",
     "runtime.refusals": "the classes of errors and their codes: a table",
