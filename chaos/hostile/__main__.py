@@ -4,7 +4,8 @@ Attacks the running stack while a bystander places orders, and reports which att
     python -m chaos.hostile [--rows NAME,NAME] [--seconds N] [--seed N]
 
 Prints a table and exits with 1 if a criterion is violated: 99.9 % of the bystander's calls succeed, 99 % within 500
-ms, no replica is ejected, nothing restarts, and memory use is back to normal within a minute.
+ms, no replica is ejected, nothing restarts, no event loop is blocked for over 50 ms, no process takes over 32 MiB, and
+memory use is back to normal within a minute.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The effects of an attack on the stack: ejected replicas, restarted processes, memory use."""
+"""The effects of an attack on the stack: ejected replicas, restarted processes, memory use, blocked event loops."""
 
 from __future__ import annotations
 
@@ -7,12 +7,18 @@ import json
 import re
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from chaos.hostile import turns
 from stack.run import restarts, supervisor
 from stack.run.memory import memory_of
 from stack.run.supervisor import Supervisor
 from stack.settings import Settings
+from stack.topology.addresses import Endpoint
 from stack.topology.processes import Process
 from translator.control import admin
 from translator.model.registry import SocketAddress
@@ -21,9 +27,15 @@ MIB = 1024 * 1024
 EJECTIONS = re.compile(
     r"^cluster\.(?P<cluster>.+?);?\.outlier_detection\.(?P<kind>[a-z_]+): (?P<count>\d+)$", re.MULTILINE
 )
-WATCHED = ("orders", "inventory", "edge", "pages")
+EDGE = "edge"
+WATCHED = ("orders", "inventory", EDGE, "pages")
+BLOCKED = "event_loop_blocked_seconds"
+METRICS_S = 5.0
 BACK_WITHIN_S = 60
-BACK_MIB = 32
+MAX_MIB = 32
+# A call takes 26 KiB of an Envoy (measured at the edge) from its header to its answer, also if that is a refusal.
+STREAM_KIB = 32
+MAX_BLOCKED_MS = 50.0
 HEALED_WITHIN_S = 45
 PAUSE_S = 1.0
 
@@ -32,7 +44,7 @@ PAUSE_S = 1.0
 class Look:
     """
     The state of the stack at one moment: ejections so far, hosts ejected now, restarts so far, process ids, bytes
-    used.
+    used; for each service how many delays of its event loop were at most so many seconds, so far.
     """
 
     ejections: Mapping[str, int]
@@ -40,6 +52,7 @@ class Look:
     restarts: Mapping[str, int]
     pids: Mapping[str, int]
     memory: Mapping[str, int]
+    loops: Mapping[str, Mapping[float, int]]
 
 
 class Observer:
@@ -51,6 +64,17 @@ class Observer:
             each.name: SocketAddress(each.listens[0].address, each.listens[0].port)
             for each in processes
             if each.command[0].endswith("/envoy")
+        }
+        self._listeners = {
+            # The edge's first port for its callers; a sidecar's for its own application, which is without TLS.
+            each.name: each.listens[1] if each.name.startswith(EDGE) else each.listens[-1]
+            for each in processes
+            if each.name in self._admins
+        }
+        self._metrics = {
+            each.name: each.listens[1]
+            for each in processes
+            if each.name.startswith(WATCHED) and each.name not in self._admins and len(each.listens) > 1
         }
         self._names = [each.name for each in processes if each.name.startswith(WATCHED)]
 
@@ -80,6 +104,19 @@ class Observer:
             restarts=restarts.load(supervisor.restarts_file(self._settings)),
             pids=pids,
             memory=await self._held(await asyncio.to_thread(self._memory, pids)),
+            loops=dict(zip(self._metrics, await asyncio.gather(*map(_delays, self._metrics.values())), strict=True)),
+        )
+
+    def turns(self, look: Look) -> AbstractAsyncContextManager[turns.Longest]:
+        """
+        Measure the turns of the Envoys that ran at *look*.
+        """
+        return turns.measured(
+            {
+                name: turns.Envoy(at.address, at.port, look.pids[name])
+                for name, at in self._listeners.items()
+                if name in look.pids
+            }
         )
 
     async def _held(self, memory: Mapping[str, int]) -> dict[str, int]:
@@ -136,12 +173,54 @@ class Observer:
         return True
 
 
+async def _delays(metrics: Endpoint) -> dict[float, int]:
+    """
+    Return how many delays of a service's event loop were at most so many seconds, by the service's own measure.
+    """
+    async with httpx.AsyncClient(timeout=METRICS_S, trust_env=False) as client:
+        try:
+            text = (await client.get(f"http://{metrics}/metrics")).text
+        except httpx.HTTPError:
+            return {}
+    return {
+        float(sample.labels["le"]): int(sample.value)
+        for family in text_string_to_metric_families(text)
+        if family.name == BLOCKED
+        for sample in family.samples
+        if sample.name == f"{BLOCKED}_bucket"
+    }
+
+
+def longest_ms(now: Mapping[float, int], before: Mapping[float, int]) -> float | None:
+    """
+    Return a bound of the longest delay of a loop between two looks, in milliseconds; None if nothing was measured.
+
+    It is the upper bound of the histogram's bucket, so that a delay of a bound's length counts as no more.
+    """
+    total = now.get(float("inf"), 0) - before.get(float("inf"), 0)
+    if total <= 0:
+        return None
+    return next(1000 * bound for bound in sorted(now) if now[bound] - before.get(bound, 0) == total)
+
+
+def too_large(peaks: Mapping[str, int], streams: int) -> dict[str, int]:
+    """
+    Return the processes that took more than 32 MiB; an Envoy may take 32 KiB for each of so many *streams*.
+    """
+    of_an_envoy = max(MAX_MIB, streams * STREAM_KIB // 1024)
+    return {name: mib for name, mib in peaks.items() if mib > (of_an_envoy if _is_envoy(name) else MAX_MIB)}
+
+
+def _is_envoy(name: str) -> bool:
+    return name.startswith(EDGE) or name.endswith("-envoy")
+
+
 def above(now: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
     """
     Return by how many MiB each process exceeds *before*, if by more than 32.
     """
     grown = {name: (taken - before.get(name, 0)) // MIB for name, taken in now.items()}
-    return {name: mib for name, mib in grown.items() if mib > BACK_MIB}
+    return {name: mib for name, mib in grown.items() if mib > MAX_MIB}
 
 
 def grown(now: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:

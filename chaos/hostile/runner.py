@@ -6,7 +6,8 @@ import asyncio
 import random
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chaos.hostile import observer
@@ -40,33 +41,40 @@ class Outcome:
     bystander: Service
     ejections: dict[str, int] = field(default_factory=dict)
     restarted: list[str] = field(default_factory=list)
-    # MiB by which the process that grew most exceeded its previous memory, at its peak.
-    peak_mib: int = 0
+    # MiB by which each process exceeded its previous memory, at its peak.
+    peak_mib: dict[str, int] = field(default_factory=dict)
+    # The longest turn of each event loop, in milliseconds: of an Envoy's worker, of a service.
+    turn_ms: dict[str, float] = field(default_factory=dict)
+    # How many calls the attack opened at once.
+    streams: int = 0
+    unmeasured: list[str] = field(default_factory=list)
     memory_kept: dict[str, int] = field(default_factory=dict)
     error: str = ""
 
     def broken(self, *, timed: bool = True) -> list[str]:
         """
-        Return every violated criterion as text; without *timed* the p99 is not checked.
+        Return every violated criterion as text; without *timed* no time is checked.
         """
-        violations = []
-        if self.error:
-            violations.append(f"the attack itself failed: {self.error}")
-        if not self.answers.total():
-            violations.append("the attack sent nothing")
-        if self.bystander.percent < LEAST_GOOD_PERCENT:
-            violations.append(
-                f"bystander {self.bystander.percent:.1f} %: {dict(self.bystander.failures.most_common(3))}"
-            )
-        if timed and self.bystander.p99_s >= MOST_P99_S:
-            violations.append(f"p99 {self.bystander.p99_s * 1000:.0f} ms")
-        if self.ejections:
-            violations.append(f"ejected {self.ejections}")
-        if self.restarted:
-            violations.append(f"restarted {self.restarted}")
-        if self.memory_kept:
-            violations.append(f"MiB not released {self.memory_kept}")
-        return violations
+        seen = self.bystander
+        large = observer.too_large(self.peak_mib, self.streams)
+        long = {name: round(ms) for name, ms in self.turn_ms.items() if ms > observer.MAX_BLOCKED_MS}
+        judged = (
+            (self.error, f"the attack itself failed: {self.error}"),
+            (not self.answers.total(), "the attack sent nothing"),
+            (seen.percent < LEAST_GOOD_PERCENT, f"bystander {seen.percent:.1f} %: {_first(seen.failures)}"),
+            (timed and seen.p99_s >= MOST_P99_S, f"p99 {seen.p99_s * 1000:.0f} ms"),
+            (self.ejections, f"ejected {self.ejections}"),
+            (self.restarted, f"restarted {self.restarted}"),
+            (large, f"MiB taken {large}"),
+            (timed and long, f"event loops blocked for ms {long}"),
+            (self.unmeasured, f"event loops not measured {self.unmeasured}"),
+            (self.memory_kept, f"MiB not released {self.memory_kept}"),
+        )
+        return [criterion for violated, criterion in judged if violated]
+
+
+def _first(failures: Counter[str]) -> dict[str, int]:
+    return dict(failures.most_common(3))
 
 
 class Runner:
@@ -107,15 +115,17 @@ class Runner:
         first = len(bystander.seen)
         began, error, answers = time.monotonic(), "", Answers()
         seconds = max(self._seconds, min(row.least_s, self._least_s))
-        try:
-            async with asyncio.timeout(seconds + GRACE_S):
-                answers = await row.attack(self._target(seconds, product))
-        except Exception as fault:
-            error = "".join(traceback.format_exception_only(fault)).strip() or type(fault).__name__
-        await asyncio.sleep(AFTER_S)
-        await bystander.ended(time.monotonic())
+        async with self._observer.turns(before) as longest:
+            try:
+                async with asyncio.timeout(seconds + GRACE_S):
+                    answers = await row.attack(self._target(seconds, product))
+            except Exception as fault:
+                error = "".join(traceback.format_exception_only(fault)).strip() or type(fault).__name__
+            await asyncio.sleep(AFTER_S)
+            await bystander.ended(time.monotonic())
         stop.set()
         after, highest = await self._observer.look(), await height
+        blocked = {name: observer.longest_ms(now, before.loops.get(name, {})) for name, now in after.loops.items()}
         felt = [each for each in bystander.seen[first:] if each.began >= began - AFTER_S]
         return Outcome(
             row=row.name,
@@ -123,8 +133,11 @@ class Runner:
             bystander=service(felt),
             ejections=observer.grown(after.ejections, before.ejections),
             restarted=observer.restarted(after, before),
-            peak_mib=_peak(highest, before),
+            peak_mib=_peaks(highest, before),
+            turn_ms=longest.ms | {name: ms for name, ms in blocked.items() if ms is not None},
+            unmeasured=longest.unmeasured + [name for name, ms in blocked.items() if ms is None],
             memory_kept=await self._observer.memory_back(before),
+            streams=row.streams,
             error=error,
         )
 
@@ -145,13 +158,13 @@ class Runner:
         )
 
 
-def _peak(highest: dict[str, int], before: Look) -> int:
-    return max((taken - before.memory.get(name, 0) for name, taken in highest.items()), default=0) // observer.MIB
+def _peaks(highest: dict[str, int], before: Look) -> dict[str, int]:
+    return {name: (taken - before.memory.get(name, 0)) // observer.MIB for name, taken in highest.items()}
 
 
 HEADER = (
-    f"{'row':<34}{'sent':>7}{'good':>8}{'p99 ms':>8}{'pending':>9}{'ejected':>9}{'restarts':>10}{'peak MiB':>10}"
-    "  answers"
+    f"{'row':<34}{'sent':>7}{'good':>8}{'p99 ms':>8}{'pending':>9}{'ejected':>9}{'restarts':>10}"
+    f"{'peak MiB':>21}{'longest turn ms':>22}  answers"
 )
 
 
@@ -163,5 +176,13 @@ def line(outcome: Outcome) -> str:
     answers = ", ".join(f"{text} x{count}" for text, count in outcome.answers.most_common(6))
     return (
         f"{outcome.row:<34}{outcome.answers.total():>7}{seen.percent:>7.1f}%{seen.p99_s * 1000:>8.0f}{seen.pending:>9}"
-        f"{sum(outcome.ejections.values()):>9}{len(outcome.restarted):>10}{outcome.peak_mib:>10}  {answers}"
+        f"{sum(outcome.ejections.values()):>9}{len(outcome.restarted):>10}{_most(outcome.peak_mib):>21}"
+        f"{_most(outcome.turn_ms):>22}  {answers}"
     )
+
+
+def _most(figures: Mapping[str, float]) -> str:
+    if not figures:
+        return "-"
+    name = max(figures, key=lambda each: figures[each])
+    return f"{name} {figures[name]:.0f}"

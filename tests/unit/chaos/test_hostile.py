@@ -7,11 +7,16 @@ from types import SimpleNamespace
 import pytest
 
 from chaos.hostile import observer
+from chaos.hostile.bystander import Service
 from chaos.hostile.observer import MIB, Observer
 from chaos.hostile.rows import ROWS, chosen
+from chaos.hostile.runner import Outcome
+from chaos.hostile.target import Answers
 
 TAKEN, FREE = 200 * MIB, 150 * MIB
-ENVOY = SimpleNamespace(name="edge-0", command=["/opt/envoy"], listens=[SimpleNamespace(address="127.0.0.1", port=1)])
+ENVOY = SimpleNamespace(
+    name="edge-0", command=["/opt/envoy"], listens=[SimpleNamespace(address="127.0.0.1", port=1)] * 2
+)
 SERVICE = SimpleNamespace(name="orders-0", command=["python"], listens=[])
 
 
@@ -49,3 +54,30 @@ def test_rows_are_chosen_by_name_or_prefix():
     assert len(chosen("")) == len(ROWS)
     with pytest.raises(LookupError, match="nothing"):
         chosen("nothing")
+
+
+def test_the_longest_delay_is_the_bound_of_the_highest_bucket_that_was_added_to():
+    before = {0.01: 5, 0.05: 6, 0.1: 6, float("inf"): 6}
+    assert observer.longest_ms({0.01: 9, 0.05: 11, 0.1: 11, float("inf"): 11}, before) == 50
+    assert observer.longest_ms({0.01: 9, 0.05: 11, 0.1: 12, float("inf"): 12}, before) == 100
+    assert observer.longest_ms({0.01: 9, 0.05: 11, 0.1: 11, float("inf"): 12}, before) == float("inf")
+    assert observer.longest_ms(before, before) is None
+
+
+@pytest.mark.parametrize(
+    ("found", "criterion"),
+    [
+        ({"peak_mib": {"orders-0": 33, "edge": 1}}, "MiB taken {'orders-0': 33}"),
+        (
+            {"peak_mib": {"edge-0": 63, "orders-0-envoy": 62, "orders-0": 33}, "streams": 2000},
+            "MiB taken {'edge-0': 63, 'orders-0': 33}",
+        ),
+        ({"turn_ms": {"edge": 51.0, "orders-0": 50.0}}, "event loops blocked for ms {'edge': 51}"),
+        ({"unmeasured": ["edge"]}, "event loops not measured ['edge']"),
+        ({"peak_mib": {"orders-0": 32}, "turn_ms": {"edge": 50.0}}, None),
+    ],
+)
+def test_each_part_is_judged_by_itself(found, criterion):
+    served = Service(calls=1, good=1, pending=0, p99_s=0.1, failures=Answers())
+    outcome = Outcome("row", Answers({"http 400": 1}), served, **found)
+    assert outcome.broken() == ([criterion] if criterion else [])
