@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -78,3 +79,50 @@ def test_retry_after_is_set_only_for_transient_errors(failure: failures.Failure)
     assert (failure.retry_after_s is not None) == helps
     kinds = [detail["@type"].rpartition(".")[2] for detail in failure.status()["details"]]
     assert ("RetryInfo" in kinds) == helps
+
+
+ORDER = "/v1/orders/00000000-0000-0000-0000-000000000000"
+
+
+@pytest.mark.parametrize(
+    ("path", "limited"),
+    [
+        (f"{ORDER}:watch", "watch"),
+        (f"{ORDER}:watch?fromVersion=2", "watch"),
+        ("/shop.orders.v1.OrderService/WatchOrder", "watch"),
+        ("/v1/orders:batchCreate", "batch"),
+        ("/v1/orders:batchCreate?x=y", "batch"),
+        ("/shop.orders.v1.OrderService/BatchCreateOrders", "batch"),
+        (ORDER, None),
+        (f"{ORDER}:cancel", None),
+        ("/v1/orders", None),
+        ("/shop.orders.v1.OrderService/GetOrder", None),
+    ],
+)
+def test_streams_and_batches_of_a_customer_have_limits_of_their_own(path: str, limited: str | None) -> None:
+    patterns = {
+        match["descriptor_key"]: match["headers"][0]["string_match"]["safe_regex"]["regex"]
+        for limit in limits_of_a_customer()["rate_limits"]
+        for action in limit["actions"]
+        if (match := action.get("header_value_match")) and match["descriptor_value"] == "yes"
+    }
+    assert [key for key, pattern in patterns.items() if re.fullmatch(pattern, path)] == ([limited] if limited else [])
+
+
+def test_every_limit_of_a_customer_has_its_bucket() -> None:
+    found = limits_of_a_customer()
+    matched = {
+        (match["descriptor_key"], match["descriptor_value"])
+        for limit in found["rate_limits"]
+        for action in limit["actions"]
+        if (match := action.get("header_value_match"))
+    }
+    buckets = {(each["entries"][1]["key"], each["entries"][1]["value"]) for each in found["descriptors"]}
+    assert matched == buckets == {("batch", "yes"), ("batch", "no"), ("watch", "yes")}
+
+
+def limits_of_a_customer() -> dict[str, Any]:
+    patches = [patch for each in edge_filters() for patch in each["spec"]["configPatches"]]
+    configs = [patch["patch"]["value"].get("typed_config", {}) for patch in patches]
+    [found] = [config for config in configs if config.get("stat_prefix") == "customers"]
+    return dict(found)
