@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import pickle
+from collections.abc import Iterable
 from typing import Any
 
 from tools.manifests.variants import VARIANTS, render
@@ -13,6 +14,12 @@ def rendered(variant: str) -> list[dict[str, Any]]:
     """Return the objects of one of `VARIANTS`: a copy, which the caller may change."""
     objects: list[dict[str, Any]] = pickle.loads(_rendered(variant))
     return objects
+
+
+def named(objects: Iterable[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
+    """Return the one object of this kind and name."""
+    [found] = [each for each in objects if (each["kind"], each["metadata"]["name"]) == (kind, name)]
+    return found
 
 
 @functools.cache

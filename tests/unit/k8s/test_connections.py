@@ -8,7 +8,7 @@ import pytest
 
 from orders_svc.settings import Settings
 from stores import files
-from tests.support.manifests import rendered
+from tests.support.manifests import named, rendered
 from tests.unit.k8s.test_manifests import OVERLAYS, of_kind
 
 # A terminating pod keeps its connections until it ends; the rollout continues when its successor is ready.
@@ -23,8 +23,8 @@ EXPORTER = 3
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_connections_suffice_for_every_replica_that_may_exist_at_once(overlay):
     objects = rendered(overlay)
-    [orders] = [each for each in of_kind(objects, "Deployment") if each["metadata"]["name"] == "orders"]
-    [scaler] = [each for each in of_kind(objects, "HorizontalPodAutoscaler") if each["metadata"]["name"] == "orders"]
+    orders = named(objects, "Deployment", "orders")
+    scaler = named(objects, "HorizontalPodAutoscaler", "orders")
     surge = orders["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
     assert isinstance(surge, int), "a share of the replicas would have to be worked out"
     leaving = math.ceil(orders["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] / READY_S)

@@ -9,15 +9,10 @@ from typing import Any
 import pytest
 
 from k8s import credentials
-from tests.support.manifests import rendered
+from tests.support.manifests import named, rendered
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 HOST = "shop.example.com"
-
-
-def named(objects, kind, name):
-    [found] = [each for each in objects if (each["kind"], each["metadata"]["name"]) == (kind, name)]
-    return found
 
 
 @pytest.fixture(scope="module", params=["host", "public certificate", "shared gateway"])

@@ -18,7 +18,7 @@ from images.catalogue import CHECKOUT
 from k8s import api_server
 from k8s.kubectl import ClusterError
 from stores import hand_over
-from tests.support.manifests import rendered
+from tests.support.manifests import named, rendered
 from translator.config.bootstrap import GATEWAY_RUNTIME, RELEASED_BYTES, overload_manager
 from translator.config.envoyfilter.value import parse_value
 
@@ -84,7 +84,7 @@ def test_copies_are_spread_over_nodes_and_zones(objects):
 
 
 def test_a_broker_has_the_time_to_read_its_log_after_a_crash(objects):
-    [kafka] = [each for each in of_kind(objects, "StatefulSet") if each["metadata"]["name"] == "kafka"]
+    kafka = named(objects, "StatefulSet", "kafka")
     probe = kafka["spec"]["template"]["spec"]["containers"][0]["startupProbe"]
     assert probe["periodSeconds"] * probe["failureThreshold"] >= 30 * 60
 
@@ -143,14 +143,14 @@ def test_network_policies_deny_by_default(objects):
 
 def test_the_members_of_postgresql_reach_each_others_patroni(objects):
     """A leader without an API server asks them before it continues."""
-    [policy] = [each for each in of_kind(objects, "NetworkPolicy") if each["metadata"]["name"] == "postgres"]
+    policy = named(objects, "NetworkPolicy", "postgres")
     members = {"podSelector": {"matchLabels": {"app": "postgres"}}}
     for rules, peers in ((policy["spec"]["ingress"], "from"), (policy["spec"]["egress"], "to")):
         assert any(members in rule.get(peers, []) and {"port": 8008} in rule["ports"] for rule in rules), peers
 
 
 def test_a_leader_of_postgresql_has_the_time_to_hand_over_before_it_is_stopped(objects):
-    [postgres] = [each for each in of_kind(objects, "StatefulSet") if each["metadata"]["name"] == "postgres"]
+    postgres = named(objects, "StatefulSet", "postgres")
     pod = postgres["spec"]["template"]["spec"]
     [container] = [each for each in pod["containers"] if each["name"] == "app"]
     assert "hand_over.py" in " ".join(container["lifecycle"]["preStop"]["exec"]["command"])
@@ -190,7 +190,7 @@ def test_no_service_account_can_escalate_its_privileges(objects):
 
 
 def test_the_pods_that_postgresql_may_label_are_its_own(objects):
-    [members] = [each for each in of_kind(objects, "StatefulSet") if each["metadata"]["name"] == "postgres"]
+    members = named(objects, "StatefulSet", "postgres")
     own = [f"postgres-{number}" for number in range(members["spec"]["replicas"])]
     narrowed = [names for role, kind, _, names in rights(objects) if (role, kind) == ("postgres", "pods") and names]
     assert narrowed == [own]
@@ -217,7 +217,7 @@ def test_no_secret_is_in_the_manifests(objects):
 
 
 def test_postgresqls_role_has_only_what_patroni_needs(objects):
-    [role] = [each for each in of_kind(objects, "Role") if each["metadata"]["name"] == "postgres"]
+    role = named(objects, "Role", "postgres")
     assert {resource for rule in role["rules"] for resource in rule["resources"]} == {"configmaps", "pods"}
 
 
@@ -243,14 +243,14 @@ def test_the_development_issuer_is_isolated_and_never_in_production(overlay):
 
 def test_the_prober_is_a_customer_without_rights():
     objects = rendered("one-node")
-    [prober] = [each for each in of_kind(objects, "Deployment") if each["metadata"]["name"] == "prober"]
+    prober = named(objects, "Deployment", "prober")
     pod = prober["spec"]["template"]
     assert pod["metadata"]["labels"]["sidecar.istio.io/inject"] == "false"
     assert pod["spec"]["automountServiceAccountToken"] is False
     # Two would cancel each other's orders.
     assert (prober["spec"]["replicas"], prober["spec"]["strategy"]) == (1, {"type": "Recreate"})
     assert "prober" not in {subject["name"] for each in of_kind(objects, "RoleBinding") for subject in each["subjects"]}
-    [policy] = [each for each in of_kind(objects, "NetworkPolicy") if each["metadata"]["name"] == "prober"]
+    policy = named(objects, "NetworkPolicy", "prober")
     reached = [peer["podSelector"]["matchLabels"]["app"] for rule in policy["spec"]["egress"] for peer in rule["to"]]
     assert reached == ["edge", "issuer"]
 
@@ -263,11 +263,11 @@ def production() -> list[dict[str, Any]]:
 def test_production_accepts_tls_only(production):
     [gateway] = of_kind(production, "Gateway")
     assert {server["port"]["protocol"] for server in gateway["spec"]["servers"]} == {"HTTPS"}
-    [service] = [each for each in of_kind(production, "Service") if each["metadata"]["name"] == "edge"]
+    service = named(production, "Service", "edge")
     assert [(port["name"], port["port"], port["targetPort"]) for port in service["spec"]["ports"]] == [
         ("https", 443, 8443)
     ]
-    [policy] = [each for each in of_kind(production, "NetworkPolicy") if each["metadata"]["name"] == "edge"]
+    policy = named(production, "NetworkPolicy", "edge")
     assert policy["spec"]["ingress"] == [{"ports": [{"port": 8443}]}]
 
 
@@ -297,9 +297,9 @@ def test_tokens_are_accepted_in_the_header_only(objects):
 
 
 def test_edge_sheds_load_below_its_memory_limit(objects):
-    [config] = [each for each in of_kind(objects, "ConfigMap") if each["metadata"]["name"] == "edge-bootstrap"]
+    config = named(objects, "ConfigMap", "edge-bootstrap")
     read = ParseDict(json.loads(config["data"]["custom_bootstrap.json"]), bootstrap_pb2.Bootstrap())
-    [edge] = [each for each in of_kind(objects, "Deployment") if each["metadata"]["name"] == "edge"]
+    edge = named(objects, "Deployment", "edge")
     template = edge["spec"]["template"]
     assert template["metadata"]["annotations"]["sidecar.istio.io/bootstrapOverride"] == "edge-bootstrap"
     limit = template["spec"]["containers"][0]["resources"]["limits"]["memory"]

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from stack.settings import CHECKOUT
-from tests.support.manifests import rendered
+from tests.support.manifests import named, rendered
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 FOLDER = CHECKOUT / "k8s/progressive"
@@ -19,11 +19,6 @@ SHARES = {"canary by hand": [95, 5], "argo rollouts": [100, 0]}
 @pytest.fixture(scope="module", params=SHARES)
 def variant(request) -> tuple[str, list[dict[str, Any]]]:
     return request.param, rendered(request.param)
-
-
-def named(objects, kind, name):
-    [found] = [each for each in objects if (each["kind"], each["metadata"]["name"]) == (kind, name)]
-    return found
 
 
 def to_inventory(objects):
