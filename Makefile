@@ -13,6 +13,7 @@
 #: OTEL_EXPORTER_OTLP_ENDPOINT where traces are sent (http://127.0.0.1:4317); not sent if unset
 #: SEEDS how many seeds make simulate runs (1000); SEED runs one of them
 #: SVC a service or a replica: orders, orders-0, kafka, inventory-0-envoy
+#: NAMESPACE on Kubernetes: the namespace of the shop (shop)
 #: PYTHON the Python (3.11 or later) that installs everything else
 PYTHON ?= $(shell command -v /usr/bin/python3 || command -v python3)
 STACK := $(PYTHON) -m stack.bootstrap

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from k8s.kubectl import ClusterError, apply, kubectl
+from k8s.kubectl import NAMESPACE, ClusterError, apply, kubectl
 
 # Patroni elects its leader there; the board reads faults there, and Prometheus pods; Strimzi reads topics and users.
 ASKING = ("pages", "postgres", "prometheus", "kafka-entity-operator")
@@ -28,7 +28,7 @@ def policy(addresses: Sequence[str], ports: Sequence[int]) -> dict[str, Any]:
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": {"name": "api-server", "namespace": "shop", "labels": {"stage": "foundation"}},
+        "metadata": {"name": "api-server", "namespace": NAMESPACE, "labels": {"stage": "foundation"}},
         "spec": {
             "podSelector": {"matchExpressions": [{"key": "app", "operator": "In", "values": list(ASKING)}]},
             "policyTypes": ["Egress"],

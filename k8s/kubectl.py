@@ -5,12 +5,17 @@ Standard library only, like everything in this package.
 """
 
 import json
+import os
+import re
 import subprocess
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-NAMESPACE = "shop"
+from k8s.names import WRITTEN
+
+NAMESPACE = os.environ.get("NAMESPACE") or WRITTEN
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 COMMAND_S = 120
 # By this name the server knows what a deployment applied.
 MANAGER = "deploy"
@@ -28,6 +33,12 @@ MESH_KINDS = (
 
 class ClusterError(Exception):
     """kubectl or the cluster failed; the message has the output."""
+
+
+def need_namespace(name: str = NAMESPACE) -> None:
+    """Raise `ClusterError` if NAMESPACE cannot be the name of one."""
+    if not _LABEL.fullmatch(name):
+        raise ClusterError(f"NAMESPACE={name!r}: it takes lower-case letters, digits and hyphens, at most 63")
 
 
 def kubectl(*arguments: str, stdin: str | None = None, seconds: float = COMMAND_S) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from images.catalogue import CHECKOUT, MissingInput
 from k8s import render
-from k8s.kubectl import ClusterError
+from k8s.kubectl import NAMESPACE, ClusterError
 
 OUTPUT = Path("build/gitops")
 # For Flux, which has no order within a Kustomization: the stages of each, in the order of their dependencies.
@@ -37,9 +37,9 @@ def main() -> None:
         sys.exit(f"manifests: {error}")
 
 
-def write(overlay: str, checkout: Path = CHECKOUT) -> Path:
+def write(overlay: str, checkout: Path = CHECKOUT, *, namespace: str = NAMESPACE) -> Path:
     """Write the folder of an overlay and return its path; raises `ClusterError` if it does not render."""
-    rendered = render.manifests(overlay, checkout, components=("gitops",))
+    rendered = render.manifests(overlay, checkout, components=("gitops",), namespace=namespace)
     folder = checkout / OUTPUT / overlay
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "all").mkdir(parents=True)

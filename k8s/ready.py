@@ -8,7 +8,7 @@ import os
 import sys
 
 from images.catalogue import CHECKOUT
-from k8s.kubectl import NAMESPACE, ClusterError, exists, kubectl
+from k8s.kubectl import NAMESPACE, ClusterError, exists, kubectl, need_namespace
 
 ISTIO = "virtualservices.networking.istio.io"
 # A cluster that does not answer is said at once, not after a build of minutes.
@@ -29,6 +29,7 @@ def place() -> str:
     """
     Return NAMESPACE/CONTEXT, by which DATA=delete is confirmed; raises `ClusterError` if the cluster does not answer.
     """
+    need_namespace()
     context = kubectl("config", "current-context").strip()
     kubectl("version", "--request-timeout=10s", seconds=ANSWER_S)
     return f"{NAMESPACE}/{context}"

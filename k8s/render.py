@@ -10,12 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from images.catalogue import CHECKOUT, CLUSTER, default_registry
-from k8s.kubectl import ClusterError, kubectl
+from k8s.kubectl import NAMESPACE, ClusterError, kubectl, need_namespace
+from k8s.names import rendered
 
 OUTPUT = Path("build/deploy")
 
 
-def manifests(overlay: str, checkout: Path = CHECKOUT, *, components: Sequence[str] = ()) -> Path:
+def manifests(
+    overlay: str, checkout: Path = CHECKOUT, *, components: Sequence[str] = (), namespace: str = NAMESPACE
+) -> Path:
     """
     Write all manifests to a file and return its path; *components* are folders of k8s/ that are added to the overlay.
 
@@ -24,21 +27,23 @@ def manifests(overlay: str, checkout: Path = CHECKOUT, *, components: Sequence[s
     if not (checkout / "k8s/overlays" / overlay / "kustomization.yaml").exists():
         known = sorted(path.name for path in (checkout / "k8s/overlays").iterdir())
         raise ClusterError(f"OVERLAY={overlay!r} is not one of {', '.join(known)}")
+    need_namespace(namespace)
     folder = checkout / OUTPUT
-    _write(folder, kustomization(overlay, components))
+    _write(folder, kustomization(overlay, components, namespace))
     _write(folder / "contract", of_the_contract())
     target = folder / "manifests.yaml"
-    target.write_text(kubectl("kustomize", str(folder)), encoding="utf-8")
+    target.write_text(rendered(kubectl("kustomize", str(folder)), namespace), encoding="utf-8")
     return target
 
 
-def kustomization(overlay: str, components: Sequence[str] = ()) -> dict[str, object]:
+def kustomization(overlay: str, components: Sequence[str] = (), namespace: str = NAMESPACE) -> dict[str, object]:
     """Return the overlay with the generated file and the images that this checkout builds."""
     registry = default_registry()
     up = os.path.relpath(".", OUTPUT)
     return {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
+        "namespace": namespace,
         "resources": [f"{up}/k8s/overlays/{overlay}", "contract"],
         "components": [f"{up}/k8s/{each}" for each in components],
         "images": [

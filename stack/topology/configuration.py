@@ -214,7 +214,7 @@ def _edge(plan: Plan) -> dict[str, Any]:
         "name": EDGE,
         "namespace": NAMESPACE,
         "serviceAccount": "edge",
-        "labels": {"app": "edge", "istio": "edge"},
+        "labels": {"app": "edge", "istio": "edge", "shop": NAMESPACE},
         "kind": "gateway",
         "address": "127.0.0.1",
         "admin": str(plan.network.at(Host.EDGE, Port.ADMIN)),

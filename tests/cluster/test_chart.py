@@ -16,6 +16,7 @@ import yaml
 
 from images.catalogue import CHECKOUT
 from k8s import edge as deployed
+from k8s.kubectl import NAMESPACE as DEPLOYED
 from k8s.kubectl import kubectl
 from shop_client import rest
 from shop_client.plain import Answer, Plain, place_patiently
@@ -33,7 +34,7 @@ pytestmark = [
 SMALL = {"requests": {"cpu": "20m", "memory": "96Mi", "ephemeral-storage": "16Mi"}, "limits": {"memory": "1Gi"}}
 SERVICE = {"minReplicas": 2, "maxReplicas": 2, "resources": SMALL}
 STORE = {"storage": "1Gi", "resources": SMALL}
-ISSUER = "http://issuer.shop.svc.cluster.local:8080"
+ISSUER = f"http://issuer.{DEPLOYED}.svc.cluster.local:8080"
 VALUES: Mapping[str, Any] = {
     # The issuer of the shop beside it.
     "issuer": {"url": ISSUER, "jwksUri": f"{ISSUER}/jwks.json"},

@@ -17,6 +17,7 @@ import yaml
 from images.catalogue import MissingInput
 from k8s import manifests
 from k8s.kubectl import ClusterError
+from k8s.names import WRITTEN
 from stack import settings
 from stack.settings import CHECKOUT, Settings
 from tools import go_programs
@@ -68,7 +69,7 @@ def helm(chosen: Settings) -> Path:
 
 def write(target: Path) -> Path:
     """Write the chart's folder and return its path; raises `ClusterError` if the overlay does not render."""
-    objects = kustomized(manifests.write("production"))
+    objects = kustomized(manifests.write("production", namespace=WRITTEN))
     made = chart(objects, render(VARIANTS["managed stores"]))
     made.values |= {"secrets": {"create": True}, "apiServer": {"addresses": [], "ports": [443, 6443]}}
     made.values["stores"]["bundled"] = True

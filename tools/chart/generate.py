@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from k8s.names import DOMAIN, WRITTEN, renamed
 from tools.chart.text import Text
 
 Object = dict[str, Any]
 NAMESPACE = "{{ $.Release.Namespace }}"
 # Made by the chart's own templates (files/), or by whoever makes the namespace.
-NOT_OURS = {("Namespace", "shop"), ("NetworkPolicy", "api-server")}
+NOT_OURS = {("Namespace", WRITTEN), ("NetworkPolicy", "api-server")}
 STORES = {"postgres", "kafka", "redis", "orders-to-stores", "inventory-to-stores", "monitor-role",
           "postgres-from-monitor-role"}  # fmt: skip
 STORES_FILES = "stores"
@@ -23,11 +24,7 @@ helm.sh/hook: pre-upgrade
 helm.sh/hook-weight: "0"
 helm.sh/hook-delete-policy: before-hook-creation
 {{- end }}"""
-# Everything of ours that begins with the namespace's name, or has it in the middle.
-NAMES = (
-    (".shop.svc.cluster.local", f".{NAMESPACE}.svc.{{{{ $.Values.clusterDomain }}}}"),
-    ("cluster.local/ns/shop/", f"{{{{ $.Values.trustDomain }}}}/ns/{NAMESPACE}/"),
-)
+CLUSTER_DOMAIN, TRUST_DOMAIN = "{{ $.Values.clusterDomain }}", "{{ $.Values.trustDomain }}"
 
 
 @dataclass
@@ -41,7 +38,7 @@ class Chart:
 def chart(objects: Sequence[Object], managed: Sequence[Object]) -> Chart:
     """Return the chart of rendered objects; *managed* are those of the same overlay with stores elsewhere."""
     made, text = Chart(), Text()
-    made.values |= {"clusterDomain": "cluster.local", "trustDomain": "cluster.local"}
+    made.values |= {"clusterDomain": DOMAIN, "trustDomain": DOMAIN}
     kept = [copy.deepcopy(each) for each in objects if _key(each) not in NOT_OURS]
     configs = {_config(each): each for each in kept if each["kind"] == "ConfigMap" and _config(each)}
     elsewhere = {_key(each): each for each in managed}
@@ -147,8 +144,7 @@ def _workload(each: Object, configs: Mapping[str, Object], text: Text, values: d
     if name == "pages":
         _take(each["spec"], "replicas", "services.pages.replicas", text, values)
     if name == "edge":
-        # Istio's Gateways select pods of every namespace.
-        each["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/instance"] = text.mark(NAMESPACE)
+        each["spec"]["template"]["metadata"]["labels"][WRITTEN] = text.mark(NAMESPACE)
     for claim in each["spec"].get("volumeClaimTemplates", ()):
         _take(claim["spec"]["resources"]["requests"], "storage", f"stores.{name}.storage", text, values)
         _note(values, "stores.storageClass", "")
@@ -176,7 +172,7 @@ def _issuer(each: Object, _name: str, text: Text, values: dict[str, Any]) -> Non
 
 
 def _gateway(each: Object, _name: str, text: Text, values: dict[str, Any]) -> None:
-    each["spec"]["selector"]["app.kubernetes.io/instance"] = text.mark(NAMESPACE)
+    each["spec"]["selector"][WRITTEN] = text.mark(NAMESPACE)
     for server in each["spec"]["servers"]:
         _take(server, "hosts", "edge.hosts", text, values)
         _take(server["tls"], "credentialName", "edge.certificate", text, values)
@@ -253,7 +249,4 @@ def _named(value: Any, text: Text) -> Any:
     found = HASHED.match(value)
     if found:
         return text.mark(f'{found[1]}-{{{{ include "shop.config.{found[1]}" $ | sha256sum | trunc 10 }}}}')
-    for old, new in NAMES:
-        if old in value:
-            value = value.replace(old, text.mark(new))
-    return value
+    return renamed(value, *map(text.mark, (NAMESPACE, CLUSTER_DOMAIN, TRUST_DOMAIN)))

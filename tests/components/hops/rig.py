@@ -50,7 +50,7 @@ def registry() -> dict[str, Any]:
     Return the registry that Kubernetes would provide.
     """
     edge = _workload("edge-0", "edge", EDGE) | {"kind": "gateway", "ports": {8080: 8080, 8443: 8443}}
-    edge["labels"]["istio"] = "edge"
+    edge["labels"] |= {"istio": "edge", "shop": "shop"}
     sidecars = [_sidecar(service, replica) for service in ("orders", "inventory") for replica in REPLICAS]
     ports = {"pages": {"name": "http", "port": 8081}}
     grpc = {"name": "grpc", "port": 50051}
