@@ -33,6 +33,14 @@ def rendered(overlay, checkout, namespace=OTHER):
         return list(yaml.safe_load_all(render.manifests(overlay, checkout, namespace=namespace).read_text()))
 
 
+def test_the_development_issuer_signs_as_the_edge_expects(checkout):
+    found = {(each["kind"], each["metadata"]["name"]): each for each in rendered("one-node", checkout)}
+    [container] = found["StatefulSet", "issuer"]["spec"]["template"]["spec"]["containers"]
+    variables = {each["name"]: each.get("value") for each in container["env"]}
+    [rule] = found["RequestAuthentication", "customers"]["spec"]["jwtRules"]
+    assert variables["ISSUER_URL"] == rule["issuer"] == f"http://issuer.{OTHER}.svc.cluster.local:8080"
+
+
 @pytest.mark.parametrize("overlay", ["one-node", "production"])
 def test_an_overlay_in_another_namespace_has_no_trace_of_the_first(overlay, checkout):
     objects = rendered(overlay, checkout)
