@@ -195,7 +195,7 @@ ENVIRONMENT = $(shell $(PYTHON) -c 'import os; from stack import bootstrap, sett
 # The addresses of its container engine and its API server.
 BESIDE := $(if $(CLUSTER),eval "$$($(CLUSTER) env)";)
 
-.PHONY: images image-locks deploy deploy-diff undeploy manifests chart
+.PHONY: images image-locks deploy deploy-diff undeploy manifests chart release
 
 images: protos ## build the images that changed
 	@$(BESIDE) $(PYTHON) -m images.build cluster
@@ -213,6 +213,10 @@ manifests: protos ## write OVERLAY with REGISTRY's images into build/gitops: com
 
 chart: protos ## write, lint and pack the Helm chart with REGISTRY's images into build/chart; VERSION=0.1.0
 	@$(if $(CLUSTER),tests/cluster/outside.sh) $(ENVIRONMENT)/bin/python -m tools.chart
+
+release: protos ## write VERSION's chart, the digests of its images in REGISTRY and a bill of materials of each into build/release; PUSH=1 pushes them
+	@$(MAKE) --no-print-directory images
+	@$(BESIDE) $(if $(CLUSTER),tests/cluster/outside.sh) $(ENVIRONMENT)/bin/python -m tools.release
 
 undeploy: ## remove it from the cluster; volumes and secrets are kept, unless DATA=delete CONFIRM=namespace/context
 	@$(PYTHON) -m k8s.undeploy

@@ -38,6 +38,7 @@ TOOLS = (
     "kafka-libs",
     "kafka-metrics-libs",
     "kube-score-",
+    "syft-",
     "venv",  # of earlier versions
     "zipkin-libs",
 )

@@ -9,7 +9,9 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -56,10 +58,15 @@ def main() -> int:
     except go_programs.NotThere as error:
         print(f"chart: not linted, not packed: {error}")
         return 0
+    return pack(program, folder, OUTPUT)
+
+
+def pack(program: Path, folder: Path, output: Path) -> int:
+    """Lint the chart in *folder* with helm and pack it into *output*; 0 unless something is wrong."""
     lint = [str(program), "lint", "--strict", str(folder), "--set", f"apiServer.addresses={{{ADDRESS}}}"]
     lint += ["--kube-version", KUBERNETES]
-    pack = [str(program), "package", str(folder), "-d", str(OUTPUT)]
-    return max(subprocess.run(each, timeout=TIMEOUT_S, check=False).returncode for each in (lint, pack))
+    package = [str(program), "package", str(folder), "-d", str(output)]
+    return max(subprocess.run(each, timeout=TIMEOUT_S, check=False).returncode for each in (lint, package))
 
 
 def helm(chosen: Settings) -> Path:
@@ -67,12 +74,18 @@ def helm(chosen: Settings) -> Path:
     return go_programs.program(chosen.tool(f"helm-{HELM}"), "helm", f"helm.sh/helm/v3/cmd/helm@{HELM}")
 
 
-def write(target: Path) -> Path:
-    """Write the chart's folder and return its path; raises `ClusterError` if the overlay does not render."""
+def write(target: Path, *, digests: Mapping[str, str] = MappingProxyType({})) -> Path:
+    """
+    Write the chart's folder and return its path; images in *digests* are named by those.
+
+    Raises `ClusterError` if the overlay does not render.
+    """
     objects = kustomized(manifests.write("production", namespace=WRITTEN))
     made = chart(objects, render(VARIANTS["managed stores"]))
     made.values |= {"secrets": {"create": True}, "apiServer": {"addresses": [], "ports": [443, 6443]}}
     made.values["stores"]["bundled"] = True
+    tags = made.values["images"]["tags"]
+    tags |= {name: digests[name] for name in tags.keys() & digests.keys()}
     folder = target / "shop"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(FILES, folder)
