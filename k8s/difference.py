@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 from images.catalogue import MissingInput
-from k8s import prune, ready, render
+from k8s import prune, ready, render, stages
 from k8s.kubectl import NAMESPACE, SERVER_SIDE, ClusterError, get
 
 TIMEOUT_S = 300
@@ -32,9 +32,11 @@ def show(overlay: str) -> None:
     if not get("namespace", NAMESPACE):
         raise ClusterError(f"there is no namespace {NAMESPACE}: everything would be created")
     manifests = render.manifests(overlay)
-    command = ["kubectl", "diff", *SERVER_SIDE, "-f", str(manifests)]
+    stages.dry_run(manifests)
+    command = ["kubectl", "diff", *SERVER_SIDE, "-l", stages.NO_MIGRATION, "-f", str(manifests)]
     if subprocess.run(command, timeout=TIMEOUT_S, check=False).returncode not in (SAME, DIFFERENT):
         raise ClusterError("the cluster refuses an object, see above; `make deploy` would stop before its first change")
+    print("deploy-diff: migrations run again")
     for kind, name in prune.superfluous(manifests):
         print(f"deploy-diff: {kind} {name} is no longer in the manifests")
 

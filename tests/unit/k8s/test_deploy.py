@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 
 import pytest
 
@@ -190,6 +191,21 @@ def test_a_customer_is_asked_for_before_anything_is_built(monkeypatch):
         ready.need_customer("production")
     monkeypatch.setattr(ready, "kubectl", lambda *_: "metadata:\n  name: issuer\n")
     ready.need_customer("one-node")
+
+
+def test_migrations_are_checked_as_the_new_jobs_that_they_become(monkeypatch):
+    """Those of the deployment before are deleted first; the server would refuse their new images."""
+    calls = []
+    jobs = [{"kind": "Job", "metadata": {"name": "orders-migrate", "labels": {"stage": "migration"}}}]
+    others = [{"kind": "Service", "metadata": {"name": "orders"}}]
+    monkeypatch.setattr(stages, "documents", lambda _: [*jobs, *others])
+    monkeypatch.setattr(stages, "kubectl", lambda *words, stdin=None: calls.append((words, stdin)))
+    stages.dry_run("manifests.yaml")
+    [(applied, _), (created, sent)] = calls
+    assert "stage!=migration" in applied
+    assert "--dry-run=server" in applied
+    assert created[:2] == ("create", "--dry-run=server")
+    assert [each["metadata"]["name"] for each in json.loads(sent)["items"]] == ["orders-migrate-checked"]
 
 
 def test_nothing_that_runs_is_changed_before_the_server_has_taken_everything(monkeypatch):
