@@ -10,9 +10,9 @@ import yaml
 from images.catalogue import CHECKOUT
 from k8s import names, render
 from k8s.kubectl import ClusterError
+from tests.support.manifests import rendered as variant
 from tests.unit.k8s.namespaces import left_over
-from tools.manifests.variants import VARIANTS
-from tools.manifests.variants import render as variant
+from tools.manifests.variants import VARIANTS, parsed
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 OTHER = "plaza"
@@ -30,7 +30,7 @@ def checkout(tmp_path_factory):
 def rendered(overlay, checkout, namespace=OTHER):
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("REGISTRY", "registry.example.com/images")
-        return list(yaml.safe_load_all(render.manifests(overlay, checkout, namespace=namespace).read_text()))
+        return parsed(render.manifests(overlay, checkout, namespace=namespace).read_text())
 
 
 def test_the_development_issuer_signs_as_the_edge_expects(checkout):
@@ -64,14 +64,14 @@ def test_the_same_objects_come_out_in_the_namespace_that_they_are_written_for(ch
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_no_component_has_the_namespace_where_nothing_renames_it(name):
-    objects = variant(VARIANTS[name])
+    objects = variant(name)
     for each in objects:
         # As kustomize does it, in the test above.
         each["metadata"].pop("namespace", None)
         for subject in each.get("subjects", ()):
             subject.pop("namespace")
     others = [each for each in objects if each["kind"] != "Namespace"]
-    assert left_over(yaml.safe_load_all(names.rendered(yaml.safe_dump_all(others), OTHER))) == []
+    assert left_over(parsed(names.rendered(yaml.safe_dump_all(others), OTHER))) == []
 
 
 @pytest.mark.parametrize("name", ["--all", "Plaza", "a.b", "-a", "a" * 64])
