@@ -11,8 +11,8 @@ from k8s.kubectl import NAMESPACE, get, kubectl
 
 
 def dry_run(manifests: str) -> int:
-    """Return how many objects the server would accept; an error names the one that it would not."""
-    arguments = ("--server-side", "--force-conflicts", "--dry-run=server", "-f", "-")
+    """Return how many objects, except for jobs, the server would accept; an error names the one that it would not."""
+    arguments = ("--server-side", "--force-conflicts", "--dry-run=server", "-l", stages.NO_MIGRATION, "-f", "-")
     return kubectl("apply", *arguments, stdin=manifests).count("serverside-applied")
 
 
