@@ -53,7 +53,12 @@ def ending_order(steps: Mapping[str, Step]) -> dict[str, frozenset[str]]:
     for step in steps.values():
         if step.name in applications:
             order[step.name] |= edge
-        elif step.name not in edge and _role(step) in (Role.PROXY, Role.CONTROL, Role.MONITOR):
+        # What calls the applications, as the prober does, is stopped before them.
+        elif (
+            step.name not in edge
+            and not step.after & applications
+            and _role(step) in (Role.PROXY, Role.CONTROL, Role.MONITOR)
+        ):
             order[step.name] |= applications
     return {name: frozenset(waited) for name, waited in order.items()}
 

@@ -2,11 +2,12 @@
 
 import dataclasses
 import json
+from graphlib import TopologicalSorter
 
 import pytest
 
 from stack import settings as stack_settings
-from stack.run import write
+from stack.run import end, write
 from stack.topology import configuration, prober, system
 
 
@@ -39,3 +40,9 @@ def test_it_is_remembered_until_it_is_turned_off(plan, probed, tmp_path):
     assert (chosen(), chosen(PROBE=""), chosen(PROBE="0")) == (True, True, False)
     write._probe(plan)
     assert not chosen()
+
+
+def test_it_is_stopped_before_everything_that_it_calls(probed):
+    steps = system.steps(probed)
+    order = list(TopologicalSorter(end.ending_order(steps)).static_order())
+    assert all(order.index(prober.NAME) < order.index(called) for called in steps[prober.NAME].after)
