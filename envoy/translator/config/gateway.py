@@ -159,9 +159,9 @@ def _configuration(proxy: Proxy, name: str, group: list[Server]) -> route_pb2.Ro
     for server in group:
         for resource in proxy.virtual_services([server.gateway]):
             _add_routes(hosts, proxy, server, resource)
-        if server.block.get("tls", {}).get("httpsRedirect"):
+        if _redirects(server):
             for host in server.block["hosts"]:
-                # A host with a namespace is compared with it, as in Istio, so it redirects nobody.
+                # A host with a namespace is compared with it, as in Istio, so alone it redirects nobody.
                 name = host.removeprefix("*/").lower()
                 _host(hosts, name, server.port).require_tls = route.VirtualHost.ALL
     if not hosts:
@@ -182,7 +182,14 @@ def _add_routes(hosts: dict[str, route.VirtualHost], proxy: Proxy, server: Serve
     listening = Listening(frozenset({server.gateway}), server.port, tls="tls" in server.block)
     routes = http_routes(RouteContext(proxy, resource, listening))
     for host in shared if routes else ():
-        _host(hosts, host, server.port).routes.extend(routes)
+        made = _host(hosts, host, server.port)
+        made.routes.extend(routes)
+        if _redirects(server):
+            made.require_tls = route.VirtualHost.ALL
+
+
+def _redirects(server: Server) -> bool:
+    return bool(server.block.get("tls", {}).get("httpsRedirect"))
 
 
 def _host(hosts: dict[str, route.VirtualHost], host: str, port: int) -> route.VirtualHost:
