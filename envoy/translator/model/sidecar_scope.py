@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from translator.model.hosts import host_matches, overlap
 from translator.model.registry import Workload
 from translator.model.resources import Resource
+from translator.model.selector import selects
 
 Pattern = tuple[str, str]
 
@@ -66,15 +67,15 @@ def sidecar_scope(sidecars: Iterable[Resource], workload: Workload, root_namespa
 
 def _choose(sidecars: list[Resource], workload: Workload, root_namespace: str) -> Resource | None:
     own = [sidecar for sidecar in sidecars if sidecar.namespace == workload.namespace]
-    by_label = [s for s in own if _labels(s) and _labels(s).items() <= workload.labels.items()]
-    by_namespace = [s for s in own if not _labels(s)]
-    of_root = [s for s in sidecars if s.namespace == root_namespace and not _labels(s)]
+    # A selector without labels selects every workload of its namespace; the root's one for all has none.
+    by_label = [s for s in own if _has_selector(s) and selects(s.spec, workload)]
+    by_namespace = [s for s in own if not _has_selector(s)]
+    of_root = [s for s in sidecars if s.namespace == root_namespace and not _has_selector(s)]
     return next(iter([*by_label, *by_namespace, *of_root]), None)
 
 
-def _labels(sidecar: Resource) -> dict[str, str]:
-    labels: dict[str, str] = sidecar.spec.get("workloadSelector", {}).get("labels", {})
-    return labels
+def _has_selector(sidecar: Resource) -> bool:
+    return "workloadSelector" in sidecar.spec
 
 
 def _pattern(host: str, namespace: str) -> Pattern:

@@ -5,6 +5,8 @@ The expected values are istiod's (pilot/pkg/model: push_context.go, sidecar.go, 
 core/httproute.go).
 """
 
+import pytest
+
 from tests.unit.translator import simulation
 from tests.unit.translator.rig import mesh
 from tests.unit.translator.simulation import Call
@@ -100,6 +102,19 @@ def test_namespace_after_a_tilde_is_excluded() -> None:
     found = clusters(mesh(resource("Sidecar", "{egress: [{hosts: ['*/*', '~web/*']}]}"))["orders-0"])
     assert f"outbound|50051||{ORDERS}" in found
     assert f"outbound|80||{PAGES}" not in found
+
+
+@pytest.mark.parametrize("selector", ["{}", "{labels: {}}"])
+def test_a_sidecar_with_a_selector_without_labels_is_for_its_own_namespace_only(selector: str) -> None:
+    narrow = f"{{workloadSelector: {selector}, egress: [{{hosts: ['./*']}}]}}"
+    of_root = resource("Sidecar", narrow, namespace="istio-system")
+    assert f"outbound|80||{PAGES}" in clusters(mesh(of_root)["orders-0"])
+    # There it precedes one without a selector, and is no weaker than one with labels.
+    wide = resource("Sidecar", "{egress: [{hosts: ['*/*']}]}", name="a")
+    labels = "workloadSelector: {labels: {app: orders}}, egress: [{hosts: ['*/*']}]"
+    older = resource("Sidecar", narrow, name="z", created="2026-01-01T00:00:00Z")
+    newer = resource("Sidecar", f"{{{labels}}}", name="b", created="2026-01-02T00:00:00Z")
+    assert f"outbound|80||{PAGES}" not in clusters(mesh(wide + older + newer)["orders-0"])
 
 
 def test_rule_with_a_workload_selector_applies_to_those_clients_only() -> None:
