@@ -22,7 +22,10 @@ def objects(registry: Registry, namespaces: tuple[str, ...]) -> str:
 
 def proxies(registry: Registry) -> list[dict[str, Any]]:
     """
-    Return the registry's workloads as those whose Envoy is asked for.
+    Return the registry's workloads as those whose Envoy is asked for, gateways first.
+
+    A gateway that comes after a sidecar of its namespace without a Sidecar resource is given that sidecar's services by
+    istiod, else its own choice of them (model/push_context.go, doGetSidecarScope); the translator has its own.
     """
     return [
         {
@@ -33,7 +36,7 @@ def proxies(registry: Registry) -> list[dict[str, Any]]:
             "type": workload.kind,
             "sa": workload.service_account,
         }
-        for workload in registry.workloads
+        for workload in sorted(registry.workloads, key=lambda item: item.kind != "gateway")
     ]
 
 

@@ -4,7 +4,7 @@ Random meshes: a registry of services and workloads, and several resources that 
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -66,7 +66,22 @@ def random_mesh(rng: random.Random) -> RandomMesh:
         if not ours(json.dumps(document)):
             metadata = document["metadata"]
             documents[f"{document['kind']}/{metadata['namespace']}/{metadata['name']}"] = document
-    return RandomMesh(registry, tuple(documents.values()))
+    return RandomMesh(registry, tuple(without_ties(documents.values())))
+
+
+def without_ties(documents: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """
+    Yield the documents without a ServiceEntry of the same host, namespace and time as another: which of them counts,
+    istiod leaves to chance.
+    """
+    taken: set[tuple[str, str, str]] = set()
+    for document in documents:
+        hosts = document["spec"]["hosts"] if document["kind"] == "ServiceEntry" else ()
+        metadata = document["metadata"]
+        found = {(host.lower(), metadata["namespace"], metadata["creationTimestamp"]) for host in hosts}
+        if not taken & found:
+            yield document
+        taken |= found
 
 
 def _registry(rng: random.Random) -> dict[str, Any]:

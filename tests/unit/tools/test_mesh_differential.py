@@ -12,7 +12,7 @@ import yaml
 
 from tools.mesh_differential import configurations, kubernetes, recording, verdicts
 from tools.mesh_differential.differences import differences
-from tools.mesh_differential.meshes import NAMESPACES, random_mesh
+from tools.mesh_differential.meshes import NAMESPACES, random_mesh, without_ties
 from tools.mesh_differential.mutations import mutated
 from tools.mesh_differential.policies import in_one_form
 from tools.mesh_differential.projection import clean, comparable, of_istiod, of_translator
@@ -48,6 +48,15 @@ def test_verdict_compares_our_result_with_istios(document: str, istio: str, verd
 def test_same_seed_draws_the_same_documents() -> None:
     assert mutated(random.Random(3), [ROUTE]) == mutated(random.Random(3), [ROUTE])
     assert random_mesh(random.Random(3)) == random_mesh(random.Random(3))
+
+
+def test_of_entries_of_one_host_namespace_and_time_there_is_one() -> None:
+    def entry(name: str, host: str, time: str) -> dict[str, Any]:
+        metadata = {"name": name, "namespace": "shop", "creationTimestamp": time}
+        return {"kind": "ServiceEntry", "metadata": metadata, "spec": {"hosts": [host]}}
+
+    found = [entry("a", "x.example", "1"), entry("b", "X.example", "1"), entry("c", "x.example", "2"), ROUTE]
+    assert list(without_ties(found)) == [found[0], *found[2:]]
 
 
 def test_mutation_does_not_change_its_input() -> None:
@@ -118,6 +127,8 @@ def test_registry_is_rendered_as_kubernetes_objects_for_istio() -> None:
     kinds = [found["kind"] for found in objects]
     assert kinds.count("Pod") == len(mesh.workloads)
     assert kinds.count("Service") == kinds.count("EndpointSlice") == len(mesh.services)
+    # What istiod gives a gateway depends on the sidecars that came before it.
+    assert [proxy["type"] for proxy in kubernetes.proxies(mesh)] == ["gateway", *["sidecar"] * 6]
     addresses = {pod["status"]["podIP"] for pod in objects if pod["kind"] == "Pod"}
     assert addresses == {workload.address for workload in mesh.workloads}
 
