@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 
-from translator.config.cluster_tls import set_tls
+from translator.config.cluster_tls import set_tls, without_credential
 from translator.config.cluster_traffic_policy import (
     http_options,
     set_connection_pool,
@@ -62,6 +62,8 @@ def _outbound(
     with within("spec.trafficPolicy"):
         plain = namespace_mode(proxy.mesh, service.namespace) == "DISABLE"
         policy = policy_of(rule, subset, port.number)
+        if proxy.workload.kind == "sidecar" and rule.selector is None:
+            policy = without_credential(policy)
         cluster = policy_cluster(secrets, service, port, subset, policy, plain=plain)
     if rule.sources:
         cluster.metadata.CopyFrom(config_metadata(rule.sources[0]))

@@ -35,7 +35,8 @@ def set_tls(
     http2 = options.explicit_http_config.HasField("http2_protocol_options")
     mode = (block or {}).get("mode", "DISABLE")
     if block is not None and mode in ("SIMPLE", "MUTUAL"):
-        cluster.transport_socket.CopyFrom(tls_socket(simple_to_outside(block, secrets, http2=http2)))
+        names = block.get("subjectAltNames") or (() if service.kubernetes else service.identities)
+        cluster.transport_socket.CopyFrom(tls_socket(simple_to_outside(block, secrets, names, http2=http2)))
         options.upstream_http_protocol_options.auto_sni = not block.get("sni")
         options.upstream_http_protocol_options.auto_san_validation = not (
             block.get("sni") or block.get("subjectAltNames") or block.get("insecureSkipVerify")
@@ -53,6 +54,17 @@ def set_tls(
         cluster.transport_socket.CopyFrom(tls_socket(context))
     else:
         cluster.transport_socket_matches.extend(_automatic(tls_socket(context)))
+
+
+def without_credential(policy: Block) -> Block:
+    """
+    Return a policy without TLS by a secret, which istiod gives only to the sidecars that a rule selects by label, and
+    to gateways: the others call in plain text.
+    """
+    block = policy.get("tls", {})
+    if block.get("credentialName") and block.get("mode") in ("SIMPLE", "MUTUAL"):
+        return {**policy, "tls": {"mode": "DISABLE"}}
+    return policy
 
 
 def _automatic(mutual: base_pb2.TransportSocket) -> Iterator[cluster_pb2.Cluster.TransportSocketMatch]:

@@ -70,9 +70,12 @@ def mutual_to_sidecar(
     return context
 
 
-def simple_to_outside(block: Block, secrets: Secrets, *, http2: bool) -> tls_pb2.UpstreamTlsContext:
+def simple_to_outside(
+    block: Block, secrets: Secrets, names: Iterable[str], *, http2: bool
+) -> tls_pb2.UpstreamTlsContext:
     """
-    Return SIMPLE or MUTUAL: TLS by the rule's files, verified against the system's authorities if it names none.
+    Return SIMPLE or MUTUAL: TLS by the rule's files, verified against the system's authorities if it names none, with
+    a peer that has one of *names*.
     """
     context = tls_pb2.UpstreamTlsContext(
         sni=block.get("sni", ""), common_tls_context=_common(HTTP2_ALPN if http2 else ())
@@ -87,7 +90,7 @@ def simple_to_outside(block: Block, secrets: Secrets, *, http2: bool) -> tls_pb2
         authority = (
             credential_authority_name(credential) if credential else authority_name(block.get("caCertificates", ""))
         )
-        _set_validation(secrets, common, authority, block.get("subjectAltNames", ()))
+        _set_validation(secrets, common, authority, names)
     return context
 
 

@@ -59,7 +59,8 @@ class Mesh:
 
     def _services(self) -> tuple[Service, ...]:
         """
-        Return every service, the oldest first; those of one host and namespace share addresses by their ports' names.
+        Return every service, the oldest first; those of one host and namespace share addresses by their ports' names,
+        and identities.
         """
         entries = entry_services(self.registry, self.of_kind("ServiceEntry"), self.of_kind("WorkloadEntry"))
         found = sorted([*registry_services(self.registry, self.not_ready), *entries], key=lambda service: service.age)
@@ -85,6 +86,9 @@ class Mesh:
 
 
 def _sharing(service: Service, others: list[Service]) -> Service:
+    # Of the names that ServiceEntries themselves give, istiod keeps the last entry's.
+    names = {name for other in others for name in other.identities}.union(others[-1].subject_alt_names)
+    service = replace(service, identities=tuple(sorted(names)))
     if len(others) == 1:
         return service
     endpoints = [

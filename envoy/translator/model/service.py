@@ -72,6 +72,9 @@ class Endpoint:
 class Service:
     """
     A host that can be called, its ports and its addresses.
+
+    *identities* are the names of which a peer must have one: those of its workloads, and what ServiceEntries name
+    (*subject_alt_names*); without any, each peer of the mesh will do.
     """
 
     host: str
@@ -82,6 +85,7 @@ class Service:
     external: bool = False
     export_to: tuple[str, ...] = ("*",)
     identities: tuple[str, ...] = ()
+    subject_alt_names: tuple[str, ...] = ()
     kubernetes: bool = True
     created: str = ""
 

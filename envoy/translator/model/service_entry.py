@@ -33,8 +33,8 @@ def entry_services(
                 resolution=spec.get("resolution", "NONE"),
                 external=spec.get("location", "MESH_EXTERNAL") == "MESH_EXTERNAL",
                 export_to=tuple(spec.get("exportTo", ())) or ("*",),
-                identities=tuple(spec.get("subjectAltNames", ()))
-                or tuple(sorted({e.identity for e in endpoints if e.identity})),
+                identities=tuple(sorted({e.identity for e in endpoints if e.identity})),
+                subject_alt_names=tuple(spec.get("subjectAltNames", ())),
                 kubernetes=False,
                 created=entry.created,
             )
