@@ -6,11 +6,14 @@ or in the folder of SCREENSHOTS.
 """
 
 import contextlib
+import functools
 import json
 import os
 import re
 import subprocess
 import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -30,6 +33,9 @@ FLAGS = (
 )  # fmt: skip
 BUYER = "browser-tests"
 OPERATOR = "browser-operator"
+# The most units of a line that the contract allows.
+MAX_QUANTITY = 1000
+CANCELS_AT_A_TIME = 8
 # Chromium's messages when the edge is down or returns an error; the page itself must handle these.
 UNREACHABLE = (r"Failed to load resource", r"net::ERR_")
 DESKTOP = {"width": 1280, "height": 860}
@@ -90,14 +96,16 @@ class Stack:
     def left(self, product, count):
         """Leave *count* units of a product, and cancel that at the end."""
         bought = []
-        with self.client() as client:
+        with self.client() as client, ThreadPoolExecutor(CANCELS_AT_A_TIME) as pool:
             while (more := int(client.get(f"/v1/{product}").json()["stock"]["available"]) - count) > 0:
-                bought.append(self.buy(product, min(more, 1000)).json()["name"])
+                requests = [_requested(product, each) for each in _at_most(more, MAX_QUANTITY)]
+                answer = client.post("/v1/orders:batchCreate", json={"requests": requests}).raise_for_status()
+                bought += [each["order"]["name"] for each in answer.json()["outcomes"]]
             try:
                 yield
             finally:
-                for name in bought:
-                    client.post(f"/v1/{name}:cancel", json={}).raise_for_status()
+                for answer in pool.map(functools.partial(rest.cancel, client), bought):
+                    answer.raise_for_status()
 
     def pending(self):
         """Return the pending orders."""
@@ -118,6 +126,16 @@ class Stack:
                 pass
             time.sleep(0.5)
         raise AssertionError(f"no order is confirmed within {within_s} s")
+
+
+def _at_most(total, limit):
+    """Return *total* as a list of numbers up to *limit*."""
+    whole, remainder = divmod(total, limit)
+    return [limit] * whole + [remainder] * bool(remainder)
+
+
+def _requested(product, quantity):
+    return {"order": rest.basket(product, quantity), "requestId": str(uuid.uuid4())}
 
 
 @pytest.fixture(scope="session")
