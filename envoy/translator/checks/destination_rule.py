@@ -19,6 +19,7 @@ from translator.model.service import Service, registry_services
 from translator.model.values import Block, nanoseconds
 
 BLOCKS = ("connectionPool", "loadBalancer", "outlierDetection", "tls", "portLevelSettings", "retryBudget")
+CONFIG_MAP = "configmap://"
 MAGLEV_MAX = 5_000_011
 CERTIFICATES = ("clientCertificate", "privateKey", "caCertificates", "credentialName", "caCrl")
 
@@ -166,7 +167,10 @@ def _warmup(block: Block | None, path: str) -> Mistakes:
 
 def _hash(block: Block, path: str) -> Mistakes:
     size = block.get("maglev", {}).get("tableSize", 0)
-    if "maglev" in block and not (1 < size < MAGLEV_MAX and all(size % n for n in range(2, isqrt(size) + 1))):
+    if size == 1:
+        # Envoy 1.40 divides by the size less one, and Istio counts one among the primes.
+        yield f"{path}.maglev.tableSize", "Envoy would reject it: a table of one place ends its process"
+    elif "maglev" in block and not (1 < size < MAGLEV_MAX and all(size % n for n in range(2, isqrt(size) + 1))):
         yield f"{path}.maglev.tableSize", f"must be a prime number below {MAGLEV_MAX}"
     if block.get("minimumRingSize") and {"ringHash", "maglev"} & set(block):
         yield f"{path}.minimumRingSize", "cannot be beside ringHash or maglev"
@@ -183,6 +187,8 @@ def _hash(block: Block, path: str) -> Mistakes:
 def _tls(block: Block, path: str) -> Mistakes:
     mode = block.get("mode", "DISABLE")
     own = sorted(name for name in CERTIFICATES if block.get(name))
+    if block.get("credentialName", "").startswith(CONFIG_MAP):
+        yield f"{path}.credentialName", "authorities in a ConfigMap are not supported: use a secret or caCertificates"
     skipped = ("caCertificates", "credentialName") if mode == "SIMPLE" else ("caCertificates",)
     checked = "subjectAltNames" in block or any(block.get(name) for name in skipped)
     if block.get("insecureSkipVerify") and mode in ("SIMPLE", "MUTUAL") and checked:

@@ -140,8 +140,9 @@ def _cors(block: Block, path: str) -> Mistakes:
             yield f"{path}.allowMethods[{number}]", f"{method!r} is no method of HTTP"
     for group in ("allowHeaders", "exposeHeaders"):
         for number, name in enumerate(block.get(group, ())):
-            if name != "*":
-                yield from values.header_name(name, f"{path}.{group}[{number}]")
+            # They are joined by commas, so one may be several.
+            for part in name.split(",") if name != "*" else ():
+                yield from values.header_name(part, f"{path}.{group}[{number}]")
     wrong = list(values.duration(block, "maxAge", path))
     yield from wrong
     if not wrong and "maxAge" in block and nanoseconds(block["maxAge"]) % SECOND_NS:

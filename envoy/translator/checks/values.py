@@ -108,7 +108,10 @@ def header_name(value: str, path: str) -> Mistakes:
     """
     Check a header's name by what HTTP allows.
     """
-    if not HEADER_NAME.fullmatch(value):
+    # Istio takes a comma too.
+    if "," in value and HEADER_NAME.fullmatch(value.replace(",", "-")):
+        yield path, f"{value!r} is not supported: no header has a comma in its name"
+    elif not HEADER_NAME.fullmatch(value):
         yield path, f"{value!r} is no header's name"
 
 

@@ -82,7 +82,9 @@ def _field_as_json(field: Any, item: Any, path: str) -> Any:
             return item
         return {key: _field_as_json(value, one, f"{path}[{key}]") for key, one in item.items()}
     if field.is_repeated and isinstance(item, list):
-        return [_as_json(field.message_type, one, f"{path}[{number}]") for number, one in enumerate(item)]
+        # Of a list, Istio reads a null as an empty message.
+        filled = [{} if one is None else one for one in item]
+        return [_as_json(field.message_type, one, f"{path}[{number}]") for number, one in enumerate(filled)]
     return _as_json(field.message_type, item, path)
 
 

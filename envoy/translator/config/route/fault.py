@@ -13,6 +13,8 @@ from translator.model.values import Block
 FILTER = "envoy.filters.http.fault"
 GRPC_STATUS = {status.name: int(status.value[0]) for status in grpc.StatusCode}
 LOWEST_STATUS = 200
+# Istio takes the rule, and drops the fault from it.
+DOES_NOTHING = "does nothing in Istio, and is not supported here"
 
 
 def http_fault(block: Block) -> fault_pb2.HTTPFault:
@@ -31,7 +33,7 @@ def http_fault(block: Block) -> fault_pb2.HTTPFault:
 
 def _delay(block: Block) -> common.FaultDelay:
     if "fixedDelay" not in block:
-        raise BlockError("delay.fixedDelay", "is required")
+        raise BlockError("delay.fixedDelay", f"is required: a delay without it {DOES_NOTHING}")
     share = millionths(block["percentage"]) if "percentage" in block else hundredths(block.get("percent", 0))
     return common.FaultDelay(fixed_delay=duration(block["fixedDelay"]), percentage=share)
 
@@ -42,6 +44,8 @@ def _abort(block: Block) -> fault_pb2.FaultAbort:
         if block["httpStatus"] < LOWEST_STATUS:
             raise BlockError("abort.httpStatus", f"must be at least {LOWEST_STATUS}")
         return fault_pb2.FaultAbort(http_status=block["httpStatus"], percentage=share)
-    if block.get("grpcStatus") not in GRPC_STATUS:
+    if "grpcStatus" not in block:
+        raise BlockError("abort", f"needs httpStatus or grpcStatus: an abort without either {DOES_NOTHING}")
+    if block["grpcStatus"] not in GRPC_STATUS:
         raise BlockError("abort.grpcStatus", f"must be one of {', '.join(GRPC_STATUS)}")
     return fault_pb2.FaultAbort(grpc_status=GRPC_STATUS[block["grpcStatus"]], percentage=share)

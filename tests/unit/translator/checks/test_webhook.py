@@ -124,7 +124,14 @@ def test_what_istio_rejects_is_rejected_with_its_path(text: str, path: str) -> N
 
 
 RSA = {"kty": "RSA", "n": "sXchDaQebHnPiGvyDOAT4saGEUetSyo9MKLOoWFsueri23bOdgWp4Dy1Wl", "e": "AQAB"}
+MANAGER = (
+    "{operation: MERGE, value: {typed_config: {'@type': type.googleapis.com/"
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager, %s}}}"
+)
+MAGLEV = "{loadBalancer: {consistentHash: {useSourceIp: true, maglev: {tableSize: %s}}}}"
 TAKEN = [
+    routes(f"{ROUTE}, corsPolicy: {{allowHeaders: ['x-a,x-b'], exposeHeaders: ['x-c,x-d', '*']}}"),
+    resource("DestinationRule", f"{{host: a, trafficPolicy: {MAGLEV % 2}}}"),
     routes(ROUTE, hosts="['*-foo.example.com']", more="gateways: [edge],"),
     routes(f"match: [{{headers: {{a: {{exact: ''}}}}}}], {ROUTE}"),
     routes(f"match: [{{withoutHeaders: {{a: {{regex: '*'}}}}}}], {ROUTE}"),
@@ -166,6 +173,18 @@ def test_what_istio_accepts_is_accepted(text: str) -> None:
         (routes("redirect: {uri: /a, redirectCode: 304}"), "Envoy would reject it"),
         (routes(f"{ROUTE}, timeout: 10000000000s"), "too long a duration"),
         (routes(f"{ROUTE}, timeout: soon"), "is no duration"),
+        # What Istio takes and drops, or takes although no call can have it.
+        (routes(f"{ROUTE}, fault: {{abort: {{percentage: {{value: 5}}}}}}"), "fault.abort: .* not supported"),
+        (routes(f"{ROUTE}, fault: {{delay: {{percentage: {{value: 5}}}}}}"), "fixedDelay: .* not supported"),
+        (routes(f"match: [{{headers: {{'x-a,x-b': {{exact: a}}}}}}], {ROUTE}"), "not supported"),
+        (resource("DestinationRule", f"{{host: a, trafficPolicy: {MAGLEV % 1}}}"), "Envoy would reject it"),
+        (
+            resource(
+                "DestinationRule", "{host: a, trafficPolicy: {tls: {mode: SIMPLE, credentialName: 'configmap://a'}}}"
+            ),
+            "not supported",
+        ),
+        (patched("NETWORK_FILTER", patch=MANAGER % "local_reply_config: {mappers: [null]}"), "Envoy would reject it"),
     ],
 )
 def test_rejection_has_a_message(text: str, words: str) -> None:
