@@ -23,7 +23,7 @@ from translator.config.secrets import Secrets
 from translator.model.peer_authentication import namespace_mode
 from translator.model.problems import attributed, within
 from translator.model.proxy import Proxy
-from translator.model.registry import is_ip
+from translator.model.registry import SIDECAR, is_ip
 from translator.model.service import Port, Service
 from translator.model.service_target import inbound_service, service_targets
 from translator.model.traffic_policy import policy_of, tls_mode_of
@@ -62,7 +62,7 @@ def _outbound(
     with within("spec.trafficPolicy"):
         plain = namespace_mode(proxy.mesh, service.namespace) == "DISABLE"
         policy = policy_of(rule, subset, port.number)
-        if proxy.workload.kind == "sidecar" and rule.selector is None:
+        if proxy.workload.kind == SIDECAR and rule.selector is None:
             policy = without_credential(policy)
         cluster = policy_cluster(secrets, service, port, subset, policy, plain=plain)
     if rule.sources:
