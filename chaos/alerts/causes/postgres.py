@@ -17,6 +17,7 @@ from stack.errors import StackError
 from stack.settings import Settings
 from stack.topology.addresses import Host, Port
 from stack.topology.plan import REPLICAS
+from stores import files
 
 DEAD_ROWS, MAX_UPDATES = 30_000, 5_000
 RAISED = 1_000_000
@@ -28,6 +29,9 @@ RAISE = """
 INSERT INTO sold_units AS sold (product, stripe, units) VALUES (%(product)s, %(stripe)s, %(units)s)
 ON CONFLICT (product, stripe) DO UPDATE SET units = sold.units + excluded.units
 """
+# Orders serves in this role; its account, which owns the tables, keeps every right.
+REVOKE_PRUNING = f"REVOKE DELETE ON idempotency_keys FROM {files.SERVING}"
+GRANT_PRUNING = f"GRANT DELETE ON idempotency_keys TO {files.SERVING}"
 REPLAYS = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'startup'"
 REBUILD_S = 10.0
 
@@ -94,13 +98,13 @@ def thaw_replay(_chosen: Settings, kept: Path) -> None:
 def revoke_pruning(chosen: Settings, _kept: Path) -> None:
     """Take away the right to delete request ids."""
     with _administrator(chosen) as session:
-        session.execute("REVOKE DELETE ON idempotency_keys FROM orders")
+        session.execute(REVOKE_PRUNING)
 
 
 def grant_pruning(chosen: Settings, _kept: Path) -> None:
     """Give it back."""
     with _administrator(chosen) as session:
-        session.execute("GRANT DELETE ON idempotency_keys TO orders")
+        session.execute(GRANT_PRUNING)
 
 
 def raise_sold_units(chosen: Settings, kept: Path, product: str) -> None:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
+from chaos.alerts.causes import postgres as causes
 from orders_svc import sql
 from orders_svc.allocation_store import AllocationStore
 from orders_svc.checkout import Checkout
@@ -71,6 +72,19 @@ async def test_an_order_is_found_again_after_its_key_was_pruned(orders, pool):
     assert await orders.oldest_key_s() == 0
     stored = await orders.find_answer(Request.of(wanted))
     assert (stored.answer.snapshot, stored.fingerprint) == (answer.snapshot, wanted.fingerprint)
+
+
+async def test_what_causes_failing_background_work_takes_the_right_to_prune(orders, database_url):
+    async def as_owner(statement):
+        connection = await asyncpg.connect(database_url)
+        await connection.execute(statement)
+        await connection.close()
+
+    await as_owner(causes.REVOKE_PRUNING)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await orders.prune_keys()
+    await as_owner(causes.GRANT_PRUNING)
+    assert await orders.prune_keys() == 0
 
 
 async def test_keys_within_their_retention_are_kept(orders, pool):
