@@ -195,7 +195,9 @@ class Trials:
         """
         await asyncio.sleep(max(0.0, begun + cause.step.at_s - time.monotonic()))
         what = cause.step.describe()
-        await self._until(lambda: self._are_silent(cause), cause.end_s, f"{what}: silence before")
+        if not await self._until(lambda: self._are_silent(cause), cause.end_s, f"{what}: silence before"):
+            self.not_made.append(what)
+            return []
         # One after the other: two commands that change the stack at once would wait for each other, or fail.
         async with self._breaking:
             self._watch.begin(cause.alerts)
@@ -215,7 +217,7 @@ class Trials:
         return seen
 
     def _are_silent(self, cause: Cause) -> bool:
-        return not any(map(self._watch.state, cause.alerts))
+        return self._watch.looked and not any(map(self._watch.state, cause.alerts))
 
     async def _break(self, number: int, cause: Cause) -> Entry | None:
         """Inject a fault; one that cannot be injected is reverted and ends no other, and makes the exit code 2."""
@@ -258,14 +260,15 @@ class Trials:
             limit_s=cause.end_s,
         )
 
-    async def _until(self, condition: Callable[[], bool], within_s: float, what: str) -> None:
-        """Wait for a condition, or *within_s*: then the time is missing from the result."""
+    async def _until(self, condition: Callable[[], bool], within_s: float, what: str) -> bool:
+        """Wait for a condition, *within_s* at most; return whether it came true."""
         end = time.monotonic() + within_s
         while not condition():
             if time.monotonic() > end:
                 self._say(f"{what}: not within {within_s:g} s")
-                return
+                return False
             await asyncio.sleep(POLL_S)
+        return True
 
     @contextlib.asynccontextmanager
     async def _leased(self) -> AsyncIterator[None]:

@@ -30,11 +30,16 @@ class Wanted:
 
 @dataclass
 class Watch:
-    """When each alert was first seen in a state, and whether it is in it now; times are of the monotonic clock."""
+    """
+    When each alert was first seen in a state, and whether it is in it now; times are of the monotonic clock.
+
+    Nothing is known before Prometheus has answered (*looked*).
+    """
 
     base: str
     first: dict[tuple[Wanted, str], float] = field(default_factory=dict)
     now: list[Mapping[str, Any]] = field(default_factory=list)
+    looked: bool = False
     _over: dict[Wanted, float] = field(default_factory=dict)
 
     def begin(self, wanted: Iterable[Wanted]) -> None:
@@ -62,7 +67,7 @@ class Watch:
                 self.first.setdefault((each, now), at)
             if before and not now:
                 self._over[each] = at
-        self.now = alerts
+        self.now, self.looked = alerts, True
 
     @contextlib.asynccontextmanager
     async def looking(self, wanted: tuple[Wanted, ...]) -> AsyncIterator[None]:

@@ -2,19 +2,21 @@
 
 import argparse
 import inspect
+import types
 from pathlib import Path
 
 import pytest
 import yaml
 
 from chaos.alerts import measured
-from chaos.alerts.__main__ import KEPT, TRIALS, injected, trials
+from chaos.alerts.__main__ import KEPT, TRIALS, Cause, Trials, injected, trials
 from chaos.alerts.causes.__main__ import CAUSES
 from chaos.alerts.measured import Measured
 from chaos.alerts.watch import FIRING, PENDING, Wanted, Watch
 from chaos.lab.actions import ACTIONS, Scene
 from chaos.lab.experiment import Step
 from stack.settings import CHECKOUT
+from stack.topology.addresses import Network
 from tests.support.alerts import ALERTS
 
 REDIS = Wanted("InventoryWithoutStock")
@@ -107,6 +109,20 @@ def test_a_fault_has_its_own_times_or_those_of_the_command_line():
     first, second = trials(chosen(), document)["a"]
     assert (first.step.action, first.hold_s, first.end_s) == ("redis-full", 5, 6)
     assert (second.step.arguments, second.step.at_s, second.hold_s, second.end_s) == ({"target": "redis"}, 9, 1, 2)
+
+
+@pytest.mark.parametrize(
+    "answers", [pytest.param([], id="Prometheus has not answered"), pytest.param([REDIS.name], id="it fires already")]
+)
+async def test_no_fault_is_injected_before_its_alert_is_seen_silent(monkeypatch, answers):
+    monkeypatch.setattr("chaos.alerts.__main__.describe", lambda _: types.SimpleNamespace(network=Network(16)))
+    run = Trials(types.SimpleNamespace(run=Path("run")), chosen(), lambda _: None)
+    for name in answers:
+        run._watch.take(reported((name, FIRING, {})), (REDIS,), 1)
+    cause = Cause(Step(0, "stop", 0, {"target": "redis"}), (REDIS,), hold_s=1, end_s=0)
+    assert await run._cause(1, cause, 0) == []
+    assert run.not_made == ["stop target=redis"]
+    assert cause.made_at == 0
 
 
 def test_a_cause_that_no_experiment_needs_is_ended_by_a_command_that_any_process_can_run(tmp_path):
