@@ -31,6 +31,8 @@ GRANTS = """
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role};
 REVOKE INSERT, UPDATE, DELETE ON schema_migrations FROM {role};
 """
+# Refused to who is not a member, whose services would end at their first login.
+ENTER = "SET LOCAL ROLE {role}"
 INSIST_ON_TLS = ("require", "verify-ca", "verify-full")
 
 
@@ -57,10 +59,11 @@ def migrate(settings: Settings) -> None:
 async def _grant(settings: Settings) -> None:
     async with _owner(settings) as pool:
         try:
-            await pool.execute(GRANTS.format(role=settings.database_role))
-        except asyncpg.UndefinedObjectError as error:
+            await pool.execute(f"{GRANTS}{ENTER}".format(role=settings.database_role))
+        except (asyncpg.UndefinedObjectError, asyncpg.InsufficientPrivilegeError) as error:
             raise RuntimeError(
-                f"PostgreSQL has no role {settings.database_role}: create it as stores/serving.sql does, as a superuser"
+                f"orders cannot serve in the role {settings.database_role} ({error}): "
+                "have a superuser create it and make orders a member, as stores/serving.sql does"
             ) from error
 
 

@@ -1,9 +1,11 @@
-"""`migrate` on a database with several hosts."""
+"""`migrate` on a database with several hosts, and of an owner without other rights."""
 
 import asyncio
+from types import SimpleNamespace
 
 import asyncpg
 import pytest
+from pydantic import SecretStr
 
 from orders_svc import migrations
 from orders_svc.migrations import apply_migrations, url_of_primary
@@ -101,3 +103,35 @@ def test_sold_units_of_a_database_of_the_first_version_are_counted(empty_databas
     assert asyncio.run(do("SELECT product, sum(units)::int FROM sold_units GROUP BY 1")) == [("products/tea", 6)]
     asyncio.run(do(ROWS))
     assert asyncio.run(do("SELECT product, sum(units)::int FROM sold_units GROUP BY 1")) == [("products/tea", 12)]
+
+
+@pytest.fixture
+async def owned_database(postgres):
+    """Return the address of a migrated database whose owner may create no roles."""
+    await execute(postgres, "CREATE ROLE owner LOGIN; CREATE ROLE serving NOLOGIN")
+    await execute(postgres, "CREATE DATABASE owned OWNER owner")
+    url = postgres.url("owned").replace("orders:", "owner:")
+    await asyncio.to_thread(apply_migrations, url)
+    yield url
+    await execute(postgres, "DROP DATABASE owned WITH (FORCE)")
+    await execute(postgres, "DROP ROLE owner, serving")
+
+
+async def test_migrate_fails_where_its_replicas_could_not_serve_in_their_role(owned_database, postgres):
+    def settings(role):
+        url = SecretStr(owned_database)
+        return SimpleNamespace(
+            database_url=url, database_password_file=None, database_connections=1, database_role=role
+        )
+
+    for role, why in (
+        ("nobody", 'role "nobody" does not exist'),
+        ("serving", 'permission denied to set role "serving"'),
+    ):
+        with pytest.raises(RuntimeError, match=f"cannot serve in the role {role} .{why}"):
+            await migrations._grant(settings(role))
+    await execute(postgres, "GRANT serving TO owner")
+    await migrations._grant(settings("serving"))
+    pool = await database.connect(owned_database, role="serving", max_connections=1)
+    assert await pool.fetchval("SELECT count(*) FROM orders") == 0
+    await pool.close()
