@@ -215,6 +215,7 @@ def _service(each: Object, name: str, text: Text, values: dict[str, Any]) -> Non
 
 # The variables of ConfigMaps that are values; others are as they are.
 VARIABLES = {
+    ("orders", "DATABASE_ROLE"): "stores.databaseRole",
     ("pages", "OIDC_ISSUER"): "issuer.url",
     ("pages", "OIDC_CLIENT_ID"): "issuer.clientId",
     ("pages", "PROMETHEUS_URL"): "prometheusUrl",

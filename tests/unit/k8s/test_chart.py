@@ -180,10 +180,15 @@ def test_hosts_issuer_sizes_and_images_are_where_they_belong(folder, tmp_path):
 
 
 def test_stores_elsewhere(folder):
-    found = keyed(template(folder, "--set", "stores.bundled=false"))
+    found = keyed(template(folder, "--set", "stores.bundled=false", "--set", "stores.databaseRole="))
     assert not [key for key in found if key[0] == "StatefulSet" or key[1] in ("postgres-primary", "monitor-role")]
     assert ("NetworkPolicy", "services-to-stores") in found
     assert ("Secret", "stores") not in found
+    # The migrations grant to the role in which the replicas serve; a Job's `env` counts before its `envFrom`.
+    [migrating] = found["Job", "orders-migrate"]["spec"]["template"]["spec"]["containers"]
+    assert {"name": "DATABASE_ROLE", "value": ""} in migrating["env"]
+    [serving] = [each for each in found.values() if each["kind"] == "ConfigMap" and "DATABASE_ROLE" in each["data"]]
+    assert serving["data"]["DATABASE_ROLE"] == ""
     managed = keyed(rendered("managed stores"))
     for key in (("Deployment", "orders"), ("Deployment", "inventory"), ("Job", "orders-migrate")):
         here, there = (each[key]["spec"]["template"]["spec"] for each in (found, managed))
