@@ -25,6 +25,18 @@ async def main():
 
 run(main)
 """
+MEASURED = """
+import asyncio
+import gc
+from prometheus_client import REGISTRY
+from runtime.server import run
+
+async def main():
+    await asyncio.sleep(0.1)
+    print(gc.get_freeze_count(), REGISTRY.get_sample_value("event_loop_lag_seconds_count"))
+
+run(main)
+"""
 CALLERS = 4
 METHOD = "/shop.Clock/Tick"
 
@@ -34,6 +46,14 @@ def test_a_crash_outside_of_python_has_a_traceback():
     assert ended.returncode == -signal.SIGSEGV
     assert "Segmentation fault" in ended.stderr
     assert "in main" in ended.stderr
+
+
+def test_what_imports_made_is_frozen_and_the_loops_lag_is_measured():
+    ended = subprocess.run([sys.executable, "-c", MEASURED], capture_output=True, text=True, timeout=30)
+    assert ended.returncode == 0, ended.stderr
+    frozen, observed = ended.stdout.split()
+    assert int(frozen) > 10_000
+    assert float(observed) > 0
 
 
 class Clock:
