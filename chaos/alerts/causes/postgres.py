@@ -21,14 +21,16 @@ from stores import files
 
 DEAD_ROWS, MAX_UPDATES = 30_000, 5_000
 RAISED = 1_000_000
-STRIPE = 0
+# The triggers have 16, from 0 on. A row of its own is added and removed whole, however often either is tried.
+STRIPE = 16
 NAME = "chaos-alerts"
 # Any row will do: an update of a row leaves its old version behind.
 REWRITE = "UPDATE idempotency_keys SET version = version"
 RAISE = """
-INSERT INTO sold_units AS sold (product, stripe, units) VALUES (%(product)s, %(stripe)s, %(units)s)
-ON CONFLICT (product, stripe) DO UPDATE SET units = sold.units + excluded.units
+INSERT INTO sold_units (product, stripe, units) VALUES (%(product)s, %(stripe)s, %(units)s)
+ON CONFLICT (product, stripe) DO NOTHING
 """
+LOWER = "DELETE FROM sold_units WHERE product = %(product)s AND stripe = %(stripe)s"
 # Orders serves in this role; its account, which owns the tables, keeps every right.
 REVOKE_PRUNING = f"REVOKE DELETE ON idempotency_keys FROM {files.SERVING}"
 GRANT_PRUNING = f"GRANT DELETE ON idempotency_keys TO {files.SERVING}"
@@ -110,7 +112,8 @@ def grant_pruning(chosen: Settings, _kept: Path) -> None:
 def raise_sold_units(chosen: Settings, kept: Path, product: str) -> None:
     """Count a million units more as sold than orders own, have the stock rebuilt from that, and reconcile."""
     kept.write_text("raised\n", encoding="utf-8")
-    _raise(chosen, product, RAISED)
+    with _administrator(chosen) as session:
+        session.execute(RAISE, row(product))
     redis.empty(chosen, kept)
     time.sleep(REBUILD_S)
     with suppress(StackError):  # what it cannot repair is the point
@@ -120,13 +123,14 @@ def raise_sold_units(chosen: Settings, kept: Path, product: str) -> None:
 def lower_sold_units(chosen: Settings, kept: Path, product: str) -> None:
     """Take them off again, and have the stock rebuilt."""
     if kept.exists():
-        _raise(chosen, product, -RAISED)
-        kept.unlink()
+        with _administrator(chosen) as session:
+            session.execute(LOWER, row(product))
         redis.empty(chosen, kept)
         time.sleep(REBUILD_S)
         stack_command(chosen, "reconcile")
+        kept.unlink()
 
 
-def _raise(chosen: Settings, product: str, units: int) -> None:
-    with _administrator(chosen) as session:
-        session.execute(RAISE, {"product": f"products/{product}", "stripe": STRIPE, "units": units})
+def row(product: str) -> dict[str, str | int]:
+    """Return the row of units that were never sold."""
+    return {"product": f"products/{product}", "stripe": STRIPE, "units": RAISED}

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
+import psycopg
 import pytest
 
 from chaos.alerts.causes import postgres as causes
@@ -85,6 +86,23 @@ async def test_what_causes_failing_background_work_takes_the_right_to_prune(orde
         await orders.prune_keys()
     await as_owner(causes.GRANT_PRUNING)
     assert await orders.prune_keys() == 0
+
+
+async def test_sold_units_are_raised_once_and_lowered_whole_however_often_each_is_tried(orders, pool, database_url):
+    async def sold():
+        return {row["product"]: row["units"] for row in await pool.fetch(sql.SOLD)}
+
+    await orders.place(confirmed(draft()))
+    before = await sold()
+    product = next(iter(before))
+    values = causes.row(product.removeprefix("products/"))
+    with psycopg.connect(database_url, autocommit=True) as session:
+        for _ in range(2):
+            session.execute(causes.RAISE, values)
+        assert await sold() == {**before, product: before[product] + causes.RAISED}
+        for _ in range(2):
+            session.execute(causes.LOWER, values)
+    assert await sold() == before
 
 
 async def test_keys_within_their_retention_are_kept(orders, pool):
