@@ -13,6 +13,7 @@ from translator.model.registry_file import load_registry
 
 LEFT = timedelta(hours=5)
 CONTROLLER = "mesh"
+REPLACED = "alerts"
 UNUSABLE = "zz-alerts-unusable.yaml"
 RESOURCE = """
 apiVersion: networking.istio.io/v1
@@ -42,14 +43,20 @@ def replace_version(chosen: Settings, kept: Path, workload: str) -> None:
     clusters = _clusters(chosen, workload)
     text = clusters.read_text(encoding="utf-8")
     kept.write_text(text, encoding="utf-8")
-    _replace(clusters, text.replace(json.loads(text)["version_info"], "alerts"))
+    _replace(clusters, text.replace(_version(clusters), REPLACED))
 
 
 def put_version_back(chosen: Settings, kept: Path, workload: str) -> None:
-    """Put the controller's back."""
+    """Put the controller's back, unless it has written another since."""
     if kept.exists():
-        _replace(_clusters(chosen, workload), kept.read_text(encoding="utf-8"))
+        clusters = _clusters(chosen, workload)
+        if _version(clusters) == REPLACED:
+            _replace(clusters, kept.read_text(encoding="utf-8"))
         kept.unlink()
+
+
+def _version(path: Path) -> str:
+    return str(json.loads(path.read_text(encoding="utf-8"))["version_info"])
 
 
 def _clusters(chosen: Settings, workload: str) -> Path:

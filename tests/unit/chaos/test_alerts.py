@@ -10,6 +10,7 @@ import yaml
 
 from chaos.alerts import measured
 from chaos.alerts.__main__ import KEPT, TRIALS, Cause, Trials, injected, trials
+from chaos.alerts.causes import mesh
 from chaos.alerts.causes.__main__ import CAUSES
 from chaos.alerts.measured import Measured
 from chaos.alerts.watch import FIRING, PENDING, Wanted, Watch
@@ -130,6 +131,22 @@ def test_a_cause_that_no_experiment_needs_is_ended_by_a_command_that_any_process
     assert fault.description == "crashes target=orders-1"
     assert fault.do[1:] == ("-m", "chaos.alerts.causes", "do", "crashes", f"{tmp_path}/alert-3", "orders-1")
     assert fault.undo == ((fault.do[0], "-m", "chaos.alerts.causes", "undo", *fault.do[4:]),)
+
+
+def test_a_version_is_put_back_unless_the_controller_has_written_another(tmp_path):
+    settings, kept = types.SimpleNamespace(mesh=tmp_path), tmp_path / "kept"
+    clusters = tmp_path / "orders-1" / "cds.json"
+    clusters.parent.mkdir()
+    clusters.write_text('{"version_info": "1", "resources": []}')
+    mesh.replace_version(settings, kept, "orders-1")
+    assert clusters.read_text() == '{"version_info": "alerts", "resources": []}'
+    mesh.put_version_back(settings, kept, "orders-1")
+    assert clusters.read_text() == '{"version_info": "1", "resources": []}'
+    mesh.replace_version(settings, kept, "orders-1")
+    clusters.write_text('{"version_info": "2", "resources": []}')
+    for _ in range(2):
+        mesh.put_version_back(settings, kept, "orders-1")
+    assert clusters.read_text() == '{"version_info": "2", "resources": []}'
 
 
 def test_the_runbooks_have_the_measured_table():
