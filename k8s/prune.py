@@ -41,7 +41,7 @@ def left_over(
     declared: Iterable[Key], there: Iterable[Mapping[str, Any]], replica_sets: Iterable[Mapping[str, Any]]
 ) -> list[Key]:
     """
-    Return the objects of *there* that are not *wanted*.
+    Return the objects of *there* that are not *declared*.
 
     A ConfigMap that an earlier revision of a Deployment has stays, since `kubectl rollout undo` needs it.
     """

@@ -141,7 +141,7 @@ async def _hold(chosen: Settings, packets: Filter, partition: Partition, seconds
 
 
 async def _renew(chosen: Settings, packets: Filter, partition: Partition, stopped: asyncio.Event, end: float) -> bool:
-    """Renew the lease until *end* or until *told*; return whether another command healed the partition."""
+    """Renew the lease until *end* or until it is *stopped*; return whether another command healed the partition."""
     while not stopped.is_set() and time.monotonic() < end:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stopped.wait(), min(RENEW_S, max(0.0, end - time.monotonic())))

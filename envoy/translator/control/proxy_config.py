@@ -49,7 +49,7 @@ class Kind:
 
 def proxy_config(workload: Workload, kind: str, filters: Mapping[str, str], *, as_json: bool = False) -> list[str]:
     """
-    Return the lines that describe what a running Envoy has of a kind, restricted to *wanted*.
+    Return the lines that describe what a running Envoy has of a kind, restricted by *filters*.
     """
     sections, clusters = asyncio.run(_read(workload))
     if sections is None or clusters is None:

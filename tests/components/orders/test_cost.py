@@ -157,7 +157,7 @@ async def test_publishing_costs_a_few_statements_and_requests(checkout, statemen
 
 
 def counting(producer, requests):
-    """Return a producer that counts in *asked* the requests of each kind."""
+    """Return a producer that counts in *requests* the requests of each kind."""
 
     def note(statistics):
         for broker in json.loads(statistics)["brokers"].values():
