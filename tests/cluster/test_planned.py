@@ -39,6 +39,7 @@ async def test_customers_do_not_notice_that_the_api_server_is_silent(shop, produ
     outcome = await experiment(shop, products, f"the API server silent for {seconds} s", silence)
     check(outcome, outcomes)
     assert outcome.failed == []
+    assert {each.status for each in outcome.acknowledged} == {201}
     assert pods.member("leader") == leader
 
 
@@ -69,6 +70,7 @@ async def test_a_rolling_update_of_inventory_causes_no_rebuild(shop, products, o
     outcome = await experiment(shop, products, "restart inventory, rolling", lambda: rollout("deployment/inventory"))
     check(outcome, outcomes)
     assert outcome.failed == []
+    assert {each.status for each in outcome.acknowledged} == {201}
     assert pods.stock_generation() == before
 
 
