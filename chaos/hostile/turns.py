@@ -18,7 +18,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -134,8 +134,7 @@ class Frames:
                 return None
             self._bytes += data
             if (PING, ACK) in list(self._kinds()):
-                seconds, nanos = next(TIMESPEC.unpack(value) for *_, value in ancillary)
-                return float(seconds + nanos / 1e9)
+                return _stamped(ancillary)
 
     def _kinds(self) -> Iterator[tuple[int, int]]:
         """
@@ -150,6 +149,17 @@ class Frames:
             if (kind, flags & ACK) == (SETTINGS, 0):
                 self._connection.sendall(_SETTINGS_ACK)
             yield kind, flags & ACK
+
+
+def _stamped(ancillary: Sequence[tuple[int, int, bytes]]) -> float:
+    """
+    Return the kernel's time of what was read, else the present one: the kernel begins to stamp some time after it is
+    asked to.
+    """
+    for *_, value in ancillary:
+        seconds, nanos = TIMESPEC.unpack(value)
+        return float(seconds + nanos / 1e9)
+    return time.time()
 
 
 def _worker(pid: int) -> Path:
