@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,11 @@ INTERRUPTED = 130
 def command() -> Iterator[None]:
     """
     Handle SIGTERM like Ctrl-C, and report our own errors as one message.
+
+    Without wrk, which places the load of every benchmark, it ends before anything is started.
     """
+    if shutil.which("wrk") is None:
+        sys.exit("error: wrk is not there: apt-get install wrk")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
