@@ -64,14 +64,13 @@ class Memory:
 
 
 class Buyers:
-    """*workers* concurrent buyers, over one channel to the edge at *address*."""
+    """Concurrent buyers, one for each of *customers*, over one channel to the edge at *address*."""
 
-    def __init__(self, address: str, *, metadata: Metadata, products: Sequence[str], seed: int, workers: int) -> None:
+    def __init__(self, address: str, *, customers: Sequence[Metadata], products: Sequence[str], seed: int) -> None:
         self._address = address
-        self._metadata = metadata
+        self._customers = customers
         self._products = list(products)
         self._random = random.Random(seed)  # noqa: S311 - a repeatable load, not a secret
-        self._workers = workers
         self.memory = Memory()
 
     async def buy(self, count: int) -> None:
@@ -80,8 +79,8 @@ class Buyers:
         """
         left = iter(range(count))
         async with grpc.aio.insecure_channel(self._address) as channel:
-            shop = Shop(channel, self._metadata, timeout_s=CALL_LIMIT_S)
-            await asyncio.gather(*(self._work(shop, left) for _ in range(self._workers)))
+            shops = [Shop(channel, each, timeout_s=CALL_LIMIT_S) for each in self._customers]
+            await asyncio.gather(*(self._work(shop, left) for shop in shops))
 
     async def _work(self, shop: Shop, left: Iterator[int]) -> None:
         for _ in left:

@@ -67,10 +67,10 @@ async def _soak(options: argparse.Namespace) -> int:
     products = await restock(edge, customer.metadata(chosen, "chaos", operator=True), units=options.orders)
     buyers = Buyers(
         edge,
-        metadata=customer.metadata(chosen, f"soak-{options.seed}"),
+        # One customer alone would be held at the 200 calls a second that the edge lets each have.
+        customers=[customer.metadata(chosen, f"soak-{options.seed}-{number}") for number in range(options.workers)],
         products=products,
         seed=options.seed,
-        workers=options.workers,
     )
     started = time.monotonic()
     say = _sayer(started)
