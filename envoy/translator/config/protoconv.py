@@ -21,8 +21,9 @@ def duration(text: str) -> duration_pb2.Duration:
     """
     Envoy's duration from Istio's text.
     """
-    seconds, nanos = divmod(nanoseconds(text), 1_000_000_000)
-    return duration_pb2.Duration(seconds=seconds, nanos=nanos)
+    message = duration_pb2.Duration()
+    message.FromNanoseconds(nanoseconds(text))
+    return message
 
 
 def millionths(percentage: Block | None) -> percent_pb2.FractionalPercent:

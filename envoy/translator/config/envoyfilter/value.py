@@ -13,12 +13,11 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from google.protobuf import descriptor_pool
 from google.protobuf.json_format import ParseDict, ParseError
 
-from translator.config.protoconv import TYPE_PREFIX
+from translator.config.protoconv import TYPE_PREFIX, duration
 from translator.model.problems import BlockError, join
-from translator.model.values import Block, nanoseconds
+from translator.model.values import Block
 
 ANY, DURATION, WELL_KNOWN = "google.protobuf.Any", "google.protobuf.Duration", "google.protobuf."
-NANOSECONDS = 1_000_000_000
 TYPES: dict[str, Any] = {
     "LISTENER": listener_pb2.Listener,
     "FILTER_CHAIN": listener_components_pb2.FilterChain,
@@ -92,13 +91,9 @@ def _duration(node: Any, path: str) -> Any:
     if not isinstance(node, str):
         raise BlockError(path, f"{node!r} is no duration; write it like 250ms, 1.5s or 1h30m")
     try:
-        seconds, rest = divmod(nanoseconds(node), NANOSECONDS)
+        return duration(node).ToJsonString()
     except BlockError as error:
         raise BlockError(path, error.message) from None
-    sign = "-" if seconds < 0 else ""
-    if seconds < 0 and rest:
-        seconds, rest = seconds + 1, NANOSECONDS - rest
-    return f"{sign}{abs(seconds)}.{rest:09d}s"
 
 
 def _import_types(node: Any, path: str) -> None:
