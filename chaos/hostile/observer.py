@@ -96,8 +96,7 @@ class Observer:
                     ejected += int(match["count"])
                 elif match["kind"] == "ejections_enforced_total":
                     ejections[f"{name} of {match['cluster']}"] = int(match["count"])
-        info = await asyncio.to_thread(Supervisor(self._settings).info)
-        pids = {name: int(each["pid"]) for name, each in info.items()}
+        pids = await self._pids()
         return Look(
             ejections=ejections,
             ejected=ejected,
@@ -128,6 +127,10 @@ class Observer:
         free = {name: int(json.loads(text)["pageheap_free"]) for name, text in zip(envoys, texts, strict=True) if text}
         return {name: taken - free.get(name, 0) for name, taken in memory.items()}
 
+    async def _pids(self) -> dict[str, int]:
+        info = await asyncio.to_thread(Supervisor(self._settings).info)
+        return {name: int(each["pid"]) for name, each in info.items()}
+
     def _memory(self, pids: Mapping[str, int]) -> dict[str, int]:
         return {name: memory_of(self._settings, name, pids.get(name, 0)) for name in self._names}
 
@@ -136,9 +139,7 @@ class Observer:
         Return the peak memory of each process until *stop*.
         """
         highest: dict[str, int] = {}
-        pids = {
-            name: int(each["pid"]) for name, each in (await asyncio.to_thread(Supervisor(self._settings).info)).items()
-        }
+        pids = await self._pids()
         while not stop.is_set():
             for name, taken in (await self._held(await asyncio.to_thread(self._memory, pids))).items():
                 highest[name] = max(highest.get(name, 0), taken)

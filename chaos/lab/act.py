@@ -85,7 +85,7 @@ def applied(chosen: Settings, file: Path) -> Path | None:
 def lock_table(chosen: Settings, table: str, seconds: str) -> None:
     """Hold an exclusive lock on a table; it ends by itself, and with its connection."""
     end = time.monotonic() + min(float(seconds), MAX_LOCKED_S)
-    with _database(chosen, LOCKER) as connection:
+    with database(chosen, LOCKER) as connection:
         connection.execute(f"SET lock_timeout = '{LOCK_S}s'")
         connection.execute(
             psycopg.sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(psycopg.sql.Identifier(table))
@@ -98,13 +98,16 @@ def lock_table(chosen: Settings, table: str, seconds: str) -> None:
 
 def unlock_table(chosen: Settings) -> None:
     """Terminate the sessions that lock a table."""
-    with _database(chosen, "chaos-lab") as connection:
+    with database(chosen, "chaos-lab") as connection:
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s", [LOCKER]
         )
 
 
-def _database(chosen: Settings, name: str) -> psycopg.Connection[Any]:
+def database(chosen: Settings, name: str) -> psycopg.Connection[Any]:
+    """
+    Return a connection of orders' account to the primary; *name* is shown in pg_stat_activity.
+    """
     address = describe(chosen).database_url.replace("=primary", "=read-write")
     return psycopg.connect(address, application_name=name, connect_timeout=CONNECT_S)
 

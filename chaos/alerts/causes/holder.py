@@ -19,6 +19,8 @@ import psutil
 import psycopg
 from redis import Redis
 
+from chaos.alerts.causes.kept import keep, running
+from chaos.lab import act
 from orders_svc import sql as orders_sql
 from stack import settings
 from stack.describe import describe
@@ -28,6 +30,7 @@ from stack.settings import CHECKOUT, Settings
 MAX_S = 5400.0
 READY_S, POLL_S = 60.0, 0.2
 HELD = "held"
+NAME = "chaos-alerts"
 CLIENTS = 900
 FILES = 2048
 
@@ -44,7 +47,7 @@ def start(name: str, kept: Path) -> None:
             stderr=out,
             start_new_session=True,
         )
-    kept.write_text(f"{process.pid} {psutil.Process(process.pid).create_time()}\n", encoding="utf-8")
+    keep(psutil.Process(process.pid), kept)
     end = time.monotonic() + READY_S
     while HELD not in log.read_text(encoding="utf-8"):
         if process.poll() is not None or time.monotonic() > end:
@@ -55,27 +58,17 @@ def start(name: str, kept: Path) -> None:
 
 def stop(kept: Path) -> None:
     """End the holder of *kept*, if it still runs."""
-    if not kept.exists():
-        return
-    pid, created = kept.read_text(encoding="utf-8").split()
-    with suppress(psutil.NoSuchProcess):
-        process = psutil.Process(int(pid))
-        if process.create_time() == float(created):
+    if process := running(kept):
+        with suppress(psutil.NoSuchProcess):
             process.terminate()
             process.wait(READY_S)
-    kept.unlink()
+    kept.unlink(missing_ok=True)
     kept.with_suffix(".log").unlink(missing_ok=True)
-
-
-def database(chosen: Settings) -> psycopg.Connection[tuple[object, ...]]:
-    """Return a connection of orders' account to the primary."""
-    address = describe(chosen).database_url.replace("=primary", "=read-write")
-    return psycopg.connect(address, application_name="chaos-alerts", connect_timeout=5)
 
 
 def reconciler(chosen: Settings, stack: ExitStack) -> None:
     """Hold the lock that lets one replica reconcile, as a session that hangs in it does."""
-    session = stack.enter_context(database(chosen))
+    session = stack.enter_context(act.database(chosen, NAME))
     end = time.monotonic() + READY_S
     while not _locked(session):
         if time.monotonic() > end:
@@ -91,7 +84,7 @@ def _locked(session: psycopg.Connection[tuple[object, ...]]) -> bool:
 
 def snapshot(chosen: Settings, stack: ExitStack) -> None:
     """Keep a transaction open that sees what there was, so that VACUUM must leave what was deleted since."""
-    session = stack.enter_context(database(chosen))
+    session = stack.enter_context(act.database(chosen, NAME))
     session.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     # A client that sets this is the one that the alert is for: PostgreSQL ends all others after a minute.
     session.execute("SET idle_in_transaction_session_timeout = 0")

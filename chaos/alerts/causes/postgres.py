@@ -10,8 +10,10 @@ from pathlib import Path
 import psutil
 import psycopg
 
-from chaos.alerts.causes import holder, redis
+from chaos.alerts.causes import holder
+from chaos.alerts.causes.kept import keep, running
 from chaos.alerts.causes.machine import stack_command
+from chaos.lab import act
 from stack.describe import describe
 from stack.errors import StackError
 from stack.settings import Settings
@@ -23,7 +25,6 @@ DEAD_ROWS, MAX_UPDATES = 30_000, 5_000
 RAISED = 1_000_000
 # The triggers have 16, from 0 on. A row of its own is added and removed whole, however often either is tried.
 STRIPE = 16
-NAME = "chaos-alerts"
 # Any row will do: an update of a row leaves its old version behind.
 REWRITE = "UPDATE idempotency_keys SET version = version"
 RAISE = """
@@ -47,7 +48,7 @@ def _administrator(chosen: Settings, *, replica: bool = False) -> psycopg.Connec
         password=plan.passwords.postgres_superuser,
         dbname="orders",
         target_session_attrs="standby" if replica else "read-write",
-        application_name=NAME,
+        application_name=holder.NAME,
         connect_timeout=5,
         autocommit=True,
     )
@@ -82,19 +83,16 @@ def freeze_replay(chosen: Settings, kept: Path) -> None:
     if row is None:
         raise StackError("no process of the replica replays")
     process = psutil.Process(int(str(row[0])))
-    kept.write_text(f"{process.pid} {process.create_time()}\n", encoding="utf-8")
+    keep(process, kept)
     process.send_signal(signal.SIGSTOP)
 
 
 def thaw_replay(_chosen: Settings, kept: Path) -> None:
     """Have it replay again."""
-    if kept.exists():
-        pid, created = kept.read_text(encoding="utf-8").split()
+    if process := running(kept):
         with suppress(psutil.NoSuchProcess):
-            process = psutil.Process(int(pid))
-            if process.create_time() == float(created):
-                process.send_signal(signal.SIGCONT)
-        kept.unlink()
+            process.send_signal(signal.SIGCONT)
+    kept.unlink(missing_ok=True)
 
 
 def revoke_pruning(chosen: Settings, _kept: Path) -> None:
@@ -114,7 +112,7 @@ def raise_sold_units(chosen: Settings, kept: Path, product: str) -> None:
     kept.write_text("raised\n", encoding="utf-8")
     with _administrator(chosen) as session:
         session.execute(RAISE, row(product))
-    redis.empty(chosen, kept)
+    act.empty_redis(chosen)
     time.sleep(REBUILD_S)
     with suppress(StackError):  # what it cannot repair is the point
         stack_command(chosen, "reconcile")
@@ -125,7 +123,7 @@ def lower_sold_units(chosen: Settings, kept: Path, product: str) -> None:
     if kept.exists():
         with _administrator(chosen) as session:
             session.execute(LOWER, row(product))
-        redis.empty(chosen, kept)
+        act.empty_redis(chosen)
         time.sleep(REBUILD_S)
         stack_command(chosen, "reconcile")
         kept.unlink()

@@ -25,12 +25,6 @@ def _administrator(chosen: Settings) -> Redis:
     return Redis.from_url(describe(chosen).redis_url, socket_timeout=10, decode_responses=True)
 
 
-def empty(chosen: Settings, _kept: Path) -> None:
-    """Flush Redis, so that inventory rebuilds the stock."""
-    with _administrator(chosen) as session:
-        session.flushall()
-
-
 def lower_limit(chosen: Settings, _kept: Path) -> None:
     """Lower maxmemory to what is used and a little more."""
     with _administrator(chosen) as session:
