@@ -5,6 +5,7 @@
 #: NETWORK N of 127.N.S.R, the addresses of its parts (16; derived from any other PORT)
 #: TOOLS the folder of the Python environment and of Kafka's jars, shared by stacks
 #: TEST_PORT the edge's port of the tests' own stack (18080)
+#: PROFILE make up: small (default), or ha: three brokers of Kafka, three members of PostgreSQL; a stack keeps it
 #: LOG_LEVEL log level of the services: DEBUG, INFO (default), WARNING, ERROR
 #: TRACES 1: make up turns on tracing and starts a viewer; 0: turns it off
 #: TRACES_KEPT percent of the traces that the viewer keeps of those without error, slow call or pending order (100)

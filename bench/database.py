@@ -10,8 +10,8 @@ import psycopg
 
 from stack.settings import Settings
 from stack.topology import passwords
-from stack.topology.addresses import Host, Network, Port
-from stack.topology.plan import REPLICAS
+from stack.topology.addresses import Port
+from stack.topology.plan import postgres_hosts
 
 SUPERUSER = "postgres"
 CONNECT_S = 5
@@ -20,8 +20,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 def members(settings: Settings) -> list[str]:
     """Return the addresses of the cluster's members, each `HOST:PORT`."""
-    network = Network(settings.network)
-    return [str(network.at(Host.POSTGRES, Port.POSTGRES, replica)) for replica in REPLICAS]
+    return [f"{host}:{Port.POSTGRES.value}" for host in postgres_hosts(settings).split(",")]
 
 
 def url(settings: Settings, database: str) -> str:

@@ -104,9 +104,9 @@ def look(target: Target) -> Look:
 
 def kafka_bytes(settings: Settings) -> int:
     """
-    Return the size of all topics on the broker; deleted records are not included.
+    Return the size of all topics on every broker; deleted records are not included.
     """
-    return sum(each.stat().st_size for each in (settings.data / "kafka-0").glob("*/*.log"))
+    return sum(each.stat().st_size for each in settings.data.glob("kafka-*/*/*.log"))
 
 
 def warm(target: Target, load: Load) -> None:

@@ -21,6 +21,7 @@ TRACED = "traced"
 NOTIFIED = "notified"
 PROBED = "probed"
 NOBODY = "off"
+PROFILE = "profile"
 # Nothing that would need quoting in a configuration file.
 WEBHOOK = re.compile(r"https?://[A-Za-z0-9.\[\]:_-]+(/[A-Za-z0-9._~:/?#@!$&()*+,;=%-]*)?")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -50,6 +51,20 @@ class SettingsError(StackError):
     """A variable has an invalid value; the message names it."""
 
 
+@dataclass(frozen=True)
+class Profile:
+    """How many members the stores of a stack have."""
+
+    name: str
+    members: int  # of PostgreSQL
+    brokers: int  # of Kafka
+
+
+SMALL = Profile("small", members=2, brokers=1)
+HA = Profile("ha", members=3, brokers=3)
+PROFILES = {each.name: each for each in (SMALL, HA)}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """
@@ -61,6 +76,7 @@ class Settings:
     tools: Path  # the virtual environment and Kafka's jars; stacks may share them
     port: int = DEFAULT_PORT  # the edge's, on 127.0.0.1
     network: int = DEFAULT_NETWORK  # N of 127.N.S.R, 1 to 254
+    profile: Profile = SMALL  # decided when the stack is created
     log_level: str = DEFAULT_LOG_LEVEL  # log level of the services and the pages
     traces: bool = False  # whether calls are traced and the viewer runs
     traces_kept: int = 100  # percent of the traces without errors, slow calls and pending orders
@@ -101,6 +117,11 @@ class Settings:
     def notified(self) -> Path:
         """Return the file with the URL that this stack's alerts are sent to."""
         return self.conf / NOTIFIED
+
+    @property
+    def profiled(self) -> Path:
+        """Return the file with the name of this stack's profile."""
+        return self.conf / PROFILE
 
     @property
     def kafka_metrics_libs(self) -> Path:
@@ -178,11 +199,11 @@ class Settings:
         return self.state / "test"
 
     def of_drill(self) -> "Settings":
-        """Return the settings of the stack that `make drill` starts: a folder in the state, and the next port."""
+        """Return the settings of the stack of `make drill`: small, a folder in the state, and the next port."""
         port, state = self.port + 1 if self.port < HIGHEST_PORT else self.port - 1, self.state / "drill"
         network = network_of(port)
         differing = (f"STATE={state}", f"PORT={port}", f"NETWORK={network}", f"TOOLS={self.tools}")
-        return replace(self, state=state, port=port, network=network, differing=differing)
+        return replace(self, state=state, port=port, network=network, profile=SMALL, differing=differing)
 
     @property
     def edge_url(self) -> str:
@@ -211,6 +232,7 @@ class Settings:
             "TOOLS": str(self.tools),
             "PORT": str(self.port),
             "NETWORK": str(self.network),
+            "PROFILE": self.profile.name,
             "LOG_LEVEL": self.log_level,
             "TRACES": str(int(self.traces)),
             "TRACES_KEPT": str(self.traces_kept),
@@ -221,10 +243,12 @@ class Settings:
 
 def read(environ: Mapping[str, str], *, checkout: Path) -> Settings:
     """
-    Read PORT, NETWORK, STATE, TOOLS, LOG_LEVEL, TRACES, PROBE and ALERT_WEBHOOK; an empty variable counts as unset.
+    Read PORT, NETWORK, STATE, TOOLS, PROFILE, LOG_LEVEL, TRACES, PROBE and ALERT_WEBHOOK; an empty variable counts as
+    unset.
 
     A stack that was started with TRACES=1 stays traced until it is started with TRACES=0, and so with PROBE; one with
-    ALERT_WEBHOOK=<URL> sends its alerts there until it is started with ALERT_WEBHOOK=off.
+    ALERT_WEBHOOK=<URL> sends its alerts there until it is started with ALERT_WEBHOOK=off. A stack keeps the PROFILE
+    that it was created with.
 
     Raises `SettingsError` that names the variable.
     """
@@ -253,6 +277,7 @@ def read(environ: Mapping[str, str], *, checkout: Path) -> Settings:
         tools=tools,
         port=port,
         network=network,
+        profile=_profile(environ, state),
         log_level=log_level,
         traces=bool(integer(environ, "TRACES", int(traced.exists()), 0, 1)),
         traces_kept=integer(environ, "TRACES_KEPT", int(kept) if kept.isdecimal() else 100, 0, 100),
@@ -270,6 +295,38 @@ def _webhook(environ: Mapping[str, str], notified: Path) -> str:
     if not WEBHOOK.fullmatch(chosen):
         raise SettingsError(f"ALERT_WEBHOOK={chosen!r} is not an http(s) URL, nor `{NOBODY}`")
     return chosen
+
+
+def _profile(environ: Mapping[str, str], state: Path) -> Profile:
+    """
+    Return the profile that PROFILE names, or that of the stack in *state*.
+
+    Another one than the stack has is refused: brokers that are added to a quorum with an empty log of the cluster could
+    outvote the one that has it, and a member that is left out may be the one that has every commit.
+    """
+    chosen = environ.get("PROFILE")
+    if chosen and chosen not in PROFILES:
+        raise SettingsError(f"PROFILE={chosen!r} is not one of {', '.join(PROFILES)}")
+    created = _created_with(state)
+    if created is None:
+        return PROFILES[chosen or SMALL.name]
+    if chosen and chosen != created:
+        raise SettingsError(
+            f"the stack in {state} was created with PROFILE={created} and keeps it: for PROFILE={chosen} name another "
+            "folder (STATE) and port (PORT), or remove this stack with `make down` and `make clean` first"
+        )
+    return PROFILES[created]
+
+
+def _created_with(state: Path) -> str | None:
+    """Return the profile of the stack in *state*, None without a stack; earlier versions knew only the small one."""
+    kept = state / "conf" / PROFILE
+    if kept.exists():
+        name = kept.read_text(encoding="utf-8").strip()
+        if name not in PROFILES:
+            raise SettingsError(f"{kept} names the profile {name!r}, which is not one of {', '.join(PROFILES)}")
+        return name
+    return SMALL.name if (state / "data" / "kafka-0").exists() else None
 
 
 def default_state(environ: Mapping[str, str]) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -16,6 +17,7 @@ SERVING = "orders_serving"
 # The account of who administers Redis on one machine; inventory's own may not.
 ADMINISTRATOR = "admin"
 REDIS_MONITOR_RIGHTS = "resetkeys resetchannels -@all +ping +info +latency|latest +slowlog|len +client|setname"
+MAX_COPIES = 3
 # The exporters' options; k8s/stores has the same. PostgreSQL's queries are those of postgres-metrics.yml alone.
 POSTGRES_EXPORTER = (
     "--disable-default-metrics",
@@ -46,17 +48,22 @@ def postgresql() -> dict[str, Any]:
     return agreed | own
 
 
-def kafka(*, listen: str, controller: str, data: str) -> str:
-    """Return the properties of a broker that is alone; *listen* and *controller* are each `HOST:PORT`."""
+def kafka(broker: int = 0, *, listen: str, controllers: Sequence[str], data: str) -> str:
+    """
+    Return the properties of a broker, one for each of *controllers*, counted from 0; addresses are each `HOST:PORT`.
+
+    The copies of a partition are as many as images/kafka/start.sh has for that many brokers.
+    """
+    copies = min(len(controllers), MAX_COPIES)
     return Template((FOLDER / "kafka.properties").read_text()).substitute(
-        node=1,
-        voters=f"1@{controller}",
+        node=broker + 1,
+        voters=",".join(f"{node}@{controller}" for node, controller in enumerate(controllers, start=1)),
         listen=listen,
-        controller=controller,
+        controller=controllers[broker],
         advertised=listen,
         data=data,
-        copies=1,
-        in_sync=1,
+        copies=copies,
+        in_sync=max(1, copies - 1),
     )
 
 

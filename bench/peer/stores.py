@@ -17,7 +17,7 @@ from stack.topology import system
 from stack.topology.plan import Plan
 from stack.topology.processes import Process, Role, Step
 
-TASKS = frozenset({"kafka-format", "orders-database", "postgres-settings"})
+TASKS = frozenset({"kafka-0-format", "orders-database", "postgres-settings"})
 """What the stores depend on."""
 
 

@@ -118,10 +118,11 @@ def who(target: str, roles: Mapping[str, str]) -> str:
     wanted = {LEADER: ("leader",), REPLICA: ("sync_standby", "quorum_standby", "replica")}.get(target)
     if wanted is None:
         return target
-    found = sorted(name for name, role in roles.items() if role in wanted)
+    # Of several replicas the one that commits wait for.
+    found = sorted((wanted.index(role), name) for name, role in roles.items() if role in wanted)
     if not found:
         raise LookupError(f"no member of PostgreSQL is the {target.removeprefix('postgres-')} now")
-    return found[0]
+    return found[0][1]
 
 
 ACTIONS: Mapping[str, Callable[[Step, Scene], Fault]] = {

@@ -20,7 +20,12 @@ def _with_commas(text: object) -> object:
 
 
 def _by_name(text: object) -> object:
-    return dict(part.split("=", 1) for part in text.split(",") if "=" in part) if isinstance(text, str) else text
+    if not isinstance(text, str):
+        return text
+    found: dict[str, tuple[str, ...]] = {}
+    for name, address in (part.split("=", 1) for part in text.split(",") if "=" in part):
+        found[name] = (*found.get(name, ()), address)
+    return found
 
 
 class Settings(ProcessSettings):
@@ -42,8 +47,8 @@ class Settings(ProcessSettings):
     """The browser URL of a trace without its id; empty without a trace viewer."""
     runbooks_file: Path = BUILD.parent / "docs" / "runbooks.md"
     """The runbooks that the board shows beside alerts."""
-    stores: Annotated[dict[str, Address], NoDecode, BeforeValidator(_by_name)] = {}  # noqa: RUF012 -- pydantic copies it
-    """Stores whose health is checked: Kafka=HOST:PORT,Redis=HOST:PORT,etcd=HOST:PORT, any of them."""
+    stores: Annotated[dict[str, tuple[Address, ...]], NoDecode, BeforeValidator(_by_name)] = {}  # noqa: RUF012
+    """Stores whose health is checked: Kafka=HOST:PORT,Redis=HOST:PORT,etcd=HOST:PORT, each once for every member."""
     backups_folder: Path | None = None
     """The folder of the backups on one machine, whose age is exported; none on a cluster."""
     prometheus_timeout_s: float = Field(default=2.0, gt=0, le=30)

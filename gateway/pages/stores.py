@@ -32,7 +32,7 @@ POSTGRES = {
 class Stores:
     """Checks the stores; *addresses* are those that this process can reach, by name."""
 
-    def __init__(self, prometheus: Prometheus, addresses: Mapping[str, str]) -> None:
+    def __init__(self, prometheus: Prometheus, addresses: Mapping[str, Sequence[str]]) -> None:
         self._prometheus = prometheus
         self._addresses = addresses
 
@@ -84,20 +84,38 @@ def _role(pod: str, values: Mapping[str, Mapping[str, float]]) -> str:
     return "copy, behind" if values["streaming"].get(pod) else "copy, not connected"
 
 
-async def probe(name: str, address: str) -> Json:
+async def probe(name: str, addresses: Sequence[str]) -> Json:
     """
-    Check whether one store answers.
+    Check whether each member of one store answers; a store of one member is shown without members.
     """
+    failures = await asyncio.gather(*(_failure(name, address) for address in addresses))
+    failed = [failure for failure in failures if failure]
+    members = [
+        {"name": f"{name.lower()}-{number}", "role": "down" if failure else "answers", "up": not failure}
+        for number, failure in enumerate(failures)
+    ]
+    store = {"name": name, "members": members if len(members) > 1 else []}
+    if not failed:
+        return {**store, "state": "up", "text": "answers" if len(addresses) == 1 else f"all {len(addresses)} answer"}
+    if len(addresses) == 1:
+        return {**store, "state": "down", "text": failed[0]}
+    # With less than a majority there is no controller, and too few copies to write.
+    enough = len(failed) < len(addresses) / 2
+    text = f"{len(failed)} of {len(addresses)} {'is' if len(failed) == 1 else 'are'} down: {failed[0]}"
+    return {**store, "state": "degraded" if enough else "down", "text": text}
+
+
+async def _failure(name: str, address: str) -> str:
+    """Return what is wrong with one member, empty if it answers."""
     host, _, port = address.rpartition(":")
-    store = {"name": name, "members": []}
     try:
         async with asyncio.timeout(TIMEOUT_S):
             await PROBES[name](host, int(port))
     except TimeoutError:
-        return {**store, "state": "down", "text": f"no response within {TIMEOUT_S:g} s"}
+        return f"no response within {TIMEOUT_S:g} s"
     except (OSError, UnexpectedResponse, asyncio.IncompleteReadError) as error:
-        return {**store, "state": "down", "text": f"does not answer: {error}"}
-    return {**store, "state": "up", "text": "answers"}
+        return f"does not answer: {error}"
+    return ""
 
 
 class UnexpectedResponse(Exception):

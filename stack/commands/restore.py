@@ -86,12 +86,13 @@ def before_serving(plan: Plan, steps: Mapping[str, Step], restored: restore.Rest
     Return what is started before any service: all but services and edge, and the task that makes the other stores
     follow PostgreSQL.
 
-    The second member of PostgreSQL comes after the first, or it would begin a cluster of its own.
+    The other members of PostgreSQL come after the first, or they would begin a cluster of their own.
     """
     services = {step.name for step in workloads.applications(plan)} | {workloads.EDGE}
     found = {name: step for name, step in steps.items() if name not in services}
-    second = found["postgres-1"]
-    found["postgres-1"] = replace(second, after=second.after | {"postgres-0"})
+    for member in plan.members[1:]:
+        other = found[f"postgres-{member}"]
+        found[other.name] = replace(other, after=other.after | {"postgres-0"})
     found[FOLLOWED] = Task(
         name=FOLLOWED,
         command=(plan.tool("python"), "-m", "orders_svc", "restored", f"--to={restored.to}", f"--at={restored.at}"),

@@ -5,13 +5,13 @@ Where everything is, printed after the start of a stack.
 from stack.commands.columns import table
 from stack.topology import alertmanager, traces
 from stack.topology.addresses import Host, Port
-from stack.topology.plan import REPLICAS, Plan
+from stack.topology.plan import Plan
 
 
 def summary(plan: Plan, seconds: float) -> str:
     """Return the addresses of the stack's parts, and two commands to go on with."""
     settings, network = plan.settings, plan.network
-    members = " ".join(str(network.at(Host.POSTGRES, Port.POSTGRES, replica)) for replica in REPLICAS)
+    members = " ".join(str(network.at(Host.POSTGRES, Port.POSTGRES, member)) for member in plan.members)
     rows = [
         ("Shop", f"{settings.edge_url}/  (sign in with {settings.command('-s token CUSTOMER=ana')})"),
         ("Operations board", f"{settings.edge_url}/ops  ({settings.command('-s token CUSTOMER=op OPERATOR=yes')})"),
@@ -20,7 +20,7 @@ def summary(plan: Plan, seconds: float) -> str:
         ("Prometheus", f"http://{network.at(Host.PROMETHEUS, Port.PROMETHEUS)}"),
         *([("Traces", f"http://{traces.viewer_at(plan)}/zipkin/")] if settings.traces else []),
         *([("Alertmanager", f"http://{alertmanager.listens_at(plan)}")] if settings.alert_webhook else []),
-        ("Kafka", plan.kafka_brokers),
+        ("Kafka", plan.kafka_brokers.replace(",", " ")),
         ("PostgreSQL", f"{members} (database and user orders)"),
         ("Redis", str(network.at(Host.REDIS, Port.REDIS))),
         ("Passwords", f"{settings.secrets}/passwords.json"),

@@ -13,8 +13,8 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 from stack import settings
 from stack.settings import CHECKOUT
 from stack.topology import passwords
-from stack.topology.addresses import Host, Network, Port
-from stack.topology.plan import REPLICAS
+from stack.topology.addresses import Port
+from stack.topology.plan import postgres_hosts
 from stores import files
 
 TIMEOUT_S = 90
@@ -25,7 +25,7 @@ def main() -> None:
     """Create what is missing; raises if no primary accepts it within 90 seconds."""
     chosen = settings.read(os.environ, checkout=CHECKOUT)
     known = passwords.keep(chosen.secrets)
-    with _connect(Network(chosen.network), known.postgres_superuser) as connection:
+    with _connect(postgres_hosts(chosen), known.postgres_superuser) as connection:
         connection.autocommit = True
         _role(connection, "orders", known.orders_database)
         if connection.execute("SELECT FROM pg_database WHERE datname = 'orders'").fetchone() is None:
@@ -40,9 +40,9 @@ def main() -> None:
     wait=wait_fixed(0.3),
     reraise=True,
 )
-def _connect(network: Network, password: str) -> Connection:
+def _connect(hosts: str, password: str) -> Connection:
     return psycopg.connect(
-        host=",".join(network.address(Host.POSTGRES, replica) for replica in REPLICAS),
+        host=hosts,
         port=Port.POSTGRES.value,
         user="postgres",
         password=password,
@@ -52,9 +52,9 @@ def _connect(network: Network, password: str) -> Connection:
     )
 
 
-def change_password(network: Network, superuser: str, password: str) -> None:
-    """Set the password of the role orders; open sessions stay."""
-    with _connect(network, superuser) as connection:
+def change_password(hosts: str, superuser: str, password: str) -> None:
+    """Set the password of the role orders on the primary among *hosts*; open sessions stay."""
+    with _connect(hosts, superuser) as connection:
         connection.autocommit = True
         _role(connection, "orders", password)
 

@@ -12,7 +12,7 @@ from stack.run import cgroups, members
 from stack.run.order import run_in_order
 from stack.run.supervisor import DOWN, Supervisor
 from stack.settings import Settings
-from stack.topology.plan import REPLICAS, Plan
+from stack.topology.plan import Plan
 from stack.topology.processes import Process, Role, Step
 from stores import hand_over
 
@@ -71,14 +71,14 @@ def stop(settings: Settings, names: Iterable[str]) -> None:
 
 def hand_over_leader(plan: Plan, names: Sequence[str]) -> None:
     """Switch PostgreSQL over if its leader is among *names* and another member stays."""
-    ending = [replica for replica in REPLICAS if f"postgres-{replica}" in names]
-    if len(ending) == len(REPLICAS):
+    ending = [member for member in plan.members if f"postgres-{member}" in names]
+    if len(ending) == len(plan.members):
         return
-    for replica in ending:
+    for member in ending:
         try:
-            hand_over.hand_over(f"http://{plan.patroni[replica]}", ("patroni", plan.passwords.patroni_api))
+            hand_over.hand_over(f"http://{plan.patroni[member]}", ("patroni", plan.passwords.patroni_api))
         except hand_over.NoHandOver as error:
-            print(f"postgres-{replica}: switchover failed: {error}")
+            print(f"postgres-{member}: switchover failed: {error}")
 
 
 def kill(settings: Settings, names: Sequence[str]) -> list[int]:

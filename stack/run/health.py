@@ -97,10 +97,12 @@ def _kafka(check: KafkaCheck) -> Health:
         "socket.timeout.ms": int(TIMEOUT_S * 1000),
     }
     try:
-        brokers = AdminClient(quiet).list_topics(timeout=TIMEOUT_S).brokers
+        brokers = AdminClient(quiet).list_topics(timeout=TIMEOUT_S).brokers.values()
     except KafkaException:
         return Health(False, "no answer")
-    return Health(bool(brokers), "healthy" if brokers else "no known brokers")
+    # A broker answers before the controller has let it in, and after it has shut it out.
+    known = any(f"{each.host}:{each.port}" == str(check.endpoint) for each in brokers)
+    return Health(known, "healthy" if known else "not in the cluster")
 
 
 def _mesh(check: MeshCheck) -> Health:

@@ -2,7 +2,7 @@
 Restores PostgreSQL of a stopped stack from its backups to a moment, beside the present data, which it then replaces.
 
 The server is run once without Patroni until it has replayed the WAL up to the moment. What the members had agreed on in
-etcd belongs to the history that is given up, so it goes; the first member then leads, and the other one is built anew
+etcd belongs to the history that is given up, so it goes; the first member then leads, and the others are built anew
 from it. The data from before stays in the member's folder as `before-restore`, until the next restore.
 """
 
@@ -20,7 +20,7 @@ from stack.run import pgbackrest
 from stack.settings import Settings
 from stack.topology import backups
 from stack.topology.addresses import Host, Port
-from stack.topology.plan import REPLICAS, Plan
+from stack.topology.plan import Plan
 
 RECOVERY_S = 3600
 STOP_S = 120
@@ -130,7 +130,7 @@ def _replay(plan: Plan, draft: Path, target: list[str]) -> str:
         _wait_until_replayed(draft / "postmaster.pid")
         _as_postgres(plan, [*control, "-t", str(STOP_S), "-m", "fast", "stop"], STOP_S + 60)
     text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
-    # Where to stop is of no use to whoever copies this folder, such as the other member.
+    # Where to stop is of no use to whoever copies this folder, such as the other members.
     (draft / "postgresql.auto.conf").write_text("", encoding="utf-8")
     return text
 
@@ -170,8 +170,8 @@ def _as_postgres(plan: Plan, command: list[str], limit_s: float) -> int:
 
 def _replace(settings: Settings, draft: Path, *, again: bool) -> None:
     """Put *draft* in the place of the data, which is kept unless an unfinished restore did so (*again*)."""
-    for replica in REPLICAS:
-        home = settings.data / f"postgres-{replica}"
+    for member in range(settings.profile.members):
+        home = settings.data / f"postgres-{member}"
         if again and (home / BEFORE).exists():
             shutil.rmtree(home / "pgdata", ignore_errors=True)
         elif (home / "pgdata").exists():

@@ -24,7 +24,7 @@ def postgres(rotation: Rotation) -> None:
     old = plan.passwords.orders_database
     rotation.give("orders_database", old, new)
     rotation.progress.say("postgres: services know the old and the new password")
-    database.change_password(plan.network, plan.passwords.postgres_superuser, new)
+    database.change_password(plan.postgres_hosts, plan.passwords.postgres_superuser, new)
     rotation.keep("orders_database", new)
     rotation.give("orders_database", new, old)
     rotation.progress.say("postgres: the role orders has the new password")

@@ -11,7 +11,7 @@ from stack.errors import StackError
 from stack.run import cgroups, supervisor
 from stack.topology import alertmanager, backups, configuration, traces
 from stack.topology.passwords import keep_files, write_private
-from stack.topology.plan import REPLICAS, Plan
+from stack.topology.plan import Plan
 from stack.topology.processes import Process
 
 
@@ -24,17 +24,21 @@ def everything(plan: Plan, processes: list[Process]) -> None:
     settings, user = plan.settings, plan.programs.postgres_user
     if user is not None:
         check_reachable(settings.state, user)
-    for name in ("etcd-0", "redis-0", "kafka-0", "prometheus-0"):
+    # First: whatever has data has a profile.
+    write_private(settings.profiled, f"{settings.profile.name}\n")
+    for name in ("etcd-0", "redis-0", "prometheus-0"):
         (settings.data / name).mkdir(exist_ok=True, mode=0o700)
-    for replica in REPLICAS:
-        name = f"postgres-{replica}"
+    for member in plan.members:
+        name = f"postgres-{member}"
         _make_owned(settings.data / name, user)
-        write_private(settings.conf / f"{name}.yml", configuration.patroni(plan, replica), user=user)
+        write_private(settings.conf / f"{name}.yml", configuration.patroni(plan, member), user=user)
+    for broker in plan.brokers:
+        (settings.data / f"kafka-{broker}").mkdir(exist_ok=True, mode=0o700)
+        write_private(settings.conf / f"kafka-{broker}.properties", configuration.kafka(plan, broker))
     _make_owned(settings.backups, user)
     write_private(backups.configuration_file(settings), backups.configuration(plan), user=user)
     keep_files(settings.secret_files, plan.passwords)
     write_private(settings.conf / "redis-0.conf", configuration.redis(plan))
-    write_private(settings.conf / "kafka-0.properties", configuration.kafka(plan))
     write_private(settings.conf / "registry.yaml", configuration.registry(plan))
     (settings.conf / "istio").mkdir(exist_ok=True)
     write_private(settings.conf / "istio" / "issuer.yaml", configuration.issuer_entry(plan))

@@ -40,7 +40,7 @@ class RedisCheck:
 
 @dataclass(frozen=True)
 class KafkaCheck:
-    """Healthy when the broker answers a request for the cluster's metadata."""
+    """Healthy when the broker answers a request for the cluster's metadata, and is in it."""
 
     endpoint: Endpoint
 

@@ -32,23 +32,24 @@ def redis(plan: Plan, *, instead: str | None = None, further: Sequence[str] = ()
     )
 
 
-def kafka(plan: Plan) -> str:
-    """Return the configuration of the one broker."""
+def kafka(plan: Plan, broker: int) -> str:
+    """Return the configuration of a broker."""
     return files.kafka(
-        listen=str(plan.network.at(Host.KAFKA, Port.KAFKA)),
-        controller=str(plan.network.at(Host.KAFKA, Port.KAFKA_CONTROLLER)),
-        data=f"{plan.settings.data}/kafka-0",
+        broker,
+        listen=str(plan.network.at(Host.KAFKA, Port.KAFKA, broker)),
+        controllers=[str(plan.network.at(Host.KAFKA, Port.KAFKA_CONTROLLER, each)) for each in plan.brokers],
+        data=f"{plan.settings.data}/kafka-{broker}",
     )
 
 
-def patroni(plan: Plan, replica: int) -> str:
+def patroni(plan: Plan, member: int) -> str:
     """
     Return the configuration of one member of the PostgreSQL cluster: the common settings, and its name, addresses and
     passwords.
     """
-    shared, name = files.patroni(), f"postgres-{replica}"
-    api = plan.network.at(Host.POSTGRES, Port.PATRONI, replica)
-    listen = plan.network.at(Host.POSTGRES, Port.POSTGRES, replica)
+    shared, name = files.patroni(), f"postgres-{member}"
+    api = plan.network.at(Host.POSTGRES, Port.PATRONI, member)
+    listen = plan.network.at(Host.POSTGRES, Port.POSTGRES, member)
     own = {
         "name": name,
         "restapi": {
@@ -92,8 +93,9 @@ def prometheus_targets(plan: Plan) -> dict[str, str]:
     envoys.append(_target(plan.network.at(Host.PAGES, Port.ADMIN), "pages", PAGES))
     applications.append(_target(plan.network.at(Host.PAGES, Port.METRICS), "pages", PAGES))
     controller = [_target(plan.network.at(Host.MESH, Port.METRICS), "mesh", "mesh")]
-    members = [_target(address, "postgres", f"postgres-{replica}") for replica, address in enumerate(plan.patroni)]
-    databases = [_target(exporters.postgres_at(plan, each), "postgres", f"postgres-{each}") for each in REPLICAS]
+    members = [_target(address, "postgres", f"postgres-{member}") for member, address in enumerate(plan.patroni)]
+    databases = [_target(exporters.postgres_at(plan, each), "postgres", f"postgres-{each}") for each in plan.members]
+    brokers = [_target(exporters.kafka_at(plan, each), "kafka", f"kafka-{each}") for each in plan.brokers]
     itself = [_target(plan.network.at(Host.PROMETHEUS, Port.PROMETHEUS), "prometheus", "prometheus-0")]
     notifier = [_target(alertmanager.listens_at(plan), "alertmanager", alertmanager.NAME)]
     groups = {
@@ -103,7 +105,7 @@ def prometheus_targets(plan: Plan) -> dict[str, str]:
         "patroni": members,
         "postgres": databases,
         "redis": [_target(exporters.redis_at(plan), "redis", "redis-0")],
-        "kafka": [_target(exporters.kafka_at(plan), "kafka", "kafka-0")],
+        "kafka": brokers,
         "probe": [_target(prober.listens_at(plan), "prober", prober.NAME)] if plan.settings.probe else [],
         "prometheus": itself,
         "mesh": controller,

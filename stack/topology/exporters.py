@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from stack.topology.addresses import Endpoint, Host, Port
 from stack.topology.checks import HttpCheck
-from stack.topology.plan import REPLICAS, Plan
+from stack.topology.plan import Plan
 from stack.topology.processes import Process, Role
 from stores import files
 
@@ -15,14 +15,14 @@ CONNECT_S = 3
 
 def processes(plan: Plan) -> Iterator[Process]:
     """Return an exporter for each member of PostgreSQL, and Redis's."""
-    for replica in REPLICAS:
-        yield _postgres(plan, replica)
+    for member in plan.members:
+        yield _postgres(plan, member)
     yield _redis(plan)
 
 
-def postgres_at(plan: Plan, replica: int) -> Endpoint:
+def postgres_at(plan: Plan, member: int) -> Endpoint:
     """Return the address of a member's metrics."""
-    return plan.network.at(Host.POSTGRES, Port.POSTGRES_METRICS, replica)
+    return plan.network.at(Host.POSTGRES, Port.POSTGRES_METRICS, member)
 
 
 def redis_at(plan: Plan) -> Endpoint:
@@ -30,15 +30,15 @@ def redis_at(plan: Plan) -> Endpoint:
     return plan.network.at(Host.REDIS, Port.REDIS_METRICS)
 
 
-def kafka_at(plan: Plan) -> Endpoint:
-    """Return the address of the broker's metrics."""
-    return plan.network.at(Host.KAFKA, Port.KAFKA_METRICS)
+def kafka_at(plan: Plan, broker: int) -> Endpoint:
+    """Return the address of a broker's metrics."""
+    return plan.network.at(Host.KAFKA, Port.KAFKA_METRICS, broker)
 
 
-def _postgres(plan: Plan, replica: int) -> Process:
-    listen, server = postgres_at(plan, replica), plan.network.at(Host.POSTGRES, Port.POSTGRES, replica)
+def _postgres(plan: Plan, member: int) -> Process:
+    listen, server = postgres_at(plan, member), plan.network.at(Host.POSTGRES, Port.POSTGRES, member)
     return Process(
-        name=f"postgres-{replica}-exporter",
+        name=f"postgres-{member}-exporter",
         service="postgres-exporter",
         role=Role.MONITOR,
         command=(

@@ -10,6 +10,7 @@ from stack.topology.addresses import Endpoint, Host, Network, Port
 from stack.topology.passwords import Passwords
 from stores import files
 
+# Of each service; how many members a store has is a matter of the profile.
 REPLICAS = range(2)
 
 
@@ -46,9 +47,24 @@ class Plan:
         return str(self.settings.venv / "bin" / name)
 
     @property
+    def members(self) -> range:
+        """Return the numbers of PostgreSQL's members."""
+        return range(self.settings.profile.members)
+
+    @property
+    def brokers(self) -> range:
+        """Return the numbers of Kafka's brokers."""
+        return range(self.settings.profile.brokers)
+
+    @property
+    def postgres_hosts(self) -> str:
+        """Return the addresses of PostgreSQL's members without their port, separated by commas."""
+        return postgres_hosts(self.settings)
+
+    @property
     def database_url(self) -> str:
-        """Return the PostgreSQL URL of orders: both members, whichever is primary."""
-        members = ",".join(str(self.network.at(Host.POSTGRES, Port.POSTGRES, replica)) for replica in REPLICAS)
+        """Return the PostgreSQL URL of orders: all members, whichever is primary."""
+        members = ",".join(str(self.network.at(Host.POSTGRES, Port.POSTGRES, member)) for member in self.members)
         password = self.passwords.orders_database
         return f"postgresql://orders:{password}@{members}/orders?target_session_attrs=primary"
 
@@ -60,7 +76,7 @@ class Plan:
     @property
     def patroni(self) -> tuple[Endpoint, ...]:
         """Return the addresses of Patroni's REST API, which knows the leader."""
-        return tuple(self.network.at(Host.POSTGRES, Port.PATRONI, replica) for replica in REPLICAS)
+        return tuple(self.network.at(Host.POSTGRES, Port.PATRONI, replica) for replica in self.members)
 
     @property
     def redis_url(self) -> str:
@@ -74,5 +90,11 @@ class Plan:
 
     @property
     def kafka_brokers(self) -> str:
-        """Return the bootstrap address of Kafka."""
-        return str(self.network.at(Host.KAFKA, Port.KAFKA))
+        """Return the bootstrap addresses of Kafka, separated by commas."""
+        return ",".join(str(self.network.at(Host.KAFKA, Port.KAFKA, broker)) for broker in self.brokers)
+
+
+def postgres_hosts(settings: Settings) -> str:
+    """Return the addresses of the members of PostgreSQL in the stack with *settings*, separated by commas."""
+    network = Network(settings.network)
+    return ",".join(network.address(Host.POSTGRES, member) for member in range(settings.profile.members))

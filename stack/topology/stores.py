@@ -39,17 +39,17 @@ def etcd(plan: Plan) -> Process:
     )
 
 
-def postgres(plan: Plan, replica: int) -> Process:
+def postgres(plan: Plan, member: int) -> Process:
     """Return one member of the PostgreSQL cluster, run by Patroni."""
-    name = f"postgres-{replica}"
-    api = plan.network.at(Host.POSTGRES, Port.PATRONI, replica)
+    name = f"postgres-{member}"
+    api = plan.network.at(Host.POSTGRES, Port.PATRONI, member)
     return Process(
         name=name,
         service="postgres",
         role=Role.STORE,
         command=(plan.tool("patroni"), f"{plan.settings.conf}/{name}.yml"),
         environment={"PATH": f"{plan.programs.postgres_bin}:/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
-        listens=(plan.network.at(Host.POSTGRES, Port.POSTGRES, replica), api),
+        listens=(plan.network.at(Host.POSTGRES, Port.POSTGRES, member), api),
         check=PatroniCheck(api),
         after=frozenset({"etcd-0"}),
         user=plan.programs.postgres_user,
@@ -71,36 +71,38 @@ def redis(plan: Plan) -> Process:
     )
 
 
-def format_kafka(plan: Plan) -> Task:
-    """Return the task that formats Kafka's data folder, once."""
+def format_kafka(plan: Plan, broker: int) -> Task:
+    """Return the task that formats a broker's data folder, once."""
+    name = f"kafka-{broker}"
     return Task(
-        name="kafka-format",
+        name=f"{name}-format",
         command=_java(
             plan,
             "kafka.tools.StorageTool",
             "format",
             f"--cluster-id={KAFKA_CLUSTER_ID}",
-            f"--config={plan.settings.conf}/kafka-0.properties",
+            f"--config={plan.settings.conf}/{name}.properties",
         ),
-        made=plan.settings.data / "kafka-0" / "meta.properties",
+        made=plan.settings.data / name / "meta.properties",
     )
 
 
-def kafka(plan: Plan) -> Process:
-    """Return the one broker, which is its own controller (KRaft)."""
-    listen = plan.network.at(Host.KAFKA, Port.KAFKA)
-    properties = f"{plan.settings.conf}/kafka-0.properties"
-    metrics = exporters.kafka_at(plan)
+def kafka(plan: Plan, broker: int) -> Process:
+    """Return a broker, which is a controller too (KRaft)."""
+    name = f"kafka-{broker}"
+    listen = plan.network.at(Host.KAFKA, Port.KAFKA, broker)
+    properties = f"{plan.settings.conf}/{name}.properties"
+    metrics = exporters.kafka_at(plan, broker)
     agent = f"{plan.settings.kafka_metrics_libs}/jmx_prometheus_javaagent.jar"
     measured = f"-javaagent:{agent}={metrics}:{plan.settings.checkout}/stores/kafka-metrics.yml"
     return Process(
-        name="kafka-0",
+        name=name,
         service="kafka",
         role=Role.STORE,
         command=_java(plan, "-Xms128m", "-Xmx256m", measured, "kafka.Kafka", properties),
-        listens=(listen, plan.network.at(Host.KAFKA, Port.KAFKA_CONTROLLER), metrics),
+        listens=(listen, plan.network.at(Host.KAFKA, Port.KAFKA_CONTROLLER, broker), metrics),
         check=KafkaCheck(listen),
-        after=frozenset({"kafka-format"}),
+        after=frozenset({f"{name}-format"}),
         stop_s=30,
     )
 

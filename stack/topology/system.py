@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from stack.errors import StackError
 from stack.topology import alertmanager, exporters, prober, stores, traces, workloads
-from stack.topology.plan import REPLICAS, Plan
+from stack.topology.plan import Plan
 from stack.topology.processes import Process, Role, Step
 
 
@@ -22,10 +22,10 @@ def steps(plan: Plan) -> dict[str, Step]:
     """
     everything: list[Step] = [
         stores.etcd(plan),
-        *(stores.postgres(plan, replica) for replica in REPLICAS),
+        *(stores.postgres(plan, member) for member in plan.members),
         stores.redis(plan),
-        stores.format_kafka(plan),
-        stores.kafka(plan),
+        *(stores.format_kafka(plan, broker) for broker in plan.brokers),
+        *(stores.kafka(plan, broker) for broker in plan.brokers),
         *workloads.preparations(plan),
         *workloads.mesh(plan),
         *workloads.applications(plan),

@@ -40,7 +40,7 @@ def preparations(plan: Plan) -> Iterator[Task]:
             name=f"{service}-migrate",
             command=(plan.tool("python"), "-m", f"{service}_svc", "migrate"),
             environment=service_environment(plan, service, 0),
-            after=frozenset({needed, "kafka-0"}),
+            after=frozenset({needed, *(f"kafka-{broker}" for broker in plan.brokers)}),
         )
 
 
@@ -89,7 +89,7 @@ def pages(plan: Plan) -> Iterator[Process]:
             "STORES": ",".join(
                 f"{name}={address}"
                 for name, address in (
-                    ("Kafka", network.at(Host.KAFKA, Port.KAFKA)),
+                    *(("Kafka", network.at(Host.KAFKA, Port.KAFKA, broker)) for broker in plan.brokers),
                     ("Redis", network.at(Host.REDIS, Port.REDIS)),
                     ("etcd", network.at(Host.ETCD, Port.ETCD)),
                 )

@@ -12,8 +12,7 @@ from psycopg.conninfo import make_conninfo
 
 from shop_client import rest
 from stack.describe import describe
-from stack.topology.addresses import Host, Port
-from stack.topology.plan import REPLICAS
+from stack.topology.addresses import Port
 from tests.support.waiting import eventually
 
 PENDING = 5
@@ -66,7 +65,7 @@ def ask(stack, question):
     """What the leading member of PostgreSQL answers."""
     plan = describe(stack.settings)
     address = make_conninfo(
-        host=",".join(plan.network.address(Host.POSTGRES, replica) for replica in REPLICAS),
+        host=plan.postgres_hosts,
         port=Port.POSTGRES.value,
         user="postgres",
         password=plan.passwords.postgres_superuser,

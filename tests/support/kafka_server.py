@@ -27,7 +27,7 @@ class KafkaServer(Process):
         self.brokers = f"{HOST}:{port}"
         folder = Path(folder)
         configuration = folder / "kafka.properties"
-        settings = files.kafka(listen=self.brokers, controller=f"{HOST}:{controller}", data=str(folder / "data"))
+        settings = files.kafka(listen=self.brokers, controllers=[f"{HOST}:{controller}"], data=str(folder / "data"))
         configuration.write_text(settings + more(self.brokers, f"{HOST}:{controller}"))
         # Copied by value here, since `java -cp` expands its own star.
         java = [packages.java(), "-Xms96m", "-Xmx192m", "-XX:+UseSerialGC", *options, "-cp", f"{libs}/*"]

@@ -17,8 +17,7 @@ from chaos.lab import act
 from stack.describe import describe
 from stack.errors import StackError
 from stack.settings import Settings
-from stack.topology.addresses import Host, Port
-from stack.topology.plan import REPLICAS
+from stack.topology.addresses import Port
 from stores import files
 
 DEAD_ROWS, MAX_UPDATES = 30_000, 5_000
@@ -42,7 +41,7 @@ REBUILD_S = 10.0
 def _administrator(chosen: Settings, *, replica: bool = False) -> psycopg.Connection[tuple[object, ...]]:
     plan = describe(chosen)
     return psycopg.connect(
-        host=",".join(plan.network.address(Host.POSTGRES, number) for number in REPLICAS),
+        host=plan.postgres_hosts,
         port=Port.POSTGRES.value,
         user="postgres",
         password=plan.passwords.postgres_superuser,

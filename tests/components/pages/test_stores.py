@@ -48,17 +48,30 @@ def kafka(request):
 )
 async def test_a_store_is_up_when_it_answers_its_protocol(name, answer, state):
     async with answering(answer) as address:
-        assert (await probe(name, address))["state"] == state
+        assert (await probe(name, [address]))["state"] == state
 
 
 async def test_a_store_that_accepts_and_never_answers_is_down(monkeypatch):
     monkeypatch.setattr(stores, "TIMEOUT_S", 0.1)
     async with answering(None) as address:
-        store = await probe("Redis", address)
+        store = await probe("Redis", [address])
     assert (store["state"], store["text"]) == ("down", "no response within 0.1 s")
 
 
 async def test_a_store_that_refuses_connections_is_down():
     async with answering(b"") as address:
         pass
-    assert (await probe("etcd", address))["state"] == "down"
+    assert (await probe("etcd", [address]))["state"] == "down"
+
+
+@pytest.mark.parametrize(
+    ("down", "state", "text"),
+    [(0, "up", "all 3 answer"), (1, "degraded", "1 of 3 is down"), (2, "down", "2 of 3 are down")],
+)
+async def test_a_store_of_three_works_while_two_answer(down, state, text):
+    async with answering(b"") as closed:
+        pass
+    async with answering(kafka) as address:
+        store = await probe("Kafka", [closed] * down + [address] * (3 - down))
+    assert (store["state"], store["text"][: len(text)]) == (state, text)
+    assert [(each["name"], each["up"]) for each in store["members"]] == [(f"kafka-{n}", n >= down) for n in range(3)]

@@ -1,10 +1,11 @@
 """A stack in a temporary folder, on a network that no other test uses."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from stack.settings import Settings
+from stack.settings import HA, Settings
 from stack.topology.passwords import Passwords
 from stack.topology.plan import Plan, Programs
 
@@ -39,3 +40,9 @@ def plan(settings):
         postgres_user="postgres",
     )
     return Plan(settings=settings, passwords=passwords, programs=programs)
+
+
+@pytest.fixture
+def ha(plan):
+    """The plan of a stack with three brokers and three members of PostgreSQL."""
+    return replace(plan, settings=replace(plan.settings, profile=HA))

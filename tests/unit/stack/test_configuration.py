@@ -26,10 +26,27 @@ def test_redis_writes_to_disk_before_it_answers_and_never_evicts(plan):
 
 
 def test_kafka_creates_no_topic_automatically_and_keeps_seven_days(plan):
-    read = properties(configuration.kafka(plan))
+    read = properties(configuration.kafka(plan, 0))
     assert read["auto.create.topics.enable"] == "false"
     assert read["log.retention.hours"] == "168"
     assert read["listeners"] == "PLAINTEXT://127.77.13.1:9092,CONTROLLER://127.77.13.1:9093"
+
+
+def test_each_of_three_brokers_knows_all_controllers_and_keeps_three_copies(ha):
+    read = [properties(configuration.kafka(ha, broker)) for broker in ha.brokers]
+    assert [each["node.id"] for each in read] == ["1", "2", "3"]
+    assert {each["controller.quorum.voters"] for each in read} == {
+        "1@127.77.13.1:9093,2@127.77.13.2:9093,3@127.77.13.3:9093"
+    }
+    assert read[2]["listeners"] == "PLAINTEXT://127.77.13.3:9092,CONTROLLER://127.77.13.3:9093"
+    assert read[2]["log.dirs"] == f"{ha.settings.data}/kafka-2"
+    assert {(each["default.replication.factor"], each["min.insync.replicas"]) for each in read} == {("3", "2")}
+
+
+def test_a_single_broker_keeps_one_copy(plan):
+    read = properties(configuration.kafka(plan, 0))
+    assert (read["default.replication.factor"], read["min.insync.replicas"]) == ("1", "1")
+    assert read["controller.quorum.voters"] == "1@127.77.13.1:9093"
 
 
 def test_patroni_keeps_a_synchronous_replica_and_fails_over_at_once(plan):
@@ -65,6 +82,21 @@ def test_prometheus_scrapes_every_store(plan):
     }
     listening = {str(each) for step in system.processes(system.steps(plan)) for each in step.listens}
     assert {each for some in targets.values() for each in some} <= listening
+
+
+def test_prometheus_scrapes_each_member_and_each_broker(ha):
+    written = {name: json.loads(text) for name, text in configuration.prometheus_targets(ha).items()}
+    pods = {
+        job: [(group["labels"]["pod"], *group["targets"]) for group in written[f"{job}.json"]]
+        for job in ("kafka", "postgres", "patroni")
+    }
+    assert pods == {
+        "kafka": [(f"kafka-{n}", f"127.77.13.{n + 1}:9404") for n in range(3)],
+        "postgres": [(f"postgres-{n}", f"127.77.10.{n + 1}:9187") for n in range(3)],
+        "patroni": [(f"postgres-{n}", f"127.77.10.{n + 1}:8008") for n in range(3)],
+    }
+    listening = {str(each) for step in system.processes(system.steps(ha)) for each in step.listens}
+    assert {target for some in pods.values() for _, target in some} <= listening
 
 
 def test_prometheus_scrapes_every_application_and_envoy(plan):

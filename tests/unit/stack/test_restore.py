@@ -32,6 +32,11 @@ def test_the_second_member_waits_for_the_first_and_for_nothing_slower(before):
     assert before["postgres-1"].after == {"etcd-0", "postgres-0"}
 
 
+def test_every_further_member_waits_for_the_first(ha):
+    found = restore.before_serving(ha, system.steps(ha), Restored(to=1.5, at=2.5))
+    assert {found[name].after for name in ("postgres-1", "postgres-2")} == {frozenset({"etcd-0", "postgres-0"})}
+
+
 def test_what_is_left_to_start_waits_for_no_task(before, steps):
     done = {name for name, step in before.items() if isinstance(step, Task)}
     left = {name: step for name, step in steps.items() if name not in done}

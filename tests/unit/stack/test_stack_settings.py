@@ -99,3 +99,34 @@ def test_each_checkout_has_a_python_of_its_own(tmp_path):
     second = settings.Settings(checkout=tmp_path / "second", state=tmp_path / "s", tools=tmp_path / "t")
     assert second.venv != first.venv
     assert second.venv.parent == first.venv.parent == tmp_path / "t"
+
+
+def test_a_new_stack_is_small_unless_told_otherwise(tmp_path):
+    state = str(tmp_path / "state")
+    assert read(STATE=state).profile is settings.SMALL
+    assert read(STATE=state, PROFILE="ha").profile is settings.HA
+    with pytest.raises(SettingsError, match=r"^PROFILE='huge' is not one of small, ha$"):
+        read(STATE=state, PROFILE="huge")
+
+
+@pytest.mark.parametrize("name", ["small", "ha"])
+def test_a_stack_keeps_the_profile_that_it_was_created_with(tmp_path, name):
+    (tmp_path / "conf").mkdir()
+    read(STATE=str(tmp_path)).profiled.write_text(f"{name}\n")
+    kept = read(STATE=str(tmp_path))
+    assert kept.profile.name == name
+    assert read(**kept.environment()).profile == kept.profile
+    other = "ha" if name == "small" else "small"
+    with pytest.raises(SettingsError, match=rf"was created with PROFILE={name} and keeps it: for PROFILE={other} name"):
+        read(STATE=str(tmp_path), PROFILE=other)
+
+
+def test_a_stack_of_an_earlier_version_is_small(tmp_path):
+    (tmp_path / "data" / "kafka-0").mkdir(parents=True)
+    assert read(STATE=str(tmp_path)).profile is settings.SMALL
+    with pytest.raises(SettingsError, match="was created with PROFILE=small"):
+        read(STATE=str(tmp_path), PROFILE="ha")
+
+
+def test_the_stack_of_a_drill_is_small(tmp_path):
+    assert read(STATE=str(tmp_path / "state"), PROFILE="ha").of_drill().profile is settings.SMALL

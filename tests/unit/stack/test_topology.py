@@ -70,6 +70,35 @@ def test_a_name_means_a_process_or_a_whole_service(plan, name, meant):
     assert [process.name for process in named] == meant
 
 
+@pytest.mark.parametrize("store", ["kafka", "postgres"])
+def test_the_profile_ha_has_three_of_each_store_that_has_copies(ha, store):
+    named = system.named(system.processes(system.steps(ha)), store)
+    assert [process.name for process in named] == [f"{store}-{number}" for number in range(3)]
+
+
+def test_in_the_profile_ha_everything_has_an_endpoint_of_its_own_and_a_place_in_the_order(ha):
+    test_no_two_processes_share_an_endpoint(ha)
+    test_steps_depend_on_existing_steps_without_a_cycle(ha)
+
+
+def test_topics_are_made_once_every_broker_that_keeps_a_copy_is_there(ha):
+    assert {"kafka-0", "kafka-1", "kafka-2"} <= system.steps(ha)["orders-migrate"].after
+
+
+def test_the_services_know_every_member_and_every_broker(ha):
+    environment = system.steps(ha)["orders-0"].environment
+    assert environment["KAFKA_BROKERS"] == "127.77.13.1:9092,127.77.13.2:9092,127.77.13.3:9092"
+    assert "@127.77.10.1:5432,127.77.10.2:5432,127.77.10.3:5432/orders?" in environment["DATABASE_URL"]
+    assert system.steps(ha)["pages-0"].environment["STORES"].count("Kafka=") == 3
+
+
+def test_both_profiles_have_the_same_services_in_front_of_the_stores(plan, ha):
+    def rest(steps):
+        return {name: step.command for name, step in steps.items() if not name.startswith(("kafka-", "postgres-"))}
+
+    assert rest(system.steps(plan)) == rest(system.steps(ha))
+
+
 def test_an_unknown_name_is_rejected_with_the_known_ones_of_the_stack(plan):
     with pytest.raises(UnknownService, match=r"'warehouse'.*inventory.*orders"):
         system.named(system.processes(system.steps(plan)), "warehouse")

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from images.catalogue import CHECKOUT, STORES
-from stack.settings import Settings
+from stack.settings import HA, Settings
 from stack.topology import configuration
 from stack.topology.passwords import Passwords
 from stack.topology.plan import Plan, Programs
@@ -85,19 +85,27 @@ def without(settings, places):
 
 
 def test_kafka_settings_are_the_same_on_one_machine_and_in_its_image(plan, tmp_path):
-    alone = lines(configuration.kafka(plan), "=")
+    alone = lines(configuration.kafka(plan, 0), "=")
     image = kafka_of_image(tmp_path, NODES="1")
     assert without(alone, KAFKA_PLACES) == without(image, KAFKA_PLACES)
     assert KAFKA_PLACES | KAFKA_SIZES <= set(alone) == set(image)
 
 
 def test_three_brokers_differ_in_replication_and_addresses_only(plan, tmp_path):
-    alone = lines(configuration.kafka(plan), "=")
+    alone = lines(configuration.kafka(plan, 0), "=")
     three = kafka_of_image(tmp_path, NODES="3", NODE_ID="2", DOMAIN="kafka.shop")
     assert without(alone, KAFKA_PLACES | KAFKA_SIZES) == without(three, KAFKA_PLACES | KAFKA_SIZES)
     assert {three[name] for name in KAFKA_SIZES if name.endswith("factor")} == {"3"}
     assert {three[name] for name in KAFKA_SIZES if not name.endswith("factor")} == {"2"}
     assert "$" not in "".join(three.values())
+
+
+def test_three_brokers_have_the_same_settings_on_one_machine_and_in_their_image(plan, tmp_path):
+    ha = dataclasses.replace(plan, settings=dataclasses.replace(plan.settings, profile=HA))
+    alone = lines(configuration.kafka(ha, 1), "=")
+    three = kafka_of_image(tmp_path, NODES="3", NODE_ID="2", DOMAIN="kafka.shop")
+    assert without(alone, KAFKA_PLACES) == without(three, KAFKA_PLACES)
+    assert alone["node.id"] == three["node.id"]
 
 
 def test_redis_settings_are_the_same_on_one_machine_and_in_its_image(plan, tmp_path):

@@ -137,6 +137,8 @@ def test_drawn_faults_are_possible_fit_the_run_and_never_overlap_on_one_part(see
 def test_a_role_is_resolved_when_the_fault_is_injected():
     assert actions.who("postgres-leader", ROLES) == "postgres-0"
     assert actions.who("postgres-replica", ROLES) == "postgres-1"
+    third = {"postgres-0": "replica", "postgres-1": "leader", "postgres-2": "sync_standby"}
+    assert actions.who("postgres-replica", third) == "postgres-2"
     assert actions.who("kafka", {}) == "kafka"
     with pytest.raises(LookupError, match="no member of PostgreSQL is the leader now"):
         actions.who("postgres-leader", {})
