@@ -4,15 +4,17 @@ Deploys the system to the cluster that KUBECONFIG names, and finally places an o
     python3 -m k8s.deploy
 
 OVERLAY is a folder of k8s/overlays (`one-node` by default), REGISTRY the registry of the images, EDGE the edge's
-address if the cluster does not report it, TOKEN a customer's token if the cluster has no development issuer.
+address if the cluster does not report it, TOKEN a customer's token if the cluster has no development issuer, TRACES the
+Service of an OpenTelemetry Collector.
 """
 
 import os
+import secrets
 import sys
 import time
 
 from images.catalogue import MissingInput
-from k8s import api_server, credentials, edge, namespace, prune, ready, render, stages
+from k8s import api_server, credentials, edge, namespace, prune, ready, render, stages, traces
 from k8s.kubectl import ClusterError, get
 
 
@@ -32,6 +34,8 @@ def deploy(overlay: str) -> None:
     """
     started = time.monotonic()
     ready.need_istio()
+    spans_to = traces.receiver()
+    traces.need(spans_to, say=say)
     manifests = render.manifests(overlay)
     namespace.first(manifests)
     stages.dry_run(manifests)
@@ -46,8 +50,14 @@ def deploy(overlay: str) -> None:
     namespace.last(manifests)
     prune.prune(manifests, say=say)
     where = edge.address()
-    order = edge.place(where, edge.token())
+    trace = secrets.token_hex(16) if spans_to else ""
+    # Of a trace that is kept, whatever part of them the overlay keeps.
+    traceparent = trace and f"00-{trace}-{secrets.token_hex(8)}-01"
+    order = edge.place(where, edge.token(), traceparent=traceparent)
     say(f"{where} accepted {order['name']}: {order['state']}")
+    if spans_to:
+        traces.wait_for_spans(spans_to, say=say)
+        say(f"traces: {spans_to.host} has the order as trace {trace}")
     say(f"the system is running, {time.monotonic() - started:.0f} s after the first step; {_pods()} pods")
 
 

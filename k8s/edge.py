@@ -63,13 +63,15 @@ def issued(*who: str) -> str:
     return kubectl("exec", "-n", NAMESPACE, "issuer-0", "--", "python", "-m", "gateway.issuer.token", *who).strip()
 
 
-def place(edge: str, token: str, *, seconds: float = 60) -> dict[str, Any]:
+def place(edge: str, token: str, *, seconds: float = 60, traceparent: str = "") -> dict[str, Any]:
     """
-    Place an order for a product in stock and return it.
+    Place an order for a product in stock and return it; *traceparent* (W3C) makes its calls part of that trace.
 
     Raises `ClusterError` with the last response if it is not accepted in time.
     """
     try:
-        return place_patiently(Plain(edge, token, timeout_s=CALL_S), within_s=seconds, every_s=1)
+        headers = {"traceparent": traceparent} if traceparent else {}
+        client = Plain(edge, token, timeout_s=CALL_S, headers=headers)
+        return place_patiently(client, within_s=seconds, every_s=1)
     except NoOrder as error:
         raise ClusterError(str(error)) from error

@@ -8,6 +8,7 @@ import os
 import sys
 
 from images.catalogue import CHECKOUT
+from k8s import traces
 from k8s.kubectl import NAMESPACE, ClusterError, exists, kubectl, need_namespace
 
 ISTIO = "virtualservices.networking.istio.io"
@@ -21,6 +22,7 @@ def main() -> None:
         print(f"deploy: to the namespace {place()}", flush=True)
         need_istio()
         need_customer(os.environ.get("OVERLAY") or "one-node")
+        traces.need(traces.receiver(), say=lambda line: print(f"deploy: {line}", flush=True))
     except ClusterError as error:
         sys.exit(f"deploy: {error}")
 

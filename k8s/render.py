@@ -12,6 +12,7 @@ from pathlib import Path
 from images.catalogue import CHECKOUT, CLUSTER, default_registry
 from k8s.kubectl import NAMESPACE, ClusterError, kubectl, need_namespace
 from k8s.names import rendered
+from k8s.traces import Receiver, patches, receiver
 
 OUTPUT = Path("build/deploy")
 
@@ -22,22 +23,24 @@ def manifests(
     """
     Write all manifests to a file and return its path; *components* are folders of k8s/ that are added to the overlay.
 
-    Raises `ClusterError` if there is no such overlay or it does not render.
+    Raises `ClusterError` if there is no such overlay, it does not render, or TRACES cannot be a receiver of spans.
     """
     if not (checkout / "k8s/overlays" / overlay / "kustomization.yaml").exists():
         known = sorted(path.name for path in (checkout / "k8s/overlays").iterdir())
         raise ClusterError(f"OVERLAY={overlay!r} is not one of {', '.join(known)}")
     need_namespace(namespace)
     folder = checkout / OUTPUT
-    _write(folder, kustomization(overlay, components, namespace))
+    _write(folder, kustomization(overlay, components, namespace, receiver(namespace=namespace)))
     _write(folder / "contract", of_the_contract())
     target = folder / "manifests.yaml"
     target.write_text(rendered(kubectl("kustomize", str(folder)), namespace), encoding="utf-8")
     return target
 
 
-def kustomization(overlay: str, components: Sequence[str] = (), namespace: str = NAMESPACE) -> dict[str, object]:
-    """Return the overlay with the generated file and the images that this checkout builds."""
+def kustomization(
+    overlay: str, components: Sequence[str] = (), namespace: str = NAMESPACE, spans_to: Receiver | None = None
+) -> dict[str, object]:
+    """Return the overlay with the generated file, the images that this checkout builds, and where spans go."""
     registry = default_registry()
     up = os.path.relpath(".", OUTPUT)
     return {
@@ -46,6 +49,7 @@ def kustomization(overlay: str, components: Sequence[str] = (), namespace: str =
         "namespace": namespace,
         "resources": [f"{up}/k8s/overlays/{overlay}", "contract"],
         "components": [f"{up}/k8s/{each}" for each in components],
+        "patches": patches(spans_to),
         "images": [
             {"name": f"shop/{image.name}", "newName": f"{registry}/{image.name}", "newTag": image.tag()}
             for image in CLUSTER

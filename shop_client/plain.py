@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from shop_client import repeats, rest
@@ -39,11 +39,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class Plain:
-    """Calls the shop at *url* as the bearer of *token*, or anonymously; `OSError` if no answer comes."""
+    """
+    Calls the shop at *url* as the bearer of *token*, or anonymously, with *headers*; `OSError` if no answer comes.
+    """
 
     url: str
     token: str = ""
     timeout_s: float = 15
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def get(self, path: str) -> Answer:
         """
@@ -59,7 +62,7 @@ class Plain:
 
     def _call(self, path: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
         signed = rest.signed(self.token) if self.token else {}
-        request = urllib.request.Request(self.url + path, body, {**headers, **signed})  # noqa: S310 - the caller's own
+        request = urllib.request.Request(self.url + path, body, {**self.headers, **headers, **signed})  # noqa: S310 - the caller's own
         try:
             with urllib.request.urlopen(request, timeout=self.timeout_s) as answer:  # noqa: S310 - as above
                 return Answer(answer.status, answer.read().decode())

@@ -40,6 +40,7 @@ ABOUT = {
     "edge": "origins: other sites whose pages may call it. certificate: the name of a kubernetes.io/tls secret.",
     "stores": "bundled: false if they are elsewhere; the secret `stores` then has their addresses, egress says where.",
     "secrets": "create: draw those that do not exist. Not with a tool that renders without the cluster, like Argo CD.",
+    "traces": "receiver: SERVICE.NAMESPACE of an OpenTelemetry Collector, none if empty; percent of calls traced.",
     "apiServer": "Its addresses for a network policy; asked from the cluster if empty.",
     "seedCatalogue": 'Whether an empty shop gets the example products, "true" or "false".',
 }

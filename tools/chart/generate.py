@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from k8s import traces
 from k8s.names import DOMAIN, WRITTEN, renamed
 from tools.chart.text import Text
 
@@ -92,6 +93,9 @@ def _set(each: Object, configs: Mapping[str, Object], text: Text, values: dict[s
         "ServiceAccount": _account,
         "RoleBinding": _binding,
         "Service": _service,
+        "NetworkPolicy": _policy,
+        "Sidecar": _sidecar,
+        "Telemetry": _telemetry,
     }.get(kind)
     if change:
         change(each, name, text, values)
@@ -139,6 +143,9 @@ def _workload(each: Object, configs: Mapping[str, Object], text: Text, values: d
         main["env"] += [one for source in sources if "configMapRef" in source for one in _inline(source, configs)]
         main["envFrom"] = [source for source in sources if "secretRef" in source]
         return
+    for variable in main.get("env", ()):
+        if variable["name"] == "OTEL_EXPORTER_OTLP_ENDPOINT":
+            variable["value"] = text.mark('{{ include "shop.traces.endpoint" $ | toJson }}')
     group = "stores" if kind == "StatefulSet" else "services"
     _take(main, "resources", f"{group}.{name}.resources", text, values)
     if name == "pages":
@@ -211,6 +218,24 @@ def _service(each: Object, name: str, text: Text, values: dict[str, Any]) -> Non
     outside = 'if ne $.Values.edge.service.type "ClusterIP"'
     line = "externalTrafficPolicy: {{ $.Values.edge.service.externalTrafficPolicy }}"
     each["spec"][text.lines(f"{{{{- {outside} }}}}\n{line}\n{{{{- end }}}}")] = ""
+
+
+def _policy(each: Object, name: str, text: Text, _values: dict[str, Any]) -> None:
+    if name == "mesh":
+        [spans] = [rule for rule in each["spec"]["egress"] if rule["ports"] == [{"port": traces.PORT}]]
+        labels = spans["to"][0]["namespaceSelector"]["matchLabels"]
+        labels["kubernetes.io/metadata.name"] = text.mark('{{ include "shop.traces.namespace" $ }}')
+
+
+def _sidecar(each: Object, _name: str, text: Text, _values: dict[str, Any]) -> None:
+    hosts = each["spec"]["egress"][0]["hosts"]
+    hosts[hosts.index("monitoring/*")] = text.mark('{{ include "shop.traces.namespace" $ }}/*')
+
+
+def _telemetry(each: Object, _name: str, text: Text, values: dict[str, Any]) -> None:
+    _note(values, "traces.receiver", "")
+    [tracing] = each["spec"]["tracing"]
+    _take(tracing, "randomSamplingPercentage", "traces.percent", text, values)
 
 
 # The variables of ConfigMaps that are values; others are as they are.

@@ -220,3 +220,23 @@ def test_no_secret_is_in_the_chart(folder):
         if path.is_file():
             assert not re.search(r"BEGIN (EC |RSA )?PRIVATE", path.read_text())
     assert base64.b64encode(b"PASSWORD").decode() not in (folder / "values.yaml").read_text()
+
+
+def test_traces_by_one_value(folder):
+    host = "otel-collector.telemetry.svc.k8s.example.org"
+    values = ("--set", "traces.receiver=otel-collector.telemetry", "--set", "traces.percent=5")
+    found = keyed(template(folder, "--set", "clusterDomain=k8s.example.org", *values))
+    for service in ("orders", "inventory"):
+        [app] = found["Deployment", service]["spec"]["template"]["spec"]["containers"]
+        assert {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": f"http://{host}:4317"} in app["env"]
+        [egress] = found["Sidecar", service]["spec"]["egress"]
+        assert "telemetry/*" in egress["hosts"]
+    assert {"kubernetes.io/metadata.name": "telemetry"} in [
+        peer["namespaceSelector"]["matchLabels"]
+        for rule in found["NetworkPolicy", "mesh"]["spec"]["egress"]
+        for peer in rule["to"]
+    ]
+    [tracing] = found["Telemetry", "traces"]["spec"]["tracing"]
+    assert tracing["randomSamplingPercentage"] == 5
+    with pytest.raises(ValueError, match="receiver"):
+        template(folder, "--set", "traces.receiver=http://somewhere:4317")

@@ -232,7 +232,7 @@ def test_nothing_that_runs_is_changed_before_the_server_has_taken_everything(mon
     assert steps == ["istio", "namespace.first"]
     steps.clear()
     monkeypatch.setattr("k8s.deploy.stages.dry_run", step("dry run"))
-    monkeypatch.setattr("k8s.deploy.edge.place", lambda *_: {"name": "orders/1", "state": "CONFIRMED"})
+    monkeypatch.setattr("k8s.deploy.edge.place", lambda *_, **__: {"name": "orders/1", "state": "CONFIRMED"})
     monkeypatch.setattr("k8s.deploy._pods", lambda: 3)
     deploy("production")
     assert steps.index("dry run") == 2

@@ -13,6 +13,15 @@
 {{- toJson $origins -}}
 {{- end -}}
 
+{{/* The namespace of what receives spans, and where services send theirs. */}}
+{{- define "shop.traces.namespace" -}}
+{{- with .Values.traces.receiver -}}{{ splitList "." . | last }}{{- else -}}monitoring{{- end -}}
+{{- end -}}
+
+{{- define "shop.traces.endpoint" -}}
+{{- with .Values.traces.receiver -}}http://{{ . }}.svc.{{ $.Values.clusterDomain }}:4317{{- end -}}
+{{- end -}}
+
 {{/* A secret's value, as it is in the cluster, else drawn: (list $ "redis" "PASSWORD"). */}}
 {{- define "shop.drawn" -}}
 {{- $root := index . 0 -}}

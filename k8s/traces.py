@@ -1,0 +1,167 @@
+"""
+Tracing by one setting: TRACES is the Service of an OpenTelemetry Collector, as SERVICE.NAMESPACE.
+
+It becomes the services' OTLP endpoint, what the network and the sidecars let through, and is compared with the
+extension provider `traces` of Istio's mesh configuration, to which the Envoys send their spans (istio/telemetry.yaml).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from k8s.kubectl import NAMESPACE, ClusterError, get, kubectl, wait
+from k8s.names import DOMAIN, WRITTEN
+
+# OTLP over gRPC, in pods and in the Service; sidecars leave this port alone (base/orders.yaml).
+PORT = 4317
+PROVIDER = "traces"
+ROOT_NAMESPACE = "istio-system"
+_SERVICE = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)\.([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)")
+# Envoy sends spans every 5 s.
+SPANS_S = 30
+NAMESPACE_LABEL = "kubernetes.io~1metadata.name"
+
+
+@dataclass(frozen=True)
+class Receiver:
+    """The Service that receives spans."""
+
+    service: str
+    namespace: str
+
+    @property
+    def host(self) -> str:
+        """Return its full name."""
+        return f"{self.service}.{self.namespace}.svc.{DOMAIN}"
+
+    @property
+    def provider(self) -> str:
+        """Return what Istio's mesh configuration has to have."""
+        return (
+            f"extensionProviders:\n- name: {PROVIDER}\n  opentelemetry:\n"
+            f"    service: {self.host}\n    port: {PORT}\n    maxTagLength: 128\n"
+        )
+
+
+def receiver(text: str | None = None, *, namespace: str = NAMESPACE) -> Receiver | None:
+    """Return the receiver that TRACES names, or None if it is unset or 0; raises `ClusterError` if it cannot be one."""
+    text = os.environ.get("TRACES", "") if text is None else text
+    if text in ("", "0"):
+        return None
+    found = _SERVICE.fullmatch(text)
+    if not found:
+        raise ClusterError(f"TRACES={text!r} is not SERVICE.NAMESPACE of an OpenTelemetry Collector's Service")
+    if found[3] in (WRITTEN, namespace):
+        raise ClusterError(f"TRACES={text!r}: the shop's own namespace lets nothing in; use another for the collector")
+    return Receiver(found[1], found[3])
+
+
+def patches(to: Receiver | None) -> list[dict[str, Any]]:
+    """Return kustomize's patches that send spans to *to*; none without a receiver."""
+    if to is None:
+        return []
+    label = f"/spec/egress/1/to/0/namespaceSelector/matchLabels/{NAMESPACE_LABEL}"
+    return [
+        _patch("Deployment", "orders|inventory", _endpoint(to)),
+        _patch(
+            "NetworkPolicy",
+            "mesh",
+            {"op": "test", "path": "/spec/egress/1/ports/0/port", "value": PORT},
+            {"op": "replace", "path": label, "value": to.namespace},
+        ),
+        _patch(
+            "Sidecar",
+            "orders|inventory|pages",
+            {"op": "test", "path": "/spec/egress/0/hosts/1", "value": "monitoring/*"},
+            {"op": "replace", "path": "/spec/egress/0/hosts/1", "value": f"{to.namespace}/*"},
+        ),
+    ]
+
+
+def _endpoint(to: Receiver) -> dict[str, Any]:
+    # By name, wherever in the list it is.
+    variable = {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": f"http://{to.host}:{PORT}"}
+    pod = {"spec": {"containers": [{"name": "app", "env": [variable]}]}}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "any"}, "spec": {"template": pod}}
+
+
+def _patch(kind: str, name: str, *operations: Mapping[str, Any]) -> dict[str, Any]:
+    patch = operations if "op" in operations[0] else operations[0]
+    return {"target": {"kind": kind, "name": name}, "patch": json.dumps(patch)}
+
+
+def need(to: Receiver | None, *, say: Callable[[str], None]) -> None:
+    """
+    Raise `ClusterError` unless the receiver's Service is there, speaks gRPC, and is the mesh's provider `traces`.
+
+    A mesh configuration that may not be read is not an error: `wait_for_spans` sees what the Envoys made of it.
+    """
+    if to is None:
+        return
+    ports = _ports(to)
+    if not any(_grpc(port) for port in ports if port["port"] == PORT):
+        raise ClusterError(
+            f"TRACES: the Service {to.host} has no port {PORT} that is declared as gRPC (appProtocol: grpc, or a name"
+            " that begins with grpc-); Envoys would speak HTTP/1.1 to it"
+        )
+    try:
+        listed = json.loads(kubectl("get", "configmaps", "-n", ROOT_NAMESPACE, "-o", "json"))["items"]
+    except ClusterError:
+        say(f"traces: the mesh configuration in {ROOT_NAMESPACE} may not be read; needed there:\n{to.provider}")
+        return
+    meshes = [each["data"]["mesh"] for each in listed if "mesh" in each.get("data", {})]
+    if meshes and not any(_provides(mesh, to) for mesh in meshes):
+        raise ClusterError(
+            f"TRACES: Istio's mesh configuration (ConfigMap `istio` in {ROOT_NAMESPACE}, meshConfig of its Helm chart)"
+            f" has no provider `{PROVIDER}` for {to.host}; the cluster's administrator adds\n{to.provider}"
+        )
+
+
+def _ports(to: Receiver) -> list[dict[str, Any]]:
+    found = kubectl("get", "service", to.service, "-n", to.namespace, "-o", "json", "--ignore-not-found")
+    if not found.strip():
+        raise ClusterError(f"TRACES: there is no Service {to.service} in the namespace {to.namespace}")
+    ports: list[dict[str, Any]] = json.loads(found)["spec"]["ports"]
+    return ports
+
+
+def _grpc(port: Mapping[str, Any]) -> bool:
+    spoken = port.get("appProtocol") or port.get("name", "").partition("-")[0]
+    return spoken in ("grpc", "http2", "kubernetes.io/h2c")
+
+
+def _provides(mesh: str, to: Receiver) -> bool:
+    """Return whether a mesh configuration names provider and receiver: its YAML is searched, not read."""
+    named = rf"""name:\s*["']?{PROVIDER}["']?\s*$"""
+    sent = rf"""service:\s*["']?([a-z0-9-]+/)?{re.escape(to.host)}["']?\s*$"""
+    return all(re.search(pattern, mesh, re.MULTILINE) for pattern in (named, sent))
+
+
+def wait_for_spans(to: Receiver, *, say: Callable[[str], None]) -> None:
+    """Wait until the receiver has taken spans of the edge's Envoys; raises `ClusterError` with what is missing."""
+    wait("traces", lambda: missing(_clusters(), to), seconds=SPANS_S, say=say)
+
+
+def _clusters() -> str:
+    pods = [each["metadata"]["name"] for each in get("pods", "-l", "app=edge", "--field-selector=status.phase=Running")]
+    asked = ("-c", "istio-proxy", "--", "pilot-agent", "request", "GET", "clusters")
+    return "\n".join(kubectl("exec", "-n", NAMESPACE, pod, *asked) for pod in pods)
+
+
+def missing(clusters: str, to: Receiver) -> str | None:
+    """Return what is missing until spans arrive, or None, from what Envoy says of its clusters."""
+    cluster = re.escape(f"outbound|{PORT}||{to.host}")
+    sent, failed = (
+        sum(map(int, re.findall(rf"^{cluster}::[^:]+:\d+::{counter}::(\d+)$", clusters, re.MULTILINE)))
+        for counter in ("rq_success", "rq_error")
+    )
+    if sent:
+        return None
+    if not re.search(rf"^{cluster}::[^:]+:\d+::", clusters, re.MULTILINE):
+        return f"the edge knows no pod of {to.host}"
+    return f"the edge has sent no span to {to.host}" + (f", {failed} attempts failed" if failed else "")
