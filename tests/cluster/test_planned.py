@@ -8,7 +8,7 @@ import json
 import pytest
 
 from k8s.kubectl import NAMESPACE, kubectl
-from tests.cluster import api_server, pods
+from tests.cluster import api_server, controller_manager, pods
 from tests.cluster.experiment import check, experiment
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.usefixtures("whole")]
@@ -36,7 +36,8 @@ async def test_customers_do_not_notice_that_the_api_server_is_silent(shop, produ
         pytest.skip("the API server is no process of this machine")
     leader = pods.member("leader")
     silence = functools.partial(api_server.silence, server, seconds)
-    outcome = await experiment(shop, products, f"the API server silent for {seconds} s", silence)
+    with controller_manager.with_leader_election():
+        outcome = await experiment(shop, products, f"the API server silent for {seconds} s", silence)
     check(outcome, outcomes)
     assert outcome.failed == []
     assert {each.status for each in outcome.acknowledged} == {201}
