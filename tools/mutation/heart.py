@@ -139,6 +139,7 @@ UNIT = ("tests/unit/inventory", "tests/unit/orders", "tests/unit/runtime")
 COMPONENTS = (
     "tests/components/inventory/test_store.py",
     "tests/components/inventory/test_marker.py",
+    "tests/components/inventory/test_present.py",
     "tests/components/inventory/test_relay.py",
     "tests/components/inventory/test_rebuild.py",
     "tests/components/inventory/test_orders_client.py",
