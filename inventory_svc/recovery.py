@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Awaitable, Callable
 
@@ -29,6 +30,7 @@ from runtime import errors
 
 ASK_S = 3.0
 """How often the orders are asked for their generation without a sign of a change."""
+AT_ONCE = -math.inf
 MAX_WAIT_S = 10.0
 """Between two tries after a failure."""
 GENERATION = Gauge("inventory_generation", "The stock generation that this replica works on; 0 for none.")
@@ -65,7 +67,7 @@ class StockRecovery:
         self._known = Position(0)
         self._checked_run: str | None = None
         self._accepted: int | None = None
-        self._ask_at = 0.0
+        self._ask_at = AT_ONCE
 
     async def run(self) -> None:
         """
@@ -85,7 +87,7 @@ class StockRecovery:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._current.doubted.wait()
-                self._ask_at = 0.0
+                self._ask_at = AT_ONCE
         self._current.doubted.clear()
 
     async def look(self) -> None:
@@ -196,7 +198,7 @@ class StockRecovery:
             await lock.release()
 
     async def _judge_again(self) -> Verdict:
-        self._ask_at = 0.0
+        self._ask_at = AT_ONCE
         return await self._judge()
 
     async def _step_back(self, verdict: Verdict) -> None:
