@@ -25,7 +25,7 @@ CLUSTER := $(wildcard ../shared/cluster/cluster)
 
 .DEFAULT_GOAL := help
 .PHONY: mesh-apply mesh-delete mesh-diff mesh-dump proxy-status proxy-config breakers
-.PHONY: chaos chaos-all chaos-random
+.PHONY: chaos chaos-all chaos-random failover
 .PHONY: rotate
 .PHONY: bench bench-peer bench-quick reconcile redrive messages soak hostile help up down status slo logs stop start restart kill run sidecar example demo order token clean protos lint unit components integration test
 
@@ -102,6 +102,9 @@ chaos-all: ## run every experiment, and write an index page; ARGUMENTS="--only p
 
 chaos-random: ## inject random faults for some minutes; SEED=7 MINUTES=5
 	@$(STACK) chaos-random --seed="$(SEED)" --minutes="$(MINUTES)" $(ARGUMENTS)
+
+failover: ## lose PostgreSQL's leader under load; print the seconds without writes, who leads now, what was lost; HOW=lost, crash, fenced or switchover; SVC=postgres-replica, kafka-1
+	@$(STACK) failover --how="$(HOW)" --part="$(SVC)"
 
 hostile: ## attack the stack while a regular client places orders; ROWS=grpc-no-te,slow (names or prefixes), ARGUMENTS="--seconds 2"
 	@$(STACK) hostile $(if $(ROWS),--rows $(ROWS)) $(ARGUMENTS)

@@ -247,6 +247,20 @@ COMMANDS = (
         passes_on=True,
     ),
     Command(
+        name="failover",
+        help="lose PostgreSQL's leader under load, and print the seconds without writes, who leads now, what was lost",
+        function=f"{PROGRAMS}:failover",
+        arguments=(
+            Argument(
+                "--how",
+                "HOW",
+                "lost: killed together with its Patroni (default); crash: and started again at once; fenced: and its "
+                "lease ended; switchover: handed over",
+            ),
+            Argument("--part", "SVC", "what is lost instead of the leader: postgres-replica, kafka-1, …"),
+        ),
+    ),
+    Command(
         name="protos",
         help="generate the descriptor set and the stubs, and install them",
         function="stack.commands.protos:run",

@@ -18,7 +18,7 @@ from stack.install import artifacts
 from stack.progress import Progress
 from stack.run import end, state
 from stack.run.lock import exclusive
-from stack.settings import Settings
+from stack.settings import HA, SMALL, Settings
 from stack.topology import system as everything
 from tools import lint
 
@@ -33,6 +33,8 @@ BROWSER_S = 1200
 SEEDS = 1000
 SERVICES_AT_A_TIME = 3
 INTERRUPT_S = 30
+# These are about a stack with three brokers and three members of PostgreSQL.
+TESTS_OF_HA = "tests/ha"
 
 
 def unit_command(chosen: Settings, options: argparse.Namespace) -> int:
@@ -51,7 +53,7 @@ def integration_command(chosen: Settings, options: argparse.Namespace) -> int:
     """Run the integration tests, or those that TESTS names, on a stack of their own."""
     state.claim(chosen)
     with exclusive(chosen, "tests"):
-        return integration(of_tests(chosen), Progress(), options.tests)
+        return integration(of_tests(chosen, options.tests), Progress(), options.tests)
 
 
 def simulate_command(chosen: Settings, options: argparse.Namespace) -> int:
@@ -97,12 +99,23 @@ def components(settings: Settings, progress: Progress, tests: str = "") -> int:
     return _pytest(settings, "tests/components", "tests/mesh", "tests/system", *parallel, seconds=COMPONENTS_S)
 
 
-def of_tests(settings: Settings) -> Settings:
-    """Return the settings of the tests' own stack: a folder in the state, another port, another network."""
+def of_tests(settings: Settings, tests: str = "") -> Settings:
+    """
+    Return the settings of the stack for *tests*: a folder in the state, another port, another network.
+
+    Its profile is the one that they are about, whichever the settings' own stack has.
+    """
     port = settings_module.integer(os.environ, "TEST_PORT", PORT, 1024, settings_module.HIGHEST_PORT)
     network = NETWORK if port == PORT else settings_module.network_of(port)
     differing = (f"STATE={settings.state_of_tests}", f"PORT={port}", f"NETWORK={network}", f"TOOLS={settings.tools}")
-    return dataclasses.replace(settings, state=settings.state_of_tests, port=port, network=network, differing=differing)
+    return dataclasses.replace(
+        settings,
+        state=settings.state_of_tests,
+        port=port,
+        network=network,
+        profile=HA if tests.startswith(TESTS_OF_HA) else SMALL,
+        differing=differing,
+    )
 
 
 def integration(own: Settings, progress: Progress, tests: str = "") -> int:

@@ -15,6 +15,9 @@ from stack.settings import Settings
 from stack.topology import system
 from stack.topology.workloads import issuer_environment, operator_environment
 
+# What was started a moment ago may still become healthy.
+HEALTHY_S = 8.0
+
 
 def token(chosen: Settings, options: argparse.Namespace) -> int:
     """Print a token for a customer or an operator."""
@@ -46,6 +49,14 @@ def soak(chosen: Settings, options: argparse.Namespace) -> int:
     require_running(chosen)
     status.require_healthy(chosen, system.processes(system.steps(describe(chosen))), "a soak")
     return _become(chosen, ["chaos.soak", *options.further], chosen.environment())
+
+
+def failover(chosen: Settings, options: argparse.Namespace) -> int:
+    """Lose a part of a store under load."""
+    require_running(chosen)
+    status.require_healthy(chosen, system.processes(system.steps(describe(chosen))), "a failover", within_s=HEALTHY_S)
+    words = [f"--{name}={value}" for name, value in (("how", options.how), ("part", options.part)) if value]
+    return _become(chosen, ["chaos.failover", *words], chosen.environment())
 
 
 def drill(chosen: Settings, options: argparse.Namespace) -> int:

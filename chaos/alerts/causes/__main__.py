@@ -55,6 +55,7 @@ CAUSES: Mapping[str, Cause] = {
     "redis-full": Cause(redis.lower_limit, redis.raise_limit),
     "replay-frozen": Cause(postgres.freeze_replay, postgres.thaw_replay),
     "rows-dead": Cause(postgres.leave_dead_rows, postgres.end_sessions),
+    "single-copy-lost": Cause(kafka.lose_single_copy, kafka.bring_single_copy_back),
     "sold-units-raised": Cause(postgres.raise_sold_units, postgres.lower_sold_units),
     "unit-lost": Cause(redis.lose_unit, redis.reconcile),
     "unusable-resource": Cause(mesh.add_unusable, mesh.remove_unusable),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
+    NewTopic,
 )
 from shop.orders.v1.events_pb2 import OrderEvent
 from shop.orders.v1.order_pb2 import Order
@@ -23,6 +26,7 @@ from runtime.messaging.cluster import KafkaCluster
 from runtime.messaging.message import Record
 from runtime.messaging.publisher import Publisher
 from stack.describe import describe
+from stack.errors import StackError
 from stack.settings import Settings
 
 SPOILED = b"\xff\xff\xff"
@@ -31,17 +35,22 @@ KEY = b"alerts"
 CALL_S = 10
 # The smallest record with its headers is larger.
 NOTHING_BYTES = 40
+SINGLE = "alerts_single_copy"
 SIZE, AGE = "max.message.bytes", "message.timestamp.before.max.ms"
 
 
 def _configure(chosen: Settings, topic: str, name: str, value: int | None) -> None:
     """Set a topic's setting, or take it off."""
-    admin = AdminClient(_cluster(chosen).options({"log_level": 0}))
+    admin = _admin(chosen)
     operation = AlterConfigOpType.DELETE if value is None else AlterConfigOpType.SET
     entry = ConfigEntry(name, None if value is None else str(value), incremental_operation=operation)
     wanted = [ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])]
     for future in admin.incremental_alter_configs(wanted, request_timeout=CALL_S).values():
         future.result()
+
+
+def _admin(chosen: Settings) -> AdminClient:
+    return AdminClient(_cluster(chosen).options({"log_level": 0}))
 
 
 def _cluster(chosen: Settings) -> KafkaCluster:
@@ -84,6 +93,28 @@ async def refuse_dead_letters(chosen: Settings, _kept: Path) -> None:
 def accept_dead_letters(chosen: Settings, _kept: Path) -> None:
     """Have it accept records again."""
     _configure(chosen, DEAD_EVENTS.name, SIZE, DEAD_EVENTS.max_message_bytes)
+
+
+def lose_single_copy(chosen: Settings, kept: Path, broker: str) -> None:
+    """Make a topic that has its only copy on one broker of several, and stop that broker."""
+    admin = _admin(chosen)
+    number = int(broker.rpartition("-")[2])
+    if number >= chosen.profile.brokers or chosen.profile.brokers == 1:
+        raise StackError(f"{broker} is not one of several brokers: this takes a stack with PROFILE=ha")
+    kept.write_text(SINGLE, encoding="utf-8")
+    for future in admin.create_topics([NewTopic(SINGLE, 1, replica_assignment=[[number + 1]])]).values():
+        future.result(CALL_S)
+    stack_command(chosen, "stop", broker)
+
+
+def bring_single_copy_back(chosen: Settings, kept: Path, broker: str) -> None:
+    """Start the broker, and delete the topic."""
+    stack_command(chosen, "start", broker)
+    if kept.exists():
+        for future in _admin(chosen).delete_topics([SINGLE], operation_timeout=CALL_S).values():
+            with suppress(KafkaException):  # deleted at an earlier try
+                future.result(CALL_S)
+        kept.unlink()
 
 
 def refuse_events(chosen: Settings, _kept: Path) -> None:
