@@ -13,7 +13,7 @@ from shop_client import rest
 from shop_client.plain import Plain
 
 PAUSE_S = 0.1
-POLL_S = 0.2
+RETRY_S = 0.2
 CONFIRMED = 201
 
 
@@ -36,6 +36,7 @@ class Customers:
         self._prefix = prefix
         self._taken: list[Taken] = []
         self._last_answer = "nothing was answered yet"
+        self._answered = threading.Condition()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._buy, name="customers", daemon=True)
 
@@ -59,16 +60,16 @@ class Customers:
 
         Raises `DrillFailed` if they do not come *within_s*.
         """
-        end = time.monotonic() + within_s
-        while True:
-            found = [each for each in self.taken() if each.at > since and status in (None, each.status)]
-            if len(found) >= count:
-                return found[0]
-            if time.monotonic() > end:
+
+        def found() -> list[Taken]:
+            return [each for each in self.taken() if each.at > since and status in (None, each.status)]
+
+        with self._answered:
+            if not self._answered.wait_for(lambda: len(found()) >= count, within_s):
                 raise DrillFailed(
-                    f"{len(found)} of {count} orders were taken within {within_s:.0f} s: {self._last_answer}"
+                    f"{len(found())} of {count} orders were taken within {within_s:.0f} s: {self._last_answer}"
                 )
-            time.sleep(POLL_S)
+        return found()[0]
 
     def longest_silence_s(self, since: float) -> float:
         """
@@ -99,9 +100,12 @@ class Customers:
             try:
                 answer = place()
                 if answer.status_code in rest.TAKEN:
-                    self._taken.append(Taken(key, str(answer.json()["name"]), time.time(), answer.status_code))
+                    taken = Taken(key, str(answer.json()["name"]), time.time(), answer.status_code)
+                    with self._answered:
+                        self._taken.append(taken)
+                        self._answered.notify_all()
                     return
                 self._last_answer = str(answer)
             except (OSError, ValueError, LookupError) as error:
                 self._last_answer = f"{type(error).__name__}: {error}"
-            self._stop.wait(POLL_S)
+            self._stop.wait(RETRY_S)

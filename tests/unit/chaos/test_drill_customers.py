@@ -5,28 +5,39 @@ import time
 
 import pytest
 
+from chaos.drill import customers as buying
 from chaos.drill.customers import CONFIRMED, Customers
 from chaos.drill.failures import DrillFailed
 from shop_client.plain import Answer
 
 
 class Shop:
-    """Answers as it is told to: with a status, or not at all."""
+    """Answers as it is told to, with a status or not at all; then always as *after*."""
 
     timeout_s = 1
 
-    def __init__(self, *answers):
+    def __init__(self, *answers, after=201):
         self._answers = list(answers)
+        self._after = after
         self.keys = []
+        self.asked_again = threading.Event()
         self._lock = threading.Lock()
 
     def post(self, path, *, json, headers):
         with self._lock:
+            if self.keys:
+                self.asked_again.set()
             self.keys.append(headers["idempotency-key"])
-            answer = self._answers.pop(0) if self._answers else 201
+            answer = self._answers.pop(0) if self._answers else self._after
         if answer is None:
             raise ConnectionRefusedError("nobody there")
         return Answer(answer, f'{{"name": "orders/{self.keys[-1]}"}}')
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch):
+    monkeypatch.setattr(buying, "PAUSE_S", 0)
+    monkeypatch.setattr(buying, "RETRY_S", 0)
 
 
 def test_an_order_is_repeated_under_its_key_until_it_is_taken():
@@ -39,8 +50,9 @@ def test_an_order_is_repeated_under_its_key_until_it_is_taken():
 
 
 def test_the_last_response_is_reported_when_no_order_is_taken_in_time():
-    with Customers(Shop(*[503] * 100), "products/mug", prefix="d") as customers:
-        time.sleep(0.05)
+    shop = Shop(after=503)
+    with Customers(shop, "products/mug", prefix="d") as customers:
+        assert shop.asked_again.wait(10)
         with pytest.raises(DrillFailed, match="0 of 1 orders were taken within 0 s: 503"):
             customers.wait_for(1, since=0, within_s=0)
 

@@ -12,11 +12,6 @@ class Away(grpc.aio.AioRpcError):
         super().__init__(code, grpc.aio.Metadata(), grpc.aio.Metadata(), "no host left")
 
 
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch):
-    monkeypatch.setattr(truth, "AWAY_POLL_S", 0)
-
-
 def reading(*answers):
     left = list(answers)
 

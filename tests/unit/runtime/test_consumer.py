@@ -1,13 +1,13 @@
 """Consuming while a call into librdkafka hangs."""
 
 import asyncio
-import threading
 
 import pytest
 
 from runtime.errors import Unavailable
 from runtime.messaging import consumer as consuming
 from runtime.messaging.cluster import KafkaCluster
+from tests.support.virtual_time import Hang
 
 MESSAGES = ["one", "two", "three"]
 
@@ -44,13 +44,13 @@ class Raw:
 
 
 class Consumer:
-    """Returns three messages; its calls named in *stuck* block in their thread until *free* is set."""
+    """Returns three messages; its calls named in *stuck* hang in their thread until *hang* is free."""
 
     stuck: frozenset = frozenset()
 
     def __init__(self, settings, executor):
         self.executor = executor
-        self.free = threading.Event()
+        self.hang = Hang()
         self.handed_over = 0
         self.calls = []
         type(self).last = self
@@ -58,7 +58,7 @@ class Consumer:
     async def _call(self, name, result=None):
         self.calls.append(name)
         if name in self.stuck:
-            await asyncio.get_running_loop().run_in_executor(self.executor, self.free.wait)
+            await asyncio.get_running_loop().run_in_executor(self.executor, self.hang.wait)
         return result
 
     async def subscribe(self, topics):
@@ -91,7 +91,7 @@ def consumer(monkeypatch):
     for name in ("COMMIT_S", "LEAVE_S", "RESTART_S"):
         monkeypatch.setattr(consuming, name, 0.1)
     yield kind
-    kind.last.free.set()
+    kind.last.hang.free.set()
 
 
 async def start(handled):
@@ -141,8 +141,8 @@ async def test_a_hanging_close_is_abandoned_and_its_thread_reported(consumer):
     task = await start([])
     await asyncio.sleep(0.1)
     await cancel(task)
-    assert consuming.stuck_threads(wait_s=0.05)
-    consumer.last.free.set()
+    assert consuming.stuck_threads(wait_s=0)
+    consumer.last.hang.free.set()
     assert consuming.stuck_threads(wait_s=1) == []
 
 
@@ -155,7 +155,7 @@ async def test_a_hanging_consume_is_restarted(consumer):
     await until(lambda: consumer.last is not first)
     consumer.stuck = frozenset()
     await until(lambda: handled == MESSAGES)
-    first.free.set()
+    first.hang.free.set()
     await cancel(task)
 
 

@@ -7,6 +7,8 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from runtime.messaging import redrive
 
+pytestmark = pytest.mark.usefixtures("virtual_sleep")
+
 NO_LEADER = KafkaException(KafkaError(KafkaError.NOT_LEADER_FOR_PARTITION))
 
 
@@ -43,10 +45,11 @@ def test_a_partition_without_a_leader_for_a_moment_is_retried(committed, begins,
 
 
 @pytest.mark.parametrize(
-    "consumer", [FakeConsumer(1000), FakeConsumer(0, error=NO_LEADER.args[0])], ids=["no leader", "no committed offset"]
+    "consumer",
+    [FakeConsumer(10_000), FakeConsumer(0, error=NO_LEADER.args[0])],
+    ids=["no leader", "no committed offset"],
 )
-def test_a_partition_that_stays_without_a_leader_is_an_error_and_nothing_is_assigned(consumer, monkeypatch):
-    monkeypatch.setattr(redrive, "CALL_S", 0.2)
+def test_a_partition_that_stays_without_a_leader_is_an_error_and_nothing_is_assigned(consumer):
     with pytest.raises(KafkaException):
         redrive._assign_patiently(consumer, "dead")
     assert consumer.assigned == []

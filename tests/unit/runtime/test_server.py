@@ -14,7 +14,6 @@ from grpc_health.v1 import health_pb2
 from runtime.server import Server
 from runtime.settings import ServiceSettings
 from stack.settings import CHECKOUT
-from tests.support.waiting import eventually
 
 CRASH = """
 import ctypes
@@ -57,10 +56,11 @@ def test_what_imports_made_is_frozen_and_the_loops_lag_is_measured():
 
 
 class Clock:
-    """A service whose calls take a moment."""
+    """A service whose calls take some turns of the loop."""
 
     async def tick(self, request, context):
-        await asyncio.sleep(0.002)
+        for _ in range(10):
+            await asyncio.sleep(0)
         return request
 
     def add_to(self, _, server):
@@ -82,7 +82,26 @@ async def server(request):
     await server._server.stop(None)
 
 
-async def call_until(leaves, port, codes):
+class Calls:
+    """The codes of calls, counted as they end."""
+
+    def __init__(self):
+        self.codes = Counter()
+        self._another = asyncio.Event()
+
+    def count(self, code):
+        self.codes[code] += 1
+        self._another.set()
+
+    async def reach(self, total):
+        """Wait until *total* calls have ended."""
+        async with asyncio.timeout(30):
+            while self.codes.total() < total:
+                self._another.clear()
+                await self._another.wait()
+
+
+async def call_until(leaves, port, calls):
     """Call one call after the other until *leaves* is set."""
     options = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options) as channel:
@@ -90,28 +109,19 @@ async def call_until(leaves, port, codes):
         while not leaves.is_set():
             try:
                 await call(b"", timeout=10)
-                codes[grpc.StatusCode.OK] += 1
+                calls.count(grpc.StatusCode.OK)
             except grpc.aio.AioRpcError as error:
-                codes[error.code()] += 1
-
-
-async def called(codes, count):
-    """Wait until there were *count* calls."""
-
-    async def enough():
-        return sum(codes.values()) >= count
-
-    await eventually(enough, within_s=30, every_s=0.01)
+                calls.count(error.code())
 
 
 async def drain(server, *, leave):
     """Return the codes of calls around a drain, during which all callers leave if *leave*."""
-    codes, leaves = Counter(), asyncio.Event()
-    callers = [asyncio.create_task(call_until(leaves, server.port, codes)) for _ in range(CALLERS)]
+    calls, leaves = Calls(), asyncio.Event()
+    callers = [asyncio.create_task(call_until(leaves, server.port, calls)) for _ in range(CALLERS)]
     try:
-        await called(codes, CALLERS)
+        await calls.reach(CALLERS)
         draining = asyncio.create_task(server._drain())
-        await called(codes, sum(codes.values()) + 10 * CALLERS)
+        await calls.reach(calls.codes.total() + 10 * CALLERS)
         if leave:
             leaves.set()
         async with asyncio.timeout(10):
@@ -119,7 +129,7 @@ async def drain(server, *, leave):
     finally:
         leaves.set()
         await asyncio.gather(*callers)
-    return codes
+    return calls.codes
 
 
 @pytest.mark.parametrize("server", [20], indirect=True)

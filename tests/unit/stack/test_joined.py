@@ -58,8 +58,8 @@ def test_a_registration_that_the_mesh_rejects_is_reported_and_reverted(running):
     assert entries(running) == []
 
 
-def test_the_wait_for_the_controller_is_bounded(running, monkeypatch):
-    monkeypatch.setattr(joining, "TIMEOUT_S", 0.1)
+@pytest.mark.usefixtures("virtual_sleep")
+def test_the_wait_for_the_controller_is_bounded(running):
     with pytest.raises(CannotJoin, match="not taken"), joined(running, "subscriptions"):
         raise AssertionError("it joined")
     assert entries(running) == []

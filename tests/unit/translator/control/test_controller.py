@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.waiting import eventually
 from translator.control import controller as controller_module
 from translator.control.controller import Controller
 from translator.control.places import Places
@@ -52,9 +51,18 @@ async def test_a_file_changed_before_the_watch_begins_is_read(places: Places, mo
     controller = Controller(places, "envoy")
     await controller.update("start")
     (places.registry.parent / "joined" / "subscriptions.yaml").write_text(SIDECAR)
+    updated, update = asyncio.Event(), controller.update
+
+    async def update_and_tell(reason: str) -> None:
+        await update(reason)
+        updated.set()
+
+    monkeypatch.setattr(controller, "update", update_and_tell)
     watching = asyncio.create_task(controller._watch())
     try:
-        await eventually(lambda: asyncio.to_thread(joined, places), within_s=20, every_s=0.05)
+        while not joined(places):
+            await updated.wait()
+            updated.clear()
     finally:
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError):
