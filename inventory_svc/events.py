@@ -94,6 +94,10 @@ def sort(messages: Sequence[Message]) -> Batch:
 
 
 def _sort_one(batch: Batch, message: Message, event: OrderEvent) -> None:
+    if event.HasField("customer_erase_time"):
+        # Nothing moved; and of an order from long ago nobody knows any more whether its units did.
+        EVENTS.labels(Order.State.Name(event.order.state), "CUSTOMER_ERASED").inc()
+        return
     order, lines = wire.bare(event.order.name), wire.lines(event.order.lines)
     state, generation = event.order.state, event.stock_generation
     at_ms, created_ms = _moment(event.occur_time), _moment(event.order.create_time)

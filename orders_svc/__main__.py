@@ -23,6 +23,9 @@ from orders_svc.api import AllocationService, OrderService
 from orders_svc.backlog import BacklogMonitor
 from orders_svc.changes import ChangeFeed
 from orders_svc.checkout import Checkout
+from orders_svc.customer_data import PLACE_BYTES as EXPORT_PLACE_BYTES
+from orders_svc.customer_data import CustomerData
+from orders_svc.customer_store import CustomerStore
 from orders_svc.dead_letters import GROUP, SOURCES
 from orders_svc.listing import PLACE_BYTES, Listing
 from orders_svc.migrations import migrate
@@ -84,7 +87,11 @@ async def serve(settings: Settings) -> None:
         lags = GroupLags(settings.kafka)
         backlog_monitor = BacklogMonitor(parts.books, lags, parts.path)
         timelines = Timelines(parts.books, parts.stock, WaitingMessages(settings.kafka, lags), parts.path)
-        operations = OperationsService(backlog_monitor, parts.redrive, parts.reconciler, parts.books, timelines)
+        export_tokens = PageTokens(parts.page_keys, method="ExportCustomer", place_bytes=EXPORT_PLACE_BYTES)
+        customers = CustomerData(CustomerStore(parts.pool), export_tokens)
+        operations = OperationsService(
+            backlog_monitor, parts.redrive, parts.reconciler, parts.books, timelines, customers
+        )
         page_tokens = PageTokens(parts.page_keys, method="ListOrders", place_bytes=PLACE_BYTES)
         listing = Listing(parts.orders, page_tokens)
         orders = OrderService(

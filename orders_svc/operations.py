@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -13,11 +13,13 @@ from shop.orders.v1 import operations_service_pb2, operations_service_pb2_grpc, 
 
 from orders_svc import wire
 from orders_svc.backlog import Backlog, BacklogMonitor
+from orders_svc.customer_data import CustomerData, Erased, Page
 from orders_svc.discrepancies import Report
-from orders_svc.operations_ports import Books
+from orders_svc.operations_ports import Books, Version
+from orders_svc.order import Order
 from orders_svc.reconcile import Reconciler
 from orders_svc.timeline import Entry, Timeline, Timelines
-from runtime.caller import caller
+from runtime.caller import Caller, caller
 from runtime.messaging.redrive import Redrive
 from runtime.refusals import OperatorOnly
 
@@ -35,12 +37,14 @@ class OperationsService(operations_service_pb2_grpc.OperationsServiceServicer):
         reconciler: Reconciler,
         books: Books,
         timelines: Timelines,
+        customers: CustomerData,
     ) -> None:
         self._backlog_monitor = backlog_monitor
         self._redrive = redrive
         self._reconciler = reconciler
         self._books = books
         self._timelines = timelines
+        self._customers = customers
 
     async def GetBacklog(
         self, request: operations_service_pb2.GetBacklogRequest, context: Context
@@ -83,10 +87,68 @@ class OperationsService(operations_service_pb2_grpc.OperationsServiceServicer):
         _operator(context)
         return _report_message(await self._reconciler.run(only_look=request.validate_only))
 
+    async def ExportCustomer(
+        self, request: operations_service_pb2.ExportCustomerRequest, context: Context
+    ) -> operations_service_pb2.ExportCustomerResponse:
+        """
+        Return a page of what is stored about a customer.
+        """
+        who = _operator(context)
+        page = await self._customers.export(who, request.name, size=request.page_size, token=request.page_token)
+        return _page_message(page)
 
-def _operator(context: Context) -> None:
-    if not caller(context).operator:
+    async def EraseCustomer(
+        self, request: operations_service_pb2.EraseCustomerRequest, context: Context
+    ) -> operations_service_pb2.EraseCustomerResponse:
+        """
+        Erase a customer, or a part of a large one; only count if validate_only is set.
+        """
+        who = _operator(context)
+        if request.validate_only:
+            return _erased_message(await self._customers.count(request.name))
+        return _erased_message(await self._customers.erase(who, request.name, reference=request.reference))
+
+
+def _operator(context: Context) -> Caller:
+    who = caller(context)
+    if not who.operator:
         raise OperatorOnly("only operators may do this")
+    return who
+
+
+def _page_message(page: Page) -> operations_service_pb2.ExportCustomerResponse:
+    return operations_service_pb2.ExportCustomerResponse(
+        orders=[_order_with_history(order, page.versions[order.id]) for order in page.orders],
+        requests=[
+            operations_service_pb2.CustomerRequest(
+                request_id=each.request_id,
+                order=f"orders/{each.order_id}",
+                version=each.version,
+                create_time=wire.timestamp(each.time),
+            )
+            for each in page.requests
+        ],
+        next_page_token=page.next_token,
+    )
+
+
+def _order_with_history(order: Order, versions: Sequence[Version]) -> operations_service_pb2.CustomerOrder:
+    return operations_service_pb2.CustomerOrder(
+        order=wire.order_message(order),
+        versions=[order_pb2.Order.FromString(each.snapshot) for each in versions],
+        trace_ids=[each.trace_id for each in versions],
+    )
+
+
+def _erased_message(erased: Erased) -> operations_service_pb2.EraseCustomerResponse:
+    return operations_service_pb2.EraseCustomerResponse(
+        orders=erased.orders,
+        requests=erased.requests,
+        remaining_orders=erased.left.open + erased.left.final,
+        remaining_requests=erased.left.requests,
+        open_orders=erased.left.open,
+        done=erased.done,
+    )
 
 
 def _backlog_message(backlog: Backlog) -> operations_service_pb2.GetBacklogResponse:

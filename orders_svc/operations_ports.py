@@ -178,3 +178,48 @@ class Stock(Protocol):
 
     async def rebuild(self, generation: int) -> None:
         """Request a rebuild of the stock of *generation* from durable data; it starts soon."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCounts:
+    """How much is stored about a customer: orders that are open and final, and request ids."""
+
+    open: int
+    final: int
+    requests: int
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A request of a customer, and the version of an order that it was answered with."""
+
+    request_id: str
+    order_id: uuid.UUID
+    version: int
+    time: datetime
+
+
+class CustomerRecords(Protocol):
+    """Everything that is stored about customers; raises `Unavailable` while it can't be read."""
+
+    async def stored(self, customer: str) -> StoredCounts:
+        """Return how much is stored about *customer*."""
+
+    async def orders(self, customer: str, *, before: tuple[datetime, uuid.UUID], limit: int) -> list[Order]:
+        """Return at most *limit* of the customer's orders that are older than *before*, newest first."""
+
+    async def versions_of(self, order_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[Version]]:
+        """Return for each of the orders its versions, the first one first."""
+
+    async def requests(self, customer: str, *, after: str, limit: int) -> list[Remembered]:
+        """Return at most *limit* of the customer's requests whose ids are above *after*, in the order of their ids."""
+
+    async def erase_orders(self, customer: str, *, at: datetime, limit: int) -> int:
+        """
+        Give at most *limit* final orders of *customer* to nobody, in one transaction; return how many.
+
+        Orders that another call is erasing are left out.
+        """
+
+    async def erase_requests(self, customer: str, *, limit: int) -> int:
+        """Forget at most *limit* requests of *customer*; return how many."""

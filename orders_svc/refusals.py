@@ -41,6 +41,12 @@ class OrderBusy(Aborted):
     reason = "ORDER_BUSY"
 
 
+class OpenOrders(FailedPrecondition):
+    """The customer has orders that are not final, for which they are still needed."""
+
+    reason = "OPEN_ORDERS"
+
+
 def not_found(name: str) -> Error:
     """
     Return the error for an order that does not exist, or is not the caller's.

@@ -143,6 +143,47 @@ OWNERS = """
 SELECT order_id FROM orders
 WHERE order_id = ANY($1::uuid[]) AND state IN ('CONFIRMED', 'FULFILLED') AND generation >= $2
 """
+# A customer's orders are few index entries; request ids are found by the key that begins with the customer.
+STORED_OF_CUSTOMER = """
+SELECT count(*) FILTER (WHERE state IN ('PENDING', 'CONFIRMED')) AS open,
+    count(*) FILTER (WHERE state NOT IN ('PENDING', 'CONFIRMED')) AS final,
+    (SELECT count(*) FROM idempotency_keys WHERE customer = $1) AS requests
+FROM orders WHERE customer = $1
+"""
+VERSIONS_OF = """
+SELECT order_id, version, snapshot, replica, trace_id FROM order_changes
+WHERE order_id = ANY($1::uuid[]) ORDER BY order_id, version
+"""
+REQUESTS_OF_CUSTOMER = """
+SELECT request_id, order_id, version, create_time FROM idempotency_keys
+WHERE customer = $1 AND request_id > $2 ORDER BY request_id LIMIT $3
+"""
+# A final order never changes, so only another erasure can have it locked.
+ERASABLE = f"""
+SELECT {COLUMNS} FROM orders
+WHERE customer = $1 AND state IN ('REJECTED', 'CANCELLED', 'FULFILLED') LIMIT $2 FOR UPDATE SKIP LOCKED
+"""
+WAITING_OF = "SELECT id, topic, value FROM outbox WHERE key = ANY($1::bytea[])"
+ERASE = Statement(f"""
+WITH given AS (
+    UPDATE orders SET customer = :nobody WHERE order_id = ANY(:order_id::uuid[]) RETURNING order_id
+), rewritten AS (
+    UPDATE order_changes AS change SET snapshot = new.snapshot
+    FROM unnest(:change_of::uuid[], :version::bigint[], :snapshot::bytea[]) AS new (order_id, version, snapshot)
+    WHERE change.order_id = new.order_id AND change.version = new.version
+), waiting AS (
+    UPDATE outbox SET value = new.value
+    FROM unnest(:row::bigint[], :new_value::bytea[]) AS new (id, value) WHERE outbox.id = new.id
+), queued AS (
+    {outbox.INSERT}
+    SELECT * FROM unnest(:shard::smallint[], :topic::text[], :key::bytea[], :value::bytea[], :headers::jsonb[])
+)
+SELECT count(*) FROM given
+""")
+ERASE_REQUESTS = """
+DELETE FROM idempotency_keys WHERE ctid IN (
+    SELECT ctid FROM idempotency_keys WHERE customer = $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
+"""
 PROBE = "SELECT 1"
 NOTIFY = "SELECT pg_notify($1, '')"
 TRY_LOCK = "SELECT pg_try_advisory_lock($1)"

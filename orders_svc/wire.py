@@ -9,7 +9,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from shop.orders.v1 import events_pb2, order_pb2
 
 from orders_svc.order import Change, Line, Order, State
-from runtime.caller import customer_id, customer_name
+from runtime.caller import customer_id, customer_name, is_customer
+from runtime.errors import FieldViolation, InvalidArgument
 from runtime.money_message import money, money_message
 
 
@@ -81,6 +82,19 @@ def order_id(name: str) -> uuid.UUID:
     return uuid.UUID(name.removeprefix("orders/"))
 
 
+def customer(name: str) -> str:
+    """
+    Return the customer in `customers/{customer}`; `InvalidArgument` if it is not the name of one.
+
+    Only the spelling of `Order.customer` is taken: another one may be decoded to somebody else.
+    """
+    found = customer_id(name)
+    if not is_customer(found) or customer_name(found) != name:
+        problem = "is not the name of a customer as Order.customer has it"
+        raise InvalidArgument(f"name: {problem}", fields=[FieldViolation("name", problem)])
+    return found
+
+
 def event_id(order: Order, kind: str) -> str:
     """
     Return the id of the event of this version of *order*, the same in every redelivery.
@@ -101,6 +115,19 @@ def order_event(change: Change) -> events_pb2.OrderEvent:
         stock_generation=change.after.generation,
         hold_generation=_hold_generation(change),
     )
+
+
+def customer_erased(order: Order, at: datetime) -> events_pb2.OrderEvent:
+    """
+    Return the record for `order_events` of *order*, which is final, after its customer was erased.
+
+    It is a duplicate of the order's last event except for its id and its time.
+    """
+    event = order_event(Change(None, order))
+    event.event_id = event_id(order, "erased")
+    event.previous_state = event.order.state
+    event.customer_erase_time.CopyFrom(timestamp(at))
+    return event
 
 
 def _hold_generation(change: Change) -> int:

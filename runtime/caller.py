@@ -59,6 +59,13 @@ def customer_id(name: str) -> str:
     return unquote(name.removeprefix("customers/"))
 
 
+def is_customer(customer: str) -> bool:
+    """
+    Return whether *customer* has the form of a token's subject.
+    """
+    return _CUSTOMER_FORM.fullmatch(customer) is not None
+
+
 def caller(context: grpc.aio.ServicerContext[Any, Any]) -> Caller:
     """
     Return the caller; `Unauthenticated` without one, `InvalidArgument` if the name is malformed.
@@ -66,7 +73,7 @@ def caller(context: grpc.aio.ServicerContext[Any, Any]) -> Caller:
     customer, operator = single(context, CUSTOMER), single(context, OPERATOR)
     if customer is None:
         raise Unauthenticated("the call has no customer identity", reason="MISSING_CUSTOMER")
-    if not _CUSTOMER_FORM.fullmatch(customer):
+    if not is_customer(customer):
         raise InvalidArgument(
             "the caller's name is not a customer's id",
             reason="INVALID_CUSTOMER",

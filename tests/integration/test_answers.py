@@ -164,6 +164,37 @@ class TestEveryFieldCounts:
         assert looked.status_code == 200
         assert looked.json()["repaired"] == "0"
 
+    async def customer_of_two_orders(self, edge, operator, product):
+        """Return the name of a customer whose two orders are cancelled."""
+        for _ in range(2):
+            order = await ordered(edge, product)
+            assert (await edge.post(f"/v1/{order['name']}:cancel", json={})).status_code == 200
+        return order["customer"]
+
+    async def test_export_customer(self, edge, operator, product):
+        """name, page_size, page_token"""
+        name = await self.customer_of_two_orders(edge, operator, product)
+        body = {"name": name, "pageSize": 1}
+        first = (await operator.post("/v1/customers:export", json=body)).json()
+        second = (
+            await operator.post("/v1/customers:export", json={**body, "pageToken": first["nextPageToken"]})
+        ).json()
+        (one,), (other,) = first["orders"], second["orders"]
+        assert one["order"]["name"] != other["order"]["name"]
+        assert {one["order"]["customer"], other["order"]["customer"]} == {name}
+        nobody = await operator.post("/v1/customers:export", json={"name": f"customers/{uuid.uuid4()}"})
+        assert (nobody.status_code, nobody.json().get("orders", [])) == (200, [])
+
+    async def test_erase_customer(self, edge, operator, product):
+        """name, validate_only, reference"""
+        name = await self.customer_of_two_orders(edge, operator, product)
+        counted = (await operator.post("/v1/customers:erase", json={"name": name, "validateOnly": True})).json()
+        assert (counted["remainingOrders"], counted["done"]) == ("2", False)
+        refused = await operator.post("/v1/customers:erase", json={"name": name, "reference": "two words"})
+        assert refused.status_code == 400
+        erased = (await operator.post("/v1/customers:erase", json={"name": name, "reference": "T-1"})).json()
+        assert (erased["orders"], erased["done"]) == ("2", True)
+
     async def test_get_backlog(self, operator):
         """ """
         assert (await operator.get("/v1/backlog")).status_code == 200

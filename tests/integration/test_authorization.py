@@ -50,6 +50,8 @@ ALLOWED = {
         "GetOrderTimeline": OPERATION,
         "RedriveDeadLetters": OPERATION,
         "ReconcileOrders": OPERATION,
+        "ExportCustomer": OPERATION,
+        "EraseCustomer": OPERATION,
     },
     "shop.orders.v1.AllocationService": {
         "StartGeneration": REBUILD,

@@ -92,6 +92,8 @@ async def test_only_operators_restock(stack, edge, product):
         ("GET", f"/v1/orders/{uuid.UUID(int=0)}:timeline"),
         ("POST", "/v1/deadLetters:redrive"),
         ("POST", "/v1/orders:reconcile"),
+        ("POST", "/v1/customers:export"),
+        ("POST", "/v1/customers:erase"),
         ("GET", "/ops/api/board"),
     ],
 )

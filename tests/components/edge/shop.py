@@ -159,6 +159,12 @@ class Operations(operations_service_pb2_grpc.OperationsServiceServicer):
     async def ReconcileOrders(self, request: Any, context: Any) -> Any:
         raise OperatorOnly("this is for operators")
 
+    async def ExportCustomer(self, request: Any, context: Any) -> Any:
+        raise OperatorOnly("this is for operators")
+
+    async def EraseCustomer(self, request: Any, context: Any) -> Any:
+        raise OperatorOnly("this is for operators")
+
 
 class Inventory(inventory_service_pb2_grpc.InventoryServiceServicer):
     """More products of one kind than a page may have."""

@@ -23,15 +23,17 @@ from tests.components.edge.test_grpc import order_request
 TEA = {"product": "products/tea-1", "quantity": 1}
 ORDERS, BATCH, RESTOCK = "/v1/orders", "/v1/orders:batchCreate", "/v1/products/tea-1:restock"
 NOBODY = "/v1/orders/9f4e4d67-0000-5000-8000-000000000000"
-CANCEL, FULFIL, RECONCILE, REDRIVE = (
+CANCEL, FULFIL, RECONCILE, REDRIVE, EXPORT, ERASE = (
     f"{NOBODY}:cancel",
     f"{NOBODY}:fulfil",
     "/v1/orders:reconcile",
     "/v1/deadLetters:redrive",
+    "/v1/customers:export",
+    "/v1/customers:erase",
 )
 # Its orders have their own keys, so that a retry is another call.
-KEYLESS = (BATCH, RECONCILE, REDRIVE)
-WRITES = (ORDERS, BATCH, RESTOCK, CANCEL, FULFIL, RECONCILE, REDRIVE)
+KEYLESS = (BATCH, RECONCILE, REDRIVE, EXPORT, ERASE)
+WRITES = (ORDERS, BATCH, RESTOCK, CANCEL, FULFIL, RECONCILE, REDRIVE, EXPORT, ERASE)
 LINE = '{"product":"products/tea-1","quantity":1}'
 
 
@@ -61,6 +63,8 @@ UNKNOWN = {
     (RECONCILE, '{"dryRun":true}'): "dryRun",
     (RECONCILE, '{"validateonly":true}'): "validateonly",
     (REDRIVE, '{"max":1}'): "max",
+    (EXPORT, '{"customer":"ann"}'): "customer",
+    (ERASE, '{"name":"customers/ann","validateonly":true}'): "validateonly",
 }
 
 
@@ -81,6 +85,7 @@ DOUBLED = {
     (CANCEL, '{"etag":"","etag":null}'): "etag",
     (RECONCILE, '{"validateOnly":true,"validate_only":false}'): "validate_only",
     (RESTOCK, '{"quantity":1,"quantity":2}'): "quantity",
+    (ERASE, '{"name":"customers/ann","name":"customers/bob"}'): "name",
 }
 
 

@@ -34,6 +34,12 @@ async def test_customers_are_denied(replicas):
         ),
         operations(replica).RedriveDeadLetters(operations_service_pb2.RedriveDeadLettersRequest(), metadata=ANN),
         operations(replica).ReconcileOrders(operations_service_pb2.ReconcileOrdersRequest(), metadata=ANN),
+        operations(replica).ExportCustomer(
+            operations_service_pb2.ExportCustomerRequest(name="customers/ann"), metadata=ANN
+        ),
+        operations(replica).EraseCustomer(
+            operations_service_pb2.EraseCustomerRequest(name="customers/ann"), metadata=ANN
+        ),
     ):
         error = await refusal(call)
         assert isinstance(error, PermissionDenied)

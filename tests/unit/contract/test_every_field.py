@@ -64,7 +64,7 @@ class Context:
 def servicers(port):
     return (
         OrderService(port, port, port, max_watch_s=9),
-        OperationsService(port, port, port, port, port),
+        OperationsService(port, port, port, port, port, port),
         AllocationService(port),
         InventoryService(port, port, page_key=KEY),
     )
@@ -95,6 +95,7 @@ def named(collection="orders"):
 
 
 MOVE = {**named(), "request_id": ("a", "b"), "etag": ('"a"', '"b"')}
+CUSTOMER = {"name": ("customers/ann", "customers/bob")}
 PRODUCT = {"name": ("products/tea", "products/mug")}
 # Two values for each field.
 FIELDS = {
@@ -109,6 +110,8 @@ FIELDS = {
     "GetOrderTimeline": named(),
     "RedriveDeadLetters": {"limit": (1, 2), "topic": ("a", "b")},
     "ReconcileOrders": {"validate_only": (False, True)},
+    "ExportCustomer": {**CUSTOMER, "page_size": (1, 2), "page_token": ("", "x")},
+    "EraseCustomer": {**CUSTOMER, "validate_only": (False, True), "reference": ("", "T-1")},
     "StartGeneration": {"above": (1, 2)},
     "GetGeneration": {},
     "CheckAllocations": {"orders": ([f"orders/{ONE}"], [f"orders/{TWO}"]), "generation": (1, 2)},

@@ -9,11 +9,20 @@ from shop.orders.v1.order_pb2 import Order, OrderLine
 
 from inventory_svc import consumers
 from inventory_svc.events import OrderEvents, read, sort
-from inventory_svc.refusals import HoldGone, HoldReleased, HoldSettled, NoSuchGeneration, Rebuilding, UnknownProduct
+from inventory_svc.refusals import (
+    HoldGone,
+    HoldReleased,
+    HoldSettled,
+    NoSuchGeneration,
+    Rebuilding,
+    Undecided,
+    UnknownProduct,
+)
 from inventory_svc.stock import Hold, Line, Return, Sale, State
 from inventory_svc.topics import DEAD_EVENTS
 from runtime.errors import Internal, InvalidArgument, Unavailable
 from runtime.messaging.message import Message
+from runtime.messaging.wrappers import Rejected
 
 ORDER = str(uuid.UUID(int=1))
 OTHER = str(uuid.UUID(int=2))
@@ -227,3 +236,16 @@ def test_the_generation_is_passed_with_the_commit():
     assert read(event(Order.CONFIRMED, generation=7)).stock_generation == 7
     with pytest.raises(InvalidArgument):
         read(message(b""))
+
+
+@pytest.mark.parametrize("state", [Order.CONFIRMED, Order.FULFILLED, Order.CANCELLED, Order.REJECTED])
+async def test_an_erased_customer_moves_no_units(state):
+    """Of an order from long ago inventory has forgotten the hold: it would be a dead letter."""
+    erased = OrderEvent.FromString(event(state).value)
+    erased.customer_erase_time.FromSeconds(70)
+    inventory = Inventory()
+    inventory.outcome = inventory.back = lambda _: Undecided(ORDER, "forgotten")
+    await OrderEvents(inventory).handle([message(erased.SerializeToString())])
+    assert (inventory.sold, inventory.returned) == ([], [])
+    with pytest.raises(Rejected):
+        await OrderEvents(inventory).handle([event(state)])

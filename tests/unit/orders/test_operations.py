@@ -65,7 +65,7 @@ def parts():
 
 @pytest.fixture
 def service(parts):
-    return OperationsService(parts, parts, parts, parts, Timelines(Records(), Holds(), Letters(), PATH))
+    return OperationsService(parts, parts, parts, parts, Timelines(Records(), Holds(), Letters(), PATH), parts)
 
 
 CALLS = [
