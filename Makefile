@@ -26,7 +26,7 @@ CLUSTER := $(wildcard ../shared/cluster/cluster)
 .DEFAULT_GOAL := help
 .PHONY: mesh-apply mesh-delete mesh-diff mesh-dump proxy-status proxy-config breakers
 .PHONY: chaos chaos-all chaos-random failover
-.PHONY: rotate
+.PHONY: rotate export-customer erase-customer
 .PHONY: bench bench-peer bench-quick reconcile redrive messages soak hostile help up down status slo logs stop start restart kill run sidecar example demo order token clean protos lint unit components integration test
 
 help: ## show the commands and the variables
@@ -87,6 +87,12 @@ rotate: ## turn over WHAT while calls go on: postgres, redis, page-token, signin
 
 redrive: ## redeliver dead letters
 	@$(STACK) redrive
+
+export-customer: ## everything that is stored about CUSTOMER: a line of JSON for each order and request id
+	@$(STACK) export-customer "$(CUSTOMER)"
+
+erase-customer: ## erase who CUSTOMER was from all final orders, for good; without SURE=yes only count; REFERENCE= is logged
+	@$(STACK) erase-customer "$(CUSTOMER)" --reference="$(REFERENCE)" --sure="$(SURE)"
 
 messages: ## the last messages of TOPIC (pending_orders, order_events, stock_events, pending_orders.dead, …), decoded; ORDER=, LAST=20, FOLLOW=yes
 	@$(STACK) messages "$(TOPIC)" --order="$(ORDER)" --last="$(LAST)" --follow="$(FOLLOW)"

@@ -63,6 +63,7 @@ FILE = Argument("file", "FILE", "a file with Istio resources", required="FILE=ch
 CONTROL = "stack.commands.control"
 PROGRAMS = "stack.commands.programs"
 MESH = "stack.commands.mesh"
+CUSTOMERS = "stack.commands.customer_data"
 
 COMMANDS = (
     Command(
@@ -193,6 +194,22 @@ COMMANDS = (
         ),
     ),
     Command(name="redrive", help="redeliver dead letters", function=f"{PROGRAMS}:operate"),
+    Command(
+        name="export-customer",
+        help="everything that is stored about CUSTOMER: a line of JSON for each order and request id",
+        function=f"{CUSTOMERS}:export",
+        arguments=(Argument("customer", "CUSTOMER", "the customer's subject", required="CUSTOMER=ana"),),
+    ),
+    Command(
+        name="erase-customer",
+        help="erase who CUSTOMER was from all final orders, for good; without SURE=yes only count",
+        function=f"{CUSTOMERS}:erase",
+        arguments=(
+            Argument("customer", "CUSTOMER", "the customer's subject", required="CUSTOMER=ana"),
+            Argument("--reference", "REFERENCE", "what the erasure is called elsewhere; it is logged, the name is not"),
+            Argument("--sure", "SURE", "yes: erase; it cannot be undone"),
+        ),
+    ),
     Command(
         name="messages",
         help="the last messages of a Kafka topic, decoded by the contract, one line of JSON each",
