@@ -76,7 +76,8 @@ class Store:
             return await _again(lambda: self._place_together(batch))
         except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
             if len(batch) == 1:
-                log.error("order_not_storable", order=batch[0].placement.order.name, error=str(error))
+                # Its detail quotes the row, and so the customer.
+                log.error("order_not_storable", order=batch[0].placement.order.name, error=str(error.args[0]))
                 return [Unstorable("the order can't be stored")]
         # One of them is invalid; stored one by one, it fails alone.
         outcomes: list[Answer | Exception] = []
