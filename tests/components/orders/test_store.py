@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import psycopg
 import pytest
+import structlog
 
 from chaos.alerts.causes import postgres as causes
 from orders_svc import sql
@@ -62,6 +63,15 @@ async def test_an_order_that_cannot_be_stored_fails_alone(orders):
     )
     assert [type(outcome) for outcome in outcomes if isinstance(outcome, Exception)] == [Unstorable]
     assert all([await orders.get(each.order.id) for each in good])
+
+
+async def test_what_cannot_be_stored_is_logged_without_its_customer(orders):
+    """PostgreSQL's detail has the whole row."""
+    name = "z" * 256
+    with structlog.testing.capture_logs() as logs, pytest.raises(Unstorable):
+        await orders.place(confirmed(draft(customer=name)))
+    assert [each["event"] for each in logs] == ["order_not_storable"]
+    assert name not in repr(logs)
 
 
 async def test_an_order_is_found_again_after_its_key_was_pruned(orders, pool):
