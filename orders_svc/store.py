@@ -76,14 +76,20 @@ class Store:
             return await _again(lambda: self._place_together(batch))
         except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
             if len(batch) == 1:
-                # Its detail quotes the row, and so the customer.
-                log.error("order_not_storable", order=batch[0].placement.order.name, error=str(error.args[0]))
-                return [Unstorable("the order can't be stored")]
+                return [await self._unstorable(batch[0].placement, error)]
         # One of them is invalid; stored one by one, it fails alone.
         outcomes: list[Answer | Exception] = []
         for each in batch:
             outcomes += await self._place_batch([each])
         return outcomes
+
+    async def _unstorable(self, placement: Placement, error: asyncpg.PostgresError) -> Exception:
+        # It is there already if its request id was pruned, or erased with its customer, since it was looked for.
+        if stored := await self.find_answer(placement.request):
+            return KeyTaken(stored)
+        # The error's detail quotes the row, and so the customer.
+        log.error("order_not_storable", order=placement.order.name, error=str(error.args[0]))
+        return Unstorable("the order can't be stored")
 
     async def _place_together(self, batch: Sequence[rows.Prepared]) -> list[Answer | Exception]:
         # Of duplicates in one batch the first is stored; the others find its response.

@@ -15,7 +15,7 @@ from unittest import mock
 
 from inventory_svc import scripts
 from inventory_svc.store import Store as StockStore
-from orders_svc import rows, sql
+from orders_svc import customer_store, rows, sql
 from orders_svc.allocation_store import AllocationStore
 from orders_svc.ports import Answer, Placement, Request, Started
 from orders_svc.session import connection
@@ -133,6 +133,11 @@ def hold_what_is_not_there() -> Any:
                       "return unknown(wanted) or without_total(wanted)")  # fmt: skip
 
 
+def keep_the_name_in_versions() -> Any:
+    """An erasure leaves the versions of orders as they were."""
+    return mock.patch.object(customer_store, "_of_nobody", lambda snapshot: snapshot)
+
+
 DEFECTS: dict[str, Defect] = {
     defect.__name__.replace("_", "-"): defect
     for defect in (
@@ -146,5 +151,6 @@ DEFECTS: dict[str, Defect] = {
         forget_leases,
         delete_what_kafka_refused,
         hold_what_is_not_there,
+        keep_the_name_in_versions,
     )
 }

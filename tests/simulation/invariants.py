@@ -12,13 +12,15 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from shop.orders.v1.events_pb2 import OrderEvent
+from shop.orders.v1.order_pb2 import Order
 
 from inventory_svc.entries import usable
 from inventory_svc.scripts import EVENTS, MARKER
 from inventory_svc.stock import Receipt
 from inventory_svc.topics import DEAD_EVENTS, LEDGER, ORDER_EVENTS
-from orders_svc.order import NEXT, State
+from orders_svc.order import ERASED, NEXT, State
 from orders_svc.topics import DEAD_ORDERS
+from runtime.caller import customer_name
 from runtime.messaging.message import Message
 from tests.simulation.plan import PRODUCTS
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from tests.simulation.tables import Row
     from tests.simulation.world import World
 
+NOBODY = customer_name(ERASED)
 NUMBERS = ("on_hand", "available", "held", "sold", "short")
 
 
@@ -46,6 +49,7 @@ class Invariants:
         self._received: Counter[str] = Counter()
         self._receipts: set[str] = set()
         self._published: dict[str, int] = {}
+        self._told_of_erasure: set[str] = set()
         self._effects: dict[tuple[str, str], str] = {}
         self._owned_at: dict[int, set[str]] = {0: set()}
         world.postgres.tables.on_order = self.saw_order
@@ -67,6 +71,9 @@ class Invariants:
         An order is made or moved in a legal way, and no more is sold than came in.
         """
         name, state = after["order_id"], State(after["state"])
+        if after["customer"] == ERASED:
+            self._saw_erasure(before, after)
+            return
         if before is None:
             if state not in (State.PENDING, State.CONFIRMED) or after["version"] != 1:
                 self.fail(f"order {name} begins as {state}, version {after['version']}")
@@ -76,6 +83,13 @@ class Invariants:
         for product, units in self._world.postgres.tables.sold.items():
             if units > self._received[product.removeprefix("products/")]:
                 self.fail(f"{units} {product} are sold, {self._received[product.removeprefix('products/')]} came in")
+
+    def _saw_erasure(self, before: Row | None, after: Row) -> None:
+        """
+        Of an order whose customer is erased nothing else changes, and it is final.
+        """
+        if before is None or {**before, "customer": ERASED} != after or NEXT.get(State(after["state"])):
+            self.fail(f"erased of its customer, order {after['order_id']} goes from {before} to {after}")
 
     def _saw_fence(self, before: Row | None, after: Row) -> None:
         """
@@ -99,7 +113,10 @@ class Invariants:
                 self._receipts.add(entry.request)
                 self._received[entry.product] += entry.quantity
         elif raw.topic() == ORDER_EVENTS:
-            order = OrderEvent.FromString(raw.value() or b"").order
+            event = OrderEvent.FromString(raw.value() or b"")
+            order = event.order
+            if event.HasField("customer_erase_time"):
+                self._told_of_erasure.add(order.name)
             last = self._published.get(order.name, 0)
             if order.version > last + 1:
                 self.fail(f"version {order.version} of {order.name} is published after version {last}")
@@ -159,10 +176,10 @@ class Invariants:
         What a customer is told is stored, and a repeat is told the same.
         """
         stored = self._world.postgres.tables.changes.get((order, version))
-        if stored is None or stored["snapshot"] != snapshot:
+        if stored is None or not same(stored["snapshot"], snapshot):
             self.fail(f"{request} was told of order {order} version {version}, which is not stored")
         first = self.acknowledged.setdefault(request, (order, version, snapshot))
-        if first != (order, version, snapshot):
+        if first[:2] != (order, version) or not same(first[2], snapshot):
             self.fail(f"{request} was answered with version {first[1]} and then with version {version}")
 
     def pending(self) -> list[str]:
@@ -202,13 +219,38 @@ class Invariants:
         tables = self._world.postgres.tables
         for request, (order, version, snapshot) in self.acknowledged.items():
             change = tables.changes.get((order, version))
-            if order not in tables.orders or change is None or change["snapshot"] != snapshot:
+            if order not in tables.orders or change is None or not same(change["snapshot"], snapshot):
                 self.fail(f"{request} was acknowledged, and order {order} version {version} is lost")
         for order, row in tables.orders.items():
             if self._published.get(f"orders/{order}", 0) != row["version"]:
                 self.fail(f"order {order} has version {row['version']}, published is {self._published}")
+            self._erased_in_the_end(order, row["customer"])
         for product, units in self.restocked.items():
             if self._received[product] < PRODUCTS[product] + units:
                 self.fail(f"{units} {product} were acknowledged to have come in, and are lost")
         if self._world.trace.faults:
             self.fail(f"unexpected: {self._world.trace.faults[0]}")
+
+    def _erased_in_the_end(self, order: Any, customer: str) -> None:
+        """
+        Consumers are told of exactly the orders whose customer is erased, and no version of those names them.
+        """
+        erased = customer == ERASED
+        if erased != (f"orders/{order}" in self._told_of_erasure):
+            self.fail(f"order {order} is of {customer!r}, and consumers are told otherwise")
+        for (of, version), change in self._world.postgres.tables.changes.items():
+            if of == order and (Order.FromString(change["snapshot"]).customer == NOBODY) != erased:
+                self.fail(f"order {order} is of {customer!r}, but its version {version} is not")
+
+
+def same(one: bytes, other: bytes) -> bool:
+    """
+    Return whether two answers are the same version of an order, of which one may be from after an erasure.
+    """
+    if one == other:
+        return True
+    orders = [Order.FromString(each) for each in (one, other)]
+    erased = NOBODY in (each.customer for each in orders)
+    for each in orders:
+        each.customer = ""
+    return erased and orders[0] == orders[1]

@@ -73,7 +73,15 @@ def draw(seed: int, *, operations: int) -> Plan:
     resets = rng.choice((0.0, 0.0, 0.003, 0.02))
     rushes = [rng.uniform(BEGIN_S, END_S - 2) for _ in range(rng.randrange(3, 12))]
     faults = sorted((_fault(rng, rushes) for _ in range(rng.randrange(0, 9))), key=lambda each: each.at)
-    return Plan(seed, tuple(_operations(rng, rushes, operations)), tuple(faults), resets)
+    asked = _operations(rng, rushes, operations)
+    # Drawn apart, so that what else a seed has happen does not depend on them.
+    erasures = _erasures(random.Random(f"erasures {seed}"), rushes)
+    return Plan(seed, (*asked, *erasures), tuple(faults), resets)
+
+
+def _erasures(rng: random.Random, rushes: list[float]) -> list[Operation]:
+    times = (_time(rng, rushes, 1.0) for _ in range(rng.choice((0, 1, 3))))
+    return [Operation(at, "erase", number, rng.choice(CUSTOMERS)) for number, at in enumerate(times)]
 
 
 def _time(rng: random.Random, rushes: list[float], spread_s: float) -> float:

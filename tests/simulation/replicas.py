@@ -35,6 +35,7 @@ from orders_svc.api import AllocationService
 from orders_svc.breaker import Breaker
 from orders_svc.checkout import Checkout
 from orders_svc.consumers import pending_orders
+from orders_svc.customer_store import CustomerStore
 from orders_svc.inventory_client import MeshInventory, MeshStock
 from orders_svc.operations_store import OperationsStore
 from orders_svc.reconcile import Reconciler
@@ -67,7 +68,7 @@ LIMITS = Limits(lease_ms=LEASE_MS, grace_ms=GRACE_MS, keep_ms=600_000_000, max_b
 
 
 class OrdersReplica:
-    """A replica of orders; *checkout* is what customers call."""
+    """A replica of orders; *checkout* is what customers call, and *customers* what operators erase."""
 
     def __init__(self, world: World, process: Process) -> None:
         channel: Any = Channel(world.mesh, INVENTORY, INVENTORY_DOMAIN)
@@ -81,6 +82,7 @@ class OrdersReplica:
         finisher = saga.Saga(orders, inventory, path, give_up_s=GIVE_UP_S)
         reconciler = Reconciler(books, stock, finisher.finish, settle_s=SETTLE_S)
         self.checkout = Checkout(orders, inventory, hold_timeout_s=HOLD_S)
+        self.customers = CustomerStore(pool)
         self.allocations = AllocationService(AllocationStore(pool))
         self.work: dict[str, Work] = {
             "outbox relay": Relay(pool, publisher).run,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 OWNED = ("CONFIRMED", "FULFILLED")
+FINAL = ("REJECTED", "CANCELLED", "FULFILLED")
 CLOCKS_DIFFER = timedelta(seconds=2)
 
 
@@ -215,6 +216,53 @@ async def lock_fence_shared(tx: Transaction) -> list[Row]:
     return [{"lock": ""}]
 
 
+async def erasable(tx: Transaction, customer: str, limit: int) -> list[Row]:
+    """Lock final orders of a customer, except those that are locked."""
+    final = [row for row in tx.tables.orders.values() if row["customer"] == customer and row["state"] in FINAL]
+    free = (row for row in final if tx.server.locks.try_take(tx, ("order", row["order_id"])))
+    return [row for row, _ in zip(free, range(limit), strict=False)]
+
+
+async def versions_of(tx: Transaction, ids: list[Any]) -> list[Row]:
+    """Return every version of some orders."""
+    found = sorted((place, row) for place, row in tx.tables.changes.items() if place[0] in ids)
+    return [{"order_id": place[0], "version": place[1], **row} for place, row in found]
+
+
+async def waiting_of(tx: Transaction, keys: list[bytes]) -> list[Row]:
+    """Return the outbox's rows of some orders."""
+    return [row for _, row in sorted(tx.tables.outbox.items()) if row["key"] in keys]
+
+
+async def erase(tx: Transaction, *arguments: Any) -> list[Row]:
+    """Give orders to nobody, rewrite their versions and their waiting events, and add events."""
+    values = _named(sql.ERASE, arguments)
+
+    def rewrite() -> None:
+        for order_id in values["order_id"]:
+            tx.tables.put_order({**tx.tables.orders[order_id], "customer": values["nobody"]})
+        for row in _rows(("change_of", "version", "snapshot"), values):
+            change = tx.tables.changes[row["change_of"], row["version"]]
+            tx.tables.changes[row["change_of"], row["version"]] = {**change, "snapshot": row["snapshot"]}
+        for row in _rows(("row", "new_value"), values):
+            if row["row"] in tx.tables.outbox:
+                tx.tables.outbox[row["row"]] = {**tx.tables.outbox[row["row"]], "value": row["new_value"]}
+
+    tx.write(rewrite)
+    for event in _rows(EVENT, values):
+        _queue(tx, event)
+    return [{"count": len(values["order_id"])}]
+
+
+async def erase_requests(tx: Transaction, customer: str, limit: int) -> str:
+    """Forget request ids of a customer, except those that are being written."""
+    keys = [place for place in tx.tables.keys if place[0] == customer]
+    free = [place for place in keys if tx.server.locks.try_take(tx, ("key", *place))][:limit]
+    for place in free:
+        tx.write(lambda place=place: tx.tables.keys.pop(place, None))
+    return f"DELETE {len(free)}"
+
+
 async def prune_keys(tx: Transaction, limit: int) -> str:
     """Forget old request ids."""
     before = tx.clock() - timedelta(days=sql.KEYS_KEPT_DAYS)
@@ -351,6 +399,11 @@ STATEMENTS: dict[str, Callable[..., Awaitable[Any]]] = {
     sql.OWNERS: owners,
     sql.LOCK_FENCE: lock_fence,
     sql.LOCK_FENCE_SHARED: lock_fence_shared,
+    sql.ERASABLE: erasable,
+    sql.VERSIONS_OF: versions_of,
+    sql.WAITING_OF: waiting_of,
+    sql.ERASE.text: erase,
+    sql.ERASE_REQUESTS: erase_requests,
     sql.PRUNE_KEYS: prune_keys,
     sql.OLDEST_KEY: oldest_key,
     sql.UNSENT: unsent,

@@ -18,7 +18,7 @@ from orders_svc import saga
 from orders_svc.order import Draft, Line
 from orders_svc.topics import DEAD_ORDERS
 from runtime.caller import Caller
-from runtime.clock import now_ms
+from runtime.clock import now, now_ms
 from runtime.errors import DeadlineExceeded, Error, Internal, ResourceExhausted, Unavailable
 from runtime.messaging import consumer as consumer_module
 from runtime.messaging.cluster import KafkaCluster
@@ -36,6 +36,7 @@ from tests.simulation.trace import Trace
 PRICE = Money.of("EUR", 3, 500_000_000)
 CALL_S = 3.0
 TRIES = 12
+SLICE = 2
 IMPATIENT = 4
 """One in so many customers asks once: what is held for an order that never comes must come back."""
 AGAIN = (Unavailable, DeadlineExceeded, ResourceExhausted)
@@ -123,6 +124,10 @@ class World:
         if operation.kind == "restock":
             await self._restock(operation)
             return
+        if operation.kind == "erase":
+            await self.mesh.call(ORDERS, lambda replica: _erase(replica.customers, operation.customer), limit_s=CALL_S)
+            self.trace.note("op", f"{operation.customer} is erased")
+            return
         draft = self.drafts.get(operation.order)
         if draft is None:
             return
@@ -145,6 +150,16 @@ class World:
 def _draft(operation: Operation) -> Draft:
     lines = tuple(Line(f"products/{product}", quantity) for product, quantity in operation.lines)
     return Draft(operation.customer, f"r{operation.order}", lines)
+
+
+async def _erase(customers: Any, customer: str) -> None:
+    """
+    Erase the customer of what is final, and their request ids, though they go on ordering.
+    """
+    while await customers.erase_orders(customer, at=now(), limit=SLICE):
+        pass
+    while await customers.erase_requests(customer, limit=SLICE):
+        pass
 
 
 async def _work(checkout: Any, operation: Operation, draft: Draft) -> Any:

@@ -19,7 +19,7 @@ from orders_svc.allocation_store import AllocationStore
 from orders_svc.checkout import Checkout
 from orders_svc.listing import Listing
 from orders_svc.order import Change, Draft, Line, Order, State
-from orders_svc.ports import Fenced, Placement, Request, Unstorable
+from orders_svc.ports import Fenced, KeyTaken, Placement, Request, Unstorable
 from orders_svc.refusals import OrderBusy
 from orders_svc.sql import LOCK_FENCE, START_GENERATION
 from orders_svc.store import Store
@@ -63,6 +63,19 @@ async def test_an_order_that_cannot_be_stored_fails_alone(orders):
     )
     assert [type(outcome) for outcome in outcomes if isinstance(outcome, Exception)] == [Unstorable]
     assert all([await orders.get(each.order.id) for each in good])
+
+
+async def test_an_order_that_is_there_without_its_key_is_answered_with_it(orders, pool):
+    """Its key went between the look for an earlier answer and this."""
+    wanted = draft()
+    answer = await orders.place(confirmed(wanted))
+    await pool.execute("DELETE FROM idempotency_keys")
+    others = [orders.place(confirmed(draft())) for _ in range(3)]
+    *stored, taken = await asyncio.gather(*others, orders.place(confirmed(wanted)), return_exceptions=True)
+    assert isinstance(taken, KeyTaken)
+    assert taken.stored.answer.snapshot == answer.snapshot
+    assert not any(isinstance(each, Exception) for each in stored)
+    assert await pool.fetchval("SELECT count(*) FROM orders") == 4
 
 
 async def test_what_cannot_be_stored_is_logged_without_its_customer(orders):

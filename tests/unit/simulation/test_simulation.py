@@ -16,6 +16,7 @@ FOUND_BY = {
     "sell-twice": 1,
     "reorder-the-outbox": 1,
     "hold-what-is-not-there": 1,
+    "keep-the-name-in-versions": 1,
     "forget-leases": 93,
 }
 """Defects, each with a seed that finds it."""
