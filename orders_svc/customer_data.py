@@ -128,7 +128,7 @@ class CustomerData:
                 orders += orders_now
                 requests_now = await self._records.erase_requests(customer, limit=SLICE)
                 requests += requests_now
-                if not (orders_now or requests_now) or time.monotonic() > until:
+                if not (orders_now or requests_now) or time.monotonic() >= until:
                     break
             left = await self._records.stored(customer)
         finally:
