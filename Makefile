@@ -7,7 +7,7 @@
 #: TEST_PORT the edge's port of the tests' own stack (18080)
 #: PROFILE make up: small (default), or ha: three brokers of Kafka, three members of PostgreSQL; a stack keeps it
 #: LOG_LEVEL log level of the services: DEBUG, INFO (default), WARNING, ERROR
-#: TRACES 1: make up turns on tracing and starts a viewer; 0: turns it off. On Kubernetes SERVICE.NAMESPACE of a collector
+#: TRACES 1: make up turns on tracing and starts a viewer; 0: turns it off
 #: TRACES_KEPT percent of the traces that the viewer keeps of those without error, slow call or pending order (100)
 #: PROBE 1: make up starts the prober, which places an order every 10 s and cancels it; 0: ends that
 #: ALERT_WEBHOOK make up: the URL to which Alertmanager posts pages and tickets; `off` removes it (off)
@@ -15,6 +15,7 @@
 #: SEEDS how many seeds make simulate runs (1000); SEED runs one of them
 #: SVC a service or a replica: orders, orders-0, kafka, inventory-0-envoy
 #: NAMESPACE on Kubernetes: the namespace of the shop (shop)
+#: TRACES_TO on Kubernetes: SERVICE.NAMESPACE of the OpenTelemetry Collector that every call is traced to; none if unset
 #: PYTHON the Python (3.11 or later) that installs everything else
 PYTHON ?= $(shell command -v /usr/bin/python3 || command -v python3)
 STACK := $(PYTHON) -m stack.bootstrap

@@ -4,8 +4,8 @@ Deploys the system to the cluster that KUBECONFIG names, and finally places an o
     python3 -m k8s.deploy
 
 OVERLAY is a folder of k8s/overlays (`one-node` by default), REGISTRY the registry of the images, EDGE the edge's
-address if the cluster does not report it, TOKEN a customer's token if the cluster has no development issuer, TRACES the
-Service of an OpenTelemetry Collector.
+address if the cluster does not report it, TOKEN a customer's token if the cluster has no development issuer, TRACES_TO
+the Service of an OpenTelemetry Collector.
 """
 
 import os

@@ -23,7 +23,7 @@ def manifests(
     """
     Write all manifests to a file and return its path; *components* are folders of k8s/ that are added to the overlay.
 
-    Raises `ClusterError` if there is no such overlay, it does not render, or TRACES cannot be a receiver of spans.
+    Raises `ClusterError` if there is no such overlay, it does not render, or TRACES_TO cannot be a receiver of spans.
     """
     if not (checkout / "k8s/overlays" / overlay / "kustomization.yaml").exists():
         known = sorted(path.name for path in (checkout / "k8s/overlays").iterdir())

@@ -1,5 +1,5 @@
 """
-Tracing by one setting: TRACES is the Service of an OpenTelemetry Collector, as SERVICE.NAMESPACE.
+Tracing by one setting: TRACES_TO is the Service of an OpenTelemetry Collector, as SERVICE.NAMESPACE.
 
 It becomes the services' OTLP endpoint, what the network and the sidecars let through, and is compared with the
 extension provider `traces` of Istio's mesh configuration, to which the Envoys send their spans (istio/telemetry.yaml).
@@ -49,15 +49,17 @@ class Receiver:
 
 
 def receiver(text: str | None = None, *, namespace: str = NAMESPACE) -> Receiver | None:
-    """Return the receiver that TRACES names, or None if it is unset or 0; raises `ClusterError` if it cannot be one."""
-    text = os.environ.get("TRACES", "") if text is None else text
-    if text in ("", "0"):
+    """Return the receiver that TRACES_TO names, or None if it is unset; raises `ClusterError` if it cannot be one."""
+    text = os.environ.get("TRACES_TO", "") if text is None else text
+    if not text:
         return None
     found = _SERVICE.fullmatch(text)
     if not found:
-        raise ClusterError(f"TRACES={text!r} is not SERVICE.NAMESPACE of an OpenTelemetry Collector's Service")
+        raise ClusterError(f"TRACES_TO={text!r} is not SERVICE.NAMESPACE of an OpenTelemetry Collector's Service")
     if found[3] in (WRITTEN, namespace):
-        raise ClusterError(f"TRACES={text!r}: the shop's own namespace lets nothing in; use another for the collector")
+        raise ClusterError(
+            f"TRACES_TO={text!r}: the shop's own namespace lets nothing in; use another for the collector"
+        )
     return Receiver(found[1], found[3])
 
 
@@ -106,8 +108,8 @@ def need(to: Receiver | None, *, say: Callable[[str], None]) -> None:
     ports = _ports(to)
     if not any(_grpc(port) for port in ports if port["port"] == PORT):
         raise ClusterError(
-            f"TRACES: the Service {to.host} has no port {PORT} that is declared as gRPC (appProtocol: grpc, or a name"
-            " that begins with grpc-); Envoys would speak HTTP/1.1 to it"
+            f"TRACES_TO: the Service {to.host} has no port {PORT} that is declared as gRPC (appProtocol: grpc, or a"
+            " name that begins with grpc-); Envoys would speak HTTP/1.1 to it"
         )
     try:
         listed = json.loads(kubectl("get", "configmaps", "-n", ROOT_NAMESPACE, "-o", "json"))["items"]
@@ -117,15 +119,15 @@ def need(to: Receiver | None, *, say: Callable[[str], None]) -> None:
     meshes = [each["data"]["mesh"] for each in listed if "mesh" in each.get("data", {})]
     if meshes and not any(_provides(mesh, to) for mesh in meshes):
         raise ClusterError(
-            f"TRACES: Istio's mesh configuration (ConfigMap `istio` in {ROOT_NAMESPACE}, meshConfig of its Helm chart)"
-            f" has no provider `{PROVIDER}` for {to.host}; the cluster's administrator adds\n{to.provider}"
+            f"TRACES_TO: Istio's mesh configuration (ConfigMap `istio` in {ROOT_NAMESPACE}, meshConfig of its Helm"
+            f" chart) has no provider `{PROVIDER}` for {to.host}; the cluster's administrator adds\n{to.provider}"
         )
 
 
 def _ports(to: Receiver) -> list[dict[str, Any]]:
     found = kubectl("get", "service", to.service, "-n", to.namespace, "-o", "json", "--ignore-not-found")
     if not found.strip():
-        raise ClusterError(f"TRACES: there is no Service {to.service} in the namespace {to.namespace}")
+        raise ClusterError(f"TRACES_TO: there is no Service {to.service} in the namespace {to.namespace}")
     ports: list[dict[str, Any]] = json.loads(found)["spec"]["ports"]
     return ports
 

@@ -99,6 +99,7 @@ def programs() -> Programs:
         alertmanager=packages.which("prometheus-alertmanager") or Path("prometheus-alertmanager"),
         postgres_exporter=packages.which("prometheus-postgres-exporter") or Path("prometheus-postgres-exporter"),
         redis_exporter=packages.which("prometheus-redis-exporter") or Path("prometheus-redis-exporter"),
+        node_exporter=packages.which("prometheus-node-exporter") or Path("prometheus-node-exporter"),
         java=packages.java() or Path("java"),
         postgres_user=_postgres_user(),
     )

@@ -23,7 +23,7 @@ JAVA_HOMES = Path("/usr/lib/jvm")
 POLICY = Path("/usr/sbin/policy-rc.d")
 FONTS = Path("/usr/share/fonts/truetype/dejavu")
 APT_S = 900
-EXPORTERS = ("prometheus-postgres-exporter", "prometheus-redis-exporter")
+EXPORTERS = ("prometheus-postgres-exporter", "prometheus-redis-exporter", "prometheus-node-exporter")
 # Units that Debian enables when it installs the package; the stack runs its own processes.
 UNITS = {
     "nftables": ["nftables"],
@@ -85,7 +85,7 @@ def stores(*, kafka_libs: Path, kafka_metrics_libs: Path) -> list[Requirement]:
         _program("redis-server", "stock"),
         _program("etcd-server", "PostgreSQL's leader election", "etcd"),
         _program("prometheus", "metrics"),
-        *(_program(exporter, "metrics of a store") for exporter in EXPORTERS),
+        *(_program(exporter, "metrics of a store or of the machine") for exporter in EXPORTERS),
         Requirement("openjdk-17-jre-headless", "Kafka", lambda: java() is not None),
         _program("curl", "make demo"),
     ]

@@ -25,6 +25,7 @@ class Host(IntEnum):
     TRACES = 17
     ALERTMANAGER = 18
     PROBER = 19
+    NODE = 20
     JOINED = 40  # services of one's own, each with an R of its own
 
 
@@ -55,6 +56,7 @@ class Port(IntEnum):
     POSTGRES_METRICS = 9187
     REDIS_METRICS = 9121
     KAFKA_METRICS = 9404
+    NODE_METRICS = 9100
 
 
 @dataclass(frozen=True, order=True)

@@ -106,6 +106,7 @@ def prometheus_targets(plan: Plan) -> dict[str, str]:
         "postgres": databases,
         "redis": [_target(exporters.redis_at(plan), "redis", "redis-0")],
         "kafka": brokers,
+        "node": [_target(exporters.node_at(plan), "node", "node-0")],
         "probe": [_target(prober.listens_at(plan), "prober", prober.NAME)] if plan.settings.probe else [],
         "prometheus": itself,
         "mesh": controller,

@@ -1,5 +1,5 @@
 """
-The processes that measure PostgreSQL and Redis for Prometheus, each beside the store; Kafka's agent is part of it.
+The processes that measure PostgreSQL, Redis and the machine for Prometheus; Kafka's agent is part of it.
 """
 
 from collections.abc import Iterator
@@ -11,13 +11,20 @@ from stack.topology.processes import Process, Role
 from stores import files
 
 CONNECT_S = 3
+# Of node exporter's collectors; what depends on hardware or on rights that a user lacks is left out.
+COLLECTORS = ("cpu", "diskstats", "filefd", "filesystem", "loadavg", "meminfo", "pressure", "timex", "vmstat")
+# File systems in memory, of containers and read-only ones say nothing of the machine's disks.
+NO_DISKS = (
+    "^(autofs|binfmt_misc|cgroup2?|configfs|debugfs|devpts|devtmpfs|fuse.*|nsfs|overlay|proc|squashfs|sysfs|tmpfs)$"
+)
 
 
 def processes(plan: Plan) -> Iterator[Process]:
-    """Return an exporter for each member of PostgreSQL, and Redis's."""
+    """Return an exporter for each member of PostgreSQL, Redis's and the machine's."""
     for member in plan.members:
         yield _postgres(plan, member)
     yield _redis(plan)
+    yield _node(plan)
 
 
 def postgres_at(plan: Plan, member: int) -> Endpoint:
@@ -28,6 +35,11 @@ def postgres_at(plan: Plan, member: int) -> Endpoint:
 def redis_at(plan: Plan) -> Endpoint:
     """Return the address of Redis's metrics."""
     return plan.network.at(Host.REDIS, Port.REDIS_METRICS)
+
+
+def node_at(plan: Plan) -> Endpoint:
+    """Return the address of the machine's metrics."""
+    return plan.network.at(Host.NODE, Port.NODE_METRICS)
 
 
 def kafka_at(plan: Plan, broker: int) -> Endpoint:
@@ -75,4 +87,23 @@ def _redis(plan: Plan) -> Process:
         environment={"REDIS_PASSWORD": plan.passwords.monitor},
         listens=(listen,),
         check=HttpCheck(listen, "/health"),
+    )
+
+
+def _node(plan: Plan) -> Process:
+    listen = node_at(plan)
+    return Process(
+        name="node-0-exporter",
+        service="node-exporter",
+        role=Role.MONITOR,
+        command=(
+            str(plan.programs.node_exporter),
+            "--collector.disable-defaults",
+            *(f"--collector.{each}" for each in COLLECTORS),
+            f"--collector.filesystem.fs-types-exclude={NO_DISKS}",
+            f"--web.listen-address={listen}",
+            "--log.level=error",
+        ),
+        listens=(listen,),
+        check=HttpCheck(listen, "/"),
     )

@@ -25,6 +25,7 @@ class Programs:
     alertmanager: Path
     postgres_exporter: Path
     redis_exporter: Path
+    node_exporter: Path
     java: Path
     postgres_user: str | None  # PostgreSQL refuses to run as root
 

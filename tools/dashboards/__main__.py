@@ -15,6 +15,7 @@ from grafana_foundation_sdk.models.dashboard import DashboardCursorSync, Dashboa
 
 from stack.settings import CHECKOUT
 from tools.dashboards import alerts, operator_rules
+from tools.dashboards.machine_panels import MACHINE
 from tools.dashboards.panels import MESH, ORDERS, SLO, Board, Panel
 from tools.dashboards.store_panels import STORES
 
@@ -30,7 +31,7 @@ def boards() -> list[Board]:
     """
     Return every dashboard.
     """
-    return [ORDERS, MESH, STORES, SLO, *alerts.boards()]
+    return [ORDERS, MESH, STORES, MACHINE, SLO, *alerts.boards()]
 
 
 def files() -> Iterator[tuple[Path, str]]:

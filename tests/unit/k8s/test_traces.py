@@ -1,4 +1,4 @@
-"""`make deploy TRACES=…`: one setting is where services and Envoys send spans, and what they may reach."""
+"""`make deploy TRACES_TO=…`: one setting is where services and Envoys send spans, and what they may reach."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def checkout(tmp_path_factory):
 @pytest.mark.parametrize("overlay", ["one-node", "production"])
 @pytest.mark.parametrize("namespace", ["shop", "plaza"])
 def test_one_setting_reaches_services_network_and_sidecars(overlay, namespace, checkout, monkeypatch):
-    monkeypatch.setenv("TRACES", "collector.observability")
+    monkeypatch.setenv("TRACES_TO", "collector.observability")
     monkeypatch.setenv("REGISTRY", "registry.example.com/images")
     objects = parsed(render.manifests(overlay, checkout, namespace=namespace).read_text())
     for service in ("orders", "inventory"):
@@ -64,7 +64,7 @@ def test_one_setting_reaches_services_network_and_sidecars(overlay, namespace, c
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 def test_without_it_nothing_is_sent_anywhere(checkout, monkeypatch):
-    monkeypatch.setenv("TRACES", "0")
+    monkeypatch.delenv("TRACES_TO", raising=False)
     monkeypatch.setenv("REGISTRY", "registry.example.com/images")
     objects = parsed(render.manifests("production", checkout).read_text())
     [app] = named(objects, "Deployment", "orders")["spec"]["template"]["spec"]["containers"]
@@ -83,7 +83,7 @@ def test_sidecars_leave_spans_alone_whatever_the_stores_are(name):
     "text", ["1", "collector", "collector.shop", "collector.plaza", "http://a.b", "a.b:4317", "a.b.svc", "A.b"]
 )
 def test_what_cannot_be_a_collectors_service_is_refused(text):
-    with pytest.raises(ClusterError, match="TRACES"):
+    with pytest.raises(ClusterError, match="TRACES_TO"):
         traces.receiver(text, namespace="plaza")
 
 

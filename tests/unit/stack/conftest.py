@@ -36,6 +36,7 @@ def plan(settings):
         alertmanager=Path("/usr/bin/prometheus-alertmanager"),
         postgres_exporter=Path("/usr/bin/prometheus-postgres-exporter"),
         redis_exporter=Path("/usr/bin/prometheus-redis-exporter"),
+        node_exporter=Path("/usr/bin/prometheus-node-exporter"),
         java=Path("/usr/bin/java"),
         postgres_user="postgres",
     )

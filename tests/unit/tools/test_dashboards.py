@@ -28,8 +28,22 @@ RULES = [
     for rule in group["rules"]
 ]
 # Series of Prometheus itself and of every Python process.
-OTHERS = {"up", "ALERTS", "process_cpu_seconds_total", "process_resident_memory_bytes"}
+OTHERS = {"up", "ALERTS", "process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"}
 
+# What we use of node exporter, with the collectors of stack/topology/exporters.py; test_monitoring.py asks a real one.
+NODE = {
+    "node_cpu_seconds_total",
+    "node_load1",
+    "node_pressure_cpu_waiting_seconds_total",
+    "node_pressure_memory_waiting_seconds_total",
+    "node_pressure_io_waiting_seconds_total",
+    "node_filesystem_avail_bytes",
+    "node_filesystem_size_bytes",
+    "node_filesystem_files_free",
+    "node_filesystem_files",
+    "node_disk_io_time_seconds_total",
+    "node_disk_written_bytes_total",
+}
 REDIS = {
     "redis_memory_used_bytes",
     "redis_memory_max_bytes",
@@ -69,11 +83,11 @@ def queried_elsewhere():
 
 
 def exported():
-    """Return what the exporters of the stores give, as configured, and of Redis what we use."""
+    """Return what the exporters of the stores give, as configured, and of Redis and the machine what we use."""
     queries = yaml.safe_load((CHECKOUT / "stores" / "postgres-metrics.yml").read_text())
     postgres = {f"{name}_{column}" for name, query in queries.items() for each in query["metrics"] for column in each}
     kafka = {rule["name"] for rule in yaml.safe_load((CHECKOUT / "stores" / "kafka-metrics.yml").read_text())["rules"]}
-    return postgres | kafka | REDIS
+    return postgres | kafka | REDIS | NODE
 
 
 def test_the_files_are_up_to_date():
