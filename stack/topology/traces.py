@@ -12,7 +12,8 @@ from stack.topology.checks import GrpcCheck, HttpCheck
 from stack.topology.plan import Plan
 from stack.topology.processes import Process, Role
 
-NAMESPACE = "observability"
+# Whose services every sidecar is told of (istio/sidecars.yaml), as on a cluster.
+NAMESPACE = "monitoring"
 SERVICE = f"traces.{NAMESPACE}.svc.cluster.local"
 PROVIDER = "traces"
 # Zipkin drops the oldest spans above this number.
@@ -91,6 +92,6 @@ def service_entry(plan: Plan) -> str:
         "ports": [{"number": Port.OTLP.value, "name": "grpc", "protocol": "GRPC"}],
         "endpoints": [{"address": endpoint.address, "ports": {"grpc": endpoint.port}}],
     }
-    metadata = {"name": "traces", "namespace": "shop"}
+    metadata = {"name": "traces", "namespace": NAMESPACE}
     entry = {"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry", "metadata": metadata, "spec": spec}
     return yaml.safe_dump(entry, sort_keys=False)

@@ -11,8 +11,13 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 
 from stack import settings as stack_settings
 from stack.run import write
+from stack.settings import CHECKOUT
 from stack.spans import translated
-from stack.topology import configuration, system, workloads
+from stack.topology import configuration, system, traces, workloads
+from translator.checks.validation import Checker
+from translator.config.translate import translate
+from translator.model.mesh import Mesh
+from translator.model.registry_file import load_registry
 
 OTLP = "http://127.77.17.1:4317"
 
@@ -30,6 +35,21 @@ def test_only_a_traced_stack_sends_spans_and_has_a_viewer(plan, traced):
             assert environment.get("OTEL_EXPORTER_OTLP_ENDPOINT") == (OTLP if wanted else None)
         providers = yaml.safe_load(configuration.registry(each))["extensionProviders"]
         assert [provider["name"] for provider in providers] == (["traces"] if wanted else [])
+
+
+def test_every_envoy_of_a_traced_stack_sends_spans_with_our_rules(traced, tmp_path):
+    (tmp_path / "registry.yaml").write_text(configuration.registry(traced))
+    own = tmp_path / "istio"
+    own.mkdir()
+    (own / "traces.yaml").write_text(traces.service_entry(traced))
+    resources = Checker().load(CHECKOUT / "istio", own)
+    made = translate(
+        Mesh(load_registry(tmp_path / "registry.yaml"), resources), out=tmp_path, certificates=tmp_path / "certificates"
+    )
+    assert len(made) == 6
+    for envoy in made:
+        tracers = [str(each).count("envoy.tracers.opentelemetry") for each in envoy.listeners]
+        assert sum(tracers) >= 1, envoy.workload.name
 
 
 def test_tracing_is_off_by_default_and_stays_on_once_enabled(plan, traced, tmp_path):
