@@ -17,6 +17,8 @@ from chaos.hostile.wire import Call, raw
 
 EMPTY_LINES = 200_000
 BATCH = 1000
+# Inventory validates no batch of more lines than these have with 100 each.
+VALIDATED_BASKETS = 128
 WATCHERS = 2000
 WATCHERS_A_CHANNEL = 100
 CALL_LIMIT_S = 20
@@ -235,17 +237,22 @@ async def new_connections(target: Target) -> Answers:
 
 async def empty_lines_inside(target: Target) -> Answers:
     """
-    From within the mesh, ask inventory to hold 200,000 empty lines, and 1,000 baskets of 100.
+    From within the mesh, ask inventory to hold 200,000 empty lines, 1,000 baskets of 100, and as many as it validates.
     """
     lines = [inventory_pb2.HoldLine()]
     name = f"orders/{uuid.uuid4()}"
     hold = inventory_service_pb2.HoldStockRequest(order=name, lines=lines * EMPTY_LINES)
     basket = inventory_service_pb2.HoldStockRequest(order=name, lines=lines * 100)
-    batch = inventory_service_pb2.BatchHoldStockRequest(requests=[basket] * BATCH)
-    messages = {"HoldStock": hold.SerializeToString(), "BatchHoldStock": batch.SerializeToString()}
+    batches = [
+        inventory_service_pb2.BatchHoldStockRequest(requests=[basket] * count) for count in (BATCH, VALIDATED_BASKETS)
+    ]
+    messages = [
+        ("HoldStock", hold.SerializeToString()),
+        *(("BatchHoldStock", each.SerializeToString()) for each in batches),
+    ]
     authority = (b":authority", b"inventory.shop.svc.cluster.local:50051")
     calls = []
-    for method, message in messages.items():
+    for method, message in messages:
         right = call(f"/shop.inventory.v1.InventoryService/{method}", message)
         calls.append(Call((authority, *(each for each in right.headers if each[0] != b":authority")), right.body))
     return await in_turn(target, target.outbound_of_orders, calls)

@@ -14,6 +14,7 @@ from shop.orders.v1 import order_pb2, order_service_pb2
 from chaos.hostile import malformed
 from chaos.hostile.target import CREATE
 from chaos.hostile.wire import exchange
+from inventory_svc.api import MAX_BATCH_LINES
 from orders_svc.inventory_client import MAX_BATCH
 from runtime import errors, messages, status
 from runtime.settings import ServiceSettings
@@ -181,6 +182,7 @@ def test_the_largest_batch_of_orders_is_within_inventorys_limit():
     basket = inventory_service_pb2.HoldStockRequest(order=calls.NAME, lines=[line] * 100)
     batch = inventory_service_pb2.BatchHoldStockRequest(requests=[basket] * MAX_BATCH)
     assert batch.ByteSize() <= ServiceSettings(kafka_brokers="k:1").max_batch_message_bytes
+    assert sum(len(each.lines) for each in batch.requests) <= MAX_BATCH_LINES
 
 
 def test_too_many_items_are_refused_before_they_are_validated():

@@ -5,7 +5,7 @@ import uuid
 import pytest
 from shop.inventory.v1 import inventory_pb2, inventory_service_pb2
 
-from inventory_svc.api import InventoryService
+from inventory_svc.api import MAX_BATCH_LINES, InventoryService
 from inventory_svc.holds import Restocked
 from inventory_svc.refusals import OutOfStock, Rebuilding
 from inventory_svc.stock import Basket, Hold, Line, Listing, Product, State, Stock
@@ -96,6 +96,30 @@ async def test_a_hold_has_its_name_expiry_and_generation(api):
     assert (hold.name, hold.order) == (f"holds/{ORDER}", f"orders/{ORDER}")
     assert hold.lines[0].product == "products/mug"
     assert (hold.state, hold.generation, hold.expire_time.seconds) == (inventory_pb2.Hold.HELD, 3, 1)
+
+
+def batch_of_lines(count):
+    """Return a batch of baskets with 100 lines that are invalid, and a rest."""
+    sizes = [100] * (count // 100) + [count % 100] * (count % 100 > 0)
+    baskets = [
+        inventory_service_pb2.HoldStockRequest(order=f"orders/{ORDER}", lines=[inventory_pb2.HoldLine()] * size)
+        for size in sizes
+    ]
+    return inventory_service_pb2.BatchHoldStockRequest(requests=baskets)
+
+
+async def test_a_batch_with_too_many_lines_is_refused_before_a_basket_is_validated(api, monkeypatch):
+    validated = []
+    monkeypatch.setattr(api, "_checked_basket", validated.append)
+    with pytest.raises(InvalidArgument, match="have 12801 lines; 12800 at most") as refused:
+        await api.BatchHoldStock(batch_of_lines(MAX_BATCH_LINES + 1), Context())
+    assert [each.field for each in refused.value.fields] == ["requests"]
+    assert validated == []
+
+
+async def test_a_batch_with_the_most_lines_has_an_outcome_for_each_basket(api):
+    response = await api.BatchHoldStock(batch_of_lines(MAX_BATCH_LINES), Context())
+    assert [each.error.code for each in response.outcomes] == [3] * (MAX_BATCH_LINES // 100)
 
 
 async def test_a_bad_basket_of_a_batch_fails_alone(api):
