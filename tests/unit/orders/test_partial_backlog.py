@@ -58,6 +58,9 @@ async def test_without_kafka_the_databases_part_is_returned():
 async def test_without_the_database_kafkas_part_is_returned():
     backlog = await look(Waits(DATABASE), Lags())
     assert set(backlog.dead_letters.values()) == {2}
+    # Nothing that could be taken for a measurement: `unknown` says that these are none.
+    assert (backlog.states, backlog.oldest_pending_s, backlog.outbox_rows) == ({}, 0, 0)
+    assert (backlog.outbox_lag_s, backlog.refused_rows) == (0, 0)
     assert backlog.unknown == ("PostgreSQL: the database is away",)
 
 
