@@ -10,11 +10,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
-import httpx
-from prometheus_client.parser import text_string_to_metric_families
-
 from chaos.hostile import turns
-from stack.run import restarts, supervisor
+from stack.run import health, restarts, supervisor
 from stack.run.memory import memory_of
 from stack.run.supervisor import Supervisor
 from stack.settings import Settings
@@ -29,8 +26,9 @@ EJECTIONS = re.compile(
 )
 EDGE = "edge"
 WATCHED = ("orders", "inventory", EDGE, "pages")
-BLOCKED = "event_loop_blocked_seconds"
+DELAYS = re.compile(r'^event_loop_blocked_seconds_bucket\{le="(?P<bound>[^"]+)"\} (?P<count>\S+)$', re.MULTILINE)
 METRICS_S = 5.0
+MAX_METRICS_BYTES = 4 * MIB
 BACK_WITHIN_S = 60
 MAX_MIB = 32
 # A call takes 26 KiB of an Envoy (measured at the edge) from its header to its answer, also if that is a refusal.
@@ -132,7 +130,7 @@ class Observer:
         return {name: int(each["pid"]) for name, each in info.items()}
 
     def _memory(self, pids: Mapping[str, int]) -> dict[str, int]:
-        return {name: memory_of(self._settings, name, pids.get(name, 0)) for name in self._names}
+        return memory_of(self._settings, {name: pids.get(name, 0) for name in self._names})
 
     async def highest(self, stop: asyncio.Event) -> dict[str, int]:
         """
@@ -150,46 +148,42 @@ class Observer:
                 continue
         return highest
 
-    async def memory_back(self, before: Look) -> dict[str, int]:
+    async def memory_back(self, before: Look, after: Look) -> dict[str, int]:
         """
-        Return by how many MiB processes still exceed *before* after 60 s, if by more than 32; empty as soon as none
-        does.
+        Return by how many MiB processes still exceed *before* 60 s from *after* on, if by more than 32; empty as soon
+        as none does.
         """
         end = time.monotonic() + BACK_WITHIN_S
-        while True:
-            over = above((await self.look()).memory, before.memory)
-            if not over or time.monotonic() > end:
-                return over
+        while (over := above(after.memory, before.memory)) and time.monotonic() < end:
             await asyncio.sleep(PAUSE_S)
+            after = await self.look()
+        return over
 
-    async def healed(self) -> bool:
+    async def healed(self) -> Look:
         """
-        Wait up to 45 s until no host is ejected; return whether that was reached.
+        Return the state once no host is ejected, or after 45 s.
         """
         end = time.monotonic() + HEALED_WITHIN_S
-        while (await self.look()).ejected:
-            if time.monotonic() > end:
-                return False
+        while True:
+            look = await self.look()
+            if not look.ejected or time.monotonic() > end:
+                return look
             await asyncio.sleep(PAUSE_S)
-        return True
 
 
 async def _delays(metrics: Endpoint) -> dict[float, int]:
     """
     Return how many delays of a service's event loop were at most so many seconds, by the service's own measure.
     """
-    async with httpx.AsyncClient(timeout=METRICS_S, trust_env=False) as client:
-        try:
-            text = (await client.get(f"http://{metrics}/metrics")).text
-        except httpx.HTTPError:
-            return {}
-    return {
-        float(sample.labels["le"]): int(sample.value)
-        for family in text_string_to_metric_families(text)
-        if family.name == BLOCKED
-        for sample in family.samples
-        if sample.name == f"{BLOCKED}_bucket"
-    }
+    _, body = await asyncio.to_thread(health.get, metrics, "/metrics", max_bytes=MAX_METRICS_BYTES, timeout_s=METRICS_S)
+    return delays_in(body.decode())
+
+
+def delays_in(metrics: str) -> dict[float, int]:
+    """
+    Return how many delays were at most so many seconds, by the text of a service's metrics.
+    """
+    return {float(match["bound"]): int(float(match["count"])) for match in DELAYS.finditer(metrics)}
 
 
 def longest_ms(now: Mapping[float, int], before: Mapping[float, int]) -> float | None:

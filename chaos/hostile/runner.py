@@ -78,12 +78,24 @@ def _first(failures: Counter[str]) -> dict[str, int]:
 
 
 class Runner:
-    """Attacks on the stack of *settings*, each for *seconds*, or up to *least_s* if it needs more."""
+    """
+    Attacks on the stack of *settings*, each for *seconds*, or up to *least_s* if it needs more.
+
+    *warm_up_s* is how long the bystander is looked at alone.
+    """
 
     def __init__(
-        self, settings: Settings, *, seconds: float, seed: int, say: Say, least_s: float = float("inf")
+        self,
+        settings: Settings,
+        *,
+        seconds: float,
+        seed: int,
+        say: Say,
+        least_s: float = float("inf"),
+        warm_up_s: float = WARM_UP_S,
     ) -> None:
         self._settings, self._seconds, self._say, self._least_s = settings, seconds, say, least_s
+        self._warm_up_s = warm_up_s
         self._chance = random.Random(seed)  # noqa: S311 - a repeatable attack, not a secret
         plan = describe(settings)
         self._network = plan.network
@@ -98,19 +110,20 @@ class Runner:
         bystander = Bystander(edge, customer.metadata(self._settings, "bystander"), products[0])
         outcomes = []
         async with bystander.shopping():
-            await asyncio.sleep(WARM_UP_S)
+            await asyncio.sleep(self._warm_up_s)
             alone = service(bystander.seen)
             self._say(f"before any attack the bystander sees {alone.percent:.1f} %, p99 {alone.p99_s * 1000:.0f} ms")
             for number, row in enumerate(rows, 1):
-                if not await self._observer.healed():
+                before = await self._observer.healed()
+                if before.ejected:
                     self._say("replicas are still ejected from the row before")
-                outcome = await self._attack(row, bystander, products[-1])
+                outcome = await self._attack(row, bystander, products[-1], before)
                 outcomes.append(outcome)
                 self._say(f"{number}/{len(rows)} {line(outcome)}")
         return outcomes
 
-    async def _attack(self, row: Row, bystander: Bystander, product: str) -> Outcome:
-        before, stop = await self._observer.look(), asyncio.Event()
+    async def _attack(self, row: Row, bystander: Bystander, product: str, before: Look) -> Outcome:
+        stop = asyncio.Event()
         height = asyncio.create_task(self._observer.highest(stop))
         first = len(bystander.seen)
         began, error, answers = time.monotonic(), "", Answers()
@@ -136,7 +149,7 @@ class Runner:
             peak_mib=_peaks(highest, before),
             turn_ms=longest.ms | {name: ms for name, ms in blocked.items() if ms is not None},
             unmeasured=longest.unmeasured + [name for name, ms in blocked.items() if ms is None],
-            memory_kept=await self._observer.memory_back(before),
+            memory_kept=await self._observer.memory_back(before, after),
             streams=row.streams,
             error=error,
         )

@@ -40,10 +40,8 @@ def show(settings: Settings, processes: Sequence[Process]) -> bool:
     known = running.info()
     counts = restarts.load(supervisor.restarts_file(settings))
     healths = _ask_all(processes, known)
-    memory = {
-        process.name: memory_of(settings, process.name, known.get(process.name, {}).get("pid", 0))
-        for process in processes
-    }
+    pids = {process.name: int(known.get(process.name, {}).get("pid", 0)) for process in processes}
+    memory = memory_of(settings, pids)
     rows = [_row(process, known, healths, counts, memory) for process in processes]
     print(table([HEADER, *rows]))
     print(f"\nTotal memory: {sum(memory.values()) // MIB} MiB (shared pages counted once)")

@@ -90,7 +90,8 @@ def kill(settings: Settings, names: Sequence[str]) -> list[int]:
     """
     supervisor = Supervisor(settings)
     known = supervisor.info()
-    victims = [member for name in names for member in members.of_program(settings, name, known[name]["pid"])]
+    found = members.of_programs(settings, {name: int(known[name]["pid"]) for name in names})
+    victims = [member for processes in found.values() for member in processes]
     members.signal_all(victims, Signals.SIGSTOP)
     for name in names:
         supervisor.stop(name, wait=False)

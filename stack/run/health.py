@@ -138,9 +138,9 @@ _KINDS: dict[type[Any], Callable[[Any], Health]] = {
 }
 
 
-def get(endpoint: Endpoint, path: str, *, max_bytes: int = 65536) -> tuple[int, bytes]:
+def get(endpoint: Endpoint, path: str, *, max_bytes: int = 65536, timeout_s: float = TIMEOUT_S) -> tuple[int, bytes]:
     """Return status and body; status 0 if there is no answer."""
-    connection = http.client.HTTPConnection(endpoint.address, endpoint.port, timeout=TIMEOUT_S)
+    connection = http.client.HTTPConnection(endpoint.address, endpoint.port, timeout=timeout_s)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()

@@ -5,7 +5,7 @@ PostgreSQL's postmaster outlives the Patroni that started it, and everything out
 Processes started by supervisord are recognised by its socket and the program name in their environment.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from signal import Signals
 
@@ -27,11 +27,31 @@ def of_program(settings: Settings, name: str, pid: int) -> list[psutil.Process]:
     """
     Return a supervised program's processes: the one that supervisord knows as *pid* (0: none), and its descendants.
     """
-    return _with_children(
-        process
-        for process in psutil.process_iter()
-        if process.pid == pid or (_environment(process).get(SUPERVISED_AS) == name and _is_ours(process, settings))
-    )
+    return of_programs(settings, {name: pid})[name]
+
+
+def of_programs(settings: Settings, pids: Mapping[str, int]) -> dict[str, list[psutil.Process]]:
+    """
+    Return the processes of each of several programs by its name, as `of_program` does, in one pass over all processes.
+    """
+    names = {pid: name for name, pid in pids.items()}
+    programs: dict[int, str] = {}
+    parents: dict[int, int] = {}
+    processes = {process.pid: process for process in psutil.process_iter()}
+    for pid, process in processes.items():
+        with suppress(psutil.Error):
+            parents[pid] = process.ppid()
+        name = names.get(pid) or _environment(process).get(SUPERVISED_AS, "")
+        if pid in names or (name in pids and _is_ours(process, settings)):
+            programs[pid] = name
+    found: dict[str, list[psutil.Process]] = {name: [] for name in pids}
+    for pid, process in processes.items():
+        ancestor = pid
+        while ancestor not in programs and ancestor in parents:
+            ancestor = parents[ancestor]
+        if ancestor in programs:
+            found[programs[ancestor]].append(process)
+    return found
 
 
 def of_stack(settings: Settings) -> list[psutil.Process]:

@@ -1,6 +1,8 @@
 """
-Memory used by a supervised program.
+Memory used by supervised programs.
 """
+
+from collections.abc import Mapping
 
 from stack.run import members
 from stack.settings import Settings
@@ -8,9 +10,13 @@ from stack.settings import Settings
 KIB = 1024
 
 
-def memory_of(settings: Settings, name: str, pid: int) -> int:
-    """Return the bytes used by a process and its descendants, as proportional set size: shared pages count once."""
-    return sum(_proportional(member.pid) for member in members.of_program(settings, name, pid))
+def memory_of(settings: Settings, pids: Mapping[str, int]) -> dict[str, int]:
+    """
+    Return the bytes used by each of the programs that supervisord knows as *pids* (0: none), with its descendants, as
+    proportional set size: shared pages count once.
+    """
+    found = members.of_programs(settings, pids)
+    return {name: sum(_proportional(each.pid) for each in processes) for name, processes in found.items()}
 
 
 def _proportional(pid: int) -> int:
