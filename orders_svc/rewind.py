@@ -87,8 +87,9 @@ async def publish_lost(books: Restored, *, sleep: Callable[[float], Awaitable[No
     """
     Publish every pending order again after Kafka's topics were lost with their messages; return how many.
 
-    A consumer that ran all the while may go on at its offset of the lost log, and so skip what the new log has below
-    that. So what is pending once the consumers have joined their groups again is published once more.
+    A consumer that ran all the while goes on at its offset of the lost log, and so skips what the new log has below
+    that, until it sees that the topic is another one. So what is pending once the consumers have joined their groups
+    again is published once more.
     """
     count = await publish_pending(books)
     if count:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
@@ -23,15 +23,23 @@ from prometheus_client import Counter
 from runtime.messaging import consumer_lag
 from runtime.messaging.cluster import KafkaCluster, Options
 from runtime.messaging.message import Handler, Message, message_of
+from runtime.messaging.topic_ids import TopicIds, asking
 from runtime.messaging.wrappers import TRANSIENT
 
 Anything = TypeVar("Anything")
 RESTARTS = Counter("consumer_restarts", "Times that a consumer left its group and restarted.", ["group"])
+RECREATED = Counter(
+    "consumer_topics_recreated",
+    "Topics that were deleted and made again while a consumer of the group ran, as this replica saw them.",
+    ["group"],
+)
 log = structlog.get_logger()
 COMMIT_S = 10.0
 """For committing offsets; it may wait for a rebalance that only progresses while a member consumes."""
 LEAVE_S = 8.0
 """For leaving a group; a request that the coordinator holds back during a rebalance takes 5 s."""
+COMMITTED_S = 5.0
+"""For reading what was committed."""
 RESTART_S = 1.0
 THREADS = 4
 """Threads of a consumer: one in use, the others for when a call into librdkafka hangs."""
@@ -56,9 +64,15 @@ async def consume(
     *handle* or Kafka raise is logged and counted, and the group is joined again, so
     the batch is redelivered: wrap *handle* in `dead_lettered`. It must return
     within 5 minutes, or the group gives its partitions to another member.
+
+    A topic that is deleted and made again is read from its begin: offsets of the
+    topic before, in memory or committed, count for nothing.
     """
     restarts = RESTARTS.labels(group)
-    session = partial(_session, kafka, group, topics, handle, client_id, max_batch, poll_s)
+    # Made at once, so that the alert sees the first one.
+    RECREATED.labels(group)
+    ids = TopicIds(asking(kafka, topics))
+    session = partial(_session, kafka, group, topics, handle, client_id, max_batch, poll_s, ids)
     while True:
         try:
             await session()
@@ -89,7 +103,11 @@ async def _session(
     client_id: str,
     max_batch: int,
     poll_s: float,
+    ids: TopicIds,
 ) -> None:
+    """
+    Consume as one member of the group, until a topic was made again.
+    """
     executor = ThreadPoolExecutor(THREADS, thread_name_prefix=f"{THREAD_PREFIX}{group}")
     login = kafka.login()
 
@@ -99,14 +117,33 @@ async def _session(
     options = login.options(_own_options(group, client_id) | {"error_cb": failed})
     consumer = AIOConsumer(options, executor=executor)
     try:
-        await consumer.subscribe(list(topics))
-        while True:
-            await _consume_batch(consumer, handle, max_batch, poll_s)
+        _say(await ids.recreated(), group)
+        await consumer.subscribe(list(topics), on_assign=partial(_start, ids))
+        while not _say(await ids.recreated(), group):
+            await _consume_batch(consumer, handle, max_batch, poll_s, ids)
             if (credentials := login.changed()) is not None:
                 await consumer.set_sasl_credentials(*credentials)
     finally:
         await asyncio.shield(_leave(consumer, group))
         executor.shutdown(wait=False)
+
+
+def _say(recreated: Mapping[str, str], group: str) -> bool:
+    """
+    Log and count the topics that were made again, and return whether there are any.
+    """
+    for topic, topic_id in recreated.items():
+        log.error("topic_recreated", group=group, topic=topic, topic_id=topic_id)
+        RECREATED.labels(group).inc()
+    return bool(recreated)
+
+
+async def _start(ids: TopicIds, consumer: AIOConsumer, partitions: list[confluent_kafka.TopicPartition]) -> None:
+    """
+    Start *partitions*, just assigned, at their committed offsets, or at the begin of a topic that was made again.
+    """
+    committed = await consumer.committed(partitions, timeout=COMMITTED_S)
+    await consumer.incremental_assign(ids.started(committed))
 
 
 async def _leave(consumer: AIOConsumer, group: str) -> None:
@@ -158,7 +195,7 @@ def _own_options(group: str, client_id: str) -> Options:
     }
 
 
-async def _consume_batch(consumer: AIOConsumer, handle: Handler, limit: int, poll_s: float) -> None:
+async def _consume_batch(consumer: AIOConsumer, handle: Handler, limit: int, poll_s: float, ids: TopicIds) -> None:
     received = await _to_its_end(consumer.consume(limit, poll_s), limit_s=poll_s + LEAVE_S)
     messages = [message_of(each) for each in received if each.error() is None]
     for each in received:
@@ -167,7 +204,7 @@ async def _consume_batch(consumer: AIOConsumer, handle: Handler, limit: int, pol
     if not messages:
         return
     await handle(messages)
-    await _commit(consumer, messages)
+    await _commit(consumer, messages, ids)
 
 
 async def _to_its_end(call: Coroutine[Any, Any, Anything], *, limit_s: float) -> Anything:
@@ -189,12 +226,15 @@ async def _to_its_end(call: Coroutine[Any, Any, Anything], *, limit_s: float) ->
     return running.result()
 
 
-async def _commit(consumer: AIOConsumer, messages: Sequence[Message]) -> None:
+async def _commit(consumer: AIOConsumer, messages: Sequence[Message], ids: TopicIds) -> None:
     """
-    Commit past *messages*; uncommitted ones are redelivered, and every effect is idempotent.
+    Commit past *messages*, with the topic's id; uncommitted ones are redelivered, and every effect is idempotent.
     """
     next_offsets = {(each.topic, each.partition): each.offset + 1 for each in messages}
-    positions = [confluent_kafka.TopicPartition(*place, offset) for place, offset in next_offsets.items()]
+    positions = [
+        confluent_kafka.TopicPartition(topic, partition, offset, ids.mark(topic))
+        for (topic, partition), offset in next_offsets.items()
+    ]
     try:
         await _to_its_end(consumer.commit(offsets=positions, asynchronous=False), limit_s=COMMIT_S)
     except (KafkaException, TimeoutError) as error:

@@ -66,6 +66,7 @@ STORES = Board(
             Panel("Rows published", rate("outbox_published_total", "topic"), "ops"),
             Panel("Time from delivery to processing", quantiles("consumed_batch_seconds", "group"), "s"),
             Panel("Consumer restarts", rate("consumer_restarts_total", "group"), "ops"),
+            Panel("Topics made again", {"{{group}}": "sum by (group) (consumer_topics_recreated_total)"}),
             Panel("Partitions under-replicated", {"{{pod}}": "kafka_under_replicated_partitions"}),
             Panel("Partitions below min.insync.replicas", {"{{pod}}": "kafka_under_min_isr_partitions"}),
             Panel("Partitions offline", {"partitions": "max(kafka_offline_partitions)"}),

@@ -82,6 +82,7 @@ MODULES = (
     "runtime.messaging.reader",
     "runtime.messaging.redrive",
     "runtime.messaging.relay",
+    "runtime.messaging.topic_ids",
     "runtime.messaging.topics",
     "runtime.messaging.waiting",
     "runtime.messaging.wrappers",

@@ -61,7 +61,7 @@ class Consumer:
             await asyncio.get_running_loop().run_in_executor(self.executor, self.hang.wait)
         return result
 
-    async def subscribe(self, topics):
+    async def subscribe(self, topics, on_assign):
         await self._call("subscribe")
 
     async def consume(self, count, timeout_s):
@@ -84,8 +84,31 @@ class Consumer:
         await self._call("close")
 
 
+class Ids:
+    """The topics' ids as they are told, one look after the other; then nothing changes any more."""
+
+    looks: tuple = ()
+
+    def __init__(self, ask):
+        self._looks = iter(self.looks)
+
+    async def recreated(self):
+        return next(self._looks, {})
+
+    def mark(self, topic):
+        return "topic-id=a"
+
+
 @pytest.fixture
-def consumer(monkeypatch):
+def ids(monkeypatch):
+    kind = type("Told", (Ids,), {})
+    monkeypatch.setattr(consuming, "TopicIds", kind)
+    monkeypatch.setattr(consuming, "asking", lambda kafka, topics: None)
+    return kind
+
+
+@pytest.fixture
+def consumer(monkeypatch, ids):
     kind = type("Stuck", (Consumer,), {})
     monkeypatch.setattr(consuming, "AIOConsumer", kind)
     for name in ("COMMIT_S", "LEAVE_S", "RESTART_S"):
@@ -125,6 +148,17 @@ async def test_a_stopped_consumer_returns_its_partitions_before_it_closes(consum
     assert handled == MESSAGES
     assert consumer.last.calls[-3:] == ["unsubscribe", "assignment", "close"]
     assert consuming.stuck_threads(wait_s=1) == []
+
+
+async def test_a_topic_made_again_is_counted_and_the_group_joined_anew(consumer, ids):
+    ids.looks = ({}, {}, {"t": "b"})
+    before = consuming.RECREATED.labels("g")._value.get()
+    handled = []
+    task = await start(handled)
+    await until(lambda: len(handled) == 1 + len(MESSAGES))
+    await cancel(task)
+    assert handled == [MESSAGES[0], *MESSAGES]
+    assert consuming.RECREATED.labels("g")._value.get() == before + 1
 
 
 async def test_a_hanging_commit_blocks_neither_the_next_messages_nor_the_stop(consumer):
