@@ -17,8 +17,8 @@ from stack.topology import system
 from stack.topology.plan import Plan
 from stack.topology.processes import Process, Role, Step
 
-TASKS = frozenset({"kafka-0-format", "orders-database", "postgres-settings"})
-"""What the stores depend on."""
+TASKS = ("-format", "orders-database", "postgres-settings")
+"""How the names of the tasks end that the stores depend on."""
 
 
 def of(steps: Mapping[str, Step]) -> dict[str, Step]:
@@ -26,7 +26,7 @@ def of(steps: Mapping[str, Step]) -> dict[str, Step]:
     return {
         name: step
         for name, step in steps.items()
-        if name in TASKS or (isinstance(step, Process) and step.role is Role.STORE)
+        if name.endswith(TASKS) or (isinstance(step, Process) and step.role is Role.STORE)
     }
 
 

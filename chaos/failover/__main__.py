@@ -169,11 +169,9 @@ class Failover:
             await self._make(how, target)
             if target == before.leader:
                 await self._successor(target, started_s, history)
-            elif how != CRASH:
-                await asyncio.sleep(AWAY_S)
             await self._orders(history, f"no order is acknowledged without {target}")
-            self._say(f"orders are acknowledged again, {history.now() - started_s:.1f} s after the command")
-            await asyncio.sleep(AFTER_S)
+            self._say(f"orders are acknowledged without {target}, {history.now() - started_s:.1f} s after the command")
+            await asyncio.sleep(AFTER_S if target == before.leader or how == CRASH else AWAY_S)
         finally:
             await self._revert(entry)
         after = await self._complete(f"{target} has not come back")

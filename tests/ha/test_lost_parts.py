@@ -8,11 +8,14 @@ import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from chaos import breakage
 from stack.describe import describe
+from stores import files
 from tests.integration.conftest import RECOVERY_LIMIT_S
 from tests.support.waiting import eventually
 
 BUYERS = 4
+LEASE_S = files.patroni()["bootstrap"]["dcs"]["ttl"]
 # Kafka's own; it has four partitions and three copies like the others.
 OFFSETS = "__consumer_offsets"
 
@@ -88,3 +91,37 @@ async def test_a_failover_loses_no_acknowledged_order_and_three_members_run_afte
     [after] = [line for line in output.splitlines() if line.startswith("after:")]
     assert "in sync: postgres-" in after
     assert "another copy: postgres-" in after
+
+
+async def test_a_copy_that_missed_orders_never_leads(stack, edge, load):
+    patroni = [str(address) for address in describe(stack.settings).patroni]
+    await eventually(lambda: complete(patroni), within_s=RECOVERY_LIMIT_S)
+    leader = await breakage.leader(patroni)
+    copies = sorted(set(await breakage.roles(patroni)) - {leader})
+    async with load.of(BUYERS):
+        for copy in copies:
+            await asyncio.to_thread(stack.make, "kill", SVC=copy)
+        moment = time.monotonic()
+        await eventually(lambda: taken(load, moment), within_s=RECOVERY_LIMIT_S)
+    await asyncio.to_thread(stack.make, "kill", SVC=leader)
+    try:
+        starting = [asyncio.create_task(asyncio.to_thread(start, stack, copy)) for copy in copies]
+        await asyncio.sleep(LEASE_S + 10)
+        assert "leader" not in (await breakage.roles(patroni)).values()
+    finally:
+        await asyncio.to_thread(stack.make, "start", SVC=leader)
+        await asyncio.gather(*starting)
+    await eventually(lambda: complete(patroni), within_s=RECOVERY_LIMIT_S)
+    assert await breakage.leader(patroni) == leader
+    stored = [(await edge.get(f"/v1/{name}")).status_code for name in load.taken]
+    assert stored == [200] * len(load.taken)
+
+
+def start(stack, part):
+    """Start a copy, which is not healthy before there is a leader."""
+    stack.make("start", SVC=part)
+
+
+async def complete(patroni):
+    """Return whether three members run, of which one is in sync."""
+    return sorted((await breakage.roles(patroni)).values()) == ["leader", "replica", "sync_standby"]
