@@ -33,11 +33,11 @@ from chaos.breakage import LEADER
 from chaos.commands import FaultNotMade
 from chaos.failover import members
 from chaos.failover.members import Members
-from chaos.failover.writes import Writes, longest_gap_s
+from chaos.failover.writes import Writes
 from chaos.guarantees import MAX_SHOWN, Verdict
 from chaos.lab import act, actions, checks, watchdog
 from chaos.lab.evidence import gather
-from chaos.lab.figures import is_placed
+from chaos.lab.figures import is_placed, longest_gap_s, longest_silence_s
 from chaos.lab.history import History
 from chaos.lab.journal import BEAT_S, Entry, Journal
 from chaos.lab.load import Load, LoadPlan
@@ -135,13 +135,12 @@ class Failover:
                 self._say("waiting for the customers to finish what they began")
                 await load.stop()
             outbox = max((sample.outbox or 0 for sample in sampler.samples if begin_s <= sample.at_s), default=0)
-            placed = [call.ended_s for call in history.calls if is_placed(call)]
             self._say(f"{len(set(_orders(history)))} orders were acknowledged; checking each")
             found = await gather(self._plan, edge, began_at, history.calls, sampler.snapshots)
         print(f"\nbefore: {before.describe()}\nafter:  {after.describe()}")
         print(
             f"{how} {target}: {longest_gap_s(writes.moments, begin_s=begin_s, end_s=end_s):.1f} s without a write in "
-            f"PostgreSQL, {longest_gap_s(placed, begin_s=begin_s, end_s=end_s):.1f} s without an order; "
+            f"PostgreSQL, {longest_silence_s(history.calls, begin_s=begin_s, end_s=end_s):.1f} s without an order; "
             f"{outbox} events waited at most"
         )
         return _report(checks.verdicts(found))

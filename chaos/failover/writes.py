@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 
 import asyncpg
 
@@ -55,9 +54,3 @@ class Writes:
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
-
-
-def longest_gap_s(moments: Sequence[float], *, begin_s: float, end_s: float) -> float:
-    """Return the longest time between two of the moments within a period, its ends included."""
-    within = [moment for moment in sorted(moments) if begin_s <= moment < end_s]
-    return max(later - earlier for earlier, later in itertools.pairwise([begin_s, *within, end_s]))

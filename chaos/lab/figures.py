@@ -83,9 +83,13 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 def longest_silence_s(calls: Iterable[Call], *, begin_s: float, end_s: float) -> float:
     """Return the longest time within the period without an acknowledged order."""
-    moments = sorted(call.ended_s for call in calls if is_placed(call) and begin_s <= call.ended_s < end_s)
-    edges = [begin_s, *moments, end_s]
-    return max(later - earlier for earlier, later in itertools.pairwise(edges))
+    return longest_gap_s((call.ended_s for call in calls if is_placed(call)), begin_s=begin_s, end_s=end_s)
+
+
+def longest_gap_s(moments: Iterable[float], *, begin_s: float, end_s: float) -> float:
+    """Return the longest time between two of the moments within a period, its ends included."""
+    within = sorted(moment for moment in moments if begin_s <= moment < end_s)
+    return max(later - earlier for earlier, later in itertools.pairwise([begin_s, *within, end_s]))
 
 
 def restored_after_s(calls: Iterable[Call], *, after_s: float, step_s: float = 0.5) -> float | None:

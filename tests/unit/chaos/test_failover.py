@@ -4,8 +4,8 @@ import pytest
 
 from chaos.failover import __main__ as failover
 from chaos.failover.members import Members
-from chaos.failover.writes import longest_gap_s
 from chaos.guarantees import Verdict
+from chaos.lab.figures import longest_gap_s
 
 EVERY = ("postgres-0", "postgres-1", "postgres-2")
 
