@@ -8,9 +8,10 @@ continues.
 """
 
 import argparse
+import contextlib
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -56,13 +57,21 @@ class Score:
         return self.killed + self.accepted + self.untried + len(self.survivors)
 
 
+@dataclass(frozen=True)
+class Stage:
+    """Tests, and the process that has collected them."""
+
+    suite: Suite
+    worker: Worker
+
+
 @dataclass
 class Trials:
     """One run over the core."""
 
     checkout: Path
     folder: Path
-    worker: Worker
+    workers: contextlib.ExitStack
     stores: bool
     accepted: Accepted
     ends_at: float
@@ -86,28 +95,34 @@ class Trials:
         return score
 
     @cached_property
-    def quick(self) -> Suite:
+    def quick(self) -> Stage:
         """Return the tests that start nothing."""
-        return Suite.read(self.checkout, heart.UNIT, self.folder / "reach-unit.json", self.worker)
+        return self._stage(heart.UNIT, "reach-unit.json")
 
     @cached_property
-    def slow(self) -> Suite:
+    def slow(self) -> Stage:
         """Return those on real stores, which are only looked at for what the others let through."""
-        return Suite.read(self.checkout, heart.COMPONENTS, self.folder / "reach-components.json", self.worker)
+        return self._stage(heart.COMPONENTS, "reach-components.json")
+
+    def _stage(self, tests: Sequence[str], kept: str) -> Stage:
+        # Each suite has a process of its own: unit tests replace the clocks of the whole process.
+        worker = self.workers.enter_context(contextlib.closing(Worker(tests)))
+        return Stage(Suite.read(self.checkout, tests, self.folder / kept, worker), worker)
 
     def _killed(self, results: Results, mutant: Mutant) -> bool | None:
         """Return whether a test notices; None if the time was up before one could be tried."""
         killed = self._killed_by(results, mutant, self.quick)
         return self._killed_by(results, mutant, self.slow) if killed is False and self.stores else killed
 
-    def _killed_by(self, results: Results, mutant: Mutant, suite: Suite) -> bool | None:
+    def _killed_by(self, results: Results, mutant: Mutant, stage: Stage) -> bool | None:
+        suite = stage.suite
         key, names = self._tests(mutant, suite)
         if not names:
             return False
         known = results.get(key, names, suite)
         if known is not None or time.monotonic() > self.ends_at:
             return known
-        killer = self._killer(mutant, names, suite)
+        killer = self._killer(mutant, names, stage)
         results.put(key, killer, names, suite)
         return killer != ""
 
@@ -126,13 +141,13 @@ class Trials:
         path = self.checkout / heart.path_of(mutant.module)
         return change(path.read_text(), mutant.source, str(path))
 
-    def _killer(self, mutant: Mutant, names: list[str], suite: Suite) -> str:
-        within_s = max(LEAST_TRIAL_S, PATIENCE * suite.seconds(names))
+    def _killer(self, mutant: Mutant, names: list[str], stage: Stage) -> str:
+        within_s = max(LEAST_TRIAL_S, PATIENCE * stage.suite.seconds(names))
         if mutant.module.endswith(".lua"):
-            return self.worker.script_killer(Path(mutant.module).name, mutant.source, names, within_s)
+            return stage.worker.script_killer(Path(mutant.module).name, mutant.source, names, within_s)
         path, changed = heart.path_of(mutant.module), self._change(mutant)
         if not changed.at_import:
-            killer = self.worker.killer(path, changed, names, within_s)
+            killer = stage.worker.killer(path, changed, names, within_s)
             if killer is not None:
                 return killer
         instead = trial.Instead(mutant.module, str(self.checkout / path), mutant.source)
@@ -147,12 +162,11 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     folder = settings.state / "mutation"
     folder.mkdir(parents=True, exist_ok=True)
     seed = random.randrange(10_000)  # noqa: S311 - a sample, not a secret
-    worker = Worker([*heart.UNIT, *heart.COMPONENTS])
-    try:
+    with contextlib.ExitStack() as workers:
         trials = Trials(
             settings.checkout,
             folder,
-            worker,
+            workers,
             options.stores != "no",
             Accepted.read(ACCEPTED),
             time.monotonic() + MAX_RUN_S,
@@ -161,8 +175,6 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
         )
         print(f"seed {seed}" if trials.sample else "every mutant", flush=True)
         scores = [report(score) for score in all_scores(trials, options.modules or "")]
-    finally:
-        worker.close()
     print(table(scores))
     if trials.stores and not (trials.sample or options.modules or any(each.untried for each in scores)):
         (settings.checkout / PAGE).write_text(page(scores, datetime.now(UTC).date()))
