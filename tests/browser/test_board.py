@@ -7,7 +7,9 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
+from stack.topology.addresses import Host, Network, Port
 from tests.browser.conftest import CHECKOUT, DESKTOP, OPERATOR, PHONE, UNREACHABLE, complaints
+from tests.support.waiting import wait_until
 
 FAULT = CHECKOUT / "tests" / "browser" / "fault.yaml"
 
@@ -28,7 +30,7 @@ def test_the_board_shows_a_breaker_open_and_closed_again(well, open_page, screen
     while breakers.get_by_text("open", exact=True).count() == 0:
         assert time.monotonic() < deadline, "no breaker is shown open"
         buy(well, 2)
-        page.wait_for_timeout(1_000)
+        page.wait_for_timeout(200)
     expect(page.locator(".tile", has_text="Breakers not closed").locator("strong")).not_to_have_text("0")
     replica = page.get_by_role("region", name="Replicas").get_by_role("row").filter(has_text="inventory-0")
     expect(replica).to_contain_text("proxy down")
@@ -81,12 +83,11 @@ def agree(stack, key, state, *, within_s=90):
     end = time.monotonic() + within_s
     while time.monotonic() < end:
         stack.buy("products/tea-kettle")
-        printed_states, board = printed(stack), shown(stack)
-        if printed_states.get(key) == board.get(key) == state:
+        # The command takes a second: it is run once the board has the state.
+        if (board := shown(stack).get(key)) == state and printed(stack).get(key) == state:
             return
-    raise AssertionError(
-        f"not within {within_s} s; the board says {board.get(key)}, make breakers {printed_states.get(key)}"
-    )
+        time.sleep(0.2)
+    raise AssertionError(f"not within {within_s} s; the board says {board}, make breakers {printed(stack).get(key)}")
 
 
 def test_the_board_and_make_breakers_agree_through_an_outage(well):
@@ -244,11 +245,17 @@ def test_the_edges_outage_and_restart_are_on_the_board(well, open_page):
     edge = page.get_by_role("region", name="Replicas").get_by_role("row").filter(has_text="edge-0")
     before = int(edge.get_by_role("cell").nth(1).text_content())
     well.make("kill", SVC="edge")
-    # Until a scrape has failed.
-    time.sleep(8)
+    wait_until(lambda: missed_scrapes(well, "edge"), within_s=30)
     well.make("start", SVC="edge")
     expect(edge.get_by_role("cell").nth(1)).to_have_text(str(before + 1), timeout=60_000)
     expect(edge.get_by_role("cell").nth(2)).to_have_text(re.compile(r"\d+:\d+"))
+
+
+def missed_scrapes(stack, service):
+    """Return the targets of a service that Prometheus could not scrape the last time."""
+    at = Network(stack.settings.network).at(Host.PROMETHEUS, Port.PROMETHEUS)
+    query = {"query": f'up{{service="{service}"}} == 0'}
+    return httpx.get(f"http://{at}/api/v1/query", params=query).raise_for_status().json()["data"]["result"]
 
 
 @pytest.mark.parametrize("state", ["open", "partly", "empty"])
