@@ -13,7 +13,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from datetime import UTC, datetime
+import uuid
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from shop.orders.v1 import allocation_service_pb2_grpc, operations_service_pb2_grpc, order_service_pb2_grpc
@@ -27,6 +28,7 @@ from orders_svc.customer_data import PLACE_BYTES as EXPORT_PLACE_BYTES
 from orders_svc.customer_data import CustomerData
 from orders_svc.customer_store import CustomerStore
 from orders_svc.dead_letters import GROUP, SOURCES
+from orders_svc.erase_again import erase_again, said, told_of
 from orders_svc.listing import PLACE_BYTES, Listing
 from orders_svc.migrations import migrate
 from orders_svc.operations import OperationsService
@@ -42,12 +44,16 @@ from runtime import telemetry
 from runtime.errors import Error
 from runtime.messaging.group_lag import GroupLags
 from runtime.messaging.offsets import pass_over
+from runtime.messaging.reader import messages_to_end, topic_starts_at
 from runtime.messaging.waiting import WaitingMessages
-from runtime.page_token import PageTokens
+from runtime.page_token import Keys, PageTokens
 from runtime.server import Server, run
 from runtime.settings import load
 
 MAX_REDRIVEN = 10_000
+READ_S = 60.0
+# Of the clocks of PostgreSQL, which a restore's time is by, and of who wrote to Kafka.
+CLOCKS_DIFFER = timedelta(minutes=1)
 
 
 def main() -> None:
@@ -87,8 +93,7 @@ async def serve(settings: Settings) -> None:
         lags = GroupLags(settings.kafka)
         backlog_monitor = BacklogMonitor(parts.books, lags, parts.path)
         timelines = Timelines(parts.books, parts.stock, WaitingMessages(settings.kafka, lags), parts.path)
-        export_tokens = PageTokens(parts.page_keys, method="ExportCustomer", place_bytes=EXPORT_PLACE_BYTES)
-        customers = CustomerData(CustomerStore(parts.pool), export_tokens)
+        customers = _customer_data(CustomerStore(parts.pool), parts.page_keys)
         operations = OperationsService(
             backlog_monitor, parts.redrive, parts.reconciler, parts.books, timelines, customers
         )
@@ -118,6 +123,10 @@ async def serve(settings: Settings) -> None:
             await server.run()
         finally:
             await checkout.finish()
+
+
+def _customer_data(records: CustomerStore, keys: Keys) -> CustomerData:
+    return CustomerData(records, PageTokens(keys, method="ExportCustomer", place_bytes=EXPORT_PLACE_BYTES))
 
 
 async def reconcile(settings: Settings, *, only_look: bool) -> int:
@@ -161,6 +170,7 @@ async def restored(settings: Settings, *, to: float, at: float) -> None:
     """
     Bring the other stores in line with a database that was restored *to* a moment, and print what was done.
     """
+    moment = datetime.fromtimestamp(to, UTC)
     async with built(settings) as parts:
         topics = {stage.topic: group_of(stage) for stage in parts.path} | dict.fromkeys(SOURCES, GROUP)
         topics[ORDER_EVENTS] = EVENTS_GROUP
@@ -168,10 +178,30 @@ async def restored(settings: Settings, *, to: float, at: float) -> None:
             parts.books,
             AllocationStore(parts.pool),
             partial(asyncio.to_thread, pass_over, settings.kafka, topics),
-            to=datetime.fromtimestamp(to, UTC),
+            to=moment,
             at=datetime.fromtimestamp(at, UTC),
         )
-    sys.stdout.write(f"stock generation {done.generation}, {done.pending} pending orders published again\n")
+        customers = CustomerStore(parts.pool)
+        again = await _erased_again(settings, _customer_data(customers, parts.page_keys), customers, since=moment)
+    stock = f"stock generation {done.generation}, {done.pending} pending orders published again"
+    sys.stdout.write(f"{stock}, {again}\n")
+
+
+async def _erased_again(settings: Settings, data: CustomerData, customers: CustomerStore, *, since: datetime) -> str:
+    """
+    Erase again who was erased *since* then, as far as Kafka knows, and return in words what came of it.
+
+    A restore that is complete otherwise does not fail by it.
+    """
+    try:
+        return said(await erase_again(data, customers, await asyncio.to_thread(_erased_orders, settings, since)))
+    except Error as error:
+        return f"who was erased since is not known, erase them by hand: {error.message}"
+
+
+def _erased_orders(settings: Settings, since: datetime) -> set[uuid.UUID]:
+    starts = topic_starts_at(settings.kafka, ORDER_EVENTS, since - CLOCKS_DIFFER)
+    return told_of(messages_to_end(settings.kafka, ORDER_EVENTS, starts=starts, within_s=READ_S))
 
 
 if __name__ == "__main__":

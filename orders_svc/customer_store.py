@@ -52,6 +52,13 @@ class CustomerStore:
             found = await session.fetch(sql.LIST_OF_CUSTOMER, [*State], *before, limit, customer)
         return [rows.order_of(row) for row in found]
 
+    async def customers_of(self, order_ids: Sequence[uuid.UUID]) -> list[str]:
+        """
+        Return who placed the orders, each once, without those who are erased.
+        """
+        async with connection(self._pool) as session:
+            return [row["customer"] for row in await session.fetch(sql.CUSTOMERS_OF, [*order_ids], ERASED)]
+
     async def versions_of(self, order_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[Version]]:
         """
         Return for each of the orders its versions, the first one first.

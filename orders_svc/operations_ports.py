@@ -208,6 +208,9 @@ class CustomerRecords(Protocol):
     async def orders(self, customer: str, *, before: tuple[datetime, uuid.UUID], limit: int) -> list[Order]:
         """Return at most *limit* of the customer's orders that are older than *before*, newest first."""
 
+    async def customers_of(self, order_ids: Sequence[uuid.UUID]) -> list[str]:
+        """Return who placed the orders, each once, without those who are erased."""
+
     async def versions_of(self, order_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[Version]]:
         """Return for each of the orders its versions, the first one first."""
 

@@ -150,6 +150,7 @@ SELECT count(*) FILTER (WHERE state IN ('PENDING', 'CONFIRMED')) AS open,
     (SELECT count(*) FROM idempotency_keys WHERE customer = $1) AS requests
 FROM orders WHERE customer = $1
 """
+CUSTOMERS_OF = "SELECT DISTINCT customer FROM orders WHERE order_id = ANY($1::uuid[]) AND customer <> $2"
 VERSIONS_OF = """
 SELECT order_id, version, snapshot, replica, trace_id FROM order_changes
 WHERE order_id = ANY($1::uuid[]) ORDER BY order_id, version

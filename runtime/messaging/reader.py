@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
@@ -83,6 +84,21 @@ def messages_to_end(
         yield from _read(consumer, topic, left, end_at, max_records)
     finally:
         consumer.close()
+
+
+def topic_starts_at(kafka: KafkaCluster, topic: str, at: datetime, *, within_s: float = 10.0) -> Ends:
+    """
+    Return for each partition of *topic* the first offset whose message was written *at* that time or later, its end
+    without any; raise `Unavailable`.
+    """
+    ends = topic_ends(kafka, topic, within_s=within_s)
+    admin = AdminClient(kafka.options({"log_level": 0}))
+    try:
+        spec = OffsetSpec.for_timestamp(int(at.timestamp() * 1000))
+        found = _offsets(admin, [TopicPartition(topic, number) for number in ends], spec)
+    except KafkaException as error:
+        raise unread(topic, error.args[0].str()) from error
+    return {number: offset if (offset := found[number]) >= 0 else end for number, end in ends.items()}
 
 
 def topic_ends(kafka: KafkaCluster, topic: str, *, within_s: float = 10.0) -> Ends:

@@ -61,6 +61,13 @@ class CustomersPortSuite:
         assert states == [order_pb2.Order.PENDING, order_pb2.Order.CANCELLED]
         assert len(versions[other.id]) == 2
 
+    async def test_who_placed_orders_is_told_once_each_and_without_nobody(self, orders, records):
+        made = [await fulfilled(orders, draft(customer=name)) for name in ("ann", "ann", "bob", "eve")]
+        await records.erase_orders("eve", at=LATER, limit=9)
+        ids = [*(each.id for each in made), uuid.uuid4()]
+        assert sorted(await records.customers_of(ids)) == ["ann", "bob"]
+        assert await records.customers_of([]) == []
+
     async def test_requests_come_by_their_ids_and_go_on_after_the_last(self, orders, records):
         order = await cancelled(orders, draft("b"), key="c")
         await fulfilled(orders, draft("a"))

@@ -46,6 +46,7 @@ MODULES = (
     "orders_svc.customer_store",
     "orders_svc.dead_letters",
     "orders_svc.discrepancies",
+    "orders_svc.erase_again",
     "orders_svc.inventory_client",
     "orders_svc.listing",
     "orders_svc.operations",

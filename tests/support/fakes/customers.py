@@ -38,6 +38,10 @@ class FakeCustomers:
         older = [each for each in self._of(customer) if (each.create_time, each.id) < before]
         return sorted(older, key=lambda each: (each.create_time, each.id), reverse=True)[:limit]
 
+    async def customers_of(self, order_ids: Sequence[uuid.UUID]) -> list[str]:
+        found = {self.kept.orders[each].customer for each in order_ids if each in self.kept.orders}
+        return sorted(found - {ERASED})
+
     async def versions_of(self, order_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[Version]]:
         versions: dict[uuid.UUID, list[Version]] = {each: [] for each in order_ids}
         for (order_id, number), snapshot in sorted(self.kept.history.items()):
