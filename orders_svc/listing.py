@@ -16,7 +16,7 @@ MAX_SIZE = 500
 _PLACE = struct.Struct(">q16s")
 PLACE_BYTES = _PLACE.size
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NEWEST = (datetime(9999, 1, 1, tzinfo=UTC), uuid.UUID(int=2**128 - 1))
+NEWEST = (datetime(9999, 1, 1, tzinfo=UTC), uuid.UUID(int=2**128 - 1))
 Place = tuple[datetime, uuid.UUID]
 
 
@@ -38,17 +38,24 @@ class Listing:
         size = min(size or DEFAULT_SIZE, MAX_SIZE)
         customer = None if caller.operator else caller.customer
         scope = f"{'*' if customer is None else 'c:' + customer}\n{state or '*'}"
-        before = self._read(token, scope) if token else _NEWEST
+        before = place_in(self._tokens.read(token, scope)) if token else NEWEST
         states = list(State) if state is None else [state]
         orders = await self._orders.list(customer=customer, states=states, before=before, limit=size + 1)
         if len(orders) <= size:
             return orders, ""
-        return orders[:size], self._token(orders[size - 1], scope)
+        return orders[:size], self._tokens.write(place_of(orders[size - 1]), scope)
 
-    def _token(self, last: Order, scope: str) -> str:
-        place = _PLACE.pack((last.create_time - _EPOCH) // timedelta(microseconds=1), last.id.bytes)
-        return self._tokens.write(place, scope)
 
-    def _read(self, token: str, scope: str) -> Place:
-        micros, order_id = _PLACE.unpack(self._tokens.read(token, scope))
-        return _EPOCH + timedelta(microseconds=micros), uuid.UUID(bytes=order_id)
+def place_of(last: Order) -> bytes:
+    """
+    Return the place after *last* in a list of orders, `PLACE_BYTES` long.
+    """
+    return _PLACE.pack((last.create_time - _EPOCH) // timedelta(microseconds=1), last.id.bytes)
+
+
+def place_in(packed: bytes) -> Place:
+    """
+    Return what *packed*, a place of `place_of`, says: orders older than this follow.
+    """
+    micros, order_id = _PLACE.unpack(packed)
+    return _EPOCH + timedelta(microseconds=micros), uuid.UUID(bytes=order_id)

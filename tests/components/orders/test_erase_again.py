@@ -10,8 +10,10 @@ from datetime import UTC, datetime, timedelta
 import confluent_kafka
 from shop.orders.v1 import operations_service_pb2, operations_service_pb2_grpc, order_service_pb2
 
+from orders_svc.topics import DEAD_EVENTS
 from runtime.messaging.cluster import KafkaCluster
 from runtime.messaging.reader import messages_to_end, topic_ends, topic_starts_at
+from runtime.messaging.topics import dead_letter_topic, ensure_topics
 from tests.components.orders.test_service import ANN, OPERATOR, create
 from tests.support.processes import CHECKOUT
 
@@ -35,6 +37,7 @@ async def erased(replica, name):
 
 
 async def test_who_was_erased_after_the_moment_of_a_restore_is_erased_again(replicas, environment, pool, kafka, topic):
+    await asyncio.to_thread(ensure_topics, KafkaCluster(kafka), [dead_letter_topic(DEAD_EVENTS, partitions=1)])
     (replica,) = await replicas()
     for key, who in (("a", ANN), ("b", BOB)):
         order = await replica.orders.CreateOrder(create(key=key), metadata=who)

@@ -1,5 +1,6 @@
 """What is stored about a customer is exported in pages and erased in slices."""
 
+import asyncio
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -172,6 +173,49 @@ async def test_a_call_whose_time_is_short_does_one_slice(data, orders, monkeypat
     with ends_in(0):
         assert (await data.erase(OTTO, ANN, reference="")).orders == 1
     assert (await data.erase(OTTO, ANN, reference="")).done
+
+
+@pytest.mark.parametrize(("waits_s", "slices"), [(100, 4), (6, 3), (1, 1)])
+async def test_a_call_takes_four_seconds_or_half_of_what_its_caller_waits(data, records, monkeypatch, waits_s, slices):
+    limits = []
+
+    async def erase_orders(customer, *, at, limit):
+        limits.append(limit)
+        await asyncio.sleep(1)
+        return limit
+
+    records.erase_orders = erase_orders
+    with ends_in(waits_s):
+        assert (await data.erase(OTTO, ANN, reference="")).orders == slices * 100
+    assert limits == [100] * slices
+
+
+async def test_a_call_does_two_thousand_orders_at_most(data, records):
+    async def erase_orders(customer, *, at, limit):
+        return limit
+
+    records.erase_orders = erase_orders
+    assert (await data.erase(OTTO, ANN, reference="")).orders == 2000
+
+
+async def test_no_more_is_read_than_a_page_and_one(data, records, orders):
+    limits = []
+    read_orders, read_requests = records.orders, records.requests
+
+    async def some_orders(customer, *, before, limit):
+        limits.append(limit)
+        return await read_orders(customer, before=before, limit=limit)
+
+    async def some_requests(customer, *, after, limit):
+        limits.append(limit)
+        return await read_requests(customer, after=after, limit=limit)
+
+    records.orders, records.requests = some_orders, some_requests
+    for _ in range(3):
+        await fulfilled(orders)
+    await data.export(OTTO, ANN, size=2, token="")
+    await data.export(OTTO, ANN, size=5, token="")
+    assert limits == [3, 6, 3]
 
 
 async def test_an_order_that_is_placed_meanwhile_is_reported_and_kept(data, records, orders):
