@@ -22,7 +22,7 @@ from runtime.errors import Error
 from runtime.messaging.message import Message
 
 PAGE = 500
-RESTORE = Caller("restore", operator=True)
+RESTORE = Caller("restore")
 log = structlog.get_logger()
 
 
