@@ -145,9 +145,10 @@ class _Selector(selectors.DefaultSelector):
 
 
 class _Slept:
-    """How long threads have slept at no cost."""
+    """How long threads have slept at no cost, and whether they may at all: other tests of this process do."""
 
     seconds = 0.0
+    refused = False
 
 
 def _loop() -> VirtualTimeLoop | None:
@@ -178,7 +179,7 @@ def refuse(seconds: float) -> None:
     """
     Raise `RealSleep` where `time.sleep` was called, unless for nothing, or by what waits for a child process.
     """
-    if seconds > 0 and _caller().f_globals.get("__name__") != WAITS_FOR_PROCESSES:
+    if seconds > 0 and _Slept.refused and _caller().f_globals.get("__name__") != WAITS_FOR_PROCESSES:
         raise RealSleep(f"time.sleep({seconds})")
     SLEEP(seconds)
 
@@ -195,6 +196,18 @@ async def sleep(delay: float, result: Any = None) -> Any:
 
 def _caller() -> FrameType:
     return sys._getframe(2)
+
+
+@contextlib.contextmanager
+def sleeps_refused() -> Iterator[None]:
+    """
+    Have sleeps of threads refused while the block runs.
+    """
+    _Slept.refused = True
+    try:
+        yield
+    finally:
+        _Slept.refused = False
 
 
 @contextlib.contextmanager
@@ -216,7 +229,8 @@ def sleeps_at_no_cost() -> Iterator[None]:
 @contextlib.contextmanager
 def clocks_of_the_loop() -> Iterator[None]:
     """
-    Have the standard library's clocks show the running loop's time, and its sleeps refused where they would be real.
+    Have the standard library's clocks show the running loop's time, and its sleeps refused where they would be real:
+    an asynchronous one on such a loop, any other one within `sleeps_refused`.
     """
     with contextlib.ExitStack() as stack:
         for module, name, value in (
