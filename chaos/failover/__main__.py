@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import functools
 import os
 import random
 import signal
@@ -28,7 +29,7 @@ from datetime import UTC, datetime
 
 import grpc
 
-from chaos import commands
+from chaos import commands, truth
 from chaos.breakage import LEADER
 from chaos.commands import FaultNotMade
 from chaos.failover import members
@@ -36,11 +37,13 @@ from chaos.failover.members import Members
 from chaos.failover.writes import Writes
 from chaos.guarantees import MAX_SHOWN, Verdict
 from chaos.lab import act, actions, checks, watchdog
+from chaos.lab.environment import Addresses
 from chaos.lab.evidence import gather
 from chaos.lab.figures import is_placed, longest_gap_s, longest_silence_s
 from chaos.lab.history import History
 from chaos.lab.journal import BEAT_S, Entry, Journal
 from chaos.lab.load import Load, LoadPlan
+from chaos.lab.one_machine import edge_of
 from chaos.lab.samples import Sampler
 from chaos.restock import restock
 from chaos.truth import NotRead
@@ -125,7 +128,8 @@ class Failover:
             load = self._load(history, products, name)
             writes = Writes(self._plan.database_url, clock=history.now)
             prometheus = f"http://{self._plan.network.at(Host.PROMETHEUS, Port.PROMETHEUS)}"
-            sampler = Sampler(self._plan.database_url, edge, prometheus, clock=history.now)
+            addresses = Addresses(edge_of(self._chosen), self._plan.database_url, prometheus)
+            sampler = Sampler(addresses.database_url, edge, prometheus, clock=history.now)
             async with load.running(), writes.running(), sampler.running(), self._leased():
                 await self._orders(history, "no order is acknowledged before the failover")
                 await asyncio.sleep(BEFORE_S)
@@ -136,7 +140,8 @@ class Failover:
                 await load.stop()
             outbox = max((sample.outbox or 0 for sample in sampler.samples if begin_s <= sample.at_s), default=0)
             self._say(f"{len(set(_orders(history)))} orders were acknowledged; checking each")
-            found = await gather(self._plan, edge, began_at, history.calls, sampler.snapshots)
+            published = functools.partial(truth.published, self._plan.kafka_brokers)
+            found = await gather(addresses, published, began_at, history.calls, sampler.snapshots)
         print(f"\nbefore: {before.describe()}\nafter:  {after.describe()}")
         print(
             f"{how} {target}: {longest_gap_s(writes.moments, begin_s=begin_s, end_s=end_s):.1f} s without a write in "
@@ -156,7 +161,7 @@ class Failover:
 
     def _load(self, history: History, products: list[str], name: str) -> Load:
         seed = random.randrange(10**6)  # noqa: S311 - what is bought is of no importance
-        return Load(self._chosen, history, products, run=name, seed=seed, plan=LOAD, faults_s=LIMIT_S)
+        return Load(edge_of(self._chosen), history, products, run=name, seed=seed, plan=LOAD, faults_s=LIMIT_S)
 
     async def _lose(self, how: str, target: str, before: Members, history: History) -> Members:
         """Lose the part, wait until the system does without, and until the part is back; return who leads then."""

@@ -22,14 +22,16 @@ from collections.abc import Sequence
 import grpc
 
 from chaos.commands import FaultNotMade
-from chaos.lab import actions, draw, report
+from chaos.lab import draw, report
 from chaos.lab.actions import Scene
+from chaos.lab.environment import Environment, shown
 from chaos.lab.experiment import Experiment, WrongExperiment, load, names
+from chaos.lab.one_machine import OneMachine
 from chaos.lab.result import Result, table
 from chaos.lab.runner import Runner
 from stack import settings
 from stack.errors import StackError
-from stack.settings import CHECKOUT, Settings
+from stack.settings import CHECKOUT
 
 ROLES = {"postgres-0": "leader", "postgres-1": "sync_standby"}
 
@@ -41,7 +43,7 @@ def main(words: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         chosen = settings.read(os.environ, checkout=CHECKOUT)
-        return int(options.function(chosen, options))
+        return int(options.function(OneMachine(chosen), options))
     except (WrongExperiment, FaultNotMade, StackError) as error:
         print(f"chaos: {error}", file=sys.stderr)
     except grpc.aio.AioRpcError as error:
@@ -71,71 +73,74 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _one(chosen: Settings, options: argparse.Namespace) -> int:
+def _one(environment: Environment, options: argparse.Namespace) -> int:
     experiment = load(options.name)
     if options.dry_run:
-        return _dry(experiment)
-    return _code([_run(chosen, experiment, options.seed, f"chaos EXPERIMENT={experiment.name}")])
+        return _dry(environment, experiment)
+    return _code([_run(environment, experiment, options.seed, f"chaos EXPERIMENT={experiment.name}")])
 
 
-def _all(chosen: Settings, options: argparse.Namespace) -> int:
+def _all(environment: Environment, options: argparse.Namespace) -> int:
     wanted = [part for part in options.only.split(",") if part]
     experiments = [load(name) for name in names() if not wanted or any(part in name for part in wanted)]
     if not experiments:
         raise WrongExperiment(f"no experiment has {options.only!r} in its name; known are {', '.join(names())}")
     if options.dry_run:
-        return max(_dry(experiment) for experiment in experiments)
+        return max(_dry(environment, experiment) for experiment in experiments)
     results = []
     for number, experiment in enumerate(experiments, start=1):
         print(f"\n== {number} of {len(experiments)}: {experiment.name} ==", flush=True)
-        results.append(_run(chosen, experiment, options.seed, f"chaos EXPERIMENT={experiment.name}"))
-    print(f"\n{_summary(results)}\nAll of them: file://{report.index(chosen.reports)}")
+        results.append(_run(environment, experiment, options.seed, f"chaos EXPERIMENT={experiment.name}"))
+    print(f"\n{_summary(results)}\nAll of them: file://{report.index(environment.reports)}")
     return _code(results)
 
 
-def _random(chosen: Settings, options: argparse.Namespace) -> int:
+def _random(environment: Environment, options: argparse.Namespace) -> int:
     experiment = draw.experiment(options.seed, options.minutes)
     print(f"seed {options.seed}: set SEED to this for the same load and the same faults")
     if options.dry_run:
-        return _dry(experiment)
+        return _dry(environment, experiment)
     command = f"chaos-random SEED={options.seed} MINUTES={options.minutes:g}"
-    return _code([_run(chosen, experiment, options.seed, command)])
+    return _code([_run(environment, experiment, options.seed, command)])
 
 
-def _list(_chosen: Settings, _options: argparse.Namespace) -> int:
+def _list(_environment: Environment, _options: argparse.Namespace) -> int:
     for name in names():
         print(f"{name:<32} {load(name).title}")
     return 0
 
 
-def _sweep(chosen: Settings, _options: argparse.Namespace) -> int:
-    Runner(chosen, chosen.reports, print).sweep()
+def _sweep(environment: Environment, _options: argparse.Namespace) -> int:
+    Runner(environment, print).sweep()
     return 0
 
 
-def _run(chosen: Settings, experiment: Experiment, seed: int, command: str) -> Result:
+def _run(environment: Environment, experiment: Experiment, seed: int, command: str) -> Result:
     began = time.monotonic()
 
     def say(text: str) -> None:
         print(f"[{time.monotonic() - began:6.1f}s] {text}", flush=True)
 
-    runner = Runner(chosen, chosen.reports, say)
-    result = runner.run(experiment, seed=seed, command=f"{chosen.command(command)} ARGUMENTS='--seed {seed}'")
+    runner = Runner(environment, say)
+    result = runner.run(experiment, seed=seed, command=f"{environment.command(command)} ARGUMENTS='--seed {seed}'")
     path = report.write(result, runner.folder(result))
-    report.index(chosen.reports)
+    report.index(environment.reports)
     print(f"\n{table(result)}\nThe whole run: file://{path}", flush=True)
     return result
 
 
-def _dry(experiment: Experiment) -> int:
+def _dry(environment: Environment, experiment: Experiment) -> int:
     """Print what an experiment would do, as if postgres-0 were the leader."""
     print(f"{experiment.name}: {experiment.title}\n  {experiment.hypothesis}")
     print(f"  steady: {'; '.join(bound.describe() for bound in experiment.steady_state)}")
     for number, step in enumerate(experiment.method, start=1):
-        fault = actions.fault(step, Scene(number, ROLES, CHECKOUT))
         print(f"  at {step.at_s:5.1f} s  {step.describe()}")
+        if refusal := environment.refusal(step):
+            print(f"             not possible here: {refusal}")
+            continue
+        fault = environment.fault(step, Scene(number, ROLES, CHECKOUT))
         for sign, command in (("+", fault.do), *(("-", command) for command in fault.undo)):
-            print(f"             {sign} {' '.join(command[2:])}" if command else "             + more customers")
+            print(f"             {sign} {shown(command)}" if command else "             + more customers")
     print(f"  abort: {'; '.join(bound.describe() for bound in experiment.abort)}")
     return 0
 

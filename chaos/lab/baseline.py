@@ -3,39 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-from chaos import breakage
-from chaos.lab.expect import LogMark, Seen
+from chaos.lab.environment import Environment, Logs, leader_of
+from chaos.lab.expect import Seen
 from chaos.lab.history import Call
 from chaos.lab.samples import Sample
-from chaos.truth import NotRead, StoredOrder
-from runtime.errors import Error
-from runtime.messaging.cluster import KafkaCluster
-from runtime.messaging.reader import topic_ends
+from chaos.truth import StoredOrder
 
-TOPICS = ("pending_orders", "order_events", "stock_events")
 SERVICES = ("orders", "inventory", "edge")
 
 
 class Baseline:
     """Records the state at the beginning of the faults, and compares."""
 
-    def __init__(self, logs: Path, brokers: str, patroni: Sequence[str]) -> None:
-        self._logs = logs
-        self._brokers = brokers
-        self._patroni = patroni
-        self._mark = LogMark({})
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._logs: Logs | None = None
         self._ends: Mapping[str, int] = {}
         self._leader = ""
 
     async def begin(self) -> None:
         """Record the state; raises `NotRead` while Kafka is down."""
-        self._mark = LogMark.now(self._logs)
-        self._ends = await self._ends_now()
-        self._leader = await self._leader_now()
+        self._logs = await asyncio.to_thread(self._environment.log_mark)
+        self._ends = await asyncio.to_thread(self._environment.topic_ends)
+        self._leader = leader_of(await self._environment.roles())
 
     async def seen(
         self,
@@ -45,28 +37,18 @@ class Baseline:
         unwell: frozenset[str],
     ) -> Seen:
         """Return what has happened since `begin`; raises `NotRead` while Kafka is down."""
-        now = await self._ends_now()
+        assert self._logs is not None  # noqa: S101 - `begin` was called
+        now = await asyncio.to_thread(self._environment.topic_ends)
+        lines = {service: await asyncio.to_thread(self._logs.lines, service) for service in SERVICES}
         return Seen(
             calls=calls,
             orders=orders,
-            lines={service: self._mark.lines(service) for service in SERVICES},
+            lines=lines,
             messages={topic: now[topic] - before for topic, before in self._ends.items()},
-            leaders=(self._leader, await self._leader_now()),
+            leaders=(self._leader, leader_of(await self._environment.roles())),
             unhealthy=unwell,
             peaks={
                 "pending": max((each.pending or 0 for each in samples), default=0),
                 "outbox": max((each.outbox or 0 for each in samples), default=0),
             },
         )
-
-    async def _ends_now(self) -> dict[str, int]:
-        try:
-            ends = {topic: await asyncio.to_thread(topic_ends, KafkaCluster(self._brokers), topic) for topic in TOPICS}
-        except Error as error:
-            raise NotRead(error.message) from error
-        return {topic: sum(offsets.values()) for topic, offsets in ends.items()}
-
-    async def _leader_now(self) -> str:
-        with contextlib.suppress(LookupError):
-            return await breakage.leader(self._patroni)
-        return ""

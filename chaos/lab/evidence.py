@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,8 +12,9 @@ import asyncpg
 from chaos import truth
 from chaos.guarantees import Facts
 from chaos.lab.checks import Evidence, Snapshot, memory_of
+from chaos.lab.environment import Addresses
 from chaos.lab.history import Call
-from stack.topology.plan import Plan
+from chaos.truth import Published
 
 SETTLE_S = 120.0
 # Orders of this run only: a customer with a fixed name may have orders of an earlier run.
@@ -30,20 +31,24 @@ class Owned:
 
 
 async def gather(
-    plan: Plan, edge: str, began_at: datetime, calls: Sequence[Call], snapshots: Sequence[Snapshot]
+    addresses: Addresses,
+    published: Callable[[], Published],
+    began_at: datetime,
+    calls: Sequence[Call],
+    snapshots: Sequence[Snapshot],
 ) -> Evidence:
     """
-    Wait until nothing is pending, then read everything.
+    Wait until nothing is pending, then read everything; *published* reads `order_events`.
 
     Raises `NotRead` if a store stays down.
     """
-    pending, waiting = await truth.settled(plan.database_url, within_s=SETTLE_S)
-    orders = await truth.orders_in(plan.database_url)
-    stock = await truth.stock_settled(edge, taken=truth.taken_by(orders.values()), within_s=SETTLE_S)
-    events = await asyncio.to_thread(truth.published, plan.kafka_brokers)
-    counted = await truth.counted_units(plan.database_url)
+    pending, waiting = await truth.settled(addresses.database_url, within_s=SETTLE_S)
+    orders = await truth.orders_in(addresses.database_url)
+    stock = await truth.stock_settled(addresses.edge.address, taken=truth.taken_by(orders.values()), within_s=SETTLE_S)
+    events = await asyncio.to_thread(published)
+    counted = await truth.counted_units(addresses.database_url)
     facts = Facts(memory_of(calls), orders, events, stock, counted)
-    owned = await _owned(plan.database_url, sorted({call.client for call in calls}), began_at)
+    owned = await _owned(addresses.database_url, sorted({call.client for call in calls}), began_at)
     return Evidence(calls, facts, owned.keys, owned.owners, snapshots, pending, waiting)
 
 

@@ -8,15 +8,14 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
-from chaos import breakage, commands
+from chaos import commands
 from chaos.commands import FaultNotMade
-from chaos.lab import actions
 from chaos.lab.actions import Command, Fault, Scene
+from chaos.lab.environment import Actions
 from chaos.lab.experiment import Step
 from chaos.lab.journal import Entry, Journal
 from chaos.lab.load import Load
 from chaos.partition.__main__ import IN_FORCE
-from chaos.partition.filter import NotAllowed, program
 from stack.errors import StackError
 
 HOLD_S = 30.0
@@ -44,7 +43,7 @@ class Faults:
         self,
         journal: Journal,
         load: Load,
-        patroni: Sequence[str],
+        actions: Actions,
         *,
         clock: Callable[[], float],
         say: Callable[[str], None],
@@ -52,7 +51,7 @@ class Faults:
     ) -> None:
         self._journal = journal
         self._load = load
-        self._patroni = patroni
+        self._actions = actions
         self._clock = clock
         self._say = say
         self._strict = strict
@@ -85,9 +84,11 @@ class Faults:
             self._say(f"skipped: {error}")
 
     async def _happen(self, step: Step, number: int) -> None:
-        if step.action == "partition":
-            _may_cut()
-        fault = actions.fault(step, Scene(number, await self._roles(step), self._journal.folder))
+        # Before anything is recorded.
+        if refusal := await asyncio.to_thread(self._actions.refusal, step):
+            raise FaultNotMade(refusal)
+        roles = await self._roles(step)
+        fault = await asyncio.to_thread(self._actions.fault, step, Scene(number, roles, self._journal.folder))
         # A part that is down already is brought back before the next fault hits it, and an Istio resource is put back
         # before the next one replaces it: otherwise the undo of the later would apply the earlier again.
         async with self._free[fault.place or fault.undo or f"fault {number}"]:
@@ -139,22 +140,11 @@ class Faults:
         if step.action == "switchover":
             named = set(ROLES)
         end = self._clock() + ROLES_S
-        roles = await breakage.roles(self._patroni) if named else {}
+        roles = await self._actions.roles() if named else {}
         while named and not {"leader", "sync_standby"} <= set(roles.values()) and self._clock() < end:
             await asyncio.sleep(POLL_S)
-            roles = await breakage.roles(self._patroni)
+            roles = await self._actions.roles()
         return roles
-
-
-def _may_cut() -> None:
-    """
-    Check the rights before anything is recorded: without them the network could not be healed either; raises
-    `FaultNotMade`.
-    """
-    try:
-        program()
-    except NotAllowed as error:
-        raise FaultNotMade(str(error)) from error
 
 
 @contextlib.asynccontextmanager

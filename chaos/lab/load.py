@@ -13,11 +13,10 @@ from typing import Any
 import grpc
 import httpx
 
+from chaos.lab.edge import Edge
 from chaos.lab.history import History, Outcome
 from chaos.lab.wires import CALL_S, Answer, Grpc, Rest, Wire
 from shop_client import rest
-from stack import customer
-from stack.settings import Settings
 
 # A customer without a final response for so much longer than the faults last gives up, and the experiment has failed.
 PATIENCE_S = 150.0
@@ -42,7 +41,7 @@ class Load:
 
     def __init__(
         self,
-        chosen: Settings,
+        edge: Edge,
         history: History,
         products: Sequence[str],
         *,
@@ -51,7 +50,7 @@ class Load:
         plan: LoadPlan,
         faults_s: float,
     ) -> None:
-        self._chosen = chosen
+        self._edge = edge
         self._history = history
         self._products = list(products)
         self._run = run
@@ -66,8 +65,7 @@ class Load:
     async def running(self) -> AsyncIterator[None]:
         """Run the customers during the block; leaving it cancels what is still open."""
         async with contextlib.AsyncExitStack() as stack:
-            address = f"127.0.0.1:{self._chosen.port}"
-            channel = await stack.enter_async_context(grpc.aio.insecure_channel(address))
+            channel = await stack.enter_async_context(grpc.aio.insecure_channel(self._edge.address))
             names = [f"{self._run}-{number}" for number in range(self._plan.customers)]
             for number, name in enumerate((*names, *self._plan.also)):
                 self._wires.append((name, await self._wire(stack, channel, name, number)))
@@ -97,9 +95,9 @@ class Load:
 
     async def _wire(self, stack: contextlib.AsyncExitStack, channel: grpc.aio.Channel, name: str, number: int) -> Wire:
         if number % GRPC_EVERY == GRPC_EVERY - 1:
-            return Grpc(channel, customer.metadata(self._chosen, name))
-        signed = rest.signed(customer.token(self._chosen, name))
-        client = httpx.AsyncClient(base_url=self._chosen.edge_url, headers=signed, timeout=CALL_S, trust_env=False)
+            return Grpc(channel, self._edge.metadata(name))
+        signed = rest.signed(self._edge.token(name))
+        client = httpx.AsyncClient(base_url=self._edge.url, headers=signed, timeout=CALL_S, trust_env=False)
         return Rest(await stack.enter_async_context(client))
 
     async def _shop(self, name: str, wire: Wire, chance: random.Random, ended: asyncio.Event) -> None:

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chaos.lab import prometheus
+from chaos.lab.environment import Environment
 from chaos.lab.experiment import Bound
 from chaos.lab.figures import Figures, figures, is_placed
 from chaos.lab.history import History
 from chaos.lab.samples import Sampler
-from stack.commands import status
-from stack.run.supervisor import Supervisor
-from stack.topology.processes import Process
 
 # The length of the window of figures, in seconds.
 WINDOW_S = 3.0
@@ -45,14 +43,12 @@ class Probes:
         self,
         history: History,
         sampler: Sampler,
-        processes: Sequence[Process],
-        supervisor: Supervisor,
+        environment: Environment,
         prometheus_url: str,
     ) -> None:
         self._history = history
         self._sampler = sampler
-        self._processes = processes
-        self._supervisor = supervisor
+        self._environment = environment
         self._prometheus = prometheus_url
 
     async def read(self, bounds: Sequence[Bound], *, since_s: float = 0.0) -> list[Reading]:
@@ -62,8 +58,8 @@ class Probes:
         return [Reading(bound, await self._value(bound, window, now)) for bound in bounds]
 
     async def unhealthy(self) -> dict[str, str]:
-        """Return the unhealthy processes, with a detail for each."""
-        return await asyncio.to_thread(status.unhealthy, self._supervisor, self._processes)
+        """Return the unhealthy parts, with a detail for each."""
+        return await asyncio.to_thread(self._environment.unhealthy)
 
     async def _value(self, bound: Bound, window: Figures, now: float) -> float | None:
         if bound.promql:

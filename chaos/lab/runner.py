@@ -1,5 +1,5 @@
 """
-Runs one experiment on the one-machine stack: steady state, faults, steady state again, then all checks.
+Runs one experiment: steady state, faults, steady state again, then all checks.
 
 Faults are reverted in any case: by the runner, by its watchdog, or by the next run.
 """
@@ -19,8 +19,9 @@ from pathlib import Path
 
 from chaos.commands import FaultNotMade
 from chaos.guarantees import Verdict
-from chaos.lab import actions, checks, expect, versions, watchdog
+from chaos.lab import checks, expect, watchdog
 from chaos.lab.baseline import Baseline
+from chaos.lab.environment import Addresses, Environment, refusals
 from chaos.lab.evidence import gather
 from chaos.lab.experiment import Bound, Experiment
 from chaos.lab.faults import Faults
@@ -33,14 +34,6 @@ from chaos.lab.result import Result
 from chaos.lab.samples import Sampler
 from chaos.restock import restock
 from chaos.truth import NotRead
-from stack import customer
-from stack.commands import status
-from stack.describe import describe
-from stack.run.lock import exclusive
-from stack.run.supervisor import Supervisor
-from stack.settings import Settings
-from stack.topology import system
-from stack.topology.addresses import Host, Port
 
 Say = Callable[[str], None]
 HEALTHY_LIMIT_S = 8.0
@@ -67,37 +60,34 @@ class Parts:
 
 
 class Runner:
-    """Runs experiments on one stack, one at a time; their reports go to *reports*."""
+    """Runs experiments in one environment, one at a time."""
 
-    def __init__(self, chosen: Settings, reports: Path, say: Say) -> None:
-        self._chosen = chosen
-        self._plan = describe(chosen)
-        self._reports = reports
+    def __init__(self, environment: Environment, say: Say) -> None:
+        self._environment = environment
         self._say = say
-        self._edge = f"127.0.0.1:{chosen.port}"
-        self._patroni = [str(address) for address in self._plan.patroni]
-        self._processes = system.processes(system.steps(self._plan))
-        self.journal = Journal(chosen.run / "chaos")
+        self.journal = Journal(environment.folder)
 
     def run(self, experiment: Experiment, *, seed: int, command: str) -> Result:
         """
         Run *experiment* and return its result; its history is in a folder of its own.
 
-        Raises `Busy` during another run, `FaultNotMade` if the faults of an earlier run cannot be reverted.
+        Raises `Busy` during another run, `FaultNotMade` if the faults of an earlier run cannot be reverted or one of
+        this run's is not possible here.
         """
-        with exclusive(self._chosen, "chaos"):
+        with self._environment.exclusive():
             self._sweep()
+            self._possible(experiment)
             return asyncio.run(self._run(experiment, seed, command))
 
     def folder(self, result: Result) -> Path:
         """Return the folder with the files of a run."""
-        return self._reports / f"{result.experiment.name}-{result.run}"
+        return self._environment.reports / f"{result.experiment.name}-{result.run}"
 
     def sweep(self) -> None:
         """
         Revert the faults that an earlier run has left; raises `Busy` during another run.
         """
-        with exclusive(self._chosen, "chaos"):
+        with self._environment.exclusive():
             self._sweep()
 
     def _sweep(self) -> None:
@@ -106,38 +96,51 @@ class Runner:
         if failed:
             raise FaultNotMade(f"the faults of an earlier run cannot be reverted: {'; '.join(failed)}")
 
+    def _possible(self, experiment: Experiment) -> None:
+        """Raise `FaultNotMade` before anything is changed; a drawn experiment leaves out what is not possible."""
+        if experiment.strict and (reasons := refusals(self._environment, experiment)):
+            raise FaultNotMade(f"{experiment.name} is not possible here: {'; '.join(reasons)}")
+
     async def _run(self, experiment: Experiment, seed: int, command: str) -> Result:
         # What an earlier run had stopped was started a moment ago.
-        await asyncio.to_thread(
-            status.require_healthy, self._chosen, self._processes, "an experiment", within_s=HEALTHY_LIMIT_S
-        )
+        await asyncio.to_thread(self._environment.require_healthy, within_s=HEALTHY_LIMIT_S)
+        async with self._environment.connected() as addresses:
+            return await self._run_at(addresses, experiment, seed, command)
+
+    async def _run_at(self, addresses: Addresses, experiment: Experiment, seed: int, command: str) -> Result:
         run = f"lab{int(time.time()):x}{random.Random().randrange(256):02x}"  # noqa: S311 - a name
-        result = Result(experiment, seed, run, datetime.now(UTC).isoformat(timespec="seconds"), versions.all(), command)
+        began_at = datetime.now(UTC).isoformat(timespec="seconds")
+        result = Result(experiment, seed, run, began_at, self._environment.versions(), command)
         self.folder(result).mkdir(parents=True)
-        products = await restock(self._edge, customer.metadata(self._chosen, "chaos", operator=True), units=UNITS)
+        products = await restock(addresses.edge.address, addresses.edge.metadata("chaos", operator=True), units=UNITS)
         with (self.folder(result) / "history.jsonl").open("w", encoding="utf-8") as file:
-            parts = self._parts(experiment, History(file), products, run, seed)
+            parts = self._parts(addresses, experiment, History(file), products, run, seed)
             # They grow during the run, so that an aborted one has what was collected until then.
             result.calls, result.bands = parts.history.calls, parts.faults.bands
             result.samples, result.lags = parts.sampler.samples, parts.sampler.lags
             try:
-                await self._experiment(experiment, parts, result)
+                await self._experiment(addresses, experiment, parts, result)
             except (Broken, FaultNotMade, NotRead) as error:
                 result.aborted = str(error)
         return result
 
-    def _parts(self, experiment: Experiment, history: History, products: list[str], run: str, seed: int) -> Parts:
-        prometheus = f"http://{self._plan.network.at(Host.PROMETHEUS, Port.PROMETHEUS)}"
-        sampler = Sampler(self._plan.database_url, self._edge, prometheus, clock=history.now)
-        load = Load(
-            self._chosen, history, products, run=run, seed=seed, plan=experiment.load, faults_s=experiment.seconds
-        )
-        faults = Faults(self.journal, load, self._patroni, clock=history.now, say=self._say, strict=experiment.strict)
-        probes = Probes(history, sampler, self._processes, Supervisor(self._chosen), prometheus)
-        baseline = Baseline(self._chosen.log, self._plan.kafka_brokers, self._patroni)
-        return Parts(history, sampler, load, probes, faults, baseline)
+    def _parts(
+        self,
+        addresses: Addresses,
+        experiment: Experiment,
+        history: History,
+        products: list[str],
+        run: str,
+        seed: int,
+    ) -> Parts:
+        clock, edge, prometheus = history.now, addresses.edge, addresses.prometheus_url
+        sampler = Sampler(addresses.database_url, edge.address, prometheus, clock=clock)
+        load = Load(edge, history, products, run=run, seed=seed, plan=experiment.load, faults_s=experiment.seconds)
+        faults = Faults(self.journal, load, self._environment, clock=clock, say=self._say, strict=experiment.strict)
+        probes = Probes(history, sampler, self._environment, prometheus)
+        return Parts(history, sampler, load, probes, faults, Baseline(self._environment))
 
-    async def _experiment(self, experiment: Experiment, parts: Parts, result: Result) -> None:
+    async def _experiment(self, addresses: Addresses, experiment: Experiment, parts: Parts, result: Result) -> None:
         async with parts.load.running(), parts.sampler.running(), self._progress(parts):
             before = await self._before(experiment, parts)
             await parts.baseline.begin()
@@ -155,7 +158,9 @@ class Runner:
             await parts.load.stop()
         self._say("collecting the final state for the checks")
         began_at = datetime.fromisoformat(result.began_at)
-        found = await gather(self._plan, self._edge, began_at, parts.history.calls, parts.sampler.snapshots)
+        found = await gather(
+            addresses, self._environment.published, began_at, parts.history.calls, parts.sampler.snapshots
+        )
         calls = [call for call in parts.history.calls if call.ended_s >= begin_s]
         samples = [sample for sample in parts.sampler.samples if sample.at_s >= begin_s]
         seen = await parts.baseline.seen(calls, samples, found.facts.orders, unwell)
@@ -170,7 +175,7 @@ class Runner:
         self._say(f"{experiment.title}: waiting for the steady state")
         readings = await self._steady(experiment, parts, STEADY_LIMIT_S)
         if wrong := [reading.describe() for reading in readings if not reading.good]:
-            raise Broken(f"the stack is not healthy before the experiment: {'; '.join(wrong)}")
+            raise Broken(f"the system is not healthy before the experiment: {'; '.join(wrong)}")
         return Verdict("steady state reached; injecting the faults", len(readings), [])
 
     async def _steady(
@@ -190,7 +195,7 @@ class Runner:
         self.journal.beat()
         if experiment.rollbacks:
             self.journal.note(
-                0, "the rollback defined in the file", [actions.start(part) for part in experiment.rollbacks]
+                0, "the rollback defined in the file", [self._environment.start(part) for part in experiment.rollbacks]
             )
         parts.dog = watchdog.start(self.journal, os.getpid())
         working = asyncio.create_task(parts.faults.run(experiment.method))

@@ -82,7 +82,8 @@ class Sampler:
                 self.snapshots.append(Snapshot(at_s, await truth.stock_at(self._edge)))
 
     async def _lag(self) -> None:
-        self.lags.append((self._clock(), await prometheus.value(self._prometheus, LAG)))
+        if self._prometheus:
+            self.lags.append((self._clock(), await prometheus.value(self._prometheus, LAG)))
 
     def _drop(self) -> None:
         if self._connection is not None:

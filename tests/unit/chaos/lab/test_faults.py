@@ -12,11 +12,12 @@ import psutil
 import pytest
 
 from chaos.commands import FaultNotMade
-from chaos.lab import faults, watchdog
+from chaos.lab import faults, one_machine, watchdog
 from chaos.lab import journal as journal_module
 from chaos.lab.experiment import Step
 from chaos.lab.faults import Faults
 from chaos.lab.journal import Journal
+from chaos.lab.one_machine import StackActions
 from chaos.partition.filter import NotAllowed
 
 TOUCH = "import pathlib, sys; pathlib.Path(sys.argv[1]).touch()"
@@ -131,7 +132,7 @@ def made(monkeypatch):
 
 
 def faults_of(journal, load=None, **how):
-    return Faults(journal, load or Here(), [], clock=time.monotonic, say=lambda _: None, **how)
+    return Faults(journal, load or Here(), StackActions([]), clock=time.monotonic, say=lambda _: None, **how)
 
 
 def kill(target, at_s=0.0, for_s=0.05):
@@ -232,8 +233,8 @@ async def test_a_partition_without_permission_leaves_nothing_to_revert(journal, 
     def refused():
         raise NotAllowed("cutting the network needs root")
 
-    monkeypatch.setattr(faults, "program", refused)
-    made = Faults(journal, None, [], clock=time.monotonic, say=print)
+    monkeypatch.setattr(one_machine, "program", refused)
+    made = Faults(journal, None, StackActions([]), clock=time.monotonic, say=print)
     step = Step(0, "partition", 1, {"between": "orders", "and": "redis"})
     with pytest.raises(FaultNotMade, match="needs root"):
         await made.run([step])

@@ -5,6 +5,7 @@ import pytest
 from chaos.lab.experiment import Bound
 from chaos.lab.probes import Probes
 from chaos.lab.samples import Sample
+from stack.commands import status
 from stack.run import health
 from stack.run.health import Health
 
@@ -15,7 +16,7 @@ class Named:
 
 
 class Beside:
-    """A history, a sampler and a supervisor that only the test fills."""
+    """A history, a sampler and an environment that only the test fills."""
 
     def __init__(self, **state):
         self.calls, self.samples, self.states = [], [], {}
@@ -27,10 +28,13 @@ class Beside:
     def info(self):
         return {name: {"statename": state} for name, state in self.states.items()}
 
+    def unhealthy(self):
+        return status.unhealthy(self, [Named(name) for name in self.states])
+
 
 def probing(**state):
     beside = Beside(**state)
-    return Probes(beside, beside, [Named(name) for name in beside.states], beside, "http://127.0.0.1:1")
+    return Probes(beside, beside, beside, "http://127.0.0.1:1")
 
 
 @pytest.fixture(autouse=True)
