@@ -1,5 +1,5 @@
 """
-Runs kubectl for the cluster that KUBECONFIG names.
+Runs kubectl for the cluster that KUBECONFIG names, by its current context or the one that KUBE_CONTEXT names.
 
 Standard library only, like everything in this package.
 """
@@ -43,7 +43,8 @@ def need_namespace(name: str = NAMESPACE) -> None:
 
 def kubectl(*arguments: str, stdin: str | None = None, seconds: float = COMMAND_S) -> str:
     """Run kubectl and return what it prints; raises `ClusterError`."""
-    command = ["kubectl", *arguments]
+    context = os.environ.get("KUBE_CONTEXT", "")
+    command = ["kubectl", *([f"--context={context}"] if context else []), *arguments]
     try:
         finished = subprocess.run(
             command, input=stdin, capture_output=True, encoding="utf-8", errors="replace", timeout=seconds, check=False

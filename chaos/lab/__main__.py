@@ -1,5 +1,8 @@
 """
-Runs experiments on the one-machine stack: `make chaos`, `make chaos-all`, `make chaos-random`.
+Runs experiments: `make chaos`, `make chaos-all`, `make chaos-random`.
+
+On the one-machine stack; with ON=NAMESPACE/CONTEXT on the deployment in that namespace of kubectl's current context,
+which must be that one.
 
     python -m chaos.lab run NAME [--seed N] [--dry-run]
     python -m chaos.lab all [--only PART] [--dry-run]
@@ -24,14 +27,15 @@ import grpc
 from chaos.commands import FaultNotMade
 from chaos.lab import draw, report
 from chaos.lab.actions import Scene
-from chaos.lab.environment import Environment, shown
+from chaos.lab.cluster.environment import Cluster
+from chaos.lab.environment import Environment, refusals, shown
 from chaos.lab.experiment import Experiment, WrongExperiment, load, names
 from chaos.lab.one_machine import OneMachine
 from chaos.lab.result import Result, table
 from chaos.lab.runner import Runner
 from stack import settings
 from stack.errors import StackError
-from stack.settings import CHECKOUT
+from stack.settings import CHECKOUT, Settings
 
 ROLES = {"postgres-0": "leader", "postgres-1": "sync_standby"}
 
@@ -43,7 +47,7 @@ def main(words: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         chosen = settings.read(os.environ, checkout=CHECKOUT)
-        return int(options.function(OneMachine(chosen), options))
+        return int(options.function(_environment(chosen), options))
     except (WrongExperiment, FaultNotMade, StackError) as error:
         print(f"chaos: {error}", file=sys.stderr)
     except grpc.aio.AioRpcError as error:
@@ -51,6 +55,16 @@ def main(words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("chaos: interrupted; all faults are reverted", file=sys.stderr)
     return 2
+
+
+def _environment(chosen: Settings) -> Environment:
+    """Return the stack, or the cluster that ON names; a KUBECONFIG alone chooses nothing."""
+    on = os.environ.get("ON", "")
+    if not on:
+        return OneMachine(chosen)
+    cluster = Cluster(chosen, on)
+    print(f"chaos: faults go into {on}, namespace and context of kubectl", flush=True)
+    return cluster
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -88,6 +102,10 @@ def _all(environment: Environment, options: argparse.Namespace) -> int:
     if options.dry_run:
         return max(_dry(environment, experiment) for experiment in experiments)
     results = []
+    refused = {each.name: found for each in experiments if (found := refusals(environment, each))}
+    for name, reasons in refused.items():
+        print(f"left out, because it is not possible here: {name}: {'; '.join(reasons)}")
+    experiments = [each for each in experiments if each.name not in refused]
     for number, experiment in enumerate(experiments, start=1):
         print(f"\n== {number} of {len(experiments)}: {experiment.name} ==", flush=True)
         results.append(_run(environment, experiment, options.seed, f"chaos EXPERIMENT={experiment.name}"))

@@ -63,8 +63,8 @@ class Environment(Actions, Protocol):
     def connected(self) -> AbstractAsyncContextManager[Addresses]:
         """Keep the parts reachable during the block."""
 
-    def require_healthy(self, *, within_s: float) -> None:
-        """Raise `StackError` if a part is not healthy after so long."""
+    def require_healthy(self) -> None:
+        """Raise `StackError` if a part is not healthy, and does not become so in the time that a start takes."""
 
     def unhealthy(self) -> dict[str, str]:
         """Return the state of each part that is not healthy."""

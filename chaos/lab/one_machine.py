@@ -27,6 +27,9 @@ from stack.settings import Settings
 from stack.topology import system
 from stack.topology.addresses import Host, Port
 
+# What an earlier run had stopped was started a moment ago.
+HEALTHY_LIMIT_S = 8.0
+
 
 class StackActions:
     """Faults by the stack's own commands; *patroni* lists where PostgreSQL's members say who leads, `HOST:PORT`."""
@@ -77,9 +80,9 @@ class OneMachine(StackActions):
         prometheus = f"http://{self._plan.network.at(Host.PROMETHEUS, Port.PROMETHEUS)}"
         yield Addresses(edge_of(self._chosen), self._plan.database_url, prometheus)
 
-    def require_healthy(self, *, within_s: float) -> None:
+    def require_healthy(self) -> None:
         """Raise `NotHealthy` if a process is not."""
-        status.require_healthy(self._chosen, self._processes, "an experiment", within_s=within_s)
+        status.require_healthy(self._chosen, self._processes, "an experiment", within_s=HEALTHY_LIMIT_S)
 
     def unhealthy(self) -> dict[str, str]:
         """Return the state of each process that is not healthy."""

@@ -36,7 +36,6 @@ from chaos.restock import restock
 from chaos.truth import NotRead
 
 Say = Callable[[str], None]
-HEALTHY_LIMIT_S = 8.0
 STEADY_LIMIT_S, STEADY_POLL_S = 90.0, 0.5
 ABORT_POLL_S, PROGRESS_S = 1.0, 5.0
 UNITS = 200_000
@@ -102,8 +101,7 @@ class Runner:
             raise FaultNotMade(f"{experiment.name} is not possible here: {'; '.join(reasons)}")
 
     async def _run(self, experiment: Experiment, seed: int, command: str) -> Result:
-        # What an earlier run had stopped was started a moment ago.
-        await asyncio.to_thread(self._environment.require_healthy, within_s=HEALTHY_LIMIT_S)
+        await asyncio.to_thread(self._environment.require_healthy)
         async with self._environment.connected() as addresses:
             return await self._run_at(addresses, experiment, seed, command)
 

@@ -23,7 +23,7 @@ POLL_S = 0.3
 LAPSED = "lapsed"
 # Longer than a part takes to stop.
 COMMAND_S = 60
-HOLDING = ("chaos.partition", "lock-table", "chaos.lab.watchdog")
+HOLDING = ("chaos.partition", "lock-table", "hold-down", "port-forward", "chaos.lab.watchdog")
 
 
 def start(journal: Journal, pid: int) -> subprocess.Popen[bytes]:

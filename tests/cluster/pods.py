@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import time
 from contextlib import suppress
 from typing import Any
 
-from k8s.kubectl import NAMESPACE, ClusterError, get, kubectl
+from k8s.kubectl import ClusterError, get
+from k8s.pods import ask, ending, kill, members, of, ready, run_in
 
-
-def of(app: str) -> list[str]:
-    """Return the pods of an application that are not terminating."""
-    return [each["metadata"]["name"] for each in get("pods", "-l", f"app={app}") if not _ending(each)]
-
-
-def _ending(pod: dict[str, Any]) -> bool:
-    return "deletionTimestamp" in pod["metadata"]
-
-
-def kill(*names: str) -> None:
-    """Kill pods at once, without a grace period."""
-    kubectl("delete", "pod", *names, "-n", NAMESPACE, "--grace-period=0", "--force", "--wait=false")
+__all__ = [
+    "all_ready",
+    "ask",
+    "coordinator",
+    "copies",
+    "kafka_tool",
+    "kill",
+    "member",
+    "members",
+    "move_leaders_back",
+    "of",
+    "restarts",
+    "run_in",
+    "stock_generation",
+    "topic",
+    "uids",
+    "until",
+]
 
 
 def uids(app: str) -> set[str]:
@@ -32,13 +37,8 @@ def uids(app: str) -> set[str]:
 
 def all_ready(app: str, count: int) -> bool:
     """Return whether an application has at least *count* pods and every one is ready."""
-    pods = [each for each in get("pods", "-l", f"app={app}") if not _ending(each)]
-    return len(pods) >= count and all(_ready(each) for each in pods)
-
-
-def _ready(pod: dict[str, Any]) -> bool:
-    conditions = pod["status"].get("conditions", [])
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+    pods = [each for each in get("pods", "-l", f"app={app}") if not ending(each)]
+    return len(pods) >= count and all(ready(each) for each in pods)
 
 
 async def until(done: Any, *, within_s: float, what: str) -> float:
@@ -49,31 +49,6 @@ async def until(done: Any, *, within_s: float, what: str) -> float:
             raise AssertionError(f"{what}: not within {within_s} s")
         await asyncio.sleep(0.5)
     return time.monotonic() - started
-
-
-def run_in(pod: str, *command: str, container: str = "app", seconds: float = 60) -> str:
-    """Run a command in one of a pod's containers."""
-    return kubectl("exec", "-n", NAMESPACE, pod, "-c", container, "--", *command, seconds=seconds)
-
-
-ASK = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=5).read().decode())"
-
-
-def ask(pod: str, url: str, *, container: str = "app") -> str:
-    """Return the response of *url* in a pod, from a container that has Python."""
-    return run_in(pod, "python", "-c", ASK, url, container=container)
-
-
-def members() -> list[dict[str, Any]]:
-    """Return PostgreSQL's members as the leader sees them, or else the first that responds."""
-    leaders = of("postgres,role=primary")
-    for pod in [*leaders, *(each for each in of("postgres") if each not in leaders)]:
-        try:
-            listed: list[dict[str, Any]] = json.loads(ask(pod, "http://127.0.0.1:8008/cluster"))["members"]
-        except (ClusterError, ValueError):
-            continue
-        return listed
-    return []
 
 
 def member(role: str) -> str:

@@ -1,0 +1,1 @@
+"""A deployment on Kubernetes as an environment of experiments."""
