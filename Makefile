@@ -16,6 +16,7 @@
 #: SVC a service or a replica: orders, orders-0, kafka, inventory-0-envoy
 #: NAMESPACE on Kubernetes: the namespace of the shop (shop)
 #: TRACES_TO on Kubernetes: SERVICE.NAMESPACE of the OpenTelemetry Collector that every call is traced to; none if unset
+#: ON make chaos: the cluster to inject faults into, as NAMESPACE/CONTEXT; a stack if unset
 #: PYTHON the Python (3.11 or later) that installs everything else
 PYTHON ?= $(shell command -v /usr/bin/python3 || command -v python3)
 STACK := $(PYTHON) -m stack.bootstrap

@@ -24,6 +24,13 @@ def ready(pod: dict[str, Any]) -> bool:
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
+def containers(pod: dict[str, Any]) -> list[str]:
+    """Return the ids of the containers of a pod that run, or have run last."""
+    status = pod["status"]
+    found = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+    return [each["containerID"].rpartition("/")[2] for each in found if each.get("containerID")]
+
+
 def kill(*names: str) -> None:
     """Kill pods at once, without a grace period."""
     kubectl("delete", "pod", *names, "-n", NAMESPACE, "--grace-period=0", "--force", "--wait=false")

@@ -14,11 +14,12 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from chaos.lab.act import LOCK_S, LOCKER, MAX_LOCKED_S
-from chaos.lab.cluster import processes
+from chaos.lab.cluster import cut, processes
 from chaos.partition.__main__ import IN_FORCE
 from k8s import pods
 from k8s.kubectl import NAMESPACE, ClusterError, get, kubectl
@@ -76,6 +77,49 @@ def release(marker: str) -> None:
     """Have what holds a pod down end."""
     Path(marker).unlink(missing_ok=True)
     time.sleep(2 * POLL_S)
+
+
+def cut_off(marker: str, seconds: str, loss_percent: str, way: str, ones: str, others: str) -> None:
+    """
+    Lose what pods send to each other, until *marker* is removed or the time is over; *way* is `both` or `one-way`.
+
+    *ones* and *others* are names separated by commas; *others* are pods of this machine, *ones* anywhere.
+    """
+    end = time.monotonic() + min(float(seconds), MAX_HELD_S)
+    Path(marker).touch()
+    by_name = {each["metadata"]["name"]: each for each in get("pods")}
+    addresses = [by_name[name]["status"]["podIP"] for name in ones.split(",")]
+    pids = [_a_process(by_name[name]) for name in others.split(",")]
+    script = cut.made(addresses, one_way=way == "one-way", loss_percent=int(loss_percent))
+    try:
+        for pid in pids:
+            cut.heal([pid])
+            if error := cut.run(pid, script):
+                raise ClusterError(f"nft: {error}")
+        print(f"{ones} and {others} are cut, {IN_FORCE}", flush=True)
+        while time.monotonic() < end and Path(marker).exists():
+            time.sleep(1)
+            for pid in pids:
+                # A pod that is gone has taken its filter with it.
+                cut.run(pid, cut.renewed(addresses))
+    finally:
+        cut.heal(pids)
+        Path(marker).unlink(missing_ok=True)
+
+
+def heal(marker: str, others: str) -> None:
+    """End a cut: also what is left of it in the pods of this machine."""
+    Path(marker).unlink(missing_ok=True)
+    names = others.split(",")
+    cut.heal(_a_process(each) for each in get("pods") if each["metadata"]["name"] in names and not pods.ending(each))
+
+
+def _a_process(pod: dict[str, Any]) -> int:
+    """Return a process of a pod; raises `ClusterError` if none of them is on this machine."""
+    found = processes.of(pods.containers(pod))
+    if not found:
+        raise ClusterError(f"no process of {pod['metadata']['name']} runs on this machine")
+    return found[0]
 
 
 def pause(*containers: str) -> None:
@@ -174,6 +218,8 @@ ACTIONS: Mapping[str, Callable[..., None]] = {
     "scale-to-0": scale_to_0,
     "hold-down": hold_down,
     "release": release,
+    "cut": cut_off,
+    "heal": heal,
     "pause": pause,
     "resume": resume,
     "mesh": apply_mesh,
@@ -188,7 +234,7 @@ def main(words: list[str]) -> int:
     """Run one action and return the exit code."""
     try:
         ACTIONS[words[0]](*words[1:])
-    except (ClusterError, OSError, subprocess.SubprocessError, yaml.YAMLError) as error:
+    except (ClusterError, LookupError, OSError, subprocess.SubprocessError, yaml.YAMLError) as error:
         print(f"{words[0]}: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     return 0

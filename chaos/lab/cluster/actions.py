@@ -10,10 +10,11 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from chaos.breakage import LEADER
 from chaos.lab.actions import REPLICA, SPARE_S, Command, Fault, Scene, who
+from chaos.lab.cluster import cut
 from chaos.lab.cluster.parts import DEPLOYMENT, Part, part
 from chaos.lab.experiment import Step
 from chaos.lab.resources import resource
@@ -48,6 +49,9 @@ class State(Protocol):
     def pod(self, part: Part) -> str:
         """Return the pod of a replica; raises `LookupError` if there is none now."""
 
+    def pods(self, part: Part) -> list[str]:
+        """Return the pods of all replicas, or of one; raises `LookupError` if there is none now."""
+
     def containers(self, part: Part) -> list[str]:
         """Return the ids of the application's containers, of all replicas or of one."""
 
@@ -65,7 +69,9 @@ class ClusterFaults:
     def refusal(self, step: Step) -> str:
         """Return why a step is not possible here; empty if it is."""
         if step.action not in self._actions:
-            return NOT_HERE.get(step.action, f"{step.action} is not an action for a cluster")
+            return f"{step.action} is not an action for a cluster"
+        if step.action == "partition":
+            return self._no_cut(step)
         if "target" not in step.arguments:
             return ""
         try:
@@ -74,6 +80,20 @@ class ClusterFaults:
             return str(error)
         if step.action == "pause" and not self._state.processes(self._state.containers(found)):
             return "only root on the node of a pod can stop its processes (SIGSTOP), and none of them is visible here"
+        return ""
+
+    def _no_cut(self, step: Step) -> str:
+        if "delay_ms" in step.arguments:
+            return "packets between pods can be dropped here, not delayed"
+        try:
+            for target in (step.arguments["between"], step.arguments["and"]):
+                part(target)
+        except LookupError as error:
+            return str(error)
+        if refusal := cut.refusal():
+            return refusal
+        if not self._state.processes(self._state.containers(part(step.arguments["and"]))):
+            return "only root on the node of a pod can filter its packets, and none of its processes is visible here"
         return ""
 
     def fault(self, step: Step, scene: Scene) -> Fault:
@@ -91,6 +111,7 @@ class ClusterFaults:
             "kill": self._ended,
             "stop": self._ended,
             "pause": self._paused,
+            "partition": self._cut,
             "mesh": self._mesh,
             "lock-table": self._lock,
             "burst": self._burst,
@@ -124,6 +145,18 @@ class ClusterFaults:
         undo = (self._place.act("resume", *containers),)
         return Fault(f"freeze {target}", self._place.act("pause", *containers), undo, place=part(target).app)
 
+    def _cut(self, step: Step, scene: Scene) -> Fault:
+        arguments: Mapping[str, Any] = step.arguments
+        sides = [who(arguments[key], scene.roles) for key in ("between", "and")]
+        one, other = (",".join(self._state.pods(part(each))) for each in sides)
+        way, loss = "one-way" if arguments.get("one_way") else "both", arguments.get("loss_percent", 100)
+        marker = str(scene.kept / f"cut-{scene.number}")
+        do = self._place.act("cut", marker, f"{step.for_s + SPARE_S:g}", str(loss), way, one, other)
+        description = f"cut {sides[0]} {'to' if way == 'one-way' else 'from'} {sides[1]}"
+        description += f", {loss} % lost" if loss != 100 else ""
+        # Of one pod there is one filter.
+        return Fault(description, do, (self._place.act("heal", marker, other),), holds=True, place=part(sides[1]).app)
+
     def _mesh(self, step: Step, scene: Scene) -> Fault:
         file = step.arguments["file"]
         kept = str(scene.kept / f"mesh-{scene.number}.yaml")
@@ -148,9 +181,3 @@ class ClusterFaults:
     def _empty_redis(self, _step: Step, _scene: Scene) -> Fault:
         whole = self._place.kubectl("rollout", "status", part("redis").workload, f"--timeout={WAIT_S}s")
         return Fault("empty Redis", self._place.act("empty-redis"), (whole,), place="redis")
-
-
-NOT_HERE: Mapping[str, str] = {
-    "partition": "the network between pods cannot be cut here: that takes a NetworkPolicy, and whether the cluster "
-    "enforces policies, also for connections that are open, is not known",
-}

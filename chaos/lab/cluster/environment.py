@@ -180,6 +180,13 @@ class Cluster:
             raise LookupError(f"there is no pod of {part.app} number {part.replica} now")
         return name
 
+    def pods(self, part: Part) -> list[str]:
+        """Return the pods of all replicas, or of one; raises `LookupError` if there is none now."""
+        found = pods.of(part.app) if part.replica is None else [self.pod(part)]
+        if not found:
+            raise LookupError(f"there is no pod of {part.app} now")
+        return found
+
     def containers(self, part: Part) -> list[str]:
         """Return the ids of the application's containers."""
         wanted = None if part.replica is None else self.pod(part)
@@ -189,8 +196,7 @@ class Cluster:
                 found += [
                     status["containerID"].rpartition("/")[2]
                     for status in each["status"].get("containerStatuses", [])
-                    if status["name"] in ("app", "istio-proxy")[: 1 if part.app != "edge" else 2]
-                    and status.get("containerID")
+                    if status["name"] == part.container and status.get("containerID")
                 ]
         return found
 
@@ -207,7 +213,7 @@ class PodLogs:
 
     def lines(self, service: str) -> list[str]:
         """Return the lines of a service's pods."""
-        container = "istio-proxy" if service == "edge" else "app"
+        container = Part(service).container
         found: list[str] = []
         for pod in pods.of(service):
             with contextlib.suppress(ClusterError):

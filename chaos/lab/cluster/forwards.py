@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import socket
 from collections.abc import AsyncIterator, Sequence
 
@@ -22,7 +23,12 @@ async def forwarded(place: Place, targets: Sequence[tuple[str, int]]) -> AsyncIt
     """
     ports = [_free_port() for _ in targets]
     tasks = [
-        asyncio.create_task(_keep(place.kubectl("port-forward", f"--address={HOST}", f"pod/{pod}", f"{port}:{remote}")))
+        asyncio.create_task(
+            _keep(
+                *_with_this_process(),
+                *place.kubectl("port-forward", f"--address={HOST}", f"pod/{pod}", f"{port}:{remote}"),
+            )
+        )
         for (pod, remote), port in zip(targets, ports, strict=True)
     ]
     try:
@@ -34,7 +40,13 @@ async def forwarded(place: Place, targets: Sequence[tuple[str, int]]) -> AsyncIt
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _keep(command: Sequence[str]) -> None:
+def _with_this_process() -> Sequence[str]:
+    """Return what makes a command end with this process, also if that is killed; nothing where there is no such tool."""
+    found = shutil.which("setpriv")
+    return (found, "--pdeathsig", "KILL", "--") if found else ()
+
+
+async def _keep(*command: str) -> None:
     while True:
         process = await asyncio.create_subprocess_exec(
             *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL

@@ -14,15 +14,15 @@ import sys
 from google.protobuf.message import DecodeError
 from shop.orders.v1 import events_pb2
 
-from orders_svc.settings import Settings
 from runtime.messaging.reader import messages_to_end, topic_ends
+from runtime.settings import KafkaSettings, load
 
 READ_S = 300
 
 
 def main(what: str, topics: list[str]) -> None:
     """Print what was asked for."""
-    kafka = Settings().kafka
+    kafka = load(KafkaSettings).kafka
     for topic in topics:
         if what == "ends":
             print(topic, sum(topic_ends(kafka, topic).values()))

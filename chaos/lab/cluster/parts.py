@@ -19,6 +19,8 @@ KINDS: Mapping[str, str] = {
     "kafka": STATEFUL_SET,
     "redis": STATEFUL_SET,
 }
+# The edge is nothing but Istio's proxy.
+CONTAINERS: Mapping[str, str] = {"edge": "istio-proxy"}
 # Parts of the one-machine stack that a deployment does not have, or does not have to itself.
 ELSEWHERE: Mapping[str, str] = {
     "etcd": "PostgreSQL's members elect their leader through Kubernetes here, there is no etcd to stop",
@@ -39,6 +41,11 @@ class Part:
     def kind(self) -> str:
         """Return the kind of its workload."""
         return KINDS[self.app]
+
+    @property
+    def container(self) -> str:
+        """Return the name of its container."""
+        return CONTAINERS.get(self.app, "app")
 
     @property
     def workload(self) -> str:
