@@ -58,7 +58,7 @@ def test_an_experiment_passes_and_leaves_its_page(lab, facts, name):
     if "is not possible here: " in output and "only root on the node" in output:
         pytest.skip(output.strip())
     assert process.returncode == 0, output
-    [folder] = (lab.state / "chaos").glob(f"{name}-lab*")
+    [folder] = (lab.state / "chaos").glob(f"*/{name}-lab*")
     verdict = json.loads((folder / "verdict.json").read_text())
     assert verdict["passed"]
     assert verdict["recovery_s"] < RECOVERY_LIMIT_S

@@ -61,13 +61,15 @@ class Cluster:
         os.environ["KUBE_CONTEXT"] = context
         state.claim(chosen)
         self._chosen = chosen
-        self._name = "chaos-" + re.sub(r"[^A-Za-z0-9.-]+", "-", here)
+        name = re.sub(r"[^A-Za-z0-9.-]+", "-", here)
+        self._name = f"chaos-{name}"
         self._here = here
         self._replicas = Replicas()
         self._place = Place(NAMESPACE, context)
         self._faults = ClusterFaults(self._place, self)
         self.folder = chosen.run / self._name
-        self.reports = chosen.reports
+        # Not among the stack's, of which the index page shows the latest run of each experiment.
+        self.reports = chosen.reports / name
 
     def command(self, words: str) -> str:
         """Return the command line for this cluster."""

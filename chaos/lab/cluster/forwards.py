@@ -41,7 +41,7 @@ async def forwarded(place: Place, targets: Sequence[tuple[str, int]]) -> AsyncIt
 
 
 def _with_this_process() -> Sequence[str]:
-    """Return what makes a command end with this process, also if that is killed; nothing where there is no such tool."""
+    """Return what makes a command end with this process, also a killed one; nothing where there is no such tool."""
     found = shutil.which("setpriv")
     return (found, "--pdeathsig", "KILL", "--") if found else ()
 
