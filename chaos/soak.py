@@ -130,10 +130,8 @@ async def _facts(chosen: settings.Settings, buyers: Buyers, edge: str) -> Facts:
     pending, waiting = await truth.settled(plan.database_url, within_s=SETTLE_LIMIT_S)
     if pending or waiting:
         print(f"after {SETTLE_LIMIT_S} s {pending} orders are pending, {waiting} events not published")
-    orders = await truth.orders_in(plan.database_url)
-    stock = await truth.stock_settled(edge, taken=truth.taken_by(orders.values()), within_s=SETTLE_LIMIT_S)
+    orders, counted, stock = await truth.stored_and_stock(plan.database_url, edge, within_s=SETTLE_LIMIT_S)
     events = await asyncio.to_thread(truth.published, plan.kafka_brokers)
-    counted = await truth.counted_units(plan.database_url)
     return Facts(buyers.memory, orders, events, stock, counted)
 
 

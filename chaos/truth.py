@@ -98,6 +98,25 @@ def _in_words(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
+ORDERS = "SELECT order_id, state, version, lines FROM orders"
+COUNTED = "SELECT product, sum(units)::bigint AS units FROM sold_units GROUP BY product"
+
+
+@patiently("PostgreSQL")
+async def orders_and_counts(database_url: str) -> tuple[dict[str, StoredOrder], Counter[str]]:
+    """
+    Return every order by name, and the units that PostgreSQL counts as sold by product, both of one moment.
+    """
+    connection = await asyncpg.connect(database_url, timeout=10)
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            orders = {stored.name: stored for stored in map(_stored, await connection.fetch(ORDERS))}
+            counted = Counter({row["product"]: row["units"] for row in await connection.fetch(COUNTED)})
+    finally:
+        await connection.close()
+    return orders, counted
+
+
 @patiently("PostgreSQL")
 async def orders_in(database_url: str) -> dict[str, StoredOrder]:
     """
@@ -105,23 +124,10 @@ async def orders_in(database_url: str) -> dict[str, StoredOrder]:
     """
     connection = await asyncpg.connect(database_url, timeout=10)
     try:
-        rows = await connection.fetch("SELECT order_id, state, version, lines FROM orders")
+        rows = await connection.fetch(ORDERS)
     finally:
         await connection.close()
     return {stored.name: stored for stored in map(_stored, rows)}
-
-
-@patiently("PostgreSQL")
-async def counted_units(database_url: str) -> Counter[str]:
-    """
-    Return the units that PostgreSQL counts as sold, by product.
-    """
-    connection = await asyncpg.connect(database_url, timeout=10)
-    try:
-        rows = await connection.fetch("SELECT product, sum(units)::bigint AS units FROM sold_units GROUP BY product")
-    finally:
-        await connection.close()
-    return Counter({row["product"]: row["units"] for row in rows})
 
 
 def _stored(row: asyncpg.Record) -> StoredOrder:
@@ -195,6 +201,27 @@ async def stock_at(address: str, metadata: Metadata = ()) -> dict[str, StockNow]
                 return found
 
 
+async def stored_and_stock(
+    database_url: str, address: str, *, within_s: float, look_again_s: float = 5.0
+) -> tuple[dict[str, StoredOrder], Counter[str], dict[str, StockNow]]:
+    """
+    Return the orders, the counted units and the stock once they agree, or their state after *within_s*.
+
+    Others may order meanwhile, such as a prober: then the orders are read again.
+    """
+    end = time.monotonic() + within_s
+    while True:
+        orders, counted = await orders_and_counts(database_url)
+        taken = taken_by(orders.values())
+        stock = await stock_settled(address, taken=taken, within_s=min(look_again_s, end - time.monotonic()))
+        if _agrees(stock, taken) or time.monotonic() > end:
+            return orders, counted, stock
+
+
+def _agrees(found: Mapping[str, StockNow], taken: Mapping[str, int]) -> bool:
+    return all((stock.held, stock.sold) == (0, taken.get(name, 0)) for name, stock in found.items())
+
+
 async def stock_settled(
     address: str, metadata: Metadata = (), *, taken: Mapping[str, int], within_s: float
 ) -> dict[str, StockNow]:
@@ -207,8 +234,7 @@ async def stock_settled(
     end = time.monotonic() + within_s
     while True:
         found = await stock_at(address, metadata)
-        settled = all((stock.held, stock.sold) == (0, taken.get(name, 0)) for name, stock in found.items())
-        if settled or time.monotonic() > end:
+        if _agrees(found, taken) or time.monotonic() > end:
             return found
         await asyncio.sleep(0.5)
 

@@ -43,10 +43,10 @@ async def gather(
     Raises `NotRead` if a store stays down.
     """
     pending, waiting = await truth.settled(addresses.database_url, within_s=SETTLE_S)
-    orders = await truth.orders_in(addresses.database_url)
-    stock = await truth.stock_settled(addresses.edge.address, taken=truth.taken_by(orders.values()), within_s=SETTLE_S)
+    orders, counted, stock = await truth.stored_and_stock(
+        addresses.database_url, addresses.edge.address, within_s=SETTLE_S
+    )
     events = await asyncio.to_thread(published)
-    counted = await truth.counted_units(addresses.database_url)
     facts = Facts(memory_of(calls), orders, events, stock, counted)
     owned = await _owned(addresses.database_url, sorted({call.client for call in calls}), began_at)
     return Evidence(calls, facts, owned.keys, owned.owners, snapshots, pending, waiting)

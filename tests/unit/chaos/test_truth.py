@@ -1,5 +1,7 @@
 """Reading the final state after an experiment, while a store may be down."""
 
+from collections import Counter
+
 import asyncpg
 import grpc
 import pytest
@@ -44,7 +46,7 @@ NO_LEADER = asyncpg.TargetServerAttributeNotMatched("None of the hosts match the
 
 
 @pytest.mark.parametrize("error", [NO_LEADER, asyncpg.CannotConnectNowError("starting up"), ConnectionResetError()])
-@pytest.mark.parametrize("read", [truth.orders_in, truth.counted_units, lambda url: truth.settled(url, within_s=0)])
+@pytest.mark.parametrize("read", [truth.orders_in, truth.orders_and_counts, lambda url: truth.settled(url, within_s=0)])
 async def test_every_read_of_postgresql_waits_for_it_within_a_limit(monkeypatch, read, error):
     async def connect(url, *, timeout):  # noqa: ASYNC109 - asyncpg's own name
         raise error
@@ -78,3 +80,33 @@ async def test_stock_that_does_not_settle_is_returned_as_it_is(monkeypatch):
     monkeypatch.setattr(truth, "stock_at", stock_at)
     found = await truth.stock_settled("edge", taken={}, within_s=0)
     assert found["products/tea"].sold == 3
+
+
+async def test_orders_of_others_between_two_reads_are_read_again(monkeypatch):
+    """A prober's order that was stored after the first read is sold stock that no order of that read owns."""
+    order = truth.StoredOrder("orders/1", "CONFIRMED", 2, {"products/tea": 2})
+    stored = [({}, Counter()), ({"orders/1": order}, Counter({"products/tea": 2}))]
+
+    async def orders_and_counts(_url):
+        return stored.pop(0) if len(stored) > 1 else stored[0]
+
+    async def stock_at(_address, _metadata=()):
+        return {"products/tea": truth.StockNow(9, 7, 0, 2)}
+
+    monkeypatch.setattr(truth, "orders_and_counts", orders_and_counts)
+    monkeypatch.setattr(truth, "stock_at", stock_at)
+    orders, counted, stock = await truth.stored_and_stock("url", "edge", within_s=60, look_again_s=0)
+    assert (list(orders), counted["products/tea"], stock["products/tea"].sold) == (["orders/1"], 2, 2)
+
+
+async def test_orders_and_stock_that_never_agree_are_returned_as_they_are(monkeypatch):
+    async def orders_and_counts(_url):
+        return {}, Counter()
+
+    async def stock_at(_address, _metadata=()):
+        return {"products/tea": truth.StockNow(9, 7, 0, 2)}
+
+    monkeypatch.setattr(truth, "orders_and_counts", orders_and_counts)
+    monkeypatch.setattr(truth, "stock_at", stock_at)
+    _, _, stock = await truth.stored_and_stock("url", "edge", within_s=0)
+    assert stock["products/tea"].sold == 2
