@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+import functools
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager
 
 from chaos import breakage, truth
@@ -26,15 +27,17 @@ from stack.run.supervisor import Supervisor
 from stack.settings import Settings
 from stack.topology import system
 from stack.topology.addresses import Host, Port
+from stack.topology.plan import Plan
+from stack.topology.processes import Process
 
 # What an earlier run had stopped was started a moment ago.
 HEALTHY_LIMIT_S = 8.0
 
 
 class StackActions:
-    """Faults by the stack's own commands; *patroni* lists where PostgreSQL's members say who leads, `HOST:PORT`."""
+    """Faults by the stack's own commands; *patroni* returns where PostgreSQL's members say who leads, `HOST:PORT`."""
 
-    def __init__(self, patroni: Sequence[str]) -> None:
+    def __init__(self, patroni: Callable[[], Sequence[str]]) -> None:
         self._patroni = patroni
 
     def fault(self, step: Step, scene: Scene) -> Fault:
@@ -52,19 +55,25 @@ class StackActions:
 
     async def roles(self) -> dict[str, str]:
         """Return the role of each member of PostgreSQL."""
-        return await breakage.roles(self._patroni)
+        return await breakage.roles(self._patroni())
 
 
 class OneMachine(StackActions):
-    """The stack of *chosen*."""
+    """The stack of *chosen*, which need not exist for what changes nothing."""
 
     def __init__(self, chosen: Settings) -> None:
+        super().__init__(lambda: [str(address) for address in self._plan.patroni])
         self._chosen = chosen
-        self._plan = describe(chosen)
-        super().__init__([str(address) for address in self._plan.patroni])
-        self._processes = system.processes(system.steps(self._plan))
         self.folder = chosen.run / "chaos"
         self.reports = chosen.reports
+
+    @functools.cached_property
+    def _plan(self) -> Plan:
+        return describe(self._chosen)
+
+    @functools.cached_property
+    def _processes(self) -> Sequence[Process]:
+        return system.processes(system.steps(self._plan))
 
     def command(self, words: str) -> str:
         """Return the command line for this stack."""

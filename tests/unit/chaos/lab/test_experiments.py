@@ -6,6 +6,7 @@ import re
 import pytest
 import yaml
 
+from chaos.lab import __main__ as lab
 from chaos.lab import actions, draw
 from chaos.lab.actions import Scene
 from chaos.lab.experiment import FOLDER, Bound, WrongExperiment, load, names, parse
@@ -132,6 +133,13 @@ def test_drawn_faults_are_possible_fit_the_run_and_never_overlap_on_one_part(see
         for part in draw._touched(step):
             assert ends.get(part, 0) <= step.at_s
             ends[part] = step.at_s + step.for_s
+
+
+def test_what_would_be_done_is_printed_without_a_stack(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("STATE", str(tmp_path / "none"))
+    monkeypatch.delenv("ON", raising=False)
+    assert lab.main(["run", "inventory-gone", "--dry-run"]) == 0
+    assert "+ stack kill inventory\n             - stack start inventory" in capsys.readouterr().out
 
 
 def test_a_role_is_resolved_when_the_fault_is_injected():

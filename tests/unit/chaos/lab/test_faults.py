@@ -132,7 +132,7 @@ def made(monkeypatch):
 
 
 def faults_of(journal, load=None, **how):
-    return Faults(journal, load or Here(), StackActions([]), clock=time.monotonic, say=lambda _: None, **how)
+    return Faults(journal, load or Here(), StackActions(list), clock=time.monotonic, say=lambda _: None, **how)
 
 
 def kill(target, at_s=0.0, for_s=0.05):
@@ -234,7 +234,7 @@ async def test_a_partition_without_permission_leaves_nothing_to_revert(journal, 
         raise NotAllowed("cutting the network needs root")
 
     monkeypatch.setattr(one_machine, "program", refused)
-    made = Faults(journal, None, StackActions([]), clock=time.monotonic, say=print)
+    made = Faults(journal, None, StackActions(list), clock=time.monotonic, say=print)
     step = Step(0, "partition", 1, {"between": "orders", "and": "redis"})
     with pytest.raises(FaultNotMade, match="needs root"):
         await made.run([step])
