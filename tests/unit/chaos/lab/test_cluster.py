@@ -1,13 +1,10 @@
 """Experiments on Kubernetes: the commands of each fault, those that revert it, and what is refused."""
 
 import asyncio
-import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -297,7 +294,9 @@ class Kubectl:
     def __call__(self, *words, stdin=None, seconds=0):
         self.calls.append((*words, stdin) if stdin else words)
         response = self.responses.get(words[0], "")
-        return response.pop(0) if isinstance(response, list) and len(response) > 1 else response
+        if isinstance(response, list):
+            response = response.pop(0) if len(response) > 1 else response[0]
+        return response() if callable(response) else response
 
 
 @pytest.fixture
@@ -307,27 +306,28 @@ def kubectl(monkeypatch):
         monkeypatch.setattr(act, "kubectl", made)
         return made
 
-    monkeypatch.setattr(act, "POLL_S", 0.01)
     return answering
 
 
+@pytest.mark.usefixtures("virtual_sleep")
 def test_a_pod_is_deleted_each_time_it_is_back_until_its_marker_is_gone(kubectl, tmp_path, capsys):
-    made = kubectl(get=["1", "1", "", "2"] + ["2"] * 1000)
     marker = tmp_path / "held"
-    holding = threading.Thread(target=act.hold_down, args=("kafka-0", "60", str(marker)))
-    holding.start()
-    while not any("--force" in call for call in list(made.calls)):
-        pass
-    act.release(str(marker))
-    holding.join(5)
-    assert not holding.is_alive()
+
+    def last():
+        act.release(str(marker))
+        return "2"
+
+    made = kubectl(get=["1", "1", "", "2", "2", last, "3"])
+    act.hold_down("kafka-0", "60", str(marker))
     deleted = [call for call in made.calls if call[0] == "delete"]
     # The first one ends as a stopped pod does.
     assert ["--force" in call for call in deleted] == [False, True]
+    assert len(made.calls) == 6 + 2
     assert "kafka-0 is down, in force" in capsys.readouterr().out
     act.release(str(marker))
 
 
+@pytest.mark.usefixtures("virtual_sleep")
 def test_a_held_pod_is_let_go_after_its_time_without_anybodys_help(kubectl, tmp_path):
     kubectl(get=["1"])
     act.hold_down("kafka-0", "0.05", str(tmp_path / "held"), "at-once")
@@ -376,34 +376,43 @@ def test_the_processes_of_a_container_are_found_by_their_control_group(monkeypat
     assert processes.of(["abc"]) == []
 
 
-LISTENER = """
-import socket, sys
-with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as server:
-    server.accept()[0].close()
-    server.accept()[0].sendall(b"here")
-"""
+class Forward:
+    """A `kubectl port-forward` that ends by itself, or only when it is killed."""
+
+    def __init__(self, returncode=None):
+        self.returncode, self.killed = returncode, asyncio.Event()
+
+    def kill(self):
+        self.killed.set()
+
+    async def wait(self):
+        if self.returncode is None:
+            await self.killed.wait()
 
 
-async def test_a_forwarded_port_is_there_again_after_its_pod_was_replaced(monkeypatch):
-    """The stand-in for `kubectl port-forward` ends after two connections; the first is the check that it listens."""
+async def test_a_forward_is_started_again_when_its_pod_is_gone_and_ends_with_the_run(monkeypatch):
+    left = [Forward(1), Forward(1), lasting := Forward()]
+    begun = []
 
-    def command(_place, *words):
-        return (sys.executable, "-c", LISTENER, words[-1].partition(":")[0])
+    async def begin(*command, **_how):
+        begun.append(command)
+        return left.pop(0)
 
-    monkeypatch.setattr(Place, "kubectl", command)
-    monkeypatch.setattr(forwards, "AGAIN_S", 0.01)
-    async with forwards.forwarded(PLACE, [("postgres-0", 5432)]) as [address]:
-        host, _, port = address.partition(":")
-        heard = []
-        async with asyncio.timeout(20):
-            while len(heard) < 2:
-                with contextlib.suppress(OSError):
-                    reader, writer = await asyncio.open_connection(host, int(port))
-                    heard += [text] if (text := await reader.read()) else []
-                    writer.close()
-                await asyncio.sleep(0.01)
-    with pytest.raises(ConnectionRefusedError), socket.create_connection((host, int(port)), timeout=1):
-        pass
+    monkeypatch.setattr(forwards.asyncio, "create_subprocess_exec", begin)
+    keeping = asyncio.create_task(forwards._keep("kubectl", "port-forward"))
+    await asyncio.sleep(60)
+    assert begun == [("kubectl", "port-forward")] * 3
+    keeping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await keeping
+    assert lasting.killed.is_set()
+
+
+def test_a_forward_ends_with_its_runner_where_the_machine_can_have_that(monkeypatch):
+    monkeypatch.setattr(forwards.shutil, "which", lambda name: f"/bin/{name}")
+    assert forwards._with_this_process() == ("/bin/setpriv", "--pdeathsig", "KILL", "--")
+    monkeypatch.setattr(forwards.shutil, "which", lambda _: None)
+    assert forwards._with_this_process() == ()
 
 
 def test_events_are_read_in_a_pod_of_orders(monkeypatch):
