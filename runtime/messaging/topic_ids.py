@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -21,7 +21,7 @@ MARK = "topic-id="
 NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"
 """Of brokers that give topics none."""
 Ids = Mapping[str, str]
-Ask = Callable[[], Ids]
+Ask = Callable[[], Awaitable[Ids]]
 
 
 class TopicIds:
@@ -46,7 +46,7 @@ class TopicIds:
         """
         if self._clock() < self._look_at:
             return {}
-        found = await asyncio.to_thread(self._ask)
+        found = await self._ask()
         self._look_at = self._clock() + LOOK_S
         changed = {name: each for name, each in found.items() if self._known.get(name, each) != each}
         self._known |= found
@@ -82,7 +82,7 @@ def asking(kafka: KafkaCluster, topics: Sequence[str]) -> Ask:
     login = kafka.login()
     admin = AdminClient(login.options({"reconnect.backoff.max.ms": 1000, "log_level": 0}))
 
-    def ask() -> Ids:
+    def tell() -> Ids:
         login.renew(admin)
         found = {}
         # The broker's own limit may be longer.
@@ -94,5 +94,8 @@ def asking(kafka: KafkaCluster, topics: Sequence[str]) -> Ask:
             if told != NO_ID:
                 found[name] = told
         return found
+
+    async def ask() -> Ids:
+        return await asyncio.to_thread(tell)
 
     return ask

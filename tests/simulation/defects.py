@@ -99,10 +99,10 @@ def reorder_the_outbox() -> Any:
 def lose_pending_messages() -> Any:
     """Offsets are committed before the effect: a crash between loses the message."""
 
-    async def consume_batch(reading: Any, handle: Any, limit: int, poll_s: float) -> None:
+    async def consume_batch(reading: Any, handle: Any, limit: int, poll_s: float, ids: Any) -> None:
         messages = [message_of(each) for each in await reading.consume(limit, poll_s)]
         if messages:
-            await consumer._commit(reading, messages)
+            await consumer._commit(reading, messages, ids)
             await handle(messages)
 
     return mock.patch.object(consumer, "_consume_batch", consume_batch)

@@ -12,11 +12,11 @@ import contextlib
 import contextvars
 import random
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
 
 from runtime.errors import InvalidArgument, Unavailable
 from runtime.messaging.message import Message, Record
@@ -30,6 +30,7 @@ SESSION_S = 10.0
 RESEND_S = 0.2
 PARTITIONS = 4
 Place = tuple[str, int]
+OnAssign = Callable[[Any, list[TopicPartition]], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ class Group:
     """Each with its host."""
     wanted: dict[Place, object] = field(default_factory=dict)
     owners: dict[Place, object] = field(default_factory=dict)
-    committed: dict[Place, int] = field(default_factory=dict)
+    committed: dict[Place, tuple[int, str]] = field(default_factory=dict)
+    """Each with what was committed beside it."""
     handled: dict[Place, int] = field(default_factory=dict)
     """As far as members have come back for more; what they could not commit is repeated after their end alone."""
 
@@ -197,7 +199,7 @@ class Broker:
         """
         found = {
             f"{name} {place[0]}/{place[1]}": len(self.logs[place])
-            - max(group.committed.get(place, 0), group.handled.get(place, 0))
+            - max(group.committed.get(place, (0, ""))[0], group.handled.get(place, 0))
             for name, group in self.groups.items()
             for place in self.places(group.topics)
         }
@@ -291,10 +293,11 @@ class Consumer:
             SESSION_S, self._broker.expel, self._name, self._member, context=contextvars.Context()
         )
 
-    async def subscribe(self, topics: list[str]) -> None:
+    async def subscribe(self, topics: list[str], *, on_assign: OnAssign) -> None:
         """
         Join the group.
         """
+        self._on_assign = on_assign
         self._broker.groups.setdefault(self._name, Group()).topics |= set(topics)
         self._join()
 
@@ -309,7 +312,7 @@ class Consumer:
         network, host = self._broker.network, self._process.name
         return self._broker.up and not network.is_cut(host, HOST) and not network.is_cut(HOST, host)
 
-    def _take_part(self) -> None:
+    async def _take_part(self) -> None:
         """
         Let go of what others should have, and take what is free; join again after having been expelled.
         """
@@ -322,10 +325,27 @@ class Consumer:
                 if group.owners.get(place) is self._member:
                     del group.owners[place]
                     self._broker.notify()
-        for place, member in group.wanted.items():
-            if member is self._member and place not in group.owners:
-                group.owners[place] = member
-                self._positions[place] = group.committed.get(place, 0)
+        free = [place for place, member in group.wanted.items() if member is self._member and place not in group.owners]
+        if free:
+            group.owners |= dict.fromkeys(free, self._member)
+            await self._on_assign(self, [TopicPartition(*place) for place in free])
+
+    async def committed(self, partitions: Sequence[TopicPartition], *, timeout: float) -> list[TopicPartition]:  # noqa: ASYNC109
+        """
+        Return what is committed; at once, so that no rebalance comes between an assignment and its start.
+        """
+        nothing = (OFFSET_INVALID, "")
+        found = [(each, self._group.committed.get((each.topic, each.partition), nothing)) for each in partitions]
+        return [TopicPartition(each.topic, each.partition, offset, mark) for each, (offset, mark) in found]
+
+    async def incremental_assign(self, partitions: Sequence[TopicPartition]) -> None:
+        """
+        Start at the offsets of *partitions*, by default those that are committed.
+        """
+        for each in partitions:
+            place = (each.topic, each.partition)
+            committed, _ = self._group.committed.get(place, (0, ""))
+            self._positions[place] = 0 if each.offset == OFFSET_BEGINNING else committed
 
     async def consume(self, limit: int, wait_s: float) -> list[Raw]:
         """
@@ -335,7 +355,7 @@ class Consumer:
         self._group.handled.update(self._positions)
         while True:
             if self._reached():
-                self._take_part()
+                await self._take_part()
                 found = self._fetch(limit)
                 if found:
                     await asyncio.sleep(self._broker.network.delay_s())
@@ -365,7 +385,7 @@ class Consumer:
         if self._member not in self._group.members:
             raise KafkaException(KafkaError(KafkaError.UNKNOWN_MEMBER_ID))
         for each in offsets:
-            self._group.committed[each.topic, each.partition] = each.offset
+            self._group.committed[each.topic, each.partition] = each.offset, each.metadata or ""
         await network.travel(HOST, host)
 
     async def unsubscribe(self) -> None:
@@ -387,6 +407,13 @@ class Consumer:
         """
         End.
         """
+
+
+async def topic_ids(broker: Broker, topics: Sequence[str]) -> dict[str, str]:
+    """
+    Return the ids of *topics*, as far as the broker can be asked; none is ever made again here.
+    """
+    return {name: f"id-of-{name}" for name in topics} if broker.up else {}
 
 
 async def read_to_end(broker: Broker, topic: str, *, last: int | None = None, within_s: float) -> list[Message]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -65,12 +67,16 @@ class World:
         """
         with (
             mock.patch.object(consumer_module, "AIOConsumer", self._consumer),
+            mock.patch.object(consumer_module, "asking", self._asking),
             mock.patch.object(ledger_module, "read_to_end", self._read),
         ):
             yield
 
     def _consumer(self, settings: Any, **_: Any) -> Any:
         return kafka.Consumer(self.kafka, settings)
+
+    def _asking(self, _: Any, topics: Sequence[str]) -> Any:
+        return partial(kafka.topic_ids, self.kafka, topics)
 
     def _read(self, _: str, topic: str, **how: Any) -> Any:
         return kafka.read_to_end(self.kafka, topic, **how)

@@ -14,7 +14,7 @@ class Kafka:
     def __init__(self, **ids):
         self.ids, self.asked, self.now = ids, 0, 0.0
 
-    def __call__(self):
+    async def __call__(self):
         self.asked += 1
         return dict(self.ids)
 
