@@ -154,3 +154,17 @@ async def test_a_slow_watcher_is_disconnected():
     with pytest.raises(Aborted) as cut:
         await subscription.get(1)
     assert cut.value.reason == "SLOW_WATCHER"
+
+
+@pytest.mark.parametrize(
+    ("error", "message"), [(OSError("connection reset"), "connection reset"), (TimeoutError(), "TimeoutError")]
+)
+async def test_a_lost_connection_ends_the_notifications_and_says_why(pool, error, message):
+    async def fail(_):
+        raise error
+
+    pool.session.fetchval = fail
+    with pytest.raises(Unavailable) as raised:
+        async with ChangeFeed(pool, channel="c").listen(print) as line:
+            await line.probe()
+    assert (raised.value.message, raised.value.reason) == (message, "DATABASE_UNAVAILABLE")
