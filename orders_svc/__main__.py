@@ -44,6 +44,7 @@ from runtime import telemetry
 from runtime.errors import Error
 from runtime.messaging.group_lag import GroupLags
 from runtime.messaging.offsets import pass_over
+from runtime.messaging.published import PublishedMessages
 from runtime.messaging.reader import messages_to_end, topic_starts_at
 from runtime.messaging.waiting import WaitingMessages
 from runtime.page_token import Keys, PageTokens
@@ -92,8 +93,15 @@ async def serve(settings: Settings) -> None:
         subscriptions = Subscriptions(ChangeFeed(parts.pool), parts.orders, max_watchers=settings.max_watchers)
         lags = GroupLags(settings.kafka)
         backlog_monitor = BacklogMonitor(parts.books, lags, parts.path)
-        timelines = Timelines(parts.books, parts.stock, WaitingMessages(settings.kafka, lags), parts.path)
         customers = _customer_data(CustomerStore(parts.pool), parts.page_keys)
+        timelines = Timelines(
+            parts.books,
+            parts.stock,
+            WaitingMessages(settings.kafka, lags),
+            PublishedMessages(settings.kafka),
+            lags,
+            parts.path,
+        )
         operations = OperationsService(
             backlog_monitor, parts.redrive, parts.reconciler, parts.books, timelines, customers
         )

@@ -191,6 +191,8 @@ def _entry_message(entry: Entry, before: Entry | None) -> operations_service_pb2
         replica=entry.replica,
         trace_id=entry.trace_id,
         topic=entry.topic,
+        partition=entry.partition,
+        offset=entry.offset,
         deliveries=entry.deliveries,
     )
     if entry.state is not None:

@@ -12,6 +12,7 @@ from typing import Protocol
 from orders_svc.discrepancies import HoldSeen, StockSeen
 from orders_svc.order import Order, State
 from runtime.messaging.message import Message
+from runtime.messaging.published import Found, Sought
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,20 @@ class Letters(Protocol):
 
     async def of(self, topics: Mapping[str, str], key: bytes) -> list[Message]:
         """Return the messages with *key* that the groups, the values of *topics*, have not committed."""
+
+
+class Published(Protocol):
+    """Records in Kafka; raises `Unavailable` while they can't be read."""
+
+    async def find(self, topic: str, key: bytes, sought: Sequence[Sought]) -> Found:
+        """Return the records of *key* that are met while those *sought* are looked for, within limits."""
+
+
+class Positions(Protocol):
+    """How far consumer groups are; raises `Unavailable` while Kafka can't be asked."""
+
+    async def positions(self, topics: Mapping[str, str]) -> Mapping[str, Mapping[int, int]]:
+        """Return for each of *topics* the first offset that its group, the value, has not committed, by partition."""
 
 
 class Books(Protocol):

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from shop.orders.v1 import order_pb2
+from google.protobuf.message import DecodeError
+from shop.orders.v1 import events_pb2, order_pb2
 
 from orders_svc import saga
 from orders_svc.dead_letters import GROUP, SOURCES
-from orders_svc.operations_ports import Answered, Holds, Letters, Records, Unpublished, Version
+from orders_svc.operations_ports import Answered, Holds, Letters, Positions, Published, Records, Unpublished, Version
 from orders_svc.order import State
 from orders_svc.refusals import OrderNotFound
+from orders_svc.topics import EVENTS_GROUP, ORDER_EVENTS, PENDING_ORDERS
 from runtime.errors import Error
 from runtime.messaging import dead_letters
 from runtime.messaging.message import Message
+from runtime.messaging.published import Sought
 
 
 class Kind(StrEnum):
@@ -26,6 +29,7 @@ class Kind(StrEnum):
 
     ANSWERED = "ANSWERED"
     CHANGED = "CHANGED"
+    PUBLISHED = "PUBLISHED"
     UNPUBLISHED = "UNPUBLISHED"
     PUBLISHING_REFUSED = "PUBLISHING_REFUSED"
     MESSAGE_WAITS = "MESSAGE_WAITS"
@@ -37,7 +41,13 @@ class Kind(StrEnum):
 
 # The versions are in the database; a slow other source must not fail the call.
 LOOK_S = 4.0
+# Where events are is shown also while it is not known who has consumed them.
+CONSUMED_S = 2.0
 OF_HOLD = {"HELD": Kind.STOCK_HELD, "COMMITTED": Kind.STOCK_SOLD, "RELEASED": Kind.STOCK_RELEASED}
+PUBLISHED: Mapping[str, type[events_pb2.OrderEvent | events_pb2.PendingOrder]] = {
+    ORDER_EVENTS: events_pb2.OrderEvent,
+    PENDING_ORDERS: events_pb2.PendingOrder,
+}
 # Of entries with the same time, responses come after changes.
 ORDERED = [Kind.CHANGED, Kind.ANSWERED]
 
@@ -54,6 +64,8 @@ class Entry:
     replica: str = ""
     trace_id: str = ""
     topic: str = ""
+    partition: int = 0
+    offset: int = 0
     deliveries: int = 0
 
 
@@ -69,11 +81,22 @@ class Timeline:
 class Timelines:
     """Builds the timeline of an order; *path* lists the saga's topics, in which its messages wait."""
 
-    def __init__(self, records: Records, holds: Holds, letters: Letters, path: Sequence[saga.Stage]) -> None:
+    def __init__(
+        self,
+        records: Records,
+        holds: Holds,
+        letters: Letters,
+        published: Published,
+        positions: Positions,
+        path: Sequence[saga.Stage],
+    ) -> None:
         self._records = records
         self._holds = holds
         self._letters = letters
+        self._published = published
+        self._positions = positions
         self._groups = {stage.topic: saga.group_of(stage) for stage in path} | dict.fromkeys(SOURCES, GROUP)
+        self._consumers = {ORDER_EVENTS: EVENTS_GROUP, PENDING_ORDERS: self._groups[PENDING_ORDERS]}
 
     async def of(self, order_id: uuid.UUID) -> Timeline:
         """
@@ -82,14 +105,20 @@ class Timelines:
         Raises `OrderNotFound`, and `Unavailable` while the database is; inventory and Kafka are left out, and named,
         while they are unavailable.
         """
-        order, entries = await self._recorded(order_id)
-        unknown: list[str] = []
-        looks = {"inventory": self._hold(order_id), "Kafka": self._dead_letters(order_id)}
-        for found in await asyncio.gather(*(_entries(part, look, unknown) for part, look in looks.items())):
+        orders, entries = await self._recorded(order_id)
+        waited = [each for each in orders if each.state == order_pb2.Order.PENDING]
+        unknown: set[str] = set()
+        looks = [
+            _entries("inventory", self._hold(order_id), unknown),
+            _entries("Kafka", self._dead_letters(order_id), unknown),
+            _entries("Kafka", self._publications(ORDER_EVENTS, order_id, orders, unknown), unknown),
+            _entries("Kafka", self._publications(PENDING_ORDERS, order_id, waited, unknown), unknown),
+        ]
+        for found in await asyncio.gather(*looks):
             entries += found
-        return Timeline(order, sorted(entries, key=_place), sorted(unknown))
+        return Timeline(orders[-1], sorted(entries, key=_place), sorted(unknown))
 
-    async def _recorded(self, order_id: uuid.UUID) -> tuple[order_pb2.Order, list[Entry]]:
+    async def _recorded(self, order_id: uuid.UUID) -> tuple[list[order_pb2.Order], list[Entry]]:
         versions = await self._records.versions(order_id)
         if not versions:
             raise OrderNotFound("there is no such order")
@@ -99,7 +128,7 @@ class Timelines:
         entries = [_changed(version, order) for version, order in zip(versions, orders, strict=True)]
         entries += [_answered(each) for each in await self._records.answered(order_id, times)]
         entries += [_unpublished(each) for each in await self._records.unpublished(order_id)]
-        return orders[-1], entries
+        return orders, entries
 
     async def _hold(self, order_id: uuid.UUID) -> list[Entry]:
         found = await self._holds.state_of_hold(order_id)
@@ -113,15 +142,38 @@ class Timelines:
         found = await self._letters.of(self._groups, str(order_id).encode())
         return [_letter(each, Kind.DEAD_LETTER if each.topic in SOURCES else Kind.MESSAGE_WAITS) for each in found]
 
+    async def _publications(
+        self, topic: str, order_id: uuid.UUID, orders: Sequence[order_pb2.Order], unknown: set[str]
+    ) -> list[Entry]:
+        if not orders:
+            return []
+        sought = [_sought(each) for each in orders]
+        found, committed = await asyncio.gather(
+            self._published.find(topic, str(order_id).encode(), sought), self._committed(topic)
+        )
+        if found.limited:
+            unknown.add(f"Kafka: {topic} was searched up to a limit, which came before some of the order's events")
+        return [_publication(each, self._consumers[topic], committed.get(each.partition)) for each in found.messages]
 
-async def _entries(part: str, look: Awaitable[list[Entry]], unknown: list[str]) -> list[Entry]:
+    async def _committed(self, topic: str) -> Mapping[int, int]:
+        """
+        Return the first offset of each partition that the consumers have not committed; nothing if it is not known.
+        """
+        try:
+            async with asyncio.timeout(CONSUMED_S):
+                return (await self._positions.positions({topic: self._consumers[topic]})).get(topic, {})
+        except (Error, TimeoutError):
+            return {}
+
+
+async def _entries(part: str, look: Awaitable[list[Entry]], unknown: set[str]) -> list[Entry]:
     try:
         async with asyncio.timeout(LOOK_S):
             return await look
     except Error as error:
-        unknown.append(f"{part}: {error.message}")
+        unknown.add(f"{part}: {error.message}")
     except TimeoutError:
-        unknown.append(f"{part}: no answer within {LOOK_S:g} s")
+        unknown.add(f"{part}: no answer within {LOOK_S:g} s")
     return []
 
 
@@ -159,12 +211,54 @@ def _letter(message: Message, kind: Kind) -> Entry:
         if dead_letters.REASON in headers
         else ""
     )
-    trace = headers.get("traceparent", "").split("-")
     return Entry(
         kind=kind,
-        time=datetime.fromtimestamp(message.timestamp_ms / 1000, UTC),
+        time=_time_of(message),
         detail=f"{why}({message.place})",
         topic=message.topic,
         deliveries=dead_letters.deliveries(headers),
-        trace_id=trace[1] if len(trace) == 4 else "",
+        trace_id=_trace_of(message),
     )
+
+
+def _sought(order: order_pb2.Order) -> Sought:
+    return Sought(order.update_time.ToDatetime(UTC), lambda message: _version_in(message) == order.version)
+
+
+def _version_in(message: Message) -> int:
+    """
+    Return the version of the order in an event; 0 if it is none.
+    """
+    try:
+        return PUBLISHED[message.topic].FromString(message.value or b"").order.version
+    except DecodeError:
+        return 0
+
+
+def _publication(message: Message, group: str, committed: int | None) -> Entry:
+    consumed = "" if committed is None else "consumed by" if message.offset < committed else "not yet consumed by"
+    return Entry(
+        kind=Kind.PUBLISHED,
+        time=_time_of(message),
+        version=_version_in(message),
+        detail=f"{consumed} {group}" if consumed else "",
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        trace_id=_trace_of(message),
+    )
+
+
+def _time_of(message: Message) -> datetime | None:
+    """
+    Return the time of the record, None if it has none that is a date.
+    """
+    try:
+        return datetime.fromtimestamp(message.timestamp_ms / 1000, UTC) if message.timestamp_ms >= 0 else None
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _trace_of(message: Message) -> str:
+    trace = message.headers.get("traceparent", "").split("-")
+    return trace[1] if len(trace) == 4 else ""

@@ -42,6 +42,15 @@ class GroupLags:
         """
         return await asyncio.to_thread(self._waiting, topics)
 
+    async def positions(self, topics: Mapping[str, str]) -> dict[str, dict[int, int]]:
+        """
+        Return for each of *topics* the first offset that its group, the value, has not committed, by partition.
+
+        A topic that does not exist is left out. Raises `Unavailable` while Kafka can't be asked.
+        """
+        found = await asyncio.to_thread(self._look, topics)
+        return {name: {number: start for (_, number), (start, _) in places.items()} for name, places in found.items()}
+
     def _waiting(self, topics: Mapping[str, str]) -> dict[str, dict[int, int]]:
         found = self._look(topics)
         return {

@@ -20,6 +20,7 @@ ASK_S = 20
 HEADER = ("TIME", "AFTER", "WHAT", "DETAIL", "REPLICA", "TRACE")
 WORDS = {
     "ANSWERED": "answered",
+    "PUBLISHED": "published",
     "UNPUBLISHED": "waiting to be published",
     "PUBLISHING_REFUSED": "refused by Kafka",
     "MESSAGE_WAITS": "waiting to be processed",
@@ -88,4 +89,7 @@ def _what(entry: Mapping[str, Any]) -> str:
 def _detail(entry: Mapping[str, Any]) -> str:
     deliveries = int(entry.get("deliveries", 0))
     tried = f"{deliveries} failed deliveries" if deliveries else ""
-    return ", ".join(part for part in (entry.get("topic"), entry.get("detail"), tried) if part)
+    topic = entry.get("topic")
+    if entry["kind"] == "PUBLISHED":
+        topic = f"{topic}/{entry.get('partition', 0)}/{entry.get('offset', 0)}"
+    return ", ".join(part for part in (topic, entry.get("detail"), tried) if part)

@@ -78,6 +78,7 @@ MODULES = (
     "runtime.messaging.outbox",
     "runtime.messaging.outbox_backlog",
     "runtime.messaging.outbox_shards",
+    "runtime.messaging.published",
     "runtime.messaging.publisher",
     "runtime.messaging.dead_lettering",
     "runtime.messaging.reader",

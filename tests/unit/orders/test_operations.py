@@ -4,8 +4,8 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from shop.orders.v1 import events_pb2, order_pb2
 from shop.orders.v1 import operations_service_pb2 as messages
-from shop.orders.v1 import order_pb2
 
 from orders_svc import saga, wire
 from orders_svc.backlog import Backlog
@@ -17,8 +17,9 @@ from orders_svc.operations_ports import Answered, Unpublished, Version
 from orders_svc.order import State
 from orders_svc.refusals import OrderNotFound
 from orders_svc.timeline import Entry, Kind, Timelines
-from orders_svc.topics import ORDER_EVENTS
+from orders_svc.topics import ORDER_EVENTS, PENDING_ORDERS
 from runtime.messaging.message import Message
+from runtime.messaging.published import Found
 from runtime.messaging.redrive import Redriven
 from runtime.refusals import OperatorOnly
 
@@ -65,7 +66,9 @@ def parts():
 
 @pytest.fixture
 def service(parts):
-    return OperationsService(parts, parts, parts, parts, Timelines(Records(), Holds(), Letters(), PATH), parts)
+    return OperationsService(
+        parts, parts, parts, parts, Timelines(Records(), Holds(), Letters(), Events(), Groups(), PATH), parts
+    )
 
 
 CALLS = [
@@ -116,8 +119,14 @@ async def test_discrepancies_are_reported_and_repaired_on_request(service, parts
     ]
 
 
+def order_of(number, state=order_pb2.Order.PENDING, at=AT, reason=""):
+    return order_pb2.Order(
+        name=f"orders/{ORDER}", state=state, state_reason=reason, update_time=wire.timestamp(at), version=number
+    )
+
+
 def version(number, state, at, reason=""):
-    order = order_pb2.Order(name=f"orders/{ORDER}", state=state, state_reason=reason, update_time=wire.timestamp(at))
+    order = order_of(number, state, at, reason)
     return Version(number, order.SerializeToString(), f"orders-{number}", f"trace {number}")
 
 
@@ -167,8 +176,45 @@ class Letters:
         ]
 
 
+def event(topic, number, *, offset, at=AT, headers=None):
+    kind = events_pb2.OrderEvent if topic == ORDER_EVENTS else events_pb2.PendingOrder
+    value = kind(order=order_of(number)).SerializeToString()
+    return Message(topic, 3, offset, str(ORDER).encode(), value, headers or {}, int(at.timestamp() * 1000))
+
+
+class Events:
+    """Kafka has the event of version 1 and the pending order, both written 200 ms after the version."""
+
+    def __init__(self, *more, limited=()):
+        at = AT + timedelta(milliseconds=200)
+        traced = {"traceparent": "00-abc-def-01"}
+        self.events = [
+            event(ORDER_EVENTS, 1, offset=7, at=at, headers=traced),
+            event(PENDING_ORDERS, 1, offset=5, at=at),
+            *more,
+        ]
+        self.limited = limited
+        self.sought = {}
+
+    async def find(self, topic, key, sought):
+        assert key == str(ORDER).encode()
+        self.sought[topic] = [
+            (each.time, [number for number in range(4) if each.is_it(event(topic, number, offset=0))])
+            for each in sought
+        ]
+        return Found([each for each in self.events if each.topic == topic], limited=topic in self.limited)
+
+
+class Groups:
+    """Inventory has consumed what was published, the saga nothing."""
+
+    async def positions(self, topics):
+        known = {(ORDER_EVENTS, "inventory"): {3: 8}, (PENDING_ORDERS, "orders-saga"): {3: 5}}
+        return {topic: known[topic, group] for topic, group in topics.items()}
+
+
 async def test_a_timeline_is_in_order_of_time():
-    timeline = await Timelines(Records(), Holds(), Letters(), PATH).of(ORDER)
+    timeline = await Timelines(Records(), Holds(), Letters(), Events(), Groups(), PATH).of(ORDER)
     assert timeline.order.state == order_pb2.Order.CONFIRMED
     assert timeline.unknown == []
     assert timeline.entries == [
@@ -182,6 +228,25 @@ async def test_a_timeline_is_in_order_of_time():
             trace_id="trace 1",
         ),
         Entry(kind=Kind.ANSWERED, time=AT, version=1, detail="request r"),
+        Entry(
+            kind=Kind.PUBLISHED,
+            time=AT + timedelta(milliseconds=200),
+            version=1,
+            detail="consumed by inventory",
+            topic=ORDER_EVENTS,
+            partition=3,
+            offset=7,
+            trace_id="abc",
+        ),
+        Entry(
+            kind=Kind.PUBLISHED,
+            time=AT + timedelta(milliseconds=200),
+            version=1,
+            detail="not yet consumed by orders-saga",
+            topic=PENDING_ORDERS,
+            partition=3,
+            offset=5,
+        ),
         Entry(
             kind=Kind.CHANGED,
             time=AT + SECOND,
@@ -210,30 +275,63 @@ async def test_a_timeline_is_in_order_of_time():
     ]
 
 
+async def test_every_version_is_sought_in_the_events_and_only_pending_ones_among_pending_orders():
+    events = Events()
+    await Timelines(Records(), Holds(), Letters(), events, Groups(), PATH).of(ORDER)
+    assert events.sought == {ORDER_EVENTS: [(AT, [1]), (AT + SECOND, [2])], PENDING_ORDERS: [(AT, [1])]}
+    events = Events()
+    at_once = Records([version(1, order_pb2.Order.CONFIRMED, AT), version(2, order_pb2.Order.CANCELLED, AT + SECOND)])
+    await Timelines(at_once, Holds(), Letters(), events, Groups(), PATH).of(ORDER)
+    assert list(events.sought) == [ORDER_EVENTS]
+
+
+async def test_a_search_that_met_its_limit_is_named():
+    events = Events(limited=[ORDER_EVENTS])
+    timeline = await Timelines(Records(), Holds(), Letters(), events, Groups(), PATH).of(ORDER)
+    assert timeline.unknown == [
+        "Kafka: order_events was searched up to a limit, which came before some of the order's events"
+    ]
+    assert [each.offset for each in timeline.entries if each.kind is Kind.PUBLISHED] == [7, 5]
+
+
+async def test_records_of_the_key_that_are_no_event_or_have_no_date_are_shown():
+    key = str(ORDER).encode()
+    odd = [
+        Message(ORDER_EVENTS, 3, 8, key, b"\xff", {}, -1),
+        Message(ORDER_EVENTS, 3, 9, key, None, {"traceparent": "x"}, 2**62),
+    ]
+    timeline = await Timelines(Records(), Holds(), Letters(), Events(*odd), Groups(), PATH).of(ORDER)
+    assert [
+        (each.offset, each.version, each.trace_id, each.detail) for each in timeline.entries
+        if each.kind is Kind.PUBLISHED and each.time is None
+    ] == [(8, 0, "", "not yet consumed by inventory"), (9, 0, "", "not yet consumed by inventory")]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("state", "kinds"),
     [(None, []), (("COMMITTED", None), [(Kind.STOCK_SOLD, "")]), (("RELEASED", None), [(Kind.STOCK_RELEASED, "")])],
 )
 async def test_a_timeline_has_the_state_of_the_hold(state, kinds):
-    timeline = await Timelines(Records(), Holds(state), Letters(), PATH).of(ORDER)
+    timeline = await Timelines(Records(), Holds(state), Letters(), Events(), Groups(), PATH).of(ORDER)
     assert [(each.kind, each.detail) for each in timeline.entries if each.time is None] == kinds
 
 
 async def test_an_unknown_order_has_no_timeline():
     with pytest.raises(OrderNotFound):
-        await Timelines(Records([]), Holds(), Letters(), PATH).of(ORDER)
+        await Timelines(Records([]), Holds(), Letters(), Events(), Groups(), PATH).of(ORDER)
 
 
 async def test_a_timeline_has_the_time_since_the_previous_entry(service):
     request = messages.GetOrderTimelineRequest(name=f"orders/{ORDER}")
     timeline = await service.GetOrderTimeline(request, Context())
     assert timeline.order.state == order_pb2.Order.CONFIRMED
-    first, answer, second, *_, last = timeline.entries
+    first, answer, published, _, second, *_, last = timeline.entries
     assert (first.kind, first.state, first.version) == (messages.OrderTimelineEntry.CHANGED, order_pb2.Order.PENDING, 1)
     assert (first.replica, first.trace_id, first.detail) == ("orders-1", "trace 1", "INVENTORY_UNAVAILABLE")
     assert first.time.ToDatetime(UTC) == AT
     assert not first.HasField("after")
-    assert [each.after.ToMilliseconds() for each in (answer, second)] == [0, 1000]
+    assert [each.after.ToMilliseconds() for each in (answer, published, second)] == [0, 200, 800]
+    assert (published.topic, published.partition, published.offset) == (ORDER_EVENTS, 3, 7)
     assert not last.HasField("time")
     assert not last.HasField("after")
     waiting = next(each for each in timeline.entries if each.kind == messages.OrderTimelineEntry.DEAD_LETTER)

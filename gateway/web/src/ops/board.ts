@@ -129,6 +129,8 @@ export interface TimelineEntry {
   replica?: string;
   traceId?: string;
   topic?: string;
+  partition?: number; // of an event that was published, as its offset
+  offset?: string;
   deliveries?: string;
 }
 

@@ -14,6 +14,7 @@ import { Table } from "./table.tsx";
 const PLACE = /^\/(orders\/[0-9a-f-]{36})$/;
 const WORDS: Record<string, string> = {
   ANSWERED: "answered",
+  PUBLISHED: "published",
   UNPUBLISHED: "waiting to be published",
   PUBLISHING_REFUSED: "refused by Kafka",
   MESSAGE_WAITS: "waiting to be processed",
@@ -103,7 +104,8 @@ function change(entry: TimelineEntry): string {
   return entry.kind === "CHANGED" ? `${entry.state} (version ${entry.version})` : (WORDS[entry.kind] ?? entry.kind);
 }
 
-function details({ topic, detail, deliveries }: TimelineEntry): string {
+function details({ kind, topic, partition, offset, detail, deliveries }: TimelineEntry): string {
+  const place = kind === "PUBLISHED" ? `${topic}/${partition ?? 0}/${offset ?? 0}` : topic;
   const tried = Number(deliveries ?? 0) > 0 ? `${deliveries} failed deliveries` : "";
-  return [topic, detail, tried].filter(Boolean).join(", ") || "–";
+  return [place, detail, tried].filter(Boolean).join(", ") || "–";
 }
