@@ -18,6 +18,11 @@
 #: TRACES_TO on Kubernetes: SERVICE.NAMESPACE of the OpenTelemetry Collector that every call is traced to; none if unset
 #: ON make chaos: the cluster to inject faults into, as NAMESPACE/CONTEXT; a stack if unset
 #: PYTHON the Python (3.11 or later) that installs everything else
+# What the command line sets is text, also what looks like a call of make's functions: some of it is what other people
+# chose, such as a customer's name, and make would expand it for the environment of each command.
+$(foreach v,$(.VARIABLES),$(if $(findstring command,$(origin $v)),$(eval override $v := $$(value $v))))
+# The value of a variable as one word of the shell, whatever it has in it.
+text = '$(subst ','\'',$(value $(1)))'
 PYTHON ?= $(shell command -v /usr/bin/python3 || command -v python3)
 STACK := $(PYTHON) -m stack.bootstrap
 DEVELOPER := $(PYTHON) -m tools.bootstrap
@@ -49,25 +54,25 @@ slo: ## availability, error budget left, outages and time to recover over an hou
 	@$(STACK) slo
 
 logs: ## the logs of SVC, or all logs: their last lines, then new ones as they come; FOLLOW=no: whole logs; SINCE=10m MATCH=regex LEVEL=error; ORDER=id, TRACE=id
-	@$(STACK) logs "$(SVC)" --since="$(SINCE)" --match="$(MATCH)" --level="$(LEVEL)" --follow="$(FOLLOW)" --order="$(ORDER)" --trace="$(TRACE)"
+	@$(STACK) logs $(call text,SVC) --since=$(call text,SINCE) --match=$(call text,MATCH) --level=$(call text,LEVEL) --follow=$(call text,FOLLOW) --order=$(call text,ORDER) --trace=$(call text,TRACE)
 
 stop: ## stop SVC gracefully, until make start
-	@$(STACK) stop "$(SVC)"
+	@$(STACK) stop $(call text,SVC)
 
 start: ## start SVC again
-	@$(STACK) start "$(SVC)"
+	@$(STACK) start $(call text,SVC)
 
 restart: ## stop SVC and start it
-	@$(STACK) restart "$(SVC)"
+	@$(STACK) restart $(call text,SVC)
 
 kill: ## send SIGKILL to every replica of SVC, which stays down until make start
-	@$(STACK) kill "$(SVC)"
+	@$(STACK) kill $(call text,SVC)
 
 run: ## run one replica of a running stack in the foreground, for example SVC=orders-0 LOG_LEVEL=DEBUG
-	@$(STACK) run "$(SVC)"
+	@$(STACK) run $(call text,SVC)
 
 sidecar: ## add a service of your own to the mesh while this runs: identity, registry entry, sidecar; SVC=its name
-	@$(STACK) sidecar "$(SVC)"
+	@$(STACK) sidecar $(call text,SVC)
 
 example: ## run the example of docs/internal-services.md: a service joins the mesh and places an order
 	@$(STACK) example
@@ -76,43 +81,43 @@ demo: ## place an order with curl; show the response, its row and its event
 	@$(STACK) demo
 
 order: ## the timeline of one order: each change with its time, replica and trace; ID=its id or name
-	@$(STACK) order "$(ID)"
+	@$(STACK) order $(call text,ID)
 
 token: ## print a token for CUSTOMER, signed by the development issuer; OPERATOR=yes for an operator
-	@$(STACK) token "$(CUSTOMER)" --operator="$(OPERATOR)"
+	@$(STACK) token --operator=$(call text,OPERATOR) -- $(call text,CUSTOMER)
 
 reconcile: ## compare orders, holds, events and stock; repair what can be repaired, fail if a discrepancy remains
 	@$(STACK) reconcile
 
 rotate: ## turn over WHAT while calls go on: postgres, redis, page-token, signing-key, workload-certificates, edge-certificate
-	@$(STACK) rotate "$(WHAT)"
+	@$(STACK) rotate $(call text,WHAT)
 
 redrive: ## redeliver dead letters
 	@$(STACK) redrive
 
 export-customer: ## everything that is stored about CUSTOMER: a line of JSON for each order and request id
-	@$(STACK) export-customer "$(CUSTOMER)"
+	@$(STACK) export-customer -- $(call text,CUSTOMER)
 
 erase-customer: ## erase who CUSTOMER was from all final orders, for good; without SURE=yes only count; REFERENCE= is logged
-	@$(STACK) erase-customer "$(CUSTOMER)" --reference="$(REFERENCE)" --sure="$(SURE)"
+	@$(STACK) erase-customer --reference=$(call text,REFERENCE) --sure=$(call text,SURE) -- $(call text,CUSTOMER)
 
 messages: ## the last messages of TOPIC (pending_orders, order_events, stock_events, pending_orders.dead, …), decoded; ORDER=, LAST=20, FOLLOW=yes
-	@$(STACK) messages "$(TOPIC)" --order="$(ORDER)" --last="$(LAST)" --follow="$(FOLLOW)"
+	@$(STACK) messages $(call text,TOPIC) --order=$(call text,ORDER) --last=$(call text,LAST) --follow=$(call text,FOLLOW)
 
 soak: ## place orders while processes are killed, then verify every guarantee; ARGUMENTS="--orders 50000 --seed 7"
 	@$(STACK) soak $(ARGUMENTS)
 
 chaos: ## run an experiment of chaos/experiments: EXPERIMENT=inventory-gone ARGUMENTS="--seed 7", or "--dry-run"
-	@$(STACK) chaos "$(EXPERIMENT)" $(ARGUMENTS)
+	@$(STACK) chaos $(call text,EXPERIMENT) $(ARGUMENTS)
 
 chaos-all: ## run every experiment, and write an index page; ARGUMENTS="--only postgres,kafka"
 	@$(STACK) chaos-all $(ARGUMENTS)
 
 chaos-random: ## inject random faults for some minutes; SEED=7 MINUTES=5
-	@$(STACK) chaos-random --seed="$(SEED)" --minutes="$(MINUTES)" $(ARGUMENTS)
+	@$(STACK) chaos-random --seed=$(call text,SEED) --minutes=$(call text,MINUTES) $(ARGUMENTS)
 
 failover: ## lose PostgreSQL's leader under load; print the seconds without writes, who leads now, what was lost; HOW=lost, crash, fenced or switchover; SVC=postgres-replica, kafka-1
-	@$(STACK) failover --how="$(HOW)" --part="$(SVC)"
+	@$(STACK) failover --how=$(call text,HOW) --part=$(call text,SVC)
 
 hostile: ## attack the stack while a regular client places orders; ROWS=grpc-no-te,slow (names or prefixes), ARGUMENTS="--seconds 2"
 	@$(STACK) hostile $(if $(ROWS),--rows $(ROWS)) $(ARGUMENTS)
@@ -138,10 +143,10 @@ backups: ## list the backups with their times, sizes and WAL, and the moments th
 	@$(STACK) backups
 
 restore: ## bring a stopped stack back to the orders as of TO, and start it: TO=latest or TO=2026-11-26T05:00:00Z
-	@$(STACK) restore "$(TO)"
+	@$(STACK) restore $(call text,TO)
 
 drill: ## lose PostgreSQL, Kafka and Redis for good on a stack of its own (PORT + 1), bring each back, print RPO and RTO; ONLY=kafka,redis RECORD=yes
-	@$(STACK) drill --only="$(ONLY)" --record="$(RECORD)"
+	@$(STACK) drill --only=$(call text,ONLY) --record=$(call text,RECORD)
 
 protos: ## generate the descriptor set and the stubs, and install them
 	@$(if $(CLUSTER),tests/cluster/outside.sh) $(STACK) protos
@@ -150,31 +155,31 @@ lint: ## all static checks
 	@$(DEVELOPER) lint
 
 unit: ## the unit tests, which start no servers; TESTS=tests/unit/orders, or a file, or FILE::TEST
-	@$(DEVELOPER) unit "$(TESTS)"
+	@$(DEVELOPER) unit $(call text,TESTS)
 
 components: ## the tests of one component with the real programs it needs; TESTS=… as for unit
-	@$(DEVELOPER) components "$(TESTS)"
+	@$(DEVELOPER) components $(call text,TESTS)
 
 integration: ## the tests of a whole stack, on a stack of their own; TESTS=… as for unit
-	@$(DEVELOPER) integration "$(TESTS)"
+	@$(DEVELOPER) integration $(call text,TESTS)
 
 mesh-apply: ## apply FILE's Istio resources immediately, as kubectl apply does
-	@$(STACK) mesh-apply "$(FILE)"
+	@$(STACK) mesh-apply $(call text,FILE)
 
 mesh-delete: ## remove what was applied from FILE
-	@$(STACK) mesh-delete "$(FILE)"
+	@$(STACK) mesh-delete $(call text,FILE)
 
 mesh-diff: ## show what FILE (or what is applied now) changes in every Envoy
-	@$(STACK) mesh-diff "$(FILE)"
+	@$(STACK) mesh-diff $(call text,FILE)
 
 mesh-dump: ## show the configuration of the sidecars of SVC
-	@$(STACK) mesh-dump "$(SVC)"
+	@$(STACK) mesh-dump $(call text,SVC)
 
 proxy-status: ## whether every Envoy has what it was given, as istioctl shows it; with SVC what differs in its sidecars
-	@$(STACK) proxy-status "$(SVC)"
+	@$(STACK) proxy-status $(call text,SVC)
 
 proxy-config: ## what the sidecars of SVC have, as istioctl shows it: WHAT=clusters, listeners, routes, endpoints or secrets; ARGUMENTS="--port 50051"
-	@$(STACK) proxy-config "$(WHAT)" "$(SVC)" $(ARGUMENTS)
+	@$(STACK) proxy-config $(call text,WHAT) $(call text,SVC) $(ARGUMENTS)
 
 breakers: ## outlier detection in every sidecar: which hosts are ejected and since when, errors, pending, retries
 	@$(STACK) breakers
@@ -185,10 +190,10 @@ test: ## lint, then the unit, component and integration tests, the latter on a s
 .PHONY: simulate mutation
 
 simulate: ## deterministic simulation of both services in virtual time; SEEDS=1000, SEED=7 (one seed with its trace), DEFECTS=yes (which seed finds each planted defect)
-	@$(DEVELOPER) simulate --seeds="$(SEEDS)" --seed="$(SEED)" --defects="$(DEFECTS)"
+	@$(DEVELOPER) simulate --seeds=$(call text,SEEDS) --seed=$(call text,SEED) --defects=$(call text,DEFECTS)
 
 mutation: ## mutation testing of the core: which small changes no test detects; MODULES=part of a name, SAMPLE=mutants of each, STORES=no
-	@$(DEVELOPER) mutation --modules="$(MODULES)" --sample="$(SAMPLE)" --stores="$(STORES)"
+	@$(DEVELOPER) mutation --modules=$(call text,MODULES) --sample=$(call text,SAMPLE) --stores=$(call text,STORES)
 
 .PHONY: mesh-differential
 

@@ -1,6 +1,7 @@
 """The tables of commands match the code and the Makefile."""
 
 import ast
+import json
 import os
 import re
 import subprocess
@@ -27,7 +28,42 @@ def test_every_command_has_a_makefile_target(command):
     recipes = dict(re.findall(r"^([a-z-]+):.*\n((?:\t.*\n)*)", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))
     assert re.search(rf"\$\((STACK|DEVELOPER)\) {command.name}\b", recipes[command.name])
     for argument in command.arguments:
-        assert f"$({argument.variable})" in recipes[command.name]
+        assert f"$(call text,{argument.variable})" in recipes[command.name]
+
+
+NAMES = [
+    "ann$x",
+    "ann$$x",
+    "$(shell touch made)",
+    "${HOME}",
+    "`touch made`",
+    "$$(touch made)",
+    "a'; touch made; '",
+    'a"; touch made; "',
+    "a b  c",
+    "back\\slash\\",
+    "#|&<>*?~!",
+    "-",
+    "--sure=yes",
+]
+
+
+CALLS = [("erase-customer", name) for name in NAMES]
+CALLS += [(target, name) for target in ("export-customer", "token") for name in NAMES[2:4]]
+
+
+@pytest.mark.parametrize(("target", "name"), CALLS)
+def test_a_customer_whose_name_looks_like_a_command_is_passed_on_as_it_is(tmp_path, target, name):
+    (show := tmp_path / "show").write_text(f"#!{sys.executable}\nimport json, sys\nprint(json.dumps(sys.argv[3:]))\n")
+    show.chmod(0o755)
+    call = ["make", "-s", "-f", str(CHECKOUT / "Makefile"), f"PYTHON={show}", target]
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+    for words, environment in ([*call, f"CUSTOMER={name}"], clean), (call, {**clean, "CUSTOMER": name}):
+        done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=30)
+        command, options = parse("stack", command_table.COMMANDS, json.loads(done.stdout))
+        assert (command.name, options.customer) == (target, name)
+        assert not getattr(options, "sure", "")
+    assert [each.name for each in tmp_path.iterdir()] == ["show"]
 
 
 def test_read_only_and_stopping_commands_install_nothing():
