@@ -17,7 +17,7 @@ from orders_svc.order import Change, Order, State, basket, fingerprint
 from orders_svc.ports import Answer, Fenced, KeyTaken, Placement, Request, Stale, Stored, Unstorable
 from orders_svc.session import connection
 from runtime.batching import Batcher
-from runtime.errors import Unavailable
+from runtime.errors import Error, Unavailable
 from runtime.messaging import outbox
 from runtime.notifier import Notifier
 
@@ -80,7 +80,11 @@ class Store:
         # One of them is invalid; stored one by one, it fails alone.
         outcomes: list[Answer | Exception] = []
         for each in batch:
-            outcomes += await self._place_batch([each])
+            try:
+                outcomes += await self._place_batch([each])
+            except (Error, asyncpg.PostgresError) as error:
+                # Raised, it would be the outcome of those that are stored already too.
+                outcomes.append(error)
         return outcomes
 
     async def _unstorable(self, placement: Placement, error: asyncpg.PostgresError) -> Exception:

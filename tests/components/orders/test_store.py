@@ -78,6 +78,23 @@ async def test_an_order_that_is_there_without_its_key_is_answered_with_it(orders
     assert await pool.fetchval("SELECT count(*) FROM orders") == 4
 
 
+async def test_orders_that_are_stored_are_answered_when_the_look_for_anothers_answer_fails(orders, pool, monkeypatch):
+    wanted = draft()
+    await orders.place(confirmed(wanted))
+    await pool.execute("DELETE FROM idempotency_keys")
+
+    async def away(request):
+        raise Unavailable("away")
+
+    monkeypatch.setattr(orders, "find_answer", away)
+    before, after = [confirmed(draft()) for _ in range(2)], [confirmed(draft()) for _ in range(2)]
+    together = [*before, confirmed(wanted), *after]
+    outcomes = await asyncio.gather(*map(orders.place, together), return_exceptions=True)
+    assert [type(each) for each in outcomes if isinstance(each, Exception)] == [Unavailable]
+    assert isinstance(outcomes[2], Unavailable)
+    assert all([await orders.get(each.order.id) for each in before + after])
+
+
 async def test_what_cannot_be_stored_is_logged_without_its_customer(orders):
     """PostgreSQL's detail has the whole row."""
     name = "z" * 256
