@@ -70,7 +70,7 @@ def erase_all(edge: Plain, subject: str, *, reference: str, sure: bool, say: Cal
     """
     Erase the customer if *sure*, in as many calls as it takes, and *say* how far it is.
 
-    Raises `NoCustomerData`, also while the customer has open orders.
+    Raises `NoCustomerData`, also while the customer has open orders, and after `TRIES` calls without progress.
     """
     name = customer_name(subject)
     left = _call(edge, "erase", {"name": name, "validateOnly": True})
@@ -78,10 +78,20 @@ def erase_all(edge: Plain, subject: str, *, reference: str, sure: bool, say: Cal
     if not sure:
         say("Nothing was erased. It cannot be undone: say SURE=yes to do it.")
         return
+    idle = 0
     while not left["done"]:
         left = _call(edge, "erase", {"name": name, "reference": reference})
         say(f"erased {left['orders']} orders and {left['requests']} request ids; {_left(left)}")
+        idle = idle + 1 if _nothing_done(left) else 0
+        if idle == TRIES:
+            raise NoCustomerData(f"{TRIES} calls in a row erased nothing: does another erasure go on? Repeat it later")
+        if idle:
+            time.sleep(PAUSE_S)
     say("Done: no table has the name. docs/security.md says what else has it, and for how long.")
+
+
+def _nothing_done(answer: dict[str, Any]) -> bool:
+    return not (answer["done"] or int(answer["orders"]) or int(answer["requests"]))
 
 
 def _left(answer: dict[str, Any]) -> str:

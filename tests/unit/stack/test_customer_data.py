@@ -73,6 +73,16 @@ def test_a_call_that_was_lost_is_repeated():
     assert edge.answers == []
 
 
+def test_calls_without_progress_are_paused_between_and_end_it(monkeypatch):
+    pauses = []
+    monkeypatch.setattr(customer_data.time, "sleep", pauses.append)
+    edge, said = Edge(left(3), *[left(3)] * (customer_data.TRIES - 1), left(2, orders="1"), *[left(2)] * 50), []
+    with pytest.raises(NoCustomerData, match="in a row erased nothing"):
+        erase_all(edge, "ana", reference="", sure=True, say=said.append)
+    assert len(edge.calls) == 1 + 2 * customer_data.TRIES
+    assert len(pauses) == 2 * (customer_data.TRIES - 1)
+
+
 def test_open_orders_end_it_at_once():
     edge = Edge(left(1), (400, {"message": "1 orders of the customer are not final"}))
     with pytest.raises(NoCustomerData, match="not final"):
