@@ -17,6 +17,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+import structlog
 from shop.orders.v1 import allocation_service_pb2_grpc, operations_service_pb2_grpc, order_service_pb2_grpc
 
 from orders_svc.allocation_store import AllocationStore
@@ -55,6 +56,7 @@ MAX_REDRIVEN = 10_000
 READ_S = 60.0
 # Of the clocks of PostgreSQL, which a restore's time is by, and of who wrote to Kafka.
 CLOCKS_DIFFER = timedelta(minutes=1)
+log = structlog.get_logger()
 
 
 def main() -> None:
@@ -203,8 +205,9 @@ async def _erased_again(settings: Settings, data: CustomerData, customers: Custo
     """
     try:
         return said(await erase_again(data, customers, await asyncio.to_thread(_erased_orders, settings, since)))
-    except Error as error:
-        return f"who was erased since is not known, erase them by hand: {error.message}"
+    except Exception as error:
+        log.exception("erased_customers_unknown")
+        return f"who was erased since is not known, erase them by hand: {error}"
 
 
 def _erased_orders(settings: Settings, since: datetime) -> set[uuid.UUID]:

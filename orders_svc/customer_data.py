@@ -110,12 +110,11 @@ class CustomerData:
         """
         Erase the customer *name* of final orders, and their request ids, in slices; a repeat goes on.
 
-        Raises `OpenOrders` while there are others.
+        Raises `OpenOrders` while there are others, and `EventsWaiting`. An order placed meanwhile ends the call.
         """
         customer = wire.customer(name)
-        stored = await self._records.stored(customer)
-        if stored.open:
-            raise _refusal(stored.open)
+        if count := await self._records.open(customer):
+            raise _refusal(count)
         until = time.monotonic() + min(BUDGET_S, remaining_s(BUDGET_S) / 2)
         orders = requests = 0
         try:
@@ -125,6 +124,8 @@ class CustomerData:
                 requests_now = await self._records.erase_requests(customer, limit=SLICE)
                 requests += requests_now
                 if not (orders_now or requests_now) or time.monotonic() >= until:
+                    break
+                if await self._records.open(customer):
                     break
             left = await self._records.stored(customer)
         finally:

@@ -16,9 +16,9 @@ from shop.orders.v1 import events_pb2, order_pb2
 from orders_svc import rows, sql, wire
 from orders_svc.operations_ports import Remembered, StoredCounts, Version
 from orders_svc.order import ERASED, Order, State
+from orders_svc.refusals import EventsWaiting
 from orders_svc.session import connection
 from orders_svc.topics import ORDER_EVENTS, PENDING_ORDERS
-from runtime import spans
 from runtime.caller import customer_name
 from runtime.messaging import outbox
 from runtime.messaging.message import Record
@@ -28,6 +28,14 @@ EVENTS: Mapping[str, type[Message]] = {
     PENDING_ORDERS: events_pb2.PendingOrder,
 }
 """The topics whose messages have an order, and so its customer."""
+
+
+MAX_WAITING = 20_000
+"""
+With more rows in the outbox than this nothing is erased: each slice reads all of them.
+
+After a restore no relay runs, so this is also how many orders are erased again.
+"""
 
 
 class CustomerStore:
@@ -44,6 +52,13 @@ class CustomerStore:
             row = await session.fetchrow(sql.STORED_OF_CUSTOMER, customer)
         return StoredCounts(row["open"], row["final"], row["requests"])
 
+    async def open(self, customer: str) -> int:
+        """
+        Return how many of the customer's orders are not final.
+        """
+        async with connection(self._pool) as session:
+            return int(await session.fetchval(sql.OPEN_OF_CUSTOMER, customer))
+
     async def orders(self, customer: str, *, before: tuple[datetime, uuid.UUID], limit: int) -> list[Order]:
         """
         Return at most *limit* of the customer's orders that are older than *before*, newest first.
@@ -52,12 +67,13 @@ class CustomerStore:
             found = await session.fetch(sql.LIST_OF_CUSTOMER, [*State], *before, limit, customer)
         return [rows.order_of(row) for row in found]
 
-    async def customers_of(self, order_ids: Sequence[uuid.UUID]) -> list[str]:
+    async def customers_of(self, order_ids: Sequence[uuid.UUID]) -> dict[str, uuid.UUID]:
         """
-        Return who placed the orders, each once, without those who are erased.
+        Return who placed the orders, each with one of them, without those who are erased.
         """
         async with connection(self._pool) as session:
-            return [row["customer"] for row in await session.fetch(sql.CUSTOMERS_OF, [*order_ids], ERASED)]
+            found = await session.fetch(sql.CUSTOMERS_OF, [*order_ids], ERASED)
+        return {row["customer"]: row["order_id"] for row in found}
 
     async def versions_of(self, order_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[Version]]:
         """
@@ -83,12 +99,15 @@ class CustomerStore:
         """
         Give at most *limit* final orders of *customer* to nobody, in one transaction; return how many.
 
-        Their versions and their events that are not published yet are rewritten, and an event tells of each.
+        Their versions and their events that are not published yet are rewritten, and an event tells of each. Raises
+        `EventsWaiting`.
         """
         async with connection(self._pool) as session, session.transaction():
             found = await session.fetch(sql.ERASABLE, customer, limit)
             if not found:
                 return 0
+            if await session.fetchval(sql.WAITING_AT_MOST, MAX_WAITING + 1) > MAX_WAITING:
+                raise EventsWaiting(f"more than {MAX_WAITING} events wait for Kafka; erase once it has taken them")
             orders = [replace(rows.order_of(row), customer=ERASED) for row in found]
             arguments = await _without_customer(session, orders, at)
             count = int(await session.fetchval(sql.ERASE.text, *arguments))
@@ -146,4 +165,5 @@ def _event_of_nobody(kind: type[Message], value: bytes) -> bytes:
 
 def _event(order: Order, at: datetime) -> Record:
     event = wire.customer_erased(order, at)
-    return Record(ORDER_EVENTS, str(order.id).encode(), event.SerializeToString(), spans.trace_headers())
+    # Without the trace, which all orders of one call would have.
+    return Record(ORDER_EVENTS, str(order.id).encode(), event.SerializeToString())

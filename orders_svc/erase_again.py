@@ -6,6 +6,7 @@ Kafka, which was not restored, has an event of each erased order for as long as 
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from runtime.errors import Error
 from runtime.messaging.message import Message
 
 PAGE = 500
+WITHIN_S = 120.0
+"""Of the 300 s that the restore waits for all that follows it."""
+LEFT = "customer_not_erased_again"
 RESTORE = Caller("restore")
 log = structlog.get_logger()
 
@@ -50,31 +54,52 @@ def _erased_order(message: Message) -> uuid.UUID | None:
         return None
 
 
-async def erase_again(data: CustomerData, records: CustomerRecords, orders: Iterable[uuid.UUID]) -> ErasedAgain:
+async def erase_again(
+    data: CustomerData, records: CustomerRecords, orders: Iterable[uuid.UUID], *, within_s: float = WITHIN_S
+) -> ErasedAgain:
     """
-    Erase the customers that *orders* have, by their names; raises `Unavailable`.
+    Erase the customers that *orders* have, by their names, and log an order of each that is left.
+
+    After *within_s* no further call is begun, and the rest is left. Raises what the look for their names raises.
     """
-    ids, names = sorted(orders), set[str]()
+    until, ids, customers = time.monotonic() + within_s, sorted(orders), dict[str, uuid.UUID]()
     for at in range(0, len(ids), PAGE):
-        names |= set(await records.customers_of(ids[at : at + PAGE]))
-    done = [await _erased(data, name) for name in sorted(names)]
+        customers.update(await records.customers_of(ids[at : at + PAGE]))
+    done = [await _erased(data, name, customers[name], until) for name in sorted(customers)]
     return ErasedAgain(done.count(True), done.count(False))
 
 
-async def _erased(data: CustomerData, customer: str) -> bool:
+async def _erased(data: CustomerData, customer: str, order: uuid.UUID, until: float) -> bool:
+    if why := await _hindrance(data, customer, until):
+        # By the order an operator finds the name, which no log is to have.
+        log.warning(LEFT, order=f"orders/{order}", reason=why)
+    return not why
+
+
+async def _hindrance(data: CustomerData, customer: str, until: float) -> str:
+    """
+    Erase the customer; return why that was not done, empty if it was.
+    """
     try:
-        while not (last := await data.erase(RESTORE, customer_name(customer), reference="restore")).done:
+        while time.monotonic() < until:
+            last = await data.erase(RESTORE, customer_name(customer), reference="restore")
+            if last.done:
+                return ""
             if not (last.orders or last.requests):
-                return False
+                return "NO_PROGRESS"
     except Error as error:
-        log.warning("customer_not_erased_again", reason=error.reason)
-        return False
-    return True
+        return error.reason
+    except Exception as error:
+        # Whatever the database says of one: the others have their turn, and the restore is complete otherwise.
+        return type(error).__name__
+    return "NO_TIME"
 
 
 def said(again: ErasedAgain) -> str:
     """
     Return *again* in words.
     """
-    left = f"; {again.left} could not be, erase them by hand" if again.left else ""
+    left = (
+        f"; {again.left} could not be: erase them by hand, {LEFT} in the log has an order of each" if again.left else ""
+    )
     return f"{again.erased} customers erased again{left}"

@@ -220,11 +220,14 @@ class CustomerRecords(Protocol):
     async def stored(self, customer: str) -> StoredCounts:
         """Return how much is stored about *customer*."""
 
+    async def open(self, customer: str) -> int:
+        """Return how many of the customer's orders are not final."""
+
     async def orders(self, customer: str, *, before: tuple[datetime, uuid.UUID], limit: int) -> list[Order]:
         """Return at most *limit* of the customer's orders that are older than *before*, newest first."""
 
-    async def customers_of(self, order_ids: Sequence[uuid.UUID]) -> list[str]:
-        """Return who placed the orders, each once, without those who are erased."""
+    async def customers_of(self, order_ids: Sequence[uuid.UUID]) -> dict[str, uuid.UUID]:
+        """Return who placed the orders, each with one of them, without those who are erased."""
 
     async def versions_of(self, order_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[Version]]:
         """Return for each of the orders its versions, the first one first."""
@@ -236,7 +239,7 @@ class CustomerRecords(Protocol):
         """
         Give at most *limit* final orders of *customer* to nobody, in one transaction; return how many.
 
-        Orders that another call is erasing are left out.
+        Orders that another call is erasing are left out. Raises `EventsWaiting`.
         """
 
     async def erase_requests(self, customer: str, *, limit: int) -> int:

@@ -47,6 +47,12 @@ class OpenOrders(FailedPrecondition):
     reason = "OPEN_ORDERS"
 
 
+class EventsWaiting(FailedPrecondition):
+    """So many events wait for Kafka that a customer's are not looked for among them."""
+
+    reason = "EVENTS_WAITING"
+
+
 def not_found(name: str) -> Error:
     """
     Return the error for an order that does not exist, or is not the caller's.

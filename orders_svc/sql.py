@@ -150,7 +150,11 @@ SELECT count(*) FILTER (WHERE state IN ('PENDING', 'CONFIRMED')) AS open,
     (SELECT count(*) FROM idempotency_keys WHERE customer = $1) AS requests
 FROM orders WHERE customer = $1
 """
-CUSTOMERS_OF = "SELECT DISTINCT customer FROM orders WHERE order_id = ANY($1::uuid[]) AND customer <> $2"
+OPEN_OF_CUSTOMER = "SELECT count(*) FROM orders WHERE customer = $1 AND state IN ('PENDING', 'CONFIRMED')"
+CUSTOMERS_OF = """
+SELECT DISTINCT ON (customer) customer, order_id FROM orders
+WHERE order_id = ANY($1::uuid[]) AND customer <> $2 ORDER BY customer, order_id
+"""
 VERSIONS_OF = """
 SELECT order_id, version, snapshot, replica, trace_id FROM order_changes
 WHERE order_id = ANY($1::uuid[]) ORDER BY order_id, version
@@ -164,6 +168,8 @@ ERASABLE = f"""
 SELECT {COLUMNS} FROM orders
 WHERE customer = $1 AND state IN ('REJECTED', 'CANCELLED', 'FULFILLED') LIMIT $2 FOR UPDATE SKIP LOCKED
 """
+# The outbox has no index by key, which every order would pay for: it is read as a whole, so only while it is short.
+WAITING_AT_MOST = "SELECT count(*) FROM (SELECT FROM outbox LIMIT $1) AS waiting"
 WAITING_OF = "SELECT id, topic, value FROM outbox WHERE key = ANY($1::bytea[])"
 ERASE = Statement(f"""
 WITH given AS (

@@ -121,12 +121,13 @@ def customer_erased(order: Order, at: datetime) -> events_pb2.OrderEvent:
     """
     Return the record for `order_events` of *order*, which is final, after its customer was erased.
 
-    It is a duplicate of the order's last event except for its id and its time.
+    It is a duplicate of the order's last event except for its id and the day: with the time, which all orders of one
+    transaction have, it would tell which had the same customer.
     """
     event = order_event(Change(None, order))
     event.event_id = event_id(order, "erased")
     event.previous_state = event.order.state
-    event.customer_erase_time.CopyFrom(timestamp(at))
+    event.customer_erase_time.CopyFrom(timestamp(at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)))
     return event
 
 

@@ -229,6 +229,11 @@ async def versions_of(tx: Transaction, ids: list[Any]) -> list[Row]:
     return [{"order_id": place[0], "version": place[1], **row} for place, row in found]
 
 
+async def waiting_at_most(tx: Transaction, limit: int) -> list[Row]:
+    """Count the outbox's rows up to a limit."""
+    return [{"count": min(len(tx.tables.outbox), limit)}]
+
+
 async def waiting_of(tx: Transaction, keys: list[bytes]) -> list[Row]:
     """Return the outbox's rows of some orders."""
     return [row for _, row in sorted(tx.tables.outbox.items()) if row["key"] in keys]
@@ -401,6 +406,7 @@ STATEMENTS: dict[str, Callable[..., Awaitable[Any]]] = {
     sql.LOCK_FENCE_SHARED: lock_fence_shared,
     sql.ERASABLE: erasable,
     sql.VERSIONS_OF: versions_of,
+    sql.WAITING_AT_MOST: waiting_at_most,
     sql.WAITING_OF: waiting_of,
     sql.ERASE.text: erase,
     sql.ERASE_REQUESTS: erase_requests,

@@ -13,6 +13,7 @@ from tests.support.orders_port_suite import AT, confirmed, draft, message, pendi
 
 NEWEST = (datetime(9999, 1, 1, tzinfo=UTC), uuid.UUID(int=2**128 - 1))
 LATER = AT + timedelta(days=1)
+DAY = LATER.replace(hour=0, minute=0, second=0, microsecond=0)
 NOBODY = "customers/%20erased"
 
 
@@ -45,6 +46,14 @@ class CustomersPortSuite:
         assert await records.stored("ann") == StoredCounts(open=1, final=2, requests=4)
         assert await records.stored("nobody") == StoredCounts(0, 0, 0)
 
+    async def test_open_orders_are_counted(self, orders, records):
+        await cancelled(orders)
+        await fulfilled(orders)
+        await orders.place(confirmed(draft()))
+        await orders.place(pending(draft()))
+        await orders.place(pending(draft(customer="bob")))
+        assert (await records.open("ann"), await records.open("nobody")) == (2, 0)
+
     async def test_orders_come_newest_first_and_go_on_after_the_last(self, orders, records):
         made = [await fulfilled(orders) for _ in range(5)]
         await fulfilled(orders, draft(customer="bob"))
@@ -65,8 +74,11 @@ class CustomersPortSuite:
         made = [await fulfilled(orders, draft(customer=name)) for name in ("ann", "ann", "bob", "eve")]
         await records.erase_orders("eve", at=LATER, limit=9)
         ids = [*(each.id for each in made), uuid.uuid4()]
-        assert sorted(await records.customers_of(ids)) == ["ann", "bob"]
-        assert await records.customers_of([]) == []
+        found = await records.customers_of(ids)
+        assert sorted(found) == ["ann", "bob"]
+        assert found["bob"] == made[2].id
+        assert found["ann"] in {made[0].id, made[1].id}
+        assert await records.customers_of([]) == {}
 
     async def test_requests_come_by_their_ids_and_go_on_after_the_last(self, orders, records):
         order = await cancelled(orders, draft("b"), key="c")
@@ -113,7 +125,7 @@ class CustomersPortSuite:
         assert len(values) == 4
         assert not any(b"customers/ann" in value for value in values)
         event = events_pb2.OrderEvent.FromString(values[-1])
-        assert event.customer_erase_time.ToDatetime(UTC) == LATER
+        assert event.customer_erase_time.ToDatetime(UTC) == DAY
         assert (event.order.customer, event.order.version) == (NOBODY, order.version)
         assert event.previous_state == event.order.state == order_pb2.Order.CANCELLED
         assert event.occur_time.ToDatetime(UTC) == order.update_time

@@ -5,7 +5,10 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from opentelemetry import trace
+from shop.orders.v1 import events_pb2
 
+from orders_svc import customer_store
 from orders_svc.checkout import Checkout
 from orders_svc.customer_data import PLACE_BYTES, CustomerData
 from orders_svc.customer_store import CustomerStore
@@ -13,7 +16,9 @@ from orders_svc.operations_ports import StoredCounts
 from orders_svc.operations_store import OperationsStore
 from orders_svc.order import ERASED, Change, Line
 from orders_svc.ports import Request
+from orders_svc.refusals import EventsWaiting
 from orders_svc.store import Store
+from runtime import spans
 from runtime.caller import Caller
 from runtime.notifier import Notifier
 from runtime.page_token import PageTokens
@@ -24,6 +29,9 @@ from tests.support.orders_port_suite import AT, confirmed, draft, pending, reque
 OTTO = Caller("otto", operator=True)
 NAME = "zoe smith@example.org"
 """A subject that is spelled otherwise in the name of the customer, and that nothing else has in it."""
+SAMPLED = trace.set_span_in_context(
+    trace.NonRecordingSpan(trace.SpanContext(7, 7, is_remote=True, trace_flags=trace.TraceFlags(1)))
+)
 TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
 
 
@@ -131,6 +139,29 @@ async def test_an_order_that_another_transaction_has_is_left_for_a_repeat(orders
         erased = await asyncio.wait_for(data.erase(OTTO, "customers/ann", reference=""), 10)
         assert (erased.orders, erased.left, erased.done) == (1, StoredCounts(0, 1, 0), False)
     assert (await data.erase(OTTO, "customers/ann", reference="")).done
+
+
+async def test_nothing_is_erased_while_the_outbox_is_long(orders, pool, records, data, monkeypatch):
+    await fulfilled(orders)
+    count = await pool.fetchval("SELECT count(*) FROM outbox")
+    monkeypatch.setattr(customer_store, "MAX_WAITING", count - 1)
+    with pytest.raises(EventsWaiting):
+        await data.erase(OTTO, "customers/ann", reference="")
+    assert await records.stored("ann") == StoredCounts(0, 1, 1)
+    monkeypatch.setattr(customer_store, "MAX_WAITING", count)
+    assert (await data.erase(OTTO, "customers/ann", reference="")).done
+
+
+async def test_events_of_one_erasure_have_no_trace_and_the_day_only(orders, pool, data):
+    for _ in range(2):
+        await fulfilled(orders)
+    with trace.get_tracer("t").start_as_current_span("erase", context=SAMPLED):
+        assert spans.trace_headers()
+        await data.erase(OTTO, "customers/ann", reference="")
+    events = await pool.fetch("SELECT value, headers FROM outbox ORDER BY id DESC LIMIT 2")
+    assert [json.loads(row["headers"]) for row in events] == [{}, {}]
+    times = [events_pb2.OrderEvent.FromString(row["value"]).customer_erase_time for row in events]
+    assert [each.seconds % 86400 for each in times] == [each.nanos for each in times] == [0, 0]
 
 
 async def test_a_slice_that_fails_changes_nothing(orders, pool, records, monkeypatch):

@@ -34,13 +34,16 @@ class FakeCustomers:
         final = [order.final for order in self._of(customer)]
         return StoredCounts(final.count(False), final.count(True), len(self._keys(customer)))
 
+    async def open(self, customer: str) -> int:
+        return (await self.stored(customer)).open
+
     async def orders(self, customer: str, *, before: tuple[datetime, uuid.UUID], limit: int) -> list[Order]:
         older = [each for each in self._of(customer) if (each.create_time, each.id) < before]
         return sorted(older, key=lambda each: (each.create_time, each.id), reverse=True)[:limit]
 
-    async def customers_of(self, order_ids: Sequence[uuid.UUID]) -> list[str]:
-        found = {self.kept.orders[each].customer for each in order_ids if each in self.kept.orders}
-        return sorted(found - {ERASED})
+    async def customers_of(self, order_ids: Sequence[uuid.UUID]) -> dict[str, uuid.UUID]:
+        found = {self.kept.orders[each].customer: each for each in order_ids if each in self.kept.orders}
+        return {customer: order for customer, order in found.items() if customer != ERASED}
 
     async def versions_of(self, order_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[Version]]:
         versions: dict[uuid.UUID, list[Version]] = {each: [] for each in order_ids}

@@ -232,6 +232,23 @@ async def test_an_order_that_is_placed_meanwhile_is_reported_and_kept(data, reco
     assert (erased.done, erased.left.open) == (False, 1)
 
 
+async def test_an_order_that_is_placed_meanwhile_ends_the_erasure_at_the_next_slice(data, records, orders, monkeypatch):
+    monkeypatch.setattr(customer_data, "SLICE", 1)
+    for _ in range(3):
+        await fulfilled(orders)
+    erase = records.erase_requests
+
+    async def ordered_meanwhile(customer, *, limit):
+        await orders.place(pending(draft("meanwhile")))
+        return await erase(customer, limit=limit)
+
+    records.erase_requests = ordered_meanwhile
+    erased = await data.erase(OTTO, ANN, reference="")
+    assert (erased.orders, erased.requests, erased.left) == (1, 1, StoredCounts(open=1, final=2, requests=3))
+    with pytest.raises(OpenOrders):
+        await data.erase(OTTO, ANN, reference="")
+
+
 async def test_a_repeat_of_a_request_of_an_erased_order_places_no_second_one(data, orders):
     """As after a request id is pruned: the order's id follows from it. PostgreSQL's store finds the answer itself."""
     wanted = draft("k")

@@ -1,9 +1,12 @@
 """After a restore, who was erased since is erased again, as Kafka tells."""
 
+import asyncio
 import uuid
 from datetime import UTC, datetime
 
+import asyncpg
 import pytest
+import structlog
 
 from orders_svc import customer_data, wire
 from orders_svc.customer_data import PLACE_BYTES, CustomerData
@@ -105,13 +108,44 @@ async def test_a_database_that_is_away_leaves_who_it_was_asked_about(data, recor
     assert await erase_again(data, records, [order.id]) == ErasedAgain(0, 1)
 
 
+async def test_an_error_of_one_leaves_them_and_erases_the_others_and_the_log_has_an_order(data, records, orders):
+    order, other = await fulfilled(orders), await fulfilled(orders, draft(customer="bob"))
+    erase = records.erase_orders
+
+    async def corrupt(customer, *, at, limit):
+        if customer == "ann":
+            raise asyncpg.DataCorruptedError("ann's page is corrupt")
+        return await erase(customer, at=at, limit=limit)
+
+    records.erase_orders = corrupt
+    with structlog.testing.capture_logs() as logs:
+        assert await erase_again(data, records, [order.id, other.id]) == ErasedAgain(erased=1, left=1)
+    (entry,) = (each for each in logs if each["event"] == "customer_not_erased_again")
+    assert (entry["order"], entry["reason"]) == (order.name, "DataCorruptedError")
+    assert "ann" not in repr(logs)
+
+
+async def test_whoever_there_is_no_time_for_is_left(data, records, orders):
+    made = [await fulfilled(orders, draft(customer=name)) for name in ("ann", "bob", "eve")]
+    erase = records.erase_orders
+
+    async def slow(customer, *, at, limit):
+        await asyncio.sleep(20)
+        return await erase(customer, at=at, limit=limit)
+
+    records.erase_orders = slow
+    ids = [each.id for each in made]
+    assert await erase_again(data, records, ids, within_s=15) == ErasedAgain(erased=1, left=2)
+    assert await erase_again(data, records, ids, within_s=70) == ErasedAgain(erased=2, left=0)
+
+
 @pytest.mark.parametrize("count", [0, 1, 500, 501, 1001])
 async def test_orders_are_looked_up_in_pages(data, records, count):
     asked = []
 
     async def customers_of(ids):
         asked.append(ids)
-        return []
+        return {}
 
     records.customers_of = customers_of
     ids = [uuid.UUID(int=n) for n in range(count)]
@@ -122,4 +156,6 @@ async def test_orders_are_looked_up_in_pages(data, records, count):
 
 def test_it_is_said_in_words():
     assert said(ErasedAgain(2, 0)) == "2 customers erased again"
-    assert said(ErasedAgain(0, 1)) == "0 customers erased again; 1 could not be, erase them by hand"
+    assert said(ErasedAgain(0, 1)) == "0 customers erased again; 1 could not be: erase them by hand, " + (
+        "customer_not_erased_again in the log has an order of each"
+    )
