@@ -117,12 +117,13 @@ async def _session(
     options = login.options(_own_options(group, client_id) | {"error_cb": failed})
     consumer = AIOConsumer(options, executor=executor)
     try:
-        _say(await ids.recreated(), group)
+        _say(await ids.look(), group)
         await consumer.subscribe(list(topics), on_assign=partial(_start, ids))
-        while not _say(await ids.recreated(), group):
-            await _consume_batch(consumer, handle, max_batch, poll_s, ids)
-            if (credentials := login.changed()) is not None:
-                await consumer.set_sasl_credentials(*credentials)
+        with ids.watch() as recreated:
+            while not _say(recreated(), group):
+                await _consume_batch(consumer, handle, max_batch, poll_s, ids)
+                if (credentials := login.changed()) is not None:
+                    await consumer.set_sasl_credentials(*credentials)
     finally:
         await asyncio.shield(_leave(consumer, group))
         executor.shutdown(wait=False)
@@ -239,3 +240,5 @@ async def _commit(consumer: AIOConsumer, messages: Sequence[Message], ids: Topic
         await _to_its_end(consumer.commit(offsets=positions, asynchronous=False), limit_s=COMMIT_S)
     except (KafkaException, TimeoutError) as error:
         log.warning("offsets_not_committed", error=repr(error))
+    else:
+        ids.committed(positions)

@@ -137,6 +137,33 @@ async def test_an_offset_of_the_topic_before_counts_for_nothing_when_a_consumer_
     assert (after.offset, after.metadata != before.metadata) == (COUNT, True)
 
 
+async def test_such_an_offset_counts_for_nothing_either_if_kafka_does_not_tell_the_id_at_first(
+    kafka, admin, raw, make_topic, group, monkeypatch
+):
+    topic = make_topic(partitions=1)
+    async with consuming(kafka, group, topic) as handled:
+        await all_of(handled, send(raw, topic, "old"))
+    before = await asyncio.to_thread(committed, kafka, group, topic)
+    await recreate(kafka, admin, topic)
+    new = send(raw, topic, "new")
+    await asyncio.to_thread(commit, kafka, group, topic, COUNT, before.metadata)
+    untold = [{}]
+    asking = consumer.asking
+
+    def late(*arguments):
+        ask = asking(*arguments)
+
+        async def told():
+            return untold.pop() if untold else await ask()
+
+        return told
+
+    monkeypatch.setattr(consumer, "asking", late)
+    async with consuming(kafka, group, topic) as handled:
+        await all_of(handled, new)
+    assert untold == []
+
+
 @pytest.mark.parametrize("mark", ["same", "none"])
 async def test_a_consumer_that_starts_again_goes_on_where_it_was(kafka, raw, make_topic, group, mark):
     topic = make_topic(partitions=1)

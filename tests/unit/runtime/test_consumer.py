@@ -6,6 +6,7 @@ import pytest
 
 from runtime.errors import Unavailable
 from runtime.messaging import consumer as consuming
+from runtime.messaging import topic_ids
 from runtime.messaging.cluster import KafkaCluster
 from tests.support.virtual_time import Hang
 
@@ -85,26 +86,24 @@ class Consumer:
 
 
 class Ids:
-    """The topics' ids as they are told, one look after the other; then nothing changes any more."""
+    """What Kafka tells of the topics' ids, one look after the other: a hanging one (None), then always the last."""
 
-    looks: tuple = ()
+    def __init__(self):
+        self.looks = [{"t": "a"}]
 
-    def __init__(self, ask):
-        self._looks = iter(self.looks)
-
-    async def recreated(self):
-        return next(self._looks, {})
-
-    def mark(self, topic):
-        return "topic-id=a"
+    async def __call__(self):
+        told = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+        if told is None:
+            await asyncio.Event().wait()
+        return told
 
 
 @pytest.fixture
 def ids(monkeypatch):
-    kind = type("Told", (Ids,), {})
-    monkeypatch.setattr(consuming, "TopicIds", kind)
-    monkeypatch.setattr(consuming, "asking", lambda kafka, topics: None)
-    return kind
+    told = Ids()
+    monkeypatch.setattr(consuming, "asking", lambda kafka, topics: told)
+    monkeypatch.setattr(topic_ids, "LOOK_S", 0.005)
+    return told
 
 
 @pytest.fixture
@@ -151,7 +150,7 @@ async def test_a_stopped_consumer_returns_its_partitions_before_it_closes(consum
 
 
 async def test_a_topic_made_again_is_counted_and_the_group_joined_anew(consumer, ids):
-    ids.looks = ({}, {}, {"t": "b"})
+    ids.looks = [{"t": "a"}, {"t": "b"}]
     before = consuming.RECREATED.labels("g")._value.get()
     handled = []
     task = await start(handled)
@@ -159,6 +158,15 @@ async def test_a_topic_made_again_is_counted_and_the_group_joined_anew(consumer,
     await cancel(task)
     assert handled == [MESSAGES[0], *MESSAGES]
     assert consuming.RECREATED.labels("g")._value.get() == before + 1
+
+
+async def test_messages_are_handled_while_kafka_does_not_answer_about_ids(consumer, ids):
+    ids.looks = [{"t": "a"}, None, None]
+    handled = []
+    task = await start(handled)
+    await until(lambda: handled == MESSAGES)
+    assert len(ids.looks) == 1
+    await cancel(task)
 
 
 async def test_a_hanging_commit_blocks_neither_the_next_messages_nor_the_stop(consumer):
