@@ -53,11 +53,12 @@ def deploy(overlay: str) -> None:
     trace = secrets.token_hex(16) if spans_to else ""
     # Of a trace that is kept, whatever part of them the overlay keeps.
     traceparent = trace and f"00-{trace}-{secrets.token_hex(8)}-01"
+    sent = traces.sent(spans_to) if spans_to else {}
     order = edge.place(where, edge.token(), traceparent=traceparent)
     say(f"{where} accepted {order['name']}: {order['state']}")
     if spans_to:
-        traces.wait_for_spans(spans_to, say=say)
-        say(f"traces: {spans_to.host} has the order as trace {trace}")
+        traces.wait_for_spans(spans_to, sent, say=say)
+        say(f"traces: the edge's Envoy has sent spans to {spans_to.host}; the order should be there as trace {trace}")
     say(f"the system is running, {time.monotonic() - started:.0f} s after the first step; {_pods()} pods")
 
 

@@ -7,6 +7,7 @@ extension provider `traces` of Istio's mesh configuration, to which the Envoys s
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from typing import Any
 
 from k8s.kubectl import NAMESPACE, ClusterError, get, kubectl, wait
 from k8s.names import DOMAIN, WRITTEN
+from k8s.pods import ending, run_in
 
 # OTLP over gRPC, in pods and in the Service; sidecars leave this port alone (base/orders.yaml).
 PORT = 4317
@@ -25,6 +27,9 @@ _SERVICE = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)\.([a-z0-9]([a-z0-9-
 # Envoy sends spans every 5 s.
 SPANS_S = 30
 NAMESPACE_LABEL = "kubernetes.io~1metadata.name"
+CLUSTERS = ("pilot-agent", "request", "GET", "clusters")
+Counters = Mapping[str, tuple[int, int]]
+"""Of each pod, the requests that succeeded and those that failed."""
 
 
 @dataclass(frozen=True)
@@ -144,26 +149,52 @@ def _provides(mesh: str, to: Receiver) -> bool:
     return all(re.search(pattern, mesh, re.MULTILINE) for pattern in (named, sent))
 
 
-def wait_for_spans(to: Receiver, *, say: Callable[[str], None]) -> None:
-    """Wait until the receiver has taken spans of the edge's Envoys; raises `ClusterError` with what is missing."""
-    wait("traces", lambda: missing(_clusters(), to), seconds=SPANS_S, say=say)
+def wait_for_spans(to: Receiver, before: Counters, *, say: Callable[[str], None]) -> None:
+    """
+    Wait until the receiver has taken more spans of an Envoy of the edge than *before*, as `sent` returned it.
+
+    Whose call they are of, no counter tells. Raises `ClusterError` with what is missing.
+    """
+    wait("traces", lambda: missing(before, sent(to), to), seconds=SPANS_S, say=say)
 
 
-def _clusters() -> str:
-    pods = [each["metadata"]["name"] for each in get("pods", "-l", "app=edge", "--field-selector=status.phase=Running")]
-    asked = ("-c", "istio-proxy", "--", "pilot-agent", "request", "GET", "clusters")
-    return "\n".join(kubectl("exec", "-n", NAMESPACE, pod, *asked) for pod in pods)
+def sent(to: Receiver) -> Counters:
+    """Return the requests to the receiver that succeeded and failed, of each Envoy of the edge that answers now."""
+    found = {}
+    for pod in get("pods", "-l", "app=edge", "--field-selector=status.phase=Running"):
+        if not ending(pod):
+            name = pod["metadata"]["name"]
+            # It may end meanwhile.
+            with contextlib.suppress(ClusterError):
+                counted = counters(run_in(name, *CLUSTERS, container="istio-proxy"), to)
+                if counted is not None:
+                    found[name] = counted
+    return found
 
 
-def missing(clusters: str, to: Receiver) -> str | None:
-    """Return what is missing until spans arrive, or None, from what Envoy says of its clusters."""
-    cluster = re.escape(f"outbound|{PORT}||{to.host}")
-    sent, failed = (
-        sum(map(int, re.findall(rf"^{cluster}::[^:]+:\d+::{counter}::(\d+)$", clusters, re.MULTILINE)))
+def counters(clusters: str, to: Receiver) -> tuple[int, int] | None:
+    """Return the requests to the receiver that succeeded and failed, or None if an Envoy's clusters have no pod of it."""
+    host = rf"^{re.escape(f'outbound|{PORT}||{to.host}')}::[^:]+:\d+::"
+    if not re.search(host, clusters, re.MULTILINE):
+        return None
+    succeeded, failed = (
+        sum(map(int, re.findall(rf"{host}{counter}::(\d+)$", clusters, re.MULTILINE)))
         for counter in ("rq_success", "rq_error")
     )
-    if sent:
+    return succeeded, failed
+
+
+def missing(before: Counters, now: Counters, to: Receiver) -> str | None:
+    """Return what is missing until spans arrive, or None, from the counters of two moments."""
+    if not now:
+        return f"no Envoy of the edge answers and knows a pod of {to.host}"
+    nothing = (0, 0)
+    # Fewer than before: that Envoy began anew, or that pod of the receiver is gone.
+    since = [
+        tuple(max(0, after - earlier) for after, earlier in zip(counted, before.get(pod, nothing), strict=True))
+        for pod, counted in now.items()
+    ]
+    if any(succeeded for succeeded, _ in since):
         return None
-    if not re.search(rf"^{cluster}::[^:]+:\d+::", clusters, re.MULTILINE):
-        return f"the edge knows no pod of {to.host}"
-    return f"the edge has sent no span to {to.host}" + (f", {failed} attempts failed" if failed else "")
+    failed = sum(failed for _, failed in since)
+    return f"the edge has sent no span to {to.host} since the order" + (f", {failed} attempts failed" if failed else "")

@@ -139,12 +139,37 @@ def test_a_mesh_configuration_that_may_not_be_read_is_said_and_no_error(monkeypa
     traces.need(None, say=pytest.fail)
 
 
-def test_spans_arrive_when_an_envoy_says_that_the_receiver_took_them():
-    host = f"{CLUSTER}::10.244.0.9:4317"
-    lines = f"{host}::cx_active::1\n{host}::rq_error::%d\n{host}::rq_success::%d\n"
-    assert traces.missing(lines % (0, 3), TO) is None
-    assert "3 attempts failed" in traces.missing(lines % (3, 0), TO)
-    assert "sent no span" in traces.missing(lines % (0, 0), TO)
-    other = lines.replace("collector", "other")
-    assert "knows no pod" in traces.missing(other % (0, 3), TO)
-    assert traces.missing(lines % (1, 0) + lines % (0, 2), TO) is None
+HOST_LINE = f"{CLUSTER}::10.244.0.9:4317"
+LINES = f"{HOST_LINE}::cx_active::1\n{HOST_LINE}::rq_error::%d\n{HOST_LINE}::rq_success::%d\n"
+
+
+def test_an_envoy_counts_its_requests_to_every_pod_of_the_receiver():
+    assert traces.counters(LINES % (1, 3) + LINES % (0, 2), TO) == (5, 1)
+    assert traces.counters(LINES.replace("collector", "other") % (0, 3), TO) is None
+
+
+def test_spans_have_arrived_when_an_envoy_has_sent_more_than_before_the_order():
+    assert traces.missing({"one": (3, 0)}, {"one": (4, 0)}, TO) is None
+    assert traces.missing({"one": (3, 0)}, {"one": (3, 0), "two": (1, 0)}, TO) is None
+    assert "sent no span" in traces.missing({"one": (3, 0)}, {"one": (3, 0)}, TO)
+    assert "2 attempts failed" in traces.missing({"one": (3, 1)}, {"one": (3, 3)}, TO)
+    assert "knows a pod" in traces.missing({"one": (3, 0)}, {}, TO)
+    # Another pod's counters say nothing of this one's.
+    assert "sent no span" in traces.missing({"gone": (9, 0), "one": (3, 0)}, {"one": (2, 0)}, TO)
+
+
+def test_pods_that_end_or_do_not_answer_are_passed_over(monkeypatch):
+    pods = [{"metadata": {"name": name}} for name in ("one", "gone", "ends")]
+    pods[2]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    asked = []
+
+    def run_in(pod, *_, container):
+        asked.append((pod, container))
+        if pod == "gone":
+            raise ClusterError("container not found")
+        return LINES % (0, 3)
+
+    monkeypatch.setattr(traces, "get", lambda *_: pods)
+    monkeypatch.setattr(traces, "run_in", run_in)
+    assert traces.sent(TO) == {"one": (3, 0)}
+    assert asked == [("one", "istio-proxy"), ("gone", "istio-proxy")]
