@@ -53,7 +53,7 @@ class State(Protocol):
         """Return the pods of all replicas, or of one; raises `LookupError` if there is none now."""
 
     def containers(self, part: Part) -> list[str]:
-        """Return the ids of the application's containers, of all replicas or of one."""
+        """Return the ids of the application's containers, of all replicas or of one; raises `LookupError` likewise."""
 
     def processes(self, containers: Sequence[str]) -> list[int]:
         """Return those of their processes that this process sees and may signal."""
@@ -68,16 +68,19 @@ class ClusterFaults:
 
     def refusal(self, step: Step) -> str:
         """Return why a step is not possible here; empty if it is."""
+        try:
+            return self._refusal(step)
+        except LookupError as error:
+            return str(error)
+
+    def _refusal(self, step: Step) -> str:
         if step.action not in self._actions:
             return f"{step.action} is not an action for a cluster"
         if step.action == "partition":
             return self._no_cut(step)
         if "target" not in step.arguments:
             return ""
-        try:
-            found = part(step.arguments["target"])
-        except LookupError as error:
-            return str(error)
+        found = part(step.arguments["target"])
         if step.action == "pause" and not self._state.processes(self._state.containers(found)):
             return "only root on the node of a pod can stop its processes (SIGSTOP), and none of them is visible here"
         return ""
@@ -85,14 +88,10 @@ class ClusterFaults:
     def _no_cut(self, step: Step) -> str:
         if "delay_ms" in step.arguments:
             return "packets between pods can be dropped here, not delayed"
-        try:
-            for target in (step.arguments["between"], step.arguments["and"]):
-                part(target)
-        except LookupError as error:
-            return str(error)
+        _, other = (part(step.arguments[key]) for key in ("between", "and"))
         if refusal := cut.refusal():
             return refusal
-        if not self._state.processes(self._state.containers(part(step.arguments["and"]))):
+        if not self._state.processes(self._state.containers(other)):
             return "only root on the node of a pod can filter its packets, and none of its processes is visible here"
         return ""
 

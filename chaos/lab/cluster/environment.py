@@ -190,7 +190,7 @@ class Cluster:
         return found
 
     def containers(self, part: Part) -> list[str]:
-        """Return the ids of the application's containers."""
+        """Return the ids of the application's containers; raises `LookupError` if one replica has no pod now."""
         wanted = None if part.replica is None else self.pod(part)
         found = []
         for each in get("pods", "-l", f"app={part.app}"):

@@ -172,6 +172,22 @@ def test_without_the_processes_of_a_pod_it_cannot_be_frozen():
     assert "root on the node" in reason
 
 
+@pytest.mark.parametrize(
+    "step",
+    [
+        Step(0, "pause", 1, {"target": "redis-0"}),
+        Step(0, "partition", 1, {"between": "orders", "and": "redis-0"}),
+        Step(0, "pause", 1, {"target": "nobody"}),
+    ],
+)
+def test_a_part_that_does_not_exist_now_is_a_refusal(monkeypatch, step):
+    def containers(self, part):
+        raise LookupError(f"there is no pod of {part.app} now")
+
+    monkeypatch.setattr(Now, "containers", containers)
+    assert faults().refusal(step).startswith(("there is no pod of redis now", "nobody is no part of a deployment"))
+
+
 def test_the_network_is_cut_in_the_pods_of_the_second_side(tmp_path):
     fault = made("partition", tmp_path, **{"between": "orders-0", "and": "inventory"}, loss_percent=30)
     marker, others = str(tmp_path / "cut-3"), "inventory-5bb95-a,inventory-5bb95-b"
