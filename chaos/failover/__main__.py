@@ -69,6 +69,10 @@ AWAY_S = 12.0
 LIMIT_S, POLL_S = 120.0, 0.1
 
 
+class NotReady(StackError):
+    """The system is not whole before anything is lost; the message says what it lacks."""
+
+
 class NotBack(StackError):
     """What was lost did not come back in time, or nobody took its place; the message says which."""
 
@@ -115,7 +119,7 @@ class Failover:
         """Lose a part, wait for its return, and print what that cost; return the exit code."""
         if failed := await asyncio.to_thread(self._journal.roll_back, self._say):
             raise FaultNotMade(f"the faults of an earlier run cannot be reverted: {'; '.join(failed)}")
-        before = await self._complete("the members are not complete before the failover")
+        before = await self._complete("the members are not complete before the failover", NotReady)
         self._say(before.describe())
         target = self._target(how, part, before)
         edge = f"127.0.0.1:{self._chosen.port}"
@@ -131,7 +135,7 @@ class Failover:
             addresses = Addresses(edge_of(self._chosen), self._plan.database_url, prometheus)
             sampler = Sampler(addresses.database_url, edge, prometheus, clock=history.now)
             async with load.running(), writes.running(), sampler.running(), self._leased():
-                await self._orders(history, "no order is acknowledged before the failover")
+                await self._orders(history, "no order is acknowledged before the failover", NotReady)
                 await asyncio.sleep(BEFORE_S)
                 begin_s = history.now()
                 after = await self._lose(how, target, before, history)
@@ -205,8 +209,8 @@ class Failover:
         await _until(taken_over, f"nobody leads in place of {former}")
         self._say(f"{found.leader} leads, {history.now() - started_s:.1f} s after the command")
 
-    async def _complete(self, otherwise: str) -> Members:
-        """Return the members once all run, one leads and a copy is in sync; raises `NotBack`."""
+    async def _complete(self, otherwise: str, error: type[StackError] = NotBack) -> Members:
+        """Return the members once all run, one leads and a copy is in sync; raises *error*."""
         found = Members({}, {})
 
         async def complete() -> bool:
@@ -214,17 +218,17 @@ class Failover:
             found = await members.look(self._plan)
             return found.are_complete(self._every)
 
-        await _until(complete, otherwise)
+        await _until(complete, otherwise, error)
         return found
 
-    async def _orders(self, history: History, otherwise: str) -> None:
-        """Wait for orders that began from now on; raises `NotBack`."""
+    async def _orders(self, history: History, otherwise: str, error: type[StackError] = NotBack) -> None:
+        """Wait for orders that began from now on; raises *error*."""
         since_s = history.now()
 
         async def flow() -> bool:
             return any(is_placed(call) and call.began_s >= since_s for call in reversed(history.calls))
 
-        await _until(flow, otherwise)
+        await _until(flow, otherwise, error)
 
     async def _revert(self, entry: Entry) -> None:
         if not entry.undo:
@@ -262,11 +266,11 @@ def _orders(history: History) -> list[str]:
     return [call.response["order"] for call in history.calls if is_placed(call)]
 
 
-async def _until(condition: Callable[[], Awaitable[bool]], otherwise: str) -> None:
+async def _until(condition: Callable[[], Awaitable[bool]], otherwise: str, error: type[StackError] = NotBack) -> None:
     end = time.monotonic() + LIMIT_S
     while not await condition():
         if time.monotonic() > end:
-            raise NotBack(f"{otherwise} within {LIMIT_S:g} s")
+            raise error(f"{otherwise} within {LIMIT_S:g} s")
         await asyncio.sleep(POLL_S)
 
 

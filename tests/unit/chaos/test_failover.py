@@ -1,11 +1,17 @@
 """What a failover looks at, and how it judges what it saw."""
 
+import contextlib
+from types import SimpleNamespace
+
 import pytest
 
+from chaos.breakage import LEADER
 from chaos.failover import __main__ as failover
 from chaos.failover.members import Members
 from chaos.guarantees import Verdict
 from chaos.lab.figures import longest_gap_s
+from stack import settings
+from stack.progress import Progress
 
 EVERY = ("postgres-0", "postgres-1", "postgres-2")
 
@@ -68,6 +74,30 @@ def test_a_lost_order_is_shown_and_makes_the_exit_code_1(capsys):
     assert "acknowledged orders lost: 1 of 7" in capsys.readouterr().out
     assert failover._report([kept, Verdict("one request is one order", 7, ["orders/2"])]) == 1
     assert "violated: one request is one order: 1 of 7\n    orders/2" in capsys.readouterr().out
+
+
+async def test_members_that_are_not_complete_before_anything_is_lost_are_no_failed_failover(monkeypatch, tmp_path):
+    async def nobody(_plan):
+        return Members({}, {})
+
+    monkeypatch.setattr(failover.members, "look", nobody)
+    monkeypatch.setattr(failover, "describe", lambda _: SimpleNamespace(members=range(3)))
+    chosen = settings.read({"STATE": str(tmp_path)}, checkout=settings.CHECKOUT)
+    with pytest.raises(failover.NotReady, match="not complete before the failover within 120 s"):
+        await failover.Failover(chosen, Progress()).run(failover.LOST, LEADER)
+
+
+@pytest.mark.parametrize(("error", "code"), [(failover.NotReady("x"), 2), (failover.NotBack("x"), 1)])
+def test_the_exit_code_says_whether_the_failover_failed_or_was_not_made(monkeypatch, tmp_path, error, code):
+    async def run(*_):
+        raise error
+
+    monkeypatch.setenv("STATE", str(tmp_path))
+    monkeypatch.setattr(failover, "describe", lambda _: SimpleNamespace(members=range(3)))
+    monkeypatch.setattr(failover, "exclusive", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(failover.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(failover.Failover, "run", run)
+    assert failover.main([]) == code
 
 
 def test_an_unknown_way_is_refused_with_those_there_are(capsys):
