@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     AlterConfigOpType,
@@ -112,8 +111,12 @@ def bring_single_copy_back(chosen: Settings, kept: Path, broker: str) -> None:
     stack_command(chosen, "start", broker)
     if kept.exists():
         for future in _admin(chosen).delete_topics([SINGLE], operation_timeout=CALL_S).values():
-            with suppress(KafkaException):  # deleted at an earlier try
+            try:
                 future.result(CALL_S)
+            except KafkaException as error:
+                # Deleted at an earlier try.
+                if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    raise
         kept.unlink()
 
 

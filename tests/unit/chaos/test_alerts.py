@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from confluent_kafka import KafkaError, KafkaException
 
 from chaos.alerts import measured
 from chaos.alerts.__main__ import KEPT, TRIALS, Cause, Trials, injected, trials
-from chaos.alerts.causes import mesh
+from chaos.alerts.causes import kafka, mesh
 from chaos.alerts.causes.__main__ import CAUSES
 from chaos.alerts.measured import Measured
 from chaos.alerts.watch import FIRING, PENDING, Wanted, Watch
@@ -156,3 +157,41 @@ def test_the_runbooks_have_the_measured_table():
     assert all(each.firing_s is not None for each in found)
     section = page.partition("### When they fire")[2].partition("\n## ")[0]
     assert [alert for alert in ALERTS if alert not in section] == []
+
+
+class Deletion:
+    """Kafka's answer to the deletion of a topic."""
+
+    def __init__(self, code):
+        self._code = code
+
+    def result(self, _timeout):
+        if self._code is not None:
+            raise KafkaException(KafkaError(self._code))
+
+
+@pytest.fixture
+def single_copy(monkeypatch, tmp_path):
+    """Bring the broker of the single copy back, with Kafka's answer to the deletion; return the file that notes it."""
+    kept = tmp_path / "single"
+    kept.touch()
+
+    def bring(code):
+        admin = types.SimpleNamespace(delete_topics=lambda names, operation_timeout: {names[0]: Deletion(code)})
+        monkeypatch.setattr(kafka, "_admin", lambda _: admin)
+        monkeypatch.setattr(kafka, "stack_command", lambda *_: None)
+        kafka.bring_single_copy_back(None, kept, "kafka-1")
+        return kept
+
+    return bring
+
+
+@pytest.mark.parametrize("code", [None, KafkaError.UNKNOWN_TOPIC_OR_PART])
+def test_a_topic_that_an_earlier_try_has_deleted_is_gone(single_copy, code):
+    assert not single_copy(code).exists()
+
+
+@pytest.mark.parametrize("code", [KafkaError._TIMED_OUT, KafkaError.TOPIC_AUTHORIZATION_FAILED])
+def test_a_topic_that_cannot_be_deleted_is_deleted_at_the_next_try(single_copy, code):
+    with pytest.raises(KafkaException):
+        single_copy(code)
