@@ -9,6 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Sequence
 
 from chaos.lab.cluster.actions import Place
+from stack.errors import StackError
 
 AGAIN_S, FIRST_S, POLL_S = 0.5, 20.0, 0.1
 HOST = "127.0.0.1"
@@ -19,7 +20,8 @@ async def forwarded(place: Place, targets: Sequence[tuple[str, int]]) -> AsyncIt
     """
     Keep a port of this machine for each pod and port of *targets* during the block; return them as `HOST:PORT`.
 
-    A pod that is replaced under its name, as those of a StatefulSet are, is reached again at the same port.
+    A pod that is replaced under its name, as those of a StatefulSet are, is reached again at the same port. Raises
+    `StackError` for a pod that is not reached at first.
     """
     ports = [_free_port() for _ in targets]
     tasks = [
@@ -32,7 +34,8 @@ async def forwarded(place: Place, targets: Sequence[tuple[str, int]]) -> AsyncIt
         for (pod, remote), port in zip(targets, ports, strict=True)
     ]
     try:
-        await asyncio.gather(*(_listening(port) for port in ports))
+        listening = (_listening(port, pod) for port, (pod, _) in zip(ports, targets, strict=True))
+        await asyncio.gather(*listening)
         yield [f"{HOST}:{port}" for port in ports]
     finally:
         for task in tasks:
@@ -61,8 +64,8 @@ async def _keep(*command: str) -> None:
         await asyncio.sleep(AGAIN_S)
 
 
-async def _listening(port: int) -> None:
-    with contextlib.suppress(TimeoutError):
+async def _listening(port: int, pod: str) -> None:
+    try:
         async with asyncio.timeout(FIRST_S):
             while True:
                 try:
@@ -72,6 +75,8 @@ async def _listening(port: int) -> None:
                     continue
                 writer.close()
                 return
+    except TimeoutError as error:
+        raise StackError(f"no port of the pod {pod} is forwarded to this machine within {FIRST_S:g} s") from error
 
 
 def _free_port() -> int:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -422,6 +423,28 @@ async def test_a_forward_is_started_again_when_its_pod_is_gone_and_ends_with_the
     with pytest.raises(asyncio.CancelledError):
         await keeping
     assert lasting.killed.is_set()
+
+
+async def test_a_pod_that_no_forward_reaches_is_named(monkeypatch):
+    lasting = {"pod/postgres-0": Forward(), "pod/postgres-1": Forward()}
+    reached = {}
+
+    async def begin(*command, **_how):
+        pod, ports = command[-2:]
+        reached[int(ports.partition(":")[0])] = pod == "pod/postgres-0"
+        return lasting[pod]
+
+    async def connect(_host, port):
+        if not reached.get(port):
+            raise ConnectionRefusedError
+        return None, SimpleNamespace(close=lambda: None)
+
+    monkeypatch.setattr(forwards.asyncio, "create_subprocess_exec", begin)
+    monkeypatch.setattr(forwards.asyncio, "open_connection", connect)
+    with pytest.raises(StackError, match="the pod postgres-1 is"):
+        async with forwards.forwarded(PLACE, [("postgres-0", 5432), ("postgres-1", 5432)]):
+            pytest.fail("one port does not listen")
+    assert all(each.killed.is_set() for each in lasting.values())
 
 
 def test_a_forward_ends_with_its_runner_where_the_machine_can_have_that(monkeypatch):
