@@ -240,3 +240,5 @@ def test_traces_by_one_value(folder):
     assert tracing["randomSamplingPercentage"] == 5
     with pytest.raises(ValueError, match="receiver"):
         template(folder, "--set", "traces.receiver=http://somewhere:4317")
+    with pytest.raises(ValueError, match="own namespace lets nothing in"):
+        template(folder, "--set", "traces.receiver=collector.plaza", namespace="plaza")

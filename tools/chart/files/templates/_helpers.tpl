@@ -15,7 +15,13 @@
 
 {{/* The namespace of what receives spans, and where services send theirs. */}}
 {{- define "shop.traces.namespace" -}}
-{{- with .Values.traces.receiver -}}{{ splitList "." . | last }}{{- else -}}monitoring{{- end -}}
+{{- with .Values.traces.receiver -}}
+{{- $namespace := splitList "." . | last -}}
+{{- if eq $namespace $.Release.Namespace -}}
+{{- fail (printf "traces.receiver %s: the shop's own namespace lets nothing in; use another for the collector" .) -}}
+{{- end -}}
+{{- $namespace -}}
+{{- else -}}monitoring{{- end -}}
 {{- end -}}
 
 {{- define "shop.traces.endpoint" -}}
