@@ -13,6 +13,7 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import httpx
 
@@ -107,14 +108,22 @@ async def roles(patroni: Sequence[str]) -> dict[str, str]:
     """
     Return each member's role according to the first member that answers: `leader`, `sync_standby` or `replica`.
     """
-    async with httpx.AsyncClient(timeout=PATRONI_LIMIT_S, trust_env=False) as client:
+    return {member["name"]: member["role"] for member in await members(patroni)}
+
+
+async def members(patroni: Sequence[str], *, ask_s: float = PATRONI_LIMIT_S) -> list[dict[str, Any]]:
+    """
+    Return the members, each with `name`, `role` and `state`, according to the first of *patroni* that answers in
+    *ask_s*; none if nobody does.
+    """
+    async with httpx.AsyncClient(timeout=ask_s, trust_env=False) as client:
         for address in patroni:
             try:
-                members = (await client.get(f"http://{address}/cluster")).json()["members"]
+                found: list[dict[str, Any]] = (await client.get(f"http://{address}/cluster")).json()["members"]
             except (httpx.HTTPError, ValueError, KeyError):
                 continue
-            return {member["name"]: member["role"] for member in members}
-    return {}
+            return found
+    return []
 
 
 async def _happen(fault: Fault, free: asyncio.Lock, say: Say) -> None:

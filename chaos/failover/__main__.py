@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import functools
 import os
 import random
 import signal
@@ -29,7 +28,7 @@ from datetime import UTC, datetime
 
 import grpc
 
-from chaos import commands, truth
+from chaos import commands
 from chaos.breakage import LEADER
 from chaos.commands import FaultNotMade
 from chaos.failover import members
@@ -43,11 +42,11 @@ from chaos.lab.figures import is_placed, longest_gap_s, longest_silence_s
 from chaos.lab.history import History
 from chaos.lab.journal import BEAT_S, Entry, Journal
 from chaos.lab.load import Load, LoadPlan
-from chaos.lab.one_machine import edge_of
+from chaos.lab.one_machine import OneMachine
 from chaos.lab.samples import Sampler
 from chaos.restock import restock
 from chaos.truth import NotRead
-from stack import customer, settings
+from stack import settings
 from stack.describe import describe
 from stack.errors import StackError
 from stack.progress import Progress
@@ -56,7 +55,6 @@ from stack.run.lock import exclusive
 from stack.run.supervisor import Supervisor
 from stack.settings import CHECKOUT, Settings
 from stack.topology import system
-from stack.topology.addresses import Host, Port
 
 LOST, CRASH, FENCED, SWITCHOVER = "lost", "crash", "fenced", "switchover"
 HOW = (LOST, CRASH, FENCED, SWITCHOVER)
@@ -111,6 +109,7 @@ class Failover:
     def __init__(self, chosen: Settings, progress: Progress) -> None:
         self._chosen = chosen
         self._plan = describe(chosen)
+        self._machine = OneMachine(chosen)
         self._say = progress.say
         self._journal = Journal(chosen.run / "chaos")
         self._every = [f"postgres-{member}" for member in self._plan.members]
@@ -122,18 +121,21 @@ class Failover:
         before = await self._complete("the members are not complete before the failover", NotReady)
         self._say(before.describe())
         target = self._target(how, part, before)
-        edge = f"127.0.0.1:{self._chosen.port}"
-        products = await restock(edge, customer.metadata(self._chosen, "chaos", operator=True), units=UNITS)
+        async with self._machine.connected() as addresses:
+            return await self._run(how, target, before, addresses)
+
+    async def _run(self, how: str, target: str, before: Members, addresses: Addresses) -> int:
+        edge = addresses.edge
+        products = await restock(edge.address, edge.metadata("chaos", operator=True), units=UNITS)
         began_at, name = datetime.now(UTC), f"failover{int(time.time()):x}"
         folder = self._chosen.reports / name
         folder.mkdir(parents=True)
         with (folder / "history.jsonl").open("w", encoding="utf-8") as file:
             history = History(file)
-            load = self._load(history, products, name)
-            writes = Writes(self._plan.database_url, clock=history.now)
-            prometheus = f"http://{self._plan.network.at(Host.PROMETHEUS, Port.PROMETHEUS)}"
-            addresses = Addresses(edge_of(self._chosen), self._plan.database_url, prometheus)
-            sampler = Sampler(addresses.database_url, edge, prometheus, clock=history.now)
+            seed = random.randrange(10**6)  # noqa: S311 - what is bought is of no importance
+            load = Load(edge, history, products, run=name, seed=seed, plan=LOAD, faults_s=LIMIT_S)
+            writes = Writes(addresses.database_url, clock=history.now)
+            sampler = Sampler(addresses.database_url, edge.address, addresses.prometheus_url, clock=history.now)
             async with load.running(), writes.running(), sampler.running(), self._leased():
                 await self._orders(history, "no order is acknowledged before the failover", NotReady)
                 await asyncio.sleep(BEFORE_S)
@@ -144,8 +146,7 @@ class Failover:
                 await load.stop()
             outbox = max((sample.outbox or 0 for sample in sampler.samples if begin_s <= sample.at_s), default=0)
             self._say(f"{len(set(_orders(history)))} orders were acknowledged; checking each")
-            published = functools.partial(truth.published, self._plan.kafka_brokers)
-            found = await gather(addresses, published, began_at, history.calls, sampler.snapshots)
+            found = await gather(addresses, self._machine.published, began_at, history.calls, sampler.snapshots)
         print(f"\nbefore: {before.describe()}\nafter:  {after.describe()}")
         print(
             f"{how} {target}: {longest_gap_s(writes.moments, begin_s=begin_s, end_s=end_s):.1f} s without a write in "
@@ -162,10 +163,6 @@ class Failover:
         if how in (FENCED, SWITCHOVER) and target != now.leader:
             raise StackError(f"HOW={how} is about PostgreSQL's leader, which {target} is not")
         return target
-
-    def _load(self, history: History, products: list[str], name: str) -> Load:
-        seed = random.randrange(10**6)  # noqa: S311 - what is bought is of no importance
-        return Load(edge_of(self._chosen), history, products, run=name, seed=seed, plan=LOAD, faults_s=LIMIT_S)
 
     async def _lose(self, how: str, target: str, before: Members, history: History) -> Members:
         """Lose the part, wait until the system does without, and until the part is back; return who leads then."""

@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
-
+from chaos import breakage
 from stack.errors import StackError
 from stack.run import members
 from stack.settings import Settings
@@ -65,16 +64,8 @@ class Members:
 
 async def look(plan: Plan) -> Members:
     """Return the members according to the first that answers."""
-    async with httpx.AsyncClient(timeout=ASK_S, trust_env=False) as client:
-        for address in plan.patroni:
-            try:
-                found = (await client.get(f"http://{address}/cluster")).json()["members"]
-                return Members(
-                    {each["name"]: each["role"] for each in found}, {each["name"]: each["state"] for each in found}
-                )
-            except (httpx.HTTPError, ValueError, KeyError):
-                continue
-    return Members({}, {})
+    found = await breakage.members([str(address) for address in plan.patroni], ask_s=ASK_S)
+    return Members({each["name"]: each["role"] for each in found}, {each["name"]: each["state"] for each in found})
 
 
 def fence(plan: Plan, member: str) -> None:
