@@ -173,7 +173,7 @@ def sent(to: Receiver) -> Counters:
 
 
 def counters(clusters: str, to: Receiver) -> tuple[int, int] | None:
-    """Return the requests to the receiver that succeeded and failed, or None if an Envoy's clusters have no pod of it."""
+    """Return the requests to the receiver that succeeded and failed; None if an Envoy's clusters have no pod of it."""
     host = rf"^{re.escape(f'outbound|{PORT}||{to.host}')}::[^:]+:\d+::"
     if not re.search(host, clusters, re.MULTILINE):
         return None
