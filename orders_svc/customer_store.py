@@ -109,8 +109,9 @@ class CustomerStore:
             if await session.fetchval(sql.WAITING_AT_MOST, MAX_WAITING + 1) > MAX_WAITING:
                 raise EventsWaiting(f"more than {MAX_WAITING} events wait for Kafka; erase once it has taken them")
             orders = [replace(rows.order_of(row), customer=ERASED) for row in found]
-            arguments = await _without_customer(session, orders, at)
+            arguments = await _without_customer(session, orders)
             count = int(await session.fetchval(sql.ERASE.text, *arguments))
+            await outbox.put(session, await _events(orders, at))
             await session.execute(sql.NOTIFY, outbox.CHANNEL)
             return count
 
@@ -122,7 +123,7 @@ class CustomerStore:
             return int((await session.execute(sql.ERASE_REQUESTS, customer, limit)).split()[-1])
 
 
-async def _without_customer(session: Any, orders: Sequence[Order], at: datetime) -> list[object]:
+async def _without_customer(session: Any, orders: Sequence[Order]) -> list[object]:
     """
     Return the parameters of `sql.ERASE` for *orders*, which belong to nobody already.
 
@@ -135,10 +136,6 @@ async def _without_customer(session: Any, orders: Sequence[Order], at: datetime)
         await asyncio.sleep(0)
     waiting = await session.fetch(sql.WAITING_OF, [str(each).encode() for each in ids])
     kept = [row for row in waiting if row["topic"] in EVENTS]
-    records = []
-    for order in orders:
-        records.append(outbox.named(_event(order, at)))
-        await asyncio.sleep(0)
     return sql.ERASE.arguments(
         nobody=ERASED,
         order_id=ids,
@@ -147,8 +144,15 @@ async def _without_customer(session: Any, orders: Sequence[Order], at: datetime)
         snapshot=[change["snapshot"] for change in changes],
         row=[row["id"] for row in kept],
         new_value=[_event_of_nobody(EVENTS[row["topic"]], row["value"]) for row in kept],
-        **rows.columns(records),
     )
+
+
+async def _events(orders: Sequence[Order], at: datetime) -> list[Record]:
+    events = []
+    for order in orders:
+        events.append(_event(order, at))
+        await asyncio.sleep(0)
+    return events
 
 
 def _of_nobody(snapshot: bytes) -> bytes:

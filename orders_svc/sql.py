@@ -171,7 +171,7 @@ WHERE customer = $1 AND state IN ('REJECTED', 'CANCELLED', 'FULFILLED') LIMIT $2
 # The outbox has no index by key, which every order would pay for: it is read as a whole, so only while it is short.
 WAITING_AT_MOST = "SELECT count(*) FROM (SELECT FROM outbox LIMIT $1) AS waiting"
 WAITING_OF = "SELECT id, topic, value FROM outbox WHERE key = ANY($1::bytea[])"
-ERASE = Statement(f"""
+ERASE = Statement("""
 WITH given AS (
     UPDATE orders SET customer = :nobody WHERE order_id = ANY(:order_id::uuid[]) RETURNING order_id
 ), rewritten AS (
@@ -181,9 +181,6 @@ WITH given AS (
 ), waiting AS (
     UPDATE outbox SET value = new.value
     FROM unnest(:row::bigint[], :new_value::bytea[]) AS new (id, value) WHERE outbox.id = new.id
-), queued AS (
-    {outbox.INSERT}
-    SELECT * FROM unnest(:shard::smallint[], :topic::text[], :key::bytea[], :value::bytea[], :headers::jsonb[])
 )
 SELECT count(*) FROM given
 """)

@@ -240,7 +240,7 @@ async def waiting_of(tx: Transaction, keys: list[bytes]) -> list[Row]:
 
 
 async def erase(tx: Transaction, *arguments: Any) -> list[Row]:
-    """Give orders to nobody, rewrite their versions and their waiting events, and add events."""
+    """Give orders to nobody, and rewrite their versions and their waiting events."""
     values = _named(sql.ERASE, arguments)
 
     def rewrite() -> None:
@@ -254,8 +254,6 @@ async def erase(tx: Transaction, *arguments: Any) -> list[Row]:
                 tx.tables.outbox[row["row"]] = {**tx.tables.outbox[row["row"]], "value": row["new_value"]}
 
     tx.write(rewrite)
-    for event in _rows(EVENT, values):
-        _queue(tx, event)
     return [{"count": len(values["order_id"])}]
 
 
