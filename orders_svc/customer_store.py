@@ -83,8 +83,7 @@ class CustomerStore:
         async with connection(self._pool) as session:
             found = await session.fetch(sql.VERSIONS_OF, [*order_ids])
         for row in found:
-            trace_id = (row["trace_id"] or b"").hex()
-            versions[row["order_id"]].append(Version(row["version"], row["snapshot"], row["replica"] or "", trace_id))
+            versions[row["order_id"]].append(rows.version_of(row))
         return versions
 
     async def requests(self, customer: str, *, after: str, limit: int) -> list[Remembered]:

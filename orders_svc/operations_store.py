@@ -63,11 +63,8 @@ class OperationsStore:
         Return every version of the order, the oldest first; none if there is no such order.
         """
         async with connection(self._pool) as session:
-            found = await session.fetch(sql.VERSIONS, order_id)
-        return [
-            Version(row["version"], row["snapshot"], row["replica"] or "", (row["trace_id"] or b"").hex())
-            for row in found
-        ]
+            found = await session.fetch(sql.VERSIONS_OF, [order_id])
+        return [rows.version_of(row) for row in found]
 
     async def answered(self, order_id: uuid.UUID, at: Sequence[datetime]) -> list[Answered]:
         """

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from orders_svc import sql, wire
+from orders_svc.operations_ports import Version
 from orders_svc.order import Change, Line, Order, State
 from orders_svc.ports import Placement, Request
 from orders_svc.topics import ORDER_EVENTS, PENDING_ORDERS
@@ -138,6 +139,13 @@ def _line_column(line: Line) -> dict[str, object]:
     if line.unit_price is not None:
         column |= {"currency": line.unit_price.currency, "price": line.unit_price.nanos}
     return column
+
+
+def version_of(row: Mapping[str, Any]) -> Version:
+    """
+    Return the version in a row of `order_changes`; replica and trace are empty where none is recorded.
+    """
+    return Version(row["version"], row["snapshot"], row["replica"] or "", (row["trace_id"] or b"").hex())
 
 
 def order_of(row: Any) -> Order:

@@ -119,7 +119,6 @@ FROM unnest($1::uuid[], $2::bigint[]) AS asked (order_id, version)
 JOIN order_changes AS change ON change.order_id = asked.order_id AND change.version >= asked.version
 ORDER BY change.order_id, change.version
 """
-VERSIONS = "SELECT version, snapshot, replica, trace_id FROM order_changes WHERE order_id = $1 ORDER BY version"
 # Keys have no index by order, but one by time.
 ANSWERS = """
 SELECT request_id, version, create_time FROM idempotency_keys
