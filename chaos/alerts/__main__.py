@@ -34,7 +34,7 @@ from chaos.commands import FaultNotMade
 from chaos.lab import actions, watchdog
 from chaos.lab.actions import Fault, Scene
 from chaos.lab.experiment import Step
-from chaos.lab.journal import BEAT_S, Entry, Journal
+from chaos.lab.journal import Entry, Journal
 from chaos.restock import restock
 from shop_client import rest
 from stack import customer, settings
@@ -273,20 +273,10 @@ class Trials:
     @contextlib.asynccontextmanager
     async def _leased(self) -> AsyncIterator[None]:
         """Renew the lease of the active faults, and have a watchdog revert them if it expires."""
-        self._journal.beat()
-        # It ends with this process.
-        watchdog.start(self._journal, os.getpid())
-
-        async def beat() -> None:
-            while True:
-                self._journal.beat()
-                await asyncio.sleep(BEAT_S)
-
-        task = asyncio.create_task(beat())
-        try:
+        async with self._journal.leased():
+            # It ends with this process.
+            watchdog.start(self._journal, os.getpid())
             yield
-        finally:
-            task.cancel()
 
     @contextlib.asynccontextmanager
     async def _buying(self, product: str) -> AsyncIterator[None]:

@@ -17,13 +17,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import os
 import random
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
 import grpc
@@ -40,7 +39,7 @@ from chaos.lab.environment import Addresses
 from chaos.lab.evidence import gather
 from chaos.lab.figures import is_placed, longest_gap_s, longest_silence_s
 from chaos.lab.history import History
-from chaos.lab.journal import BEAT_S, Entry, Journal
+from chaos.lab.journal import Entry, Journal
 from chaos.lab.load import Load, LoadPlan
 from chaos.lab.one_machine import OneMachine
 from chaos.lab.samples import Sampler
@@ -136,7 +135,7 @@ class Failover:
             load = Load(edge, history, products, run=name, seed=seed, plan=LOAD, faults_s=LIMIT_S)
             writes = Writes(addresses.database_url, clock=history.now)
             sampler = Sampler(addresses.database_url, edge.address, addresses.prometheus_url, clock=history.now)
-            async with load.running(), writes.running(), sampler.running(), self._leased():
+            async with load.running(), writes.running(), sampler.running(), self._journal.leased():
                 await self._orders(history, "no order is acknowledged before the failover", NotReady)
                 await asyncio.sleep(BEFORE_S)
                 begin_s = history.now()
@@ -233,22 +232,6 @@ class Failover:
             return
         if failed := await asyncio.to_thread(self._journal.revert, entry, self._say):
             raise NotBack(f"not started again: {failed}")
-
-    @contextlib.asynccontextmanager
-    async def _leased(self) -> AsyncIterator[None]:
-        """Renew the lease of what is killed; the watchdog starts it if this process ends first."""
-
-        async def beat() -> None:
-            while True:
-                self._journal.beat()
-                await asyncio.sleep(BEAT_S)
-
-        self._journal.beat()
-        task = asyncio.create_task(beat())
-        try:
-            yield
-        finally:
-            task.cancel()
 
 
 def _crash(chosen: Settings, target: str) -> None:

@@ -7,12 +7,14 @@ well.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import fcntl
 import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +49,22 @@ class Journal:
     def beat(self) -> None:
         """Renew the lease of all faults."""
         self.beat_file.touch()
+
+    @contextlib.asynccontextmanager
+    async def leased(self) -> AsyncIterator[None]:
+        """Renew the lease during the block; the watchdog reverts the faults if this process ends first."""
+
+        async def beat() -> None:
+            while True:
+                self.beat()
+                await asyncio.sleep(BEAT_S)
+
+        self.beat()
+        task = asyncio.create_task(beat())
+        try:
+            yield
+        finally:
+            task.cancel()
 
     def is_stale(self) -> bool:
         """Return whether the lease has expired."""
