@@ -1,5 +1,5 @@
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { takePlace } from "../../shared/router.ts";
 import { words } from "../words.ts";
 
@@ -16,7 +16,8 @@ interface Props {
 /** A page with its heading; takes the focus when the reader comes to it, so that it is read out. */
 export function Page({ title, children, lead, lang, keepsPlace = false }: Props) {
   const heading = useRef<HTMLHeadingElement>(null);
-  useEffect(() => {
+  // Before the browser paints: an effect after it shows who comes back the page's top for a frame.
+  useLayoutEffect(() => {
     if (!first) {
       takePlace(keepsPlace);
       heading.current?.focus({ preventScroll: true });
