@@ -19,7 +19,7 @@ from typing import Any
 import psycopg
 from redis.exceptions import RedisError
 
-from chaos.alerts.causes import kafka, machine, mesh, postgres, redis
+from chaos.alerts.causes import kafka, machine, memory, mesh, postgres, redis
 from runtime.errors import Error
 from stack import settings
 from stack.errors import StackError
@@ -42,14 +42,17 @@ CAUSES: Mapping[str, Cause] = {
     "crashes": Cause(machine.crash_often, machine.nothing),
     "dead-letters-not-writable": Cause(kafka.stop_dead_letters, kafka.take_dead_letters),
     "dead-letters-refused": Cause(kafka.refuse_dead_letters, kafka.accept_dead_letters),
+    "descriptors-limited": Cause(machine.limit_descriptors, machine.raise_descriptors),
     "disk-filled": Cause(machine.fill_disk, machine.free_disk),
     "events-refused": Cause(kafka.refuse_events, kafka.accept_events),
     "ledger-spoiled": Cause(kafka.spoil_ledger, kafka.mend_ledger),
+    "memory-exceeded": Cause(memory.exceed, memory.remove_group),
     "message-spoiled": Cause(kafka.spoil_message, kafka.redrive),
     "old-certificates": Cause(mesh.age_certificates, mesh.renew_certificates),
     "old-event-repeated": Cause(kafka.repeat_old_event, machine.nothing),
     "other-version": Cause(mesh.replace_version, mesh.put_version_back),
     "permission-revoked": Cause(postgres.revoke_pruning, postgres.grant_pruning),
+    "processors-busy": Cause(machine.keep_processors_busy, machine.leave_processors),
     "reconciler-locked": Cause(postgres.lock_reconciler, postgres.end_sessions),
     "redis-connections": Cause(redis.use_connections, redis.end_connections),
     "redis-full": Cause(redis.lower_limit, redis.raise_limit),
@@ -57,6 +60,7 @@ CAUSES: Mapping[str, Cause] = {
     "rows-dead": Cause(postgres.leave_dead_rows, postgres.end_sessions),
     "single-copy-lost": Cause(kafka.lose_single_copy, kafka.bring_single_copy_back),
     "sold-units-raised": Cause(postgres.raise_sold_units, postgres.lower_sold_units),
+    "topic-recreated": Cause(kafka.recreate_topic, kafka.publish_pending),
     "unit-lost": Cause(redis.lose_unit, redis.reconcile),
     "unusable-resource": Cause(mesh.add_unusable, mesh.remove_unusable),
 }

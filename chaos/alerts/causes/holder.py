@@ -1,11 +1,12 @@
 """
-A process that keeps sessions open until it is ended: `python -m chaos.alerts.causes.holder NAME`.
+A process that keeps sessions open, or processors busy, until it is ended: `python -m chaos.alerts.causes.holder NAME`.
 
 It ends by itself after an hour and a half, for a run that could not end it.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import resource
 import subprocess
@@ -33,6 +34,9 @@ HELD = "held"
 NAME = "chaos-alerts"
 CLIENTS = 900
 FILES = 2048
+BUSY_PER_PROCESSOR = 2
+# About ten milliseconds of work.
+BUSY_NUMBERS = 1_000_000
 
 
 def start(name: str, kept: Path) -> None:
@@ -99,10 +103,28 @@ def clients(chosen: Settings, stack: ExitStack) -> None:
         stack.enter_context(Redis.from_url(address, socket_timeout=5)).ping()
 
 
+def processors(_chosen: Settings, _stack: ExitStack) -> None:
+    """
+    Keep two processes busy for each processor, so that one of them always waits.
+
+    They run only when nothing else wants to (SCHED_IDLE), and end with this process, however it ends.
+    """
+    context = multiprocessing.get_context("fork")
+    for _ in range(BUSY_PER_PROCESSOR * (os.cpu_count() or 1)):
+        context.Process(target=_keep_busy, args=(os.getpid(),), daemon=True).start()
+
+
+def _keep_busy(holder: int) -> None:
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    while os.getppid() == holder:
+        sum(range(BUSY_NUMBERS))
+
+
 HOLDERS: Mapping[str, Callable[[Settings, ExitStack], None]] = {
     "reconciler": reconciler,
     "snapshot": snapshot,
     "clients": clients,
+    "processors": processors,
 }
 
 

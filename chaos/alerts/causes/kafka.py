@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,10 +21,11 @@ from shop.orders.v1.order_pb2 import Order
 from chaos.alerts.causes import redis
 from chaos.alerts.causes.machine import stack_command
 from inventory_svc.topics import DEAD_EVENTS, LEDGER
-from orders_svc.topics import ORDER_EVENTS
+from orders_svc.topics import ORDER_EVENTS, PARTITIONS, PENDING_ORDERS
 from runtime.messaging.cluster import KafkaCluster
 from runtime.messaging.message import Record
 from runtime.messaging.publisher import Publisher
+from runtime.messaging.topics import Topic, ensure_topics
 from stack.describe import describe
 from stack.errors import StackError
 from stack.settings import Settings
@@ -35,6 +37,8 @@ CALL_S = 10
 # The smallest record with its headers is larger.
 NOTHING_BYTES = 40
 SINGLE = "alerts_single_copy"
+PENDING = Topic(PENDING_ORDERS, PARTITIONS)
+MADE_S, POLL_S = 30.0, 0.2
 SIZE, AGE = "max.message.bytes", "message.timestamp.before.max.ms"
 
 
@@ -110,14 +114,37 @@ def bring_single_copy_back(chosen: Settings, kept: Path, broker: str) -> None:
     """Start the broker, and delete the topic."""
     stack_command(chosen, "start", broker)
     if kept.exists():
-        for future in _admin(chosen).delete_topics([SINGLE], operation_timeout=CALL_S).values():
-            try:
-                future.result(CALL_S)
-            except KafkaException as error:
-                # Deleted at an earlier try.
-                if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-                    raise
+        _delete(chosen, SINGLE)
         kept.unlink()
+
+
+def _delete(chosen: Settings, topic: str) -> None:
+    # Kept: a client that nobody holds ends at once, and its requests with it.
+    admin = _admin(chosen)
+    for future in admin.delete_topics([topic], operation_timeout=CALL_S).values():
+        try:
+            future.result(CALL_S)
+        except KafkaException as error:
+            # Deleted at an earlier try.
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise
+
+
+def recreate_topic(chosen: Settings, _kept: Path) -> None:
+    """Delete the topic of pending orders while it is consumed, and make it again."""
+    _delete(chosen, PENDING_ORDERS)
+    end = time.monotonic() + MADE_S
+    # For a moment the old one still counts as there.
+    while not ensure_topics(_cluster(chosen), [PENDING]):
+        if time.monotonic() > end:
+            raise StackError(f"{PENDING_ORDERS} was deleted, and is still there after {MADE_S:g} s")
+        time.sleep(POLL_S)
+
+
+def publish_pending(chosen: Settings, _kept: Path) -> None:
+    """Make the topic if it is missing, and reconcile, which publishes what has been pending for too long."""
+    ensure_topics(_cluster(chosen), [PENDING])
+    stack_command(chosen, "reconcile")
 
 
 def refuse_events(chosen: Settings, _kept: Path) -> None:

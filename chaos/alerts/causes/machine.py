@@ -1,4 +1,4 @@
-"""Causes in files and processes: a full disk, a folder that cannot be written, a process that crashes."""
+"""Causes in files and processes: a full disk, a folder that cannot be written, a process that crashes or is limited."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
+from chaos.alerts.causes import holder
+from chaos.alerts.causes.kept import keep, running
 from stack.errors import StackError
 from stack.run import members
 from stack.run.supervisor import Supervisor
@@ -21,6 +26,8 @@ FILLING = "filling"
 STEP = 64 * 1024 * 1024
 CRASHES, PAUSE_S = 5, 12.0
 LIMIT_S = 110
+# Enough is left for a pool that grows.
+OPEN = 0.84
 
 
 def stack_command(chosen: Settings, *words: str) -> None:
@@ -45,6 +52,39 @@ def crash_often(chosen: Settings, _kept: Path, target: str) -> None:
         if pid := supervisor.info()[target]["pid"]:
             members.signal_all(members.of_program(chosen, target, pid), signal.SIGKILL)
         time.sleep(PAUSE_S)
+
+
+def limit_descriptors(chosen: Settings, kept: Path, target: str) -> None:
+    """Lower the limit of a process's file descriptors to what it has open and a few more."""
+    process = psutil.Process(Supervisor(chosen).info()[target]["pid"])
+    limit, most = process.rlimit(psutil.RLIMIT_NOFILE)
+    _limit_of(kept).write_text(f"{limit}\n", encoding="utf-8")
+    keep(process, kept)
+    process.rlimit(psutil.RLIMIT_NOFILE, (int(process.num_fds() / OPEN), most))
+
+
+def raise_descriptors(_chosen: Settings, kept: Path, _target: str) -> None:
+    """Give the process its limit back; one that was started since has it."""
+    if process := running(kept):
+        with suppress(psutil.NoSuchProcess):
+            most = process.rlimit(psutil.RLIMIT_NOFILE)[1]
+            process.rlimit(psutil.RLIMIT_NOFILE, (int(_limit_of(kept).read_text(encoding="utf-8")), most))
+    kept.unlink(missing_ok=True)
+    _limit_of(kept).unlink(missing_ok=True)
+
+
+def _limit_of(kept: Path) -> Path:
+    return kept.with_suffix(".limit")
+
+
+def keep_processors_busy(_chosen: Settings, kept: Path) -> None:
+    """Have more processes of the lowest priority want a processor than there are."""
+    holder.start("processors", kept)
+
+
+def leave_processors(_chosen: Settings, kept: Path) -> None:
+    """End them."""
+    holder.stop(kept)
 
 
 def lock_backups(chosen: Settings, kept: Path) -> None:

@@ -2,21 +2,26 @@
 
 import argparse
 import inspect
+import signal
+import subprocess
+import sys
 import types
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from confluent_kafka import KafkaError, KafkaException
 
 from chaos.alerts import measured
 from chaos.alerts.__main__ import KEPT, TRIALS, Cause, Trials, injected, trials
-from chaos.alerts.causes import kafka, mesh
+from chaos.alerts.causes import kafka, machine, memory, mesh
 from chaos.alerts.causes.__main__ import CAUSES
 from chaos.alerts.measured import Measured
 from chaos.alerts.watch import FIRING, PENDING, Wanted, Watch
 from chaos.lab.actions import ACTIONS, Scene
 from chaos.lab.experiment import Step
+from stack.errors import StackError
 from stack.settings import CHECKOUT
 from stack.topology.addresses import Network
 from tests.support.alerts import ALERTS
@@ -195,3 +200,99 @@ def test_a_topic_that_an_earlier_try_has_deleted_is_gone(single_copy, code):
 def test_a_topic_that_cannot_be_deleted_is_deleted_at_the_next_try(single_copy, code):
     with pytest.raises(KafkaException):
         single_copy(code)
+
+
+@pytest.fixture
+def orders(monkeypatch):
+    """A process that the supervisor takes for orders-1."""
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        known = types.SimpleNamespace(info=lambda: {"orders-1": {"pid": process.pid}})
+        monkeypatch.setattr(machine, "Supervisor", lambda _: known)
+        yield psutil.Process(process.pid)
+
+
+def test_a_process_has_few_file_descriptors_left_until_its_limit_is_given_back(orders, tmp_path):
+    kept, before = tmp_path / "kept", orders.rlimit(psutil.RLIMIT_NOFILE)
+    machine.limit_descriptors(None, kept, "orders-1")
+    lowered, most = orders.rlimit(psutil.RLIMIT_NOFILE)
+    # The alert's threshold.
+    assert 0.8 < orders.num_fds() / lowered <= 1
+    assert most == before[1]
+    for _ in range(2):
+        machine.raise_descriptors(None, kept, "orders-1")
+    assert orders.rlimit(psutil.RLIMIT_NOFILE) == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_that_was_started_since_keeps_its_limit(orders, tmp_path):
+    kept = tmp_path / "kept"
+    machine.limit_descriptors(None, kept, "orders-1")
+    pid = kept.read_text().split()[0]
+    kept.write_text(f"{pid} 1.0\n")
+    before = orders.rlimit(psutil.RLIMIT_NOFILE)
+    machine.raise_descriptors(None, kept, "orders-1")
+    assert orders.rlimit(psutil.RLIMIT_NOFILE) == before
+
+
+@pytest.fixture(params=[1, 2], ids=["version 1", "version 2"])
+def cgroups(request, monkeypatch, tmp_path):
+    """Folders like a machine's cgroups; a group that is made has the files of its version."""
+    root = tmp_path / "memory"
+    root.mkdir()
+    (root / "cgroup.subtree_control").write_text("cpu memory pids\n")
+    kind = "cgroup rw,relatime,memory" if request.param == 1 else "cgroup2 rw,relatime"
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"proc /proc proc rw 0 0\ncgroup {root} {kind} 0 0\n")
+    files = ("memory.limit_in_bytes", "memory.swappiness") if request.param == 1 else ("memory.max", "memory.swap.max")
+    make = Path.mkdir
+
+    def group(path):
+        make(path)
+        for name in (*files, "cgroup.procs"):
+            (path / name).touch()
+
+    monkeypatch.setattr(memory, "MOUNTS", mounts)
+    monkeypatch.setattr(Path, "mkdir", group)
+    return root, files
+
+
+def ended_with(code):
+    return lambda *_, **__: types.SimpleNamespace(returncode=code, stderr="took 268435456 bytes")
+
+
+def test_a_process_is_killed_in_a_group_of_little_memory_and_no_swap(cgroups, monkeypatch, tmp_path):
+    root, (limit, swap) = cgroups
+    monkeypatch.setattr(memory.subprocess, "run", ended_with(-signal.SIGKILL))
+    memory.exceed(None, tmp_path / "kept")
+    [group] = [path for path in root.iterdir() if path.is_dir()]
+    assert ((group / limit).read_text(), (group / swap).read_text()) == (str(memory.LIMIT_BYTES), "0")
+    assert (tmp_path / "kept").read_text().strip() == str(group)
+    assert memory.LIMIT_BYTES < memory.MAX_BYTES < memory.ADDRESSES_BYTES
+
+
+def test_a_process_that_was_not_killed_for_its_memory_is_no_cause(cgroups, monkeypatch, tmp_path):
+    monkeypatch.setattr(memory.subprocess, "run", ended_with(1))
+    with pytest.raises(StackError, match="was not killed: took"):
+        memory.exceed(None, tmp_path / "kept")
+
+
+@pytest.mark.parametrize("mount", ["cgroup /c cgroup rw,cpu", "cgroup /c cgroup rw,memory_recursiveprot"])
+def test_a_machine_without_cgroups_of_memory_is_named(monkeypatch, tmp_path, mount):
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"{mount} 0 0\n")
+    monkeypatch.setattr(memory, "MOUNTS", mounts)
+    with pytest.raises(StackError, match="no cgroups that limit memory"):
+        memory.exceed(None, tmp_path / "kept")
+
+
+def test_what_a_killed_run_left_in_the_group_is_ended(monkeypatch, tmp_path):
+    group, kept = tmp_path / "group", tmp_path / "kept"
+    group.mkdir()
+    kept.write_text(f"{group}\n")
+    monkeypatch.setattr(Path, "rmdir", lambda path: [each.unlink() for each in path.iterdir()])
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        (group / "cgroup.procs").write_text(f"{process.pid}\n")
+        memory.remove_group(None, kept)
+        assert not psutil.pid_exists(process.pid)
+    assert not kept.exists()
+    memory.remove_group(None, kept)
