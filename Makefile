@@ -20,7 +20,7 @@
 #: PYTHON the Python (3.11 or later) that installs everything else
 # What the command line sets is text, also what looks like a call of make's functions: some of it is what other people
 # chose, such as a customer's name, and make would expand it for the environment of each command.
-$(foreach v,$(.VARIABLES),$(if $(findstring command,$(origin $v)),$(eval override $v := $$(value $v))))
+$(foreach v,$(.VARIABLES),$(if $(findstring command,$(origin $v)),$(eval override export $v := $$(value $v))))
 # The value of a variable as one word of the shell, whatever it has in it.
 text = '$(subst ','\'',$(value $(1)))'
 PYTHON ?= $(shell command -v /usr/bin/python3 || command -v python3)

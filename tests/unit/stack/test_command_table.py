@@ -66,6 +66,23 @@ def test_a_customer_whose_name_looks_like_a_command_is_passed_on_as_it_is(tmp_pa
     assert [each.name for each in tmp_path.iterdir()] == ["show"]
 
 
+@pytest.mark.parametrize("value", ["/srv/shop", *NAMES])
+def test_what_selects_a_stack_reaches_the_command_as_it_is_from_the_command_line_too(tmp_path, value):
+    (show := tmp_path / "show").write_text(f"#!{sys.executable}\nimport os\nprint(os.environ['STATE'], end='')\n")
+    show.chmod(0o755)
+    call = ["make", "-s", "-f", str(CHECKOUT / "Makefile"), f"PYTHON={show}", "status"]
+    clean = {key: each for key, each in os.environ.items() if not key.startswith("MAKE")}
+    clean.pop("STATE", None)
+    for words, environment in (
+        ([*call, f"STATE={value}"], clean),
+        ([*call, f"STATE={value}"], {**clean, "STATE": "/srv/other"}),
+        (call, {**clean, "STATE": value}),
+    ):
+        done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=30)
+        assert done.stdout == value
+    assert [each.name for each in tmp_path.iterdir()] == ["show"]
+
+
 def test_read_only_and_stopping_commands_install_nothing():
     needs = {command.name: command.needs for command in ALL}
     installing = {name for name, each in needs.items() if each is not Needs.NOTHING}
