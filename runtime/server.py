@@ -22,7 +22,7 @@ from opentelemetry.instrumentation.grpc import aio_server_interceptor, filters
 from runtime import background, loop_lag
 from runtime.call_counts import count_from_zero
 from runtime.interceptors import Interceptor, wrappers
-from runtime.messaging.consumer import stuck_threads
+from runtime.messaging.consumer import left_open, stuck_threads
 from runtime.settings import ServiceSettings
 
 Servicer = tuple[Callable[[Any, grpc.aio.Server], None], Any]
@@ -172,16 +172,17 @@ def run(main: Callable[[], Awaitable[None]]) -> None:
             uvloop.run(started())
         code = 0
     finally:
-        _end_stuck_threads(code)
+        _end_stuck_consumers(code)
 
 
-def _end_stuck_threads(code: int) -> None:
+def _end_stuck_consumers(code: int) -> None:
     """
-    End the process with *code* at once if a call into Kafka's library hangs.
+    End the process with *code* at once if a call into Kafka's library hangs, or a consumer could not be closed.
 
-    Python would wait for its thread forever, although all work is done.
+    Python would wait for its thread or its destructor forever, although all work is done, and the consumer would keep
+    its partitions meanwhile.
     """
-    if stuck := stuck_threads(wait_s=1):
-        log.error("thread_stuck_at_exit", threads=stuck, exc_info=code != 0)
+    if (stuck := stuck_threads(wait_s=1)) or left_open():
+        log.error("consumers_stuck_at_exit", threads=stuck, groups=left_open(), exc_info=code != 0)
         sys.stdout.flush()
         os._exit(code)

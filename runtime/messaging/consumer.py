@@ -7,6 +7,7 @@ librdkafka does the work, in threads: a call into it may hang, so every wait has
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 import time
 from collections.abc import Coroutine, Mapping, Sequence
@@ -44,6 +45,9 @@ RESTART_S = 1.0
 THREADS = 4
 """Threads of a consumer: one in use, the others for when a call into librdkafka hangs."""
 THREAD_PREFIX = "kafka-consumer-"
+MAX_LEFT_OPEN = 8
+"""Consumers of a process that could not be closed; each keeps its threads and connections."""
+_left_open: list[tuple[str, AIOConsumer]] = []
 
 
 async def consume(
@@ -153,6 +157,9 @@ async def _leave(consumer: AIOConsumer, group: str) -> None:
 
     Closing in the middle of a rebalance has been seen never to return
     (librdkafka issue 4527), so the rebalance is served first and the wait is limited.
+    A consumer that could not be closed is kept: its destructor would never return
+    either (librdkafka issue 4674, seen after a member was killed), in whichever thread
+    drops the last reference. Too many of them end the process, as SIGTERM does.
     """
     try:
         async with asyncio.timeout(LEAVE_S):
@@ -161,7 +168,18 @@ async def _leave(consumer: AIOConsumer, group: str) -> None:
                 await consumer.consume(1, 0.1)
             await consumer.close()
     except (TimeoutError, KafkaException) as error:
-        log.warning("consumer_left_open", group=group, error=str(error))
+        log.warning("consumer_left_open", group=group, error=str(error) or repr(error))
+        _left_open.append((group, consumer))
+        if len(_left_open) == MAX_LEFT_OPEN:
+            log.error("too_many_consumers_left_open", groups=left_open())
+            signal.raise_signal(signal.SIGTERM)
+
+
+def left_open() -> list[str]:
+    """
+    Return the groups whose consumers could not be closed.
+    """
+    return [group for group, _ in _left_open]
 
 
 def stuck_threads(*, wait_s: float) -> list[str]:

@@ -67,6 +67,7 @@ class World:
         """
         with (
             mock.patch.object(consumer_module, "AIOConsumer", self._consumer),
+            mock.patch.object(consumer_module, "_left_open", []),
             mock.patch.object(consumer_module, "asking", self._asking),
             mock.patch.object(ledger_module, "read_to_end", self._read),
         ):

@@ -1,6 +1,9 @@
 """Consuming while a call into librdkafka hangs."""
 
 import asyncio
+import gc
+import signal
+import weakref
 
 import pytest
 
@@ -110,10 +113,12 @@ def ids(monkeypatch):
 def consumer(monkeypatch, ids):
     kind = type("Stuck", (Consumer,), {})
     monkeypatch.setattr(consuming, "AIOConsumer", kind)
+    monkeypatch.setattr(consuming, "_left_open", [])
     for name in ("COMMIT_S", "LEAVE_S", "RESTART_S"):
         monkeypatch.setattr(consuming, name, 0.1)
     yield kind
-    kind.last.hang.free.set()
+    if hasattr(kind, "last"):
+        kind.last.hang.free.set()
 
 
 async def start(handled):
@@ -147,6 +152,7 @@ async def test_a_stopped_consumer_returns_its_partitions_before_it_closes(consum
     assert handled == MESSAGES
     assert consumer.last.calls[-3:] == ["unsubscribe", "assignment", "close"]
     assert consuming.stuck_threads(wait_s=1) == []
+    assert consuming.left_open() == []
 
 
 async def test_a_topic_made_again_is_counted_and_the_group_joined_anew(consumer, ids):
@@ -186,6 +192,31 @@ async def test_a_hanging_close_is_abandoned_and_its_thread_reported(consumer):
     assert consuming.stuck_threads(wait_s=0)
     consumer.last.hang.free.set()
     assert consuming.stuck_threads(wait_s=1) == []
+    assert consuming.left_open() == ["g"]
+
+
+async def test_a_consumer_that_keeps_its_partitions_is_never_destroyed(consumer):
+    """The library's destructor never returns then, and would block the event loop or the end of the process."""
+    consumer.assignment = lambda self: self._call("assignment", ["kept"])
+    task = await start([])
+    await asyncio.sleep(0.1)
+    await cancel(task)
+    left = weakref.ref(consumer.last)
+    del consumer.last, task
+    gc.collect()
+    assert consuming.left_open() == ["g"]
+    assert left() is not None
+
+
+async def test_a_process_with_too_many_consumers_left_open_ends_as_by_sigterm(consumer, monkeypatch):
+    ended = []
+    monkeypatch.setattr(signal, "raise_signal", ended.append)
+    consumer.consume = lambda self, count, timeout_s: asyncio.sleep(0, [Raw("of a kind that fails the session")])
+    consumer.assignment = lambda self: self._call("assignment", ["kept"])
+    task = await start([])
+    await until(lambda: len(consuming.left_open()) >= consuming.MAX_LEFT_OPEN)
+    await cancel(task)
+    assert ended == [signal.SIGTERM]
 
 
 async def test_a_hanging_consume_is_restarted(consumer):

@@ -36,6 +36,21 @@ async def main():
 
 run(main)
 """
+LEFT_OPEN = """
+import time
+from runtime.messaging import consumer
+from runtime.server import run
+
+class Consumer:
+    def __del__(self):
+        time.sleep(60)
+
+async def main():
+    consumer._left_open.append(("group", Consumer()))
+    print("done")
+
+run(main)
+"""
 CALLERS = 4
 METHOD = "/shop.Clock/Tick"
 
@@ -160,3 +175,10 @@ async def test_what_the_edge_lets_through_is_not_refused_by_grpc(server):
         call = channel.unary_unary(METHOD)
         # gRPC's limit begins when the client has acknowledged the server's settings.
         assert {await call(b"", timeout=10, metadata=metadata) for _ in range(5)} == {b""}
+
+
+def test_a_consumer_that_was_left_open_does_not_hold_up_the_end_of_the_process():
+    command = [sys.executable, "-c", LEFT_OPEN]
+    ended = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=30, check=False)
+    assert (ended.returncode, ended.stdout.split()[0]) == (0, "done")
+    assert "consumers_stuck_at_exit" in ended.stdout
