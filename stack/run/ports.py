@@ -45,7 +45,8 @@ def holder(endpoint: Endpoint) -> str:
         local = connection.laddr
         if connection.status != psutil.CONN_LISTEN or not local or local.port != endpoint.port:
             continue
-        if local.ip in (endpoint.address, *EVERY_ADDRESS) and connection.pid:
+        # gRPC and Java listen at addresses of IPv4 through sockets of IPv6.
+        if local.ip in (endpoint.address, f"::ffff:{endpoint.address}", *EVERY_ADDRESS) and connection.pid:
             return f"pid {connection.pid} ({_command(connection.pid)})"
     return "a process of another user"
 

@@ -8,10 +8,13 @@ from stack.run.ports import BusyPort
 from stack.topology.addresses import Endpoint
 
 
-@pytest.fixture
-def listening():
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
+@pytest.fixture(
+    params=[(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::ffff:127.0.0.1")], ids=["IPv4", "IPv4 through IPv6"]
+)
+def listening(request):
+    family, address = request.param
+    with socket.socket(family) as server:
+        server.bind((address, 0))
         server.listen()
         yield Endpoint("127.0.0.1", server.getsockname()[1])
 
