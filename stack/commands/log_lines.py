@@ -22,7 +22,7 @@ NAMES = {
 }
 LEVEL = re.compile(
     r'"level": ?"(\w+)"'  # our services and Envoy's access log
-    r"|\[(debug|info|warning|error|critical)\]"  # Envoy
+    r"|\[(debug|info|warning|error|critical) *\]"  # Envoy, our tasks
     r"|\b(DEBUG|INFO|WARN|WARNING|ERROR|CRITICAL|FATAL|PANIC|LOG)\b"  # Kafka, Patroni, PostgreSQL, supervisord
     r"|^\d+:[A-Z] .{24} ([*#]) "  # Redis
     r"|\blevel=(\w+)"  # Prometheus, etcd
@@ -162,6 +162,9 @@ class Tail:
         if inode != self._inode:
             yield from self._read(self._log.with_name(f"{self._log.name}.1"))
             self._inode, self._at = inode, 0
+        elif size < self._at:
+            # A task's log begins anew with each run.
+            self._at, self._rest = 0, ""
         if size > self._at:
             yield from self._read(self._log)
 

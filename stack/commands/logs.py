@@ -1,5 +1,5 @@
 """
-`make logs`: the logs of some processes, merged by time, and the lines they write from now on.
+`make logs`: the logs of some processes and tasks, merged by time, and the lines they write from now on.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from stack.run import supervisor
 from stack.run.supervisor import Supervisor
 from stack.settings import Settings
 from stack.topology import system
-from stack.topology.processes import Process
+from stack.topology.processes import Task
 
 LINES = 100  # shown before the followed lines, unless SINCE is given
 POLL_S = 0.2
@@ -30,20 +30,30 @@ TRACE = re.compile(r"[0-9a-f]{32}")
 
 def run(chosen: Settings, options: argparse.Namespace) -> int:
     """Show the logs of what SVC names."""
-    everything = system.processes(system.steps(describe(chosen)))
-    named = system.named(everything, options.service) if options.service else everything
+    named = _named(chosen, options.service)
     about = _about(chosen, options)
     # Searches look at the past, so following is off unless it is asked for.
     following = yes("FOLLOW", options.follow, default=not about)
     lines = log_lines.wanted(since=options.since, match=options.match, level=options.level, now=datetime.now(UTC))
     wanted = log_lines.about(lines, about)
-    tails = [Tail(process.name, supervisor.log_file(chosen, process.name)) for process in named]
+    tails = [Tail(name, supervisor.log_file(chosen, name)) for name in named]
     found = history(chosen, named, wanted)
     for line in found if options.since or not following else deque(found, maxlen=LINES):
         _show(line, several=len(named) > 1)
     if following:
         _follow(chosen, tails, wanted)
     return 0
+
+
+def _named(chosen: Settings, service: str) -> list[str]:
+    """Return the processes and the tasks whose logs SVC names: one, or every replica of a service; all without it."""
+    steps = system.steps(describe(chosen))
+    if not service:
+        return list(steps)
+    # A task, such as orders-migrate, has a log of its last run.
+    if isinstance(steps.get(service), Task):
+        return [service]
+    return [process.name for process in system.named(system.processes(steps), service)]
 
 
 def _about(chosen: Settings, options: argparse.Namespace) -> list[str]:
@@ -70,12 +80,9 @@ def _traces_of(chosen: Settings, order: str) -> list[str]:
     return sorted({entry["traceId"] for entry in entries if entry.get("traceId")})
 
 
-def history(settings: Settings, processes: Sequence[Process], wanted: Wanted) -> Iterator[Line]:
-    """Return the selected lines of everything the processes have written."""
-    logs = [
-        log_lines.read(process.name, log_lines.contents(supervisor.log_file(settings, process.name)))
-        for process in processes
-    ]
+def history(settings: Settings, names: Sequence[str], wanted: Wanted) -> Iterator[Line]:
+    """Return the selected lines of everything that the processes and tasks of these names have written."""
+    logs = [log_lines.read(name, log_lines.contents(supervisor.log_file(settings, name))) for name in names]
     return filter(wanted, log_lines.merged(logs))
 
 

@@ -28,6 +28,7 @@ def local(text):
         ("2026-11-26 11:49:52.594 UTC [12] ERROR:  no", datetime(2026, 11, 26, 11, 49, 52, 594000, UTC), "error"),
         ("7790:M 26 Nov 2026 11:18:22.395 # Memory overcommit", local("2026-11-26T11:18:22.395"), "warning"),
         ("[2026-11-26 11:18:22.395][7][critical][main] bad", local("2026-11-26T11:18:22.395"), "error"),
+        ("2026-11-26 11:18:24 [warning  ] published", local("2026-11-26T11:18:24"), "warning"),
         ("raft2026/11/26 11:18:23 INFO: became leader", local("2026-11-26T11:18:23"), "info"),
     ],
 )
@@ -73,6 +74,13 @@ def test_one_replicas_log_is_unchanged(stack, capsys):
     assert shown(stack, capsys, service="orders-1", match="11:01:07")[0].startswith('{"event": "event_2"')
 
 
+def test_a_tasks_log_is_shown_by_its_name_and_among_all(stack, capsys):
+    supervisor.log_file(stack, "orders-migrate").write_text("2026-11-26 11:18:24 [warning  ] published orders=3\n")
+    assert shown(stack, capsys, service="orders-migrate") == ["2026-11-26 11:18:24 [warning  ] published orders=3"]
+    [line] = shown(stack, capsys, service="", match="published", level="warning")
+    assert line.startswith("orders-migrate ")
+
+
 def test_a_log_is_filtered_by_time_pattern_and_level(stack, capsys):
     assert len(shown(stack, capsys, since="2026-11-26T11:02:30+00:00")) == 30
     assert len(shown(stack, capsys, match="event_[12]")) == 120
@@ -101,6 +109,15 @@ def test_following_continues_over_a_rotation(tmp_path):
     log.rename(tmp_path / "orders-0.log.1")
     log.write_text("new\n")
     assert [line.text for line in tail.lines()] == ["half a line", "last", "new"]
+    assert list(tail.lines()) == []
+
+
+def test_following_continues_when_a_log_begins_anew(tmp_path):
+    log = tmp_path / "orders-migrate.log"
+    log.write_text("a line of the run before\n")
+    tail = Tail("orders-migrate", log)
+    log.write_text("new\n")
+    assert [line.text for line in tail.lines()] == ["new"]
     assert list(tail.lines()) == []
 
 
