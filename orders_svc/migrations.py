@@ -26,10 +26,12 @@ from runtime.settings import secret
 SCHEMA = Path(__file__).parent / "schema"
 MIGRATION_S = 300
 log = structlog.get_logger()
-# Rows, and nothing that changes the schema or empties a table. Which migrations were applied is the owner's to say.
+# Rows, and nothing that changes the schema or empties a table; months of the archive are made and dropped by functions
+# of the owner. Which migrations were applied is the owner's to say.
 GRANTS = """
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role};
 REVOKE INSERT, UPDATE, DELETE ON schema_migrations FROM {role};
+GRANT EXECUTE ON FUNCTION make_archive_month, drop_archive_month TO {role};
 """
 # Refused to who is not a member, whose services would end at their first login.
 ENTER = "SET LOCAL ROLE {role}"
