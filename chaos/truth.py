@@ -98,7 +98,9 @@ def _in_words(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-ORDERS = "SELECT order_id, state, version, lines FROM orders"
+ORDERS = """
+SELECT order_id, state, version, lines FROM orders UNION ALL SELECT order_id, state, version, lines FROM archived_orders
+"""
 COUNTED = "SELECT product, sum(units)::bigint AS units FROM sold_units GROUP BY product"
 
 

@@ -13,7 +13,7 @@ import asyncpg
 from google.protobuf.message import Message
 from shop.orders.v1 import events_pb2, order_pb2
 
-from orders_svc import rows, sql, wire
+from orders_svc import archive, rows, sql, wire
 from orders_svc.operations_ports import Remembered, StoredCounts, Version
 from orders_svc.order import ERASED, Order, State
 from orders_svc.refusals import EventsWaiting
@@ -65,7 +65,7 @@ class CustomerStore:
         """
         async with connection(self._pool) as session:
             found = await session.fetch(sql.LIST_OF_CUSTOMER, [*State], *before, limit, customer)
-        return [rows.order_of(row) for row in found]
+            return await archive.listed(session, found)
 
     async def customers_of(self, order_ids: Sequence[uuid.UUID]) -> dict[str, uuid.UUID]:
         """
@@ -81,7 +81,7 @@ class CustomerStore:
         """
         versions: dict[uuid.UUID, list[Version]] = {each: [] for each in order_ids}
         async with connection(self._pool) as session:
-            found = await session.fetch(sql.VERSIONS_OF, [*order_ids])
+            found = await archive.versions_of(session, order_ids)
         for row in found:
             versions[row["order_id"]].append(rows.version_of(row))
         return versions
@@ -98,18 +98,22 @@ class CustomerStore:
         """
         Give at most *limit* final orders of *customer* to nobody, in one transaction; return how many.
 
-        Their versions and their events that are not published yet are rewritten, and an event tells of each. Raises
-        `EventsWaiting`.
+        Their versions and their events that are not published yet are rewritten, and an event tells of each. Archived
+        orders come last. Raises `EventsWaiting`.
         """
         async with connection(self._pool) as session, session.transaction():
-            found = await session.fetch(sql.ERASABLE, customer, limit)
+            found = [rows.order_of(row) for row in await session.fetch(sql.ERASABLE, customer, limit)]
+            places = {} if found else archive.placed(await session.fetch(sql.ERASABLE_ARCHIVED, customer, limit))
+            found = found or await archive.orders(session, places)
             if not found:
                 return 0
             if await session.fetchval(sql.WAITING_AT_MOST, MAX_WAITING + 1) > MAX_WAITING:
                 raise EventsWaiting(f"more than {MAX_WAITING} events wait for Kafka; erase once it has taken them")
-            orders = [replace(rows.order_of(row), customer=ERASED) for row in found]
-            arguments = await _without_customer(session, orders)
-            count = int(await session.fetchval(sql.ERASE.text, *arguments))
+            orders = [replace(order, customer=ERASED) for order in found]
+            erased = await _without_customer(session, orders)
+            statement = sql.ERASE_ARCHIVED if places else sql.ERASE
+            where = {"create_time": [*places.values()]} if places else {}
+            count = int(await session.fetchval(statement.text, *statement.arguments(**erased, **where)))
             await outbox.put(session, await _events(orders, at))
             await session.execute(sql.NOTIFY, outbox.CHANNEL)
             return count
@@ -122,28 +126,28 @@ class CustomerStore:
             return int((await session.execute(sql.ERASE_REQUESTS, customer, limit)).split()[-1])
 
 
-async def _without_customer(session: Any, orders: Sequence[Order]) -> list[object]:
+async def _without_customer(session: Any, orders: Sequence[Order]) -> dict[str, object]:
     """
-    Return the parameters of `sql.ERASE` for *orders*, which belong to nobody already.
+    Return the values of `sql.ERASE` for *orders*, which belong to nobody already.
 
     Orders of many lines take a while: other calls have their turn after each.
     """
     ids = [order.id for order in orders]
-    changes = [dict(row) for row in await session.fetch(sql.VERSIONS_OF, ids)]
+    changes = [dict(row) for row in await archive.versions_of(session, ids)]
     for change in changes:
         change["snapshot"] = _of_nobody(change["snapshot"])
         await asyncio.sleep(0)
     waiting = await session.fetch(sql.WAITING_OF, [str(each).encode() for each in ids])
     kept = [row for row in waiting if row["topic"] in EVENTS]
-    return sql.ERASE.arguments(
-        nobody=ERASED,
-        order_id=ids,
-        change_of=[change["order_id"] for change in changes],
-        version=[change["version"] for change in changes],
-        snapshot=[change["snapshot"] for change in changes],
-        row=[row["id"] for row in kept],
-        new_value=[_event_of_nobody(EVENTS[row["topic"]], row["value"]) for row in kept],
-    )
+    return {
+        "nobody": ERASED,
+        "order_id": ids,
+        "change_of": [change["order_id"] for change in changes],
+        "version": [change["version"] for change in changes],
+        "snapshot": [change["snapshot"] for change in changes],
+        "row": [row["id"] for row in kept],
+        "new_value": [_event_of_nobody(EVENTS[row["topic"]], row["value"]) for row in kept],
+    }
 
 
 async def _events(orders: Sequence[Order], at: datetime) -> list[Record]:

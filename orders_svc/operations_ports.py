@@ -173,7 +173,7 @@ class Books(Protocol):
         """Return the units that confirmed and fulfilled orders own, by product, as counted."""
 
     async def miscounted(self) -> list[Miscounted]:
-        """Return products whose count differs from their orders'; this reads every order."""
+        """Return products whose count differs from their orders'; this reads every order that is not archived."""
 
 
 class Stock(Protocol):

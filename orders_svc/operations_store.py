@@ -9,7 +9,7 @@ from datetime import datetime
 
 import asyncpg
 
-from orders_svc import rows, sql
+from orders_svc import archive, rows, sql
 from orders_svc.operations_ports import (
     Answered,
     Miscounted,
@@ -63,7 +63,7 @@ class OperationsStore:
         Return every version of the order, the oldest first; none if there is no such order.
         """
         async with connection(self._pool) as session:
-            found = await session.fetch(sql.VERSIONS_OF, [order_id])
+            found = await archive.versions_of(session, [order_id])
         return [rows.version_of(row) for row in found]
 
     async def answered(self, order_id: uuid.UUID, at: Sequence[datetime]) -> list[Answered]:
@@ -150,7 +150,9 @@ class OperationsStore:
         Return the existing ones of the orders.
         """
         async with connection(self._pool) as session:
-            return [rows.order_of(row) for row in await session.fetch(sql.OF_IDS, list(order_ids))]
+            found = [rows.order_of(row) for row in await session.fetch(sql.OF_IDS, list(order_ids))]
+            left = {*order_ids} - {order.id for order in found}
+            return found + await archive.orders(session, await archive.places(session, left))
 
     async def publish_again(self, order: Order) -> None:
         """
@@ -175,7 +177,7 @@ class OperationsStore:
 
     async def miscounted(self) -> list[Miscounted]:
         """
-        Return products whose count differs from their orders'; this reads every order.
+        Return products whose count differs from their orders'; this reads every order that is not archived.
         """
         async with connection(self._pool, limit_s=None) as session, session.transaction(readonly=True):
             await session.execute(sql.STATEMENT_TIMEOUT.format(seconds=DEEP_S))

@@ -133,7 +133,11 @@ class Lists(Protocol):
     async def list(
         self, *, customer: str | None, states: Sequence[State], before: tuple[datetime, uuid.UUID], limit: int
     ) -> list[Order]:
-        """Return at most *limit* orders that are older than *before*, newest first."""
+        """
+        Return at most *limit* orders that are older than *before*, newest first.
+
+        With *customer* None, of everybody, without those that are archived.
+        """
 
 
 class History(Protocol):

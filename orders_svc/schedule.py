@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from functools import partial
 
+import structlog
 from prometheus_client import Gauge
 
 from orders_svc import saga
+from orders_svc.archive import Archive
 from orders_svc.backlog import BacklogMonitor
 from orders_svc.consumers import pending_orders
 from orders_svc.settings import Settings
@@ -21,10 +24,15 @@ from runtime.messaging.relay import Relay
 from runtime.schedule import every
 
 OLDEST_KEY = Gauge("orders_oldest_key_seconds", "Age of the oldest request id; older ones than a week are pruned.")
+ARCHIVE_OVERDUE = Gauge(
+    "orders_archive_overdue_seconds",
+    "For how long the oldest order that is to be archived has been due; 0 without any.",
+)
 PRUNE_EVERY_S = 60.0
 PRUNE_PAUSE_S = 0.1
 MAX_PRUNINGS = 100
 MEASURE_EVERY_S = 5.0
+log = structlog.get_logger()
 
 
 def background(
@@ -39,6 +47,7 @@ def background(
         "secrets": parts.secrets,
         "watch": subscriptions.run,
         "prune": partial(every, PRUNE_EVERY_S, partial(prune, parts.orders)),
+        "archive": partial(every, PRUNE_EVERY_S, partial(keep_archive, parts.archive)),
         "measure": partial(every, MEASURE_EVERY_S, backlog_monitor.measure),
         "reconcile": partial(every, settings.reconcile_every_s, parts.reconciler.run_alone),
         **{f"saga {stage.topic}": consumer(settings, parts, stage) for stage in parts.path},
@@ -63,8 +72,26 @@ async def prune(orders: Store) -> None:
     """
     Prune old request ids in small batches, and measure how old the oldest one is then.
     """
+    await _in_batches(orders.prune_keys)
+    OLDEST_KEY.set(await orders.oldest_key_s())
+
+
+async def keep_archive(archive: Archive) -> None:
+    """
+    Move old orders to the archive, drop what is too old even for that, and measure what is left to move.
+    """
+    await _in_batches(archive.move)
+    await _in_batches(archive.forget)
+    while month := await archive.drop_month():
+        log.info("archive_month_dropped", month=month)
+    ARCHIVE_OVERDUE.set(await archive.overdue_s())
+
+
+async def _in_batches(work: Callable[[], Awaitable[int]]) -> None:
+    """
+    Repeat *work*, which returns how much it did, until nothing is left, and `MAX_PRUNINGS` times at most.
+    """
     for _ in range(MAX_PRUNINGS):
-        if not await orders.prune_keys():
+        if not await work():
             break
         await asyncio.sleep(PRUNE_PAUSE_S)
-    OLDEST_KEY.set(await orders.oldest_key_s())

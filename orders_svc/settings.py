@@ -60,6 +60,10 @@ class Settings(ServiceSettings):
     """Pause between two runs of the reconciler in one replica."""
     settle_s: float = Field(default=30, ge=1)
     """More recent changes may still be propagating; the reconciler ignores them."""
+    orders_kept_days: int = Field(default=400, ge=8, le=36_500)
+    """After this time a final order moves to the archive, counted from placing: more than request ids are kept."""
+    archive_kept_days: int = Field(default=3650, ge=366, le=36_500)
+    """After this time an archived order is forgotten, counted from placing, and dropped with its month."""
     max_batches: int = Field(default=4, ge=1, le=1000)
     """The most batches of customers at a time in one replica: one of 1,000 orders takes a second of work."""
     max_batches_per_caller: int = Field(default=1, ge=1, le=1000)
@@ -75,4 +79,10 @@ class Settings(ServiceSettings):
     @model_validator(mode="after")
     def _has_a_page_key(self) -> Settings:
         check_page_key(self, self.database_password_file)
+        return self
+
+    @model_validator(mode="after")
+    def _archives_before_it_forgets(self) -> Settings:
+        if self.archive_kept_days <= self.orders_kept_days:
+            raise ValueError("ARCHIVE_KEPT_DAYS must be more than ORDERS_KEPT_DAYS")
         return self

@@ -12,7 +12,7 @@ import asyncpg
 import structlog
 from shop.orders.v1 import order_pb2
 
-from orders_svc import rows, sql, wire
+from orders_svc import archive, rows, sql, wire
 from orders_svc.order import Change, Order, State, basket, fingerprint
 from orders_svc.ports import Answer, Fenced, KeyTaken, Placement, Request, Stale, Stored, Unstorable
 from orders_svc.session import connection
@@ -61,8 +61,13 @@ class Store:
 
     async def _find(self, session: Any, requests: Sequence[Request]) -> list[Stored | None]:
         found: list[Stored | None] = [None] * len(requests)
-        for row in await session.fetch(sql.FIND.text, *rows.find_arguments(requests)):
-            found[row["number"] - 1] = _stored(row)
+        looked = await session.fetch(sql.FIND.text, *rows.find_arguments(requests))
+        places = archive.placed(row for row in looked if row["create_time"] is not None)
+        archived = {(each["order_id"], each["version"]): each for each in await archive.versions(session, places)}
+        for row in looked:
+            version = row if row["snapshot"] is not None else archived.get((row["order_id"], row["version"]))
+            if version is not None:
+                found[row["number"] - 1] = _stored(row["fingerprint"], version["snapshot"])
         return found
 
     async def place(self, placement: Placement) -> Answer:
@@ -112,12 +117,14 @@ class Store:
         Return the current order.
         """
 
-        async def get() -> Any:
+        async def get() -> Order | None:
             async with connection(self._pool) as session:
-                return await session.fetchrow(sql.GET, order_id)
+                if (row := await session.fetchrow(sql.GET, order_id)) is not None:
+                    return rows.order_of(row)
+                archived = await archive.orders(session, await archive.places(session, [order_id]))
+            return archived[0] if archived else None
 
-        row = await _again(get)
-        return None if row is None else rows.order_of(row)
+        return await _again(get)
 
     async def generation(self) -> int:
         """
@@ -172,7 +179,10 @@ class Store:
         Return for each order its versions from the given one on: id, version, serialized message.
         """
         async with connection(self._pool) as session:
-            found = await session.fetch(sql.HISTORY, [*since], [*since.values()])
+            found = list(await session.fetch(sql.HISTORY, [*since], [*since.values()]))
+            left = since.keys() - {row["order_id"] for row in found}
+            archived = await archive.versions(session, await archive.places(session, left))
+            found += [row for row in archived if row["version"] >= since[row["order_id"]]]
         return [(row["order_id"], row["version"], row["snapshot"]) for row in found]
 
     async def prune_keys(self, limit: int = 500) -> int:
@@ -195,12 +205,11 @@ class Store:
         """
         Return at most *limit* orders in *states* that are older than *before*, newest first.
 
-        With *customer* None, of everybody.
+        With *customer* None, of everybody, without those that are archived.
         """
         query, owner = (sql.LIST_ALL, []) if customer is None else (sql.LIST_OF_CUSTOMER, [customer])
         async with connection(self._pool) as session:
-            found = await session.fetch(query, [*states], *before, limit, *owner)
-        return [rows.order_of(row) for row in found]
+            return await archive.listed(session, await session.fetch(query, [*states], *before, limit, *owner))
 
 
 async def _again(work: Callable[[], Awaitable[Result]]) -> Result:
@@ -225,9 +234,9 @@ def _outcome(prepared: rows.Prepared, placed: bool, stored: Stored | None) -> An
     return Fenced() if stored is None else KeyTaken(stored)
 
 
-def _stored(row: Any) -> Stored:
-    answer = Answer(row["snapshot"], replayed=True)
-    if row["fingerprint"] is not None:
-        return Stored(row["fingerprint"], answer)
-    order = wire.order(order_pb2.Order.FromString(row["snapshot"]))
+def _stored(known: bytes | None, snapshot: bytes) -> Stored:
+    answer = Answer(snapshot, replayed=True)
+    if known is not None:
+        return Stored(known, answer)
+    order = wire.order(order_pb2.Order.FromString(snapshot))
     return Stored(fingerprint("CreateOrder", *basket(order.lines)), answer)

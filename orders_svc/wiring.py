@@ -12,6 +12,7 @@ import asyncpg
 from shop.inventory.v1.inventory_service_pb2_grpc import InventoryServiceStub
 
 from orders_svc import dead_letters, saga
+from orders_svc.archive import Archive
 from orders_svc.breaker import Breaker
 from orders_svc.inventory_client import MeshInventory, MeshStock
 from orders_svc.operations_store import OperationsStore
@@ -39,6 +40,7 @@ class Parts:
     notifier: Notifier
     orders: Store
     books: OperationsStore
+    archive: Archive
     inventory: MeshInventory
     stock: MeshStock
     finisher: saga.Saga
@@ -80,6 +82,7 @@ async def built(settings: Settings) -> AsyncIterator[Parts]:
             notifier,
             orders,
             books,
+            Archive(pool, settings.orders_kept_days, settings.archive_kept_days),
             inventory,
             stock,
             finisher,

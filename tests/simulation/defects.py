@@ -15,7 +15,7 @@ from unittest import mock
 
 from inventory_svc import scripts
 from inventory_svc.store import Store as StockStore
-from orders_svc import customer_store, rows, sql
+from orders_svc import archive, customer_store, rows, sql
 from orders_svc.allocation_store import AllocationStore
 from orders_svc.ports import Answer, Placement, Request, Started
 from orders_svc.session import connection
@@ -138,6 +138,15 @@ def keep_the_name_in_versions() -> Any:
     return mock.patch.object(customer_store, "_of_nobody", lambda snapshot: snapshot)
 
 
+def forget_the_archive() -> Any:
+    """An order that is archived is not looked for there."""
+
+    async def places(session: Any, order_ids: Any) -> dict[uuid.UUID, Any]:
+        return {}
+
+    return mock.patch.object(archive, "places", places)
+
+
 DEFECTS: dict[str, Defect] = {
     defect.__name__.replace("_", "-"): defect
     for defect in (
@@ -152,5 +161,6 @@ DEFECTS: dict[str, Defect] = {
         delete_what_kafka_refused,
         hold_what_is_not_there,
         keep_the_name_in_versions,
+        forget_the_archive,
     )
 }

@@ -75,6 +75,8 @@ class Invariants:
             self._saw_erasure(before, after)
             return
         if before is None:
+            if name in self._world.postgres.tables.archived:
+                self.fail(f"order {name} is placed, and is in the archive")
             if state not in (State.PENDING, State.CONFIRMED) or after["version"] != 1:
                 self.fail(f"order {name} begins as {state}, version {after['version']}")
         elif state not in NEXT.get(State(before["state"]), ()) or after["version"] != before["version"] + 1:
@@ -175,7 +177,7 @@ class Invariants:
         """
         What a customer is told is stored, and a repeat is told the same.
         """
-        stored = self._world.postgres.tables.changes.get((order, version))
+        stored = self._world.postgres.tables.every_change().get((order, version))
         if stored is None or not same(stored["snapshot"], snapshot):
             self.fail(f"{request} was told of order {order} version {version}, which is not stored")
         first = self.acknowledged.setdefault(request, (order, version, snapshot))
@@ -217,11 +219,12 @@ class Invariants:
         Nothing that was acknowledged is lost, each order is published whole, and nothing unexpected was raised.
         """
         tables = self._world.postgres.tables
+        orders, changes = tables.every_order(), tables.every_change()
         for request, (order, version, snapshot) in self.acknowledged.items():
-            change = tables.changes.get((order, version))
-            if order not in tables.orders or change is None or not same(change["snapshot"], snapshot):
+            change = changes.get((order, version))
+            if order not in orders or change is None or not same(change["snapshot"], snapshot):
                 self.fail(f"{request} was acknowledged, and order {order} version {version} is lost")
-        for order, row in tables.orders.items():
+        for order, row in orders.items():
             if self._published.get(f"orders/{order}", 0) != row["version"]:
                 self.fail(f"order {order} has version {row['version']}, published is {self._published}")
             self._erased_in_the_end(order, row["customer"])
@@ -238,7 +241,7 @@ class Invariants:
         erased = customer == ERASED
         if erased != (f"orders/{order}" in self._told_of_erasure):
             self.fail(f"order {order} is of {customer!r}, and consumers are told otherwise")
-        for (of, version), change in self._world.postgres.tables.changes.items():
+        for (of, version), change in self._world.postgres.tables.every_change().items():
             if of == order and (Order.FromString(change["snapshot"]).customer == NOBODY) != erased:
                 self.fail(f"order {order} is of {customer!r}, but its version {version} is not")
 

@@ -32,6 +32,7 @@ from inventory_svc.topics import EVENTS_GROUP, LEDGER, LEDGER_GROUP, ORDER_EVENT
 from orders_svc import saga
 from orders_svc.allocation_store import AllocationStore
 from orders_svc.api import AllocationService
+from orders_svc.archive import Archive
 from orders_svc.breaker import Breaker
 from orders_svc.checkout import Checkout
 from orders_svc.consumers import pending_orders
@@ -63,6 +64,7 @@ DELAYS_S = (2.0, 5.0, 10.0)
 GIVE_UP_S = 3600.0
 LEASE_MS, GRACE_MS = 15_000, 6_000
 RECONCILE_S, SETTLE_S = 20.0, 8.0
+KEPT_S, ARCHIVE_S = 1.0, 0.5
 POLL_S = 5.0
 LIMITS = Limits(lease_ms=LEASE_MS, grace_ms=GRACE_MS, keep_ms=600_000_000, max_backlog=100_000, max_remembered=100_000)
 
@@ -88,12 +90,17 @@ class OrdersReplica:
             "outbox relay": Relay(pool, publisher).run,
             "notifier": notifier.run,
             "reconcile": partial(every, RECONCILE_S, reconciler.run_alone),
+            "archive": partial(every, ARCHIVE_S, partial(_archived, Archive(pool, KEPT_S / 86400, 3650))),
             **{f"saga {stage.topic}": _consumer(process, finisher, stage, publisher) for stage in path},
         }
         for name, work in self.work.items():
             process.start(keep_going(name, work), name=name)
         world.mesh.register(ORDERS, process, self)
         world.mesh.register("allocations", process, self.allocations)
+
+
+async def _archived(archive: Archive) -> None:
+    await archive.move(3)
 
 
 def _consumer(process: Process, finisher: saga.Saga, stage: saga.Stage, publisher: Publisher) -> Work:

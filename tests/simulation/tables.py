@@ -29,6 +29,8 @@ class Tables:
 
     orders: dict[Any, Row] = field(default_factory=dict)
     changes: dict[tuple[Any, int], Row] = field(default_factory=dict)
+    archived: dict[Any, Row] = field(default_factory=dict)
+    archived_changes: dict[tuple[Any, int], Row] = field(default_factory=dict)
     keys: dict[tuple[str, str], Row] = field(default_factory=dict)
     outbox: dict[int, Row] = field(default_factory=dict)
     generation: int = 0
@@ -46,7 +48,28 @@ class Tables:
         """
         self.generation = number
         if self.on_generation is not None:
-            self.on_generation(number, {str(name) for name, row in self.orders.items() if row["state"] in OWNED})
+            self.on_generation(number, {str(name) for name, row in self.every_order().items() if row["state"] in OWNED})
+
+    def every_order(self) -> dict[Any, Row]:
+        """
+        Return every order, archived or not.
+        """
+        return self.orders | self.archived
+
+    def every_change(self) -> dict[tuple[Any, int], Row]:
+        """
+        Return every version of every order, archived or not.
+        """
+        return self.changes | self.archived_changes
+
+    def archive(self, ids: list[Any]) -> None:
+        """
+        Move orders to the archive.
+        """
+        for place in [each for each in self.changes if each[0] in ids]:
+            self.archived_changes[place] = self.changes.pop(place)
+        for each in ids:
+            self.archived[each] = self.orders.pop(each)
 
     def next_outbox_id(self) -> int:
         """
@@ -157,15 +180,19 @@ async def save(tx: Transaction, *arguments: Any) -> list[Row]:
 
 
 async def find(tx: Transaction, customers: list[str], requests: list[str], ids: list[Any]) -> list[Row]:
-    """Return what requests were answered with; a pruned key is made up for by the order's first version."""
+    """Return what requests were answered with, of archived orders their place; a pruned key is made up for."""
     found = []
     for number, (customer, request_id, order_id) in enumerate(zip(customers, requests, ids, strict=True), 1):
         key = tx.tables.keys.get((customer, request_id))
         place = (key["order_id"], key["version"]) if key else (order_id, 1)
-        change = tx.tables.changes.get(place)
+        change, archived = tx.tables.changes.get(place), tx.tables.archived.get(place[0])
+        row = {"number": number, "fingerprint": key["fingerprint"] if key else None, "order_id": place[0]}
+        row |= {"version": place[1], "snapshot": None, "create_time": None}
         if change is not None:
-            fingerprint = key["fingerprint"] if key else None
-            found.append({"number": number, "fingerprint": fingerprint, "snapshot": change["snapshot"]})
+            row["snapshot"] = change["snapshot"]
+        elif archived is not None:
+            row["create_time"] = archived["create_time"]
+        found.append(row)
     return found
 
 
@@ -200,7 +227,8 @@ async def sold(tx: Transaction) -> list[Row]:
 
 async def owners(tx: Transaction, ids: list[Any], least: int) -> list[Row]:
     """Return which orders own their units, on a hold of a generation that is not older."""
-    orders = [tx.tables.orders[each] for each in ids if each in tx.tables.orders]
+    known = tx.tables.every_order()
+    orders = [known[each] for each in ids if each in known]
     return [{"order_id": row["order_id"]} for row in orders if row["state"] in OWNED and row["generation"] >= least]
 
 
@@ -241,14 +269,33 @@ async def waiting_of(tx: Transaction, keys: list[bytes]) -> list[Row]:
 
 async def erase(tx: Transaction, *arguments: Any) -> list[Row]:
     """Give orders to nobody, and rewrite their versions and their waiting events."""
-    values = _named(sql.ERASE, arguments)
+    return _erase(tx, _named(sql.ERASE, arguments), tx.tables.orders, tx.tables.changes)
 
+
+async def erasable_archived(tx: Transaction, customer: str, limit: int) -> list[Row]:
+    """Lock archived orders of a customer, except those that are locked."""
+    own = [row for row in tx.tables.archived.values() if row["customer"] == customer]
+    free = (row for row in own if tx.server.locks.try_take(tx, ("order", row["order_id"])))
+    return [row for row, _ in zip(free, range(limit), strict=False)]
+
+
+async def erase_archived(tx: Transaction, *arguments: Any) -> list[Row]:
+    """Give archived orders to nobody, and rewrite their versions and their waiting events."""
+    return _erase(tx, _named(sql.ERASE_ARCHIVED, arguments), tx.tables.archived, tx.tables.archived_changes)
+
+
+def _erase(
+    tx: Transaction, values: dict[str, Any], orders: dict[Any, Row], changes: dict[tuple[Any, int], Row]
+) -> list[Row]:
     def rewrite() -> None:
         for order_id in values["order_id"]:
-            tx.tables.put_order({**tx.tables.orders[order_id], "customer": values["nobody"]})
+            before = orders[order_id]
+            orders[order_id] = {**before, "customer": values["nobody"]}
+            if tx.tables.on_order is not None:
+                tx.tables.on_order(before, orders[order_id])
         for row in _rows(("change_of", "version", "snapshot"), values):
-            change = tx.tables.changes[row["change_of"], row["version"]]
-            tx.tables.changes[row["change_of"], row["version"]] = {**change, "snapshot": row["snapshot"]}
+            change = changes[row["change_of"], row["version"]]
+            changes[row["change_of"], row["version"]] = {**change, "snapshot": row["snapshot"]}
         for row in _rows(("row", "new_value"), values):
             if row["row"] in tx.tables.outbox:
                 tx.tables.outbox[row["row"]] = {**tx.tables.outbox[row["row"]], "value": row["new_value"]}
@@ -264,6 +311,46 @@ async def erase_requests(tx: Transaction, customer: str, limit: int) -> str:
     for place in free:
         tx.write(lambda place=place: tx.tables.keys.pop(place, None))
     return f"DELETE {len(free)}"
+
+
+async def alone(tx: Transaction, name: int) -> list[Row]:
+    """Be the only one, until the transaction ends."""
+    return [{"lock": tx.server.locks.try_take(tx, name)}]
+
+
+async def to_archive(tx: Transaction, kept: timedelta, limit: int) -> list[Row]:
+    """Lock the oldest final orders, except those that are locked."""
+    final = (row for row in tx.tables.orders.values() if row["state"] in FINAL)
+    old = [row for row in final if row["create_time"] < tx.clock() - kept]
+    oldest = sorted(old, key=lambda row: (row["create_time"], row["order_id"]))[:limit]
+    return [row for row in oldest if tx.server.locks.try_take(tx, ("order", row["order_id"]))]
+
+
+async def make_months(tx: Transaction, _: list[datetime]) -> str:
+    """Have partitions, of which nothing is seen here."""
+    return "SELECT"
+
+
+async def archive(tx: Transaction, ids: list[Any]) -> str:
+    """Move orders to the archive."""
+    tx.write(lambda: tx.tables.archive(ids))
+    return "SELECT"
+
+
+async def archived_at(tx: Transaction, ids: list[Any]) -> list[Row]:
+    """Return which orders are in the archive."""
+    return [tx.tables.archived[each] for each in ids if each in tx.tables.archived]
+
+
+async def archived(tx: Transaction, ids: list[Any], _: list[datetime]) -> list[Row]:
+    """Return archived orders."""
+    return [tx.tables.archived[each] for each in ids if each in tx.tables.archived]
+
+
+async def archived_versions(tx: Transaction, ids: list[Any], _: list[datetime]) -> list[Row]:
+    """Return every version of some archived orders."""
+    found = sorted((place, row) for place, row in tx.tables.archived_changes.items() if place[0] in ids)
+    return [{"order_id": place[0], "version": place[1], **row} for place, row in found]
 
 
 async def prune_keys(tx: Transaction, limit: int) -> str:
@@ -407,6 +494,15 @@ STATEMENTS: dict[str, Callable[..., Awaitable[Any]]] = {
     sql.WAITING_AT_MOST: waiting_at_most,
     sql.WAITING_OF: waiting_of,
     sql.ERASE.text: erase,
+    sql.ERASABLE_ARCHIVED: erasable_archived,
+    sql.ERASE_ARCHIVED.text: erase_archived,
+    sql.ALONE: alone,
+    sql.TO_ARCHIVE: to_archive,
+    sql.MAKE_MONTHS: make_months,
+    sql.ARCHIVE: archive,
+    sql.ARCHIVED_AT: archived_at,
+    sql.ARCHIVED: archived,
+    sql.ARCHIVED_VERSIONS: archived_versions,
     sql.ERASE_REQUESTS: erase_requests,
     sql.PRUNE_KEYS: prune_keys,
     sql.OLDEST_KEY: oldest_key,

@@ -38,6 +38,7 @@ MODULES = (
     "orders_svc.allocation_store",
     "orders_svc.answers",
     "orders_svc.api",
+    "orders_svc.archive",
     "orders_svc.backlog",
     "orders_svc.breaker",
     "orders_svc.changes",

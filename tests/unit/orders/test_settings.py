@@ -20,3 +20,10 @@ def test_a_delay_that_is_there_twice_stops_the_start(monkeypatch, delays, accept
         return
     with pytest.raises(SystemExit, match=r"SAGA_RETRY_DELAYS_S.*twice"):
         load(Settings)
+
+
+def test_orders_cannot_be_forgotten_before_they_are_archived(monkeypatch):
+    for name, value in {**GIVEN, "ORDERS_KEPT_DAYS": "400", "ARCHIVE_KEPT_DAYS": "400"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit, match="ARCHIVE_KEPT_DAYS must be more than ORDERS_KEPT_DAYS"):
+        load(Settings)

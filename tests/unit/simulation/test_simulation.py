@@ -14,10 +14,11 @@ FOUND_BY = {
     "acknowledge-before-commit": 1,
     "drop-request-ids": 1,
     "sell-twice": 1,
-    "reorder-the-outbox": 1,
+    "reorder-the-outbox": 4,
     "hold-what-is-not-there": 1,
     "keep-the-name-in-versions": 1,
     "forget-leases": 93,
+    "forget-the-archive": 3,
 }
 """Defects, each with a seed that finds it."""
 
