@@ -40,6 +40,8 @@ STORES = Board(
             Panel("Dead rows", {"{{table}}": "max by (table) (pg_table_dead_rows)"}, about="What VACUUM removes."),
             Panel("VACUUMs", rate("pg_table_vacuums_total", "table"), "ops"),
             Panel("Age of the oldest idempotency key", {"oldest": "max(orders_oldest_key_seconds)"}, "s"),
+            Panel("Orders archived", {"orders": f"sum(rate(orders_archived_total[{RATE}]))"}, "ops"),
+            Panel("The oldest order is due for the archive", {"since": "max(orders_archive_overdue_seconds)"}, "s"),
             Panel(
                 "Age of the oldest transaction id",
                 {"{{pod}}": "pg_database_oldest_transaction_id_age"},
