@@ -9,8 +9,11 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
+from prometheus_client import REGISTRY
 from shop.inventory.v1.events_pb2 import StockEvent
+from structlog.testing import capture_logs
 
+from inventory_svc import relay as relay_module
 from inventory_svc.relay import Relay
 from inventory_svc.scripts import EVENTS, RELAY_LOCK
 from inventory_svc.stock import Basket, Line, Receipt
@@ -42,6 +45,10 @@ async def sell(store, count):
     return orders
 
 
+def value_of(metric, **labels):
+    return REGISTRY.get_sample_value(metric, labels) or 0.0
+
+
 def events(publisher):
     return [StockEvent.FromString(record.value) for record in publisher.records]
 
@@ -61,6 +68,45 @@ async def test_events_are_published_with_their_stock_and_removed_from_the_stream
     assert (change.product, change.quantity) == ("products/mug", 1)
     assert (change.stock.on_hand, change.stock.available, change.stock.held) == (11, 10, 1)
     assert next(each for each in publisher.records if each.value == held.SerializeToString()).key == held.hold.encode()
+
+
+async def test_the_backlog_and_its_age_are_measured(store, redis, publisher, monkeypatch):
+    for name, value in (("WAIT_MS", 50), ("LOOK_S", 0.05)):
+        monkeypatch.setattr(relay_module, name, value)
+    await redis.delete(EVENTS)
+    now_s, _ = await redis.time()
+    for n, age_s in enumerate((300, 200), start=1):
+        await redis.xadd(EVENTS, {"kind": "held", "at": str((now_s - age_s) * 1000)}, id=f"0-{n}")
+    await sell(store, 1)
+    waiting = await redis.xlen(EVENTS)
+    before = value_of("inventory_stock_events_published_total", kind="held")
+    refused = value_of("inventory_stock_events_refused_total")
+    publisher.refuses = lambda record: Unavailable("Kafka does not answer")
+
+    async def measured(backlog, oldest_s, youngest_s):
+        assert value_of("inventory_stock_events_backlog") == backlog
+        assert oldest_s <= value_of("inventory_stock_events_lag_seconds") <= youngest_s
+
+    async with relaying(store, redis, publisher):
+        await passes(lambda: measured(waiting, 299, 330))
+        publisher.refuses = lambda record: None
+        await passes(lambda: measured(0, 0, 0))
+    assert value_of("inventory_stock_events_published_total", kind="held") == before + 1
+    # Each of the two unreadable ones, each time that its batch was tried.
+    assert value_of("inventory_stock_events_refused_total") - refused >= 4
+
+
+async def test_an_event_without_a_time_counts_from_the_epoch(store, redis, publisher):
+    await redis.delete(EVENTS)
+    await redis.xadd(EVENTS, {"kind": "held"}, id="0-1")
+    await sell(store, 1)
+    publisher.refuses = lambda record: Unavailable("Kafka does not answer")
+
+    async def measured():
+        assert value_of("inventory_stock_events_lag_seconds") > 1_700_000_000
+
+    async with relaying(store, redis, publisher):
+        await passes(measured)
 
 
 async def test_event_ids_are_consecutive(store, redis, publisher):
@@ -131,9 +177,15 @@ async def test_an_invalid_entry_is_reported_and_blocks_no_other(store, redis, pu
     await redis.xadd(EVENTS, {"kind": "held", "changes": "no JSON"}, id="0-1")
     await redis.xadd(EVENTS, {"nothing": "of ours"}, id="0-2")
     await store.receive(Receipt(str(uuid.uuid4()), "mug", 1))
-    async with relaying(store, redis, publisher):
-        await passes(lambda: gone(redis))
+    refused = value_of("inventory_stock_events_refused_total")
+    with capture_logs() as logged:
+        async with relaying(store, redis, publisher):
+            await passes(lambda: gone(redis))
     assert publisher.records
+    assert value_of("inventory_stock_events_refused_total") == refused + 2
+    reported = [entry for entry in logged if entry["event"] == "stock_event_refused"]
+    assert [entry["event_id"] for entry in reported] == ["0-1", "0-2"]
+    assert all(entry["error"] for entry in reported)
 
 
 async def test_an_event_belongs_to_the_trace_of_the_call_that_moved_its_units(store, redis, publisher, monkeypatch):
