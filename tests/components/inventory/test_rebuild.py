@@ -6,10 +6,12 @@ from functools import partial
 import pytest
 from shop.inventory.v1.events_pb2 import LedgerEntry
 
+from inventory_svc import staging
 from inventory_svc.connection import connect
 from inventory_svc.generation import CurrentGeneration, Position
 from inventory_svc.ledger_follower import LedgerEntries
 from inventory_svc.marker import StockMarker
+from inventory_svc.projection import StockProjection
 from inventory_svc.rebuild import Rebuild
 from inventory_svc.recovery import StockRecovery
 from inventory_svc.refusals import HoldSettled
@@ -55,6 +57,26 @@ class Replica:
         return stock
 
 
+@pytest.mark.parametrize("commands", [1, 2, 5, 100])
+async def test_a_sweep_removes_every_key_of_abandoned_stocks_and_counts_them(redis, monkeypatch, commands):
+    monkeypatch.setattr(staging, "COMMANDS", commands)
+    scripts = Scripts(redis, CurrentGeneration())
+    projection = StockProjection()
+    for name in ("bowl", "cup", "mug"):
+        projection.list_product(Listing(name, name, "", Money.of("EUR", 12), 0), 1)
+        projection.receive(Receipt(f"delivery of {name}", name, 10))
+    await Staging(redis, scripts).write(projection)
+    written = await redis.keys("stock:*:*")
+    assert len(written) == len(projection.listings) + len(["products", "receipts"])
+    await redis.set(REBUILD_LOCK, "mine")
+    sweeping = Staging(redis, scripts)
+    assert await sweeping.sweep("another's") == 0
+    assert sorted(await redis.keys("stock:*:*")) == sorted(written)
+    assert await sweeping.sweep("mine") == len(written)
+    assert await redis.keys("stock:*:*") == []
+    assert await sweeping.sweep("mine") == 0
+
+
 @pytest.fixture
 async def ledger():
     ledger = FakeLedger()
@@ -95,6 +117,14 @@ async def test_a_first_start_builds_the_stock_from_the_ledger(replica):
     assert await replica.stock() == Stock(10, 10)
     assert replica.current.position == Position(1)
     assert replica.readiness == [False, True]
+
+
+async def test_a_product_that_is_listed_after_a_rebuild_takes_its_place_by_name(replica):
+    await replica.look()
+    for name in ("apron", "zester"):
+        await replica.store.list_product(Listing(name, name, "", Money.of("EUR", 12), 0), 1)
+    listed = await replica.store.products(after=None, limit=10)
+    assert [each.listing.product for each in listed] == ["apron", "mug", "zester"]
 
 
 async def test_a_rebuild_keeps_owned_units_and_drops_holds(replica, redis, orders):
