@@ -10,7 +10,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -43,12 +43,22 @@ def placed(found: Iterable[Any]) -> dict[uuid.UUID, datetime]:
     return {row["order_id"]: row["create_time"] for row in found}
 
 
+def by_month(at: Places) -> list[tuple[list[uuid.UUID], datetime, datetime]]:
+    """
+    Return the orders *at* these places month by month, each with the first and the last time of placing among them.
+    """
+    months: dict[tuple[int, int], dict[uuid.UUID, datetime]] = {}
+    for order_id, time in at.items():
+        in_utc = time.astimezone(UTC)
+        months.setdefault((in_utc.year, in_utc.month), {})[order_id] = time
+    return [([*each], min(each.values()), max(each.values())) for each in months.values()]
+
+
 async def orders(session: Any, at: Places) -> list[Order]:
     """
     Return the orders *at* these places.
     """
-    found = await session.fetch(sql.ARCHIVED, [*at], [*at.values()]) if at else []
-    return [rows.order_of(row) for row in found]
+    return [rows.order_of(row) for row in await _fetch(session, sql.ARCHIVED, at)]
 
 
 async def listed(session: Any, found: Iterable[Any]) -> list[Order]:
@@ -69,7 +79,11 @@ async def versions(session: Any, at: Places) -> list[Any]:
     """
     Return the versions of the orders *at* these places, in rows as those of `sql.VERSIONS_OF`.
     """
-    return list(await session.fetch(sql.ARCHIVED_VERSIONS, [*at], [*at.values()])) if at else []
+    return await _fetch(session, sql.ARCHIVED_VERSIONS, at)
+
+
+async def _fetch(session: Any, statement: str, at: Places) -> list[Any]:
+    return [row for month in by_month(at) for row in await session.fetch(statement, *month)]
 
 
 async def versions_of(session: Any, order_ids: Sequence[uuid.UUID]) -> list[Any]:

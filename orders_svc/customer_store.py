@@ -112,7 +112,8 @@ class CustomerStore:
             orders = [replace(order, customer=ERASED) for order in found]
             erased = await _without_customer(session, orders)
             statement = sql.ERASE_ARCHIVED if places else sql.ERASE
-            where = {"create_time": [*places.values()]} if places else {}
+            times = places.values()
+            where = {"first_time": min(times), "last_time": max(times)} if places else {}
             count = int(await session.fetchval(statement.text, *statement.arguments(**erased, **where)))
             await outbox.put(session, await _events(orders, at))
             await session.execute(sql.NOTIFY, outbox.CHANNEL)

@@ -262,14 +262,15 @@ DELETE FROM archive_index WHERE ctid IN (
 """
 DROP_MONTH = "SELECT drop_archive_month(now() - $1::interval)"
 # What is archived is looked for in two steps: when it was placed, by the index; then, by that, in its months alone. A
-# statement that joined the two would lock every partition.
+# statement that joined the two would lock every partition. The time is a range: with a list of ids and one of times,
+# PostgreSQL looks for each id at each time, or reads whole months if that is cheaper.
 ARCHIVED_AT = "SELECT order_id, create_time FROM archive_index WHERE order_id = ANY($1::uuid[])"
 ARCHIVED = f"""
-SELECT {COLUMNS} FROM archived_orders WHERE order_id = ANY($1::uuid[]) AND create_time = ANY($2::timestamptz[])
+SELECT {COLUMNS} FROM archived_orders WHERE order_id = ANY($1::uuid[]) AND create_time BETWEEN $2 AND $3
 """
 ARCHIVED_VERSIONS = """
 SELECT order_id, version, snapshot, replica, trace_id FROM archived_changes
-WHERE order_id = ANY($1::uuid[]) AND create_time = ANY($2::timestamptz[]) ORDER BY order_id, version
+WHERE order_id = ANY($1::uuid[]) AND create_time BETWEEN $2 AND $3 ORDER BY order_id, version
 """
 ERASABLE_ARCHIVED = """
 SELECT order_id, create_time FROM archive_index WHERE customer = $1 LIMIT $2 FOR UPDATE SKIP LOCKED
@@ -278,7 +279,7 @@ ERASE_ARCHIVED = Statement(
     ERASING.format(
         orders="archived_orders",
         changes="archived_changes",
-        in_months="AND create_time = ANY(:create_time::timestamptz[])",
+        in_months="AND create_time BETWEEN :first_time AND :last_time",
         also=""", hidden AS (
     UPDATE archive_index SET customer = :nobody WHERE order_id = ANY(:order_id::uuid[])
 )""",

@@ -342,12 +342,12 @@ async def archived_at(tx: Transaction, ids: list[Any]) -> list[Row]:
     return [tx.tables.archived[each] for each in ids if each in tx.tables.archived]
 
 
-async def archived(tx: Transaction, ids: list[Any], _: list[datetime]) -> list[Row]:
+async def archived(tx: Transaction, ids: list[Any], *_: datetime) -> list[Row]:
     """Return archived orders."""
     return [tx.tables.archived[each] for each in ids if each in tx.tables.archived]
 
 
-async def archived_versions(tx: Transaction, ids: list[Any], _: list[datetime]) -> list[Row]:
+async def archived_versions(tx: Transaction, ids: list[Any], *_: datetime) -> list[Row]:
     """Return every version of some archived orders."""
     found = sorted((place, row) for place, row in tx.tables.archived_changes.items() if place[0] in ids)
     return [{"order_id": place[0], "version": place[1], **row} for place, row in found]

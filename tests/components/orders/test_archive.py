@@ -528,8 +528,8 @@ async def read_by_statements(pool, live, archived):
         "repeated": (sql.FIND.text, ["c7"], ["k"], [live_id]),
         "repeated, archived": (sql.FIND.text, ["c7"], ["k"], [archived_id]),
         "get": (sql.GET, live_id),
-        "get, archived": (sql.ARCHIVED, [archived_id], [at]),
-        "versions, archived": (sql.ARCHIVED_VERSIONS, [archived_id], [at]),
+        "get, archived": (sql.ARCHIVED, [archived_id], at, at),
+        "versions, archived": (sql.ARCHIVED_VERSIONS, [archived_id], at, at),
         "owners": (sql.OWNERS, [live_id, archived_id], 0),
         "history": (sql.HISTORY, [live_id], [1]),
         "list of a customer": (sql.LIST_OF_CUSTOMER, [*State], now, uuid.uuid4(), 10, "c7"),
@@ -542,6 +542,39 @@ async def read_by_statements(pool, live, archived):
         plan = shown["Plan"]
         read[name] = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
     return read
+
+
+FILL_MONTH = """
+INSERT INTO archived_orders
+SELECT md5($1::timestamptz || '/' || n)::uuid, CASE WHEN n % 400 = 0 THEN 'big' ELSE 'c' || n END, 'FULFILLED', '',
+    '[]', 'EUR', 3, 0, 2, $1 + n * interval '1 minute', $1 FROM generate_series(1, 20000) AS n
+"""
+FILL_INDEX = """
+INSERT INTO archive_index SELECT order_id, customer, state, generation, create_time FROM archived_orders
+"""
+LOOKS = """
+SELECT sum(idx_scan + seq_tup_read)::int FROM pg_stat_user_tables
+WHERE relid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'archived_orders'::regclass)
+"""
+
+
+async def test_a_page_of_archived_orders_looks_for_each_in_its_month_once(database_url, postgres):
+    """Neither for each at the time of each other one, nor at all orders of the month."""
+    owner = await asyncpg.connect(database_url)
+    pool = await database.connect(database_url, role=files.SERVING, max_connections=1)
+    for month in (1, 2, 3):
+        begins = datetime(2024, month, 1, tzinfo=UTC)
+        await owner.execute("SELECT make_archive_month($1)", begins)
+        await owner.execute(FILL_MONTH, begins)
+    await owner.execute(FILL_INDEX)
+    await owner.execute("VACUUM ANALYZE")
+    await blocks(owner, pool)
+    before = await owner.fetchval(LOOKS)
+    assert len(await Store(pool, Notifier(pool)).list(customer="big", states=[*State], before=NEWEST, limit=500)) == 150
+    await blocks(owner, pool)
+    assert await owner.fetchval(LOOKS) - before <= 2 * 150
+    await pool.close()
+    await owner.close()
 
 
 async def test_what_is_archived_is_read_without_a_lock_of_every_month(orders, archive, pool):
@@ -557,7 +590,7 @@ async def test_what_is_archived_is_read_without_a_lock_of_every_month(orders, ar
         for _ in range(12):
             async with session.transaction():
                 for statement in (sql.ARCHIVED, sql.ARCHIVED_VERSIONS):
-                    assert len(await session.fetch(statement, [order.id], [at])) >= 1
+                    assert len(await session.fetch(statement, [order.id], at, at)) >= 1
                 locks.append(await session.fetchval("SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid()"))
     # The sixth time PostgreSQL weighs a plan for any month, and does not take it.
     assert [count < 12 for count in locks] == [n != 5 for n in range(12)], locks
