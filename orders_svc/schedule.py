@@ -47,7 +47,8 @@ def background(
         "secrets": parts.secrets,
         "watch": subscriptions.run,
         "prune": partial(every, PRUNE_EVERY_S, partial(prune, parts.orders)),
-        "archive": partial(every, PRUNE_EVERY_S, partial(keep_archive, parts.archive)),
+        "archive": partial(every, PRUNE_EVERY_S, partial(move_to_archive, parts.archive)),
+        "forget": partial(every, PRUNE_EVERY_S, partial(forget_archived, parts.archive)),
         "measure": partial(every, MEASURE_EVERY_S, backlog_monitor.measure),
         "reconcile": partial(every, settings.reconcile_every_s, parts.reconciler.run_alone),
         **{f"saga {stage.topic}": consumer(settings, parts, stage) for stage in parts.path},
@@ -70,21 +71,31 @@ def consumer(settings: Settings, parts: Parts, stage: saga.Stage) -> Work:
 
 async def prune(orders: Store) -> None:
     """
-    Prune old request ids in small batches, and measure how old the oldest one is then.
+    Prune old request ids in small batches, and measure how old the oldest one is then, also if pruning fails.
     """
-    await _in_batches(orders.prune_keys)
-    OLDEST_KEY.set(await orders.oldest_key_s())
+    try:
+        await _in_batches(orders.prune_keys)
+    finally:
+        OLDEST_KEY.set(await orders.oldest_key_s())
 
 
-async def keep_archive(archive: Archive) -> None:
+async def move_to_archive(archive: Archive) -> None:
     """
-    Move old orders to the archive, drop what is too old even for that, and measure what is left to move.
+    Move old orders to the archive, and measure what is left to move, also if moving fails.
     """
-    await _in_batches(archive.move)
+    try:
+        await _in_batches(archive.move)
+    finally:
+        ARCHIVE_OVERDUE.set(await archive.overdue_s())
+
+
+async def forget_archived(archive: Archive) -> None:
+    """
+    Drop what is too old even for the archive; work of its own, since an order that cannot be moved stops the other.
+    """
     await _in_batches(archive.forget)
     while month := await archive.drop_month():
         log.info("archive_month_dropped", month=month)
-    ARCHIVE_OVERDUE.set(await archive.overdue_s())
 
 
 async def _in_batches(work: Callable[[], Awaitable[int]]) -> None:

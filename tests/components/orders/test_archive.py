@@ -24,7 +24,7 @@ from orders_svc.operations_store import OperationsStore
 from orders_svc.order import Change, State
 from orders_svc.ports import Request
 from orders_svc.refusals import IllegalTransition
-from orders_svc.schedule import keep_archive
+from orders_svc.schedule import ARCHIVE_OVERDUE, forget_archived, move_to_archive
 from orders_svc.store import Store
 from orders_svc.watch import Subscriptions
 from runtime import database
@@ -362,7 +362,7 @@ async def test_only_whole_months_go_and_what_they_sold_stays_counted(orders, poo
         await pool.execute("UPDATE orders SET create_time = $2 WHERE order_id = $1", order.id, placed)
     assert await archive.move() == 4
     assert await archive.drop_month() is None, "the index still has orders of it"
-    await keep_archive(archive)
+    await forget_archived(archive)
     left = [row["name"] for row in await pool.fetch(MONTHS)]
     assert left == [f"archived_orders_{this_month:%Y_%m}"]
     assert [await orders.get(order.id) is not None for order in made] == [False, False, False, True]
@@ -440,6 +440,21 @@ async def test_it_is_told_for_how_long_the_oldest_order_has_been_due(orders, arc
     assert await archive.overdue_s() == pytest.approx(2 * 86400, abs=60)
     await archive.move()
     assert await archive.overdue_s() == 0
+
+
+async def test_an_order_that_cannot_be_moved_is_told_of_and_does_not_keep_others_from_being_forgotten(orders, pool):
+    archive = Archive(pool, KEPT, 800)
+    forgotten, stuck = await fulfilled(orders), await fulfilled(orders)
+    await age(pool, forgotten, days=900)
+    await move_to_archive(archive)
+    await age(pool, stuck, days=KEPT + 1)
+    # As if it had been moved already.
+    await pool.execute("INSERT INTO archive_index VALUES ($1, 'ann', 'FULFILLED', 0, now())", stuck.id)
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await move_to_archive(archive)
+    assert ARCHIVE_OVERDUE._value.get() == pytest.approx(86400, abs=60)
+    await forget_archived(archive)
+    assert await orders.get(forgotten.id) is None
 
 
 AGED = int(os.environ.get("AGED_ORDERS", "12000"))

@@ -21,6 +21,7 @@ from orders_svc.listing import Listing
 from orders_svc.order import Change, Draft, Line, Order, State
 from orders_svc.ports import Fenced, KeyTaken, Placement, Request, Unstorable
 from orders_svc.refusals import OrderBusy
+from orders_svc.schedule import OLDEST_KEY, prune
 from orders_svc.sql import LOCK_FENCE, START_GENERATION
 from orders_svc.store import Store
 from runtime import database
@@ -121,9 +122,12 @@ async def test_what_causes_failing_background_work_takes_the_right_to_prune(orde
         await connection.execute(statement)
         await connection.close()
 
-    await as_owner(causes.REVOKE_PRUNING)
+    await orders.place(confirmed(draft()))
+    await as_owner(f"UPDATE idempotency_keys SET create_time = now() - interval '6 days'; {causes.REVOKE_PRUNING}")
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await orders.prune_keys()
+        await prune(orders)
+    # By which the alert TablesGrow sees it.
+    assert OLDEST_KEY._value.get() == pytest.approx(6 * 86400, abs=60)
     await as_owner(causes.GRANT_PRUNING)
     assert await orders.prune_keys() == 0
 
