@@ -34,7 +34,8 @@ CREATE TABLE archived_units (
 
 -- Orders serves in a role that changes no schema: it makes and drops months of the archive through these functions of
 -- the owner, and nothing else. Have the partitions for orders that were placed then, or do nothing if they are there.
--- ATTACH, unlike PARTITION OF, does not keep readers of the archive waiting.
+-- ATTACH, unlike PARTITION OF, does not keep readers of the archive waiting. No month is made in which no order can have
+-- been placed: they would be many, and years of five digits would not sort as they are named.
 CREATE FUNCTION make_archive_month(placed timestamptz) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = public, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO' SET lock_timeout = '2s' AS $$
@@ -43,9 +44,12 @@ DECLARE
     parent text;
     partition text;
 BEGIN
+    IF placed BETWEEN '1970-01-01' AND now() + interval '1 month' IS NOT TRUE THEN
+        RAISE datetime_field_overflow USING MESSAGE = format('no order was placed at %s', placed);
+    END IF;
     FOREACH parent IN ARRAY ARRAY['archived_orders', 'archived_changes'] LOOP
         partition := parent || to_char(begins, '_YYYY_MM');
-        IF to_regclass(partition) IS NULL THEN
+        IF to_regclass('public.' || partition) IS NULL THEN
             EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', partition, parent);
             EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
                 parent, partition, begins, begins + interval '1 month');

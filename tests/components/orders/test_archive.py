@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from chaos import truth
-from orders_svc import sql
+from orders_svc import migrations, sql
 from orders_svc.allocation_store import AllocationStore
 from orders_svc.archive import BATCH, Archive
 from orders_svc.changes import ChangeFeed
@@ -396,6 +396,38 @@ async def test_orders_makes_months_and_nothing_else_and_others_not_even_that(poo
     finally:
         await owner.execute("RESET ROLE; DROP ROLE stranger")
         await owner.close()
+
+
+@pytest.mark.parametrize("placed", ["12020-01-15", "0044-03-15 BC", "1969-12-31", "infinity", "-infinity", None])
+async def test_no_month_is_made_in_which_no_order_can_have_been_placed(pool, placed):
+    with pytest.raises(asyncpg.DatetimeFieldOverflowError):
+        await pool.execute("SELECT make_archive_month($1::text::timestamptz)", placed)
+    with pytest.raises(asyncpg.DatetimeFieldOverflowError):
+        await pool.execute("SELECT make_archive_month(now() + interval '62 days')")
+
+
+async def test_a_table_of_the_session_does_not_stand_in_for_a_month(pool):
+    async with pool.acquire() as session:
+        await session.execute("CREATE TEMP TABLE archived_orders_2021_01 ()")
+        await session.execute("SELECT make_archive_month('2021-01-05')")
+        await session.execute("DROP TABLE pg_temp.archived_orders_2021_01")
+    assert [row["name"] for row in await pool.fetch(MONTHS)] == ["archived_orders_2021_01"]
+
+
+async def test_what_is_archived_comes_back_with_the_schema_before_and_is_not_counted_twice(
+    orders, archive, pool, database_url
+):
+    made = [await fulfilled(orders, draft(quantity=n)) for n in (1, 2)]
+    await age(pool, *made[:1], days=KEPT + 1)
+    assert await archive.move() == 1
+    _, down = (migrations.SCHEMA / "20260701000000_archive.sql").read_text().split("-- migrate:down")
+    owner = await asyncpg.connect(database_url)
+    await owner.execute(down)
+    await owner.close()
+    assert [await pool.fetchval(f"SELECT count(*) FROM {table}") for table in TABLES[:2]] == [2, 4]
+    assert await OperationsStore(pool).sold() == {"products/tea": 3}
+    await orders.place(confirmed(draft(quantity=4)))
+    assert await OperationsStore(pool).sold() == {"products/tea": 7}
 
 
 async def test_a_month_is_made_and_read_while_somebody_reads_the_archive(orders, archive, pool):
