@@ -58,10 +58,11 @@ BEGIN
 END $$;
 
 -- Drop the oldest month that ended before then, over a year ago, and of which the index has nothing any more; return
--- it, or null if there is none.
+-- it, or null if there is none. Readers of the whole archive wait behind a drop that waits: it gives up soon, and is tried
+-- again.
 CREATE FUNCTION drop_archive_month(before timestamptz) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = public, pg_temp SET timezone = 'UTC' SET lock_timeout = '2s' AS $$
+SET search_path = public, pg_temp SET timezone = 'UTC' SET lock_timeout = '100ms' AS $$
 DECLARE
     month text;
 BEGIN

@@ -29,7 +29,7 @@ from orders_svc.store import Store
 from orders_svc.watch import Subscriptions
 from runtime import database
 from runtime.caller import Caller
-from runtime.errors import NotFound
+from runtime.errors import NotFound, Unavailable
 from runtime.notifier import Notifier
 from runtime.page_token import PageTokens
 from stores import files
@@ -437,6 +437,19 @@ async def test_a_month_is_made_and_read_while_somebody_reads_the_archive(orders,
         await session.fetch("SELECT * FROM archived_orders")
         assert await archive.move() == 1
     assert (await orders.get(order.id)).id == order.id
+
+
+async def test_a_month_that_cannot_be_dropped_now_keeps_nobody_waiting_for_long(archive, pool, database_url):
+    await pool.execute("SELECT make_archive_month('2010-01-01')")
+    owner = await asyncpg.connect(database_url)
+    # Whoever reads the archive while this waits, waits as well.
+    async with owner.transaction():
+        await owner.fetch("SELECT FROM archived_orders")
+        async with asyncio.timeout(1):
+            with pytest.raises(Unavailable):
+                await archive.drop_month()
+    await owner.close()
+    assert await archive.drop_month() == "2010_01"
 
 
 async def test_the_archive_has_the_columns_of_what_is_archived(pool):
