@@ -92,7 +92,7 @@ class Saga:
         self._path = list(path)
         self._give_up_s = give_up_s
         self._clock = clock
-        self._wait = wait or tenacity.wait_exponential_jitter(initial=0.1, max=1.0, jitter=0.1)
+        self._wait = wait or tenacity.wait_exponential_jitter(multiplier=0.1, max=1.0, jitter=0.1)
         self._probe_s = probe_s
 
     async def handle(self, messages: Sequence[Message]) -> None:

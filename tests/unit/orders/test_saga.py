@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import tenacity
+from prometheus_client import REGISTRY
 
 from orders_svc import consumers, saga, wire
 from orders_svc.checkout import Checkout
@@ -251,6 +252,88 @@ class TestDeliveries:
         started = time.monotonic()
         await self.deliver(world, message(order, age_s=-3600), stage=1)
         assert time.monotonic() - started < 1
+
+
+class TestTheWaitOfARetryTopic:
+    """100 s, in which inventory is asked every second."""
+
+    STAGE = saga.Stage("pending_orders.retry.100s", 100)
+
+    @pytest.fixture
+    def world(self):
+        world = World()
+        world.inventory.answered_within = lambda _: False
+        world.saga = saga.Saga(
+            world.orders, world.inventory, [*PATH, self.STAGE], give_up_s=60, wait=tenacity.wait_none(), probe_s=1
+        )
+        return world
+
+    async def waited(self, world, *messages):
+        async def handle(_):
+            pass
+
+        began = time.monotonic()
+        await world.saga.delayed(self.STAGE)(handle)(messages)
+        return time.monotonic() - began
+
+    async def test_it_ends_when_the_newest_message_is_due(self, world):
+        order = await world.pending()
+        world.inventory.down = True
+        assert 69 < await self.waited(world, message(order, age_s=60), message(order, age_s=30)) < 71
+        assert await self.waited(world, message(order, age_s=101)) < 1
+
+    async def test_inventory_that_answers_others_is_not_asked(self, world):
+        order = await world.pending()
+        world.inventory.answered_within = lambda _: True
+        assert await self.waited(world, message(order)) < 2
+        assert not world.inventory.calls
+
+    async def test_it_ends_when_inventory_holds_an_order(self, world):
+        order = await world.pending()
+        assert await self.waited(world, message(order)) < 2
+        assert world.inventory.calls == [order.id]
+
+    async def test_it_ends_when_inventory_refuses_an_order(self, world):
+        order = await world.pending(quantity=11)
+        assert await self.waited(world, message(order)) < 2
+
+    async def test_invalid_messages_alone_do_not_wait(self, world):
+        world.inventory.down = True
+        assert await self.waited(world, message(None, value=b"garbage")) < 2
+
+    async def test_inventory_is_asked_for_the_first_valid_message(self, world):
+        order = await world.pending()
+        world.inventory.down = True
+        asyncio.get_running_loop().call_later(50, setattr, world.inventory, "down", False)
+        assert 49 < await self.waited(world, message(None, value=b"garbage"), message(order)) < 52
+
+
+@pytest.mark.parametrize(("age_s", "topic"), [(59.999, PATH[2].topic), (60, "pending_orders.dead")])
+async def test_an_order_is_given_up_when_it_is_as_old_as_that(world, age_s, topic):
+    order = await world.pending()
+    late = saga.Saga(
+        world.orders,
+        world.inventory,
+        PATH,
+        give_up_s=60,
+        clock=lambda: order.update_time + timedelta(seconds=age_s),
+    )
+    assert late.next_topic(PATH[2], message(order), Unavailable("away")) == topic
+
+
+@pytest.mark.parametrize(("ahead_s", "counted"), [(0, 1.5), (10, 0)])
+async def test_the_wait_of_an_order_is_measured_and_never_negative(world, ahead_s, counted):
+    order = await world.pending()
+    world.saga = saga.Saga(
+        world.orders,
+        world.inventory,
+        PATH,
+        give_up_s=60,
+        clock=lambda: order.create_time + timedelta(seconds=1.5 - ahead_s),
+    )
+    before = REGISTRY.get_sample_value("orders_saga_seconds_sum")
+    await world.saga.finish(order)
+    assert REGISTRY.get_sample_value("orders_saga_seconds_sum") - before == pytest.approx(counted)
 
 
 def test_the_first_stage_is_the_topic_itself():
