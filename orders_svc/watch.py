@@ -23,6 +23,7 @@ WATCHERS = Gauge("orders_watchers", "Streams of WatchOrder.")
 # An order has at most three changes; a reader that is this far behind is not reading.
 MAX_QUEUED = 16
 POLL_S = 5.0
+RESTART_S = 0.5
 log = structlog.get_logger()
 
 Version = tuple[int, bytes]
@@ -125,7 +126,7 @@ class Subscriptions:
                     await self._serve(line)
             except Unavailable as error:
                 log.warning("watch_database_unavailable", error=error.message)
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(RESTART_S)
 
     async def _serve(self, line: ChangeLine) -> None:
         while True:

@@ -7,16 +7,19 @@ from contextlib import ExitStack
 import pytest
 
 from orders_svc.changes import ChangeFeed
-from orders_svc.watch import MAX_QUEUED, Subscription, Subscriptions
-from runtime.errors import Aborted, ResourceExhausted, Unavailable
+from orders_svc.watch import MAX_QUEUED, POLL_S, End, Subscription, Subscriptions, events
+from runtime.errors import Aborted, Error, ResourceExhausted, Unavailable
 
 
 class History:
     def __init__(self):
         self.versions = {}
         self.reads = 0
+        self.down = False
 
     async def history(self, since):
+        if self.down:
+            raise Unavailable("the database is away")
         self.reads += 1
         return [
             (order, version, b"%d" % version)
@@ -97,6 +100,30 @@ async def test_a_watcher_gets_past_and_new_versions(subscriptions, history, pool
         assert await subscription.get(0.05) is None
 
 
+async def test_a_change_whose_notification_was_lost_is_found_within_seconds(subscriptions, history):
+    order = uuid.uuid4()
+    with subscriptions.watch(order, 1) as subscription:
+        assert await subscription.get(1) is None
+        reads = history.reads
+        history.versions[order] = 1
+        assert (await subscription.get(POLL_S + 1))[0] == 1
+        assert history.reads == reads + 1
+        await asyncio.sleep(3 * POLL_S + 1)
+        assert history.reads == reads + 4
+
+
+async def test_a_change_is_found_after_the_database_was_away(subscriptions, history, pool):
+    order = uuid.uuid4()
+    with subscriptions.watch(order, 1) as subscription:
+        await subscription.get(0.1)
+        history.down = True
+        history.versions[order] = 1
+        pool.notify(order)
+        assert await subscription.get(3 * POLL_S) is None
+        history.down = False
+        assert (await subscription.get(POLL_S))[0] == 1
+
+
 async def test_each_watcher_starts_at_its_version(subscriptions, history):
     order = uuid.uuid4()
     history.versions[order] = 3
@@ -132,8 +159,34 @@ async def test_watchers_are_limited(subscriptions):
             stack.enter_context(subscriptions.watch(uuid.uuid4(), 1))
         with pytest.raises(ResourceExhausted):
             stack.enter_context(subscriptions.watch(uuid.uuid4(), 1))
-    with subscriptions.watch(uuid.uuid4(), 1):
-        pass
+    with ExitStack() as stack:
+        for _ in range(2):
+            stack.enter_context(subscriptions.watch(uuid.uuid4(), 1))
+        with subscriptions.watch(uuid.uuid4(), 1):
+            pass
+        stack.enter_context(subscriptions.watch(uuid.uuid4(), 1))
+        with pytest.raises(ResourceExhausted):
+            stack.enter_context(subscriptions.watch(uuid.uuid4(), 1))
+
+
+@pytest.mark.parametrize(
+    ("token_left_s", "reason", "beats_at"),
+    [(None, "WATCH_ENDED", [10, 20]), (20, "TOKEN_EXPIRED", [10]), (25, "WATCH_ENDED", [10, 20])],
+)
+async def test_a_stream_beats_until_its_end(token_left_s, reason, beats_at):
+    loop = asyncio.get_running_loop()
+    began, beats = loop.time(), []
+
+    async def read():
+        async for event in events(Subscription(1), 10, End.of(25, token_left_s)):
+            assert event is None
+            beats.append(round(loop.time() - began))
+
+    with pytest.raises(Error) as ended:
+        await read()
+    assert ended.value.reason == reason
+    assert beats == beats_at
+    assert loop.time() - began == pytest.approx(token_left_s or 25, abs=0.1)
 
 
 async def test_a_stopping_replica_ends_its_streams_and_accepts_no_more(subscriptions):
