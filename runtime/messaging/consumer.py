@@ -7,7 +7,6 @@ librdkafka does the work, in threads: a call into it may hang, so every wait has
 from __future__ import annotations
 
 import asyncio
-import signal
 import threading
 import time
 from collections.abc import Coroutine, Mapping, Sequence
@@ -45,8 +44,6 @@ RESTART_S = 1.0
 THREADS = 4
 """Threads of a consumer: one in use, the others for when a call into librdkafka hangs."""
 THREAD_PREFIX = "kafka-consumer-"
-MAX_LEFT_OPEN = 8
-"""Consumers of a process that could not be closed; each keeps its threads and connections."""
 _left_open: list[tuple[str, AIOConsumer]] = []
 
 
@@ -94,9 +91,13 @@ def _raise_if_cancelled(error: Exception) -> None:
     """
     Raise `CancelledError` if *error* occurred during a cancellation.
     """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
+    if _is_cancelled():
         raise asyncio.CancelledError from error
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _session(
@@ -129,7 +130,7 @@ async def _session(
                 if (credentials := login.changed()) is not None:
                     await consumer.set_sasl_credentials(*credentials)
     finally:
-        await asyncio.shield(_leave(consumer, group))
+        await asyncio.shield(_leave(consumer, group, for_good=_is_cancelled()))
         executor.shutdown(wait=False)
 
 
@@ -151,15 +152,16 @@ async def _start(ids: TopicIds, consumer: AIOConsumer, partitions: list[confluen
     await consumer.incremental_assign(ids.started(committed))
 
 
-async def _leave(consumer: AIOConsumer, group: str) -> None:
+async def _leave(consumer: AIOConsumer, group: str, *, for_good: bool) -> None:
     """
     Revoke the partitions, then close; everything that was processed is committed already.
 
     Closing in the middle of a rebalance has been seen never to return
     (librdkafka issue 4527), so the rebalance is served first and the wait is limited.
-    A consumer that could not be closed is kept: its destructor would never return
-    either (librdkafka issue 4674, seen after a member was killed), in whichever thread
-    drops the last reference. Too many of them end the process, as SIGTERM does.
+    At the end of the process, *for_good*, a consumer that could not be closed is kept:
+    its destructor has been seen never to return after a member was killed (librdkafka
+    issue 4674), and would hold up the end. Before a restart it is released, since it
+    would keep its partitions for as long as it lives.
     """
     try:
         async with asyncio.timeout(LEAVE_S):
@@ -169,15 +171,13 @@ async def _leave(consumer: AIOConsumer, group: str) -> None:
             await consumer.close()
     except (TimeoutError, KafkaException) as error:
         log.warning("consumer_left_open", group=group, error=str(error) or repr(error))
-        _left_open.append((group, consumer))
-        if len(_left_open) == MAX_LEFT_OPEN:
-            log.error("too_many_consumers_left_open", groups=left_open())
-            signal.raise_signal(signal.SIGTERM)
+        if for_good:
+            _left_open.append((group, consumer))
 
 
 def left_open() -> list[str]:
     """
-    Return the groups whose consumers could not be closed.
+    Return the groups whose consumers could not be closed at the end of the process.
     """
     return [group for group, _ in _left_open]
 
