@@ -33,9 +33,10 @@ from runtime.errors import NotFound, Unavailable
 from runtime.notifier import Notifier
 from runtime.page_token import PageTokens
 from stores import files
-from tests.support.customers_port_suite import LATER, CustomersPortSuite, cancelled, fulfilled
+from tests.support.customers_port_suite import LATER, cancelled, fulfilled
 from tests.support.fakes.orders import FakeInventory
-from tests.support.orders_port_suite import AT, OrdersPortSuite, confirmed, draft, pending, request_to
+from tests.support.orders_port_suite import AT, confirmed, draft, pending, request_to
+from tests.support.postgres_suites import CustomersOnPostgres, OrdersOnPostgres
 
 ANN, OTTO = Caller("ann"), Caller("otto", operator=True)
 KEPT, FOR_EVER = 400, 3650
@@ -64,34 +65,18 @@ class Archiving(Store):
         return answer
 
 
-class TestStoreWithArchivedOrders(OrdersPortSuite):
+class WithArchivedOrders:
     @pytest.fixture
     def orders(self, pool):
         return Archiving(pool, Notifier(pool))
 
-    @pytest.fixture
-    def raise_generation(self, pool):
-        async def raised():
-            await AllocationStore(pool).start_generation()
 
-        return raised
+class TestStoreWithArchivedOrders(WithArchivedOrders, OrdersOnPostgres):
+    pass
 
 
-class TestCustomersWithArchivedOrders(CustomersPortSuite):
-    @pytest.fixture
-    def orders(self, pool):
-        return Archiving(pool, Notifier(pool))
-
-    @pytest.fixture
-    def records(self, pool):
-        return CustomerStore(pool)
-
-    @pytest.fixture
-    def published(self, pool):
-        async def rows():
-            return [(row["topic"], row["value"]) for row in await pool.fetch("SELECT * FROM outbox ORDER BY id")]
-
-        return rows
+class TestCustomersWithArchivedOrders(WithArchivedOrders, CustomersOnPostgres):
+    pass
 
 
 async def age(pool, *placed, days):

@@ -22,9 +22,10 @@ from runtime import spans
 from runtime.caller import Caller
 from runtime.notifier import Notifier
 from runtime.page_token import PageTokens
-from tests.support.customers_port_suite import LATER, CustomersPortSuite, cancelled, fulfilled
+from tests.support.customers_port_suite import LATER, cancelled, fulfilled
 from tests.support.fakes.orders import FakeInventory
 from tests.support.orders_port_suite import AT, confirmed, draft, pending, request_to
+from tests.support.postgres_suites import CustomersOnPostgres
 
 OTTO = Caller("otto", operator=True)
 NAME = "zoe smith@example.org"
@@ -50,13 +51,8 @@ def data(records):
     return CustomerData(records, PageTokens(b"key", method="ExportCustomer", place_bytes=PLACE_BYTES))
 
 
-class TestCustomerStore(CustomersPortSuite):
-    @pytest.fixture
-    def published(self, pool):
-        async def rows():
-            return [(row["topic"], row["value"]) for row in await pool.fetch("SELECT * FROM outbox ORDER BY id")]
-
-        return rows
+class TestCustomerStore(CustomersOnPostgres):
+    pass
 
 
 async def traces_of(pool, *texts):

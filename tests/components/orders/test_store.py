@@ -29,7 +29,8 @@ from runtime.caller import Caller
 from runtime.errors import InvalidArgument, Unavailable
 from runtime.notifier import Notifier
 from runtime.page_token import PageTokens
-from tests.support.orders_port_suite import AT, OrdersPortSuite, confirmed, draft, hold_for, pending
+from tests.support.orders_port_suite import AT, confirmed, draft, hold_for, pending
+from tests.support.postgres_suites import OrdersOnPostgres
 
 
 @pytest.fixture
@@ -37,13 +38,8 @@ def orders(pool):
     return Store(pool, Notifier(pool))
 
 
-class TestStore(OrdersPortSuite):
-    @pytest.fixture
-    def raise_generation(self, pool):
-        async def raised():
-            await AllocationStore(pool).start_generation()
-
-        return raised
+class TestStore(OrdersOnPostgres):
+    pass
 
 
 async def test_each_change_writes_its_outbox_row_in_the_same_transaction(orders, pool):

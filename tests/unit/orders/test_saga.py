@@ -308,31 +308,23 @@ class TestTheWaitOfARetryTopic:
         assert 49 < await self.waited(world, message(None, value=b"garbage"), message(order)) < 52
 
 
+def saga_at(world, time):
+    """Return a saga whose clock stands at *time*."""
+    return saga.Saga(world.orders, world.inventory, PATH, give_up_s=60, clock=lambda: time)
+
+
 @pytest.mark.parametrize(("age_s", "topic"), [(59.999, PATH[2].topic), (60, "pending_orders.dead")])
 async def test_an_order_is_given_up_when_it_is_as_old_as_that(world, age_s, topic):
     order = await world.pending()
-    late = saga.Saga(
-        world.orders,
-        world.inventory,
-        PATH,
-        give_up_s=60,
-        clock=lambda: order.update_time + timedelta(seconds=age_s),
-    )
+    late = saga_at(world, order.update_time + timedelta(seconds=age_s))
     assert late.next_topic(PATH[2], message(order), Unavailable("away")) == topic
 
 
 @pytest.mark.parametrize(("ahead_s", "counted"), [(0, 1.5), (10, 0)])
 async def test_the_wait_of_an_order_is_measured_and_never_negative(world, ahead_s, counted):
     order = await world.pending()
-    world.saga = saga.Saga(
-        world.orders,
-        world.inventory,
-        PATH,
-        give_up_s=60,
-        clock=lambda: order.create_time + timedelta(seconds=1.5 - ahead_s),
-    )
     before = REGISTRY.get_sample_value("orders_saga_seconds_sum")
-    await world.saga.finish(order)
+    await saga_at(world, order.create_time + timedelta(seconds=1.5 - ahead_s)).finish(order)
     assert REGISTRY.get_sample_value("orders_saga_seconds_sum") - before == pytest.approx(counted)
 
 

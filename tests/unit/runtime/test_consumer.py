@@ -47,9 +47,10 @@ class Raw:
 
 
 class Consumer:
-    """Returns three messages; its calls named in *stuck* hang in their thread until *hang* is free."""
+    """Returns three messages; calls named in *stuck* hang in their thread until *hang* is free; keeps *assigned*."""
 
     stuck: frozenset = frozenset()
+    assigned: tuple = ()
 
     def __init__(self, settings, executor):
         self.executor = executor
@@ -81,7 +82,7 @@ class Consumer:
         await self._call("unsubscribe")
 
     async def assignment(self):
-        return await self._call("assignment", [])
+        return await self._call("assignment", [*self.assigned])
 
     async def close(self):
         await self._call("close")
@@ -196,7 +197,7 @@ async def test_a_hanging_close_is_abandoned_and_its_thread_reported(consumer):
 
 async def test_at_the_end_a_consumer_that_keeps_its_partitions_is_not_destroyed(consumer):
     """The library's destructor never returns then, and would hold up the end of the process."""
-    consumer.assignment = lambda self: self._call("assignment", ["kept"])
+    consumer.assigned = ("kept",)
     task = await start([])
     await asyncio.sleep(0.1)
     await cancel(task)
@@ -210,7 +211,7 @@ async def test_at_the_end_a_consumer_that_keeps_its_partitions_is_not_destroyed(
 async def test_a_consumer_that_could_not_be_closed_is_released_before_a_restart(consumer):
     """It would keep its partitions, and the next member of this process would get none."""
     consumer.consume = lambda self, count, timeout_s: asyncio.sleep(0, [Raw("of a kind that fails the session")])
-    consumer.assignment = lambda self: self._call("assignment", ["kept"])
+    consumer.assigned = ("kept",)
     task = await start([])
     await asyncio.sleep(0.1)
     left = weakref.ref(consumer.last)

@@ -5,13 +5,10 @@ import time
 
 import pytest
 
-from orders_svc.allocation_store import AllocationStore
-from orders_svc.store import Store
-from runtime.notifier import Notifier
 from tests.simulation import postgres
 from tests.simulation.loop import Process
 from tests.simulation.network import Network
-from tests.support.orders_port_suite import OrdersPortSuite
+from tests.support.postgres_suites import OrdersOnPostgres
 
 
 @pytest.fixture
@@ -23,14 +20,5 @@ def pool():
     return postgres.Pool(server, Process("orders-0"))
 
 
-class TestOrdersOnSimulatedPostgres(OrdersPortSuite):
-    @pytest.fixture
-    def orders(self, pool):
-        return Store(pool, Notifier(pool))
-
-    @pytest.fixture
-    def raise_generation(self, pool):
-        async def raised():
-            await AllocationStore(pool).start_generation()
-
-        return raised
+class TestOrdersOnSimulatedPostgres(OrdersOnPostgres):
+    pass
